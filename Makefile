@@ -1,0 +1,48 @@
+# Two commands matter: `make demo` runs the main job, `make test` passes the tests. Everything goes into .venv,
+# whether or not another environment is active. CPU threads: one a process (see docs/log.md).
+
+PYTHON ?= python3
+AUDIO ?=
+BIN := .venv/bin
+export OMP_NUM_THREADS := 1
+unexport PYTHONPATH PYTHONHOME
+
+.PHONY: demo test check lint types imports doctests clean
+
+demo: .venv/demo.stamp
+	$(BIN)/vocable demo $(if $(AUDIO),"$(AUDIO)") --out demo
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest -n 2 -q
+
+check: lint types imports doctests test
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/dev.stamp
+	$(BIN)/mypy
+
+imports: .venv/dev.stamp
+	$(BIN)/lint-imports
+
+doctests: .venv/dev.stamp
+	$(BIN)/python -m pytest -q --doctest-modules vocable
+
+.venv/made.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "vocable needs Python 3.11 or newer; name one: make PYTHON=python3.12 demo"; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/demo.stamp: pyproject.toml constraints.txt | .venv/made.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo]'
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml constraints.txt | .venv/made.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@ .venv/demo.stamp
+
+clean:
+	rm -rf .venv build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

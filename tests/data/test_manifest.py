@@ -1,0 +1,162 @@
+"""A manifest says what it holds, or which line of which file is wrong and why."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vocable.data.manifest import Utterance, read_manifest, read_manifests
+from vocable.errors import ManifestError
+
+GOOD = '{"audio_path": "good.wav", "split": "train"}'
+
+
+def write(path: Path, *lines: str | dict[str, Any]) -> Path:
+    texts = [line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines]
+    path.write_text("\n".join(texts), encoding="utf-8")
+    return path
+
+
+def test_a_line_is_an_utterance_and_other_keys_are_kept(tmp_path: Path) -> None:
+    line = {"audio_path": "audio/a.flac", "text": "guten Tag", "speaker": "s1", "split": "test", "duration": 1.5}
+    (utterance,) = read_manifest(
+        write(tmp_path / "m.jsonl", {**line, "digit": 4, "extra": {"a": 1}, "phones": [["Z"]]})
+    )
+    assert utterance == Utterance(
+        audio_path=tmp_path / "audio" / "a.flac", text="guten Tag", speaker="s1", split="test", duration=1.5,
+        extra={"digit": 4, "extra": {"a": 1}, "phones": [["Z"]]},
+    )  # fmt: skip
+
+
+def test_only_the_path_is_required(tmp_path: Path) -> None:
+    nulls = {"audio_path": "b.wav", "text": None, "speaker": None, "split": None, "duration": None}
+    one, two = read_manifest(write(tmp_path / "m.jsonl", {"audio_path": "a.wav"}, nulls))
+    assert one == Utterance(audio_path=tmp_path / "a.wav")
+    assert two == Utterance(audio_path=tmp_path / "b.wav")
+
+
+def test_paths_are_absolute_or_relative_to_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "set").mkdir()
+    write(tmp_path / "set" / "m.jsonl", {"audio_path": "a.wav"}, {"audio_path": "/elsewhere/b.wav"})
+    monkeypatch.chdir(tmp_path)
+    paths = [utterance.audio_path for utterance in read_manifest("set/m.jsonl")]
+    assert paths == [tmp_path / "set" / "a.wav", Path("/elsewhere/b.wav")]
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=20), min_size=1, max_size=5))
+@settings(deadline=None, max_examples=100)
+def test_any_text_comes_back(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+    lines = [{"audio_path": "a.wav", "text": text} for text in texts]
+    path = write(
+        tmp_path_factory.mktemp("text") / "m.jsonl", *lines
+    )  # not in ASCII: U+2028 and the like stay as they are
+    assert [utterance.text for utterance in read_manifest(path)] == texts
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_what_editors_do_to_files_does_no_harm(end: str, encoding: str, tmp_path: Path) -> None:
+    lines = ['{"audio_path": "a.wav", "text": "ä"}', "", "   ", ' {"audio_path": "b.wav"} ', ""]
+    (tmp_path / "m.jsonl").write_bytes(end.join(lines).encode(encoding))
+    assert [utterance.audio_path.name for utterance in read_manifest(tmp_path / "m.jsonl")] == ["a.wav", "b.wav"]
+
+
+def test_a_split_is_kept_and_an_unknown_one_is_told_from_those_there_are(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "m.jsonl",
+        *({"audio_path": f"{at}.wav", "split": split} for at, split in enumerate(["train", "test", None, "train"])),
+    )
+    assert [utterance.audio_path.name for utterance in read_manifest(path, "train")] == ["0.wav", "3.wav"]
+    assert len(read_manifest(path)) == 4
+    with pytest.raises(
+        ManifestError, match=r"m\.jsonl: no utterance has split 'dev'; there are \(none\), test, train$"
+    ):
+        read_manifest(path, "dev")
+
+
+def test_several_manifests_follow_one_another_and_one_named_twice_counts_twice(tmp_path: Path) -> None:
+    one = write(tmp_path / "1.jsonl", {"audio_path": "a.wav"})
+    two = write(tmp_path / "2.jsonl", {"audio_path": "b.wav"}, {"audio_path": "c.wav"})
+    names = [utterance.audio_path.name for utterance in read_manifests([two, one, str(one)])]
+    assert names == ["b.wav", "c.wav", "a.wav", "a.wav"]
+    write(two, "nonsense")
+    with pytest.raises(ManifestError, match=r"2\.jsonl, line 1"):
+        read_manifests([one, two])
+
+
+LINES: dict[str, tuple[str, str]] = {
+    "no JSON": ("a.wav|good morning", r"this is no JSON \(Expecting value at column 1 .*write one JSON object a line"),
+    "half a line": ('{"audio_path": "a.wa', "this is no JSON"),
+    "two objects": (GOOD + GOOD, r"this is no JSON \(Extra data at column 45"),
+    "single quotes": ("{'audio_path': 'a.wav'}", "this is no JSON"),
+    "nested without end": ("[" * 100_000, "this is no JSON"),
+    "a number without end": ('{"audio_path": "a.wav", "n": ' + "1" * 5000 + "}", "this is no JSON"),
+    "a list": ('["a.wav"]', r'this is no JSON object; write {"audio_path": …'),
+    "a string": ('"a.wav"', "this is no JSON object"),
+    "null": ("null", "this is no JSON object"),
+    "key missing": ('{"path": "a.wav", "text": "x"}', "the key 'audio_path' is missing or empty"),
+    "key empty": ('{"audio_path": ""}', "the key 'audio_path' is missing or empty"),
+    "key null": ('{"audio_path": null}', "the key 'audio_path' is missing or empty"),
+    "path of another type": ('{"audio_path": 5}', r"'audio_path' is 5: input is not a valid path"),
+    "text of another type": (
+        '{"audio_path": "a.wav", "text": ["x"]}',
+        r"'text' is \['x'\]: input should be a valid string",
+    ),
+    "speaker of another type": (
+        '{"audio_path": "a.wav", "speaker": 7}',
+        "'speaker' is 7: input should be a valid string",
+    ),
+    "split of another type": ('{"audio_path": "a.wav", "split": {}}', "'split' is {}"),
+    "duration of another type": ('{"audio_path": "a.wav", "duration": "long"}', "'duration' is 'long'"),
+    "no duration": ('{"audio_path": "a.wav", "duration": 0}', "'duration' is 0: input should be greater than 0"),
+    "negative duration": ('{"audio_path": "a.wav", "duration": -1.5}', r"'duration' is -1\.5"),
+    "NaN": ('{"audio_path": "a.wav", "duration": NaN}', "'duration' is nan"),
+    "infinity": ('{"audio_path": "a.wav", "duration": Infinity}', "'duration' is inf: input should be a finite number"),
+    "a long value": (
+        json.dumps({"audio_path": "a.wav", "text": list(range(9999))}),
+        r"'text' is \[0, 1, .{1,50}\.\.\.\]: ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "message"), LINES.values(), ids=LINES)
+def test_a_line_that_cannot_be_used_is_named(line: str, message: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "m.jsonl", GOOD, "", line, GOOD)
+    with pytest.raises(ManifestError, match=message) as caught:
+        read_manifest(path, "train")
+    assert str(caught.value).startswith(f"{path}, line 3: ")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < len(str(path)) + 200
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "cannot be read .*No such file"),
+        (lambda path: path.mkdir(), "cannot be read .*Is a directory"),
+        (lambda path: path.write_bytes(b""), "no utterance in it"),
+        (lambda path: path.write_bytes(b"\n  \n"), "no utterance in it"),
+        (lambda path: path.write_bytes('{"audio_path": "ü"}'.encode("latin-1")), "cannot be read .*that it is UTF-8"),
+        (lambda path: path.write_bytes(b"fLaC\x00\x00\xff\xfe"), "cannot be read .*that it is UTF-8"),
+    ],
+    ids=["missing", "folder", "empty", "blank", "latin-1", "audio"],
+)
+@pytest.mark.parametrize("split", [None, "train"])
+def test_a_manifest_without_utterances_is_named(
+    make: Callable[[Path], object], message: str, split: str | None, tmp_path: Path
+) -> None:
+    make(tmp_path / "m.jsonl")
+    with pytest.raises(ManifestError, match=rf"m\.jsonl: {message}"):
+        read_manifest(tmp_path / "m.jsonl", split)
+
+
+@pytest.mark.parametrize("name", ["digits_fsdd", "emo_emodb_de", "read_librispeech", "read_speechocean762"])
+def test_real_manifests_name_recordings_that_are_there(name: str, speech_data: Path) -> None:
+    utterances = read_manifest(speech_data / name / "manifest.jsonl")
+    assert {utterance.split for utterance in utterances} >= {"train", "test"}
+    assert all(utterance.audio_path.is_file() for utterance in utterances[:: len(utterances) // 20])
+    assert sum(utterance.duration or 0 for utterance in utterances) > 600

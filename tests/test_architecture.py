@@ -1,0 +1,37 @@
+"""The house rules a linter does not know."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / "vocable").rglob("*.py"))
+PAGES = [path for path in ROOT.rglob("*.md") if ".venv" not in path.parts]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_short_and_have_one_subject(file: Path) -> None:
+    assert len(file.read_text().splitlines()) <= 400
+    assert len(file.relative_to(ROOT).parts) <= 4
+    assert file.stem not in {"utils", "helpers", "common", "misc"}
+
+
+def test_nothing_read_from_disk_can_run_code() -> None:
+    imports, calls = r"^\s*(import|from) (pickle|joblib|dill)\b", r"torch\.load\(|allow_pickle\s*=\s*True|\bexec\("
+    forbidden = re.compile(rf"{imports}|{calls}|(?<!\.)\beval\(", re.M)
+    assert [str(path) for path in FILES if forbidden.search(path.read_text())] == []
+
+
+def test_no_word_is_left_for_later() -> None:
+    later = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b|NotImplemented" r"Error")
+    assert [str(path) for path in FILES if later.search(path.read_text())] == []
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    dead = []
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            if not (page.parent / target).exists():
+                dead.append(f"{page.relative_to(ROOT)}: {target}")
+    assert dead == []

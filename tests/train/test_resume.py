@@ -1,0 +1,198 @@
+"""A run that was killed and went on is, on a CPU, bit for bit the run that was not."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import vocable
+from vocable import recipes
+from vocable.errors import CheckpointError, ConfigError, ManifestError, OutputError
+from vocable.recipes import run as module
+from vocable.testing import speechlike
+from vocable.train import checkpoint
+
+STEPS = 16
+LIMIT = 300  # seconds until a process that does not move is given up
+PROCESSES = torch.multiprocessing.get_context("forkserver")
+
+
+def tiny() -> recipes.Run:
+    """The recipe for tests, with codebooks that restart within a few steps, saved and logged at every step."""
+    run = recipes.find("guided-tiny")
+    return replace(
+        run,
+        model=replace(run.model, codebook_decay=0.5, restart_below=0.3),
+        train=replace(run.train, steps=STEPS, log_every=1, save_every=1),
+    )
+
+
+def fit(manifest: Path, folder: Path, *, run: recipes.Run | None = None, resume: bool = True) -> list[str]:
+    said: list[str] = []
+    torch.set_num_threads(1)
+    recipes.fit(run or tiny(), [manifest], folder, resume=resume, quiet=True, say=said.append)
+    return said
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three clips, one of them shorter than a crop."""
+    folder = tmp_path_factory.mktemp("data")
+    with (folder / "manifest.jsonl").open("w") as lines:
+        for clip in range(3):
+            speechlike(2_000 + 3_000 * clip, seed=clip).write(folder / f"{clip}.wav")
+            lines.write(json.dumps({"audio_path": f"{clip}.wav", "split": "train"}) + "\n")
+    return folder / "manifest.jsonl"
+
+
+@pytest.fixture(scope="module")
+def whole(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run without a break, all its checkpoints kept."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    fit(manifest, folder, run=replace(tiny(), train=replace(tiny().train, keep=STEPS)), resume=False)
+    return folder
+
+
+@pytest.fixture
+def stopped(whole: Path, tmp_path: Path) -> Path:
+    """The run as it lay after step 5, with some later lines in its log."""
+    folder = shutil.copytree(whole, tmp_path / "stopped")
+    for later in checkpoint.steps(folder / "checkpoints")[5:]:
+        shutil.rmtree(later)
+    return folder
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def assert_same_run(folder: Path, whole: Path) -> None:
+    """Every tensor of the last checkpoint, and every line of the log."""
+    one, two = (load_file(run / f"checkpoints/step-{STEPS:08d}/training.safetensors") for run in (folder, whole))
+    assert one.keys() == two.keys()
+    different = [key for key in one if not torch.equal(one[key], two[key])]
+    assert different == []
+    assert any(".exp_avg_sq" in key for key in one)
+    assert int(one["generator.model.quantizer.codebooks.0.restarts"]) > 0, "no entry was ever restarted"
+    assert [line["step"] for line in log(folder)] == list(range(1, STEPS + 1))
+    assert log(folder) == log(whole)
+
+
+def newest_step(folder: Path) -> int:
+    return max((int(path.name.removeprefix("step-")) for path in checkpoint.steps(folder / "checkpoints")), default=0)
+
+
+def start(manifest: Path, folder: Path) -> Any:
+    PROCESSES.set_forkserver_preload(["vocable.recipes", "torch._dynamo", "torch.utils.tensorboard"])
+    process = PROCESSES.Process(target=fit, args=(manifest, folder), daemon=True)
+    process.start()
+    return process
+
+
+def test_resume_in_a_new_trainer_is_bitwise(manifest: Path, whole: Path, stopped: Path) -> None:
+    assert fit(manifest, stopped)[-1] == "resumed at step 5"
+    assert_same_run(stopped, whole)
+
+
+def test_resume_before_the_codebooks_started_is_bitwise(manifest: Path, whole: Path, stopped: Path) -> None:
+    for later in checkpoint.steps(stopped / "checkpoints")[1:]:
+        shutil.rmtree(later)
+    assert fit(manifest, stopped)[-1] == "resumed at step 1"
+    assert_same_run(stopped, whole)
+
+
+def test_killed_at_random_moments_it_still_ends_the_same(manifest: Path, whole: Path, tmp_path: Path) -> None:
+    """Every process is new and is killed with SIGKILL at any moment, half of them spent writing a checkpoint."""
+    folder, kills, reached = tmp_path / "killed", 0, 0
+    moments = random.Random(0)
+    while kills < 4 and reached < STEPS:  # a fast machine may be through before
+        process = start(manifest, folder)
+        until = time.monotonic() + LIMIT
+        while newest_step(folder) <= reached:
+            assert time.monotonic() < until, "the run does not move"
+            time.sleep(0.002)
+        time.sleep(moments.uniform(0, 0.03))
+        os.kill(process.pid, signal.SIGKILL)
+        process.join(LIMIT)
+        kills += process.exitcode == -signal.SIGKILL
+        assert newest_step(folder) > reached
+        reached = checkpoint.verify(checkpoint.steps(folder / "checkpoints")[-1])
+        assert vocable.load(folder).spec.num_codebooks == 4
+    assert kills >= 2
+    assert fit(manifest, folder)[-1] == f"resumed at step {reached}"
+    assert_same_run(folder, whole)
+    kept = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert kept == [f"step-{step:08d}" for step in range(STEPS - 2, STEPS + 1)], "something half-written stayed"
+
+
+def test_a_folder_with_a_run_is_not_overwritten(manifest: Path, stopped: Path) -> None:
+    before = (stopped / "log.jsonl").read_bytes()
+    with pytest.raises(ConfigError, match="stopped: holds a run already; pass --resume"):
+        fit(manifest, stopped, resume=False)
+    assert (stopped / "log.jsonl").read_bytes() == before
+
+
+def test_resume_in_an_empty_folder_starts(manifest: Path, tmp_path: Path) -> None:
+    run = replace(tiny(), train=replace(tiny().train, steps=1))
+    assert len(fit(manifest, tmp_path / "new", run=run)) == 1
+    assert len(log(tmp_path / "new")) == 1
+
+
+def test_resume_with_another_recipe_is_refused(manifest: Path, stopped: Path) -> None:
+    for name, changed in (
+        ("model", replace(tiny(), model=replace(tiny().model, codebook_size=32))),
+        ("crops", replace(tiny(), crops=replace(tiny().crops, seed=1))),
+    ):
+        with pytest.raises(CheckpointError, match=f"run.json: was made by a recipe with other '{name}' settings"):
+            fit(manifest, stopped, run=changed)
+    (stopped / "run.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"run.json: cannot be read"):
+        fit(manifest, stopped)
+
+
+@pytest.mark.parametrize("name", ["training.safetensors", "model.safetensors", "model.json", "training.json"])
+def test_an_altered_checkpoint_is_neither_resumed_nor_loaded(manifest: Path, stopped: Path, name: str) -> None:
+    file = stopped / "checkpoints/step-00000005" / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x01
+    file.write_bytes(content)
+    for use in (lambda: fit(manifest, stopped), lambda: vocable.load(stopped)):
+        with pytest.raises(CheckpointError, match=r"step-00000005.*resume from another checkpoint"):
+            use()
+
+
+def test_a_run_that_cannot_be_written(manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="this folder cannot be created"):
+        fit(manifest, tmp_path / "file" / "run", resume=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_a_batch_that_does_not_divide(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "world", lambda: (0, 3))
+    with pytest.raises(ConfigError, match="a batch of 4 cannot be shared by 3 processes; choose a multiple"):
+        fit(manifest, tmp_path / "run", resume=False)
+
+
+def test_recordings_that_cannot_be_read_are_left_out_by_name(manifest: Path, tmp_path: Path) -> None:
+    lines = [{"audio_path": str(manifest.parent / "0.wav")}, {"audio_path": "gone.wav"}]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(line | {"split": "train"}) + "\n" for line in lines))
+    run = replace(tiny(), train=replace(tiny().train, steps=1))
+    said = fit(tmp_path / "m.jsonl", tmp_path / "run", run=run)
+    assert said[0].startswith("left out: ")
+    assert "gone.wav" in said[0]
+    assert said[1] == "0.00 hours of speech; 1 process(es) on cpu"
+    (tmp_path / "m.jsonl").write_text(json.dumps(lines[1] | {"split": "train"}))
+    with pytest.raises(ManifestError, match=r"none of 1 recordings can be read; the first: .*gone.wav"):
+        fit(tmp_path / "m.jsonl", tmp_path / "none")
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,35 @@
+"""vocable: speech to tokens and back.
+
+The public names load when they are first used, so that ``vocable --help`` does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vocable.audio import Audio
+    from vocable.errors import VocableError
+    from vocable.systems.hub import load
+    from vocable.testing import check_tokenizer
+    from vocable.tokens import Tokens, TokenSpec
+
+__all__ = ["Audio", "TokenSpec", "Tokens", "VocableError", "check_tokenizer", "load"]
+
+_HOMES = {
+    "Audio": "vocable.audio",
+    "TokenSpec": "vocable.tokens",
+    "Tokens": "vocable.tokens",
+    "VocableError": "vocable.errors",
+    "check_tokenizer": "vocable.testing",
+    "load": "vocable.systems.hub",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vocable' has no attribute '{name}'; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,23 @@
+"""``vocable encode``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def encode(
+    inputs: Annotated[list[str], typer.Argument(help="Audio files, folders, or glob patterns in quotes.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A token file for one input, a folder for more.")],
+    model: Annotated[
+        str, typer.Option(help="A model in the box, a model's folder, or a run's folder.")
+    ] = "guided-small",
+    levels: Annotated[int | None, typer.Option(min=1, help="Keep only the first levels: a smaller bit rate.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Make tokens of speech: WAV, FLAC, OGG or MP3 of any rate and length."""
+    from vocable.corpus.files import encode_files
+    from vocable.systems.hub import load
+
+    outcome = encode_files(load(model, device), inputs, out, levels=levels, say=typer.echo)
+    outcome.finish()

@@ -1,0 +1,49 @@
+"""``vocable``: the commands, put together."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from vocable.cli import decode, demo, encode, inspect, train
+from vocable.errors import VocableError
+
+app = typer.Typer(
+    name="vocable",
+    help="Speech to tokens and back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def settings(
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads of this process. More than one pays only on idle cores.")
+    ] = 1,
+) -> None:
+    """Set what holds for every command."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch starts
+
+
+app.command("demo")(demo.demo)
+app.command("encode")(encode.encode)
+app.command("decode")(decode.decode)
+app.command("inspect")(inspect.inspect)
+app.command("train")(train.train)
+
+
+def main() -> None:
+    """Run a command; what is wrong becomes one line on standard error and exit code 1."""
+    try:
+        app()
+    except VocableError as error:
+        line = f"vocable: {' '.join(str(error).split())}"
+        typer.echo(line.encode(errors="replace").decode(), err=True)  # a file's name need not be text
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

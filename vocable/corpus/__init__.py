@@ -1,0 +1,1 @@
+"""A corpus of audio to a corpus of tokens."""

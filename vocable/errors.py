@@ -1,0 +1,68 @@
+"""Every error vocable raises on purpose, in one tree.
+
+```text
+VocableError
+├── InputError              a folder or pattern holds no file of the kind wanted
+├── AudioError              unreadable file, empty signal, samples that are not finite
+├── ShapeError              a tensor is empty or not of the promised shape
+├── SpecError               tokens and tokenizer do not belong together
+├── TokenFileError          a token file is truncated, altered, or of another version
+├── CheckpointError         a checkpoint is missing a file, of another version, or altered
+├── ManifestError           a manifest line cannot be used
+├── ConfigError             a setting is out of range or contradicts another
+├── OutputError             a result cannot be written
+├── MissingDependencyError  an optional package is not installed
+└── TrainingError           training cannot go on
+```
+
+A message says what, where, which value, and what to do. Callers catch :class:`VocableError`; the command
+line prints its message on one line and ends with a non-zero exit code.
+"""
+
+
+class VocableError(Exception):
+    """Base of every error that vocable raises on purpose."""
+
+
+class InputError(VocableError):
+    """A folder or pattern holds no file of the kind wanted."""
+
+
+class AudioError(VocableError):
+    """An audio file cannot be read, or its samples cannot be used."""
+
+
+class ShapeError(VocableError):
+    """A tensor is empty or not of the promised shape."""
+
+
+class SpecError(VocableError):
+    """Tokens and tokenizer do not belong together, or a rate is undefined for them."""
+
+
+class TokenFileError(VocableError):
+    """A token file is truncated, altered, of another version, or not a token file."""
+
+
+class CheckpointError(VocableError):
+    """A checkpoint or model folder is missing a file, of another version, or altered."""
+
+
+class ManifestError(VocableError):
+    """A manifest is missing, empty, or has a line that cannot be used."""
+
+
+class ConfigError(VocableError):
+    """A setting is out of range or contradicts another."""
+
+
+class OutputError(VocableError):
+    """A result cannot be written where it was asked for."""
+
+
+class MissingDependencyError(VocableError):
+    """An optional package is needed for this and not installed; the message says how to install it."""
+
+
+class TrainingError(VocableError):
+    """Training cannot go on: a loss or a gradient is not finite."""

@@ -1,0 +1,1 @@
+"""Tokenizers on recordings: what was kept, in figures and on a page."""

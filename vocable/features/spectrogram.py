@@ -1,0 +1,125 @@
+"""Short-time spectra on the token grid, their inverse, and mel filters.
+
+A spectrum with window ``n_fft`` belongs to ``hop`` samples and is centred on them, so that T samples (a multiple
+of the hop) have exactly T / hop spectra, with no reflection at the ends: outside the clip there is silence. That
+makes a clip's spectra independent of the padding behind it as long as the padding is zero.
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from vocable.errors import ShapeError
+
+
+def window_margin(n_fft: int, hop: int) -> int:
+    """Samples a window reaches beyond its own hop on either side."""
+    return (n_fft - hop) // 2
+
+
+@lru_cache(maxsize=32)
+def hann(n_fft: int, device: torch.device | None = None) -> Float[Tensor, " n_fft"]:
+    """The periodic Hann window."""
+    return torch.hann_window(n_fft, device=device)
+
+
+def spectra(samples: Float[Tensor, "B T"], n_fft: int, hop: int) -> Complex[Tensor, "B S F"]:
+    """Windowed short-time spectra, one for each hop.
+
+    Args:
+        samples: In [-1, 1]; T a multiple of ``hop``, at least one hop.
+        n_fft: Window and transform length in samples; n_fft - hop must be even.
+        hop: Samples from one spectrum to the next.
+
+    Returns:
+        S = T / hop spectra of F = n_fft / 2 + 1 bins, not normalised.
+
+    Raises:
+        ShapeError: T is not a positive multiple of the hop.
+
+    Example:
+        >>> spectra(torch.zeros(1, 640), n_fft=640, hop=160).shape
+        torch.Size([1, 4, 321])
+    """
+    if samples.shape[1] == 0 or samples.shape[1] % hop:
+        raise ShapeError(f"spectra need a positive multiple of {hop} samples, got {samples.shape[1]}: pad with zeros")
+    margin = window_margin(n_fft, hop)
+    frames = F.pad(samples, (margin, margin)).unfold(1, n_fft, hop)
+    return torch.fft.rfft(frames * hann(n_fft, samples.device))
+
+
+def samples_from_spectra(
+    values: Complex[Tensor, "B S F"], mask: Float[Tensor, "B S"], n_fft: int, hop: int
+) -> Float[Tensor, "B T"]:
+    """Invert :func:`spectra` by windowed overlap-add; exact for spectra of a real signal.
+
+    Args:
+        values: Spectra as :func:`spectra` makes them.
+        mask: 1 on real spectra, 0 on padding; padding adds nothing, not even to the window's envelope.
+        n_fft: Window length, a multiple of ``hop``.
+        hop: Samples from one spectrum to the next.
+
+    Returns:
+        T = S · hop samples.
+
+    Example:
+        >>> sound = torch.randn(1, 800, generator=torch.Generator().manual_seed(0))
+        >>> again = samples_from_spectra(spectra(sound, 640, 160), torch.ones(1, 5), 640, 160)
+        >>> bool((again - sound).abs().max() < 1e-5)
+        True
+    """
+    window = hann(n_fft, values.device)
+    frames = torch.fft.irfft(values, n_fft) * (window * mask[..., None])
+    envelope = mask[..., None] * window.square()
+    margin, length = window_margin(n_fft, hop), values.shape[1] * hop
+    summed = _overlap_add(frames, hop)[:, margin : margin + length]
+    weight = _overlap_add(envelope, hop)[:, margin : margin + length]
+    return summed / weight.clamp(min=1e-4)
+
+
+def _overlap_add(frames: Float[Tensor, "B S n_fft"], hop: int) -> Float[Tensor, "B T"]:
+    batch, count, n_fft = frames.shape
+    parts = frames.reshape(batch, count, n_fft // hop, hop)
+    rows = [F.pad(parts[:, :, part], (0, 0, part, n_fft // hop - 1 - part)) for part in range(n_fft // hop)]
+    return torch.stack(rows).sum(0).reshape(batch, -1)
+
+
+@lru_cache(maxsize=32)
+def mel_filters(
+    sample_rate: int, n_fft: int, bins: int, low: float = 0.0, high: float | None = None,
+    device: torch.device | None = None,
+) -> Float[Tensor, "F mel"]:  # fmt: skip
+    """Triangular filters, equally spaced on the Slaney mel scale and of equal area.
+
+    Args:
+        sample_rate: Hz.
+        n_fft: Transform length the spectra were made with.
+        bins: Number of filters.
+        low: Lowest frequency in Hz.
+        high: Highest frequency in Hz; half the sample rate by default.
+        device: Where the filters lie.
+
+    Source:
+        Slaney, Auditory Toolbox (1998); the scale and normalisation librosa uses by default.
+
+    Example:
+        >>> mel_filters(16_000, 512, 40).shape
+        torch.Size([257, 40])
+    """
+    top = _mel(sample_rate / 2 if high is None else high)
+    steps = torch.linspace(_mel(low), top, bins + 2, dtype=torch.float64)
+    edges = torch.where(steps < 15.0, steps * 200.0 / 3.0, 1000.0 * torch.exp((steps - 15.0) * math.log(6.4) / 27.0))
+    frequencies = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)[:, None]
+    rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - frequencies) / (edges[2:] - edges[1:-1])
+    filters = torch.minimum(rising, falling).clamp(min=0) * (2.0 / (edges[2:] - edges[:-2]))
+    return filters.float().to(device)
+
+
+def _mel(frequency: float) -> float:
+    """Hertz to Slaney mels: linear under 1 kHz, logarithmic above."""
+    return frequency * 3.0 / 200.0 if frequency < 1000.0 else 15.0 + 27.0 * math.log(frequency / 1000.0) / math.log(6.4)

@@ -1,0 +1,68 @@
+"""What a tokenizer owes the rest of the house. These are protocols: no base class is needed."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from vocable.audio import Audio
+from vocable.tokens import Tokens, TokenSpec
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """Speech to tokens and back."""
+
+    @property
+    def spec(self) -> TokenSpec:
+        """What one token covers and carries, with all levels."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Name of these very weights: equal digests, equal tokens."""
+        ...
+
+    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+        """Tokens of one clip (B = 1); audio of another rate is resampled.
+
+        Raises:
+            AudioError: The clip cannot be used.
+        """
+        ...
+
+    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+        """Speech of one clip, as long as the clip that was encoded.
+
+        Raises:
+            SpecError: The tokens are another tokenizer's, or of more than one clip.
+        """
+        ...
+
+    def encode_batch(self, clips: Sequence[Audio]) -> Tokens:
+        """Tokens of many clips, each the same as alone."""
+        ...
+
+    def decode_batch(self, tokens: Tokens) -> list[Audio]:
+        """Speech of many clips, each the same as alone."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write a folder from which ``vocable.load`` makes this tokenizer again."""
+        ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A tokenizer whose receptive field is finite: long audio in constant memory, with the tokens of the whole."""
+
+    def encode_blocks(self, blocks: Iterable[Float[ndarray, " T"]]) -> Tokens:
+        """Tokens of one clip given piece by piece at ``spec.sample_rate``; the cuts do not matter."""
+        ...
+
+    def decode_blocks(self, tokens: Tokens) -> Iterable[np.ndarray]:
+        """Samples of one clip piece by piece."""
+        ...

@@ -1,0 +1,1 @@
+"""Arrays to numbers: pure functions, each naming its source."""

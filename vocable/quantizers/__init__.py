@@ -1,0 +1,16 @@
+"""Latents to ids and back."""
+
+from vocable.quantizers.base import Quantized, Quantizer
+from vocable.quantizers.codebook import Codebook, EmaCodebook, GradientCodebook
+from vocable.quantizers.rvq import ResidualVectorQuantizer
+from vocable.quantizers.vq import VectorQuantizer
+
+__all__ = [
+    "Codebook",
+    "EmaCodebook",
+    "GradientCodebook",
+    "Quantized",
+    "Quantizer",
+    "ResidualVectorQuantizer",
+    "VectorQuantizer",
+]

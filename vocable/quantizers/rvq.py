@@ -1,0 +1,163 @@
+"""Residual vector quantization: each level quantizes what the levels before it left over."""
+
+from typing import cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from vocable.collective import all_finite, global_sum, world
+from vocable.errors import ShapeError
+from vocable.quantizers.base import Quantized
+from vocable.quantizers.codebook import EmaCodebook, GradientCodebook
+
+
+class ResidualVectorQuantizer(nn.Module):
+    """A chain of codebooks; any prefix of the levels decodes.
+
+    The next residual subtracts the *detached* chosen vector: with the straight-through one the commitment
+    gradient would vanish after level 1 (EnCodec issue 25).
+
+    Args:
+        num_codebooks: Levels Q.
+        codebook_size: Entries K of each level.
+        dim: Width D of the latents.
+        codebook: How entries learn: ``EmaCodebook`` or ``GradientCodebook``.
+        decay, restart_below, seed: See :class:`~vocable.quantizers.codebook.Codebook`.
+
+    Source:
+        Zeghidour et al., SoundStream, arXiv:2107.03312, section III-C; restarts after Dhariwal et al.,
+        Jukebox, arXiv:2005.00341, section 3.1.
+
+    Example:
+        >>> rvq = ResidualVectorQuantizer(num_codebooks=2, codebook_size=4, dim=3)
+        >>> latents = torch.randn(1, 8, 3, generator=torch.Generator().manual_seed(0))
+        >>> quantized = rvq(latents, torch.ones(1, 8, dtype=torch.bool))
+        >>> rvq.eval().decode(rvq.encode(latents)).shape
+        torch.Size([1, 8, 3])
+    """
+
+    def __init__(
+        self,
+        *,
+        num_codebooks: int,
+        codebook_size: int,
+        dim: int,
+        codebook: type[EmaCodebook] | type[GradientCodebook] = EmaCodebook,
+        decay: float = 0.99,
+        restart_below: float = 0.03,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.num_codebooks, self.codebook_size, self.dim = num_codebooks, codebook_size, dim
+        self.codebooks = nn.ModuleList(
+            codebook(codebook_size, dim, decay=decay, restart_below=restart_below, seed=seed + level)
+            for level in range(num_codebooks)
+        )
+
+    @property
+    def books(self) -> list[EmaCodebook | GradientCodebook]:
+        """The codebooks, first level first."""
+        return cast("list[EmaCodebook | GradientCodebook]", list(self.codebooks))
+
+    def forward(
+        self,
+        latents: Float[Tensor, "B N D"],
+        mask: Bool[Tensor, "B N"],
+        levels: Int[Tensor, " B"] | None = None,
+    ) -> Quantized:
+        """Quantize a batch; in training mode also start, update and restart the codebooks.
+
+        Args:
+            latents: Any scale.
+            mask: True on real frames. Padding neither moves a codebook nor counts as use nor costs.
+            levels: Levels each clip may use, in [1, Q] (level dropout); all by default.
+
+        Returns:
+            Ids, latents with the straight-through gradient, losses and statistics.
+        """
+        with torch.autocast(latents.device.type, enabled=False):  # distances in bfloat16 choose other entries
+            return self._quantize(latents.float(), mask, levels)
+
+    def _quantize(self, latents: Tensor, mask: Tensor, levels: Tensor | None) -> Quantized:
+        batch, frames, dim = latents.shape
+        residual = latents[mask]
+        learns = self.training and all_finite(residual.square().sum())  # a diverged step must not poison the codebooks
+        allowed = (
+            levels[:, None].expand(batch, frames)[mask] if levels is not None
+            else residual.new_full(residual.shape[:1], self.num_codebooks, dtype=torch.int64)
+        )  # fmt: skip
+        shares = self._shares(allowed)
+        chosen_levels, id_levels, commitment, codebook_losses = [], [], latents.new_zeros(()), []
+        for level, book in enumerate(self.books):
+            live = allowed > level
+            rows = residual[live]
+            if learns:
+                book.start(rows.detach())
+            ids = book.nearest(rows.detach())
+            chosen = book.lookup(ids)
+            if rows.shape[0]:
+                commitment = commitment + shares[level] * (rows - chosen.detach()).square().mean()
+            loss = book.loss(rows, chosen)
+            if loss is not None:
+                codebook_losses.append(shares[level] * loss)
+            straight = chosen + (rows - rows.detach())  # the same values, with a gradient for teachers of one level
+            chosen_levels.append(torch.zeros_like(residual).masked_scatter(live[:, None], straight))
+            id_levels.append(torch.zeros_like(allowed).masked_scatter(live, ids))
+            if learns:
+                book.update(rows.detach(), ids)
+            residual = residual - chosen_levels[-1].detach()
+
+        spread = torch.zeros(self.num_codebooks, batch, frames, dim, dtype=latents.dtype, device=latents.device)
+        spread = spread.masked_scatter(mask[None, :, :, None], torch.stack(chosen_levels))
+        all_ids = torch.zeros(self.num_codebooks, batch, frames, dtype=torch.int64, device=latents.device)
+        all_ids = all_ids.masked_scatter(mask[None], torch.stack(id_levels))
+        losses = {"commitment": commitment / self.num_codebooks}
+        if codebook_losses:
+            losses["codebook"] = torch.stack(codebook_losses).mean()
+        summed = spread.sum(0)
+        stats = [book.stats() for book in self.books]
+        return Quantized(
+            ids=all_ids.transpose(0, 1),
+            latents=torch.where(mask[..., None], latents + (summed - latents).detach(), 0.0),
+            levels=spread,
+            losses=losses,
+            stats={name: torch.stack([level[name] for level in stats]) for name in stats[0]},
+        )
+
+    def _shares(self, allowed: Int[Tensor, " M"]) -> Float[Tensor, " Q"]:
+        """What a mean over this rank's rows of a level weighs, so that the mean over ranks is that over all rows."""
+        if not self.training:
+            return torch.ones(self.num_codebooks, device=allowed.device)
+        rows = (allowed[:, None] > torch.arange(self.num_codebooks, device=allowed.device)).sum(0)
+        return rows * world()[1] / global_sum(rows).clamp(min=1)
+
+    @torch.no_grad()
+    def encode(self, latents: Float[Tensor, "B N D"], num_levels: int | None = None) -> Int[Tensor, "B Q N"]:
+        """Ids of the first ``num_levels`` levels (all by default), in [0, K).
+
+        Raises:
+            ShapeError: ``num_levels`` is not in [1, Q].
+        """
+        count = self.num_codebooks if num_levels is None else num_levels
+        if not 1 <= count <= self.num_codebooks:
+            raise ShapeError(f"num_levels is {count}; this quantizer has levels 1 to {self.num_codebooks}")
+        residual = latents.float().reshape(-1, self.dim)
+        levels = []
+        with torch.autocast(latents.device.type, enabled=False):
+            for book in self.books[:count]:
+                ids = book.nearest(residual)
+                levels.append(ids.reshape(latents.shape[:2]))
+                residual = residual - book.lookup(ids)
+        return torch.stack(levels, dim=1)
+
+    def decode(self, ids: Int[Tensor, "B Q N"]) -> Float[Tensor, "B N D"]:
+        """Sum of the chosen vectors of the levels given: any prefix of all levels.
+
+        Raises:
+            ShapeError: More levels than the quantizer has, or none.
+        """
+        if not 1 <= ids.shape[1] <= self.num_codebooks:
+            raise ShapeError(f"ids have {ids.shape[1]} levels; this quantizer has levels 1 to {self.num_codebooks}")
+        books = self.books[: ids.shape[1]]
+        return torch.stack([book.lookup(level) for book, level in zip(books, ids.unbind(1), strict=True)]).sum(0)

@@ -1,0 +1,32 @@
+"""Plain vector quantization: the residual quantizer with one level."""
+
+from vocable.quantizers.codebook import EmaCodebook, GradientCodebook
+from vocable.quantizers.rvq import ResidualVectorQuantizer
+
+
+class VectorQuantizer(ResidualVectorQuantizer):
+    """One codebook. Everything that holds for one level of the residual quantizer holds here.
+
+    Source:
+        van den Oord et al., arXiv:1711.00937.
+
+    Example:
+        >>> vq = VectorQuantizer(codebook_size=256, dim=64)
+        >>> vq.num_codebooks
+        1
+    """
+
+    def __init__(
+        self,
+        *,
+        codebook_size: int,
+        dim: int,
+        codebook: type[EmaCodebook] | type[GradientCodebook] = EmaCodebook,
+        decay: float = 0.99,
+        restart_below: float = 0.03,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            num_codebooks=1, codebook_size=codebook_size, dim=dim, codebook=codebook,
+            decay=decay, restart_below=restart_below, seed=seed,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Four tokenizers, one folder each; they do not know one another."""

@@ -1,0 +1,290 @@
+"""The codec in use: audio to tokens and back, in windows of one fixed shape.
+
+A kernel may round differently for another batch size or length, and one rounding can tip a nearest-entry choice.
+So the spectral codec never meets another shape: every clip is cut into windows of ``_WINDOW`` frames on a grid that
+starts at the clip's first frame, each with the frames around it that the network can see, and each goes through
+alone. A clip then has the same tokens alone, in any batch, under any padding and in any pieces *by construction*, in
+constant memory. The SEANet codec's LSTM sees the whole clip: it takes one clip at a time, whole.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vocable.audio import Audio
+from vocable.errors import AudioError, CheckpointError, ConfigError, ShapeError, SpecError
+from vocable.files import make_folder, write_json, write_whole
+from vocable.shapes import frames_for
+from vocable.systems.guided.config import config_from_json, config_to_json
+from vocable.systems.guided.model import GuidedModel
+from vocable.tokens import Tokens, TokenSpec
+
+FORMAT = 1
+_WINDOW = 256  # frames that go through the network together
+
+
+class GuidedTokenizer:
+    """A trained guided codec.
+
+    Args:
+        model: The network; it is put in evaluation mode.
+
+    Example:
+        >>> import vocable
+        >>> codec = vocable.load("guided-small")
+        >>> clip = vocable.Audio(np.sin(np.arange(8000) / 20).astype(np.float32) * 0.1, 16_000)
+        >>> tokens = codec.encode(clip)
+        >>> tokens.ids.shape, codec.decode(tokens).samples.shape
+        (torch.Size([1, 8, 25]), (8000,))
+    """
+
+    def __init__(self, model: GuidedModel) -> None:
+        self.model = model
+        self.spec: TokenSpec = model.config.spec
+        self.digest = _digest(model)
+        backbone = model.config.backbone
+        self.streams = backbone.encoder_reach is not None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return next(self.model.parameters()).device
+
+    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+        """Tokens of one clip.
+
+        Args:
+            audio: Any rate.
+            text: Carried along in the tokens, not looked at.
+        """
+        tokens = self.encode_blocks([audio.resample(self.spec.sample_rate).samples])
+        return replace(tokens, text=None if text is None else (text,))
+
+    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+        """Speech of one clip, as long as what was encoded. Any prefix of the levels will do.
+
+        Raises:
+            SpecError: Another tokenizer's tokens, more than one clip, or a ``voice``: this codec keeps the voice
+                in its tokens.
+        """
+        if voice is not None:
+            raise SpecError("the guided codec keeps the voice in its tokens and takes no other; decode without `voice`")
+        return Audio(np.concatenate(list(self.decode_blocks(tokens))), self.spec.sample_rate)
+
+    def encode_batch(self, clips: Sequence[Audio]) -> Tokens:
+        """Tokens of many clips, each the same as alone.
+
+        Raises:
+            ShapeError: There is no clip.
+        """
+        if not clips:
+            raise ShapeError("encode_batch needs at least one clip")
+        rows = [self.encode(clip) for clip in clips]
+        ids = torch.zeros(len(rows), self.spec.num_codebooks, max(row.ids.shape[2] for row in rows), dtype=torch.int64)
+        for row, tokens in enumerate(rows):
+            ids[row, :, : tokens.ids.shape[2]] = tokens.ids[0]
+        return replace(
+            rows[0],
+            ids=ids,
+            lengths=torch.cat([tokens.lengths for tokens in rows]),
+            samples=torch.cat([tokens.samples for tokens in rows]),
+        )
+
+    def decode_batch(self, tokens: Tokens) -> list[Audio]:
+        """Speech of many clips, each the same as alone."""
+        return [self.decode(tokens.clip(index)) for index in range(len(tokens))]
+
+    @torch.inference_mode()
+    def encode_blocks(self, blocks: Iterable[Float[ndarray, " T"]]) -> Tokens:
+        """Tokens of one clip that comes in pieces at ``spec.sample_rate``. How it is cut does not matter.
+
+        Memory is constant for the spectral backbone; SEANet's gathers the clip first.
+
+        Raises:
+            AudioError: There is not one sample.
+        """
+        self.model.eval()
+        counted = _Counted(blocks)
+        windows = _windows(counted, self._core, self._reach, self._hop) if self.streams else _whole(counted, self._hop)
+        parts = []
+        for samples, real, inner in windows:
+            latents = self.model.encoder(samples.to(self.device), real.to(self.device))
+            parts.append(self.model.quantizer.encode(latents[:, inner]).cpu())
+        if counted.samples == 0:
+            raise AudioError("the audio is empty: there are no samples to work on")
+        ids = torch.cat(parts, dim=2)
+        return Tokens(
+            ids=ids,
+            lengths=torch.tensor([ids.shape[2]]),
+            samples=torch.tensor([counted.samples]),
+            spec=self.spec,
+            tokenizer=self.digest,
+        )
+
+    def decode_blocks(self, tokens: Tokens) -> Iterator[Float[ndarray, " T"]]:
+        """Speech of one clip, piece by piece; as long as what was encoded."""
+        self._check(tokens)
+        self.model.eval()
+        left, frames = int(tokens.samples[0]), int(tokens.lengths[0])
+        reach = self.model.config.backbone.decoder_reach or 0
+        core = _WINDOW - 2 * reach if self.streams else frames
+        for start in range(0, frames, max(core, 1)):
+            where = torch.arange(start - reach, start + core + reach)
+            real = (where >= 0) & (where < frames)
+            ids = tokens.ids[:, :, where.clamp(0, frames - 1)].to(self.device)
+            mask = real[None].to(self.device)
+            with torch.inference_mode():  # not around the generator: it would hold between pieces
+                made = self.model.decoder(self.model.quantizer.decode(ids) * mask[..., None], mask)
+            piece = made[0, reach * self._hop : (reach + core) * self._hop].float().cpu().numpy()[:left]
+            left -= piece.size
+            yield piece
+
+    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
+        """Write ``model.json`` and ``model.safetensors``, from which :meth:`load` makes this tokenizer again.
+
+        Args:
+            folder: Created if missing.
+            half: Store float16; the tokenizer loaded from it is then another one, with another digest.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        target = Path(folder)
+        make_folder(target)
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
+        if half:
+            tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+        write_whole(target / "model.safetensors", lambda path: save_file(tensors, path))
+        digest = _digest_of(config_to_json(self.model.config), tensors)
+        config = config_to_json(self.model.config)
+        write_json(target / "model.json", {"system": "guided", "format": FORMAT, "digest": digest, "config": config})
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], device: str = "cpu") -> "GuidedTokenizer":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            CheckpointError: A file is missing, altered or of another version.
+        """
+        source = Path(folder)
+        try:
+            card = json.loads((source / "model.json").read_text(encoding="utf-8"))
+            version, digest, values = card["format"], card["digest"], card["config"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{source / 'model.json'}: cannot be used ({error}); copy the model again") from error
+        if version != FORMAT:
+            raise CheckpointError(f"{source}: model format {version}, this vocable reads {FORMAT}; install another one")
+        try:
+            tensors = load_file(source / "model.safetensors")
+            with torch.device("meta"):
+                model = GuidedModel(config_from_json(values))
+            model.to_empty(device=device)
+            state = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+            model.load_state_dict(state)
+        except (OSError, SafetensorError, RuntimeError, ConfigError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise CheckpointError(f"{source}: the weights cannot be used ({reason}); copy the model again") from error
+        if _digest_of(values, tensors) != digest:
+            raise CheckpointError(f"{source}: the weights are altered (their digest differs); copy the model again")
+        return cls(model)
+
+    @property
+    def _hop(self) -> int:
+        return self.model.config.backbone.hop
+
+    @property
+    def _reach(self) -> int:
+        return self.model.config.backbone.encoder_reach or 0
+
+    @property
+    def _core(self) -> int:
+        return _WINDOW - 2 * self._reach
+
+    def _check(self, tokens: Tokens) -> None:
+        if len(tokens) != 1:
+            raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
+        if tokens.tokenizer != self.digest:
+            raise SpecError(
+                f"these tokens were made by tokenizer {tokens.tokenizer[:23]}, this one is {self.digest[:23]}; "
+                "load the one that made them"
+            )
+        if replace(tokens.spec, num_codebooks=self.spec.num_codebooks) != self.spec:
+            raise SpecError(f"these tokens are {tokens.spec}, this tokenizer makes {self.spec}")
+        if tokens.spec.num_codebooks > self.spec.num_codebooks:
+            raise SpecError(
+                f"these tokens have {tokens.spec.num_codebooks} levels, this tokenizer {self.spec.num_codebooks}"
+            )
+
+
+_Window = tuple[Float[Tensor, "1 T"], Tensor, slice]  # samples, which frames are real, which frames to keep
+
+
+class _Counted:
+    """Blocks, and how many samples have gone by."""
+
+    def __init__(self, blocks: Iterable[Float[ndarray, " T"]]) -> None:
+        self.blocks, self.samples = blocks, 0
+
+    def __iter__(self) -> Iterator[Float[ndarray, " T"]]:
+        for block in self.blocks:
+            self.samples += block.size
+            yield block
+
+
+def _windows(blocks: _Counted, core: int, reach: int, hop: int) -> Iterator[_Window]:
+    """Windows of core + 2 · reach frames, the cores side by side from the clip's first frame."""
+    size = core + 2 * reach
+    held = np.zeros(reach * hop, dtype=np.float32)
+    first = -reach  # frame of the clip that the held samples begin with
+    inner = slice(reach, reach + core)
+    for block in blocks:
+        held = np.concatenate([held, block])
+        while held.size >= size * hop:
+            real = torch.arange(first, first + size)[None] >= 0
+            yield torch.from_numpy(held[: size * hop].copy())[None], real, inner
+            held, first = held[core * hop :], first + core
+    frames = frames_for(blocks.samples, hop)
+    while first + reach < frames:
+        padded = np.zeros(size * hop, dtype=np.float32)
+        here = held[: size * hop]
+        padded[: here.size] = here
+        where = torch.arange(first, first + size)[None]
+        keep = slice(reach, min(reach + core, frames - first))
+        yield torch.from_numpy(padded)[None], (where >= 0) & (where < frames), keep
+        held, first = held[core * hop :], first + core
+
+
+def _whole(blocks: _Counted, hop: int) -> Iterator[_Window]:
+    """The whole clip as one window."""
+    samples = np.concatenate([np.zeros(0, dtype=np.float32), *blocks])
+    frames = frames_for(samples.size, hop)
+    if not frames:
+        return
+    padded = np.pad(samples, (0, frames * hop - samples.size))
+    yield torch.from_numpy(padded)[None], torch.ones(1, frames, dtype=torch.bool), slice(None)
+
+
+def _digest(model: GuidedModel) -> str:
+    return _digest_of(config_to_json(model.config), model.state_dict())
+
+
+def _digest_of(config: dict[str, object], tensors: Mapping[str, Tensor]) -> str:
+    """One name for a configuration and its weights, whatever precision they are stored in."""
+    seen = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu()
+        value = value.float() if value.is_floating_point() else value
+        seen.update(f"{name} {tuple(value.shape)}".encode())
+        seen.update(value.contiguous().numpy().tobytes())
+    return f"sha256:{seen.hexdigest()}"

@@ -1,0 +1,1 @@
+"""Steps, schedules, checkpoints and logs. Knows nothing about speech."""

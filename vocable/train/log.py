@@ -1,0 +1,112 @@
+"""Training logs: JSON lines, TensorBoard, and a progress bar."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from vocable.errors import OutputError
+from vocable.files import write_whole
+
+
+class Log:
+    """One run's log: ``log.jsonl`` and ``tensorboard/`` in its folder, and a bar on the terminal.
+
+    Without the package tensorboard (extra ``train``) there is no ``tensorboard/``.
+
+    Args:
+        folder: The run's folder.
+        steps: Steps in the whole run.
+        start: Steps already made; later lines of an earlier log are cut off.
+        quiet: No bar.
+
+    Raises:
+        OutputError: Here and in every method: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, *, steps: int, start: int = 0, quiet: bool = False) -> None:
+        self._path = folder / "log.jsonl"
+        with self._writing():
+            if self._path.exists():
+                lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+                kept = "".join(line + "\n" for line in lines if _step_of(line) <= start)
+                write_whole(self._path, lambda path: path.write_text(kept, encoding="utf-8"))
+            self._board = _board(folder / "tensorboard", start)
+        self._bar = Progress(
+            TextColumn("[bold]train"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(), disable=quiet,
+        )  # fmt: skip
+        self._task = self._bar.add_task("train", total=steps, completed=start, note="")
+        self._bar.start()
+        self._clock = time.monotonic()
+
+    def advance(self, step: int, note: str) -> None:
+        """Move the bar to a step."""
+        self._bar.update(self._task, completed=step, note=note)
+
+    def write(self, step: int, values: dict[str, Any]) -> None:
+        """Log the values of a step: numbers, or lists of one number a level."""
+        line = {"step": step, "seconds": round(time.monotonic() - self._clock, 1), **values}
+        with self._writing():
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(_plain(line), allow_nan=False) + "\n")
+            for name, value in _flat(values) if self._board else ():
+                self._board.add_scalar(name, value, step)
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._bar.console.print(text, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Flush everything."""
+        self._bar.stop()
+        with self._writing():
+            if self._board:
+                self._board.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"{self._path}: cannot be written ({error.strerror}); check the rights and the free space, then resume"
+            ) from error
+
+
+def _board(folder: Path, start: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=start + 1)
+
+
+def _flat(values: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Numbers by name, with the level after the name where there is one number a level."""
+    for name, value in values.items():
+        if isinstance(value, list):
+            yield from ((f"{name}/{level}", number) for level, number in enumerate(value, 1))
+        else:
+            yield name, value
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")  # half a line, from a kill: cut it off
