@@ -219,6 +219,8 @@ def test_level_dropout_is_the_same_for_a_clip_however_many_processes_share_the_b
     full = float((whole == 4).float().mean())  # half keep all levels, and of the others a quarter draws all
     assert full == pytest.approx(0.5 + 0.5 / 4, abs=0.08)
     assert torch.equal(codec()._levels(12, 3), torch.full((12,), 4))
+    other = codec(GuidedLosses(level_dropout=0.5), seed=1)
+    assert not torch.equal(whole, torch.stack([other._levels(12, step) for step in range(40)]))
 
 
 def test_dropped_levels_reach_the_quantizer(monkeypatch: pytest.MonkeyPatch) -> None:

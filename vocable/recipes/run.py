@@ -17,7 +17,7 @@ from vocable.files import make_folder, write_json
 from vocable.systems.guided.config import GuidedConfig
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.objective import GuidedLosses, GuidedObjective
-from vocable.train.trainer import TrainConfig, Trainer, join_processes
+from vocable.train.trainer import TrainConfig, Trainer, join_processes, leave_processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,8 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
     device = join_processes()
     rank, size = world()
     target = Path(folder)
-    _check_folder(run, target, resume)
+    if rank == 0:  # which writes the file that is looked for
+        _check_folder(run, target, resume)
     if run.crops.batch_size % size:
         raise ConfigError(f"a batch of {run.crops.batch_size} cannot be shared by {size} processes; choose a multiple")
     crops = Crops(
@@ -66,11 +67,12 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
         make_folder(target)
         write_json(target / "run.json", {**run_to_json(run), "data": [str(path) for path in manifests], "split": split})
     torch.manual_seed(run.train.seed)
-    objective = GuidedObjective(GuidedModel(run.model), run.losses)
+    objective = GuidedObjective(GuidedModel(run.model), run.losses, seed=run.train.seed)
     trainer = Trainer(objective, crops, run.train, target, device=device, quiet=quiet)
     if resume and trainer.resume() and rank == 0:
         say(f"resumed at step {trainer.step}")
     trainer.run()
+    leave_processes()
 
 
 def override(run: Run, *, steps: int | None = None, batch_size: int | None = None, seed: int | None = None,

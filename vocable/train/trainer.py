@@ -204,14 +204,19 @@ class Trainer:
 
 def join_processes() -> str:
     """Join the process group ``torchrun`` prepared, if it did; returns the device of this process."""
-    cuda = torch.cuda.is_available()
+    device = "cpu"
+    if torch.cuda.is_available():
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+        torch.cuda.set_device(device)
     if "LOCAL_RANK" in os.environ and not dist.is_initialized():
-        dist.init_process_group("nccl" if cuda else "gloo")
-    if not cuda:
-        return "cpu"
-    local = int(os.environ.get("LOCAL_RANK", 0))
-    torch.cuda.set_device(local)
-    return f"cuda:{local}"
+        dist.init_process_group("gloo" if device == "cpu" else "nccl")
+    return device
+
+
+def leave_processes() -> None:
+    """Leave the process group, if there is one: the end of a run."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _logged(turn: Turn, means: Mapping[str, float], norm: float) -> dict[str, Any]:

@@ -76,11 +76,20 @@ class GuidedObjective:
         losses: Weights and schedules.
         teachers: Terms on the quantized levels.
         adversary: Discriminators; they move before the codec does.
+        seed: Of level dropout.
     """
 
-    def __init__(self, model: GuidedModel, losses: GuidedLosses, *,
-                 teachers: Sequence[Teacher] = (), adversary: Adversary | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        model: GuidedModel,
+        losses: GuidedLosses,
+        *,
+        teachers: Sequence[Teacher] = (),
+        adversary: Adversary | None = None,
+        seed: int = 0,
+    ) -> None:
         self.model, self.losses, self.teachers, self.adversary = model, losses, teachers, adversary
+        self.seed = seed
 
     def parts(self) -> Mapping[str, nn.Module]:
         """``generator`` and, with an adversary, ``discriminator``."""
@@ -130,7 +139,7 @@ class GuidedObjective:
         """Levels each clip may use: the same for a clip however many processes share the batch."""
         rank, size = world()
         count = self.model.config.num_codebooks
-        generator = torch.Generator().manual_seed(step)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         dropped = torch.rand(batch_size * size, generator=generator) < self.losses.level_dropout
         levels = torch.randint(1, count + 1, (batch_size * size,), generator=generator)
         return torch.where(dropped, levels, count)[rank * batch_size : (rank + 1) * batch_size]
