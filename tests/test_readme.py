@@ -6,43 +6,30 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from vocable.testing import speechlike
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = re.findall(r"^```(python|bash)\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("readme")
-    speechlike(24_000).write(folder / "hello.wav")
-    (folder / "recordings").mkdir()
-    speechlike(9_000, seed=1).write(folder / "recordings" / "other.flac")
-    return folder
-
-
 def test_there_are_blocks_of_both_kinds() -> None:
     assert {kind for kind, _ in BLOCKS} == {"python", "bash"}
 
 
-@pytest.mark.parametrize("code", [code for kind, code in BLOCKS if kind == "python"])
-def test_python_blocks_run(code: str, desk: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", code], cwd=desk, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    promised = " ".join(re.findall(r"#\s*(\d[\d. ]+)$", code, re.M))
-    assert done.stdout.split() == promised.split()
-
-
-@pytest.mark.parametrize(
-    "line",
-    [line for kind, code in BLOCKS if kind == "bash" for line in code.splitlines() if line.startswith("vocable")],
-)
-def test_shell_lines_run(line: str, desk: Path) -> None:
+def test_blocks_run_in_order_in_one_folder(tmp_path: Path) -> None:
+    speechlike(24_000).write(tmp_path / "hello.wav")
+    (tmp_path / "recordings").mkdir()
+    speechlike(9_000, seed=1).write(tmp_path / "recordings" / "other.flac")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(line, shell=True, cwd=desk, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    for kind, code in BLOCKS:
+        lines = [code] if kind == "python" else [line for line in code.splitlines() if line.startswith("vocable")]
+        for line in lines:
+            words = [sys.executable, "-c", line] if kind == "python" else ["sh", "-c", line]
+            done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+            if kind == "python":
+                promised = " ".join(re.findall(r"#\s*(\d[\d. ]+)$", code, re.M))
+                assert done.stdout.split() == promised.split()
 
 
 def test_make_targets_named_in_the_documents_exist() -> None:
