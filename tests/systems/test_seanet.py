@@ -86,8 +86,8 @@ def test_padding_changes_nothing(config: SeanetConfig) -> None:
         encoded, decoded = encoder(samples, mask), decoder(latents, mask)
         for row, length in enumerate(lengths):
             one, size = mask[row : row + 1, :length], length * config.hop
-            same(encoded[row : row + 1, :length], encoder(samples[row : row + 1, :size], one))
-            same(decoded[row : row + 1, :size], decoder(latents[row : row + 1, :length], one))
+            assert_same(encoded[row : row + 1, :length], encoder(samples[row : row + 1, :size], one))
+            assert_same(decoded[row : row + 1, :size], decoder(latents[row : row + 1, :length], one))
     assert not decoded[~mask.repeat_interleave(config.hop, dim=1)].any()
     assert decoded[0, : 5 * config.hop].abs().min() > 0
 
@@ -97,7 +97,7 @@ def test_noise_behind_the_end_is_not_heard() -> None:
     real = mask.repeat_interleave(TINY.hop, dim=1)
     samples, noise = torch.randn(2, 6 * TINY.hop), torch.randn(2, 6 * TINY.hop)
     encoder = SeanetEncoder(TINY)
-    same(encoder(samples, mask)[mask], encoder(torch.where(real, samples, noise), mask)[mask])
+    assert_same(encoder(samples, mask)[mask], encoder(torch.where(real, samples, noise), mask)[mask])
 
 
 def test_the_encoder_hears_both_ways_and_the_decoders_memory_does_not_look_ahead() -> None:
@@ -129,5 +129,5 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def same(one: Tensor, other: Tensor) -> None:
+def assert_same(one: Tensor, other: Tensor) -> None:
     torch.testing.assert_close(one, other, atol=1e-5, rtol=0)

@@ -153,7 +153,7 @@ def test_at_every_moment_of_a_save_checkpoints_are_whole_or_absent(tmp_path: Pat
     assert len(seen) > 60
 
 
-def refused(folder: Path, match: str) -> None:
+def assert_refused(folder: Path, match: str) -> None:
     parts, optimizers = fresh(seed=1)
     before = everything(parts, optimizers)
     with pytest.raises(CheckpointError, match=match):
@@ -167,7 +167,7 @@ def test_a_flipped_byte_is_found(saved: Path, name: str, where: float) -> None:
     content = bytearray((saved / name).read_bytes())
     content[int(where * len(content)) if where >= 0 else -1] ^= 0x10
     (saved / name).write_bytes(content)
-    refused(
+    assert_refused(
         saved, rf"step-00000008/{name}: the file is altered \(its SHA-256 differs\); resume from another checkpoint"
     )
 
@@ -191,20 +191,20 @@ def test_a_flipped_bit_of_the_seal_is_found_or_means_nothing(saved: Path) -> Non
 @pytest.mark.parametrize("name", ["model.bin", "training.safetensors"])
 def test_a_missing_file_is_named(saved: Path, name: str) -> None:
     (saved / name).unlink()
-    refused(saved, rf"step-00000008/{name}: the file is missing; resume from another checkpoint")
+    assert_refused(saved, rf"step-00000008/{name}: the file is missing; resume from another checkpoint")
 
 
 def test_a_missing_seal_is_named(saved: Path) -> None:
     (saved / "training.json").unlink()
-    refused(saved, r"training.json: cannot be used \(.*No such file.*\); resume from another checkpoint")
+    assert_refused(saved, r"training.json: cannot be used \(.*No such file.*\); resume from another checkpoint")
     (saved / "training.json").write_text("[1, 2]")
-    refused(saved, r"training.json: cannot be used")
+    assert_refused(saved, r"training.json: cannot be used")
 
 
 def test_another_version_is_refused(saved: Path) -> None:
     seal = json.loads((saved / "training.json").read_text())
     (saved / "training.json").write_text(json.dumps(seal | {"format": 2}))
-    refused(saved, "checkpoint format 2, this vocable reads 1; install another one")
+    assert_refused(saved, "checkpoint format 2, this vocable reads 1; install another one")
 
 
 @pytest.mark.parametrize(
