@@ -22,7 +22,8 @@ from rich.table import Table
 
 from vocable.audio import Audio
 from vocable.errors import ConfigError, VocableError
-from vocable.metrics.quality import Score, log_mel_distance, pesq, stoi
+from vocable.metrics.quality import log_mel_distance, pesq, stoi
+from vocable.metrics.score import Score
 
 Metric = Callable[[Float[ndarray, " T"], Float[ndarray, " T"]], Score]
 Scores = dict[str, dict[str, Score]]  # of a codec, of a metric

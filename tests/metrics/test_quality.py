@@ -13,7 +13,8 @@ from vocable.audio import Audio
 from vocable.errors import MissingDependencyError
 from vocable.features.spectrogram import mel_filters
 from vocable.metrics import quality
-from vocable.metrics.quality import Score, log_mel_distance, pesq, si_sdr, stoi
+from vocable.metrics.quality import log_mel_distance, pesq, si_sdr, stoi
+from vocable.metrics.score import Score
 from vocable.testing import speechlike
 
 METRICS: dict[str, Callable[[np.ndarray, np.ndarray], Score]] = {

@@ -22,7 +22,8 @@ from vocable.errors import AudioError
 from vocable.evaluate.report import Report, Rows, Sound, Table, write_report
 from vocable.files import make_folder
 from vocable.metrics.codebook import LevelUsage, bit_rates, codebook_usage
-from vocable.metrics.quality import Score, log_mel_distance, pesq, stoi
+from vocable.metrics.quality import log_mel_distance, pesq, stoi
+from vocable.metrics.score import Score
 from vocable.systems.hub import load
 from vocable.tokens import Tokens, TokenSpec
 

@@ -1,7 +1,7 @@
 """How much of a recording is left in the speech made again from its tokens.
 
 Every figure takes the recording first and the speech made again second, cuts both to the shorter, and gives a
-:class:`Score`: what cannot be measured (silence, a clip that is too short) is undefined and says why. It is never 0,
+``Score``: what cannot be measured (silence, a clip that is too short) is undefined and says why. It is never 0,
 which would pass for a bad codec, and never an exception, which would end a long evaluation.
 """
 
@@ -9,7 +9,6 @@ import math
 import subprocess
 import sys
 import warnings
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -20,40 +19,12 @@ from numpy import ndarray
 from vocable.audio import Audio
 from vocable.errors import MissingDependencyError
 from vocable.features.spectrogram import mel_filters, spectra
+from vocable.metrics.score import Score, undefined
 
 _SILENCE = 2.0**-24  # of full scale: less than one step of 24-bit audio
 _STOI_SECONDS = 30 * 0.0128  # the segment over which STOI correlates
 _PESQ_SAFE_SECONDS = 20.0
 _PESQ_RATES = {"wb": 16_000, "nb": 8_000}
-
-
-@dataclass(frozen=True)
-class Score:
-    """A figure, or why there is none.
-
-    Attributes:
-        value: The figure; NaN where it is undefined.
-        reason: Why it is undefined; empty where it is defined.
-
-    Example:
-        >>> print(Score(0.87654).text(".2f"), "|", Score(math.nan, "the recording is silent").text(".2f"))
-        0.88 | undefined (the recording is silent)
-    """
-
-    value: float
-    reason: str = ""
-
-    def __float__(self) -> float:
-        return self.value
-
-    @property
-    def defined(self) -> bool:
-        """Whether there is a figure."""
-        return not math.isnan(self.value)
-
-    def text(self, form: str, unit: str = "") -> str:
-        """The figure in this number format with its unit, or ``undefined (why)``."""
-        return f"{self.value:{form}}{unit}" if self.defined else f"undefined ({self.reason})"
 
 
 def stoi(reference: Float[ndarray, " T"], made: Float[ndarray, " T_made"], sample_rate: int) -> Score:
@@ -86,15 +57,15 @@ def stoi(reference: Float[ndarray, " T"], made: Float[ndarray, " T_made"], sampl
         raise MissingDependencyError("STOI needs pystoi; run pip install 'vocable[metrics]'") from error
     pair = _pair(reference, made)
     if isinstance(pair, str):
-        return _undefined(pair)
+        return undefined(pair)
     if pair[0].size / sample_rate < _STOI_SECONDS + 0.02:
-        return _undefined("less than 0.4 s of speech")
+        return undefined("less than 0.4 s of speech")
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)  # so the 0.00001 cannot pass for a figure
         try:
             return Score(float(pystoi.stoi(*pair, sample_rate)))
         except RuntimeWarning:
-            return _undefined("less than 0.4 s of speech")
+            return undefined("less than 0.4 s of speech")
 
 
 def pesq(
@@ -132,7 +103,7 @@ def pesq(
         raise MissingDependencyError("PESQ needs the pesq package; run pip install 'vocable[pesq]'") from error
     pair = _pair(reference, made)
     if isinstance(pair, str):
-        return _undefined(pair)
+        return undefined(pair)
     peak = max(float(np.abs(samples).max()) for samples in pair)
     rate = _PESQ_RATES[mode]
     clips = [Audio((samples / peak).astype(np.float32), sample_rate).resample(rate).samples for samples in pair]
@@ -141,7 +112,7 @@ def pesq(
     try:
         return Score(float(package.pesq(rate, clips[0], clips[1], mode)))
     except (package.PesqError, ValueError) as error:
-        return _undefined(_words(error))
+        return undefined(_words(error))
 
 
 def si_sdr(reference: Float[ndarray, " T"], made: Float[ndarray, " T_made"]) -> Score:
@@ -167,7 +138,7 @@ def si_sdr(reference: Float[ndarray, " T"], made: Float[ndarray, " T_made"]) -> 
     """
     pair = _pair(reference, made)
     if isinstance(pair, str):
-        return _undefined(pair)
+        return undefined(pair)
     real, again = (samples - samples.mean() for samples in pair)
     target = (again @ real) / (real @ real) * real
     wanted, distortion = float(target @ target), float(np.square(again - target).sum())
@@ -201,7 +172,7 @@ def log_mel_distance(reference: Float[ndarray, " T"], made: Float[ndarray, " T_m
     """
     pair = _pair(reference, made, silence_made=True)
     if isinstance(pair, str):
-        return _undefined(pair)
+        return undefined(pair)
     n_fft = 2 ** round(math.log2(0.064 * sample_rate))
     filters = mel_filters(sample_rate, n_fft, 80).double()
     mels = []
@@ -230,10 +201,6 @@ def _pair(
     return real, again
 
 
-def _undefined(reason: str) -> Score:
-    return Score(math.nan, reason)
-
-
 def _words(error: Exception) -> str:
     """The package's message; its C part gives bytes."""
     said = error.args[0] if error.args else type(error).__name__
@@ -255,6 +222,6 @@ def _pesq_apart(real: Float[ndarray, " T"], again: Float[ndarray, " T"], rate: i
     if done.returncode == 0:
         return Score(float(done.stdout))
     if done.returncode < 0:
-        return _undefined("PESQ crashed: more utterances than it can hold; cut the clip")
+        return undefined("PESQ crashed: more utterances than it can hold; cut the clip")
     said = done.stderr.decode(errors="replace").strip().splitlines()
-    return _undefined(said[-1] if said else f"PESQ ended with code {done.returncode}")
+    return undefined(said[-1] if said else f"PESQ ended with code {done.returncode}")

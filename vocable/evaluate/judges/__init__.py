@@ -1,0 +1,1 @@
+"""What listens in our place: models of others that hear a clip and say who, what, how high and how good."""
