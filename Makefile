@@ -13,6 +13,7 @@ demo: .venv/demo.stamp
 	$(BIN)/vocable demo $(if $(AUDIO),"$(AUDIO)") --out demo
 
 test: .venv/dev.stamp
+	@tests/system-packages.sh
 	$(BIN)/python -m pytest -n 2 -q
 
 check: lint types imports doctests test
@@ -42,6 +43,7 @@ doctests: .venv/dev.stamp
 
 .venv/dev.stamp: pyproject.toml constraints.txt | .venv/made.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps resemblyzer==0.1.4  # the weights alone
 	@touch $@ .venv/demo.stamp
 
 clean:

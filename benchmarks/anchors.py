@@ -8,27 +8,22 @@ import json
 import os
 import platform
 import shlex
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import typer
-from jaxtyping import Float
-from numpy import ndarray
 
 from vocable.audio import Audio
-from vocable.errors import AudioError, ConfigError, MissingDependencyError, VocableError
+from vocable.errors import ConfigError, MissingDependencyError, VocableError
 
 if TYPE_CHECKING:
+    from vocable.evaluate.codecs.base import Codec, Coded, Kind
     from vocable.interfaces import Tokenizer
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -66,23 +61,29 @@ def verdict(short: float) -> str:
     return "met" if short <= 0 else f"missed by {short:.3g}"
 
 
-def record(name: str, model: str, tokenizer: "Tokenizer", folder: Path = RESULTS, **parts: Any) -> Path:
+def record(
+    name: str, model: str | None = None, tokenizer: "Tokenizer | None" = None, folder: Path = RESULTS, **parts: Any
+) -> Path:
     """Write ``folder/name.json``: what was measured, and everything needed to measure it again.
 
     Args:
         name: Of the benchmark.
         model: The name or folder that the tokenizer was loaded from.
-        tokenizer: What was measured.
+        tokenizer: What was measured; none where it is no tokenizer.
         folder: Created if missing.
         parts: Corpus, seed, values: whatever the benchmark has.
     """
     arguments = [_portable(argument) for argument in sys.argv[1:]]
+    measured = {}
+    if model is not None and tokenizer is not None:
+        spec = asdict(tokenizer.spec)
+        measured["tokenizer"] = {"name": _portable(model), "digest": tokenizer.digest, "spec": spec}
     written = {
         "benchmark": name,
         "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments]),
         "date": datetime.now(UTC).date().isoformat(),
         "vocable": version("vocable"),
-        "tokenizer": {"name": _portable(model), "digest": tokenizer.digest, "spec": asdict(tokenizer.spec)},
+        **measured,
         **parts,
         "hardware": {"cpu": _cpu(), "cores": os.cpu_count(), "threads": 1, "system": platform.platform()},
         "versions": {"python": platform.python_version(), **_versions()},
@@ -129,143 +130,49 @@ def memory() -> tuple[float, float]:
 # ---- codecs to stand beside -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Codec:
-    """Something that takes a clip at 16 kHz and gives it back, as long as it was.
-
-    Attributes:
-        name: For the table.
-        bit_rate: Bit/s; None where there is none.
-        note: What a reader must know to judge its figures.
-        code: The clip made again.
-    """
-
-    name: str
-    bit_rate: float | None
-    note: str
-    code: Callable[[Audio], Audio]
-
-
-def own_codecs(tokenizer: "Tokenizer", levels: Sequence[int]) -> list[Codec]:
-    """The tokenizer with the first so many levels of its tokens."""
-
-    def code(count: int, clip: Audio) -> Audio:
-        return tokenizer.decode(tokenizer.encode(clip).keep_levels(count)).resample(RATE)
-
-    rate = tokenizer.spec.bit_rate / tokenizer.spec.num_codebooks
-    names = {count: f"vocable, {count} level{'s' if count > 1 else ''}" for count in levels}
-    return [Codec(name, count * rate, "", partial(code, count)) for count, name in names.items()]
-
-
-def limits(seed: int) -> list[Codec]:
-    """The ceiling and the floor: the clip itself, and white noise at its level."""
-
-    def noise(clip: Audio) -> Audio:
-        draw = np.random.default_rng([seed, clip.samples.size]).standard_normal(clip.samples.size)
-        level = np.sqrt(np.mean(clip.samples.astype(np.float64) ** 2))
-        return Audio((draw * level).astype(np.float32), clip.sample_rate)
-
-    return [
-        Codec("identity", None, "ceiling: 16-bit samples, untouched", lambda clip: clip),
-        Codec("noise", None, "floor: white noise at the level of the clip", noise),
-    ]
-
-
-def outside_codecs(lyra: Path | None) -> tuple[list[Codec], list[str]]:
-    """The codecs of others that this machine has, and a line on each that it has not.
+def codecs(tokenizer: "Tokenizer", levels: Sequence[int], lyra: Path | None, seed: int) -> dict[str, "Codec"]:
+    """Everything that is scored, by its name in the table, in the table's order.
 
     Args:
+        tokenizer: What is measured.
+        levels: How many of its levels are decoded.
         lyra: Folder with Lyra v2's ``soundstream_encoder.tflite``, ``quantizer.tflite`` and ``lyragan.tflite``.
+        seed: Of the floor's noise.
     """
-    codecs, missing = [], []
-    if shutil.which("opusenc") and shutil.which("opusdec"):
-        codecs.append(Codec("Opus 6k", 6_000, f"constant bit rate, {_first_line('opusenc', '--version')}", _opus))
-    else:
-        missing.append("Opus left out: needs opusenc and opusdec on the PATH (Debian: apt install opus-tools)")
-    if shutil.which("c2enc") and shutil.which("c2dec"):
-        codecs.append(Codec("Codec2 3200", 3_200, "works at 8 kHz: resampled to 16 kHz, then scored", _codec2))
-    else:
-        missing.append("Codec2 left out: needs c2enc and c2dec on the PATH (Debian: apt install codec2)")
-    if lyra is None:
-        missing.append("Lyra left out: needs --lyra, the folder of its three TFLite models (google/lyra, model_coeffs)")
-    elif importlib.util.find_spec("ai_edge_litert") is None:
-        missing.append("Lyra left out: needs ai-edge-litert: pip install ai-edge-litert")
-    else:
-        network = _Lyra(lyra)
-        for rate, stages in ((3_200, 16), (6_000, 30)):
-            codecs.append(Codec(f"Lyra v2 {rate / 1000:g}k", rate, f"{stages} stages", partial(network.code, stages)))
-    return codecs, missing
+    from vocable.evaluate.codecs.anchors import Identity
+    from vocable.evaluate.codecs.own import TokenizerCodec
+
+    names = {count: f"vocable, {count} level{'s' if count > 1 else ''}" for count in levels}
+    own = {name: TokenizerCodec(name, tokenizer, count) for count, name in names.items()}
+    outside = {codec.name: codec for codec in outside_codecs(lyra)[0]}
+    return {**own, **outside, "identity": Identity(), "noise": AsLoud(seed)}
 
 
-def _opus(clip: Audio) -> Audio:
-    with tempfile.TemporaryDirectory() as folder:
-        before, coded, after = (str(Path(folder) / name) for name in ("before.wav", "coded.opus", "after.wav"))
-        clip.write(before)
-        _run("opusenc", "--quiet", "--hard-cbr", "--bitrate", "6", before, coded)
-        _run("opusdec", "--quiet", "--rate", str(RATE), "--force-wav", coded, after)
-        return _fit(Audio.read(after, RATE).samples, clip)
+def outside_codecs(lyra: Path | None) -> tuple[list["Codec"], list[str]]:
+    """The codecs of others that this machine has, and a line on each that it has not."""
+    from vocable.evaluate.codecs.find import find_codecs
+
+    found, missing = find_codecs(("opus:6", "codec2:3200", "lyra:3.2", "lyra:6"), lyra=lyra)
+    return [codec for codec in found if codec.kind == "codec"], missing
 
 
-def _codec2(clip: Audio) -> Audio:
-    frame = 160  # samples at 8 kHz; the decoder is one frame late, so one more is coded and the first dropped
-    with tempfile.TemporaryDirectory() as folder:
-        before, coded, after = (Path(folder) / name for name in ("before.raw", "coded.bit", "after.raw"))
-        samples = clip.resample(8_000).samples
-        samples = np.pad(samples, (0, -samples.size % frame + frame))
-        before.write_bytes((samples.clip(-1, 1) * 32_767).astype("<i2").tobytes())
-        _run("c2enc", "3200", str(before), str(coded))
-        _run("c2dec", "3200", str(coded), str(after))
-        made = np.frombuffer(after.read_bytes(), dtype="<i2")[frame:].astype(np.float32) / 32_768
-    return _fit(Audio(made, 8_000).resample(RATE).samples, clip)
+@dataclass(frozen=True)
+class AsLoud:
+    """The floor of this folder's tables: white noise at the level of the clip, without the clip."""
 
+    seed: int
+    name: ClassVar[str] = "noise"
+    kind: ClassVar["Kind"] = "anchor"
+    family: ClassVar[str] = "noise"
+    note: ClassVar[str] = "floor: white noise at the level of the clip"
 
-class _Lyra:
-    """Lyra v2 through TFLite: 64 values a frame, residual quantizer of 46 stages of 16 entries, generative decoder."""
+    def code(self, clip: Audio, key: str) -> "Coded":
+        """Nothing of the clip but its loudness and length."""
+        from vocable.evaluate.codecs.base import Coded
 
-    def __init__(self, folder: Path) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        def network(name: str) -> Any:
-            if not (folder / name).is_file():
-                raise ConfigError(f"{folder / name}: no such file; --lyra takes the folder of Lyra's TFLite models")
-            interpreter = Interpreter(str(folder / name), num_threads=1)
-            interpreter.allocate_tensors()
-            return interpreter
-
-        self.encoder, self.decoder = network("soundstream_encoder.tflite"), network("lyragan.tflite")
-        quantizer = network("quantizer.tflite")
-        self.to_ids = quantizer.get_signature_runner("encode")
-        self.to_latents = quantizer.get_signature_runner("decode")
-
-    def code(self, stages: int, clip: Audio) -> Audio:
-        hop = 320
-        self.encoder.reset_all_variables()  # both are stateful: a clip must not hear the one before
-        self.decoder.reset_all_variables()
-        encode, decode = self.encoder.get_signature_runner(), self.decoder.get_signature_runner()
-        made = []
-        for frame in np.pad(clip.samples, (0, -clip.samples.size % hop)).reshape(-1, 1, hop):
-            latents = encode(input_audio=frame)["output_0"]
-            answer = self.to_ids(input_frames=latents, num_quantizers=np.array(stages, dtype=np.int32))
-            ids = next(value for value in answer.values() if value.dtype == np.int32 and value.size > 1)
-            latents = self.to_latents(encoding_indices=ids)["output_0"]
-            made.append(decode(input_audio=latents)["output_0"].reshape(-1))
-        return _fit(np.concatenate(made), clip)
-
-
-def _fit(samples: Float[ndarray, " T"], clip: Audio) -> Audio:
-    """As long as the clip: a codec's last frame may reach past it or be missing."""
-    wanted = clip.samples.size
-    return Audio(np.pad(samples[:wanted], (0, max(0, wanted - samples.size))), RATE)
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise AudioError(f"{command[0]} failed: {done.stderr.strip() or f'exit code {done.returncode}'}")
-
-
-def _first_line(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[0]
+        draw = np.random.default_rng([self.seed, clip.samples.size]).standard_normal(clip.samples.size)
+        level = np.sqrt(np.mean(clip.samples.astype(np.float64) ** 2))
+        return Coded(audio=Audio((draw * level).astype(np.float32), clip.sample_rate))
 
 
 def _portable(argument: str) -> str:

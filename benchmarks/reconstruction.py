@@ -8,12 +8,13 @@ import math
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from anchors import RATE, RESULTS, Codec, interval, limits, main, need, outside_codecs, own_codecs, record, verdict
+from anchors import RATE, RESULTS, codecs, interval, main, need, outside_codecs, record, verdict
 from jaxtyping import Float
 from numpy import ndarray
 from rich.console import Console
@@ -22,11 +23,30 @@ from rich.table import Table
 
 from vocable.audio import Audio
 from vocable.errors import ConfigError, VocableError
-from vocable.metrics.quality import log_mel_distance, pesq, stoi
+from vocable.metrics.quality import pesq, stoi
 from vocable.metrics.score import Score
+from vocable.metrics.spectral import log_mel_distance
+
+if TYPE_CHECKING:
+    from vocable.evaluate.codecs.base import Codec
 
 Metric = Callable[[Float[ndarray, " T"], Float[ndarray, " T"]], Score]
-Scores = dict[str, dict[str, Score]]  # of a codec, of a metric
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one codec reached on one clip.
+
+    Attributes:
+        metrics: By name.
+        seconds: Of the clip.
+        bits: Of the payload; None where nothing is coded or could be.
+    """
+
+    metrics: dict[str, Score]
+    seconds: float
+    bits: int | None = None
+
 
 _TARGETS = {("vocable, 8 levels", "STOI"): 0.88, ("vocable, 8 levels", "PESQ-WB"): 2.0}
 _state: dict[str, Any] = {}  # what a worker process holds: codecs and metrics
@@ -53,7 +73,7 @@ def reconstruction(
     console = Console()
     tokenizer = vocable.load(model)
     counts = _level_counts(levels, tokenizer.spec.num_codebooks)
-    codecs, missing = outside_codecs(lyra)
+    missing = outside_codecs(lyra)[1]
     for line in missing:
         console.print(line, markup=False)
     paths = [utterance.audio_path for utterance in read_manifests(manifests, split)]
@@ -68,8 +88,7 @@ def reconstruction(
         console.print(f"left out: {name}: {reason}", markup=False)
     if not scores:
         raise ConfigError("no utterance could be scored; the reasons are above")
-    every = [*own_codecs(tokenizer, counts), *codecs, *limits(seed)]
-    values = [_row(codec, scores, seed) for codec in every]
+    values = [_row(name, codec, scores, seed) for name, codec in codecs(tokenizer, counts, lyra, seed).items()]
     title = f"{len(scores)} utterances of split '{split}': mean and 95 % interval over utterances"
     console.print(_table(values, title))
     data = {
@@ -98,7 +117,7 @@ def _start(model: str, levels: list[int], lyra: Path | None, visqol: bool, seed:
     import vocable
 
     torch.set_num_threads(1)
-    _state["codecs"] = [*own_codecs(vocable.load(model), levels), *outside_codecs(lyra)[0], *limits(seed)]
+    _state["codecs"] = codecs(vocable.load(model), levels, lyra, seed)
     _state["metrics"] = _metrics(visqol)
 
 
@@ -129,22 +148,24 @@ def _visqol() -> Metric:
     return measure
 
 
-def _score(path: Path) -> Scores | str:
+def _score(path: Path) -> dict[str, Scored] | str:
     """All metrics of all codecs on one utterance, or why it cannot be used."""
     try:
         clip = _as_filed(Audio.read(path, RATE))
     except VocableError as error:
         return str(error).removeprefix(f"{path}: ")  # a result names no machine's folders
-    return {codec.name: _score_codec(codec, clip) for codec in _state["codecs"]}
+    return {name: _score_codec(codec, clip, path.name) for name, codec in _state["codecs"].items()}
 
 
-def _score_codec(codec: Codec, clip: Audio) -> dict[str, Score]:
+def _score_codec(codec: "Codec", clip: Audio, key: str) -> Scored:
     """All metrics of one codec on one clip; undefined where the codec refuses it."""
     try:
-        made = _as_filed(codec.code(clip)).samples
+        coded = codec.code(clip, key)
     except VocableError as error:
-        return dict.fromkeys(_state["metrics"], Score(math.nan, str(error)))
-    return {name: metric(clip.samples, made) for name, metric in _state["metrics"].items()}
+        return Scored(dict.fromkeys(_state["metrics"], Score(math.nan, str(error))), clip.duration)
+    made = _as_filed(coded.audio).samples
+    metrics = {name: metric(clip.samples, made) for name, metric in _state["metrics"].items()}
+    return Scored(metrics, clip.duration, coded.payload_bits)
 
 
 def _as_filed(clip: Audio) -> Audio:
@@ -156,24 +177,26 @@ def _as_filed(clip: Audio) -> Audio:
 # ---- the table ------------------------------------------------------------------------------------------------------
 
 
-def _row(codec: Codec, scores: list[Scores], seed: int) -> dict[str, Any]:
+def _row(name: str, codec: "Codec", scores: list[dict[str, Scored]], seed: int) -> dict[str, Any]:
     """A codec's figures over all utterances."""
     figures = {}
-    for metric in scores[0][codec.name]:
-        cells = [score[codec.name][metric] for score in scores]
+    for metric in scores[0][name].metrics:
+        cells = [score[name].metrics[metric] for score in scores]
         figures[metric] = interval([cell.value if cell.defined else None for cell in cells], seed=seed)
         figures[metric]["reasons"] = sorted({cell.reason for cell in cells if not cell.defined})
-    for (name, metric), wanted in _TARGETS.items():
-        if name == codec.name and figures[metric]["mean"] is not None:
+    for (target, metric), wanted in _TARGETS.items():
+        if target == name and figures[metric]["mean"] is not None:
             figures[metric] |= {"target": wanted, "met": figures[metric]["mean"] >= wanted}
-    return {"codec": codec.name, "bit_rate": codec.bit_rate, "note": codec.note, "metrics": figures}
+    coded = [(score[name].bits, score[name].seconds) for score in scores if score[name].bits is not None]
+    rate = sum(bits for bits, _ in coded) / sum(seconds for _, seconds in coded) if coded else None
+    return {"codec": name, "bit_rate": rate, "note": codec.note, "metrics": figures}
 
 
 def _table(rows: list[dict[str, Any]], title: str) -> Table:
     notes = "; ".join(f"{row['codec']}: {row['note']}" for row in rows if row["note"])
     table = Table("codec", "kbit/s", *rows[0]["metrics"], title=title, caption=notes, show_lines=True)
     for row in rows:
-        rate = "" if row["bit_rate"] is None else f"{row['bit_rate'] / 1000:g}"
+        rate = "" if row["bit_rate"] is None else f"{row['bit_rate'] / 1000:.3g}"
         table.add_row(row["codec"], rate, *(_cell(figure) for figure in row["metrics"].values()))
     return table
 

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.tokens import Tokens, TokenSpec
@@ -65,4 +66,17 @@ class Streaming(Protocol):
 
     def decode_blocks(self, tokens: Tokens) -> Iterable[np.ndarray]:
         """Samples of one clip piece by piece."""
+        ...
+
+
+@runtime_checkable
+class Embedding(Protocol):
+    """A tokenizer whose ids stand for vectors, which probes and pictures look at."""
+
+    def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
+        """Sum of the codebook vectors of these levels (1 is the first; all by default); 0 behind a clip's end.
+
+        Raises:
+            SpecError: The tokens are another tokenizer's, or lack one of the levels.
+        """
         ...

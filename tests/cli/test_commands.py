@@ -184,7 +184,7 @@ def test_places_that_cannot_be_used(run: Run, model: Path, tmp_path: Path) -> No
         (("decode", a, "-o", tmp_path / "b.wav", "--model", model), "not a token file"),
         (("decode", tmp_path / "none.tokens", "-o", tmp_path / "b.wav", "--model", model), "cannot be read"),
         (("inspect", tmp_path / "none"), "is no file, folder, model"),
-        (("inspect", a), "is not a token file"),
+        (("inspect", tmp_path / "file"), "is not a token file"),
         (("train", "nothing", "--data", a, "--out", tmp_path / "run"), "there is no recipe 'nothing'"),
         (("train", "guided-tiny", "--data", tmp_path / "m", "--out", tmp_path / "run"), "cannot be read"),
     ):

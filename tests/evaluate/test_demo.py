@@ -2,7 +2,6 @@
 
 import base64
 import io
-import os
 import re
 import sys
 from html.parser import HTMLParser
@@ -225,22 +224,9 @@ def test_without_matplotlib_the_remedy_is_named_and_nothing_is_left(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_the_powers_of_a_full_sine_are_one() -> None:
-    tone = Audio(np.sin(2 * np.pi * 1_000 * np.arange(16_000) / 16_000).astype(np.float32), 16_000)
-    powers = report._powers(tone)
-    assert powers.shape == (125, 257)  # 8 ms by 31.25 Hz
-    assert powers[5:-5].max() == pytest.approx(1.0, abs=1e-3)
-    assert set(powers[5:-5].argmax(axis=1).tolist()) == {32}
-    assert report._powers(Audio(np.tile(tone.samples, 30), 16_000)).shape[0] <= 1_500
-
-
 def test_ids_are_lined_up_by_how_common_they_are() -> None:
     places = report._commonness(np.array([7, 7, 3, 7, 9, 3, 7, 5]))
     assert places.tolist() == [0.25, 0.25, 0.625, 0.25, 0.9375, 0.625, 0.25, 0.8125]
-
-
-def test_a_name_that_is_no_text_can_be_written() -> None:
-    assert report._text(os.fsdecode(b"caf\xe9 & co.wav")) == "caf? &amp; co.wav"
 
 
 def test_a_place_that_is_no_folder_is_named(model: str, tmp_path: Path) -> None:

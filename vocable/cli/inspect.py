@@ -1,18 +1,41 @@
 """``vocable inspect``."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
 def inspect(
-    what: Annotated[str, typer.Argument(help="A run's folder, a model, a recipe, or a token file.")],
+    what: Annotated[str, typer.Argument(help="A run's folder, a model, a recipe, a token file or an audio file.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for pictures (PNG); a run's are in RUN/pictures.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A JSONL manifest to look at a run's or model's tokenizer with.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Of the manifest; 'all' takes every line. Default: dev if there is one.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=2, help="Clips, spread evenly over the split.")] = 40,
+    color: Annotated[
+        list[str] | None, typer.Option(help="Key of the manifest to colour by; repeat for more. Default: speaker.")
+    ] = None,
 ) -> None:
-    """Show what a run, a model, a recipe or a token file is: sizes, rates, codebook use, progress."""
+    """Show what a run, a model, a recipe, a token file or a recording is: sizes, rates, codebook use, progress.
+
+    With --out, and always for a run, pictures too. A run: losses, schedules, codebooks.
+
+    A recipe: schedules before training. Tokens: the ids, and how often each occurs. Audio: its log-mel spectrogram.
+
+    A run or model with --data: spectrograms before and after, codebook use, PCA and t-SNE of the latents.
+    """
     from rich.console import Console
     from rich.table import Table
 
+    from vocable.errors import ConfigError
     from vocable.recipes.describe import describe
+    from vocable.recipes.draw import Clips, draw, folder_for, write
 
     console = Console(highlight=False)
     for section in describe(what):
@@ -23,3 +46,9 @@ def inspect(
             table.add_row(*row)
         console.print(table)
         console.print()
+    folder = out or folder_for(what, typer.echo)
+    clips = None if data is None else Clips(manifest=data, split=split, limit=limit, colors=tuple(color or ()))
+    if folder is None and clips is not None:
+        raise ConfigError(f"{what}: pictures with --data need a folder; pass --out")
+    for path, picture in write(draw(what, clips, say=typer.echo), folder) if folder else ():
+        typer.echo(f"{path}: {picture.title}")

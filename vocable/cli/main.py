@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vocable.cli import decode, demo, encode, inspect, train
+from vocable.cli import decode, demo, encode, evaluate, inspect, train
 from vocable.errors import VocableError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ def settings(
 app.command("demo")(demo.demo)
 app.command("encode")(encode.encode)
 app.command("decode")(decode.decode)
+app.add_typer(evaluate.app, name="evaluate")
 app.command("inspect")(inspect.inspect)
 app.command("train")(train.train)
 

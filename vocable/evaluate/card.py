@@ -66,7 +66,8 @@ class Sample:
 
     Attributes:
         utterance: Its key in the manifest.
-        why: Why it is shown, such as ``worst PESQ-WB of guided-small``.
+        why: Why it is shown, such as ``worst PESQ-WB of guided-small``. Where it begins with ``worst`` or ``best``
+            the clip stands in the list of that name, otherwise it is shown large, with spectrograms.
         facts: Such as speaker, gender, text.
         recording: As it was scored.
         made: By entry name, with a line of its figures.

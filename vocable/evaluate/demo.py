@@ -19,10 +19,11 @@ from numpy import ndarray
 
 from vocable.audio import Audio, read_blocks
 from vocable.errors import AudioError
-from vocable.evaluate.report import Report, Rows, Sound, Table, write_report
+from vocable.evaluate.page import Rows
+from vocable.evaluate.report import Report, Sound, Table, write_report
 from vocable.files import make_folder
+from vocable.metrics import quality, spectral
 from vocable.metrics.codebook import LevelUsage, bit_rates, codebook_usage
-from vocable.metrics.quality import log_mel_distance, pesq, stoi
 from vocable.metrics.score import Score
 from vocable.systems.hub import load
 from vocable.tokens import Tokens, TokenSpec
@@ -97,10 +98,9 @@ class Figures:
     """What the demo found out and where it put things.
 
     Attributes:
-        clip, origin, seconds: Title of the recording, where it is from, and its length.
+        clip, origin, seconds, frames: Title of the recording, where it is from, its length, and that in tokens.
         model, digest: The tokenizer as it was asked for, and what names its weights.
         spec: What a token covers and carries.
-        frames: Of the clip.
         versions: Figures by number of levels, the most first.
         ceiling: Of the recording compared with itself.
         floor: Of white noise as loud as the recording.
@@ -298,9 +298,9 @@ def _level_counts(levels: int) -> list[int]:
 def _kept(recording: Audio, made: Float[ndarray, " T"]) -> Kept:
     real, rate = recording.samples, recording.sample_rate
     return Kept(
-        stoi=stoi(real, made, rate),
-        log_mel_distance=log_mel_distance(real, made, rate),
-        pesq_wb=pesq(real, made, rate, "wb") if find_spec("pesq") else None,
+        stoi=quality.stoi(real, made, rate),
+        log_mel_distance=spectral.log_mel_distance(real, made, rate),
+        pesq_wb=quality.pesq(real, made, rate, "wb") if find_spec("pesq") else None,
     )
 
 

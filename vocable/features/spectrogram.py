@@ -24,7 +24,8 @@ def window_margin(n_fft: int, hop: int) -> int:
 @lru_cache(maxsize=32)
 def hann(n_fft: int, device: torch.device | None = None) -> Float[Tensor, " n_fft"]:
     """The periodic Hann window."""
-    return torch.hann_window(n_fft, device=device)
+    with torch.inference_mode(False):  # kept for every later caller, who may want gradients
+        return torch.hann_window(n_fft, device=device)
 
 
 def spectra(samples: Float[Tensor, "B T"], n_fft: int, hop: int) -> Complex[Tensor, "B S F"]:
@@ -110,14 +111,17 @@ def mel_filters(
         >>> mel_filters(16_000, 512, 40).shape
         torch.Size([257, 40])
     """
-    top = _mel(sample_rate / 2 if high is None else high)
-    steps = torch.linspace(_mel(low), top, bins + 2, dtype=torch.float64)
-    edges = torch.where(steps < 15.0, steps * 200.0 / 3.0, 1000.0 * torch.exp((steps - 15.0) * math.log(6.4) / 27.0))
-    frequencies = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)[:, None]
-    rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - frequencies) / (edges[2:] - edges[1:-1])
-    filters = torch.minimum(rising, falling).clamp(min=0) * (2.0 / (edges[2:] - edges[:-2]))
-    return filters.float().to(device)
+    with torch.inference_mode(False):  # kept, as the window is
+        top = _mel(sample_rate / 2 if high is None else high)
+        steps = torch.linspace(_mel(low), top, bins + 2, dtype=torch.float64)
+        edges = torch.where(
+            steps < 15.0, steps * 200.0 / 3.0, 1000.0 * torch.exp((steps - 15.0) * math.log(6.4) / 27.0)
+        )
+        frequencies = torch.arange(n_fft // 2 + 1, dtype=torch.float64)[:, None] * (sample_rate / n_fft)
+        rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])
+        falling = (edges[2:] - frequencies) / (edges[2:] - edges[1:-1])
+        filters = torch.minimum(rising, falling).clamp(min=0) * (2.0 / (edges[2:] - edges[:-2]))
+        return filters.float().to(device)
 
 
 def _mel(frequency: float) -> float:

@@ -1,56 +1,77 @@
-"""What a thing on disk or in the box is, as tables."""
+"""What a thing on disk or in the box is, as tables. Systems tell of themselves (``vocable.systems.facts``)."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import torch
-
-from vocable.errors import CheckpointError, InputError
+from vocable.audio import AUDIO_SUFFIXES, Audio
+from vocable.errors import InputError
+from vocable.metrics.codebook import codebook_usage
 from vocable.recipes import RECIPES, find
+from vocable.recipes.record import read_record
 from vocable.recipes.run import run_to_json
 from vocable.systems import hub
-from vocable.systems.guided.model import GuidedModel
-from vocable.systems.guided.tokenizer import GuidedTokenizer
-from vocable.tokens import MAGIC, Tokens, TokenSpec
+from vocable.systems.facts import Factual, Table, spec_rows
+from vocable.tokens import MAGIC, Tokens
 from vocable.train import checkpoint
 
-
-@dataclass(frozen=True)
-class Section:
-    """A titled table; without column names it has two, a label and a value."""
-
-    title: str
-    rows: Sequence[tuple[str, ...]]
-    columns: tuple[str, ...] = ()
+Kind = Literal["tokens", "audio", "run", "model", "recipe"]
 
 
-def describe(what: str) -> list[Section]:
-    """Describe a token file, a run's folder, a model's folder, a model in the box, or a recipe.
+def kind_of(what: str) -> Kind:
+    """What sort of thing a name or path stands for.
 
     Raises:
-        InputError: It is none of these.
-        TokenFileError, CheckpointError: It is one, but cannot be used.
+        InputError: None that is known.
+
+    Example:
+        >>> kind_of("guided-small"), kind_of("guided-tiny")
+        ('model', 'recipe')
     """
     path = Path(what)
     if path.is_file():
-        if path.read_bytes()[: len(MAGIC)] != MAGIC and path.suffix != ".tokens":
-            raise InputError(f"{path}: is not a token file; give a token file, a run, a model or a recipe")
-        return list(_tokens(path))
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) == MAGIC or path.suffix == ".tokens":
+                return "tokens"
+        if path.suffix.lower() in AUDIO_SUFFIXES:
+            return "audio"
+        raise InputError(f"{path}: is not a token file or audio; give one of these, a run, a model or a recipe")
     if path.is_dir() and (path / "run.json").exists():
-        return list(_run(path))
+        return "run"
     if path.is_dir() or what in hub.released():
-        return list(_model(hub.load(what)))
+        return "model"
     if what in RECIPES:
-        return list(_recipe(what))
+        return "recipe"
     raise InputError(
         f"{what}: is no file, folder, model ({', '.join(hub.released())}) or recipe ({', '.join(RECIPES)})"
     )
 
 
-def _tokens(path: Path) -> Iterator[Section]:
+def describe(what: str) -> list[Table]:
+    """Describe a token file, an audio file, a run's folder, a model's folder, a model in the box, or a recipe.
+
+    Raises:
+        InputError: It is none of these.
+        TokenFileError, AudioError, CheckpointError: It is one, but cannot be used.
+
+    Example:
+        >>> describe("guided-tiny")[0].rows[0]
+        ('sample rate', '16000 Hz')
+    """
+    kind = kind_of(what)
+    if kind == "tokens":
+        return list(_tokens(Path(what)))
+    if kind == "audio":
+        return list(_audio(Path(what)))
+    if kind == "run":
+        return list(_run(Path(what)))
+    if kind == "model":
+        return list(_model(hub.load(what)))
+    return list(_recipe(what))
+
+
+def _tokens(path: Path) -> Iterator[Table]:
     tokens = Tokens.read(path)
     size, seconds = path.stat().st_size, int(tokens.samples.sum()) / tokens.spec.sample_rate
     rows = [
@@ -60,82 +81,61 @@ def _tokens(path: Path) -> Iterator[Section]:
         ("file", f"{size} bytes, {8 * size / max(seconds, 1e-9):.0f} bit/s with its header"),
         ("tokenizer", tokens.tokenizer),
     ]
-    yield Section(f"Tokens {path}", rows + _spec_rows(tokens.spec))
-    distinct = [len(set(tokens.ids[:, level].reshape(-1).tolist())) for level in range(tokens.spec.num_codebooks)]
-    yield Section(
-        "Levels", [(str(level), f"{count} of {tokens.spec.codebook_size}") for level, count in enumerate(distinct, 1)],
-        ("level", "entries used"),
+    yield Table(f"Tokens {path}", rows + spec_rows(tokens.spec))
+    levels = codebook_usage(tokens.ids, tokens.lengths, tokens.spec.codebook_size)
+    yield Table(
+        "Levels",
+        [(str(level.level), f"{level.distinct} of {level.reachable} they can show", f"{level.perplexity:.0f}",
+          f"{level.entropy:.2f}") for level in levels],
+        ("level", "entries used", "perplexity", "entropy (bit)"),
     )  # fmt: skip
 
 
-def _model(tokenizer: GuidedTokenizer) -> Iterator[Section]:
-    parameters = sum(parameter.numel() for parameter in tokenizer.model.parameters())
-    entries = sum(book.entries.numel() for book in tokenizer.model.quantizer.books)
-    yield Section(
-        "Model",
-        [
-            ("digest", tokenizer.digest),
-            ("parameters", f"{parameters:,} and {entries:,} codebook values"),
-            *_spec_rows(tokenizer.spec),
-            ("long audio", "constant memory, tokens of the whole" if tokenizer.streams else "whole clips only"),
-        ],
-    )
-    books = [book.stats() for book in tokenizer.model.quantizer.books]
-    yield Section(
-        "Codebooks in training",
-        [(str(level), f"{book['used']:.1%}", f"{book['perplexity']:.0f}", f"{book['entropy']:.2f}",
-          f"{book['dead']:.0f}", f"{book['restarts']:.0f}") for level, book in enumerate(books, 1)],
-        ("level", "used", "perplexity", "entropy (bit)", "dead", "restarts"),
-    )  # fmt: skip
-
-
-def _run(folder: Path) -> Iterator[Section]:
-    try:
-        values = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{folder / 'run.json'}: cannot be read ({error})") from error
-    log = folder / "log.jsonl"
-    lines = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")] if log.exists() else []
-    saved = checkpoint.steps(folder / "checkpoints")
+def _audio(path: Path) -> Iterator[Table]:
+    audio = Audio.read(path)
+    loudest = max(abs(float(audio.samples.min())), abs(float(audio.samples.max())))
     rows = [
-        ("data", ", ".join(map(str, values.get("data", [])))),
-        ("steps", f"{lines[-1]['step'] if lines else 0} of {values['train']['steps']}"),
+        ("speech", f"{audio.duration:.2f} s"),
+        ("sample rate", f"{audio.sample_rate} Hz"),
+        ("loudest sample", f"{loudest:.4f} of full scale"),
+    ]
+    yield Table(f"Audio {path}", rows)
+
+
+def _model(tokenizer: object) -> Iterator[Table]:
+    if isinstance(tokenizer, Factual):
+        yield from tokenizer.facts()
+
+
+def _run(folder: Path) -> Iterator[Table]:
+    record = read_record(folder)
+    lines, saved = record.rows, checkpoint.steps(folder / "checkpoints")
+    rows = [
+        ("data", ", ".join(map(str, record.values.get("data", [])))),
+        ("steps", f"{lines[-1]['step'] if lines else 0} of {record.steps}"),
         ("checkpoints", ", ".join(path.name for path in saved) or "none yet"),
     ]
-    yield Section(f"Run {folder}", rows)
+    yield Table(f"Run {folder}", rows)
     if lines:
         shown = sorted(key for key in lines[-1] if "/" in key and not key.endswith("/weight"))
         marks = sorted({round(index * (len(lines) - 1) / 7) for index in range(8)})
-        yield Section(
+        yield Table(
             "Progress",
             [(str(lines[mark]["step"]), *(_number(lines[mark].get(key)) for key in shown)) for mark in marks],
             ("step", *(key.removeprefix("generator/") for key in shown)),
         )
-    yield Section("Settings", list(_flat(values)))
-    if saved:
+    yield Table("Settings", list(_flat(record.values)))
+    if saved or (folder / "model.json").exists():
         yield from _model(hub.load(folder))
 
 
-def _recipe(name: str) -> Iterator[Section]:
+def _recipe(name: str) -> Iterator[Table]:
     run = find(name)
-    with torch.device("meta"):
-        model = GuidedModel(run.model)
-    parts = {"encoder": model.encoder, "decoder": model.decoder}
-    counts = [(part, f"{sum(p.numel() for p in network.parameters()):,}") for part, network in parts.items()]
-    yield Section(f"Recipe {name}", [*_spec_rows(run.model.spec), *((f"{part} parameters", n) for part, n in counts)])
-    yield Section("Settings", list(_flat(run_to_json(run))))
-
-
-def _spec_rows(spec: TokenSpec) -> list[tuple[str, ...]]:
-    clock = [("sample rate", f"{spec.sample_rate} Hz"), ("codebooks", f"{spec.num_codebooks} × {spec.codebook_size}")]
-    if spec.hop is None:
-        return [*clock, ("frames", "follow the text")]
-    return [
-        *clock,
-        ("frame rate", f"{spec.frame_rate:g} Hz (hop {spec.hop})"),
-        ("token rate", f"{spec.token_rate:g} tokens/s"),
-        ("bit rate", f"{spec.bit_rate:g} bit/s"),
-    ]
+    config: object = run.model
+    if isinstance(config, Factual):
+        first, *more = config.facts()
+        yield from (replace(first, title=f"Recipe {name}"), *more)
+    yield Table("Settings", list(_flat(run_to_json(run))))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

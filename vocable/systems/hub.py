@@ -26,6 +26,35 @@ def load(name: str | os.PathLike[str], device: str = "cpu") -> GuidedTokenizer:
         >>> load("guided-small").spec.bit_rate
         4000.0
     """
+    folder, system = _found(name)
+    return SYSTEMS[system].load(folder, device)
+
+
+def system_of(name: str | os.PathLike[str]) -> str:
+    """The system that a model belongs to.
+
+    Raises:
+        CheckpointError: As :func:`load`.
+
+    Example:
+        >>> system_of("guided-small")
+        'guided'
+    """
+    return _found(name)[1]
+
+
+def released() -> list[str]:
+    """Names of the models in the box."""
+    box = _box()
+    return sorted(entry.name for entry in box.iterdir() if (entry / "model.json").is_file()) if box.is_dir() else []
+
+
+def _box() -> Path:
+    return Path(str(files("vocable"))) / "models"
+
+
+def _found(name: str | os.PathLike[str]) -> tuple[Path, str]:
+    """A model's folder and its system."""
     folder = Path(name)
     if not folder.exists() and str(name) in released():
         folder = _box() / str(name)
@@ -37,23 +66,10 @@ def load(name: str | os.PathLike[str], device: str = "cpu") -> GuidedTokenizer:
         checkpoint.verify(folder)
     try:
         system = json.loads((folder / "model.json").read_text(encoding="utf-8"))["system"]
-        loader = SYSTEMS[system]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(
             f"{folder / 'model.json'}: cannot be used ({error}); is this a model's or a run's folder?"
         ) from error
-    except KeyError as error:
-        raise CheckpointError(
-            f"{folder / 'model.json'}: names no system this vocable knows: {', '.join(SYSTEMS)}"
-        ) from error
-    return loader.load(folder, device)
-
-
-def released() -> list[str]:
-    """Names of the models in the box."""
-    box = _box()
-    return sorted(entry.name for entry in box.iterdir() if (entry / "model.json").is_file()) if box.is_dir() else []
-
-
-def _box() -> Path:
-    return Path(str(files("vocable"))) / "models"
+    if not isinstance(system, str) or system not in SYSTEMS:
+        raise CheckpointError(f"{folder / 'model.json'}: names no system this vocable knows: {', '.join(SYSTEMS)}")
+    return folder, system

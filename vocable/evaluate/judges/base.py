@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from vocable.audio import Audio
+from vocable.errors import AudioError
+
+_SILENCE = 2.0**-24  # of full scale: less than one step of 24-bit audio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,3 +87,25 @@ class OpinionPredictor(Protocol):
             AudioError: The clip cannot be judged; the message says why in a few words.
         """
         ...
+
+
+def audible(clip: Audio, sample_rate: int, *, seconds: float = 0.0) -> Float[ndarray, " T"]:
+    """The samples of a clip in which there is something to judge.
+
+    Args:
+        clip: Any clip.
+        sample_rate: Rate wanted, in Hz.
+        seconds: How long the clip must be at least.
+
+    Raises:
+        AudioError: It is shorter, or silent; in a few words, as a judge's reason.
+
+    Example:
+        >>> audible(Audio(np.tile([0.1, -0.1], 4000), 8_000), 16_000).shape
+        (16000,)
+    """
+    if clip.duration < seconds:
+        raise AudioError(f"shorter than {seconds:g} s")
+    if float(np.ptp(clip.samples)) < _SILENCE:
+        raise AudioError("silent")
+    return clip.resample(sample_rate).samples

@@ -25,8 +25,10 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, ConfigError, ShapeError, SpecError
 from vocable.files import make_folder, write_json, write_whole
-from vocable.shapes import frames_for
+from vocable.shapes import frames_for, mask_from_lengths
+from vocable.systems.facts import Table
 from vocable.systems.guided.config import config_from_json, config_to_json
+from vocable.systems.guided.facts import model_facts
 from vocable.systems.guided.model import GuidedModel
 from vocable.tokens import Tokens, TokenSpec
 
@@ -150,6 +152,34 @@ class GuidedTokenizer:
             left -= piece.size
             yield piece
 
+    @torch.no_grad()  # not inference mode: a probe may be trained on what it returns
+    def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
+        """Sum of the codebook vectors of these levels: what the decoder is given, or a part of it.
+
+        Args:
+            tokens: Of this tokenizer, with all or the first levels.
+            levels: 1 is the first; all there are by default.
+
+        Returns:
+            On the CPU; 0 behind a clip's end.
+
+        Raises:
+            SpecError: The tokens are another tokenizer's, or lack one of the levels.
+        """
+        self._own(tokens)
+        there = tokens.spec.num_codebooks
+        wanted = range(1, there + 1) if levels is None else levels
+        if not wanted or not all(1 <= level <= there for level in wanted):
+            raise SpecError(f"levels {list(wanted)} were asked of tokens that have levels 1 to {there}")
+        books = self.model.quantizer.books
+        ids = tokens.ids.to(self.device)
+        summed = torch.stack([books[level - 1].lookup(ids[:, level - 1]) for level in wanted]).sum(0)
+        return summed.cpu() * mask_from_lengths(tokens.lengths, ids.shape[2])[..., None]
+
+    def facts(self) -> list[Table]:
+        """Sizes and rates, and the codebooks as training left them."""
+        return model_facts(self.model, digest=self.digest, spec=self.spec, streams=self.streams)
+
     def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
         """Write ``model.json`` and ``model.safetensors``, from which :meth:`load` makes this tokenizer again.
 
@@ -214,6 +244,9 @@ class GuidedTokenizer:
     def _check(self, tokens: Tokens) -> None:
         if len(tokens) != 1:
             raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
+        self._own(tokens)
+
+    def _own(self, tokens: Tokens) -> None:
         if tokens.tokenizer != self.digest:
             raise SpecError(
                 f"these tokens were made by tokenizer {tokens.tokenizer[:23]}, this one is {self.digest[:23]}; "

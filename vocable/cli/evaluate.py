@@ -1,0 +1,151 @@
+"""``vocable evaluate``."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+
+class _Group(TyperGroup):
+    """``vocable evaluate listen …`` is a command; anything else is what shall be evaluated."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if args and args[0] in self.commands else ["tokenizers", *args])
+
+
+app = typer.Typer(cls=_Group, help="Measure what tokens keep; build and analyse listening tests.")
+
+
+@app.command("tokenizers", no_args_is_help=True)
+def tokenizers(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="TOKENIZER…", help="Names of models, or folders of models or runs.")
+    ] = None,
+    data: Annotated[list[Path] | None, typer.Option(help="A JSONL manifest; repeat for more.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results; a run that was stopped goes on.")] = Path(
+        "evaluation"
+    ),
+    split: Annotated[
+        str | None, typer.Option(help="Of the manifest, or 'all'; by default 'test' where there is one, else all.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="So many clips, spread over the split.")] = None,
+    levels: Annotated[str, typer.Option(help="Decode from fewer levels too, such as 1,2,4.")] = "",
+    codecs: Annotated[
+        str, typer.Option(help="Codecs to stand beside: 'all' this machine has, 'none', or such as opus:6,codec2:3200.")
+    ] = "all",
+    lyra: Annotated[Path | None, typer.Option(help="Folder of Lyra v2's three TFLite files.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A codec from transformers, as encodec=FOLDER (also dac, mimi, xcodec).")
+    ] = None,
+    decoded: Annotated[
+        list[str] | None, typer.Option(help="A folder of audio decoded elsewhere, as NAME=FOLDER or FOLDER.")
+    ] = None,
+    metrics: Annotated[str, typer.Option(help="Such as pesq_wb,wer; a wrong one lists those that exist.")] = "",
+    probes: Annotated[
+        str, typer.Option(help="Small models fitted on the tokens: such as speaker,emotion; 'none' for none.")
+    ] = "speaker,gender",
+    recognise: Annotated[
+        int | None, typer.Option(min=1, help="So many clips go to the recogniser, which takes longer than all else.")
+    ] = None,
+    recogniser: Annotated[str | None, typer.Option(help="Instead of pocketsphinx: a Whisper's name or folder.")] = None,
+    speaker_model: Annotated[
+        str | None, typer.Option(help="Instead of Resemblyzer: a WavLM x-vector's name or folder, or 'ecapa'.")
+    ] = None,
+    protocol: Annotated[str | None, typer.Option(help="Run a system's own published evaluation instead.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; each works on one thread.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of noise, probes and intervals.")] = 0,
+) -> None:
+    """Score what tokenizers and codecs keep of speech, on one page.
+
+    Every run also scores the recording itself and the recording in noise; where they do not land at the ceiling and
+    the floor, the run says so and ends with code 1. For listening tests: vocable evaluate listen --help.
+    """
+    from vocable.evaluate.benchmark import evaluate
+    from vocable.evaluate.measures import Judges
+    from vocable.evaluate.plan import Plan, named, whole_numbers
+    from vocable.evaluate.protocols.find import find_protocol
+    from vocable.evaluate.summary import finish
+
+    plan = Plan(
+        tokenizers=tuple(names or ()), manifests=tuple(data or ()), split=split, limit=limit,
+        levels=whole_numbers(levels, "--levels"), codecs=_words(codecs), lyra=lyra,
+        models=named(model or (), "--model"),
+        decoded={name: Path(folder) for name, folder in named(decoded or (), "--decoded").items()},
+        metrics=_words(metrics) or None, judges=Judges(recogniser=recogniser, speaker=speaker_model),
+        recognise=recognise, probes=_words(probes), seed=seed,
+    )  # fmt: skip
+    build = partial(find_protocol(protocol, plan), plan, out)
+    card = _with_bar(evaluate, build, out, jobs)
+    print(f"{out / 'report.html'}")
+    finish(card)
+
+
+@app.command("listen", no_args_is_help=True)
+def listen(
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="REFERENCE SYSTEM…", help="Folder of recordings, then folders of systems (NAME=FOLDER)."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The page; with --ratings the folder of the results.")] = Path(
+        "listen.html"
+    ),
+    test: Annotated[str, typer.Option(help="'mushra' or 'mos'.")] = "mushra",
+    scales: Annotated[str, typer.Option(help="What is asked, each on its own screens.")] = "quality,prosody,speaker",
+    seed: Annotated[int, typer.Option(help="Of the codes that stand for the systems.")] = 0,
+    ratings: Annotated[list[Path] | None, typer.Option(help="Analyse these ratings files; repeat for more.")] = None,
+    key: Annotated[Path | None, typer.Option(help="The test's key, which was written beside its page.")] = None,
+) -> None:
+    """Build a listening test as one page, or analyse its ratings (with --ratings and --key).
+
+    The page works offline and on a phone; each rater sends back the file it saves.
+    """
+    from vocable.errors import ConfigError
+
+    if ratings:
+        from vocable.evaluate.listen_analysis import listen_analyse
+
+        if key is None or folders:
+            raise ConfigError("--ratings needs --key, the file that was written beside the page, and no folders")
+        typer.echo(listen_analyse(ratings, key, out if out.suffix != ".html" else None).to_markdown())
+        return
+    from vocable.evaluate.listen import listen_build
+
+    reference, *systems = folders or [""]
+    built = listen_build(Path(reference), systems, out, test, _words(scales), seed)
+    for remark in built.remarks:
+        typer.echo(remark)
+    typer.echo(
+        f"{built.page}: {len(built.clips)} clips, {built.screens} screens; keep {built.key} to analyse the ratings"
+    )
+
+
+def _with_bar(evaluate: Any, build: Any, out: Path, jobs: int) -> Any:
+    """Evaluate under a progress bar that also says how long it will take."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left:"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("loading", total=None)
+
+        def show(done: int, of: int) -> None:
+            bar.update(task, description="clips" if done < of else "report", completed=done, total=of)
+
+        return evaluate(build, out, jobs=jobs, done=show)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip() and part.strip() != "none")

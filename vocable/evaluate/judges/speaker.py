@@ -1,0 +1,143 @@
+"""Who speaks: voices as vectors, compared by their cosine."""
+
+from importlib import metadata
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+
+from vocable.audio import Audio
+from vocable.errors import AudioError, CheckpointError, MissingDependencyError
+from vocable.evaluate.judges.base import audible
+from vocable.evaluate.judges.hub import fetch, short_name
+from vocable.features.voice import VoiceEncoder, raise_level
+
+_RATE = 16_000  # Hz, of all three
+
+
+class ResemblyzerEncoder:
+    """GE2E speaker encoder, 256 numbers: offline, as its weights lie in the ``resemblyzer`` wheel.
+
+    Quiet clips are raised to -30 dB of full scale as the package does before it embeds; silences are not cut out.
+
+    Args:
+        device: Where the network runs.
+
+    Raises:
+        MissingDependencyError: The wheel is not installed (``pip install --no-deps resemblyzer`` is enough).
+        CheckpointError: Its weights have changed.
+
+    Source:
+        :class:`vocable.features.voice.VoiceEncoder`.
+
+    Example:
+        >>> from vocable.testing import speechlike
+        >>> encoder, clip = ResemblyzerEncoder(), speechlike(32_000)
+        >>> voice = encoder.embed(clip)
+        >>> voice.shape, round(float(voice @ encoder.embed(clip.resample(24_000))), 2)
+        ((256,), 1.0)
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._encoder = VoiceEncoder.pretrained().to(device)
+        self._device = device
+        self.name = f"resemblyzer-{metadata.version('resemblyzer')}"
+
+    def embed(self, clip: Audio) -> Float[ndarray, " V"]:
+        """The voice as a vector of length 1; all its numbers are 0 or more, so that no cosine is negative."""
+        samples = torch.from_numpy(audible(clip, _RATE, seconds=0.1))[None].to(self._device)
+        with torch.no_grad():  # inference mode would mark the windows that spectra() keeps
+            voice = self._encoder(raise_level(samples))[0].cpu().numpy()
+        return _checked(voice)
+
+
+class TransformersSpeakerEncoder:
+    """A speaker verification model with x-vectors: WavLM, UniSpeech-SAT, wav2vec 2.0, HuBERT's kin.
+
+    Args:
+        name: On the hub, such as ``microsoft/wavlm-base-plus-sv``, or a folder.
+        device: Where the network runs.
+
+    Raises:
+        MissingDependencyError: transformers is not installed.
+        CheckpointError: The model is not at hand, or has no head for speakers.
+
+    Source:
+        Chen et al., WavLM, arXiv:2110.13900, section IV-B; ``AutoModelForAudioXVector`` of transformers.
+    """
+
+    def __init__(self, name: str, device: str = "cpu") -> None:
+        try:
+            from transformers import AutoFeatureExtractor, AutoModelForAudioXVector
+        except ImportError as error:
+            raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
+        self._extract = fetch(
+            name, lambda place, local: AutoFeatureExtractor.from_pretrained(place, local_files_only=local)
+        )
+        self._model, found = fetch(
+            name,
+            lambda place, local: AutoModelForAudioXVector.from_pretrained(
+                place, local_files_only=local, output_loading_info=True
+            ),
+        )
+        if found["missing_keys"]:
+            lost = sorted(found["missing_keys"])
+            raise CheckpointError(
+                f"{name}: {len(lost)} parameters are not in it, such as {lost[0]}; give a model trained to verify "
+                "speakers, such as microsoft/wavlm-base-plus-sv"
+            )
+        self._model.eval().to(device)
+        self._device = device
+        self.name = short_name(name)
+
+    def embed(self, clip: Audio) -> Float[ndarray, " V"]:
+        """The voice as a vector of length 1."""
+        samples = audible(clip, _RATE, seconds=0.5)
+        inputs = self._extract(samples, sampling_rate=_RATE, return_tensors="pt")
+        with torch.no_grad():
+            voice = self._model(**inputs.to(self._device)).embeddings[0]
+        return _checked(voice.float().cpu().numpy())
+
+
+class EcapaEncoder:
+    """ECAPA-TDNN through speechbrain.
+
+    Speechbrain builds a model from the code its ``hyperparams.yaml`` names: give names and folders you trust.
+
+    Args:
+        name: On the hub, or a folder with ``hyperparams.yaml``.
+        device: Where the network runs.
+
+    Raises:
+        MissingDependencyError: speechbrain (with torchaudio) is not installed.
+        CheckpointError: The model is not at hand.
+
+    Source:
+        Desplanques et al., ECAPA-TDNN, arXiv:2005.07143; package speechbrain.
+    """
+
+    def __init__(self, name: str = "speechbrain/spkrec-ecapa-voxceleb", device: str = "cpu") -> None:
+        try:
+            from speechbrain.inference.speaker import EncoderClassifier
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"{name}: needs speechbrain; run pip install speechbrain torchaudio"
+            ) from error
+        self._model = fetch(
+            name, lambda place, local: EncoderClassifier.from_hparams(place, run_opts={"device": device})
+        )
+        self.name = short_name(name)
+
+    def embed(self, clip: Audio) -> Float[ndarray, " V"]:
+        """The voice as a vector of length 1."""
+        samples = torch.from_numpy(audible(clip, _RATE, seconds=0.1))[None]
+        with torch.no_grad():
+            return _checked(self._model.encode_batch(samples)[0, 0].cpu().numpy())
+
+
+def _checked(voice: Float[ndarray, " V"]) -> Float[ndarray, " V"]:
+    length = float(np.linalg.norm(voice))
+    if not np.isfinite(length) or length == 0.0:
+        raise AudioError("no voice is heard")
+    return voice / np.float32(length)

@@ -1,0 +1,31 @@
+"""Evaluations by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vocable.errors import ConfigError
+from vocable.evaluate.benchmark import Evaluation
+from vocable.evaluate.plan import Plan
+from vocable.evaluate.protocols.guided_seed import GuidedSeed
+from vocable.evaluate.reconstruction import Reconstruction
+from vocable.systems import hub
+
+PROTOCOLS: dict[tuple[str, str], Callable[[Plan, Path], Evaluation]] = {("guided", "seed"): GuidedSeed}
+
+
+def find_protocol(name: str | None, plan: Plan) -> Callable[[Plan, Path], Evaluation]:
+    """What builds an evaluation from its plan and folder; without a name, the reconstruction of every clip.
+
+    Raises:
+        ConfigError: The tokenizer's system has no such protocol; the message lists those that exist.
+        CheckpointError: The tokenizer cannot be loaded.
+    """
+    if name is None:
+        return Reconstruction
+    if len(plan.tokenizers) != 1:
+        raise ConfigError(f"--protocol {name} is for one tokenizer; {len(plan.tokenizers)} are named")
+    system = hub.system_of(plan.tokenizers[0])
+    if (system, name) not in PROTOCOLS:
+        known = ", ".join(f"{protocol} (for {owner})" for owner, protocol in PROTOCOLS)
+        raise ConfigError(f"--protocol {name}: {plan.tokenizers[0]} is of {system}, which has none; there are {known}")
+    return PROTOCOLS[system, name]
