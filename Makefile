@@ -43,7 +43,7 @@ doctests: .venv/dev.stamp
 
 .venv/dev.stamp: pyproject.toml constraints.txt | .venv/made.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps resemblyzer==0.1.4  # the weights alone
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt resemblyzer  # for its weights alone
 	@touch $@ .venv/demo.stamp
 
 clean:

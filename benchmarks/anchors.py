@@ -10,27 +10,26 @@ import platform
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import typer
 
-from vocable.audio import Audio
 from vocable.errors import ConfigError, MissingDependencyError, VocableError
 
 if TYPE_CHECKING:
-    from vocable.evaluate.codecs.base import Codec, Coded, Kind
     from vocable.interfaces import Tokenizer
 
 RESULTS = Path(__file__).resolve().parent / "results"
 RATE = 16_000  # Hz, at which all is scored
 _PACKAGES = (
-    "ai-edge-litert", "hypothesis", "jaxtyping", "numpy", "pesq", "pystoi", "scipy", "soundfile", "soxr", "torch",
-    "transformers", "visqol-python",
+    "ai-edge-litert", "hypothesis", "jaxtyping", "jiwer", "mel-cepstral-distance", "numpy", "onnxruntime", "pesq",
+    "pocketsphinx", "pystoi", "rapidfuzz", "resemblyzer", "scipy", "soundfile", "soxr", "speechmos", "swift-f0",
+    "torch", "transformers", "visqol-python",
 )  # fmt: skip
 
 
@@ -125,54 +124,6 @@ def memory() -> tuple[float, float]:
         raise ConfigError("memory is read from /proc/self/status, which this system lacks: run this on Linux")
     lines = dict(line.split(":", 1) for line in status.read_text(encoding="ascii").splitlines())
     return int(lines["VmRSS"].split()[0]) * 1.024e-3, int(lines["VmHWM"].split()[0]) * 1.024e-3
-
-
-# ---- codecs to stand beside -----------------------------------------------------------------------------------------
-
-
-def codecs(tokenizer: "Tokenizer", levels: Sequence[int], lyra: Path | None, seed: int) -> dict[str, "Codec"]:
-    """Everything that is scored, by its name in the table, in the table's order.
-
-    Args:
-        tokenizer: What is measured.
-        levels: How many of its levels are decoded.
-        lyra: Folder with Lyra v2's ``soundstream_encoder.tflite``, ``quantizer.tflite`` and ``lyragan.tflite``.
-        seed: Of the floor's noise.
-    """
-    from vocable.evaluate.codecs.anchors import Identity
-    from vocable.evaluate.codecs.own import TokenizerCodec
-
-    names = {count: f"vocable, {count} level{'s' if count > 1 else ''}" for count in levels}
-    own = {name: TokenizerCodec(name, tokenizer, count) for count, name in names.items()}
-    outside = {codec.name: codec for codec in outside_codecs(lyra)[0]}
-    return {**own, **outside, "identity": Identity(), "noise": AsLoud(seed)}
-
-
-def outside_codecs(lyra: Path | None) -> tuple[list["Codec"], list[str]]:
-    """The codecs of others that this machine has, and a line on each that it has not."""
-    from vocable.evaluate.codecs.find import find_codecs
-
-    found, missing = find_codecs(("opus:6", "codec2:3200", "lyra:3.2", "lyra:6"), lyra=lyra)
-    return [codec for codec in found if codec.kind == "codec"], missing
-
-
-@dataclass(frozen=True)
-class AsLoud:
-    """The floor of this folder's tables: white noise at the level of the clip, without the clip."""
-
-    seed: int
-    name: ClassVar[str] = "noise"
-    kind: ClassVar["Kind"] = "anchor"
-    family: ClassVar[str] = "noise"
-    note: ClassVar[str] = "floor: white noise at the level of the clip"
-
-    def code(self, clip: Audio, key: str) -> "Coded":
-        """Nothing of the clip but its loudness and length."""
-        from vocable.evaluate.codecs.base import Coded
-
-        draw = np.random.default_rng([self.seed, clip.samples.size]).standard_normal(clip.samples.size)
-        level = np.sqrt(np.mean(clip.samples.astype(np.float64) ** 2))
-        return Coded(audio=Audio((draw * level).astype(np.float32), clip.sample_rate))
 
 
 def _portable(argument: str) -> str:

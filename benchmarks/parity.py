@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from anchors import RATE, RESULTS, main, need, own_codecs, record, verdict
+from anchors import RATE, RESULTS, main, need, record, verdict
 from jaxtyping import Float
 from numpy import ndarray
 from rich.console import Console
@@ -99,16 +99,18 @@ def _start(model: str, seed: int) -> None:
     import torch
 
     import vocable
+    from vocable.evaluate.codecs.own import TokenizerCodec
 
     torch.set_num_threads(1)
-    _state["codecs"] = own_codecs(vocable.load(model), _LEVELS)
+    tokenizer = vocable.load(model)
+    _state["codecs"] = [TokenizerCodec(model, tokenizer, levels) for levels in _LEVELS]
     _state["seed"] = seed
 
 
 def _compare(number: int, line: Utterance) -> list[Row]:
     """All metrics of sound, ours and upstream's, on one clip."""
     clip = Audio.read(line.audio_path, RATE)
-    coded = _state["codecs"][number % len(_LEVELS)].code(clip).samples
+    coded = _state["codecs"][number % len(_LEVELS)].code(clip, str(number)).audio.samples
     noise = np.random.default_rng((_state["seed"], number)).standard_normal(clip.samples.size)
     noise *= np.linalg.norm(clip.samples) / np.linalg.norm(noise) * 10 ** (-_NOISES[number % len(_NOISES)] / 20)
     rows = []

@@ -1,9 +1,10 @@
-"""How long a report card takes: the whole of it, and each metric by itself.
+"""The report card of a manifest, how long it takes, and how long each metric takes by itself.
 
 The report is run as a user runs it, in a process of its own. Each metric is then timed in one process on one thread, as
 CPU time: judges that hear a clip once for several metrics are counted with the first of them.
 """
 
+import json
 import os
 import resource
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from anchors import RESULTS, main, record, verdict
@@ -28,23 +29,28 @@ def report(
     models: Annotated[list[str], typer.Option("--model", help="Tokenizers of the report.")],
     split: Annotated[str, typer.Option(help="Of the manifest.")] = "test",
     codecs: Annotated[str, typer.Option(help="Codecs of the report.")] = "opus:6,codec2:3200,speex",
+    levels: Annotated[str, typer.Option(help="Levels of the report, beside all of them.")] = "",
+    lyra: Annotated[Path | None, typer.Option(help="Folder of Lyra v2's three TFLite files.")] = None,
     recognise: Annotated[int | None, typer.Option(help="So many clips go to the recogniser; all by default.")] = None,
     clips: Annotated[int, typer.Option(min=2, help="On which each metric is timed.")] = 8,
     jobs: Annotated[int, typer.Option(min=1, help="Processes of the report.")] = 2,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "report",
     out: Annotated[Path, typer.Option(help="Folder of the result file.")] = RESULTS,
 ) -> None:
-    """Time a whole report and each of its metrics."""
+    """Make a whole report, and time it and each of its metrics."""
     console = Console()
-    heard = [] if recognise is None else ["--recognise", str(recognise)]
+    more = {"--levels": levels, "--lyra": lyra, "--recognise": recognise}
+    given = [str(part) for option, value in more.items() if value for part in (option, value)]
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "vocable.cli.main", "evaluate", *models, "--data", str(manifest),
-                   "--split", split, "--codecs", codecs, "--jobs", str(jobs), "--out", folder, *heard]  # fmt: skip
+                   "--split", split, "--codecs", codecs, "--jobs", str(jobs), "--out", folder, *given]  # fmt: skip
         start = time.perf_counter()
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         wall = time.perf_counter() - start
         if done.returncode:
             raise ConfigError(f"the report failed: {done.stderr.strip().splitlines()[-1]}")
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        summary, settings = (json.loads((Path(folder) / file).read_text()) for file in ("summary.json", "run.json"))
     cpu = used.ru_utime + used.ru_stime
     costs, seconds = _costs(manifest, models[0], split, clips)
     table = Table(title=f"CPU seconds for a clip of {seconds:.1f} s (mean of {clips - 1})")
@@ -62,15 +68,15 @@ def report(
         "metrics": {key: {"cpu_s": cost, "real_time_factor": cost / seconds} for key, cost in costs.items()},
         "clip_seconds": seconds,
     }
-    data = {
-        "manifest": manifest.parent.name,
-        "split": split,
-        "models": models,
-        "codecs": codecs,
-        "recognise": recognise,
-    }
-    name = "report" if recognise is None else "report_recognise"
-    console.print(f"written: {record(name, folder=out, data=data, values=values)}", markup=False)
+    short = {entry: {key: _short(cell) for key, cell in cells.items()} for entry, cells in summary.items()}
+    data = {"manifest": manifest.parent.name, "split": split, "models": [Path(model).name for model in models]}
+    target = record(name, folder=out, data=data, settings=settings, values=values, summary=short)
+    console.print(f"written: {target}", markup=False)
+
+
+def _short(cell: dict[str, Any]) -> dict[str, Any]:
+    """A cell without what ``settings`` says once for all entries."""
+    return {key: value for key, value in cell.items() if key not in ("settings", "unit", "better")}
 
 
 def _costs(manifest: Path, model: str, split: str, count: int) -> tuple[dict[str, float], float]:

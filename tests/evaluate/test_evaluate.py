@@ -119,3 +119,24 @@ def test_an_anchor_that_is_off_ends_the_run_with_its_name(
     with pytest.raises(VocableError, match=r"anchor off: noise has PESQ-WB 4\.644, at most 1\.5 is expected"):
         evaluate(manifest, tmp_path / "out", metrics="pesq_wb")
     assert "anchor off" in (tmp_path / "out/report.md").read_text()
+
+
+def test_a_listening_test_is_built_and_its_ratings_ask_for_their_key(tmp_path: Path) -> None:
+    for folder in ("ref", "a"):
+        (tmp_path / folder).mkdir()
+        speechlike(16_000).write(tmp_path / folder / "1.wav")
+    page = tmp_path / "page.html"
+    call = ["evaluate", "listen", str(tmp_path / "ref"), f"ours={tmp_path / 'a'}", "--out", str(page), "--test", "mos"]
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 0, result.exception
+    assert "1 clips" in result.output
+    assert "ours" not in page.read_text()
+    assert "ours" in page.with_suffix(".key.json").read_text()
+    result = CliRunner().invoke(app, ["evaluate", "listen", "--ratings", str(tmp_path / "r.csv")])
+    assert "--ratings needs --key" in str(result.exception)
+
+
+def test_without_a_manifest_there_is_nothing_to_judge_on(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["evaluate", "guided-small", "--out", str(tmp_path / "out")])
+    assert "name a manifest with --data" in str(result.exception)
+    assert not (tmp_path / "out").exists()

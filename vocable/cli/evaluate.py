@@ -59,8 +59,10 @@ def tokenizers(
 ) -> None:
     """Score what tokenizers and codecs keep of speech, on one page.
 
-    Every run also scores the recording itself and the recording in noise; where they do not land at the ceiling and
-    the floor, the run says so and ends with code 1. For listening tests: vocable evaluate listen --help.
+    Every run also scores the recording itself and the recording in noise.
+    Where these are off their ceiling and floor, it says so and ends with code 1.
+
+    Listening tests: vocable evaluate listen --help
     """
     from vocable.evaluate.benchmark import evaluate
     from vocable.evaluate.measures import Judges
@@ -78,7 +80,10 @@ def tokenizers(
     )  # fmt: skip
     build = partial(find_protocol(protocol, plan), plan, out)
     card = _with_bar(evaluate, build, out, jobs)
-    print(f"{out / 'report.html'}")
+    for line in (*card.left_out, *(f"{item} quarantined: {why}" for item, why in card.quarantined.items())):
+        typer.echo(line.encode(errors="replace").decode())  # a file's name need not be text
+    typer.echo((out / "report.md").read_text(encoding="utf-8"))
+    typer.echo(f"{out / 'report.html'}")
     finish(card)
 
 
@@ -99,7 +104,7 @@ def listen(
     ratings: Annotated[list[Path] | None, typer.Option(help="Analyse these ratings files; repeat for more.")] = None,
     key: Annotated[Path | None, typer.Option(help="The test's key, which was written beside its page.")] = None,
 ) -> None:
-    """Build a listening test as one page, or analyse its ratings (with --ratings and --key).
+    """Build a listening test as one page, or analyse its ratings (--ratings, --key).
 
     The page works offline and on a phone; each rater sends back the file it saves.
     """

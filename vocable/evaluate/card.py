@@ -105,7 +105,7 @@ class Card:
         columns: In the order of the table.
         entries: In the order of the table; the first tokenizer is the one the page is about.
         samples: Three to compare first, then the worst and the best of each tokenizer.
-        probes: Figures of probes; see ``vocable.evaluate.probe``.
+        probes: Figures of probes; see ``vocable.evaluate.probes``.
         alarms: What makes the run not to be trusted, such as an anchor off its place; empty if nothing.
         quarantined: Clips left out for every entry, with the reason.
         left_out: Codecs and metrics that this machine lacks, with what to install.

@@ -64,8 +64,11 @@ def clips_of(plan: Plan, *, every: bool = False) -> dict[str, Utterance]:
         every: Whatever the split and the limit: what probes are fitted on lies outside.
 
     Raises:
+        ConfigError: No manifest is named.
         ManifestError: A manifest cannot be read, or holds nothing of the split.
     """
+    if not plan.manifests:
+        raise ConfigError("there is nothing to judge on: name a manifest with --data")
     clips: dict[str, Utterance] = {}
     for manifest in plan.manifests:
         utterances = read_manifest(manifest)

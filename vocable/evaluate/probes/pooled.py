@@ -15,7 +15,7 @@ from vocable.evaluate.probes.views import Material
 from vocable.metrics.score import Score, undefined
 
 _STRENGTHS = (1e-3, 1e-2, 1e-1)  # C of the logistic regression, the strongest regularisation first
-_STEPS, _STILL = 300, 1e-4  # at most so many, and no more once no weight moves by more than this
+_STEPS, _STILL = 300, 1e-3  # at most so many, and no more once no weight moves by more than this
 _METRIC = "top-1 accuracy"
 
 
