@@ -219,7 +219,7 @@ def test_without_matplotlib_the_remedy_is_named_and_nothing_is_left(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     speechlike(4_000).write(tmp_path / "short.wav")
-    with pytest.raises(MissingDependencyError, match=r"pip install 'vocable\[demo\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install matplotlib"):
         demo(tmp_path / "short.wav", tmp_path / "out", model)
     assert list((tmp_path / "out").iterdir()) == []
 

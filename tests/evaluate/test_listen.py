@@ -160,7 +160,7 @@ def test_the_words_of_a_command_line_name_systems(folders: dict[str, Path], tmp_
     two, eight = str(folders["codec-two"]), str(folders["codec-eight"])
     built = listen_build(folders["recordings"], [two, f"other={eight}"], tmp_path / "a.html", "mos", ["quality"], 3)
     assert {one.system for one in read_key(built.key).stimuli.values()} == {"codec-two", "other", "reference"}
-    with pytest.raises(ConfigError, match="two systems are named 'codec-two'"):
+    with pytest.raises(ConfigError, match="the name 'codec-two' is taken"):
         listen_build(folders["recordings"], [two, two], tmp_path / "a.html")
 
 

@@ -15,7 +15,7 @@ _SHARES = ("accuracy", "rate", "recall", "wer", "cer", "per")
 
 
 def main_columns(card: Card) -> list[Column]:
-    """The metrics to see first: those that others report of an entry; else the well-known ones; else the first six.
+    """The metrics to see first: the well-known ones and those that others report of an entry; else the first six.
 
     Example:
         >>> columns = [Column(key=key, title=key, better="higher", caption="") for key in ("bit_rate", "stoi", "x")]
@@ -24,10 +24,9 @@ def main_columns(card: Card) -> list[Column]:
     """
     judged = [column for column in card.columns if not counted(column) and column.better != "neither"]
     reported = {key for entry in card.entries for key in entry.reported}
-    if reported:
-        return [column for column in judged if column.key in reported]
     by_name = {column.key.split("@")[0]: column for column in reversed(judged)}
-    return [by_name[name] for name in _MAIN if name in by_name] or judged[:6]
+    known = [by_name[name] for name in _MAIN if name in by_name]
+    return [*known, *(one for one in judged if one.key in reported and one not in known)] or judged[:6]
 
 
 def counted(column: Column) -> bool:

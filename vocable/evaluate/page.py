@@ -217,7 +217,7 @@ def png(values: Float[ndarray, "row column"], colors: str) -> bytes:
         from matplotlib import colormaps
         from PIL import Image  # comes with matplotlib
     except ImportError as error:
-        raise MissingDependencyError("pictures need matplotlib; run pip install 'vocable[evaluate]'") from error
+        raise MissingDependencyError("pictures need matplotlib; run pip install matplotlib") from error
     picture = Image.fromarray(np.round(255 * values.clip(0.0, 1.0)).astype(np.uint8))
     picture.putpalette(np.round(255 * colormaps[colors](np.arange(256))[:, :3]).astype(np.uint8).tobytes())
     file = io.BytesIO()
