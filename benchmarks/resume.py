@@ -41,7 +41,7 @@ def resume(
         while killed < kills:
             process = subprocess.Popen([*command, "--out", str(disturbed)], start_new_session=True,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-            time.sleep(moments.uniform(0.0, 0.6 * whole))
+            time.sleep(moments.uniform(0.05, 0.25) * whole)
             if process.poll() is not None:
                 break  # it was through before all the kills: it had been killed often enough to be done by then
             os.killpg(process.pid, signal.SIGKILL)
