@@ -8,11 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vocable.metrics.score import Score, summarise, undefined
+from vocable.metrics.text import wer
 
 
 def test_a_rate_is_errors_over_words_of_all_clips_together() -> None:
     scores = [Score(1 / 2, weight=2.0), Score(3 / 30, weight=30.0)]
     assert summarise(scores).mean == pytest.approx(4 / 32)
+
+
+def test_counts_add_up_over_the_clips_that_have_a_figure() -> None:
+    scores = [wer("a b c", "a x c d").score(), undefined("silent"), wer("a b", "a").score()]
+    figure = summarise(scores)
+    assert figure.counts == {"hits": 3, "substitutions": 1, "deletions": 1, "insertions": 1}
+    errors, words = sum(figure.counts.values()) - figure.counts["hits"], 5
+    assert figure.mean == pytest.approx(errors / words)
 
 
 def test_what_is_undefined_is_counted_by_reason_and_leaves_the_mean_alone() -> None:

@@ -10,23 +10,25 @@ _MAIN = (
     "pesq_wb", "stoi", "wer", "speaker_similarity", "f0_correlation", "log_mel_distance", "estoi", "visqol",
     "dnsmos_ovrl",
 )  # fmt: skip
+_FEW = 6
 _COUNTED = ("bit_rate", "codebook_")
 _SHARES = ("accuracy", "rate", "recall", "wer", "cer", "per")
 
 
 def main_columns(card: Card) -> list[Column]:
-    """The metrics to see first: the well-known ones and those that others report of an entry; else the first six.
+    """The metrics to see first: the well-known ones, those that others report of an entry, and all where they are few.
 
     Example:
         >>> columns = [Column(key=key, title=key, better="higher", caption="") for key in ("bit_rate", "stoi", "x")]
         >>> [column.key for column in main_columns(Card(title="", lead="", columns=columns, entries=[]))]
-        ['stoi']
+        ['stoi', 'x']
     """
     judged = [column for column in card.columns if not counted(column) and column.better != "neither"]
     reported = {key for entry in card.entries for key in entry.reported}
     by_name = {column.key.split("@")[0]: column for column in reversed(judged)}
     known = [by_name[name] for name in _MAIN if name in by_name]
-    return [*known, *(one for one in judged if one.key in reported and one not in known)] or judged[:6]
+    few = len(judged) <= _FEW
+    return [*known, *(one for one in judged if (few or one.key in reported) and one not in known)] or judged[:_FEW]
 
 
 def counted(column: Column) -> bool:

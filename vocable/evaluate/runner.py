@@ -250,8 +250,11 @@ def _work(task: Task, item: str) -> list[dict[str, Any]]:
 def _score_to_json(score: Score) -> dict[str, Any]:
     if not math.isfinite(score.value):
         return {"reason": score.reason or "infinite"}
-    return {"value": score.value} | ({} if score.weight == 1.0 else {"weight": score.weight})
+    weight = {} if score.weight == 1.0 else {"weight": score.weight}
+    return {"value": score.value} | weight | ({"counts": dict(score.counts)} if score.counts else {})
 
 
 def _score_from_json(values: Mapping[str, Any]) -> Score:
-    return undefined(values["reason"]) if "reason" in values else Score(values["value"], "", values.get("weight", 1.0))
+    if "reason" in values:
+        return undefined(values["reason"])
+    return Score(values["value"], "", values.get("weight", 1.0), values.get("counts", {}))

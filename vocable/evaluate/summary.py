@@ -157,11 +157,11 @@ def _cell(figure: Figure, column: Column) -> dict[str, Any]:
         "interval": None if low is None else [low, high],
         "n": figure.n,
         "excluded": figure.excluded,
-        "reasons": figure.reasons,
+        "reasons": dict(figure.reasons),
         "unit": column.unit,
         "better": column.better,
         "settings": column.caption,
-    }
+    } | ({"counts": dict(figure.counts)} if figure.counts else {})
 
 
 def _number(value: float) -> float | None:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -18,6 +18,7 @@ class Score:
         reason: Why it is undefined; empty where it is defined.
         weight: What the clip counts for in a mean: 1, or for a rate its denominator (the words of the text), so that
             the mean is errors over words of all clips together.
+        counts: What the figure was made of, where that adds up over clips, such as substitutions.
 
     Example:
         >>> print(Score(0.87654).text(".2f"), "|", undefined("the recording is silent").text(".2f"))
@@ -27,6 +28,7 @@ class Score:
     value: float
     reason: str = ""
     weight: float = 1.0
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def __float__(self) -> float:
         return self.value
@@ -57,6 +59,7 @@ class Figure:
         n: Clips that have a figure.
         excluded: Clips that have none.
         reasons: Why, and how often.
+        counts: Sums of the scores' counts.
     """
 
     mean: float
@@ -64,7 +67,8 @@ class Figure:
     high: float
     n: int
     excluded: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def text(self, form: str = ".3f") -> str:
         """The mean and its interval, or ``undefined``."""
@@ -95,7 +99,10 @@ def summarise(
     """
     reasons = Counter(score.reason for score in scores if not score.defined)
     kept = [at for at, score in enumerate(scores) if score.defined]
-    figure = partial(Figure, n=len(kept), excluded=len(scores) - len(kept), reasons=dict(sorted(reasons.items())))
+    counts = {name: sum(scores[at].counts[name] for at in kept) for name in (scores[kept[0]].counts if kept else ())}
+    figure = partial(
+        Figure, n=len(kept), excluded=len(scores) - len(kept), reasons=dict(sorted(reasons.items())), counts=counts
+    )
     weights = np.array([scores[at].weight for at in kept])
     if not kept or weights.sum() == 0.0:
         return figure(mean=math.nan, low=math.nan, high=math.nan)

@@ -70,7 +70,7 @@ class ErrorCounts:
         return self.total / self.reference if self.reference else math.nan
 
     def score(self) -> Score:
-        """The rate, weighing as much as the reference is long; undefined for an empty reference.
+        """The rate with its counts, weighing as much as the reference is long; undefined for an empty reference.
 
         Example:
             >>> wer("", "hello there").score().text(".2f")
@@ -78,7 +78,8 @@ class ErrorCounts:
         """
         if not self.reference:
             return undefined(f"the reference has no {self.unit}; {self.insertions} were inserted")
-        return Score(self.rate, weight=float(self.reference))
+        kinds = ("hits", "substitutions", "deletions", "insertions")
+        return Score(self.rate, weight=float(self.reference), counts={kind: getattr(self, kind) for kind in kinds})
 
 
 def normalise(text: str) -> str:
