@@ -28,7 +28,7 @@ class Score:
     value: float
     reason: str = ""
     weight: float = 1.0
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     def __float__(self) -> float:
         return self.value

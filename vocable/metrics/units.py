@@ -298,7 +298,7 @@ def _changes(one: Sequence[Timed], other: Sequence[Timed]) -> list[float] | str:
             return f"symbol {at} is {symbol!r} in one recording and {again!r} in the other"
         if not all(math.isfinite(end) and end >= start for start, end in (times, others)):
             return f"symbol {at}, {symbol!r}, ends before it starts or has no time"
-    return [(two[2] - two[1]) - (first[2] - first[1]) for first, two in zip(one, other, strict=True)]
+    return [float((two[2] - two[1]) - (first[2] - first[1])) for first, two in zip(one, other, strict=True)]
 
 
 def _check_ks(ks: Sequence[int]) -> None:
