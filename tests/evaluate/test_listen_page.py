@@ -1,10 +1,7 @@
 """The page in a real browser: raters with a telephone and with a keyboard go through it to the end."""
 
 import csv
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +21,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def mushra(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Built:
     return build_test(folders, tmp_path_factory.mktemp("mushra") / "test.html")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """The system's Chromium."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI is set but there is no chromium")
-        pytest.skip("there is no chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        launched = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 def _open(browser: Any, built: Built, **options: Any) -> tuple[Any, list[str]]:

@@ -1,7 +1,6 @@
 """Codecs of others through their tools: lengths, delays, bits, and tools that are missing or damaged."""
 
 import os
-import pickle
 import shutil
 from ctypes.util import find_library
 from pathlib import Path
@@ -121,7 +120,7 @@ def test_the_same_clip_gives_the_same_again_and_after_another(tool: str, make: t
     clip = speechlike(8_000, seed=3)
     first = codec.code(clip, "a.wav")
     codec.code(speechlike(9_000, seed=4), "b.wav")
-    again = pickle.loads(pickle.dumps(codec)).code(clip, "../../-rf <x>\n.wav")  # a codec goes to other processes
+    again = codec.code(clip, "../../-rf <x>\n.wav")
     assert np.array_equal(first.audio.samples, again.audio.samples)
     assert (first.payload_bits, first.container_bits) == (again.payload_bits, again.container_bits)
 

@@ -46,13 +46,13 @@ class Loudness:
         return Audio(((tokens.ids[0].double() * place[:, None]).sum(0) * 2 - 1).float().numpy(), 8_000)
 
     def encode_batch(self, clips: Sequence[Audio]) -> Tokens:
-        raise NotImplementedError
+        raise AssertionError("a codec takes clips one by one and saves nothing")
 
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
-        raise NotImplementedError
+        raise AssertionError("a codec takes clips one by one and saves nothing")
 
     def save(self, folder: Path) -> None:
-        raise NotImplementedError
+        raise AssertionError("a codec takes clips one by one and saves nothing")
 
 
 def test_the_fake_is_a_tokenizer_and_its_codec_a_codec() -> None:

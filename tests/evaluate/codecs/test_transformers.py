@@ -1,7 +1,6 @@
 """EnCodec, DAC, Mimi and X-codec: the real classes with small random weights from a folder."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+import transformers
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError, MissingDependencyError
@@ -16,11 +16,6 @@ from vocable.evaluate.codecs import transformers as module
 from vocable.evaluate.codecs.find import find_codecs
 from vocable.evaluate.codecs.transformers import NETWORKS, TransformersCodec
 from vocable.testing import speechlike
-
-if os.environ.get("CI"):
-    import transformers
-else:
-    transformers = pytest.importorskip("transformers")
 
 HUBERT = {
     "model_type": "hubert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,

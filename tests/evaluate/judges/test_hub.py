@@ -1,11 +1,10 @@
 import time
 
+import huggingface_hub as hub
 import pytest
 
 from vocable.errors import CheckpointError
 from vocable.evaluate.judges.hub import fetch
-
-hub = pytest.importorskip("huggingface_hub")
 
 
 def _absent(name: str, local: bool) -> str:

@@ -3,14 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
 from vocable.evaluate.judges.base import Recogniser
 from vocable.evaluate.judges.recogniser import PocketsphinxRecogniser, WhisperRecogniser
 from vocable.metrics.text import wer
-
-transformers = pytest.importorskip("transformers")
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, MissingDependencyError
 from vocable.evaluate.judges.base import SpeakerEncoder
 from vocable.evaluate.judges.speaker import EcapaEncoder, ResemblyzerEncoder, TransformersSpeakerEncoder
-
-transformers = pytest.importorskip("transformers")
 
 
 @pytest.fixture(scope="module")
