@@ -162,7 +162,7 @@ def few_entries() -> recipes.Run:
     return replace(
         run,
         model=replace(run.model, codebook_size=4, num_codebooks=2),
-        crops=replace(run.crops, frames=24),
+        batches=replace(run.batches, frames=24),
         train=replace(run.train, steps=6, log_every=1, save_every=3),
     )
 

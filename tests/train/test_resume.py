@@ -151,7 +151,7 @@ def test_resume_in_an_empty_folder_starts(manifest: Path, tmp_path: Path) -> Non
 def test_resume_with_another_recipe_is_refused(manifest: Path, stopped: Path) -> None:
     for name, changed in (
         ("model", replace(tiny(), model=replace(tiny().model, codebook_size=32))),
-        ("crops", replace(tiny(), crops=replace(tiny().crops, seed=1))),
+        ("batches", replace(tiny(), batches=replace(tiny().batches, seed=1))),
     ):
         with pytest.raises(CheckpointError, match=f"run.json: was made by a recipe with other '{name}' settings"):
             fit(manifest, stopped, run=changed)

@@ -5,33 +5,74 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Protocol, get_args, get_type_hints, runtime_checkable
 
 import torch
 
 from vocable.collective import world
-from vocable.data.crops import CropConfig, Crops
-from vocable.data.manifest import read_manifests
-from vocable.errors import CheckpointError, ConfigError
+from vocable.data.manifest import Utterance, read_manifests
+from vocable.errors import AudioError, CheckpointError, ConfigError
 from vocable.files import make_folder, write_json
-from vocable.systems.guided.config import GuidedConfig
-from vocable.systems.guided.model import GuidedModel
-from vocable.systems.guided.objective import GuidedLosses, GuidedObjective
+from vocable.train.objective import Batches, Objective
 from vocable.train.trainer import TrainConfig, Trainer, join_processes, leave_processes
+
+
+@runtime_checkable
+class Material(Batches, Protocol):
+    """Recordings that are ready to be learnt from."""
+
+    @property
+    def problems(self) -> Sequence[AudioError]:
+        """Why recordings were left out."""
+        ...
+
+    @property
+    def hours(self) -> float:
+        """Speech to draw from."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Everything that decides a run but its data. ``print`` shows every value."""
+    """Everything that decides a run but its data. ``print`` shows every value.
 
-    model: GuidedConfig
-    losses: GuidedLosses
-    crops: CropConfig
+    Each system has its own kind of run, beside its recipes. What they have in common:
+
+    Attributes:
+        model: Sizes of the networks.
+        losses: What is learnt: weights, schedules, stages.
+        batches: How batches are made of recordings; has a ``batch_size`` and a ``seed``.
+        train: Steps, learning rate, precision.
+    """
+
+    model: Any
+    losses: Any
+    batches: Any
     train: TrainConfig
+
+    def material(self, utterances: Sequence[Utterance]) -> Material:
+        """The batches that the run learns from.
+
+        Raises:
+            ManifestError: No utterance can be used.
+        """
+        raise NotImplementedError
+
+    def objective(self, material: Any, start: Any | None = None) -> Objective:
+        """What learns from them, with fresh networks.
+
+        Args:
+            material: As :meth:`material` made it.
+            start: A trained tokenizer to begin from (:func:`vocable.load`), of this system.
+
+        Raises:
+            ConfigError: ``start`` does not fit.
+        """
+        raise NotImplementedError
 
 
 def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.PathLike[str], *,
-        split: str | None = "train", resume: bool = False, quiet: bool = False,
+        split: str | None = "train", start: Any | None = None, resume: bool = False, quiet: bool = False,
         say: Callable[[str], None] = print) -> None:  # fmt: skip
     """Train a run into a folder.
 
@@ -40,6 +81,7 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
         manifests: JSONL files; one named twice counts twice.
         folder: Gets ``run.json``, ``log.jsonl``, ``tensorboard/`` and ``checkpoints/``.
         split: Which split of the manifests; None takes every line.
+        start: A trained tokenizer to begin from; a resumed run has gone on from it already.
         resume: Go on from the newest checkpoint in the folder.
         quiet: No progress bar.
         say: Gets lines about the data.
@@ -55,20 +97,17 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
     target = Path(folder)
     if rank == 0:  # which writes the file that is looked for
         _check_folder(run, target, resume)
-    if run.crops.batch_size % size:
-        raise ConfigError(f"a batch of {run.crops.batch_size} cannot be shared by {size} processes; choose a multiple")
-    crops = Crops(
-        read_manifests(manifests, split), run.crops, sample_rate=run.model.sample_rate, hop=run.model.spec.hop or 1
-    )
+    if run.batches.batch_size % size:
+        raise ConfigError(f"a batch of {run.batches.batch_size} cannot be shared by {size} processes; choose a multiple")
+    material = run.material(read_manifests(manifests, split))
     if rank == 0:
-        for problem in crops.problems:
+        for problem in material.problems:
             say(f"left out: {problem}")
-        say(f"{crops.hours:.2f} hours of speech; {size} process(es) on {device}")
+        say(f"{material.hours:.2f} hours of speech; {size} process(es) on {device}")
         make_folder(target)
         write_json(target / "run.json", {**run_to_json(run), "data": [str(path) for path in manifests], "split": split})
     torch.manual_seed(run.train.seed)
-    objective = GuidedObjective(GuidedModel(run.model), run.losses, seed=run.train.seed)
-    trainer = Trainer(objective, crops, run.train, target, device=device, quiet=quiet)
+    trainer = Trainer(run.objective(material, start), material, run.train, target, device=device, quiet=quiet)
     if resume and trainer.resume() and rank == 0:
         say(f"resumed at step {trainer.step}")
     trainer.run()
@@ -88,12 +127,12 @@ def override(run: Run, *, steps: int | None = None, batch_size: int | None = Non
             raise ConfigError(f"{name} is '{value}'; choose {' or '.join(allowed)}")
     asked = {"steps": steps, "seed": seed, "precision": precision, "not_finite": not_finite}
     train = replace(run.train, **{name: value for name, value in asked.items() if value is not None})  # type: ignore[arg-type]
-    crops = replace(
-        run.crops,
-        batch_size=run.crops.batch_size if batch_size is None else batch_size,
-        seed=run.crops.seed if seed is None else seed,
+    batches = replace(
+        run.batches,
+        batch_size=run.batches.batch_size if batch_size is None else batch_size,
+        seed=run.batches.seed if seed is None else seed,
     )
-    return replace(run, train=train, crops=crops)
+    return replace(run, train=train, batches=batches)
 
 
 def _choices(name: str) -> tuple[str, ...]:
@@ -116,6 +155,6 @@ def _check_folder(run: Run, folder: Path, resume: bool) -> None:
         before = json.loads(known.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{known}: cannot be read ({error})") from error
-    for key in ("model", "crops"):
+    for key in ("model", "batches"):
         if before.get(key) != run_to_json(run)[key]:
             raise CheckpointError(f"{known}: was made by a recipe with other '{key}' settings; resume with that recipe")

@@ -7,32 +7,26 @@ alone. A clip then has the same tokens alone, in any batch, under any padding an
 constant memory. The SEANet codec's LSTM sees the whole clip: it takes one clip at a time, whole.
 """
 
-import hashlib
-import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.errors import AudioError, CheckpointError, ConfigError, ShapeError, SpecError
-from vocable.files import make_folder, write_json, write_whole
+from vocable.errors import AudioError, ShapeError, SpecError
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.systems.facts import Table
+from vocable.systems.folder import digest_of, read_model, write_model
 from vocable.systems.guided.config import config_from_json, config_to_json
 from vocable.systems.guided.facts import model_facts
 from vocable.systems.guided.model import GuidedModel
 from vocable.tokens import Tokens, TokenSpec
 
-FORMAT = 1
 _WINDOW = 256  # frames that go through the network together
 
 
@@ -54,7 +48,7 @@ class GuidedTokenizer:
     def __init__(self, model: GuidedModel) -> None:
         self.model = model
         self.spec: TokenSpec = model.config.spec
-        self.digest = _digest(model)
+        self.digest = digest_of(config_to_json(model.config), model.state_dict())
         backbone = model.config.backbone
         self.streams = backbone.encoder_reach is not None
 
@@ -190,15 +184,7 @@ class GuidedTokenizer:
         Raises:
             OutputError: The folder cannot be written.
         """
-        target = Path(folder)
-        make_folder(target)
-        tensors = {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
-        if half:
-            tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
-        write_whole(target / "model.safetensors", lambda path: save_file(tensors, path))
-        digest = _digest_of(config_to_json(self.model.config), tensors)
-        config = config_to_json(self.model.config)
-        write_json(target / "model.json", {"system": "guided", "format": FORMAT, "digest": digest, "config": config})
+        write_model(folder, "guided", config_to_json(self.model.config), self.model, half=half)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], device: str = "cpu") -> "GuidedTokenizer":
@@ -207,27 +193,7 @@ class GuidedTokenizer:
         Raises:
             CheckpointError: A file is missing, altered or of another version.
         """
-        source = Path(folder)
-        try:
-            card = json.loads((source / "model.json").read_text(encoding="utf-8"))
-            version, digest, values = card["format"], card["digest"], card["config"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{source / 'model.json'}: cannot be used ({error}); copy the model again") from error
-        if version != FORMAT:
-            raise CheckpointError(f"{source}: model format {version}, this vocable reads {FORMAT}; install another one")
-        try:
-            tensors = load_file(source / "model.safetensors")
-            with torch.device("meta"):
-                model = GuidedModel(config_from_json(values))
-            model.to_empty(device=device)
-            state = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-            model.load_state_dict(state)
-        except (OSError, SafetensorError, RuntimeError, ConfigError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise CheckpointError(f"{source}: the weights cannot be used ({reason}); copy the model again") from error
-        if _digest_of(values, tensors) != digest:
-            raise CheckpointError(f"{source}: the weights are altered (their digest differs); copy the model again")
-        return cls(model)
+        return cls(read_model(folder, lambda values: GuidedModel(config_from_json(values)), device))
 
     @property
     def _hop(self) -> int:
@@ -306,18 +272,3 @@ def _whole(blocks: _Counted, hop: int) -> Iterator[_Window]:
         return
     padded = np.pad(samples, (0, frames * hop - samples.size))
     yield torch.from_numpy(padded)[None], torch.ones(1, frames, dtype=torch.bool), slice(None)
-
-
-def _digest(model: GuidedModel) -> str:
-    return _digest_of(config_to_json(model.config), model.state_dict())
-
-
-def _digest_of(config: dict[str, object], tensors: Mapping[str, Tensor]) -> str:
-    """One name for a configuration and its weights, whatever precision they are stored in."""
-    seen = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-    for name in sorted(tensors):
-        value = tensors[name].detach().cpu()
-        value = value.float() if value.is_floating_point() else value
-        seen.update(f"{name} {tuple(value.shape)}".encode())
-        seen.update(value.contiguous().numpy().tobytes())
-    return f"sha256:{seen.hexdigest()}"
