@@ -7,13 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vocable.apps.generate import generate
     from vocable.audio import Audio
     from vocable.errors import VocableError
     from vocable.systems.hub import load
     from vocable.testing import check_tokenizer
     from vocable.tokens import Tokens, TokenSpec
 
-__all__ = ["Audio", "TokenSpec", "Tokens", "VocableError", "check_tokenizer", "load"]
+__all__ = ["Audio", "TokenSpec", "Tokens", "VocableError", "check_tokenizer", "generate", "load"]
 
 _HOMES = {
     "Audio": "vocable.audio",
@@ -21,6 +22,7 @@ _HOMES = {
     "Tokens": "vocable.tokens",
     "VocableError": "vocable.errors",
     "check_tokenizer": "vocable.testing",
+    "generate": "vocable.apps.generate",
     "load": "vocable.systems.hub",
 }
 

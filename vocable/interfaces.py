@@ -1,6 +1,6 @@
 """What a tokenizer owes the rest of the house. These are protocols: no base class is needed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -79,4 +79,36 @@ class Embedding(Protocol):
         Raises:
             SpecError: The tokens are another tokenizer's, or lack one of the levels.
         """
+        ...
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """A tokenizer with a prior: it says how likely tokens are, and draws new ones."""
+
+    @property
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """What can be asked for: for each condition its values; empty where nothing can."""
+        ...
+
+    def sample(
+        self, wanted: Sequence[Mapping[str, object]], *, seed: int = 0, temperature: float = 1.0,
+        top_k: int | None = None, top_p: float = 1.0,
+    ) -> Tokens:  # fmt: skip
+        """Draw the tokens of one utterance for each mapping of conditions to labels.
+
+        A condition that is not named is drawn; one that is None is left open.
+
+        Raises:
+            ConfigError: A condition or label is not known.
+            CheckpointError: The prior is not trained, or on another codebook.
+        """
+        ...
+
+    def score(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]] | None = None) -> Float[Tensor, "B N"]:
+        """Log-likelihood of each id, in nats, given those before it and what is known of the utterance."""
+        ...
+
+    def decode_batch(self, tokens: Tokens) -> list[Audio]:
+        """Speech of many clips."""
         ...

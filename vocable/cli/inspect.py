@@ -28,17 +28,20 @@ def inspect(
 
     A recipe: schedules before training. Tokens: the ids, and how often each occurs. Audio: its log-mel spectrogram.
 
-    A run or model with --data: spectrograms before and after, codebook use, PCA and t-SNE of the latents.
+    A run or model with --data: spectrograms before and after, codebook use, PCA and t-SNE of the latents; and, where it
+    has a prior, the bits that the prior would save as an entropy model.
     """
     from rich.console import Console
     from rich.table import Table
 
     from vocable.errors import ConfigError
+    from vocable.recipes.clips import Clips
     from vocable.recipes.describe import describe
-    from vocable.recipes.draw import Clips, draw, folder_for, write
+    from vocable.recipes.draw import draw, folder_for, write
 
     console = Console(highlight=False)
-    for section in describe(what):
+    clips = None if data is None else Clips(manifest=data, split=split, limit=limit, colors=tuple(color or ()))
+    for section in describe(what, clips):
         table = Table(title=section.title, title_justify="left", show_header=bool(section.columns), box=None)
         for column in section.columns or ("", ""):
             table.add_column(column, overflow="fold")
@@ -47,7 +50,6 @@ def inspect(
         console.print(table)
         console.print()
     folder = out or folder_for(what, typer.echo)
-    clips = None if data is None else Clips(manifest=data, split=split, limit=limit, colors=tuple(color or ()))
     if folder is None and clips is not None:
         raise ConfigError(f"{what}: pictures with --data need a folder; pass --out")
     for path, picture in write(draw(what, clips, say=typer.echo), folder) if folder else ():

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vocable.cli import decode, demo, encode, evaluate, inspect, train
+from vocable.cli import data, decode, demo, encode, evaluate, generate, inspect, train
 from vocable.errors import VocableError
 
 app = typer.Typer(
@@ -32,8 +32,10 @@ app.command("demo")(demo.demo)
 app.command("encode")(encode.encode)
 app.command("decode")(decode.decode)
 app.add_typer(evaluate.app, name="evaluate")
+app.command("generate")(generate.generate)
 app.command("inspect")(inspect.inspect)
 app.command("train")(train.train)
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

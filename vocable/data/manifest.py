@@ -39,6 +39,16 @@ class Utterance(BaseModel):
     duration: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     extra: dict[str, Any] = Field(default_factory=dict)
 
+    def value(self, key: str) -> str | None:
+        """What the line says under a key, as text; None where it says nothing.
+
+        Example:
+            >>> Utterance(audio_path="a.flac", speaker="s1", extra={"digit": 0}).value("digit")
+            '0'
+        """
+        value = getattr(self, key) if key in ("speaker", "split", "text") else self.extra.get(key)
+        return None if value is None or value == "" else str(value)
+
 
 def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> list[Utterance]:
     """Read a manifest.

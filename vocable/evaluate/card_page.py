@@ -108,10 +108,12 @@ def card_to_markdown(card: Card) -> str:
     figures = [entry.figures[column.key] for entry in card.entries for column in columns if column.key in entry.figures]
     usual = max((figure.n for figure in figures), default=0)
     heads = ["Entry", "bit/s ↓", *(f"{head(column)} {sign(column)}".strip() for column in columns)]
-    rows = [
-        [entry.name, _rate(entry), *(_brief(entry.figures.get(c.key), c, usual) for c in columns)]
-        for entry in card.entries
-    ]
+    rows = []
+    for entry in card.entries:
+        rows.append([entry.name, _rate(entry), *(_brief(entry.figures.get(c.key), c, usual) for c in columns)])
+        if entry.reported:
+            said = (shown(entry.reported[c.key][0], c) if c.key in entry.reported else "" for c in columns)
+            rows.append(["as reported", "", *said])
     parts = [f"# {_marked(card.title)}", _marked(card.lead)]
     if card.alarms:
         alarms = "\n".join(f"> - {_marked(alarm)}" for alarm in card.alarms)

@@ -3,6 +3,7 @@
 from vocable.quantizers.base import Quantized, Quantizer
 from vocable.quantizers.codebook import Codebook, EmaCodebook, GradientCodebook
 from vocable.quantizers.rvq import ResidualVectorQuantizer
+from vocable.quantizers.stochastic import StochasticVectorQuantizer
 from vocable.quantizers.vq import VectorQuantizer
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "Quantized",
     "Quantizer",
     "ResidualVectorQuantizer",
+    "StochasticVectorQuantizer",
     "VectorQuantizer",
 ]

@@ -16,7 +16,8 @@ class Quantized:
         latents: Sum of the chosen vectors, with the gradient passed straight through to the input.
         levels: The chosen vector of each level, each with the gradient passed straight through to the input (and
             to the entry, in a codebook trained by gradient). Zero where padding or dropped.
-        losses: Scalars to weight and add: ``commitment`` and, for gradient codebooks, ``codebook``.
+        losses: Scalars to weight and add: ``commitment``; for gradient codebooks ``codebook``, for stochastic selection
+            ``uniformity``.
         stats: One value for each level, from moving counts: ``used`` (share of entries in use), ``perplexity``,
             ``entropy`` (bits), ``dead`` (entries not in use), ``restarts`` (entries, so far).
     """

@@ -2,12 +2,15 @@
 
 Two ways of learning are two classes: :class:`EmaCodebook` follows the mean of its frames (van den Oord et al.,
 2017, appendix A.1), :class:`GradientCodebook` is a parameter with a loss. Both count the use of each entry with
-a moving average, start from k-means over the first batch, and restart entries that fall out of use.
+a moving average, start where they are told (k-means over the first batch unless otherwise), and restart entries that
+fall out of use.
 
 All of it sees the global batch, so that N processes hold the codebook one process would (see ``collective``),
 and everything random is drawn from the codebook's own seed and update count, so that nothing but the buffers
 has to be saved.
 """
+
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +18,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vocable.collective import global_rows, global_sum, row_offsets
+from vocable.errors import ConfigError
+
+Beginning = Literal["kmeans", "data", "normal", "uniform"]
 
 _KMEANS_ROUNDS = 10
 _KMEANS_ROWS_PER_ENTRY = 16
@@ -46,7 +52,12 @@ class Codebook(nn.Module):
         restart_below: An entry is restarted when its moving count is under this share of the count it would have
             if all entries were used alike. 0 never restarts. A share and not a count, so that it means the same
             for any batch size. A restarted entry begins at twice this share, and is in use when it has more.
-        seed: Of k-means and restarts.
+        seed: Of the first entries and of restarts.
+        begin: Where the entries are placed on the first batch: on the means of k-means over its rows, on rows of it
+            (``data``), or without looking at it, ``normal`` or ``uniform`` in ±1 / K.
+
+    Raises:
+        ConfigError: There is no such beginning.
     """
 
     entries: Float[Tensor, "K D"]
@@ -54,10 +65,13 @@ class Codebook(nn.Module):
     updates: Int[Tensor, ""]
     restarts: Int[Tensor, ""]
 
-    def __init__(self, size: int, dim: int, *, decay: float = 0.99, restart_below: float = 0.03, seed: int = 0) -> None:
+    def __init__(self, size: int, dim: int, *, decay: float = 0.99, restart_below: float = 0.03, seed: int = 0,
+                 begin: Beginning = "kmeans") -> None:  # fmt: skip
         super().__init__()
+        if begin not in get_args(Beginning):
+            raise ConfigError(f"begin is '{begin}'; choose {', '.join(get_args(Beginning))}")
         self.size, self.dim = size, dim
-        self.decay, self.restart_below, self.seed = decay, restart_below, seed
+        self.decay, self.restart_below, self.seed, self.begin = decay, restart_below, seed, begin
         self.register_buffer("counts", torch.zeros(size))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("restarts", torch.zeros((), dtype=torch.int64))
@@ -72,21 +86,25 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def start(self, rows: Float[Tensor, "M D"]) -> None:
-        """On the first batch, place the entries by k-means over (a sample of) its rows."""
+        """On the first batch, place the entries as ``begin`` says."""
         if int(self.updates) > 0:
             return
         offset, total = row_offsets(rows.shape[0], rows.device)
         if total == 0:
             return
+        everywhere = torch.ones(self.size, dtype=torch.bool, device=rows.device)
+        if self.begin in ("normal", "uniform"):
+            self._place(everywhere, self._blind().to(rows), total / self.size)
+            return
         sample = min(total, _KMEANS_ROWS_PER_ENTRY * self.size)
         points = global_rows(rows, self._draw(total, sample).to(rows.device), offset)
         entries = points[self._draw(sample, self.size).to(rows.device)].clone()
-        for _ in range(_KMEANS_ROUNDS):
+        for _ in range(_KMEANS_ROUNDS if self.begin == "kmeans" else 0):
             ids = nearest(points, entries)
             counts = torch.bincount(ids, minlength=self.size).to(points.dtype)
             sums = torch.zeros_like(entries).index_add_(0, ids, points)
             entries = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), entries)
-        self._place(torch.ones(self.size, dtype=torch.bool, device=rows.device), entries, total / self.size)
+        self._place(everywhere, entries, total / self.size)
 
     @torch.no_grad()
     def update(self, rows: Float[Tensor, "M D"], ids: Int[Tensor, " M"]) -> None:
@@ -118,6 +136,13 @@ class Codebook(nn.Module):
             "restarts": self.restarts.float(),
         }
 
+    def _blind(self) -> Float[Tensor, "K D"]:
+        """Entries that owe nothing to data."""
+        generator = torch.Generator().manual_seed(self.seed)
+        if self.begin == "normal":
+            return torch.randn(self.size, self.dim, generator=generator)
+        return (2.0 * torch.rand(self.size, self.dim, generator=generator) - 1.0) / self.size
+
     def _draw(self, total: int, wanted: int) -> Int[Tensor, " R"]:
         """Row indices in [0, total), none twice before all came once: a function of the seed and the update count."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.updates))
@@ -146,8 +171,9 @@ class EmaCodebook(Codebook):
         [0.0, 4.0]
     """
 
-    def __init__(self, size: int, dim: int, *, decay: float = 0.99, restart_below: float = 0.03, seed: int = 0) -> None:
-        super().__init__(size, dim, decay=decay, restart_below=restart_below, seed=seed)
+    def __init__(self, size: int, dim: int, *, decay: float = 0.99, restart_below: float = 0.03, seed: int = 0,
+                 begin: Beginning = "kmeans") -> None:  # fmt: skip
+        super().__init__(size, dim, decay=decay, restart_below=restart_below, seed=seed, begin=begin)
         self.register_buffer("entries", torch.zeros(size, dim))
 
     def loss(self, rows: Float[Tensor, "M D"], chosen: Float[Tensor, "M D"]) -> Float[Tensor, ""] | None:
@@ -168,8 +194,9 @@ class GradientCodebook(Codebook):
         van den Oord et al., arXiv:1711.00937, equation 3, second term.
     """
 
-    def __init__(self, size: int, dim: int, *, decay: float = 0.99, restart_below: float = 0.03, seed: int = 0) -> None:
-        super().__init__(size, dim, decay=decay, restart_below=restart_below, seed=seed)
+    def __init__(self, size: int, dim: int, *, decay: float = 0.99, restart_below: float = 0.03, seed: int = 0,
+                 begin: Beginning = "kmeans") -> None:  # fmt: skip
+        super().__init__(size, dim, decay=decay, restart_below=restart_below, seed=seed, begin=begin)
         self.entries = nn.Parameter(torch.zeros(size, dim))
 
     def loss(self, rows: Float[Tensor, "M D"], chosen: Float[Tensor, "M D"]) -> Float[Tensor, ""] | None:

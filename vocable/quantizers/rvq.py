@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vocable.collective import all_finite, global_sum, world
 from vocable.errors import ShapeError
 from vocable.quantizers.base import Quantized
-from vocable.quantizers.codebook import EmaCodebook, GradientCodebook
+from vocable.quantizers.codebook import Beginning, EmaCodebook, GradientCodebook
 
 
 class ResidualVectorQuantizer(nn.Module):
@@ -23,7 +23,7 @@ class ResidualVectorQuantizer(nn.Module):
         codebook_size: Entries K of each level.
         dim: Width D of the latents.
         codebook: How entries learn: ``EmaCodebook`` or ``GradientCodebook``.
-        decay, restart_below, seed: See :class:`~vocable.quantizers.codebook.Codebook`.
+        decay, restart_below, seed, begin: See :class:`~vocable.quantizers.codebook.Codebook`.
 
     Source:
         Zeghidour et al., SoundStream, arXiv:2107.03312, section III-C; restarts after Dhariwal et al.,
@@ -47,11 +47,12 @@ class ResidualVectorQuantizer(nn.Module):
         decay: float = 0.99,
         restart_below: float = 0.03,
         seed: int = 0,
+        begin: Beginning = "kmeans",
     ) -> None:
         super().__init__()
         self.num_codebooks, self.codebook_size, self.dim = num_codebooks, codebook_size, dim
         self.codebooks = nn.ModuleList(
-            codebook(codebook_size, dim, decay=decay, restart_below=restart_below, seed=seed + level)
+            codebook(codebook_size, dim, decay=decay, restart_below=restart_below, seed=seed + level, begin=begin)
             for level in range(num_codebooks)
         )
 

@@ -1,6 +1,6 @@
 """Plain vector quantization: the residual quantizer with one level."""
 
-from vocable.quantizers.codebook import EmaCodebook, GradientCodebook
+from vocable.quantizers.codebook import Beginning, EmaCodebook, GradientCodebook
 from vocable.quantizers.rvq import ResidualVectorQuantizer
 
 
@@ -25,8 +25,9 @@ class VectorQuantizer(ResidualVectorQuantizer):
         decay: float = 0.99,
         restart_below: float = 0.03,
         seed: int = 0,
+        begin: Beginning = "kmeans",
     ) -> None:
         super().__init__(
             num_codebooks=1, codebook_size=codebook_size, dim=dim, codebook=codebook,
-            decay=decay, restart_below=restart_below, seed=seed,
+            decay=decay, restart_below=restart_below, seed=seed, begin=begin,
         )  # fmt: skip

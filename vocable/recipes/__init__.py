@@ -1,10 +1,25 @@
 """Complete runs: a function returns everything a training run needs but the data and the folder."""
 
+from collections.abc import Callable
+
 from vocable.errors import ConfigError
-from vocable.recipes import guided
+from vocable.recipes import guided, vocoder, vqalattent
 from vocable.recipes.run import Run, fit, override
 
-RECIPES = {"guided-paper": guided.paper, "guided-small": guided.small, "guided-tiny": guided.tiny}
+RECIPES: dict[str, Callable[[], Run]] = {
+    "guided-paper": guided.paper,
+    "guided-small": guided.small,
+    "guided-tiny": guided.tiny,
+    "vocoder-8k": vocoder.telephone,
+    "vocoder-tiny": vocoder.tiny,
+    "vqalattent-paper": vqalattent.paper,
+    "vqalattent-paper-cr4": vqalattent.paper_cr4,
+    "vqalattent-fsdd": vqalattent.fsdd,
+    "vqalattent-fsdd-vqvae": vqalattent.fsdd_vqvae,
+    "vqalattent-classifier": vqalattent.classifier,
+    "vqalattent-fsdd-cr4": vqalattent.fsdd_cr4,
+    "vqalattent-tiny": vqalattent.tiny,
+}
 
 
 def find(name: str) -> Run:

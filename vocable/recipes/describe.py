@@ -1,14 +1,20 @@
 """What a thing on disk or in the box is, as tables. Systems tell of themselves (``vocable.systems.facts``)."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from math import log, log2
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from vocable.audio import AUDIO_SUFFIXES, Audio
-from vocable.errors import InputError
+from vocable.errors import AudioError, ConfigError, InputError
+from vocable.interfaces import Generator, Tokenizer
 from vocable.metrics.codebook import codebook_usage
 from vocable.recipes import RECIPES, find
+from vocable.recipes.clips import Clips
 from vocable.recipes.record import read_record
 from vocable.recipes.run import run_to_json
 from vocable.systems import hub
@@ -48,8 +54,12 @@ def kind_of(what: str) -> Kind:
     )
 
 
-def describe(what: str) -> list[Table]:
+def describe(what: str, clips: Clips | None = None) -> list[Table]:
     """Describe a token file, an audio file, a run's folder, a model's folder, a model in the box, or a recipe.
+
+    Args:
+        what: A name or a path.
+        clips: Recordings: of a tokenizer with a prior, what their ids would cost if the prior coded them.
 
     Raises:
         InputError: It is none of these.
@@ -64,10 +74,9 @@ def describe(what: str) -> list[Table]:
         return list(_tokens(Path(what)))
     if kind == "audio":
         return list(_audio(Path(what)))
-    if kind == "run":
-        return list(_run(Path(what)))
-    if kind == "model":
-        return list(_model(hub.load(what)))
+    if kind in ("run", "model"):
+        tables = list(_run(Path(what)) if kind == "run" else _model(hub.load(what)))
+        return [*tables, *_likelihood(hub.load(what), clips)] if clips is not None else tables
     return list(_recipe(what))
 
 
@@ -105,6 +114,35 @@ def _audio(path: Path) -> Iterator[Table]:
 def _model(tokenizer: object) -> Iterator[Table]:
     if isinstance(tokenizer, Factual):
         yield from tokenizer.facts()
+
+
+def _likelihood(tokenizer: object, clips: Clips) -> Iterator[Table]:
+    """What an entropy coder would save that knows the prior: an id costs -log2 of its probability."""
+    if not isinstance(tokenizer, Generator) or not isinstance(tokenizer, Tokenizer):
+        return
+    spent: dict[str, list[float]] = {"nothing": [], "its labels": []}
+    ids = []
+    for utterance in clips.utterances():
+        try:
+            tokens = tokenizer.encode(Audio.read(utterance.audio_path))
+        except AudioError:
+            continue  # a silent clip has no tokens
+        known = {key: value for key in tokenizer.labels if (value := utterance.value(key)) in tokenizer.labels[key]}
+        ids.append(tokens.ids)
+        for name, said in (("nothing", {}), ("its labels", known)):
+            with suppress(ConfigError):  # a prior that always knew a label cannot do without
+                spent[name].append(-float(tokenizer.score(tokens, [said]).mean()) / log(2))
+    if not ids:
+        return
+    together, nominal = torch.cat(ids, dim=2), log2(tokenizer.spec.codebook_size)
+    (level,) = codebook_usage(together, torch.tensor([together.shape[2]]), tokenizer.spec.codebook_size)
+    rows = [("every id alike", nominal), ("how often each id occurs in these clips", level.entropy),
+            *((f"the ids before it and {name}", sum(bits) / len(bits)) for name, bits in spent.items() if bits)]  # fmt: skip
+    yield Table(
+        f"Bits an id costs a coder, {len(ids)} clips",
+        [(name, f"{bits:.2f}", f"{1 - bits / nominal:.0%}") for name, bits in rows],
+        ("that knows", "bit", "saved"),
+    )
 
 
 def _run(folder: Path) -> Iterator[Table]:

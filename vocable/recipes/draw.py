@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from vocable.audio import Audio
-from vocable.data.manifest import Utterance, read_manifest
+from vocable.data.manifest import Utterance
 from vocable.errors import ConfigError, InputError, ManifestError, VocableError
 from vocable.evaluate.canvas import classes
 from vocable.evaluate.card import Picture
@@ -23,6 +22,7 @@ from vocable.evaluate.pictures import codebook_picture, count_ids, log_mel_pictu
 from vocable.files import make_folder, write_whole
 from vocable.interfaces import Embedding, Tokenizer
 from vocable.recipes import find
+from vocable.recipes.clips import Clips, spread
 from vocable.recipes.describe import kind_of
 from vocable.recipes.record import Record, beginnings, read_record, schedules
 from vocable.recipes.run import run_to_json
@@ -30,7 +30,6 @@ from vocable.systems import hub
 from vocable.tokens import Tokens
 
 Named = tuple[str, Picture]  # a file's name without its suffix, and what it shows
-_Item = TypeVar("_Item")
 
 _SOUNDS = 3  # clips whose spectrograms are drawn
 _STRETCHES = 10  # points a clip gives to a projection, at most
@@ -38,23 +37,6 @@ _FRAMES_WITHOUT_CLOCK = 4  # in a stretch of tokens that follow the text
 _UNKNOWN = "(none)"
 _OWN_KEYS = ("speaker", "split", "text")
 _GROUPS = 6  # classes whose codebook use is drawn
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clips:
-    """Recordings to look at a tokenizer with.
-
-    Attributes:
-        manifest: A JSONL file.
-        split: Which; None takes ``dev`` if there is one, else every line; ``all`` takes every line.
-        limit: So many clips, spread evenly over the split.
-        colors: Keys of the manifest that colour the latents, such as ``gender``; by default the speaker, if known.
-    """
-
-    manifest: Path
-    split: str | None = None
-    limit: int = 40
-    colors: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -154,14 +136,14 @@ def _steps(values: Mapping[str, object]) -> int:
 
 
 def _tokenizer(tokenizer: Tokenizer, clips: Clips, say: Callable[[str], None]) -> Iterator[Named]:
-    chosen = _chosen(clips)
+    chosen = clips.utterances()
     for key in clips.colors:
         if all(_label(item, key) == _UNKNOWN for item in chosen):
             known = sorted({*_OWN_KEYS, *(key for item in chosen for key in item.extra)})
             raise ManifestError(f"{clips.manifest}: no line has '{key}' to colour by; there are {', '.join(known)}")
     colors = clips.colors or ("speaker",)
     seen = list(_encoded(tokenizer, chosen, say))
-    for number, clip in enumerate(_spread(seen, _SOUNDS), 1):
+    for number, clip in enumerate(spread(seen, _SOUNDS), 1):
         sounds = [("recording", clip.recording), ("from its tokens", tokenizer.decode(clip.tokens))]
         yield f"log-mel-{number}", log_mel_picture(sounds, title=clip.utterance.audio_path.name)
     yield "codebooks", codebook_picture(sum((count_ids(clip.tokens) for clip in seen[1:]), count_ids(seen[0].tokens)))
@@ -184,21 +166,6 @@ def _codebooks_by(seen: Sequence[_Seen], groups: Sequence[str], key: str) -> Pic
     counts = np.stack([count_ids(clip.tokens) for clip in seen])
     by = {name: counts[rows].sum(0) for name, rows in classes(groups)}
     return codebook_picture(counts.sum(0), groups=by, title=f"Codebook use by {key}")
-
-
-def _chosen(clips: Clips) -> list[Utterance]:
-    every = read_manifest(clips.manifest)
-    if clips.split is None:
-        every = [item for item in every if item.split == "dev"] or every
-    elif clips.split != "all":
-        every = read_manifest(clips.manifest, clips.split)
-    return _spread(every, clips.limit)
-
-
-def _spread(items: Sequence[_Item], limit: int) -> list[_Item]:
-    """At most so many, evenly over the whole."""
-    places = np.unique(np.linspace(0, len(items) - 1, min(limit, len(items))).round().astype(int))
-    return [items[place] for place in places]
 
 
 def _encoded(tokenizer: Tokenizer, chosen: Sequence[Utterance], say: Callable[[str], None]) -> Iterator[_Seen]:
@@ -226,7 +193,7 @@ def _stretches(latents: Float[ndarray, "N D"], tokens: Tokens) -> Float[ndarray,
     """Means over stretches of about a second, at most so many of them, evenly over the clip."""
     length = _FRAMES_WITHOUT_CLOCK if tokens.spec.hop is None else max(1, round(tokens.spec.frame_rate))
     parts = np.array_split(latents, max(1, round(len(latents) / length)))
-    return np.stack([part.mean(0) for part in _spread(parts, _STRETCHES)])
+    return np.stack([part.mean(0) for part in spread(parts, _STRETCHES)])
 
 
 def _file(key: str) -> str:

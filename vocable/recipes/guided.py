@@ -25,9 +25,7 @@ class GuidedRun(Run):
 
     def material(self, utterances: Sequence[Utterance]) -> Crops:
         """Crops of whole token frames."""
-        return Crops(
-            utterances, self.batches, sample_rate=self.model.sample_rate, hop=self.model.backbone.hop
-        )
+        return Crops(utterances, self.batches, sample_rate=self.model.sample_rate, hop=self.model.backbone.hop)
 
     def objective(self, material: Crops, start: GuidedTokenizer | None = None) -> GuidedObjective:
         """A codec with random weights, or with those of another of the same sizes."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,7 +34,7 @@ class Material(Batches, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(ABC):
     """Everything that decides a run but its data. ``print`` shows every value.
 
     Each system has its own kind of run, beside its recipes. What they have in common:
@@ -50,14 +51,15 @@ class Run:
     batches: Any
     train: TrainConfig
 
+    @abstractmethod
     def material(self, utterances: Sequence[Utterance]) -> Material:
         """The batches that the run learns from.
 
         Raises:
             ManifestError: No utterance can be used.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def objective(self, material: Any, start: Any | None = None) -> Objective:
         """What learns from them, with fresh networks.
 
@@ -68,7 +70,6 @@ class Run:
         Raises:
             ConfigError: ``start`` does not fit.
         """
-        raise NotImplementedError
 
 
 def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.PathLike[str], *,
@@ -98,7 +99,8 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
     if rank == 0:  # which writes the file that is looked for
         _check_folder(run, target, resume)
     if run.batches.batch_size % size:
-        raise ConfigError(f"a batch of {run.batches.batch_size} cannot be shared by {size} processes; choose a multiple")
+        batch = run.batches.batch_size
+        raise ConfigError(f"a batch of {batch} cannot be shared by {size} processes; choose a multiple")
     material = run.material(read_manifests(manifests, split))
     if rank == 0:
         for problem in material.problems:

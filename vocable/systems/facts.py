@@ -1,9 +1,12 @@
 """What a system tells of itself, as tables: how its parts appear in ``vocable inspect`` without anyone knowing them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from torch import nn
+
+from vocable.quantizers import Codebook
 from vocable.tokens import TokenSpec
 
 
@@ -34,10 +37,32 @@ def spec_rows(spec: TokenSpec) -> list[tuple[str, str]]:
     """
     clock = [("sample rate", f"{spec.sample_rate} Hz"), ("codebooks", f"{spec.num_codebooks} × {spec.codebook_size}")]
     if spec.hop is None:
-        return [*clock, ("frames", "follow the text")]
+        return [*clock, ("frames", "do not follow the clock")]
     return [
         *clock,
         ("frame rate", f"{spec.frame_rate:g} Hz (hop {spec.hop})"),
         ("token rate", f"{spec.token_rate:g} tokens/s"),
         ("bit rate", f"{spec.bit_rate:g} bit/s"),
     ]
+
+
+def parameter_rows(parts: Mapping[str, nn.Module]) -> list[tuple[str, str]]:
+    """How many parameters each part has.
+
+    Example:
+        >>> parameter_rows({"head": nn.Linear(100, 10)})
+        [('head parameters', '1,010')]
+    """
+    counts = {name: sum(parameter.numel() for parameter in part.parameters()) for name, part in parts.items()}
+    return [(f"{name} parameters", f"{count:,}") for name, count in counts.items()]
+
+
+def codebook_table(books: Sequence[Codebook]) -> Table:
+    """Codebooks as training left them."""
+    stats = [book.stats() for book in books]
+    rows = [
+        (str(level), f"{book['used']:.1%}", f"{book['perplexity']:.0f}", f"{book['entropy']:.2f}",
+         f"{book['dead']:.0f}", f"{book['restarts']:.0f}")
+        for level, book in enumerate(stats, 1)
+    ]  # fmt: skip
+    return Table("Codebooks in training", rows, ("level", "used", "perplexity", "entropy (bit)", "dead", "restarts"))

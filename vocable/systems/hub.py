@@ -2,18 +2,20 @@
 
 import json
 import os
-from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from vocable.errors import CheckpointError
+from vocable.folder import boxed
 from vocable.systems.guided.tokenizer import GuidedTokenizer
+from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.train import checkpoint
 
-SYSTEMS = {"guided": GuidedTokenizer}
+SYSTEMS: dict[str, Any] = {"guided": GuidedTokenizer, "vqalattent": VqalattentTokenizer}
 
 
-def load(name: str | os.PathLike[str], device: str = "cpu") -> GuidedTokenizer:
-    """A tokenizer by the name of a model in the box, or from a folder.
+def load(name: str | os.PathLike[str], device: str = "cpu") -> Any:
+    """A tokenizer by the name of a model in the box, or from a folder; its class is its system's.
 
     Args:
         name: A name from :func:`released`, a model's folder, or a run's folder (its newest checkpoint is taken).
@@ -30,6 +32,19 @@ def load(name: str | os.PathLike[str], device: str = "cpu") -> GuidedTokenizer:
     return SYSTEMS[system].load(folder, device)
 
 
+def folder_of(name: str | os.PathLike[str]) -> Path:
+    """Where a model lies: its folder in the box, its own, or a run's newest checkpoint.
+
+    Raises:
+        CheckpointError: As :func:`load`.
+
+    Example:
+        >>> folder_of("guided-small").name
+        'guided-small'
+    """
+    return _found(name)[0]
+
+
 def system_of(name: str | os.PathLike[str]) -> str:
     """The system that a model belongs to.
 
@@ -44,20 +59,15 @@ def system_of(name: str | os.PathLike[str]) -> str:
 
 
 def released() -> list[str]:
-    """Names of the models in the box."""
-    box = _box()
-    return sorted(entry.name for entry in box.iterdir() if (entry / "model.json").is_file()) if box.is_dir() else []
-
-
-def _box() -> Path:
-    return Path(str(files("vocable"))) / "models"
+    """Names of the tokenizers in the box."""
+    return list(boxed(*SYSTEMS))
 
 
 def _found(name: str | os.PathLike[str]) -> tuple[Path, str]:
     """A model's folder and its system."""
     folder = Path(name)
-    if not folder.exists() and str(name) in released():
-        folder = _box() / str(name)
+    if not folder.exists():
+        folder = boxed(*SYSTEMS).get(str(name), folder)
     if not folder.is_dir():
         raise CheckpointError(f"{name}: no such model; give a folder, or one of: {', '.join(released())}")
     newest = checkpoint.steps(folder / "checkpoints")

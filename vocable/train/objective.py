@@ -42,12 +42,14 @@ class Turn:
         losses: Raw values by name; the names are the log's names.
         weights: Of the losses, by the same names, at this step.
         stats: Things to log, one value or one a level.
+        learning_rate: Of this move, where the part has a schedule of its own; the run's otherwise.
     """
 
     name: str
     losses: dict[str, Float[Tensor, ""]]
     weights: dict[str, float]
     stats: dict[str, Tensor] = field(default_factory=dict)
+    learning_rate: float | None = None
 
     @property
     def total(self) -> Float[Tensor, ""]:

@@ -103,7 +103,8 @@ class Trainer:
         make_folder(self.folder)
         log = Log(self.folder, steps=self.config.steps, start=self.step, quiet=self.quiet) if self.rank == 0 else None
         try:
-            with ThreadPoolExecutor(1) as ahead:
+            threads = torch.get_num_threads()  # which each thread sets for itself: without it two would fight
+            with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as ahead:
                 coming: Future[Batch] = ahead.submit(self.batches.batch, self.step, self.rank, self.world)
                 while self.step < self.config.steps:
                     batch = coming.result()
@@ -156,6 +157,8 @@ class Trainer:
                     buffer.copy_(kept)
                 self._refuse(turn, batch, norm, log)
                 return values
+            if turn.learning_rate is not None:
+                rate = values["learning_rate"] = turn.learning_rate
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()

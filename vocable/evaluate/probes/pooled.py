@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from vocable.evaluate.card import ProbeRow
-from vocable.evaluate.probes.question import Question, shares, spread, value_of
+from vocable.evaluate.probes.question import Question, shares, spread
 from vocable.evaluate.probes.splits import Splits, by_clip, by_speaker, inner
 from vocable.evaluate.probes.views import Material
 from vocable.metrics.score import Score, undefined
@@ -82,7 +82,7 @@ def _labels(material: Material, key: str) -> _Labels:
     reasons: dict[int, str] = {}
     found: dict[int, str] = {}
     for at, utterance in enumerate(material.utterances):
-        value = value_of(utterance, key)
+        value = utterance.value(key)
         if value is None:
             reasons[at] = f"the manifest has no '{key}' for it"
         elif utterance.speaker is None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from vocable.data.manifest import Utterance
 from vocable.errors import MissingDependencyError
 from vocable.evaluate.card import Better, ProbeRow
 from vocable.evaluate.judges.base import PitchTracker
@@ -76,17 +75,6 @@ def library(module: str) -> Any:
         return importlib.import_module(f"sklearn.{module}")
     except ImportError as error:
         raise MissingDependencyError("probes need scikit-learn; run pip install 'vocable[evaluate]'") from error
-
-
-def value_of(utterance: Utterance, key: str) -> str | None:
-    """What the manifest says under a key, as text; None where it says nothing.
-
-    Example:
-        >>> value_of(Utterance(audio_path="a.flac", speaker="s1", extra={"digit": 0}), "digit")
-        '0'
-    """
-    value = getattr(utterance, key, None) if key in ("speaker", "split", "text") else utterance.extra.get(key)
-    return None if value is None or value == "" else str(value)
 
 
 def shares(labels: Sequence[str]) -> tuple[float, float]:

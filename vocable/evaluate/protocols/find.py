@@ -7,10 +7,14 @@ from vocable.errors import ConfigError
 from vocable.evaluate.benchmark import Evaluation
 from vocable.evaluate.plan import Plan
 from vocable.evaluate.protocols.guided_seed import GuidedSeed
+from vocable.evaluate.protocols.vqalattent_paper import VqalattentPaper
 from vocable.evaluate.reconstruction import Reconstruction
 from vocable.systems import hub
 
-PROTOCOLS: dict[tuple[str, str], Callable[[Plan, Path], Evaluation]] = {("guided", "seed"): GuidedSeed}
+PROTOCOLS: dict[tuple[str, str], Callable[[Plan, Path], Evaluation]] = {
+    ("guided", "seed"): GuidedSeed,
+    ("vqalattent", "paper"): VqalattentPaper,
+}
 
 
 def find_protocol(name: str | None, plan: Plan) -> Callable[[Plan, Path], Evaluation]:
@@ -22,10 +26,18 @@ def find_protocol(name: str | None, plan: Plan) -> Callable[[Plan, Path], Evalua
     """
     if name is None:
         return Reconstruction
-    if len(plan.tokenizers) != 1:
-        raise ConfigError(f"--protocol {name} is for one tokenizer; {len(plan.tokenizers)} are named")
-    system = hub.system_of(plan.tokenizers[0])
+    systems = {hub.system_of(tokenizer) for tokenizer in plan.tokenizers}
+    if not systems:
+        raise ConfigError(f"--protocol {name} is for one tokenizer; 0 are named")
+    if len(systems) > 1:
+        raise ConfigError(
+            f"--protocol {name} is for tokenizers of one system; these are of {', '.join(sorted(systems))}"
+        )
+    (system,) = systems
     if (system, name) not in PROTOCOLS:
         known = ", ".join(f"{protocol} (for {owner})" for owner, protocol in PROTOCOLS)
         raise ConfigError(f"--protocol {name}: {plan.tokenizers[0]} is of {system}, which has none; there are {known}")
-    return PROTOCOLS[system, name]
+    protocol = PROTOCOLS[system, name]
+    if len(plan.tokenizers) > 1 and not getattr(protocol, "several", False):
+        raise ConfigError(f"--protocol {name} is for one tokenizer; {len(plan.tokenizers)} are named")
+    return protocol

@@ -10,6 +10,8 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor, nn
 
 from vocable.features.spectrogram import samples_from_spectra, spectra
+from vocable.nn.convnext import Block
+from vocable.nn.polar import spectra_from_polar
 from vocable.systems.guided.config import SpectralConfig
 
 _LOUDEST = 6.0  # log of the largest magnitude a full-scale clip can have in a window of 640
@@ -25,7 +27,7 @@ class SpectralEncoder(nn.Module):
         per_frame = config.spectra_per_frame * config.bins * 3
         self.enter = nn.Linear(per_frame, config.width)
         self.norm = nn.LayerNorm(config.width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.encoder_blocks))
+        self.blocks = nn.ModuleList(_block(config) for _ in range(config.encoder_blocks))
         self.leave = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, config.latent_width))
 
     def forward(self, samples: Float[Tensor, "B T"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
@@ -48,7 +50,7 @@ class SpectralDecoder(nn.Module):
         self.config = config
         self.enter = nn.Linear(config.latent_width, config.width)
         self.norm = nn.LayerNorm(config.width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.decoder_blocks))
+        self.blocks = nn.ModuleList(_block(config) for _ in range(config.decoder_blocks))
         self.leave = nn.Sequential(
             nn.LayerNorm(config.width), nn.Linear(config.width, config.spectra_per_frame * config.bins * 3)
         )
@@ -62,38 +64,13 @@ class SpectralDecoder(nn.Module):
         return samples * mask.repeat_interleave(config.hop, dim=1)
 
     def predict(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Complex[Tensor, "B S F"]:
-        """The spectra before overlap-add: a log-magnitude, and a direction in the plane for the phase.
-
-        A direction (a, b) / |(a, b)| has no wrap-around to learn, unlike an angle.
-        """
+        """The spectra before overlap-add."""
         hidden = self.norm(self.enter(latents))
         for block in self.blocks:
             hidden = block(hidden, mask)
-        head = self.leave(hidden).reshape(mask.shape[0], -1, 3, self.config.bins).float()
-        level, across, up = head.unbind(2)
-        scale = level.clamp(max=_LOUDEST).exp() * (across.square() + up.square() + 1e-6).rsqrt()
-        return torch.complex(across * scale, up * scale)
+        head = self.leave(hidden).reshape(mask.shape[0], -1, 3, self.config.bins)
+        return spectra_from_polar(head, loudest=_LOUDEST)
 
 
-class Block(nn.Module):
-    """Depthwise convolution over frames, then a per-frame network, with a skip.
-
-    Source:
-        Liu et al., ConvNeXt, arXiv:2201.03545, in one dimension as in Vocos, arXiv:2306.00814. The depthwise
-        convolution runs as a 2-D one over a channels-last view, about twice as fast as Conv1d on a CPU.
-    """
-
-    def __init__(self, config: SpectralConfig) -> None:
-        super().__init__()
-        width, kernel = config.width, config.kernel
-        self.mix = nn.Conv2d(width, width, (1, kernel), padding=(0, kernel // 2), groups=width)
-        self.norm = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, config.expansion * width)
-        self.contract = nn.Linear(config.expansion * width, width)
-        self.scale = nn.Parameter(torch.full((width,), config.initial_scale))
-
-    def forward(self, hidden: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
-        """Mix each frame with its neighbours inside the clip, then with itself."""
-        image = (hidden * mask[..., None]).transpose(1, 2)[:, :, None]  # (B, D, 1, N), channels last in memory
-        mixed = self.mix(image)[:, :, 0].transpose(1, 2)
-        return hidden + self.scale * self.contract(nn.functional.gelu(self.expand(self.norm(mixed))))
+def _block(config: SpectralConfig) -> Block:
+    return Block(config.width, config.kernel, config.expansion, config.initial_scale)

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, ShapeError, SpecError
+from vocable.folder import digest_of, read_model, write_model
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.systems.facts import Table
-from vocable.systems.folder import digest_of, read_model, write_model
 from vocable.systems.guided.config import config_from_json, config_to_json
 from vocable.systems.guided.facts import model_facts
 from vocable.systems.guided.model import GuidedModel

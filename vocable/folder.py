@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,11 +88,31 @@ def read_model(
     return network.to(device)
 
 
+def boxed(*systems: str) -> dict[str, Path]:
+    """The folders of the models in the box that are for one of these readers, by name.
+
+    Example:
+        >>> "guided-small" in boxed("guided"), boxed("nobody")
+        (True, {})
+    """
+    box = Path(str(files("vocable"))) / "models"
+    cards = sorted(box.glob("*/model.json"))
+    return {card.parent.name: card.parent for card in cards if _system(card) in systems}
+
+
+def _system(card: Path) -> str | None:
+    try:
+        return str(json.loads(card.read_text(encoding="utf-8"))["system"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def digest_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """One name for a configuration and its weights, whatever precision they are stored in.
 
     Example:
-        >>> digest_of({"width": 1}, {"weight": torch.ones(1)}) == digest_of({"width": 1}, {"weight": torch.ones(1).half()})
+        >>> single, half = {"weight": torch.ones(1)}, {"weight": torch.ones(1).half()}
+        >>> digest_of({"width": 1}, single) == digest_of({"width": 1}, half)
         True
     """
     seen = hashlib.sha256(json.dumps(config, sort_keys=True).encode())

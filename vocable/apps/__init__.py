@@ -1,0 +1,1 @@
+"""What tokens are good for."""

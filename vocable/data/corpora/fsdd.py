@@ -1,0 +1,68 @@
+"""Free Spoken Digit Dataset: 3,000 spoken digits of 6 speakers at 8 kHz.
+
+```text
+metadata.py       metadata = {"jackson": {"gender": …, "accent": …}, …}; may be missing, is read and never run
+recordings/       0_jackson_0.wav: digit, speaker, take
+```
+
+Source: github.com/Jakobovski/free-spoken-digit-dataset, CC BY-SA 4.0.
+"""
+
+import ast
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from vocable.data.corpora.recordings import check_speakers, check_split, read_takes, write_manifest
+from vocable.errors import InputError
+
+_LAYOUT = re.compile(r"(?P<digit>[0-9])_(?P<speaker>[A-Za-z0-9-]+)_(?P<take>[0-9]{1,4})\.wav")
+_TEST_TAKES = 5  # the first of each digit and speaker; the corpus has no dev
+
+
+def prepare(
+    source: Path, out: Path, *, split: str = "speaker", seed: int = 0, say: Callable[[str], None] = print
+) -> Path:
+    """Write the manifest of a copy of the Free Spoken Digit Dataset.
+
+    Args:
+        source: The repository.
+        out: Folder of the manifest. Paths are relative where the recordings lie in it, else absolute.
+        split: By ``speaker``, at ``random``, or ``official``: takes 0 to 4 are test and the others train, so that
+            every speaker is in both.
+        seed: Of the split.
+        say: Gets a line for what is left out, and one for each split.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        InputError: This is not that corpus, no recording of it can be used, or its ``metadata.py`` is more than data.
+        ConfigError: It cannot be split so.
+        OutputError: The manifest cannot be written.
+    """
+    check_split(split)
+    folder = source / "recordings"
+    if not any(folder.glob("*.wav")):
+        raise InputError(f"{source}: no Free Spoken Digit Dataset in here (looked for recordings/0_jackson_0.wav)")
+    recordings = [
+        replace(one, split="test" if one.take < _TEST_TAKES else "train")
+        for one in read_takes(folder, "*", _LAYOUT, "fsdd", _speakers(source / "metadata.py"), say)
+    ]
+    return write_manifest(recordings, out, split=split, seed=seed, say=say)
+
+
+def _speakers(path: Path) -> dict[str, dict[str, object]]:
+    """The dictionary that a Python file assigns to ``metadata``, without running the file."""
+    if not path.exists():
+        return {}
+    try:
+        values = [
+            ast.literal_eval(node.value)
+            for node in ast.parse(path.read_bytes()).body
+            if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["metadata"]
+        ]
+    except (OSError, SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+        raise InputError(f"{path}: 'metadata' is no plain dictionary ({error}); copy it again, or remove it") from error
+    return check_speakers(values[-1] if values else None, path)

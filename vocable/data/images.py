@@ -1,0 +1,177 @@
+"""Utterances as pictures of fixed size with what is known of them, as training batches.
+
+A batch is a function of the seed and the step and nothing else, as crops are (see ``vocable.data.crops``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vocable.audio import Audio
+from vocable.data.manifest import Utterance
+from vocable.errors import AudioError, ConfigError, ManifestError
+from vocable.features.image import ImageSpec, picture, speech_bounds, to_unit
+
+UNKNOWN = -1  # label of an utterance of which a key is not known
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Pictures of whole utterances.
+
+    Attributes:
+        images: (B, F, S) in [0, 1].
+        labels: (B, C) for each key its value's place in the list of values, or -1.
+        names: Where each is from.
+    """
+
+    images: Float[Tensor, "B F S"]
+    labels: Int[Tensor, "B C"]
+    names: tuple[str, ...]
+
+    def to(self, device: torch.device) -> "ImageBatch":
+        """The same batch on a device."""
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageConfig:
+    """How batches of pictures are made.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    batch_size: int = 32  # utterances in the global batch, over all processes
+    gain_db: tuple[float, float] = (0.0, 0.0)  # random gain; the scale cuts off what it pushes out
+    warp: float = 0.0  # frequencies times a random factor within 1 ± this, as of other vocal tracts
+    shift: float = 0.0  # either end of the speech moved by up to this share of its length
+    plain_from: int | None = None  # step from which on there is neither gain nor warp
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, smallest, largest in (("batch_size", 1, 1 << 20), ("seed", 0, 1 << 62), ("warp", 0, 0.5),
+                                        ("shift", 0, 0.4)):  # fmt: skip
+            if not smallest <= getattr(self, name) <= largest:
+                raise ConfigError(f"images: {name} is {getattr(self, name)}: {smallest} to {largest} is wanted")
+        if self.gain_db[0] > self.gain_db[1]:
+            raise ConfigError(f"images: gain_db is {self.gain_db}: the lower bound comes first")
+
+
+class Images:
+    """Pictures drawn with equal chance; the speech of every recording is kept in memory, as 16-bit.
+
+    Args:
+        utterances: What to draw from.
+        config: How.
+        spec: Of the pictures.
+        keys: Of the manifest, that label the pictures: ``digit``, ``speaker`` or any other.
+
+    Attributes:
+        labels: (M, C) of all utterances.
+        values: For each key its values as text, in order; numbers in the order of numbers.
+        bounds: Decibels of the quietest and the loudest value on the scale of these recordings.
+        durations: Seconds of speech of each utterance.
+
+    Raises:
+        ManifestError: No utterance can be used, or none has one of the keys.
+    """
+
+    def __init__(
+        self, utterances: Sequence[Utterance], config: ImageConfig, spec: ImageSpec, keys: Sequence[str] = ()
+    ) -> None:
+        self.config, self.spec = config, spec
+        self.problems: list[AudioError] = []
+        self.utterances: list[Utterance] = []
+        self._clips: list[np.ndarray] = []
+        self._speech: list[tuple[int, int]] = []
+        for utterance in utterances:
+            try:
+                samples = Audio.read(utterance.audio_path, spec.sample_rate).samples
+                self._speech.append(speech_bounds(samples, spec))
+            except AudioError as error:
+                self.problems.append(AudioError(f"{utterance.audio_path}: {error}"))
+                continue
+            self._clips.append(np.clip(samples * 32768.0, -32768, 32767).round().astype(np.int16))
+            self.utterances.append(utterance)
+        if not self.utterances:
+            first = f"; the first: {self.problems[0]}" if self.problems else ""
+            raise ManifestError(f"none of {len(utterances)} recordings can be used{first}")
+        self.values = {key: known_values(self.utterances, key) for key in keys}
+        self.labels = labels_of(self.utterances, self.values)
+        self.durations = np.array([behind - first for first, behind in self._speech]) / spec.sample_rate
+        self.bounds = self._scale()
+
+    @property
+    def hours(self) -> float:
+        """Speech to draw from."""
+        return float(self.durations.sum()) / 3600
+
+    def image(self, index: int) -> Float[Tensor, "F S"]:
+        """The picture of one utterance as it is, in [0, 1]."""
+        return to_unit(self._picture(index), self.bounds)
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> ImageBatch:
+        """This rank's slice of the global batch of a step.
+
+        Raises:
+            ConfigError: The batch cannot be shared evenly.
+        """
+        share, left = divmod(self.config.batch_size, world)
+        if left:
+            raise ConfigError(f"a batch of {self.config.batch_size} cannot be shared by {world} ranks; take a multiple")
+        plain = self.config.plain_from is not None and step >= self.config.plain_from
+        rows = [self._drawn(step, row, plain) for row in range(rank * share, (rank + 1) * share)]
+        images, indices = zip(*rows, strict=True)
+        names = tuple(str(self.utterances[index].audio_path) for index in indices)
+        return ImageBatch(torch.stack(images), self.labels[list(indices)], names)
+
+    def _drawn(self, step: int, row: int, plain: bool) -> tuple[Tensor, int]:
+        random = np.random.default_rng((self.config.seed, step, row))
+        index = int(random.integers(len(self._clips)))
+        first, behind = self._speech[index]
+        moved = random.uniform(-self.config.shift, self.config.shift, 2) * (behind - first)
+        gain, warp = random.uniform(*self.config.gain_db), 1.0 + random.uniform(-1, 1) * self.config.warp
+        if plain:
+            gain, warp = 0.0, 1.0
+        bounds = (first + round(moved[0]), behind + round(moved[1]))
+        return to_unit(self._picture(index, bounds, round(warp, 2)) + gain, self.bounds), index
+
+    def _picture(self, index: int, bounds: tuple[int, int] | None = None, warp: float = 1.0) -> Tensor:
+        samples = self._clips[index].astype(np.float32) / 32768.0
+        return picture(samples, self.spec, bounds=bounds or self._speech[index], warp=warp)
+
+    def _scale(self) -> Float[Tensor, "2"]:
+        extremes = [torch.stack(self._picture(index).aminmax()) for index in range(len(self._clips))]
+        low, high = torch.stack(extremes).unbind(1)
+        return torch.stack([torch.maximum(low.min(), high.max() - self.spec.range_db), high.max()])
+
+
+def known_values(utterances: Sequence[Utterance], key: str) -> tuple[str, ...]:
+    """Every value of a key, numbers in the order of numbers.
+
+    Raises:
+        ManifestError: No utterance has the key.
+    """
+    found = {value for utterance in utterances if (value := utterance.value(key)) is not None}
+    if not found:
+        there = sorted({"speaker", *(key for utterance in utterances for key in utterance.extra)})
+        raise ManifestError(f"no utterance has '{key}' to learn from; there are {', '.join(there)}")
+    return tuple(sorted(found, key=lambda value: (len(value) if value.isdecimal() else 1 << 20, value)))
+
+
+def labels_of(utterances: Sequence[Utterance], values: Mapping[str, Sequence[str]]) -> Int[Tensor, "M C"]:
+    """Places of the utterances' values in the lists of known ones; -1 where a value is not known.
+
+    Example:
+        >>> said = Utterance(audio_path="a.wav", extra={"digit": 7})
+        >>> labels_of([said], {"digit": ("1", "7"), "speaker": ("ann",)}).tolist()
+        [[1, -1]]
+    """
+    places = {key: {value: place for place, value in enumerate(known)} for key, known in values.items()}
+    rows = [[places[key].get(one.value(key) or "", UNKNOWN) for key in values] for one in utterances]
+    return torch.tensor(rows, dtype=torch.int64).reshape(len(utterances), len(places))

@@ -1,0 +1,72 @@
+"""Where the judge of what is spoken comes from: out of the model's folder, or trained on recordings first."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from vocable.data.images import ImageConfig, Images
+from vocable.data.manifest import Utterance
+from vocable.errors import ConfigError
+from vocable.features.image import ImageSpec
+from vocable.systems.vqalattent.classifier import Classifier, ClassifierConfig, ClassifierObjective, with_labels
+from vocable.train import checkpoint
+from vocable.train.schedule import LearningRate
+from vocable.train.trainer import TrainConfig, Trainer
+
+FOLDER = "classifier"  # beside the model it came with
+STEPS = 2_000
+BATCHES = ImageConfig(batch_size=32, gain_db=(-15.0, 0.0))
+
+
+def training(steps: int, seed: int = 0) -> TrainConfig:
+    """How a classifier is trained."""
+    return TrainConfig(
+        steps=steps, learning_rate=LearningRate(peak=1e-3), betas=(0.9, 0.99), weight_decay=1e-2, seed=seed
+    )
+
+
+def find_classifier(
+    model: Path, recordings: Sequence[Utterance], image: ImageSpec, key: str, out: Path, *, seed: int = 0,
+    steps: int = STEPS,
+) -> tuple[Classifier, str]:  # fmt: skip
+    """A classifier for a model's pictures.
+
+    Args:
+        model: Its folder, which may hold a ``classifier``.
+        recordings: What is trained on otherwise.
+        image: Of the pictures.
+        key: What is told apart.
+        out: A new one is kept here, in ``classifier/``, and is found again.
+        seed: Of the training.
+        steps: Of the training.
+
+    Returns:
+        The classifier, and a few words on where it is from.
+
+    Raises:
+        ConfigError: There is none and nothing to train on, or the one there is takes other pictures.
+        CheckpointError: It cannot be read.
+    """
+    for parent in (model, *model.parents[:2]):  # a run's checkpoint lies two folders under the run
+        if (parent / FOLDER / "model.json").is_file():
+            found = Classifier.load(parent / FOLDER)
+            if found.config.image != image:
+                raise ConfigError(
+                    f"{parent / FOLDER}: takes pictures {found.config.image}, the model makes {image}; train another"
+                )
+            return found, "shipped with the model and trained on recordings alone"
+    if not recordings:
+        raise ConfigError(
+            "the model has no classifier with it and the manifest no recordings to train one on: add them"
+        )
+    config = ClassifierConfig(image=image, key=key)
+    material = Images(recordings, BATCHES, image, (key,))
+    speakers = sorted({one.speaker or "unknown" for one in material.utterances})
+    said = f"trained on {len(material.utterances)} recordings of {', '.join(speakers)}"
+    folder = out / FOLDER
+    if not checkpoint.steps(folder / "checkpoints"):
+        torch.manual_seed(seed)
+        objective = ClassifierObjective(Classifier(with_labels(config, material.values)), material.bounds)
+        Trainer(objective, material, training(steps, seed), folder, quiet=True).run()
+    return Classifier.load(checkpoint.steps(folder / "checkpoints")[-1]), said

@@ -1,0 +1,305 @@
+"""VQalAttent in use: an utterance to a fixed number of ids and back, and ids from nothing.
+
+Every picture has one shape and goes through the network alone, so a clip has the same tokens in any batch by
+construction. A picture has lost when the speech begins and how long it lasts: both stand beside the ids, in ``voice``.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+from vocable.audio import Audio
+from vocable.data.images import UNKNOWN
+from vocable.errors import ConfigError, ShapeError, SpecError
+from vocable.features.image import at_speed, from_unit, picture, speech_bounds, to_unit
+from vocable.folder import digest_of, read_model, write_model
+from vocable.systems.facts import Table
+from vocable.systems.vqalattent.config import config_from_json, config_to_json
+from vocable.systems.vqalattent.facts import model_facts
+from vocable.systems.vqalattent.model import VqalattentModel
+from vocable.tokens import Tokens
+from vocable.vocoders import MelSpec, Vocoder, find_vocoder
+
+_ROWS = 64  # utterances drawn together: more take memory, fewer time
+
+
+class VqalattentTokenizer:
+    """A trained VQalAttent.
+
+    Args:
+        model: The networks; using them puts them in evaluation mode.
+        vocoder: By name or folder, see :func:`vocable.vocoders.find_vocoder`; the best there is for this rate.
+
+    Example:
+        >>> from vocable.recipes import vqalattent
+        >>> speaker = VqalattentTokenizer(VqalattentModel(vqalattent.tiny().model))
+        >>> clip = Audio(np.sin(np.arange(8000) / 3).astype(np.float32) * 0.1, 8_000)
+        >>> tokens = speaker.encode(clip)
+        >>> tokens.ids.shape, speaker.decode(tokens).samples.shape
+        (torch.Size([1, 1, 88]), (8000,))
+    """
+
+    def __init__(self, model: VqalattentModel, vocoder: str | None = None) -> None:
+        self.model = model
+        self.config = model.config
+        self.spec = model.config.spec
+        self.digest = digest_of(config_to_json(model.config), model.state_dict())
+        image = self.config.image
+        self.mel = MelSpec(sample_rate=image.sample_rate, n_fft=image.n_fft, hop=image.hop, bins=image.bins)
+        self.vocoder: Vocoder = find_vocoder(vocoder, self.mel)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks lie."""
+        return self.model.bounds.device
+
+    @property
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """What can be asked for: for each condition its values."""
+        return {key: self.config.labels.get(key, ()) for key in self.config.prior.conditions}
+
+    # ---- audio to tokens and back ---------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+        """Tokens of one utterance: the louder part of the clip, whatever its length, as one picture.
+
+        Args:
+            audio: Any rate.
+            text: Carried along in the tokens, not looked at.
+
+        Raises:
+            AudioError: The clip is silent or shorter than a quarter of a window.
+        """
+        self.model.eval()
+        samples, (first, behind), image = self._seen(audio)
+        ids = self.model.vqvae.encode(image[None].to(self.device)).cpu()
+        timing = torch.tensor([[first, behind - first]], dtype=torch.float32) / self.spec.sample_rate
+        return self._tokens(ids, torch.tensor([samples.size]), timing, None if text is None else (text,))
+
+    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+        """Speech of one clip, as long as what was encoded, with silence around it where there was some.
+
+        Raises:
+            SpecError: Another tokenizer's tokens, more than one clip, no timing, or a ``voice``: it is in the ids.
+        """
+        if voice is not None:
+            raise SpecError("VQalAttent keeps the voice in its tokens and takes no other; decode without `voice`")
+        if len(tokens) != 1:
+            raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
+        values = self.pictures(tokens)[0]
+        if tokens.voice is None:
+            raise SpecError("these tokens lack their timing (`voice`): when the speech begins, and its seconds")
+        rate, whole = self.spec.sample_rate, int(tokens.samples[0])
+        onset, length = (max(0, round(float(seconds) * rate)) for seconds in tokens.voice[0].clamp(0, whole / rate))
+        frames = max(1, round(length / self.mel.hop))
+        speech = self.vocoder.render(at_speed(from_unit(values, self.model.bounds.cpu()), frames))[:length]
+        samples = np.zeros(whole, dtype=np.float32)
+        end = min(whole, onset + speech.size)
+        samples[onset:end] = speech[: end - onset]
+        return Audio(samples, rate)
+
+    def encode_batch(self, clips: Sequence[Audio]) -> Tokens:
+        """Tokens of many clips, each the same as alone.
+
+        Raises:
+            ShapeError: There is no clip.
+        """
+        if not clips:
+            raise ShapeError("encode_batch needs at least one clip")
+        return joined([self.encode(clip) for clip in clips])
+
+    def decode_batch(self, tokens: Tokens) -> list[Audio]:
+        """Speech of many clips, each the same as alone."""
+        return [self.decode(tokens.clip(index)) for index in range(len(tokens))]
+
+    # ---- what is between ------------------------------------------------------------------------------------------
+
+    def image(self, audio: Audio) -> Float[Tensor, "F S"]:
+        """The picture that an utterance is encoded from, in [0, 1].
+
+        Raises:
+            AudioError: The clip is silent or shorter than a quarter of a window.
+        """
+        return self._seen(audio)[2]
+
+    @torch.inference_mode()
+    def pictures(self, tokens: Tokens) -> Float[Tensor, "B F S"]:
+        """The pictures that tokens decode to, in [0, 1]; one at a time, so that each is the same as alone.
+
+        Raises:
+            SpecError: The tokens are another tokenizer's.
+        """
+        self._own(tokens)
+        self.model.eval()
+        return torch.cat([self.model.vqvae.decode(row[None].to(self.device)).cpu() for row in tokens.ids[:, 0]])
+
+    @torch.no_grad()  # not inference mode: a probe may be trained on what it returns
+    def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
+        """The codebook's vectors: what the decoder is given.
+
+        Raises:
+            SpecError: The tokens are another tokenizer's, or another level than 1 is asked for.
+        """
+        self._own(tokens)
+        if levels is not None and list(levels) != [1]:
+            raise SpecError(f"levels {list(levels)} were asked of tokens that have level 1 alone")
+        return self.model.vqvae.quantizer.decode(tokens.ids.to(self.device)).cpu()
+
+    # ---- ids from nothing -----------------------------------------------------------------------------------------
+
+    def sample(
+        self, wanted: Sequence[Mapping[str, object]], *, seed: int = 0, temperature: float = 1.0,
+        top_k: int | None = None, top_p: float = 1.0, cache: bool = True,
+    ) -> Tokens:  # fmt: skip
+        """Draw the tokens of utterances that nobody said.
+
+        Args:
+            wanted: For each utterance the labels asked for, such as ``{"digit": 7}``. One that is not named is drawn, each
+                value as likely as the others; one that is None is left open, if training hid some.
+            seed: The n-th utterance of a seed is the same however many there are.
+            temperature: Under 1 the likely becomes likelier; 0 always takes the likeliest.
+            top_k: Draw among so many of the likeliest.
+            top_p: Draw among the fewest that have this much probability together.
+            cache: See :meth:`~vocable.systems.vqalattent.prior.Prior.sample`.
+
+        Raises:
+            ConfigError: A label or a condition is not known (the message lists those that are), or a setting is out of
+                range.
+            CheckpointError: The prior is not trained, or on another codebook.
+        """
+        self.model.eval().check_prior()
+        if not wanted:
+            raise ShapeError("there is nothing to draw: ask for at least one utterance")
+        labels = self._places([self._drawn(row, seed, index) for index, row in enumerate(wanted)])
+        seeds = [int(np.random.SeedSequence((seed, row)).generate_state(1)[0]) for row in range(len(wanted))]
+        parts = [
+            self.model.prior.sample(
+                labels[at : at + _ROWS].to(self.device), seeds[at : at + _ROWS], temperature=temperature,
+                top_k=top_k, top_p=top_p, cache=cache,
+            ).cpu() for at in range(0, len(wanted), _ROWS)
+        ]  # fmt: skip
+        seconds = torch.tensor([self._seconds(row) for row in labels.tolist()])
+        timing = torch.stack([torch.zeros_like(seconds), seconds], dim=1)
+        return self._tokens(torch.cat(parts), (seconds * self.spec.sample_rate).round().long(), timing, None)
+
+    @torch.inference_mode()
+    def score(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]] | None = None) -> Float[Tensor, "B N"]:
+        """Log-likelihood in nats of each id given those before it; a row's sum is that of its utterance.
+
+        Args:
+            tokens: Of this tokenizer.
+            wanted: What is known of each utterance, as :meth:`sample` takes it; nothing by default.
+
+        Raises:
+            ConfigError: A label is not known, or one is left open that training never hid.
+            SpecError: The tokens are another tokenizer's.
+            CheckpointError: The prior is not trained, or on another codebook.
+        """
+        self.model.eval().check_prior()
+        self._own(tokens)
+        labels = self._places([{}] * len(tokens) if wanted is None else wanted)
+        if len(labels) != len(tokens):
+            raise ShapeError(f"there are labels for {len(labels)} utterances and tokens of {len(tokens)}")
+        pairs = zip(tokens.ids[:, 0].split(_ROWS), labels.split(_ROWS), strict=True)
+        prior = self.model.prior
+        return torch.cat(
+            [prior.log_likelihood(ids.to(self.device), asked.to(self.device)).cpu() for ids, asked in pairs]
+        )
+
+    # ---- files and facts ------------------------------------------------------------------------------------------
+
+    def facts(self) -> list[Table]:
+        """Sizes and rates, labels, and the codebook as training left it."""
+        return model_facts(self.model, digest=self.digest, vocoder=self.vocoder.name)
+
+    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
+        """Write a folder from which :meth:`load` makes this tokenizer again; see :mod:`vocable.folder`."""
+        write_model(folder, "vqalattent", config_to_json(self.config), self.model, half=half)
+
+    @classmethod
+    def load(
+        cls, folder: str | os.PathLike[str], device: str = "cpu", vocoder: str | None = None
+    ) -> "VqalattentTokenizer":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            CheckpointError: A file is missing, altered or of another version.
+        """
+        return cls(read_model(folder, lambda values: VqalattentModel(config_from_json(values)), device), vocoder)
+
+    def _seen(self, audio: Audio) -> tuple[Float[ndarray, " T"], tuple[int, int], Float[Tensor, "F S"]]:
+        """The samples at this model's rate, where speech begins and ends, and its picture."""
+        samples = audio.resample(self.spec.sample_rate).samples
+        bounds = speech_bounds(samples, self.config.image)
+        return samples, bounds, to_unit(picture(samples, self.config.image, bounds=bounds), self.model.bounds.cpu())
+
+    def _tokens(self, ids: Tensor, samples: Tensor, timing: Tensor, text: tuple[str, ...] | None) -> Tokens:
+        return Tokens(
+            ids=ids[:, None], lengths=torch.full((len(ids),), ids.shape[1]), samples=samples, spec=self.spec,
+            tokenizer=self.digest, text=text, voice=timing,
+        )  # fmt: skip
+
+    def _own(self, tokens: Tokens) -> None:
+        if tokens.tokenizer != self.digest:
+            raise SpecError(
+                f"these tokens were made by tokenizer {tokens.tokenizer[:23]}, this one is {self.digest[:23]}; "
+                "load the one that made them"
+            )
+        if tokens.spec != self.spec or tokens.ids.shape[2] != self.config.frames:
+            raise SpecError(
+                f"these tokens are {tokens.spec} with {tokens.ids.shape[2]} frames, this tokenizer makes {self.spec} "
+                f"with {self.config.frames}"
+            )
+
+    def _places(self, wanted: Sequence[Mapping[str, object]]) -> Int[Tensor, "B C"]:
+        """Labels as places among their values; -1 where one is left open."""
+        rows = []
+        for asked in wanted:
+            for key, value in asked.items():
+                if key not in self.labels:
+                    known = ", ".join(self.labels) or "nothing"
+                    raise ConfigError(f"this model cannot be asked for a {key}; it takes {known}")
+                if value is not None and str(value) not in self.labels[key]:
+                    raise ConfigError(f"{key} '{value}' is not known; there are {', '.join(self.labels[key])}")
+            open_ones = [key for key in self.labels if asked.get(key) is None]
+            if open_ones and not self.config.prior.unknown:
+                raise ConfigError(f"this prior always knew {', '.join(self.labels)}: say the {open_ones[0]} too")
+            rows.append([
+                UNKNOWN if key in open_ones else list(values).index(str(asked[key]))
+                for key, values in self.labels.items()
+            ])  # fmt: skip
+        return torch.tensor(rows, dtype=torch.int64).reshape(len(wanted), len(self.labels))
+
+    def _drawn(self, asked: Mapping[str, object], seed: int, row: int) -> dict[str, object]:
+        """What is asked, and a value for each condition that is not named."""
+        random = np.random.default_rng((seed, row, 1))
+        drawn = {key: values[int(random.integers(len(values)))] for key, values in self.labels.items()}
+        return {**drawn, **asked}
+
+    def _seconds(self, labels: Sequence[int]) -> float:
+        """How long an utterance with these labels lasts: the mean duration of each, over that of all."""
+        typical = float(self.model.typical)
+        factors = [
+            float(self.model.seconds[column, place]) / typical for column, place in enumerate(labels) if place >= 0
+        ]
+        return typical * float(np.prod([factor for factor in factors if factor > 0] or [1.0]))
+
+
+def joined(rows: Sequence[Tokens]) -> Tokens:
+    """Clips of one tokenizer with equally many frames as one batch."""
+    voices = [row.voice for row in rows if row.voice is not None]
+    return replace(
+        rows[0],
+        ids=torch.cat([row.ids for row in rows]),
+        lengths=torch.cat([row.lengths for row in rows]),
+        samples=torch.cat([row.samples for row in rows]),
+        voice=torch.cat(voices) if voices else None,
+        text=None if all(row.text is None for row in rows) else tuple((row.text or (None,))[0] for row in rows),
+    )

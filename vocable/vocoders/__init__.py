@@ -1,0 +1,8 @@
+"""Mel spectra to waveforms: what every system that speaks ends with."""
+
+from vocable.vocoders.base import MelSpec, Vocoder
+from vocable.vocoders.find import find_vocoder
+from vocable.vocoders.griffin_lim import GriffinLim
+from vocable.vocoders.istft import IstftVocoder
+
+__all__ = ["GriffinLim", "IstftVocoder", "MelSpec", "Vocoder", "find_vocoder"]

@@ -1,0 +1,46 @@
+"""Vocoders by name."""
+
+from pathlib import Path
+
+from vocable.errors import ConfigError
+from vocable.folder import boxed
+from vocable.train import checkpoint
+from vocable.vocoders.base import MelSpec, Vocoder
+from vocable.vocoders.griffin_lim import GriffinLim
+from vocable.vocoders.istft import SYSTEM, IstftVocoder
+
+
+def find_vocoder(name: str | None, spec: MelSpec) -> Vocoder:
+    """A vocoder for these spectra.
+
+    Args:
+        name: ``griffin-lim``, the name of a vocoder in the box, a vocoder's folder, or a run's folder (its newest
+            checkpoint is taken); None takes the one in the box that is for these spectra, or else Griffin-Lim.
+        spec: Of the spectra.
+
+    Raises:
+        ConfigError: There is no such vocoder, or it takes other spectra.
+        CheckpointError: Its files are missing, altered or of another version.
+
+    Example:
+        >>> find_vocoder(None, MelSpec(sample_rate=8_000, n_fft=384, hop=128, bins=64)).name
+        'griffin-lim'
+    """
+    box = boxed(SYSTEM)
+    if name is None:
+        ready = (IstftVocoder.load(folder) for folder in box.values())
+        return next((vocoder for vocoder in ready if vocoder.spec == spec), None) or GriffinLim(spec)
+    if name == GriffinLim.name:
+        return GriffinLim(spec)
+    folder = box.get(name, Path(name))
+    if not folder.is_dir():
+        raise ConfigError(
+            f"there is no vocoder '{name}'; give a folder, or one of: {', '.join([GriffinLim.name, *box])}"
+        )
+    newest = checkpoint.steps(folder / "checkpoints")
+    vocoder = IstftVocoder.load(newest[-1] if newest else folder)
+    if vocoder.spec != spec:
+        raise ConfigError(
+            f"vocoder '{name}' takes {vocoder.spec}, these spectra are {spec}; take another, or griffin-lim"
+        )
+    return vocoder
