@@ -82,7 +82,7 @@ def test_tokens_that_follow_the_text_have_bits_but_no_rate() -> None:
     taste = TokenSpec(sample_rate=16_000, hop=None, codebook_size=512, num_codebooks=4)
     assert taste.bits_per_frame == 36  # three words a second: the paper's 108 bit/s
     for rate in ("frame_rate", "token_rate", "bit_rate"):
-        with pytest.raises(SpecError, match="follow the text, not the clock; count the frames"):
+        with pytest.raises(SpecError, match="do not follow the clock; count the frames"):
             getattr(taste, rate)
 
 

@@ -43,12 +43,12 @@ class TokenSpec:
 
     Attributes:
         sample_rate: Of the speech, in Hz.
-        hop: Samples a frame covers; None where frames follow a text and not the clock.
+        hop: Samples a frame covers; None where frames do not follow the clock: a text, or one picture an utterance.
         codebook_size: K, entries of each codebook.
         num_codebooks: Q, ids of a frame.
 
     Raises:
-        SpecError: A value is out of range, or a rate is asked of tokens that follow the text.
+        SpecError: A value is out of range, or a rate is asked of tokens that do not follow the clock.
 
     Example:
         >>> spec = TokenSpec(sample_rate=16_000, hop=320, codebook_size=1024, num_codebooks=8)
@@ -74,7 +74,7 @@ class TokenSpec:
     def frame_rate(self) -> float:
         """Frames per second (Hz)."""
         if self.hop is None:
-            raise SpecError("frame_rate: these tokens follow the text, not the clock; count the frames instead")
+            raise SpecError("frame_rate: these tokens do not follow the clock; count the frames instead")
         return self.sample_rate / self.hop
 
     @property

@@ -56,7 +56,7 @@ def test_padding_is_no_use_of_a_codebook(tmp_path: Path) -> None:
     tokens.write(tmp_path / "a.tokens")
     first, levels = describe(str(tmp_path / "a.tokens"))
     assert levels.rows == [("1", "2 of 4 they can show", "2", "0.81")]
-    assert _cells([first])["frames"] == "follow the text"
+    assert _cells([first])["frames"] == "do not follow the clock"
 
 
 def test_audio_is_described(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vocable.cli import data, decode, demo, encode, evaluate, generate, inspect, train
+from vocable.cli import data, decode, demo, encode, evaluate, generate, inspect, study, train
 from vocable.errors import VocableError
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.command("decode")(decode.decode)
 app.add_typer(evaluate.app, name="evaluate")
 app.command("generate")(generate.generate)
 app.command("inspect")(inspect.inspect)
+app.command("study")(study.study)
 app.command("train")(train.train)
 app.add_typer(data.app, name="data")
 

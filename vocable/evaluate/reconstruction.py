@@ -130,7 +130,9 @@ class Reconstruction:
         found = figures(rows, columns, self.plan.seed)
         levels = self._usage(codec, rows)
         if levels and isinstance(codec, TokenizerCodec):
-            found |= usage_figures(levels, codec.tokenizer.spec.frame_rate, len(rows))
+            spec, seconds = codec.tokenizer.spec, sum(float(row.facts["seconds"]) for row in rows)
+            rate = levels[0].frames / seconds if spec.hop is None else spec.frame_rate  # without a clock: on average
+            found |= usage_figures(levels, rate, len(rows))
         return Entry(
             name=codec.name, kind=codec.kind, family=codec.family, note=codec.note,
             bit_rate=found[BIT_RATE.key].mean if BIT_RATE.key in found else math.nan,

@@ -136,8 +136,8 @@ def _likelihood(tokenizer: object, clips: Clips) -> Iterator[Table]:
         return
     together, nominal = torch.cat(ids, dim=2), log2(tokenizer.spec.codebook_size)
     (level,) = codebook_usage(together, torch.tensor([together.shape[2]]), tokenizer.spec.codebook_size)
-    rows = [("every id alike", nominal), ("how often each id occurs in these clips", level.entropy),
-            *((f"the ids before it and {name}", sum(bits) / len(bits)) for name, bits in spent.items() if bits)]  # fmt: skip
+    rows = [("every id alike", nominal), ("how often each id occurs in these clips", level.entropy)]
+    rows += [(f"the ids before it and {name}", sum(bits) / len(bits)) for name, bits in spent.items() if bits]
     yield Table(
         f"Bits an id costs a coder, {len(ids)} clips",
         [(name, f"{bits:.2f}", f"{1 - bits / nominal:.0%}") for name, bits in rows],

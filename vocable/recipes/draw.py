@@ -33,7 +33,7 @@ Named = tuple[str, Picture]  # a file's name without its suffix, and what it sho
 
 _SOUNDS = 3  # clips whose spectrograms are drawn
 _STRETCHES = 10  # points a clip gives to a projection, at most
-_FRAMES_WITHOUT_CLOCK = 4  # in a stretch of tokens that follow the text
+_FRAMES_WITHOUT_CLOCK = 4  # in a stretch of tokens that do not follow the clock
 _UNKNOWN = "(none)"
 _OWN_KEYS = ("speaker", "split", "text")
 _GROUPS = 6  # classes whose codebook use is drawn

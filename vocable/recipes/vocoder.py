@@ -7,7 +7,7 @@ from vocable.data.crops import CropConfig, Crops
 from vocable.data.manifest import Utterance
 from vocable.errors import ConfigError
 from vocable.recipes.run import Run
-from vocable.train.schedule import LearningRate
+from vocable.train.schedule import LearningRate, Weight
 from vocable.train.trainer import TrainConfig
 from vocable.vocoders import MelSpec
 from vocable.vocoders.istft import IstftConfig, IstftNetwork
@@ -38,12 +38,13 @@ class VocoderRun(Run):
 
 
 def telephone() -> VocoderRun:
-    """8 kHz, the spectra of ``vqalattent-fsdd``, for one CPU core."""
+    """The vocoder in the box: 8 kHz, the spectra of ``vqalattent-fsdd``; magnitudes first, for one CPU core."""
+    late = 8_000
     return VocoderRun(
-        model=IstftConfig(mel=MelSpec(sample_rate=8_000, n_fft=384, hop=96, bins=64)),
-        losses=IstftLosses(),
+        model=IstftConfig(mel=MelSpec(sample_rate=8_000, n_fft=384, hop=96, bins=64), rounds=64),
+        losses=IstftLosses(log_mel=Weight(value=0.3, start=late), spectrum=Weight(value=3.0, start=late)),
         batches=CropConfig(batch_size=16, frames=64, gain_db=(-12.0, 6.0)),
-        train=TrainConfig(steps=5_000),
+        train=TrainConfig(steps=15_000),
     )
 
 

@@ -25,13 +25,13 @@ _QUIETEST = 3e-2  # added to magnitudes before the logarithm
 class IstftLosses:
     """Weights of the terms, and how spectra are altered."""
 
-    log_mel: Weight = field(default_factory=lambda: Weight(value=1.0))
-    spectrum: Weight = field(default_factory=lambda: Weight(value=10.0))
-    magnitude: Weight = field(default_factory=lambda: Weight(value=0.3))  # of the spectra before overlap-add
-    phase: float = 0.0  # share of the complex part in the spectrum term
-    altered: float = 0.5  # share of crops whose spectra are made smoother and noisier, as a decoder's are
+    magnitude: Weight = field(default_factory=lambda: Weight(value=1.0))  # of the spectra before overlap-add
+    log_mel: Weight = field(default_factory=lambda: Weight(value=0.3))
+    spectrum: Weight = field(default_factory=lambda: Weight(value=3.0))
+    phase: float = 0.3  # share of the complex part in the spectrum term
+    altered: float = 0.7  # share of crops whose spectra are made smoother and noisier, as a decoder's are
     noise_db: float = 3.0  # standard deviation of that noise, at most
-    floor_db: tuple[float, float] = (40.0, 100.0)  # under the loudest, where their scale ends
+    floor_db: tuple[float, float] = (35.0, 90.0)  # under the loudest, where their scale ends
 
 
 class IstftObjective:
@@ -55,11 +55,11 @@ class IstftObjective:
         values = self.network.predict(altered(spec.mel(real), self.losses), batch.mask)
         made = _padded(self.network.samples(values, batch.mask))
         real = _padded(real)
-        weights = {name: getattr(self.losses, name).at(step) for name in ("log_mel", "spectrum", "magnitude")}
+        weights = {name: getattr(self.losses, name).at(step) for name in ("magnitude", "log_mel", "spectrum")}
         terms: dict[str, Callable[[], Tensor]] = {
+            "magnitude": lambda: _magnitude_loss(values, spectra(batch.samples, spec.n_fft, spec.hop), batch.mask),
             "log_mel": lambda: log_mel_loss(made, real, sample_rate=spec.sample_rate, scales=_SCALES),
             "spectrum": lambda: compressed_spectrum_loss(made, real, phase=self.losses.phase),
-            "magnitude": lambda: _magnitude_loss(values, spectra(batch.samples, spec.n_fft, spec.hop), batch.mask),
         }
         losses = {name: term() for name, term in terms.items() if weights[name]}
         yield Turn(name="generator", losses=losses, weights={name: weights[name] for name in losses})

@@ -37,7 +37,7 @@ def _row(question: Question, material: Material) -> ProbeRow:
     if material.whole:
         return undefined_row("one vector of a clip does not say when")
     if material.seconds is None:
-        return undefined_row("these tokens follow the text, not the clock")
+        return undefined_row("these tokens do not follow the clock")
     clips = labelled(material, [_known(material, at) for at in range(len(material.utterances))])
     if reason := refused(material, clips):
         return undefined_row(reason)

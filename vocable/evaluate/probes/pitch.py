@@ -43,7 +43,7 @@ def pitch_rows(question: Question, materials: Sequence[Material]) -> list[ProbeR
 
 
 def _rows(question: Question, material: Material, heard: Sequence[Pitch | str]) -> list[ProbeRow]:
-    reason = material.refused or ("" if material.seconds else "these tokens follow the text, not the clock")
+    reason = material.refused or ("" if material.seconds else "these tokens do not follow the clock")
     if not reason:
         clips = labelled(material, [_known(material, at, pitch) for at, pitch in enumerate(heard)])
         reason = refused(material, clips)

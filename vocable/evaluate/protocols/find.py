@@ -30,9 +30,7 @@ def find_protocol(name: str | None, plan: Plan) -> Callable[[Plan, Path], Evalua
     if not systems:
         raise ConfigError(f"--protocol {name} is for one tokenizer; 0 are named")
     if len(systems) > 1:
-        raise ConfigError(
-            f"--protocol {name} is for tokenizers of one system; these are of {', '.join(sorted(systems))}"
-        )
+        raise ConfigError(f"--protocol {name} is for one system; these are of {', '.join(sorted(systems))}")
     (system,) = systems
     if (system, name) not in PROTOCOLS:
         known = ", ".join(f"{protocol} (for {owner})" for owner, protocol in PROTOCOLS)

@@ -257,7 +257,8 @@ class VqalattentPaper:
         return (
             f"{len(self.clips)} recordings of {speakers} judged; the classifier was {self.judge}. TopP&R against "
             f"{len(self._reference)} recordings of {against}, in the space of flattened codebook vectors unless a "
-            "column says otherwise. Reported figures are of another corpus: they say where this one stands, not which is better."
+            "column says otherwise. Reported figures are of another corpus: they say where this one stands, and not "
+            "which is better."
         )
 
     def _voices(self) -> str:
@@ -271,9 +272,10 @@ class VqalattentPaper:
         chance = 1.0 / len(self.classifier.config.labels)
         real = max((value for name, value in found.items() if name != _NOISE), default=0.0)
         if real < 3 * chance or found.get(_NOISE, 0.0) > real:
+            noisy = found.get(_NOISE, 0.0)
             return [
-                f"anchor off: the classifier tells {real:.1%} of the recordings and {found.get(_NOISE, 0.0):.1%} of them "
-                "in noise; its other figures say nothing"
+                f"anchor off: the classifier tells {real:.1%} of the recordings and {noisy:.1%} of them in noise; "
+                "its other figures say nothing"
             ]
         return []
 

@@ -1,5 +1,6 @@
 """Where the judge of what is spoken comes from: out of the model's folder, or trained on recordings first."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import torch
 
 from vocable.data.images import ImageConfig, Images
 from vocable.data.manifest import Utterance
-from vocable.errors import ConfigError
+from vocable.errors import CheckpointError, ConfigError
 from vocable.features.image import ImageSpec
+from vocable.files import write_json
 from vocable.systems.vqalattent.classifier import Classifier, ClassifierConfig, ClassifierObjective, with_labels
-from vocable.train import checkpoint
 from vocable.train.schedule import LearningRate
 from vocable.train.trainer import TrainConfig, Trainer
 
@@ -33,11 +34,11 @@ def find_classifier(
     """A classifier for a model's pictures.
 
     Args:
-        model: Its folder, which may hold a ``classifier``.
+        model: Its folder, which, or one of whose parents, may hold a ``classifier``.
         recordings: What is trained on otherwise.
         image: Of the pictures.
         key: What is told apart.
-        out: A new one is kept here, in ``classifier/``, and is found again.
+        out: A new one is kept here, in ``classifier/``, and is found there the next time.
         seed: Of the training.
         steps: Of the training.
 
@@ -48,14 +49,14 @@ def find_classifier(
         ConfigError: There is none and nothing to train on, or the one there is takes other pictures.
         CheckpointError: It cannot be read.
     """
-    for parent in (model, *model.parents[:2]):  # a run's checkpoint lies two folders under the run
+    for parent in (model, *model.parents[:3], out):  # a checkpoint lies two folders under its run, that in a study
         if (parent / FOLDER / "model.json").is_file():
             found = Classifier.load(parent / FOLDER)
             if found.config.image != image:
                 raise ConfigError(
                     f"{parent / FOLDER}: takes pictures {found.config.image}, the model makes {image}; train another"
                 )
-            return found, "shipped with the model and trained on recordings alone"
+            return found, _said(parent / FOLDER)
     if not recordings:
         raise ConfigError(
             "the model has no classifier with it and the manifest no recordings to train one on: add them"
@@ -64,9 +65,20 @@ def find_classifier(
     material = Images(recordings, BATCHES, image, (key,))
     speakers = sorted({one.speaker or "unknown" for one in material.utterances})
     said = f"trained on {len(material.utterances)} recordings of {', '.join(speakers)}"
+    torch.manual_seed(seed)
+    classifier = Classifier(with_labels(config, material.values))
     folder = out / FOLDER
-    if not checkpoint.steps(folder / "checkpoints"):
-        torch.manual_seed(seed)
-        objective = ClassifierObjective(Classifier(with_labels(config, material.values)), material.bounds)
-        Trainer(objective, material, training(steps, seed), folder, quiet=True).run()
-    return Classifier.load(checkpoint.steps(folder / "checkpoints")[-1]), said
+    Trainer(ClassifierObjective(classifier, material.bounds), material, training(steps, seed), folder, quiet=True).run()
+    write_json(folder / "trained.json", {"said": said})
+    classifier.save(folder)  # last: what is found here is complete
+    return classifier.eval(), said
+
+
+def _said(folder: Path) -> str:
+    """What a classifier's folder says of where it is from."""
+    try:
+        return str(json.loads((folder / "trained.json").read_text(encoding="utf-8"))["said"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder / 'trained.json'}: cannot be used ({error}); it says on what it learnt"
+        ) from error

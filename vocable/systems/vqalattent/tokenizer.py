@@ -161,8 +161,8 @@ class VqalattentTokenizer:
         """Draw the tokens of utterances that nobody said.
 
         Args:
-            wanted: For each utterance the labels asked for, such as ``{"digit": 7}``. One that is not named is drawn, each
-                value as likely as the others; one that is None is left open, if training hid some.
+            wanted: For each utterance the labels asked for, such as ``{"digit": 7}``. One that is not named is drawn,
+                each value as likely as the others; one that is None is left open, if training hid some.
             seed: The n-th utterance of a seed is the same however many there are.
             temperature: Under 1 the likely becomes likelier; 0 always takes the likeliest.
             top_k: Draw among so many of the likeliest.
