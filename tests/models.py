@@ -1,13 +1,20 @@
 """Small tokenizers whose codebooks have seen something, for tests."""
 
+from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import torch
+from torch import nn
 
-from vocable.recipes import guided
+from tests.digits import digit
+from vocable.features.image import picture, to_unit
+from vocable.recipes import guided, vqalattent
 from vocable.systems.guided.config import GuidedConfig, SeanetConfig
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.tokenizer import GuidedTokenizer
+from vocable.systems.vqalattent.model import VqalattentModel
+from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.testing import speechlike
 
 CONFIGS = {
@@ -27,3 +34,37 @@ def ready(name: str) -> GuidedTokenizer:
     samples = torch.from_numpy(speechlike(config.backbone.hop * 200).samples)[None]
     model.train()(samples, torch.ones(1, 200, dtype=torch.bool))
     return GuidedTokenizer(model)
+
+
+def ready_speaker(
+    vqvae: dict[str, Any] | None = None, prior: dict[str, Any] | None = None, speakers: tuple[str, ...] = ("ann", "bob")
+) -> VqalattentTokenizer:
+    """A VQalAttent with random weights whose codebook has seen ten digits and whose prior has preferences.
+
+    The digit d of the first speaker lasts 0.2 + d / 50 seconds, that of the second half as long again.
+
+    Args:
+        vqvae: What is not as in the tiny recipe.
+        prior: The same.
+        speakers: May be asked for, beside digits.
+    """
+    sizes = vqalattent.tiny().model
+    torch.manual_seed(0)
+    model = VqalattentModel(replace(
+        sizes, vqvae=replace(sizes.vqvae, **(vqvae or {})),
+        prior=replace(sizes.prior, **({"conditions": ("digit", "speaker")} | (prior or {}))),
+        labels={"digit": tuple("0123456789"), "speaker": speakers},
+    ))  # fmt: skip
+    with torch.no_grad():
+        nn.init.constant_(model.vqvae.decoder[-1].bias, 0.5)  # pictures of something that can be heard
+        seen = [picture(digit(which, 0, 1.0).samples, sizes.image) for which in range(10)]
+        model.vqvae.train()(to_unit(torch.stack(seen), model.bounds))
+        for matrix in model.prior.parameters():
+            if matrix.ndim > 1:
+                nn.init.normal_(matrix, std=0.25)
+        model.typical.fill_(0.25)
+        for column, key in enumerate(model.config.prior.conditions):
+            each = 0.2 + torch.arange(10) / 50 if key == "digit" else 0.25 + torch.arange(len(speakers)) / 8
+            model.seconds[column, : len(each)] = each
+        model.prior_of.fill_(model.codebook_number())
+    return VqalattentTokenizer(model, "griffin-lim")

@@ -39,12 +39,12 @@ class VocoderRun(Run):
 
 def telephone() -> VocoderRun:
     """The vocoder in the box: 8 kHz, the spectra of ``vqalattent-fsdd``; magnitudes first, for one CPU core."""
-    late = 8_000
+    late = 6_000
     return VocoderRun(
         model=IstftConfig(mel=MelSpec(sample_rate=8_000, n_fft=384, hop=96, bins=64), rounds=64),
         losses=IstftLosses(log_mel=Weight(value=0.3, start=late), spectrum=Weight(value=3.0, start=late)),
         batches=CropConfig(batch_size=16, frames=64, gain_db=(-12.0, 6.0)),
-        train=TrainConfig(steps=15_000),
+        train=TrainConfig(steps=10_000),
     )
 
 

@@ -53,6 +53,8 @@ class VqalattentRun(Run):
                     )
             model.vqvae.load_state_dict(start.model.vqvae.state_dict())
             model.bounds.copy_(start.model.bounds)
+            material.bounds = start.model.bounds.cpu()  # its pictures on the scale that the VQ-VAE learnt, and plain:
+            material.config = replace(material.config, plain_from=0)  # the prior's stage is the whole run
             losses = replace(losses, vqvae_share=0.0)
         model.typical.fill_(material.durations.mean())
         for column in range(material.labels.shape[1]):

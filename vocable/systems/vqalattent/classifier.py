@@ -156,13 +156,13 @@ def bent(decibels: Float[Tensor, "B F S"]) -> Float[Tensor, "B F S"]:
     places = torch.stack([columns.expand(batch, bins, frames), rows.expand(batch, bins, frames)], -1) * 2 - 1
     seen = F.grid_sample(decibels[:, None], places, align_corners=True, padding_mode="border")[:, 0]
     slope = 2 * up - 1
-    seen = seen + drawn(-8, 8) * slope + drawn(-5, 5) * (2 * slope.square() - 1)
-    floor = seen.amax((1, 2), keepdim=True) - drawn(35, 80)
+    seen = seen + drawn(-8.0, 8.0) * slope + drawn(-5.0, 5.0) * (2 * slope.square() - 1)
+    floor = seen.amax((1, 2), keepdim=True) - drawn(35.0, 80.0)
     seen = torch.maximum(seen, floor + 6 * torch.randn(batch, bins, frames, device=device))
-    low, left = drawn(-0.08, 1) * bins, drawn(-0.06, 1) * frames
+    low, left = drawn(-0.08, 1.0) * bins, drawn(-0.06, 1.0) * frames
     row, column = (torch.arange(size, device=device) for size in (bins, frames))
-    deaf = (row[None, :, None] >= low) & (row[None, :, None] < low + drawn(0, 0.16) * bins)
-    late = (column[None, None] >= left) & (column[None, None] < left + drawn(0, 0.16) * frames)
+    deaf = (row[None, :, None] >= low) & (row[None, :, None] < low + drawn(0.0, 0.16) * bins)
+    late = (column[None, None] >= left) & (column[None, None] < left + drawn(0.0, 0.16) * frames)
     return torch.where(late, floor, torch.where(deaf, seen.mean((1, 2), keepdim=True), seen))
 
 

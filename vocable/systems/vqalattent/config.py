@@ -59,7 +59,7 @@ class PriorConfig:
     def __post_init__(self) -> None:
         if self.label_ids not in ("own", "shared"):
             raise ConfigError(f"label_ids is '{self.label_ids}'; choose own or shared")
-        if self.width % self.heads or min(self.blocks, self.heads, self.width) < 1:
+        if min(self.blocks, self.heads, self.width) < 1 or self.width % self.heads:
             raise ConfigError(f"width {self.width} must be a multiple of heads {self.heads}, and blocks at least 1")
         if not 0 <= self.unknown < 1 or not 0 <= self.dropout < 1 or len(set(self.conditions)) < len(self.conditions):
             raise ConfigError(f"unknown {self.unknown}, dropout {self.dropout}: shares; conditions: each named once")
