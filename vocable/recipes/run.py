@@ -102,14 +102,15 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
         batch = run.batches.batch_size
         raise ConfigError(f"a batch of {batch} cannot be shared by {size} processes; choose a multiple")
     material = run.material(read_manifests(manifests, split))
+    torch.manual_seed(run.train.seed)
+    objective = run.objective(material, start)  # which may refuse: nothing is written before
     if rank == 0:
         for problem in material.problems:
             say(f"left out: {problem}")
         say(f"{material.hours:.2f} hours of speech; {size} process(es) on {device}")
         make_folder(target)
         write_json(target / "run.json", {**run_to_json(run), "data": [str(path) for path in manifests], "split": split})
-    torch.manual_seed(run.train.seed)
-    trainer = Trainer(run.objective(material, start), material, run.train, target, device=device, quiet=quiet)
+    trainer = Trainer(objective, material, run.train, target, device=device, quiet=quiet)
     if resume and trainer.resume() and rank == 0:
         say(f"resumed at step {trainer.step}")
     trainer.run()

@@ -78,15 +78,17 @@ def conditions(run: VqalattentRun) -> list[Variant]:
 
 
 def sizes(run: VqalattentRun) -> list[Variant]:
-    """Fewer ids, or fewer entries: what is lost, what is saved?"""
-    vqvae = run.model.vqvae
+    """Fewer ids, or fewer entries, each with and without a label asked: the paper's four rows and two more pairs."""
+    vqvae, prior = run.model.vqvae, replace(run.model.prior, unknown=run.model.prior.unknown or 0.2)
     sorts: dict[str, dict[str, Any]] = {
         "cr16-256": {"strides": (2, 2)},
         "cr4-256": {"strides": (2, 1)},
         "cr16-64": {"codebook_size": 64},
         "cr16-1024": {"codebook_size": 1024},
     }
-    return [Variant(name=name, run=_with(run, vqvae=replace(vqvae, **sort))) for name, sort in sorts.items()]
+    return [
+        Variant(name=name, run=_with(run, vqvae=replace(vqvae, **sort), prior=prior)) for name, sort in sorts.items()
+    ]
 
 
 STUDIES: dict[str, Callable[[VqalattentRun], list[Variant]]] = {

@@ -114,9 +114,9 @@ def fsdd(strides: tuple[int, int] = (2, 2)) -> VqalattentRun:
         model=VqalattentConfig(
             image=ImageSpec(sample_rate=8_000, n_fft=384, trim_db=30.0),
             vqvae=VqvaeConfig(strides=strides, width=128, order="time_major"),
-            prior=PriorConfig(width=128, conditions=("digit", "speaker"), unknown=0.2),
+            prior=PriorConfig(width=128, positions="grid", conditions=("digit", "speaker"), unknown=0.2),
         ),
-        losses=VqalattentLosses(vqvae_share=0.5),
+        losses=VqalattentLosses(vqvae_share=0.5, prior_rate=LearningRate(peak=2e-3)),
         batches=ImageConfig(batch_size=16, gain_db=(-12.0, 6.0), warp=0.12, shift=0.03),
         train=TrainConfig(steps=6_000, learning_rate=LearningRate(peak=1e-3), betas=(0.9, 0.99), weight_decay=1e-2),
     )

@@ -157,10 +157,9 @@ class Trainer:
                     buffer.copy_(kept)
                 self._refuse(turn, batch, norm, log)
                 return values
-            if turn.learning_rate is not None:
-                rate = values["learning_rate"] = turn.learning_rate
+            values["learning_rate"] = rate if turn.learning_rate is None else turn.learning_rate
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = values["learning_rate"]
             optimizer.step()
 
     def _means(self, losses: Mapping[str, Tensor]) -> dict[str, float]:

@@ -61,9 +61,9 @@ def pictures(look: Look) -> Iterator[Picture]:
     )
     _, key, clip, _ = rows[0]
     tokens = look.tokenizer.encode(Audio.read(clip.audio_path))
-    asked = torch.tensor([[list(values).index(str(clip.value(name))) if str(clip.value(name)) in values else -1
-                           for name, values in look.tokenizer.labels.items()]]).reshape(1, -1)  # fmt: skip
-    maps = look.tokenizer.model.prior.attention(tokens.ids[:, 0], asked)
+    said = {name: clip.value(name) for name in look.tokenizer.labels}
+    asked = {name: said[name] if said[name] in values else values[0] for name, values in look.tokenizer.labels.items()}
+    maps = look.tokenizer.attention(tokens, [asked])
     for name, weights in (("first", maps[0]), ("last", maps[-1])):
         yield attention_picture(
             weights[0].numpy(), names=("position that asks", "position looked at (BOS and labels first)"),

@@ -51,12 +51,15 @@ class PriorConfig:
     blocks: int = 12
     heads: int = 8
     width: int = 256
-    dropout: float = 0.1
+    dropout: float = 0.1  # of what goes into the first block
+    positions: Literal["absolute", "grid"] = "absolute"  # a vector for each position, or for its row and column too
     conditions: tuple[str, ...] = ("digit",)  # keys of the manifest, each a token before the ids, in this order
     label_ids: Literal["own", "shared"] = "own"  # labels have ids of their own, or use the first ids of the codebook
     unknown: float = 0.0  # share of labels that training hides, so that they may be left open
 
     def __post_init__(self) -> None:
+        if self.positions not in ("absolute", "grid"):
+            raise ConfigError(f"positions is '{self.positions}'; choose absolute or grid")
         if self.label_ids not in ("own", "shared"):
             raise ConfigError(f"label_ids is '{self.label_ids}'; choose own or shared")
         if min(self.blocks, self.heads, self.width) < 1 or self.width % self.heads:

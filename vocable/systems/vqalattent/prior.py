@@ -52,6 +52,9 @@ class Prior(nn.Module):
         self.offsets = (firsts[:-1] + 1).tolist() if own else [0] * len(counts)
         self.tokens = nn.Embedding(int(firsts[-1]) if own else self.codebook_size + 1, sizes.width)
         self.places = nn.Embedding(1 + len(counts) + self.frames, sizes.width)
+        if sizes.positions == "grid":
+            self.lines = nn.ModuleList(nn.Embedding(size, sizes.width) for size in config.grid)
+        self.order = config.vqvae.order
         self.dropout = nn.Dropout(sizes.dropout)
         self.blocks = nn.ModuleList(_Block(sizes) for _ in range(sizes.blocks))
         self.norm = nn.LayerNorm(sizes.width)
@@ -70,7 +73,7 @@ class Prior(nn.Module):
         """
         start = self._prefix(labels)
         sequence = torch.cat([start, ids[:, :-1]], dim=1)
-        hidden = self.dropout(self.tokens(sequence) + self.places.weight[: sequence.shape[1]])
+        hidden = self.dropout(self.tokens(sequence) + self._positions()[: sequence.shape[1]])
         for block in self._blocks:
             hidden = block(hidden)
         return self.head(self.norm(hidden[:, start.shape[1] - 1 :]))
@@ -113,12 +116,12 @@ class Prior(nn.Module):
         chances = torch.from_numpy(np.stack([np.random.default_rng(seed).random(self.frames) for seed in seeds]))
         prefix = self._prefix(labels)
         held: _Cache | None = self._room(len(seeds), prefix.device) if cache else None
-        sequence, fresh = prefix, prefix
+        sequence, fresh, positions = prefix, prefix, self._positions()
         for position in range(self.frames):
             if held is None:
                 fresh = sequence
             first = sequence.shape[1] - fresh.shape[1]
-            hidden = self.tokens(fresh) + self.places.weight[first : sequence.shape[1]]
+            hidden = self.tokens(fresh) + positions[first : sequence.shape[1]]
             for index, block in enumerate(self._blocks):
                 hidden = block(hidden, None if held is None else (held[index], first))
             logits = self.head(self.norm(hidden[:, -1]))
@@ -130,7 +133,7 @@ class Prior(nn.Module):
     def attention(self, ids: Int[Tensor, "B N"], labels: Int[Tensor, "B C"]) -> list[Float[Tensor, "B H L L"]]:
         """Attention weights of each block and head: which position (row) looks at which (column), prefix first."""
         sequence = torch.cat([self._prefix(labels), ids[:, :-1]], dim=1)
-        hidden = self.tokens(sequence) + self.places.weight[: sequence.shape[1]]
+        hidden = self.tokens(sequence) + self._positions()[: sequence.shape[1]]
         maps = []
         for block in self._blocks:
             maps.append(block.weights(hidden))
@@ -140,6 +143,15 @@ class Prior(nn.Module):
     @property
     def _blocks(self) -> list["_Block"]:
         return cast("list[_Block]", list(self.blocks))
+
+    def _positions(self) -> Float[Tensor, "L D"]:
+        """A vector for each position of a whole sequence."""
+        if not hasattr(self, "lines"):
+            return self.places.weight
+        rows, columns = (cast("nn.Embedding", line).weight for line in self.lines)
+        cells = rows[:, None] + columns[None]
+        cells = (cells if self.order == "row_major" else cells.transpose(0, 1)).flatten(0, 1)
+        return self.places.weight + F.pad(cells, (0, 0, self.places.num_embeddings - self.frames, 0))
 
     def _prefix(self, labels: Int[Tensor, "B C"]) -> Int[Tensor, "B P"]:
         if self.label_ids == "shared" and bool((labels < 0).any()):
@@ -163,14 +175,13 @@ class _Block(nn.Module):
 
     def __init__(self, sizes: PriorConfig) -> None:
         super().__init__()
-        self.heads, self.share = sizes.heads, sizes.dropout
+        self.heads = sizes.heads
         self.before = nn.LayerNorm(sizes.width)
         self.mixed = nn.Linear(sizes.width, 3 * sizes.width, bias=False)
         self.out = nn.Linear(sizes.width, sizes.width)
         self.between = nn.LayerNorm(sizes.width)
         self.expand = nn.Linear(sizes.width, 4 * sizes.width)
         self.contract = nn.Linear(4 * sizes.width, sizes.width)
-        self.dropout = nn.Dropout(sizes.dropout)
 
     def forward(
         self, hidden: Float[Tensor, "B L D"], held: tuple[tuple[Tensor, Tensor], int] | None = None
@@ -186,8 +197,8 @@ class _Block(nn.Module):
             seen = F.scaled_dot_product_attention(
                 query, keys[:, :, :behind], values[:, :, :behind], is_causal=first == 0 and behind > 1
             )
-        hidden = hidden + self.dropout(self.out(seen.transpose(1, 2).flatten(2)))
-        return hidden + self.dropout(self.contract(F.gelu(self.expand(self.between(hidden)))))
+        hidden = hidden + self.out(seen.transpose(1, 2).flatten(2))
+        return hidden + self.contract(F.gelu(self.expand(self.between(hidden))))
 
     def weights(self, hidden: Float[Tensor, "B L D"]) -> Float[Tensor, "B H L L"]:
         """What :meth:`forward` weighs positions with."""

@@ -202,16 +202,27 @@ class VqalattentTokenizer:
             SpecError: The tokens are another tokenizer's.
             CheckpointError: The prior is not trained, or on another codebook.
         """
-        self.model.eval().check_prior()
-        self._own(tokens)
-        labels = self._places([{}] * len(tokens) if wanted is None else wanted)
-        if len(labels) != len(tokens):
-            raise ShapeError(f"there are labels for {len(labels)} utterances and tokens of {len(tokens)}")
+        labels = self._known(tokens, [{}] * len(tokens) if wanted is None else wanted)
         pairs = zip(tokens.ids[:, 0].split(_ROWS), labels.split(_ROWS), strict=True)
         prior = self.model.prior
         return torch.cat(
             [prior.log_likelihood(ids.to(self.device), asked.to(self.device)).cpu() for ids, asked in pairs]
         )
+
+    @torch.inference_mode()
+    def attention(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]]) -> list[Float[Tensor, "B H L L"]]:
+        """Where the prior looks: weights of each block and head, from each position (row) to those up to it.
+
+        Args:
+            tokens: Of this tokenizer.
+            wanted: What is known of each utterance. BOS and the labels are the first positions.
+
+        Raises:
+            As :meth:`score`.
+        """
+        labels = self._known(tokens, wanted)
+        maps = self.model.prior.attention(tokens.ids[:, 0].to(self.device), labels.to(self.device))
+        return [weights.cpu() for weights in maps]
 
     # ---- files and facts ------------------------------------------------------------------------------------------
 
@@ -257,6 +268,14 @@ class VqalattentTokenizer:
                 f"these tokens are {tokens.spec} with {tokens.ids.shape[2]} frames, this tokenizer makes {self.spec} "
                 f"with {self.config.frames}"
             )
+
+    def _known(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]]) -> Int[Tensor, "B C"]:
+        """Labels as places, of tokens that the prior can judge."""
+        self.model.eval().check_prior()
+        self._own(tokens)
+        if len(wanted) != len(tokens):
+            raise ShapeError(f"there are labels for {len(wanted)} utterances and tokens of {len(tokens)}")
+        return self._places(wanted)
 
     def _places(self, wanted: Sequence[Mapping[str, object]]) -> Int[Tensor, "B C"]:
         """Labels as places among their values; -1 where one is left open."""

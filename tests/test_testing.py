@@ -1,0 +1,100 @@
+"""A tokenizer may refuse what is no speech, if it says so the same way alone and in a batch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from tests.models import ready
+from vocable import check_tokenizer
+from vocable.audio import Audio
+from vocable.errors import AudioError
+from vocable.systems.guided.model import GuidedModel
+from vocable.systems.guided.tokenizer import GuidedTokenizer
+from vocable.testing import _clips, _usable, speechlike
+from vocable.tokens import Tokens
+
+SILENT = Audio(np.zeros(900, dtype=np.float32), 16_000)
+CLIPS = [speechlike(700), SILENT, speechlike(2_000, seed=1), speechlike(3_333, seed=2)]
+
+
+class Choosy(GuidedTokenizer):
+    """Refuses clips quieter than ``least``, alone and in a batch."""
+
+    least, error = 1e-6, AudioError
+
+    def __init__(self, model: GuidedModel | None = None) -> None:
+        super().__init__(model or ready("spectral").model)
+
+    def check(self, clip: Audio) -> None:
+        if np.abs(clip.samples).max() < self.least:
+            raise self.error("the clip is silent")
+
+    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+        self.check(audio)
+        return super().encode(audio, text)
+
+
+class Rude(Choosy):
+    """Refuses with an error of another kind."""
+
+    error = ValueError
+
+
+class Inconsistent(Choosy):
+    """Takes in a batch what it refuses alone."""
+
+    def encode_batch(self, clips: Sequence[Audio]) -> Tokens:
+        return ready("spectral").encode_batch(clips)
+
+
+class Deaf(Choosy):
+    """Refuses nearly everything."""
+
+    least = 10.0
+
+
+class Broken(Choosy):
+    """Refuses silence, and forgets the last frame of everything else."""
+
+    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+        return super().encode(Audio(audio.samples[:-320], audio.sample_rate), text)
+
+
+def test_a_tokenizer_that_refuses_silence_keeps_the_laws() -> None:
+    check_tokenizer(Choosy(), CLIPS)
+
+
+def test_its_own_clips_are_taken_but_for_the_silent_one() -> None:
+    tokenizer = Choosy()
+    clips = _clips(tokenizer)
+    taken = _usable(tokenizer, clips)
+    assert len(taken) == len(clips) - 1
+    assert all(clip.samples.any() for clip in taken)
+
+
+def test_a_tokenizer_that_takes_everything_is_checked_on_everything() -> None:
+    assert _usable(ready("spectral"), CLIPS) == CLIPS
+
+
+def test_the_laws_hold_on_the_clips_that_are_taken() -> None:
+    with pytest.raises(AssertionError, match="a clip of 700 samples"):
+        check_tokenizer(Broken(), CLIPS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Rude, r"a clip of 900 samples at 16000 Hz: ValueError: the clip is silent; an AudioError may refuse a clip"),
+        (Inconsistent, "a clip of 900 samples at 16000 Hz is refused alone and not in a batch"),
+        (Deaf, "only 0 of 4 clips are taken"),
+    ],
+)
+def test_a_refusal_that_is_none_of_speech_is_a_fault(kind: type[Choosy], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_tokenizer(kind(), CLIPS)
+
+
+def test_half_the_clips_are_not_enough() -> None:
+    with pytest.raises(AssertionError, match="only 2 of 4 clips are taken"):
+        check_tokenizer(Choosy(), [SILENT, *CLIPS[:3]])
