@@ -117,6 +117,17 @@ def test_a_recipe_tells_its_ids_and_compression(recipe: str, said: tuple[str, st
     assert "1.02 s" in rows["picture"]
 
 
+def test_the_model_in_the_box_begins_from_a_vqvae_of_its_own_shape() -> None:
+    """One recipe trains the VQ-VAE on more speakers, the other its prior."""
+    both, first, finer = (find(f"vqalattent-{name}") for name in ("fsdd", "fsdd-vqvae", "fsdd-cr4"))
+    assert first.model == both.model
+    assert first.losses.prior_from(first.train.steps) == first.train.steps
+    assert 0 < both.losses.prior_from(both.train.steps) < both.train.steps
+    assert (both.model.frames, finer.model.frames) == (352, 1_408)
+    assert both.model.image.sample_rate == 8_000
+    assert both.model.prior.conditions == ("digit", "speaker")
+
+
 @pytest.mark.parametrize("strides", [(2, 2), (2, 1), (1, 2), (1, 1)])
 def test_any_strides_give_their_grid_and_the_picture_back(strides: tuple[int, int]) -> None:
     tokenizer = ready_speaker({"strides": strides})
@@ -321,6 +332,22 @@ def test_an_id_changes_nothing_at_or_before_its_place(speaker: VqalattentTokeniz
         assert torch.all((one[at + 1 :] - two[at + 1 :]).abs().amax(1) > 1e-4), "a later place has not seen it"
 
 
+@pytest.mark.parametrize("order", ["row_major", "time_major"])
+def test_a_position_may_know_its_row_and_its_column(order: str) -> None:
+    """Beside a vector of its own; the places before the ids have none of these."""
+    prior = ready_speaker({"order": order}, {"positions": "grid"}).model.prior
+    plain = ready_speaker({"order": order}).model.prior
+    sizes = [sum(value.numel() for value in each.parameters()) for each in (prior, plain)]
+    assert sizes[0] - sizes[1] == (8 + 11) * 32
+    assert torch.equal(plain._positions(), plain.places.weight)
+    added = (prior._positions() - prior.places.weight).detach()
+    assert not added[:3].any()
+    rows, columns = (line.weight.detach() for line in prior.lines)
+    for place in range(IDS):
+        row, column = divmod(place, 11) if order == "row_major" else divmod(place, 8)[::-1]
+        assert torch.allclose(added[3 + place], rows[row] + columns[column], atol=1e-5)
+
+
 def test_every_label_is_seen_from_the_first_id_on(speaker: VqalattentTokenizer) -> None:
     prior = speaker.model.prior.eval()
     ids, _ = ids_of(speaker, rows=20)
@@ -330,9 +357,10 @@ def test_every_label_is_seen_from_the_first_id_on(speaker: VqalattentTokenizer) 
     assert torch.all(torch.pdist(first) > 1e-3)
 
 
+@pytest.mark.parametrize("positions", ["absolute", "grid"])
 @pytest.mark.parametrize("order", ["row_major", "time_major"])
-def test_keys_that_are_kept_draw_the_ids_that_a_fresh_pass_draws(order: str) -> None:
-    tokenizer = ready_speaker({"order": order})
+def test_keys_that_are_kept_draw_the_ids_that_a_fresh_pass_draws(order: str, positions: str) -> None:
+    tokenizer = ready_speaker({"order": order}, {"positions": positions})
     asked = [{"digit": row, "speaker": "ann"} for row in range(4)]
     kept, fresh = (tokenizer.sample(asked, seed=5, cache=cache) for cache in (True, False))
     assert torch.equal(kept.ids, fresh.ids)
@@ -491,6 +519,15 @@ def test_attention_is_causal_and_sums_to_one(speaker: VqalattentTokenizer) -> No
         assert weights.shape == (2, 2, 2 + IDS, 2 + IDS)
         assert torch.allclose(weights.sum(-1), torch.ones(2, 2, 2 + IDS), atol=1e-5)
         assert not weights.triu(1).any()
+
+
+def test_attention_to_tokens_is_that_to_their_ids(speaker: VqalattentTokenizer) -> None:
+    tokens = speaker.sample([ASKED] * 2)
+    prior = speaker.model.prior.eval()
+    wanted = prior.attention(tokens.ids[:, 0], torch.tensor([[3, 1], [3, 1]]))
+    assert all(torch.equal(*maps) for maps in zip(speaker.attention(tokens, [ASKED] * 2), wanted, strict=True))
+    with pytest.raises(ConfigError, match="digit 'x' is not known"):
+        speaker.attention(tokens, [ASKED, {"digit": "x"}])
 
 
 def test_attention_is_what_a_block_weighs_values_with(speaker: VqalattentTokenizer) -> None:
@@ -798,6 +835,7 @@ def test_vqvae_sizes_out_of_range_are_refused(values: dict[str, Any], message: s
     ("values", "message"),
     [
         ({"label_ids": "none"}, "label_ids is 'none'; choose own or shared"),
+        ({"positions": "none"}, "positions is 'none'; choose absolute or grid"),
         ({"width": 30}, "width 30 must be a multiple of heads 8, and blocks at least 1"),
         ({"blocks": 0}, "blocks at least 1"),
         ({"unknown": 1.0}, "unknown 1.0, dropout 0.1: shares"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vocable.audio import Audio, find_audio, read_blocks
-from vocable.errors import OutputError, VocableError
+from vocable.errors import AudioError, OutputError, VocableError
 from vocable.files import find_files, make_folder
 from vocable.interfaces import Streaming, Tokenizer
 from vocable.tokens import Tokens
@@ -99,7 +99,11 @@ def decode_files(
 def _encode(tokenizer: Tokenizer, source: Path) -> Tokens:
     if isinstance(tokenizer, Streaming):
         return tokenizer.encode_blocks(read_blocks(source, tokenizer.spec.sample_rate))
-    return tokenizer.encode(Audio.read(source))
+    audio = Audio.read(source)
+    try:
+        return tokenizer.encode(audio)
+    except AudioError as error:  # a clip that it refuses, which does not know its file
+        raise AudioError(f"{source}: {error}") from error
 
 
 def _each(sources: list[Path], roots: list[Path], out: Path, suffix: str,

@@ -48,7 +48,7 @@ class ImageConfig:
 
     batch_size: int = 32  # utterances in the global batch, over all processes
     gain_db: tuple[float, float] = (0.0, 0.0)  # random gain; the scale cuts off what it pushes out
-    warp: float = 0.0  # frequencies times a random factor within 1 ± this, as of other vocal tracts
+    warp: float = 0.0  # vocal tracts longer or shorter by up to this share
     shift: float = 0.0  # either end of the speech moved by up to this share of its length
     plain_from: int | None = None  # step from which on there is neither gain nor warp
     seed: int = 0
@@ -92,8 +92,12 @@ class Images:
         for utterance in utterances:
             try:
                 samples = Audio.read(utterance.audio_path, spec.sample_rate).samples
-                self._speech.append(speech_bounds(samples, spec))
             except AudioError as error:
+                self.problems.append(error)
+                continue
+            try:
+                self._speech.append(speech_bounds(samples, spec))
+            except AudioError as error:  # which does not know the file
                 self.problems.append(AudioError(f"{utterance.audio_path}: {error}"))
                 continue
             self._clips.append(np.clip(samples * 32768.0, -32768, 32767).round().astype(np.int16))

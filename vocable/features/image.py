@@ -106,7 +106,8 @@ def picture(
         samples: At the spec's rate, in [-1, 1].
         spec: Of the picture.
         bounds: First sample, and the one behind the last; all by default. They may lie outside: there is silence.
-        warp: All frequencies times this, as a shorter (over 1) or longer vocal tract has them.
+        warp: Bends the frequency axis as a shorter (over 1) or longer vocal tract does: low frequencies move by up to
+            this factor, the highest stay.
 
     Returns:
         Rows from low to high, columns from early to late; at least -100 dB.
@@ -122,7 +123,7 @@ def picture(
     inside = np.clip(starts, 0, padded.size - spec.n_fft)
     windows = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[inside]
     power = torch.fft.rfft(torch.from_numpy(windows.astype(np.float32)) * hann(spec.n_fft)).abs().square()
-    filters = mel_filters(round(spec.sample_rate / warp), spec.n_fft, spec.bins)
+    filters = mel_filters(round(spec.sample_rate * warp), spec.n_fft, spec.bins)
     return 10.0 * (power @ filters).clamp(min=_SILENT).log10().T
 
 

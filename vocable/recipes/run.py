@@ -82,7 +82,7 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
         manifests: JSONL files; one named twice counts twice.
         folder: Gets ``run.json``, ``log.jsonl``, ``tensorboard/`` and ``checkpoints/``.
         split: Which split of the manifests; None takes every line.
-        start: A trained tokenizer to begin from; a resumed run has gone on from it already.
+        start: A trained tokenizer to begin from; to be given again where the run is resumed.
         resume: Go on from the newest checkpoint in the folder.
         quiet: No progress bar.
         say: Gets lines about the data.
@@ -97,7 +97,7 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
     rank, size = world()
     target = Path(folder)
     if rank == 0:  # which writes the file that is looked for
-        _check_folder(run, target, resume)
+        _check_folder(run, target, resume, start)
     if run.batches.batch_size % size:
         batch = run.batches.batch_size
         raise ConfigError(f"a batch of {batch} cannot be shared by {size} processes; choose a multiple")
@@ -109,7 +109,8 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
             say(f"left out: {problem}")
         say(f"{material.hours:.2f} hours of speech; {size} process(es) on {device}")
         make_folder(target)
-        write_json(target / "run.json", {**run_to_json(run), "data": [str(path) for path in manifests], "split": split})
+        write_json(target / "run.json", {**run_to_json(run), "data": [str(path) for path in manifests], "split": split,
+                                         "start": None if start is None else start.digest})  # fmt: skip
     trainer = Trainer(objective, material, run.train, target, device=device, quiet=quiet)
     if resume and trainer.resume() and rank == 0:
         say(f"resumed at step {trainer.step}")
@@ -148,7 +149,7 @@ def run_to_json(run: Run) -> dict[str, Any]:
     return values
 
 
-def _check_folder(run: Run, folder: Path, resume: bool) -> None:
+def _check_folder(run: Run, folder: Path, resume: bool, start: Any | None) -> None:
     known = folder / "run.json"
     if not known.exists():
         return
@@ -158,6 +159,8 @@ def _check_folder(run: Run, folder: Path, resume: bool) -> None:
         before = json.loads(known.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{known}: cannot be read ({error})") from error
+    if before.get("start") != (None if start is None else start.digest):
+        raise CheckpointError(f"{known}: the run began from {before.get('start') or 'nothing'}; pass the same --init")
     for key in ("model", "batches"):
         if before.get(key) != run_to_json(run)[key]:
             raise CheckpointError(f"{known}: was made by a recipe with other '{key}' settings; resume with that recipe")

@@ -74,8 +74,9 @@ class ClassifierRun(Run):
     batches: ImageConfig
 
     def material(self, utterances: Sequence[Utterance]) -> Images:
-        """Pictures labelled with what is told apart."""
-        return Images(utterances, self.batches, self.model.image, (self.model.key,))
+        """Pictures labelled with what is told apart; recordings that do not say it are left away."""
+        labelled = [one for one in utterances if one.value(self.model.key) is not None]
+        return Images(labelled or utterances, self.batches, self.model.image, (self.model.key,))
 
     def objective(self, material: Images, start: object = None) -> ClassifierObjective:
         """A fresh classifier of the labels in the data.

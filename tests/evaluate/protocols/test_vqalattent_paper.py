@@ -158,9 +158,11 @@ def test_recordings_themselves_are_copied_and_fakes_of_noise_are_not(model: Path
     random = torch.randint(
         0, tokenizer.spec.codebook_size, learnt.ids.shape, generator=torch.Generator().manual_seed(0)
     )
-    copied = memory(tokenizer, learnt, learnt, 0)
+    voices = [clip.speaker or "" for clip in read_manifest(corpus, "train")]
+    copied = memory(tokenizer, learnt, learnt, voices, 0)
     assert (copied["copied"].mean, copied["neighbour"].mean) == (1.0, 0.0)
-    apart = memory(tokenizer, replace(learnt, ids=random), learnt, 0)
+    apart = memory(tokenizer, replace(learnt, ids=random), learnt, voices, 0)
+    assert copied["voices_heard"].mean == pytest.approx(3.0)
     assert apart["copied"].mean == 0.0
     assert apart["neighbour"].mean > 1.0
     assert agreement(learnt.ids[0, 0], learnt.ids[:, 0])[0] == 1.0

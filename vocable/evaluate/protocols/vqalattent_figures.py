@@ -65,6 +65,9 @@ COLUMNS = (
             "2 to the entropy of what the classifier hears in the fakes: so many labels were as frequent.", "", ".2f"),
     _column("variety", "variety within a label", "neither",
             "Distance of two fakes of one label over that of two recordings of one label (means, codebook vectors)."),
+    _column("voices_heard", "voices heard", "higher",
+            "2 to the entropy of whose recording is nearest to each fake (codebook vectors): so many voices were as "
+            "frequent.", "", ".2f"),
     _column("neighbour", "nearest recording learnt from", "neither",
             "Distance from a fake to the nearest recording learnt from, over that from such a recording to the nearest "
             "other one (medians, codebook vectors); near 0 is learnt by heart."),
@@ -153,35 +156,45 @@ def variety(
             if (column == name).sum() > 1
         ]
         means.append(float(torch.stack(apart).mean()) if apart else float("nan"))
-    counts = np.unique(np.array(labels), return_counts=True)[1] / max(1, len(labels))
     return {
         "variety": _counted(means[0] / means[1], len(fakes)),
-        "labels_heard": _counted(2.0 ** -(counts * np.log2(counts)).sum(), len(fakes)),
+        "labels_heard": _counted(_equally_frequent(labels), len(fakes)),
     }
 
 
-def memory(tokenizer: VqalattentTokenizer, fakes: Tokens, learnt: Tokens, seed: int) -> dict[str, Figure]:
-    """Whether fakes are recordings learnt by heart.
+def memory(
+    tokenizer: VqalattentTokenizer, fakes: Tokens, learnt: Tokens, speakers: Sequence[str], seed: int
+) -> dict[str, Figure]:
+    """Whether fakes are recordings learnt by heart, and in whose voices.
 
     Args:
         tokenizer: Whose tokens they are.
         fakes: What was drawn; the first 1,000 spread evenly are looked at.
         learnt: The recordings learnt from.
+        speakers: Of each.
         seed: Of the intervals.
     """
     some = picked(fakes, np.unique(np.linspace(0, len(fakes) - 1, min(_MOST, len(fakes))).round().astype(int)))
     vectors, known = (tokenizer.embed(part).flatten(1) for part in (some, learnt))
     itself = torch.eye(len(known), dtype=torch.bool)
     usual = float(torch.cdist(known, known).masked_fill(itself, torch.inf).amin(1).median())
-    away = (torch.cdist(vectors, known).amin(1) / usual).tolist()
+    nearest, whose = torch.cdist(vectors, known).min(1)
+    away = (nearest / usual).tolist()
     shared = torch.stack([agreement(row, learnt.ids[:, 0]) for row in learnt.ids[:, 0]]).masked_fill(itself, 0).amax(1)
     most = float(shared.quantile(0.99))
     copied = [float(agreement(row, learnt.ids[:, 0]).max() >= most) for row in some.ids[:, 0]]
     middle = summarise([Score(value) for value in away], seed=seed)
     return {
         "neighbour": Figure(mean=float(np.median(away)), low=middle.low, high=middle.high, n=len(away)),
+        "voices_heard": _counted(_equally_frequent([speakers[place] for place in whose.tolist()]), len(away)),
         "copied": summarise([Score(value) for value in copied], seed=seed),
     }
+
+
+def _equally_frequent(names: Sequence[str]) -> float:
+    """2 to the entropy of names: how many would be as varied if each were as frequent."""
+    shares = np.unique(np.array(names), return_counts=True)[1] / max(1, len(names))
+    return float(2.0 ** -(shares * np.log2(shares)).sum())
 
 
 def agreement(ids: Int[Tensor, " N"], others: Int[Tensor, "M N"]) -> Float[Tensor, " M"]:

@@ -215,7 +215,8 @@ class VqalattentPaper:
         real, kept = self._encoded(tokenizer, self._reference)
         found |= distributions(tokenizer, real, fakes, self.plan.seed)
         found |= variety(tokenizer, fakes, told, real, [one.value(self.key) or "" for one in kept])
-        return found | (memory(tokenizer, fakes, real, self.plan.seed) if self.learnt else {})
+        voices = [one.speaker or "unknown" for one in kept]
+        return found | (memory(tokenizer, fakes, real, voices, self.plan.seed) if self.learnt else {})
 
     def _encoded(self, tokenizer: VqalattentTokenizer, clips: Sequence[Utterance]) -> tuple[Tokens, list[Utterance]]:
         """Tokens of the recordings that can be used, and which those are."""

@@ -219,7 +219,9 @@ def _draw(
     """One id a row: where its chance, a number in [0, 1), falls when the probabilities stand in a line."""
     if temperature == 0:
         return logits.argmax(1, keepdim=True)
-    sizes, ids = (logits.double() / temperature).softmax(1).sort(dim=1, descending=True, stable=True)
+    exact = logits.double()
+    below = exact - exact.amax(1, keepdim=True)  # so that no temperature makes it overflow
+    sizes, ids = (below / temperature).softmax(1).sort(dim=1, descending=True, stable=True)
     kept = sizes.cumsum(1) - sizes < top_p  # what lies before an id has less than top_p: the first is always kept
     if top_k is not None:
         kept[:, top_k:] = False
