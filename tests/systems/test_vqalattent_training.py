@@ -374,7 +374,7 @@ def test_a_run_from_a_vqvae_goes_on_as_if_never_stopped(manifest: Path, whole: P
     folder = shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
     for later in checkpoint.steps(folder / "checkpoints")[3:]:
         shutil.rmtree(later)
-    with pytest.raises(CheckpointError, match="the run began from sha256:.*; pass the same --init"):
+    with pytest.raises(CheckpointError, match=r"the run began from sha256:.*; pass the same --init"):
         fit(short(), manifest, folder, resume=True)
     fit(short(), manifest, folder, start=start, resume=True)
     for name in ("training.safetensors", "model.safetensors"):

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from vocable import folder as folders
 from vocable import recipes
+from vocable.audio import Audio
 from vocable.data.manifest import read_manifests
 from vocable.errors import CheckpointError, ConfigError
+from vocable.metrics.spectral import log_mel_distance
 from vocable.recipes import vocoder as recipe
 from vocable.systems import hub
 from vocable.testing import speechlike
@@ -295,6 +297,18 @@ def test_other_spectra_are_an_error_with_both(box: dict[str, Path]) -> None:
 def test_a_name_that_is_not_there_lists_those_that_are(box: dict[str, Path]) -> None:
     with pytest.raises(ConfigError, match="no vocoder 'wavenet'; give a folder, or one of: griffin-lim, vocoder-tiny"):
         find_vocoder("wavenet", SPEC)
+
+
+def test_the_one_in_the_box_is_nearer_to_a_recording_than_griffin_lim(speech_data: Path) -> None:
+    spec = recipe.telephone().model.mel
+    assert find_vocoder(None, spec).name == find_vocoder("vocoder-8k", spec).name == "istft-8k"
+    clip = Audio.read(speech_data / "digits_fsdd/audio/jackson/0_jackson_0.flac", spec.sample_rate).samples
+    whole = spec.mel(torch.from_numpy(clip[: clip.size // spec.hop * spec.hop])[None])[0]
+    distances = [
+        float(log_mel_distance(clip, find_vocoder(name, spec).render(whole), spec.sample_rate))
+        for name in (None, "griffin-lim")
+    ]
+    assert distances[0] < 0.95 * distances[1] < 2.0
 
 
 def test_the_box_tells_vocoders_from_tokenizers(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,8 +23,8 @@ def find_vocoder(name: str | None, spec: MelSpec) -> Vocoder:
         CheckpointError: Its files are missing, altered or of another version.
 
     Example:
-        >>> find_vocoder(None, MelSpec(sample_rate=8_000, n_fft=384, hop=128, bins=64)).name
-        'griffin-lim'
+        >>> [find_vocoder(None, MelSpec(sample_rate=8_000, n_fft=384, hop=hop, bins=64)).name for hop in (96, 128)]
+        ['istft-8k', 'griffin-lim']
     """
     box = boxed(SYSTEM)
     if name is None:

@@ -99,7 +99,7 @@ def test_the_page_shows_sheets_and_attention_and_plays(out: Path, browser: Any) 
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto((out / "report.html").as_uri())
     text = page.inner_text("body")
-    for words in ("recordings, reconstructions, fakes", "attention of the last block", "Codebook use of little"):
+    for words in ("recordings, reconstructions, fakes", "attention of the last block", "little: codebook use by digit"):
         assert words in text
     assert page.locator("audio").count() >= 4 * 4
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

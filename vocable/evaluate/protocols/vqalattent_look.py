@@ -11,7 +11,7 @@ from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.evaluate.canvas import draw, panels, words
 from vocable.evaluate.card import Picture, Sample
-from vocable.evaluate.pictures import attention_picture, codebook_picture, count_ids
+from vocable.evaluate.pictures import attention_picture, count_ids
 from vocable.evaluate.protocols.vqalattent_figures import picked
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.tokens import Tokens
@@ -55,10 +55,7 @@ def pictures(look: Look) -> Iterator[Picture]:
     if not rows:
         return
     yield sheet(look, rows)
-    groups = {f"{look.key} {label}": count_ids(fakes) for label, _, _, fakes in rows}
-    yield codebook_picture(
-        count_ids(look.fakes), groups=groups, title=f"Codebook use of {look.name}'s fakes by {look.key}"
-    )
+    yield histograms(look, rows)
     _, key, clip, _ = rows[0]
     tokens = look.tokenizer.encode(Audio.read(clip.audio_path))
     said = {name: clip.value(name) for name in look.tokenizer.labels}
@@ -66,7 +63,7 @@ def pictures(look: Look) -> Iterator[Picture]:
     maps = look.tokenizer.attention(tokens, [asked])
     for name, weights in (("first", maps[0]), ("last", maps[-1])):
         yield attention_picture(
-            weights[0].numpy(), names=("position that asks", "position looked at (BOS and labels first)"),
+            weights[0].numpy(), names=("position", "looks at"),
             title=f"{look.name}: attention of the {name} block on {key}",
         )  # fmt: skip
 
@@ -103,6 +100,30 @@ def sheet(look: Look, rows: Sequence[tuple[str, str, Utterance, Tokens]]) -> Pic
         caption=f"{image.bins} mel bands, low to high, by {image.frames} spectra spread over the utterance; a column "
         f"for each {look.key}, one scale of {image.range_db:g} dB. Recordings are of the split that was judged.",
         png=draw(1.0 + 1.1 * len(columns), 1.2 + 1.1 * len(names), put),
+    )
+
+
+def histograms(look: Look, rows: Sequence[tuple[str, str, Utterance, Tokens]]) -> Picture:
+    """How often the fakes of each label use each entry: a line of shades a label."""
+    counts = np.stack([count_ids(fakes)[0] for *_, fakes in rows])
+    order = np.argsort(-counts.sum(0), kind="stable")
+    shares = counts[:, order] / counts.sum(1, keepdims=True)
+
+    def put(figure: Any) -> None:
+        figure.suptitle(words(f"{look.name}: codebook use by {look.key}"))
+        (axis,) = panels(figure, 1, 1)
+        axis.grid(visible=False)
+        image = axis.imshow(np.log10(np.maximum(shares, 1e-5)), aspect="auto", cmap="magma", interpolation="nearest")
+        axis.set_yticks(range(len(rows)), [words(label) for label, *_ in rows])
+        axis.set_xlabel("entry, the commonest of all fakes first")
+        figure.colorbar(image, ax=axis, label="log10 of the share of ids")
+
+    used = int((counts.sum(0) > 0).sum())
+    return Picture(
+        title=f"{look.name}: codebook use by {look.key}",
+        caption=f"A line is the histogram of one {look.key}'s fakes; {used} of {counts.shape[1]} entries are "
+        "used. Columns that differ from line to line tell labels apart.",
+        png=draw(10.0, 1.4 + 0.28 * len(rows), put),
     )
 
 
