@@ -1,6 +1,7 @@
 """Put a trained run in the box: half-precision weights, the thinned log, and its curves as a picture.
 
 python benchmarks/release.py runs/guided-small vocable/models/guided-small
+python benchmarks/release.py runs/digits vocable/models/vqalattent-fsdd --before runs/vqvae --classifier runs/classifier
 
 The card (README.md in that folder) is written by hand from benchmarks/results/.
 """
@@ -16,35 +17,70 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 import vocable
+from vocable.data.manifest import read_manifests
+from vocable.systems.vqalattent.classifier import Classifier
+from vocable.train import checkpoint
 
-CURVES = (("generator/log_mel", "log-mel (nats)"), ("generator/spectrum", "compressed spectrum"),
-          ("generator/commitment", "commitment"), ("perplexity", "perplexity of a level"))  # fmt: skip
+CURVES = {
+    "generator/log_mel": "log-mel (nats)", "generator/spectrum": "compressed spectrum",
+    "generator/commitment": "commitment", "vqvae/picture": "picture (mean square)", "prior/next_id": "next id (nats)",
+    "perplexity": "perplexity of a level",
+}  # fmt: skip
 
 
 def release(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     out: Annotated[Path, typer.Argument(help="The model's folder in the package.")],
+    before: Annotated[Path | None, typer.Option(help="The run that this one began from (--init).")] = None,
+    classifier: Annotated[Path | None, typer.Option(help="The run of its judge.")] = None,
     every: Annotated[int, typer.Option(help="Steps between the log lines that are kept.")] = 200,
 ) -> None:
     """Write model.json, model.safetensors, log.jsonl and curves.svg."""
     vocable.load(run).save(out, half=True)
-    lines: list[dict[str, Any]] = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    kept = [line for line in lines if line["step"] % every == 0 or line is lines[-1]]
-    (out / "log.jsonl").write_text("".join(json.dumps(_rounded(line)) + "\n" for line in kept))
-    settings = json.loads((run / "run.json").read_text())
-    settings["data"] = ["/".join(Path(path).parts[-2:]) for path in settings["data"]]
-    (out / "run.json").write_text(json.dumps(settings, indent=2) + "\n")
+    logs = {"": _kept(run, out, every, "")}
+    if before is not None:
+        logs["before"] = _kept(before, out, every, "-before")
+    if classifier is not None:
+        _judge(classifier, out / "classifier")
     mpl.rcParams["svg.hashsalt"] = "vocable"
-    figure, axes = plt.subplots(1, len(CURVES), figsize=(15, 3), layout="constrained")
-    for axis, (name, label) in zip(axes, CURVES, strict=True):
-        points = [(line["step"], line[name]) for line in kept if name in line]
+    drawn = [
+        (name, lines) for lines in reversed(logs.values()) for name in CURVES if any(name in line for line in lines)
+    ]
+    figure, axes = plt.subplots(1, len(drawn), figsize=(3.75 * len(drawn), 3), layout="constrained")
+    for axis, (name, lines) in zip(axes, drawn, strict=True):
+        points = [(line["step"], line[name]) for line in lines if name in line]
         axis.plot([step for step, _ in points], [value for _, value in points], linewidth=1)
-        axis.set(xlabel="step", title=label)
+        axis.set(xlabel="step", title=CURVES[name])
         axis.grid(alpha=0.3)
-        if name == "perplexity":
+        if name == "perplexity" and len(points[-1][1]) > 1:
             axis.legend([str(level) for level in range(1, len(points[-1][1]) + 1)], fontsize=6, ncols=2)
     figure.savefig(out / "curves.svg", metadata={"Date": None})
     typer.echo(f"{out}: {vocable.load(out).digest}, {(out / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
+
+
+def _kept(run: Path, out: Path, every: int, suffix: str) -> list[dict[str, Any]]:
+    """A run's settings and the lines of its log that are kept, written to the model's folder."""
+    lines: list[dict[str, Any]] = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    kept = [line for line in lines if line["step"] % every == 0 or line is lines[-1]]
+    (out / f"log{suffix}.jsonl").write_text("".join(json.dumps(_rounded(line)) + "\n" for line in kept))
+    settings = json.loads((run / "run.json").read_text())
+    settings["data"] = ["/".join(Path(path).parts[-2:]) for path in settings["data"]]
+    (out / f"run{suffix}.json").write_text(json.dumps(settings, indent=2) + "\n")
+    return kept
+
+
+def _judge(run: Path, out: Path) -> None:
+    """The judge, and on what it learnt."""
+    Classifier.load(checkpoint.steps(run / "checkpoints")[-1]).save(out, half=True)
+    settings = json.loads((run / "run.json").read_text())
+    manifests = list(dict.fromkeys(settings["data"]))
+    heard = [one for one in read_manifests(manifests, settings["split"]) if one.value("digit") is not None]
+    speakers = {one.speaker for one in heard}
+    said = (
+        f"trained on {len(heard)} recordings of {len(speakers)} speakers, split {settings['split']} of "
+        + " and ".join(Path(path).parent.name for path in manifests)
+    )
+    (out / "trained.json").write_text(json.dumps({"said": said, "speakers": sorted(speakers)}, indent=2) + "\n")
 
 
 def _rounded(line: dict[str, Any]) -> dict[str, Any]:

@@ -97,12 +97,13 @@ def boxed(*systems: str) -> dict[str, Path]:
     """
     box = Path(str(files("vocable"))) / "models"
     cards = sorted(box.glob("*/model.json"))
-    return {card.parent.name: card.parent for card in cards if _system(card) in systems}
+    return {card.parent.name: card.parent for card in cards if system_of(card.parent) in systems}
 
 
-def _system(card: Path) -> str | None:
+def system_of(folder: Path) -> str | None:
+    """Which reader a model's folder is for; None where it does not say."""
     try:
-        return str(json.loads(card.read_text(encoding="utf-8"))["system"])
+        return str(json.loads((folder / "model.json").read_text(encoding="utf-8"))["system"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -11,6 +11,7 @@ import torch
 
 from vocable.audio import AUDIO_SUFFIXES, Audio
 from vocable.errors import AudioError, ConfigError, InputError
+from vocable.folder import system_of as folder_system
 from vocable.interfaces import Generator, Tokenizer
 from vocable.metrics.codebook import codebook_usage
 from vocable.recipes import RECIPES, find
@@ -163,7 +164,8 @@ def _run(folder: Path) -> Iterator[Table]:
             ("step", *(key.removeprefix("generator/") for key in shown)),
         )
     yield Table("Settings", list(_flat(record.values)))
-    if saved or (folder / "model.json").exists():
+    model = saved[-1] if saved else folder
+    if (model / "model.json").exists() and folder_system(model) in hub.SYSTEMS:  # a vocoder or judge tells no more
         yield from _model(hub.load(folder))
 
 

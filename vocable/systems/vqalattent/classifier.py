@@ -5,7 +5,6 @@ scale of a corpus is a clue. Few speakers are at hand, so training bends every p
 tilt, noise, and what is missing.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,9 +18,10 @@ from torch import Tensor, nn
 from vocable.data.images import ImageBatch
 from vocable.errors import CheckpointError, ConfigError
 from vocable.features.image import ImageSpec, from_unit
-from vocable.folder import read_model, write_model
+from vocable.folder import read_model, system_of, write_model
 from vocable.train.objective import Turn
 
+SYSTEM = "vqalattent-classifier"
 _DEPTH_DB = 60.0  # under a picture's loudest value: what is quieter is as good as silent
 
 
@@ -92,7 +92,7 @@ class Classifier(nn.Module):
 
     def save(self, folder: Path, *, half: bool = False) -> None:
         """Write a folder that :meth:`load` reads."""
-        write_model(folder, "vqalattent-classifier", _to_json(self.config), self, half=half)
+        write_model(folder, SYSTEM, _to_json(self.config), self, half=half)
 
     @classmethod
     def load(cls, folder: Path) -> "Classifier":
@@ -101,12 +101,8 @@ class Classifier(nn.Module):
         Raises:
             CheckpointError: A file is missing, altered or of another version, or it is no classifier.
         """
-        try:
-            system = json.loads((folder / "model.json").read_text(encoding="utf-8"))["system"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{folder / 'model.json'}: cannot be used ({error})") from error
-        if system != "vqalattent-classifier":
-            raise CheckpointError(f"{folder}: holds a {system}, no classifier of pictures")
+        if (system := system_of(folder)) != SYSTEM:
+            raise CheckpointError(f"{folder}: holds {system or 'nothing that can be read'}, no classifier of pictures")
         return read_model(folder, lambda values: cls(_from_json(values))).eval()
 
 
