@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from vocable.errors import AudioError, ConfigError
-from vocable.features.image import ImageSpec, at_speed, from_unit, picture, speech_bounds, to_unit
+from vocable.features.image import ImageSpec, at_speed, from_unit, levelled, picture, speech_bounds, to_unit
 from vocable.testing import speechlike
 
 SPEC = ImageSpec(sample_rate=8_000, n_fft=256, bins=32, frames=20)
@@ -246,3 +246,21 @@ def test_hop_and_duration_follow_from_the_window() -> None:
 def test_values_out_of_range_are_refused(values: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ImageSpec(**values)
+
+
+def test_a_picture_on_its_own_level_does_not_say_how_loud_it_was() -> None:
+    spec = ImageSpec(level="clip")
+    samples = speechlike(9_000, 22_050).samples
+    pictures, taken = zip(*(levelled(picture(samples * gain, spec), spec) for gain in (0.1, 1.0)), strict=True)
+    assert float(pictures[0].max()) == float(pictures[1].max()) == 0.0
+    assert taken[1] - taken[0] == pytest.approx(20.0, abs=1e-3)
+    loud = pictures[1] > -40
+    assert torch.allclose(pictures[0][loud], pictures[1][loud], atol=1e-2)
+    assert levelled(pictures[0] - 5.0, ImageSpec())[1] == 0.0
+
+
+def test_warp_over_one_raises_what_is_low() -> None:
+    spec = ImageSpec(sample_rate=8_000, n_fft=384)
+    tone = (0.1 * np.sin(2 * np.pi * 900 * np.arange(4_000) / 8_000)).astype(np.float32)
+    rows = [int(picture(tone, spec, warp=warp).mean(1).argmax()) for warp in (0.8, 1.0, 1.25)]
+    assert rows[0] < rows[1] < rows[2]

@@ -205,7 +205,7 @@ def test_silence_around_speech_moves_its_onset_and_no_id(speaker: VqalattentToke
     alone = speaker.encode(Audio(clip, 8_000))
     moved = speaker.encode(Audio(np.pad(clip, (1_280, 3_000)), 8_000))
     assert torch.equal(moved.ids, alone.ids)
-    assert torch.allclose(moved.voice - alone.voice, torch.tensor([[1_280 / 8_000, 0.0]]))
+    assert torch.allclose(moved.voice - alone.voice, torch.tensor([[1_280 / 8_000, 0.0, 0.0]]))
     assert int(moved.samples[0]) == clip.size + 4_280
 
 
@@ -213,7 +213,7 @@ def test_decoded_speech_lies_where_it_was_in_a_clip_of_the_same_length(speaker: 
     sound = digit(4, 1, 1.0).samples[400:-300]
     clip = Audio(np.concatenate([np.zeros(2_000), sound, np.zeros(5_000)]).astype(np.float32), 8_000)
     tokens = speaker.encode(clip)
-    onset, seconds = tokens.voice[0].tolist()
+    onset, seconds, _ = tokens.voice[0].tolist()
     assert 0 <= 2_000 / 8_000 - onset <= 320 / 8_000
     assert 0 <= seconds - sound.size / 8_000 <= 640 / 8_000
     made = speaker.decode(tokens).samples
@@ -226,7 +226,9 @@ def test_decoded_speech_lies_where_it_was_in_a_clip_of_the_same_length(speaker: 
 
 def test_decoding_goes_by_the_timing_beside_the_ids(speaker: VqalattentTokenizer) -> None:
     tokens = replace(speaker.encode(digit(4, 1, 1.0)), samples=torch.tensor([8_000]))
-    early, late = (speaker.decode(replace(tokens, voice=torch.tensor([[onset, 0.4]]))).samples for onset in (0.0, 0.25))
+    early, late = (
+        speaker.decode(replace(tokens, voice=torch.tensor([[onset, 0.4, 0.0]]))).samples for onset in (0.0, 0.25)
+    )
     assert np.array_equal(early[:3_200], late[2_000:5_200])
     assert not early[3_200:].any()
     assert not late[:2_000].any()
@@ -234,7 +236,9 @@ def test_decoding_goes_by_the_timing_beside_the_ids(speaker: VqalattentTokenizer
 
 @pytest.mark.parametrize("voice", [[0.0, 9.0], [9.0, 0.2], [-1.0, 0.2], [0.9, 0.9], [0.0, 0.0]])
 def test_a_timing_out_of_the_clip_is_cut(speaker: VqalattentTokenizer, voice: list[float]) -> None:
-    tokens = replace(speaker.encode(digit(4, 1, 1.0)), samples=torch.tensor([8_000]), voice=torch.tensor([voice]))
+    tokens = replace(
+        speaker.encode(digit(4, 1, 1.0)), samples=torch.tensor([8_000]), voice=torch.tensor([[*voice, 0.0]])
+    )
     assert speaker.decode(tokens).samples.size == 8_000
 
 
@@ -286,7 +290,7 @@ def test_what_decode_refuses(speaker: VqalattentTokenizer) -> None:
         speaker.decode(tokens)
     with pytest.raises(SpecError, match="takes no other; decode without `voice`"):
         speaker.decode(tokens.clip(0), voice=digit(1, 1, 1.0))
-    with pytest.raises(SpecError, match=r"lack their timing \(`voice`\)"):
+    with pytest.raises(SpecError, match=r"lack what stands beside the ids \(`voice`\)"):
         speaker.decode(replace(tokens.clip(0), voice=None))
 
 
@@ -615,14 +619,14 @@ def test_what_is_not_named_is_drawn_with_equal_chance(speaker: VqalattentTokeniz
 def test_durations_are_those_of_the_labels(speaker: VqalattentTokenizer) -> None:
     """Of each label over that of all speech; the speech begins at once."""
     tokens = speaker.sample([{"digit": 5, "speaker": "ann"}, {"digit": 5, "speaker": "bob"}])
-    assert torch.allclose(tokens.voice, torch.tensor([[0.0, 0.3], [0.0, 0.45]]))
+    assert torch.allclose(tokens.voice, torch.tensor([[0.0, 0.3, 0.0], [0.0, 0.45, 0.0]]))
     assert tokens.samples.tolist() == [2_400, 3_600]
     assert [clip.samples.size for clip in speaker.decode_batch(tokens)] == [2_400, 3_600]
 
 
 def test_a_duration_that_nobody_measured_is_the_typical_one(open_minded: VqalattentTokenizer) -> None:
     tokens = open_minded.sample([{"digit": None, "speaker": None}])
-    assert tokens.voice.tolist() == [[0.0, 0.25]]
+    assert tokens.voice.tolist() == [[0.0, 0.25, 0.0]]
 
 
 def test_a_prior_without_conditions_speaks_without_being_asked() -> None:

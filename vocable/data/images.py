@@ -14,7 +14,7 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import AudioError, ConfigError, ManifestError
-from vocable.features.image import ImageSpec, picture, speech_bounds, to_unit
+from vocable.features.image import ImageSpec, levelled, picture, speech_bounds, to_unit
 
 UNKNOWN = -1  # label of an utterance of which a key is not known
 
@@ -74,6 +74,7 @@ class Images:
     Attributes:
         labels: (M, C) of all utterances.
         values: For each key its values as text, in order; numbers in the order of numbers.
+        loudness: Mean decibels of what is taken off a picture to level it.
         bounds: Decibels of the quietest and the loudest value on the scale of these recordings.
         durations: Seconds of speech of each utterance.
 
@@ -109,6 +110,9 @@ class Images:
         self.labels = labels_of(self.utterances, self.values)
         self.durations = np.array([behind - first for first, behind in self._speech]) / spec.sample_rate
         self.bounds = self._scale()
+        whole = [picture(clip / np.float32(32768.0), spec, bounds=speech)
+                 for clip, speech in zip(self._clips, self._speech, strict=True)]  # fmt: skip
+        self.loudness = float(np.mean([levelled(one, spec)[1] for one in whole]))
 
     @property
     def hours(self) -> float:
@@ -147,7 +151,7 @@ class Images:
 
     def _picture(self, index: int, bounds: tuple[int, int] | None = None, warp: float = 1.0) -> Tensor:
         samples = self._clips[index].astype(np.float32) / 32768.0
-        return picture(samples, self.spec, bounds=bounds or self._speech[index], warp=warp)
+        return levelled(picture(samples, self.spec, bounds=bounds or self._speech[index], warp=warp), self.spec)[0]
 
     def _scale(self) -> Float[Tensor, "2"]:
         extremes = [torch.stack(self._picture(index).aminmax()) for index in range(len(self._clips))]

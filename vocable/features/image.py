@@ -6,6 +6,7 @@ keeps the window and moves it in other steps. Nothing is synthesised for it, and
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,7 +30,9 @@ class ImageSpec:
         bins: Mel filters F: the picture's height.
         frames: Spectra S: its width.
         trim_db: What is so much quieter than the loudest place is no speech, at either end.
-        range_db: Decibels under the loudest value of the corpus at which the scale ends.
+        range_db: Decibels under the loudest value at which the scale ends.
+        level: Whose loudest value is 1: that of the whole ``corpus``, as in the paper, or of each ``clip``, so that
+            neither how loud a speaker is nor the noise of a quiet place is in the picture.
 
     Raises:
         ConfigError: A value is out of range.
@@ -45,11 +48,14 @@ class ImageSpec:
     frames: int = 88
     trim_db: float = 15.0
     range_db: float = 80.0
+    level: Literal["corpus", "clip"] = "corpus"
 
     def __post_init__(self) -> None:
         for name, smallest in (("sample_rate", 1), ("n_fft", 8), ("bins", 2), ("frames", 2)):
             if getattr(self, name) < smallest:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least {smallest}")
+        if self.level not in ("corpus", "clip"):
+            raise ConfigError(f"level is '{self.level}'; choose corpus or clip")
         if self.trim_db <= 0 or self.range_db <= 0 or self.n_fft % 4:
             raise ConfigError(
                 f"trim_db {self.trim_db} and range_db {self.range_db} must be over 0, n_fft {self.n_fft} in fours"
@@ -125,6 +131,18 @@ def picture(
     power = torch.fft.rfft(torch.from_numpy(windows.astype(np.float32)) * hann(spec.n_fft)).abs().square()
     filters = mel_filters(round(spec.sample_rate * warp), spec.n_fft, spec.bins)
     return 10.0 * (power @ filters).clamp(min=_SILENT).log10().T
+
+
+def levelled(decibels: Float[Tensor, "F S"], spec: ImageSpec) -> tuple[Float[Tensor, "F S"], float]:
+    """A picture on its corpus's or its own level, and the decibels that were taken off it.
+
+    Example:
+        >>> loud, taken = levelled(torch.tensor([[-20.0, 5.0]]), ImageSpec(level="clip"))
+        >>> loud.tolist(), taken
+        ([[-25.0, 0.0]], 5.0)
+    """
+    taken = float(decibels.max()) if spec.level == "clip" else 0.0
+    return decibels - taken, taken
 
 
 def to_unit(decibels: Float[Tensor, "*B F S"], bounds: Float[Tensor, "2"]) -> Float[Tensor, "*B F S"]:

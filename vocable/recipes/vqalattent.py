@@ -57,6 +57,7 @@ class VqalattentRun(Run):
             material.config = replace(material.config, plain_from=0)  # the prior's stage is the whole run
             losses = replace(losses, vqvae_share=0.0)
         model.typical.fill_(material.durations.mean())
+        model.loudness.fill_(material.loudness)
         for column in range(material.labels.shape[1]):
             for place in material.labels[:, column].unique().tolist():
                 if place >= 0:
@@ -113,12 +114,12 @@ def fsdd(strides: tuple[int, int] = (2, 2)) -> VqalattentRun:
     """The model in the box: the paper's shape at 8 kHz (FSDD has no more), half the width, for two CPU cores."""
     return VqalattentRun(
         model=VqalattentConfig(
-            image=ImageSpec(sample_rate=8_000, n_fft=384, trim_db=30.0),
+            image=ImageSpec(sample_rate=8_000, n_fft=384, trim_db=30.0, range_db=45.0, level="clip"),
             vqvae=VqvaeConfig(strides=strides, width=128, order="time_major"),
             prior=PriorConfig(width=128, positions="grid", conditions=("digit", "speaker"), unknown=0.2),
         ),
         losses=VqalattentLosses(vqvae_share=0.5, prior_rate=LearningRate(peak=2e-3)),
-        batches=ImageConfig(batch_size=16, gain_db=(-12.0, 6.0), warp=0.12, shift=0.03),
+        batches=ImageConfig(batch_size=16, warp=0.12, shift=0.03),
         train=TrainConfig(steps=6_000, learning_rate=LearningRate(peak=1e-3), betas=(0.9, 0.99), weight_decay=1e-2),
     )
 

@@ -24,6 +24,7 @@ class VqalattentModel(nn.Module):
         bounds: Decibels that 0 and 1 of a picture stand for.
         seconds: (C, V) mean seconds of speech for each label of each condition, all else under it 0; and ``typical``
             of all speech. A picture has lost its duration: this is where a new one gets it from.
+        loudness: Mean decibels taken off a picture, where each has its own scale: the same for level.
         prior_of: A number made of the codebook that the prior learnt from; 0 if it has learnt nothing.
 
     Example:
@@ -36,6 +37,7 @@ class VqalattentModel(nn.Module):
     bounds: Float[Tensor, "2"]
     seconds: Float[Tensor, "C V"]
     typical: Float[Tensor, ""]
+    loudness: Float[Tensor, ""]
     prior_of: Tensor
 
     def __init__(self, config: VqalattentConfig) -> None:
@@ -47,6 +49,7 @@ class VqalattentModel(nn.Module):
         self.register_buffer("bounds", torch.tensor([-config.image.range_db, 0.0]))
         self.register_buffer("seconds", torch.zeros(len(config.prior.conditions), values))
         self.register_buffer("typical", torch.tensor(config.image.duration))
+        self.register_buffer("loudness", torch.zeros(()))
         self.register_buffer("prior_of", torch.tensor(_UNTRAINED))
 
     def codebook_number(self) -> int:

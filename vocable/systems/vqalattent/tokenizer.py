@@ -1,7 +1,8 @@
 """VQalAttent in use: an utterance to a fixed number of ids and back, and ids from nothing.
 
 Every picture has one shape and goes through the network alone, so a clip has the same tokens in any batch by
-construction. A picture has lost when the speech begins and how long it lasts: both stand beside the ids, in ``voice``.
+construction. A picture has lost when speech begins, how long it lasts and, where each clip has its own scale, how loud
+it is: three numbers beside the ids, in ``voice``.
 """
 
 import os
@@ -17,7 +18,7 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.data.images import UNKNOWN
 from vocable.errors import ConfigError, ShapeError, SpecError
-from vocable.features.image import at_speed, from_unit, picture, speech_bounds, to_unit
+from vocable.features.image import at_speed, from_unit, levelled, picture, speech_bounds, to_unit
 from vocable.folder import digest_of, read_model, write_model
 from vocable.systems.facts import Table
 from vocable.systems.vqalattent.config import config_from_json, config_to_json
@@ -26,6 +27,8 @@ from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.tokens import Tokens
 from vocable.vocoders import MelSpec, Vocoder, find_vocoder
 
+_BESIDE = 3  # numbers beside the ids: onset and seconds of the speech, decibels taken off its picture
+_LOUDEST = 100.0  # decibels: what a file may say of its level
 _ROWS = 64  # utterances drawn together: more take memory, fewer time
 
 
@@ -78,10 +81,11 @@ class VqalattentTokenizer:
             AudioError: The clip is silent or shorter than a quarter of a window.
         """
         self.model.eval()
-        samples, (first, behind), image = self._seen(audio)
+        samples, (first, behind), image, level = self._seen(audio)
         ids = self.model.vqvae.encode(image[None].to(self.device)).cpu()
-        timing = torch.tensor([[first, behind - first]], dtype=torch.float32) / self.spec.sample_rate
-        return self._tokens(ids, torch.tensor([samples.size]), timing, None if text is None else (text,))
+        rate = self.spec.sample_rate
+        beside = torch.tensor([[first / rate, (behind - first) / rate, level]], dtype=torch.float32)
+        return self._tokens(ids, torch.tensor([samples.size]), beside, None if text is None else (text,))
 
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
         """Speech of one clip, as long as what was encoded, with silence around it where there was some.
@@ -94,12 +98,15 @@ class VqalattentTokenizer:
         if len(tokens) != 1:
             raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
         values = self.pictures(tokens)[0]
-        if tokens.voice is None:
-            raise SpecError("these tokens lack their timing (`voice`): when the speech begins, and its seconds")
+        if tokens.voice is None or tokens.voice.shape[1] != _BESIDE or not bool(tokens.voice.isfinite().all()):
+            raise SpecError(
+                "these tokens lack what stands beside the ids (`voice`): onset, seconds and level of the speech"
+            )
         rate, whole = self.spec.sample_rate, int(tokens.samples[0])
-        onset, length = (max(0, round(float(seconds) * rate)) for seconds in tokens.voice[0].clamp(0, whole / rate))
+        onset, length = (max(0, round(float(seconds) * rate)) for seconds in tokens.voice[0, :2].clamp(0, whole / rate))
+        level = float(tokens.voice[0, 2].clamp(-_LOUDEST, _LOUDEST))
         frames = max(1, round(length / self.mel.hop))
-        speech = self.vocoder.render(at_speed(from_unit(values, self.model.bounds.cpu()), frames))[:length]
+        speech = self.vocoder.render(at_speed(from_unit(values, self.model.bounds.cpu()) + level, frames))[:length]
         samples = np.zeros(whole, dtype=np.float32)
         end = min(whole, onset + speech.size)
         samples[onset:end] = speech[: end - onset]
@@ -186,8 +193,8 @@ class VqalattentTokenizer:
             ).cpu() for at in range(0, len(wanted), _ROWS)
         ]  # fmt: skip
         seconds = torch.tensor([self._seconds(row) for row in labels.tolist()])
-        timing = torch.stack([torch.zeros_like(seconds), seconds], dim=1)
-        return self._tokens(torch.cat(parts), (seconds * self.spec.sample_rate).round().long(), timing, None)
+        beside = torch.stack([torch.zeros_like(seconds), seconds, self.model.loudness.cpu().expand_as(seconds)], dim=1)
+        return self._tokens(torch.cat(parts), (seconds * self.spec.sample_rate).round().long(), beside, None)
 
     @torch.inference_mode()
     def score(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]] | None = None) -> Float[Tensor, "B N"]:
@@ -245,16 +252,17 @@ class VqalattentTokenizer:
         """
         return cls(read_model(folder, lambda values: VqalattentModel(config_from_json(values)), device), vocoder)
 
-    def _seen(self, audio: Audio) -> tuple[Float[ndarray, " T"], tuple[int, int], Float[Tensor, "F S"]]:
-        """The samples at this model's rate, where speech begins and ends, and its picture."""
+    def _seen(self, audio: Audio) -> tuple[Float[ndarray, " T"], tuple[int, int], Float[Tensor, "F S"], float]:
+        """The samples at this model's rate, where speech begins and ends, its picture, and its level."""
         samples = audio.resample(self.spec.sample_rate).samples
         bounds = speech_bounds(samples, self.config.image)
-        return samples, bounds, to_unit(picture(samples, self.config.image, bounds=bounds), self.model.bounds.cpu())
+        decibels, level = levelled(picture(samples, self.config.image, bounds=bounds), self.config.image)
+        return samples, bounds, to_unit(decibels, self.model.bounds.cpu()), level
 
-    def _tokens(self, ids: Tensor, samples: Tensor, timing: Tensor, text: tuple[str, ...] | None) -> Tokens:
+    def _tokens(self, ids: Tensor, samples: Tensor, beside: Tensor, text: tuple[str, ...] | None) -> Tokens:
         return Tokens(
             ids=ids[:, None], lengths=torch.full((len(ids),), ids.shape[1]), samples=samples, spec=self.spec,
-            tokenizer=self.digest, text=text, voice=timing,
+            tokenizer=self.digest, text=text, voice=beside,
         )  # fmt: skip
 
     def _own(self, tokens: Tokens) -> None:
