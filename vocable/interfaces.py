@@ -92,8 +92,8 @@ class Generator(Protocol):
         ...
 
     def sample(
-        self, wanted: Sequence[Mapping[str, object]], *, seed: int = 0, temperature: float = 1.0,
-        top_k: int | None = None, top_p: float = 1.0,
+        self, wanted: Sequence[Mapping[str, object]], *, seed: int = 0, temperature: float | None = None,
+        top_k: int | None = None, top_p: float | None = None, guidance: float | None = None,
     ) -> Tokens:  # fmt: skip
         """Draw the tokens of one utterance for each mapping of conditions to labels.
 

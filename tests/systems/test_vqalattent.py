@@ -865,3 +865,42 @@ def test_a_picture_must_fit_the_strides_and_labels_the_ids_they_share() -> None:
         VqalattentConfig(
             vqvae=VqvaeConfig(codebook_size=8), prior=PriorConfig(label_ids="shared"), labels={"digit": DIGITS}
         )
+
+
+def test_guidance_of_zero_is_no_guidance_and_more_of_it_leans_on_what_is_asked(
+    open_minded: VqalattentTokenizer,
+) -> None:
+    """With guidance g the logits are asked + g · (asked − open): by hand on the first id."""
+    prior = open_minded.model.eval().prior
+    asked = torch.tensor([[3, 1]] * 12)
+    plain = prior.sample(asked, list(range(12)))
+    assert torch.equal(prior.sample(asked, list(range(12)), guidance=0.0), plain)
+    guided = prior.sample(asked, list(range(12)), guidance=4.0)
+    assert not torch.equal(guided, plain)
+    assert torch.equal(prior.sample(asked, list(range(12)), guidance=4.0, cache=False), guided)
+    assert torch.equal(prior.sample(asked[:5], list(range(5)), guidance=4.0), guided[:5])
+    with torch.no_grad():
+        first = [prior(plain[:1], labels)[0, 0] for labels in (asked[:1], torch.full((1, 2), -1))]
+    wanted = int((first[0] + 4.0 * (first[0] - first[1])).argmax())
+    assert int(prior.sample(asked[:1], [0], guidance=4.0, temperature=0.0)[0, 0]) == wanted
+
+
+def test_guidance_needs_a_prior_that_had_labels_hidden(speaker: VqalattentTokenizer) -> None:
+    with pytest.raises(
+        ConfigError, match=r"guidance is 1.0: 0 or more is wanted, and a prior trained with labels hidden"
+    ):
+        speaker.sample([{"digit": 1}], guidance=1.0)
+    with pytest.raises(ConfigError, match=r"guidance 2.0 compares with labels left open"):
+        PriorConfig(guidance=2.0)
+
+
+def test_a_model_draws_with_its_own_settings_unless_told_otherwise(speaker: VqalattentTokenizer) -> None:
+    own = replace(speaker.config.prior, temperature=0.0, top_p=0.5)
+    model = VqalattentModel(replace(speaker.config, prior=own))
+    model.load_state_dict(speaker.model.state_dict())
+    settled = VqalattentTokenizer(model)
+    asked = [{"digit": 1, "speaker": speaker.labels["speaker"][0]}]
+    drawn = [settled.sample(asked, seed=seed).ids for seed in (1, 2)]
+    assert torch.equal(*drawn)
+    assert torch.equal(speaker.sample(asked, seed=1, temperature=0.0).ids, drawn[0])
+    assert not torch.equal(settled.sample(asked, seed=1, temperature=1.0, top_p=1.0).ids, drawn[0])

@@ -12,8 +12,8 @@ _PAUSE = 0.08  # seconds between the parts of a strip
 
 
 def generate(
-    tokenizer: object, label: object = None, n: int = 1, *, seed: int = 0, temperature: float = 1.0,
-    top_k: int | None = None, top_p: float = 1.0, **conditions: object,
+    tokenizer: object, label: object = None, n: int = 1, *, seed: int = 0, temperature: float | None = None,
+    top_k: int | None = None, top_p: float | None = None, guidance: float | None = None, **conditions: object,
 ) -> list[Audio]:  # fmt: skip
     """Utterances drawn from a tokenizer's prior.
 
@@ -22,9 +22,10 @@ def generate(
         label: What its first condition is asked to be: for digits, 0 to 9; anything by default.
         n: How many.
         seed: The k-th utterance of a seed is the same however many there are.
-        temperature: Under 1 the likely becomes likelier; 0 always takes the likeliest.
+        temperature: Under 1 the likely becomes likelier; 0 always takes the likeliest. The model's own by default.
         top_k: Draw among so many of the likeliest ids.
-        top_p: Draw among the fewest ids that have this much probability together.
+        top_p: Draw among the fewest ids that have this much probability together. The model's own by default.
+        guidance: Over 0 what is asked counts for more, and variety shrinks. The model's own by default.
         conditions: More of what the prior can be asked for, by name: ``speaker="fsdd-jackson"``.
 
     Returns:
@@ -45,13 +46,13 @@ def generate(
     if n < 1:
         raise ConfigError(f"{n} utterances were asked for: give at least 1")
     asked = [_asked(speaker, label, conditions)] * n
-    tokens = speaker.sample(asked, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p)
+    tokens = speaker.sample(asked, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance)
     return speaker.decode_batch(tokens)
 
 
 def generate_strip(
-    tokenizer: object, labels: Sequence[object], *, seed: int = 0, temperature: float = 1.0, top_k: int | None = None,
-    top_p: float = 1.0, **conditions: object,
+    tokenizer: object, labels: Sequence[object], *, seed: int = 0, temperature: float | None = None,
+    top_k: int | None = None, top_p: float | None = None, guidance: float | None = None, **conditions: object,
 ) -> Audio:  # fmt: skip
     """Several labels one after another as one clip, in one voice where the prior knows voices.
 
@@ -62,6 +63,7 @@ def generate_strip(
         temperature: As :func:`generate` takes it, like the others.
         top_k: See there.
         top_p: See there.
+        guidance: See there.
         conditions: See there.
 
     Raises:
@@ -74,7 +76,7 @@ def generate_strip(
     if voices and conditions.get("speaker") is None:
         conditions = {**conditions, "speaker": voices[int(np.random.default_rng(seed).integers(len(voices)))]}
     asked = [_asked(speaker, label, conditions) for label in labels]
-    tokens = speaker.sample(asked, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p)
+    tokens = speaker.sample(asked, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance)
     clips = speaker.decode_batch(tokens)
     pause = np.zeros(round(_PAUSE * clips[0].sample_rate), dtype=np.float32)
     parts = [part for clip in clips for part in (clip.samples, pause)]

@@ -17,9 +17,18 @@ def generate(
     gender: Annotated[str | None, typer.Option(help="Where the model was trained to be asked for it.")] = None,
     accent: Annotated[str | None, typer.Option(help="Where the model was trained to be asked for it.")] = None,
     model: Annotated[str, typer.Option(help="A model with a prior: a name or a folder.")] = "vqalattent-fsdd",
-    temperature: Annotated[float, typer.Option(min=0, help="Under 1: likelier speech. 0: the likeliest ids.")] = 1.0,
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=0, help="Under 1: likelier speech. 0: the likeliest ids. Default: the model's own."),
+    ] = None,
     top_k: Annotated[int | None, typer.Option(min=1, help="Draw among so many of the likeliest ids.")] = None,
-    top_p: Annotated[float, typer.Option(help="Draw among ids that have this much probability together.")] = 1.0,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="Draw among ids that have this much probability together. Default: the model's."),
+    ] = None,
+    guidance: Annotated[
+        float | None, typer.Option(min=0, help="Over 0: what is asked counts for more. Default: the model's own.")
+    ] = None,
 ) -> None:
     """Speak: draw ids from a model's prior and decode them.
 
@@ -37,7 +46,7 @@ def generate(
         raise ConfigError(f"{out} is one file and {n} utterances are asked for; name a folder")
     tokenizer, labels = load(model), (digit or "").split()
     asked = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "speaker": speaker, "gender": gender,
-             "accent": accent}  # fmt: skip
+             "accent": accent, "guidance": guidance}  # fmt: skip
     if len(labels) > 1:
         clips = [generate_strip(tokenizer, labels, seed=seed + index, **asked) for index in range(n)]  # type: ignore[arg-type]
     else:

@@ -73,7 +73,7 @@ class VqalattentPaper:
     """Tables I and II, for one or more tokenizers; a :class:`~vocable.evaluate.benchmark.Evaluation`.
 
     Args:
-        plan: Tokenizers, manifests, split, ``limit`` (of recordings, and of the fakes of each kind) and seed.
+        plan: Tokenizers, manifests, split, ``limit`` (of recordings, and of the fakes of each label) and seed.
         out: Fakes are kept here as token files.
 
     Raises:
@@ -192,7 +192,7 @@ class VqalattentPaper:
             if not labels or tokenizer.config.prior.unknown:
                 kinds.append((None, _FAKES * max(10, len(labels))))
             for label, count in kinds:
-                most = count if self.plan.limit is None else min(count, self.plan.limit)
+                most = count if self.plan.limit is None else min(count, self.plan.limit * (count // _FAKES))
                 found += [
                     _Batch(name=name, label=label, first=first, count=min(_TOGETHER, most - first))
                     for first in range(0, most, _TOGETHER)

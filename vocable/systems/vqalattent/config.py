@@ -56,6 +56,9 @@ class PriorConfig:
     conditions: tuple[str, ...] = ("digit",)  # keys of the manifest, each a token before the ids, in this order
     label_ids: Literal["own", "shared"] = "own"  # labels have ids of their own, or use the first ids of the codebook
     unknown: float = 0.0  # share of labels that training hides, so that they may be left open
+    temperature: float = 1.0  # of sampling, unless told otherwise
+    top_p: float = 1.0  # likewise
+    guidance: float = 0.0  # likewise
 
     def __post_init__(self) -> None:
         if self.positions not in ("absolute", "grid"):
@@ -66,6 +69,10 @@ class PriorConfig:
             raise ConfigError(f"width {self.width} must be a multiple of heads {self.heads}, and blocks at least 1")
         if not 0 <= self.unknown < 1 or not 0 <= self.dropout < 1 or len(set(self.conditions)) < len(self.conditions):
             raise ConfigError(f"unknown {self.unknown}, dropout {self.dropout}: shares; conditions: each named once")
+        if self.guidance and not self.unknown:
+            raise ConfigError(
+                f"guidance {self.guidance} compares with labels left open: training must hide some (unknown)"
+            )
         if self.label_ids == "shared" and self.unknown:
             raise ConfigError("labels that share the codebook's ids cannot be left open: set unknown to 0")
 

@@ -19,6 +19,11 @@ def model_facts(model: VqalattentModel, *, digest: str, vocoder: str) -> list[Ta
         ("scale", f"{low:.1f} to {high:.1f} dB"),
         ("speech lasts", f"{float(model.typical):.3f} s on average"),
         ("vocoder", vocoder),
+        (
+            "drawn with",
+            f"temperature {model.config.prior.temperature:g}, top-p {model.config.prior.top_p:g}, "
+            f"guidance {model.config.prior.guidance:g}",
+        ),
         ("prior", "trained" if int(model.prior_of) else "not trained yet"),
     ]
     asked = [(key, ", ".join(model.config.labels.get(key, ()))) for key in model.config.prior.conditions]

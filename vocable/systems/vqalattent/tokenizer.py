@@ -162,8 +162,8 @@ class VqalattentTokenizer:
     # ---- ids from nothing -----------------------------------------------------------------------------------------
 
     def sample(
-        self, wanted: Sequence[Mapping[str, object]], *, seed: int = 0, temperature: float = 1.0,
-        top_k: int | None = None, top_p: float = 1.0, cache: bool = True,
+        self, wanted: Sequence[Mapping[str, object]], *, seed: int = 0, temperature: float | None = None,
+        top_k: int | None = None, top_p: float | None = None, guidance: float | None = None, cache: bool = True,
     ) -> Tokens:  # fmt: skip
         """Draw the tokens of utterances that nobody said.
 
@@ -171,9 +171,11 @@ class VqalattentTokenizer:
             wanted: For each utterance the labels asked for, such as ``{"digit": 7}``. One that is not named is drawn,
                 each value as likely as the others; one that is None is left open, if training hid some.
             seed: The n-th utterance of a seed is the same however many there are.
-            temperature: Under 1 the likely becomes likelier; 0 always takes the likeliest.
+            temperature: Under 1 the likely becomes likelier; 0 always takes the likeliest. The model's own by default.
             top_k: Draw among so many of the likeliest.
-            top_p: Draw among the fewest that have this much probability together.
+            top_p: Draw among the fewest that have this much probability together. The model's own by default.
+            guidance: Over 0 what is asked counts for more, and variety shrinks. The model's own by default; none where
+                nothing is asked.
             cache: See :meth:`~vocable.systems.vqalattent.prior.Prior.sample`.
 
         Raises:
@@ -181,15 +183,21 @@ class VqalattentTokenizer:
                 range.
             CheckpointError: The prior is not trained, or on another codebook.
         """
+        own = self.config.prior
+        temperature = own.temperature if temperature is None else temperature
+        top_p = own.top_p if top_p is None else top_p
+        guidance = own.guidance if guidance is None else guidance
         self.model.eval().check_prior()
         if not wanted:
             raise ShapeError("there is nothing to draw: ask for at least one utterance")
         labels = self._places([self._drawn(row, seed, index) for index, row in enumerate(wanted)])
         seeds = [int(np.random.SeedSequence((seed, row)).generate_state(1)[0]) for row in range(len(wanted))]
+        if bool((labels == UNKNOWN).all()):
+            guidance = 0.0  # it would lead away from nothing asked to nothing asked
         parts = [
             self.model.prior.sample(
                 labels[at : at + _ROWS].to(self.device), seeds[at : at + _ROWS], temperature=temperature,
-                top_k=top_k, top_p=top_p, cache=cache,
+                top_k=top_k, top_p=top_p, guidance=guidance, cache=cache,
             ).cpu() for at in range(0, len(wanted), _ROWS)
         ]  # fmt: skip
         seconds = torch.tensor([self._seconds(row) for row in labels.tolist()])
