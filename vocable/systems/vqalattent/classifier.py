@@ -101,8 +101,11 @@ class Classifier(nn.Module):
         Raises:
             CheckpointError: A file is missing, altered or of another version, or it is no classifier.
         """
-        if (system := system_of(folder)) != SYSTEM:
-            raise CheckpointError(f"{folder}: holds {system or 'nothing that can be read'}, no classifier of pictures")
+        system = system_of(folder)
+        if system is None:
+            raise CheckpointError(f"{folder / 'model.json'}: cannot be used; is this a classifier's folder?")
+        if system != SYSTEM:
+            raise CheckpointError(f"{folder}: holds a {system}, no classifier of pictures")
         return read_model(folder, lambda values: cls(_from_json(values))).eval()
 
 
