@@ -1,12 +1,13 @@
 """Put a trained run in the box: half-precision weights, the thinned log, and its curves as a picture.
 
 python benchmarks/release.py runs/guided-small vocable/models/guided-small
-python benchmarks/release.py runs/digits vocable/models/vqalattent-fsdd --before runs/vqvae --classifier runs/classifier
+python benchmarks/release.py runs/digits BOX/vqalattent-fsdd --before runs/vqvae --classifier runs/judge --guidance 1.5
 
 The card (README.md in that folder) is written by hand from benchmarks/results/.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,8 @@ import matplotlib.pyplot as plt
 import vocable
 from vocable.data.manifest import read_manifests
 from vocable.systems.vqalattent.classifier import Classifier
+from vocable.systems.vqalattent.model import VqalattentModel
+from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.train import checkpoint
 
 CURVES = {
@@ -33,10 +36,17 @@ def release(
     out: Annotated[Path, typer.Argument(help="The model's folder in the package.")],
     before: Annotated[Path | None, typer.Option(help="The run that this one began from (--init).")] = None,
     classifier: Annotated[Path | None, typer.Option(help="The run of its judge.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="The prior draws with this unless told otherwise.")] = None,
     every: Annotated[int, typer.Option(help="Steps between the log lines that are kept.")] = 200,
 ) -> None:
     """Write model.json, model.safetensors, log.jsonl and curves.svg."""
-    vocable.load(run).save(out, half=True)
+    tokenizer = vocable.load(run)
+    if guidance is not None:
+        config = replace(tokenizer.config, prior=replace(tokenizer.config.prior, guidance=guidance))
+        model = VqalattentModel(config)
+        model.load_state_dict(tokenizer.model.state_dict())
+        tokenizer = VqalattentTokenizer(model)
+    tokenizer.save(out, half=True)
     logs = {"": _kept(run, out, every, "")}
     if before is not None:
         logs["before"] = _kept(before, out, every, "-before")

@@ -5,7 +5,7 @@ of them, and fakes of every label. TopP&R compares fakes with recordings of the 
 equal numbers; where the manifests have none of them, with those judged.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -239,7 +239,8 @@ class VqalattentPaper:
             reported = {key: (value, PAPER) for key, value in both.items() if key in found}
         return Entry(
             name=batch.entry, kind="tokenizer", family=batch.name, figures=found, reported=reported,
-            note=f"{values} picture values to an id, {ids} ids; {fakes} fakes; {tokenizer.digest[:19]}",
+            note=f"{values} picture values to an id, {ids} ids; {fakes} fakes; recordings of "
+            f"{_speakers(self.clips.values())}, classifier {self.judge}; {tokenizer.digest[:19]}",
         )  # fmt: skip
 
     @cached_property
@@ -252,10 +253,7 @@ class VqalattentPaper:
         return [chosen[at] for at in np.unique(np.linspace(0, len(chosen) - 1, many).round().astype(int))]
 
     def _lead(self) -> str:
-        speakers, against = (
-            ", ".join(sorted({one.speaker or "unknown" for one in clips}))
-            for clips in (self.clips.values(), self._reference)
-        )
+        speakers, against = _speakers(self.clips.values()), _speakers(self._reference)
         return (
             f"{len(self.clips)} recordings of {speakers} judged; the classifier was {self.judge}. TopP&R against "
             f"{len(self._reference)} recordings of {against}, in the space of flattened codebook vectors unless a "
@@ -273,6 +271,10 @@ class VqalattentPaper:
         if heard >= _KNOWN * chance:
             return []
         return [f"anchor off: the classifier tells {heard:.1%} of the recordings themselves; its figures say nothing"]
+
+
+def _speakers(clips: Iterable[Utterance]) -> str:
+    return ", ".join(sorted({one.speaker or "unknown" for one in clips}))
 
 
 def _learnt(tokenizer: VqalattentTokenizer, everything: Sequence[Utterance], key: str) -> list[Utterance]:
