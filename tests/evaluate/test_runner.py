@@ -71,6 +71,23 @@ def test_two_processes_write_what_one_writes(tmp_path: Path) -> None:
     assert [row.item for row in one.rows] == [row.item for row in two.rows]
 
 
+class Counted(Squares):
+    """Leaves a file for each process that it is made in."""
+
+    def __init__(self, count: int, folder: Path) -> None:
+        super().__init__(count)
+        (folder / str(os.getpid())).touch()
+
+
+def test_processes_are_started_once(tmp_path: Path) -> None:
+    """A list that shrank while it was walked through once made half of the items wait for new processes."""
+    started = tmp_path / "started"
+    started.mkdir()
+    again = partial(Counted, 20, started)
+    run(again(), again, SETTINGS, tmp_path / "out", jobs=2)
+    assert len(list(started.iterdir())) <= 3
+
+
 def test_an_item_that_kills_its_process_is_quarantined_and_the_others_go_on(tmp_path: Path) -> None:
     again = partial(Deadly, 8)
     results = run(again(), again, SETTINGS, tmp_path, jobs=2)

@@ -185,7 +185,7 @@ def _each(
     left = list(items)
     while left:
         suspects: list[str] = []
-        for item, rows in _in_processes(build, left, jobs, suspects):
+        for item, rows in _in_processes(build, tuple(left), jobs, suspects):  # a copy: what is done is taken off
             left.remove(item)
             yield item, rows
         for item in suspects:  # a process died with these in work: which of them killed it shows alone

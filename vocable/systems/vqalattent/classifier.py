@@ -22,6 +22,7 @@ from vocable.folder import read_model, system_of, write_model
 from vocable.train.objective import Turn
 
 SYSTEM = "vqalattent-classifier"
+_TRACTS = (0.86, 0.93, 1.0, 1.07, 1.14)  # scales of the frequency axis over which an answer is averaged
 _DEPTH_DB = 60.0  # under a picture's loudest value: what is quieter is as good as silent
 
 
@@ -86,9 +87,10 @@ class Classifier(nn.Module):
 
     @torch.inference_mode()
     def told(self, decibels: Float[Tensor, "B F S"]) -> list[str]:
-        """The likeliest label of each picture; one at a time, so that each is the same as alone."""
+        """The likeliest label of each picture, over vocal tracts of several lengths; each is the same as alone."""
         self.eval()
-        return [self.config.labels[int(self(one[None]).argmax())] for one in decibels]
+        heard = [self(torch.cat([_scaled(one[None], by) for by in _TRACTS])).softmax(1).mean(0) for one in decibels]
+        return [self.config.labels[int(chances.argmax())] for chances in heard]
 
     def save(self, folder: Path, *, half: bool = False) -> None:
         """Write a folder that :meth:`load` reads."""
@@ -161,6 +163,14 @@ def bent(decibels: Float[Tensor, "B F S"]) -> Float[Tensor, "B F S"]:
     deaf = (row[None, :, None] >= low) & (row[None, :, None] < low + drawn(0.0, 0.16) * bins)
     late = (column[None, None] >= left) & (column[None, None] < left + drawn(0.0, 0.16) * frames)
     return torch.where(late, floor, torch.where(deaf, seen.mean((1, 2), keepdim=True), seen))
+
+
+def _scaled(decibels: Float[Tensor, "B F S"], by: float) -> Float[Tensor, "B F S"]:
+    """Pictures whose rows come from so many times as high up; what lies above the picture repeats its top."""
+    up, along = (torch.linspace(0, 1, size, device=decibels.device) for size in decibels.shape[1:])
+    rows = (up * by).clamp(max=1.0)[None, :, None].expand_as(decibels)
+    places = torch.stack([along.expand_as(decibels), rows], -1) * 2 - 1
+    return F.grid_sample(decibels[:, None], places, align_corners=True, padding_mode="border")[:, 0]
 
 
 def with_labels(config: ClassifierConfig, values: Mapping[str, Sequence[str]]) -> ClassifierConfig:
