@@ -24,6 +24,11 @@ def test_nothing_read_from_disk_can_run_code() -> None:
     assert [str(path) for path in FILES if forbidden.search(path.read_text())] == []
 
 
+def test_one_file_reads_writes_and_resamples_audio() -> None:
+    libraries = re.compile(r"^\s*(import|from) (soundfile|soxr)\b", re.M)
+    assert [str(path.relative_to(ROOT)) for path in FILES if libraries.search(path.read_text())] == ["vocable/audio.py"]
+
+
 def test_no_word_is_left_for_later() -> None:
     later = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b|NotImplemented" r"Error")
     assert [str(path) for path in FILES if later.search(path.read_text())] == []

@@ -1,6 +1,7 @@
 """Reading, writing and resampling: every format, every rate, every way a recording can be broken."""
 
 import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.test_files import disk_with_room_for, listing
-from vocable.audio import AUDIO_SUFFIXES, Audio, find_audio, read_blocks
+from vocable.audio import AUDIO_SUFFIXES, Audio, find_audio, header_seconds, read_blocks
 from vocable.errors import AudioError, InputError, OutputError
 
 RATES = (8_000, 22_050, 44_100, 48_000)
@@ -37,6 +38,14 @@ def unchecked(samples: np.ndarray, rate: int) -> Audio:
     object.__setattr__(clip, "sample_rate", rate)
     clip.__post_init__()
     return clip
+
+
+def forget_length(path: Path) -> None:
+    """Make a FLAC one whose writer did not know how long it would become."""
+    flac = bytearray(path.read_bytes())
+    flac[21] &= 0xF0  # the 36 bits of STREAMINFO that count the samples
+    flac[22:26] = bytes(4)
+    path.write_bytes(flac)
 
 
 def joined(path: Path, rate: int, seconds: float) -> np.ndarray:
@@ -140,15 +149,35 @@ def test_streams_whose_header_does_not_know_their_length_are_read(tmp_path: Path
     clip = Audio(noise(1000), 16_000)
     clip.write(tmp_path / "a.wav")
     clip.write(tmp_path / "a.flac")
-    wav, flac = bytearray((tmp_path / "a.wav").read_bytes()), bytearray((tmp_path / "a.flac").read_bytes())
+    wav = bytearray((tmp_path / "a.wav").read_bytes())
     for size in (0xFFFFFFFF, 0x80000000, 0x7FFFF000):  # ffmpeg, arecord, sox
         wav[40:44] = struct.pack("<I", size)
         (tmp_path / "stream.wav").write_bytes(wav)
         assert np.array_equal(Audio.read(tmp_path / "stream.wav").samples, Audio.read(tmp_path / "a.wav").samples)
-    flac[21] &= 0xF0  # the 36 bits of STREAMINFO that count the samples
-    flac[22:26] = bytes(4)
-    (tmp_path / "stream.flac").write_bytes(flac)
+    shutil.copy(tmp_path / "a.flac", tmp_path / "stream.flac")
+    forget_length(tmp_path / "stream.flac")
     assert np.array_equal(Audio.read(tmp_path / "stream.flac").samples, Audio.read(tmp_path / "a.flac").samples)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_the_header_tells_the_seconds(suffix: str, tmp_path: Path) -> None:
+    Audio(noise(12_000), 8_000).write(tmp_path / f"a.{suffix}")
+    assert header_seconds(tmp_path / f"a.{suffix}") == pytest.approx(1.5, abs=0.1 if suffix == "mp3" else 0)
+
+
+def test_a_header_that_tells_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("these are words")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
+    Audio(noise(5000), 16_000).write(tmp_path / "stream.flac")
+    forget_length(tmp_path / "stream.flac")
+    for name, message in (
+        ("gone.wav", "no such file"),
+        ("text.wav", "cannot be read as audio"),
+        ("empty.wav", "holds no samples"),
+        ("stream.flac", "the header does not tell the length"),
+    ):
+        with pytest.raises(AudioError, match=f"{name}: .*{message}|{name}: {message}"):
+            header_seconds(tmp_path / name)
 
 
 # Recordings that are no recordings

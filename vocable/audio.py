@@ -128,6 +128,20 @@ def read_blocks(
     yield from _resampled(_file_blocks(Path(path), max(1, int(seconds * rate))), rate, sample_rate)
 
 
+def header_seconds(path: str | os.PathLike[str]) -> float:
+    """Seconds that a file has by its header. Nothing is decoded: a file that was cut short may have less.
+
+    Raises:
+        AudioError: The file is missing or unreadable, or its header tells of no samples or not of how many.
+    """
+    info = _open_info(path)
+    if info.frames <= 0:
+        raise AudioError(f"{path}: the file holds no samples; record or export it again")
+    if info.frames >= _UNKNOWN:
+        raise AudioError(f"{path}: the header does not tell the length; export it again")
+    return info.frames / info.samplerate
+
+
 def find_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """Audio files meant by files, folders and glob patterns (see :func:`vocable.files.find_files`).
 

@@ -156,10 +156,10 @@ def test_recordings_that_cannot_be_read_are_problems_and_the_rest_goes_on(two: l
     assert [str(problem).split(":")[0] for problem in crops.problems] == [str(tmp_path / name) for name in names]
     assert equal(crops.batch(0), Crops(two, PLAIN, sample_rate=RATE, hop=HOP).batch(0))
     with pytest.raises(
-        ManifestError, match=r"none of 3 recordings can be read; the first: .*text\.wav: cannot be read"
+        ManifestError, match=r"none of 3 recordings can be used; the first: .*text\.wav: cannot be read"
     ):
         Crops(bad, PLAIN, sample_rate=RATE, hop=HOP)
-    with pytest.raises(ManifestError, match=r"none of 0 recordings can be read$"):
+    with pytest.raises(ManifestError, match=r"none of 0 recordings can be used$"):
         Crops([], PLAIN, sample_rate=RATE, hop=HOP)
 
 

@@ -249,11 +249,11 @@ def test_nothing_that_can_be_used_is_an_error(mixed: list[Utterance]) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"batch_size": 0}, "batch_size is 0: 1 to 1048576 is wanted"),
-        ({"seed": -1}, "seed is -1: 0 to"),
-        ({"warp": 0.6}, "warp is 0.6: 0 to 0.5 is wanted"),
+        ({"batch_size": 0}, "batch_size is 0: it must be at least 1"),
+        ({"seed": -1}, "seed is -1: it must be at least 0"),
+        ({"warp": 0.6}, "warp is 0.6: it must be at most 0.5"),
         ({"warp": -0.1}, "warp is -0.1"),
-        ({"shift": 0.5}, "shift is 0.5: 0 to 0.4 is wanted"),
+        ({"shift": 0.5}, "shift is 0.5: it must be at most 0.4"),
         ({"gain_db": (3.0, -3.0)}, r"gain_db is \(3.0, -3.0\): the lower bound comes first"),
     ],
 )

@@ -1,19 +1,20 @@
 """Utterances as pictures of fixed size with what is known of them, as training batches.
 
-A batch is a function of the seed and the step and nothing else, as crops are (see ``vocable.data.crops``).
+A batch is a function of the seed and the step and nothing else (``vocable.data.batches``).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vocable.audio import Audio
+from vocable.data.batches import BatchConfig, ClipStore
 from vocable.data.manifest import Utterance
-from vocable.errors import AudioError, ConfigError, ManifestError
+from vocable.errors import ManifestError
 from vocable.features.image import ImageSpec, levelled, picture, speech_bounds, to_unit
 
 UNKNOWN = -1  # label of an utterance of which a key is not known
@@ -39,31 +40,34 @@ class ImageBatch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageConfig:
+class ImageConfig(BatchConfig):
     """How batches of pictures are made.
+
+    Attributes:
+        gain_db: As of every batch; the scale cuts off what it pushes out.
+        warp: Vocal tracts longer or shorter by up to this share.
+        shift: Either end of the speech moved by up to this share of its length.
+        plain_from: Step from which on there is neither gain nor warp.
 
     Raises:
         ConfigError: A value is out of range.
     """
 
-    batch_size: int = 32  # utterances in the global batch, over all processes
-    gain_db: tuple[float, float] = (0.0, 0.0)  # random gain; the scale cuts off what it pushes out
-    warp: float = 0.0  # vocal tracts longer or shorter by up to this share
-    shift: float = 0.0  # either end of the speech moved by up to this share of its length
-    plain_from: int | None = None  # step from which on there is neither gain nor warp
-    seed: int = 0
+    kind: ClassVar[str] = "images"
+
+    batch_size: int = 32
+    warp: float = 0.0
+    shift: float = 0.0
+    plain_from: int | None = None
 
     def __post_init__(self) -> None:
-        for name, smallest, largest in (("batch_size", 1, 1 << 20), ("seed", 0, 1 << 62), ("warp", 0, 0.5),
-                                        ("shift", 0, 0.4)):  # fmt: skip
-            if not smallest <= getattr(self, name) <= largest:
-                raise ConfigError(f"images: {name} is {getattr(self, name)}: {smallest} to {largest} is wanted")
-        if self.gain_db[0] > self.gain_db[1]:
-            raise ConfigError(f"images: gain_db is {self.gain_db}: the lower bound comes first")
+        super().__post_init__()
+        self._check("warp", 0, 0.5)
+        self._check("shift", 0, 0.4)
 
 
 class Images:
-    """Pictures drawn with equal chance; the speech of every recording is kept in memory, as 16-bit.
+    """Pictures drawn with equal chance.
 
     Args:
         utterances: What to draw from.
@@ -72,6 +76,8 @@ class Images:
         keys: Of the manifest, that label the pictures: ``digit``, ``speaker`` or any other.
 
     Attributes:
+        utterances: Those that can be used, in order.
+        problems: Why the others were left out.
         labels: (M, C) of all utterances.
         values: For each key its values as text, in order; numbers in the order of numbers.
         loudness: Mean decibels of what is taken off a picture to level it.
@@ -86,32 +92,14 @@ class Images:
         self, utterances: Sequence[Utterance], config: ImageConfig, spec: ImageSpec, keys: Sequence[str] = ()
     ) -> None:
         self.config, self.spec = config, spec
-        self.problems: list[AudioError] = []
-        self.utterances: list[Utterance] = []
-        self._clips: list[np.ndarray] = []
-        self._speech: list[tuple[int, int]] = []
-        for utterance in utterances:
-            try:
-                samples = Audio.read(utterance.audio_path, spec.sample_rate).samples
-            except AudioError as error:
-                self.problems.append(error)
-                continue
-            try:
-                self._speech.append(speech_bounds(samples, spec))
-            except AudioError as error:  # which does not know the file
-                self.problems.append(AudioError(f"{utterance.audio_path}: {error}"))
-                continue
-            self._clips.append(np.clip(samples * 32768.0, -32768, 32767).round().astype(np.int16))
-            self.utterances.append(utterance)
-        if not self.utterances:
-            first = f"; the first: {self.problems[0]}" if self.problems else ""
-            raise ManifestError(f"none of {len(utterances)} recordings can be used{first}")
+        self._store = ClipStore(utterances, spec.sample_rate, lambda _, samples: speech_bounds(samples, spec))
+        self.utterances, self.problems = self._store.utterances, self._store.problems
         self.values = {key: known_values(self.utterances, key) for key in keys}
         self.labels = labels_of(self.utterances, self.values)
-        self.durations = np.array([behind - first for first, behind in self._speech]) / spec.sample_rate
+        self.durations = np.array([behind - first for first, behind in self._store.seen]) / spec.sample_rate
         self.bounds = self._scale()
-        whole = [picture(clip / np.float32(32768.0), spec, bounds=speech)
-                 for clip, speech in zip(self._clips, self._speech, strict=True)]  # fmt: skip
+        whole = [picture(self._store.samples(index), spec, bounds=speech)
+                 for index, speech in enumerate(self._store.seen)]  # fmt: skip
         self.loudness = float(np.mean([levelled(one, spec)[1] for one in whole]))
 
     @property
@@ -129,19 +117,15 @@ class Images:
         Raises:
             ConfigError: The batch cannot be shared evenly.
         """
-        share, left = divmod(self.config.batch_size, world)
-        if left:
-            raise ConfigError(f"a batch of {self.config.batch_size} cannot be shared by {world} ranks; take a multiple")
         plain = self.config.plain_from is not None and step >= self.config.plain_from
-        rows = [self._drawn(step, row, plain) for row in range(rank * share, (rank + 1) * share)]
+        rows = [self._drawn(random, plain) for random in self.config.draws(step, rank, world)]
         images, indices = zip(*rows, strict=True)
         names = tuple(str(self.utterances[index].audio_path) for index in indices)
         return ImageBatch(torch.stack(images), self.labels[list(indices)], names)
 
-    def _drawn(self, step: int, row: int, plain: bool) -> tuple[Tensor, int]:
-        random = np.random.default_rng((self.config.seed, step, row))
-        index = int(random.integers(len(self._clips)))
-        first, behind = self._speech[index]
+    def _drawn(self, random: np.random.Generator, plain: bool) -> tuple[Tensor, int]:
+        index = int(random.integers(len(self._store)))
+        first, behind = self._store.seen[index]
         moved = random.uniform(-self.config.shift, self.config.shift, 2) * (behind - first)
         gain, warp = random.uniform(*self.config.gain_db), 1.0 + random.uniform(-1, 1) * self.config.warp
         if plain:
@@ -150,11 +134,11 @@ class Images:
         return to_unit(self._picture(index, bounds, round(warp, 2)) + gain, self.bounds), index
 
     def _picture(self, index: int, bounds: tuple[int, int] | None = None, warp: float = 1.0) -> Tensor:
-        samples = self._clips[index].astype(np.float32) / 32768.0
-        return levelled(picture(samples, self.spec, bounds=bounds or self._speech[index], warp=warp), self.spec)[0]
+        samples, speech = self._store.samples(index), self._store.seen[index]
+        return levelled(picture(samples, self.spec, bounds=bounds or speech, warp=warp), self.spec)[0]
 
     def _scale(self) -> Float[Tensor, "2"]:
-        extremes = [torch.stack(self._picture(index).aminmax()) for index in range(len(self._clips))]
+        extremes = [torch.stack(self._picture(index).aminmax()) for index in range(len(self._store))]
         low, high = torch.stack(extremes).unbind(1)
         return torch.stack([torch.maximum(low.min(), high.max() - self.spec.range_db), high.max()])
 

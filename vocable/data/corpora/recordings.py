@@ -1,14 +1,12 @@
 """What the readers of spoken digits have in common: a recording, and how many of them become a manifest."""
 
 import json
-import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import soundfile
-
+from vocable.audio import header_seconds
 from vocable.data.corpora.splits import SHARES, split_at_random, split_by_speaker
 from vocable.errors import AudioError, ConfigError, InputError
 from vocable.files import make_folder, write_whole
@@ -138,7 +136,7 @@ def read_takes(
             recordings.append(
                 Recording(
                     audio_path=path, digit=int(match["digit"]), speaker=f"{corpus}-{match['speaker']}",
-                    duration=_header_seconds(path), take=int(match["take"]), gender=known_text(about.get("gender")),
+                    duration=header_seconds(path), take=int(match["take"]), gender=known_text(about.get("gender")),
                     age=known_age(about.get("age")), accent=known_text(about.get("accent")),
                 )
             )  # fmt: skip
@@ -194,14 +192,3 @@ def _splits(recordings: Sequence[Recording], split: str, seed: int) -> list[str]
     if len(parts) < len(recordings):
         raise ConfigError(f"{len(recordings) - len(parts)} recordings name no split; split by speaker instead")
     return parts
-
-
-def _header_seconds(path: Path) -> float:
-    try:
-        info = soundfile.info(os.fsencode(path) if os.name == "posix" else path)  # a POSIX name need not be text
-    except (OSError, RuntimeError, TypeError) as error:  # TypeError: raw samples
-        reason = getattr(error, "error_string", None) or str(error)
-        raise AudioError(f"{path}: cannot be read as audio ({reason.rstrip('.')}); copy it again") from error
-    if info.frames <= 0:
-        raise AudioError(f"{path}: the file holds no samples; copy it again")
-    return info.frames / info.samplerate
