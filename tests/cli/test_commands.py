@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,30 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.cli.conftest import Run, files, quick_help
 from tests.models import ready
 from vocable.audio import Audio
-from vocable.cli.main import main
 from vocable.testing import speechlike
 from vocable.tokens import Tokens
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vocable", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        seen = capsys.readouterr()
-        return code, seen.out, seen.err
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +21,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     ready("spectral").save(folder)
     return folder
-
-
-def _files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def test_encode_then_decode_one_file(run: Run, model: Path, tmp_path: Path) -> None:
@@ -74,9 +49,9 @@ def test_a_folder_mirrors_into_a_folder(run: Run, model: Path, tmp_path: Path) -
     for name in ("a.wav", "deep/b.flac"):
         speechlike(3_000).write(tmp_path / "in" / name)
     assert run("encode", tmp_path / "in", "-o", tmp_path / "out", "--model", model)[0] == 0
-    assert _files(tmp_path / "out") == ["a.tokens", "deep/b.tokens"]
+    assert files(tmp_path / "out") == ["a.tokens", "deep/b.tokens"]
     assert run("decode", tmp_path / "out", "-o", tmp_path / "back", "--model", model)[0] == 0
-    assert _files(tmp_path / "back") == ["a.wav", "deep/b.wav"]
+    assert files(tmp_path / "back") == ["a.wav", "deep/b.wav"]
 
 
 def test_one_bad_file_is_named_and_the_rest_go_on(run: Run, model: Path, tmp_path: Path) -> None:
@@ -87,7 +62,7 @@ def test_one_bad_file_is_named_and_the_rest_go_on(run: Run, model: Path, tmp_pat
     assert code == 1
     assert "bad.wav: cannot be read as audio" in out
     assert err == "vocable: 1 of 2 files failed; the others are done\n"
-    assert _files(tmp_path / "out") == ["good.tokens"]
+    assert files(tmp_path / "out") == ["good.tokens"]
 
 
 def _silent(path: Path) -> None:
@@ -162,12 +137,12 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_bad_audio_is_one_clear_line_and_leaves_nothing(run: Run, model: Path, tmp_path: Path, kind: str) -> None:
     make, message = BAD[kind]
     make(tmp_path / "a.wav")
-    before = _files(tmp_path)
+    before = files(tmp_path)
     code, out, err = run("encode", tmp_path / "a.wav", "-o", tmp_path / "a.tokens", "--model", model)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert err.startswith(f"vocable: {tmp_path / 'a.wav'}: ")
     assert any(part in err for part in message.split("|")), err
-    assert _files(tmp_path) == before
+    assert files(tmp_path) == before
 
 
 def test_places_that_cannot_be_used(run: Run, model: Path, tmp_path: Path) -> None:
@@ -191,7 +166,7 @@ def test_places_that_cannot_be_used(run: Run, model: Path, tmp_path: Path) -> No
         code, _, err = run(*words)
         assert (code, err.count("\n")) == (1, 1), err
         assert message in err
-    assert _files(tmp_path) == ["a.wav", "file"]
+    assert files(tmp_path) == ["a.wav", "file"]
 
 
 def test_decode_to_no_audio_format(run: Run, model: Path, tmp_path: Path) -> None:
@@ -199,7 +174,7 @@ def test_decode_to_no_audio_format(run: Run, model: Path, tmp_path: Path) -> Non
     code, _, err = run("decode", tmp_path / "a.tokens", "-o", tmp_path / "a.txt", "--model", model)
     assert code == 1
     assert "'.txt' is not an audio format" in err
-    assert _files(tmp_path) == ["a.tokens"]
+    assert files(tmp_path) == ["a.tokens"]
 
 
 def test_another_models_tokens_are_refused(run: Run, tmp_path: Path) -> None:
@@ -285,18 +260,7 @@ def test_inspect_a_recipe_shows_the_papers_sizes(run: Run) -> None:
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    code = """
-import sys
-from vocable.cli.main import main
-sys.argv = ["vocable", "--help"]
-try:
-    main()
-finally:
-    assert "torch" not in sys.modules
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Speech to tokens and back" in done.stdout
+    assert "Speech to tokens and back" in quick_help()
 
 
 def test_a_name_that_is_no_text(run: Run, model: Path, tmp_path: Path) -> None:
@@ -309,4 +273,4 @@ def test_a_name_that_is_no_text(run: Run, model: Path, tmp_path: Path) -> None:
     assert code == 1
     assert "caf?.wav" in out
     assert "th?.wav: cannot be read" in out
-    assert len(_files(tmp_path / "out")) == 1
+    assert len(files(tmp_path / "out")) == 1

@@ -1,35 +1,13 @@
 """``vocable data`` as a user types it."""
 
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.cli.conftest import Run, quick_help
 from vocable.audio import Audio
-from vocable.cli.main import main
 from vocable.data.manifest import read_manifest
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vocable", "data", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        seen = capsys.readouterr()
-        return code, seen.out, seen.err
-
-    return call
 
 
 @pytest.fixture
@@ -44,7 +22,7 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def test_prepare_writes_a_manifest_and_tells_what_is_in_it(run: Run, corpus: Path, tmp_path: Path) -> None:
-    code, out, err = run("prepare", "fsdd", corpus, "--out", tmp_path / "out")
+    code, out, err = run("data", "prepare", "fsdd", corpus, "--out", tmp_path / "out")
     assert (code, err) == (0, "")
     assert out.splitlines() == [
         *(f"{split}: 2 recordings, 1 speakers, 0.002 hours" for split in ("train", "dev", "test")),
@@ -54,7 +32,7 @@ def test_prepare_writes_a_manifest_and_tells_what_is_in_it(run: Run, corpus: Pat
 
 
 def test_split_and_seed_are_taken(run: Run, corpus: Path, tmp_path: Path) -> None:
-    words = ("prepare", "fsdd", corpus, "--out", tmp_path / "out")
+    words = ("data", "prepare", "fsdd", corpus, "--out", tmp_path / "out")
     assert "train: 3 recordings, 3 speakers" in run(*words, "--split", "official")[1]
     seen = set()
     for seed in range(6):
@@ -66,7 +44,7 @@ def test_split_and_seed_are_taken(run: Run, corpus: Path, tmp_path: Path) -> Non
 def test_a_bad_recording_is_named_and_the_rest_go_on(run: Run, corpus: Path, tmp_path: Path) -> None:
     (corpus / "recordings" / "5_ann_0.wav").write_text("words")
     (corpus / "recordings" / "caf\udce9.wav").write_text("words")
-    code, out, _ = run("prepare", "fsdd", corpus, "--out", tmp_path / "out")
+    code, out, _ = run("data", "prepare", "fsdd", corpus, "--out", tmp_path / "out")
     assert code == 0
     assert "5_ann_0.wav: cannot be read as audio" in out
     assert "1 files left out: their names do not follow the corpus, such as caf?.wav" in out
@@ -76,10 +54,13 @@ def test_a_bad_recording_is_named_and_the_rest_go_on(run: Run, corpus: Path, tmp
 def test_what_is_wrong_is_one_line_and_leaves_nothing(run: Run, corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for words, message in (
-        (("prepare", "nothing", corpus, "--out", out), "there is no corpus 'nothing'; there are audiomnist, fsdd"),
-        (("prepare", "audiomnist", corpus, "--out", out), "no AudioMNIST in here"),
-        (("prepare", "fsdd", corpus, "--out", out, "--split", "half"), "split is 'half'"),
-        (("prepare", "digit_strings", corpus, "--out", out), "cannot be read"),
+        (
+            ("data", "prepare", "nothing", corpus, "--out", out),
+            "there is no corpus 'nothing'; there are audiomnist, fsdd",
+        ),
+        (("data", "prepare", "audiomnist", corpus, "--out", out), "no AudioMNIST in here"),
+        (("data", "prepare", "fsdd", corpus, "--out", out, "--split", "half"), "split is 'half'"),
+        (("data", "prepare", "digit_strings", corpus, "--out", out), "cannot be read"),
     ):
         code, _, err = run(*words)
         assert (code, err.count("\n")) == (1, 1), err
@@ -88,15 +69,4 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(run: Run, corpus: Path, tm
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    code = """
-import sys
-from vocable.cli.main import main
-sys.argv = ["vocable", "data", "prepare", "--help"]
-try:
-    main()
-finally:
-    assert not {"torch", "soundfile"} & set(sys.modules)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Turn a published corpus into a manifest" in done.stdout
+    assert "Turn a published corpus into a manifest" in quick_help("data", "prepare")

@@ -1,39 +1,17 @@
 """``vocable generate`` as a user types it, and ``vocable train`` of what it speaks with."""
 
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.cli.conftest import Run, files, quick_help
 from tests.digits import write_digits
 from tests.models import ready, ready_speaker
 from vocable import load
 from vocable.apps.generate import _PAUSE, generate, generate_strip
 from vocable.audio import Audio
-from vocable.cli.main import main
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vocable", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        seen = capsys.readouterr()
-        return code, seen.out, seen.err
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +19,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("speaker")
     ready_speaker().save(folder)
     return folder
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def heard(path: Path, wanted: Audio) -> bool:
@@ -145,20 +119,9 @@ def test_numbers_out_of_range_are_refused_at_once(run: Run, words: tuple[str, st
     assert "or equal to" in err
 
 
-@pytest.mark.parametrize("words", [("generate", "--help"), ("train", "--help")])
-def test_help_does_not_wait_for_torch(words: tuple[str, ...]) -> None:
-    code = f"""
-import sys
-from vocable.cli.main import main
-sys.argv = ["vocable", *{words!r}]
-try:
-    main()
-finally:
-    assert "torch" not in sys.modules
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert {"generate": "--digit", "train": "--init"}[words[0]] in done.stdout
+@pytest.mark.parametrize(("command", "option"), [("generate", "--digit"), ("train", "--init")])
+def test_help_does_not_wait_for_torch(command: str, option: str) -> None:
+    assert option in quick_help(command)
 
 
 def test_train_then_begin_another_prior_from_it_then_speak(run: Run, tmp_path: Path) -> None:
