@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 
 import vocable
 from vocable.data.manifest import read_manifests
+from vocable.recipes.record import manifests_of, read_record
 from vocable.systems.vqalattent.classifier import Classifier
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
@@ -74,7 +75,9 @@ def _kept(run: Path, out: Path, every: int, suffix: str) -> list[dict[str, Any]]
     kept = [line for line in lines if line["step"] % every == 0 or line is lines[-1]]
     (out / f"log{suffix}.jsonl").write_text("".join(json.dumps(_rounded(line)) + "\n" for line in kept))
     settings = json.loads((run / "run.json").read_text())
-    settings["data"] = ["/".join(Path(path).parts[-2:]) for path in settings["data"]]
+    settings["data"] = [
+        {"path": "/".join(Path(path).parts[-2:]), "sha256": digest} for path, digest in manifests_of(settings)
+    ]
     (out / f"run{suffix}.json").write_text(json.dumps(settings, indent=2) + "\n")
     return kept
 
@@ -82,13 +85,12 @@ def _kept(run: Path, out: Path, every: int, suffix: str) -> list[dict[str, Any]]
 def _judge(run: Path, out: Path) -> None:
     """The judge, and on what it learnt."""
     Classifier.load(checkpoint.steps(run / "checkpoints")[-1]).save(out, half=True)
-    settings = json.loads((run / "run.json").read_text())
-    manifests = list(dict.fromkeys(settings["data"]))
-    heard = [one for one in read_manifests(manifests, settings["split"]) if one.value("digit") is not None]
+    record = read_record(run)
+    manifests, split = list(dict.fromkeys(record.manifests)), record.values["split"]
+    heard = [one for one in read_manifests(manifests, split) if one.value("digit") is not None]
     speakers = {one.speaker for one in heard}
-    said = (
-        f"trained on {len(heard)} recordings of {len(speakers)} speakers, split {settings['split']} of "
-        + " and ".join(Path(path).parent.name for path in manifests)
+    said = f"trained on {len(heard)} recordings of {len(speakers)} speakers, split {split} of " + " and ".join(
+        Path(path).parent.name for path in manifests
     )
     (out / "trained.json").write_text(json.dumps({"said": said, "speakers": sorted(speakers)}, indent=2) + "\n")
 

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+import vocable
 from vocable.errors import CheckpointError, ConfigError
 from vocable.recipes import guided
-from vocable.recipes.record import beginnings, read_record, schedules
+from vocable.recipes.describe import describe
+from vocable.recipes.record import beginnings, manifests_of, read_record, schedules
 from vocable.recipes.run import run_to_json
 from vocable.train.schedule import LearningRate, Weight
+
+BOX = Path(vocable.__file__).parent / "models"
 
 
 def _write(folder: Path, log: str | None = None, settings: object = None) -> Path:
@@ -42,6 +46,27 @@ def test_settings_that_are_none(tmp_path: Path, settings: str) -> None:
 def test_a_bad_line_in_the_middle_is_named(tmp_path: Path, line: str) -> None:
     with pytest.raises(CheckpointError, match=r"log\.jsonl, line 2: is no line of a log"):
         read_record(_write(tmp_path, f'{{"step": 1}}\n{line}\n{{"step": 3}}\n'))
+
+
+def test_manifests_are_known_by_path_whether_or_not_a_run_kept_their_digests(tmp_path: Path) -> None:
+    settings = run_to_json(guided.tiny()) | {"data": ["a.jsonl", {"path": "b.jsonl", "sha256": "5e"}]}
+    assert read_record(_write(tmp_path, settings=settings)).manifests == ["a.jsonl", "b.jsonl"]
+    assert read_record(_write(tmp_path)).manifests == []
+
+
+@pytest.mark.parametrize("data", [3, None, {"a": 1}, [3], [["a.jsonl"]], [{"path": 3}], [{"path": "a", "sha256": 3}]])
+def test_manifests_that_are_none(data: object) -> None:
+    with pytest.raises(CheckpointError, match=r"run\.json: 'data' has .*, which is no path of a manifest"):
+        manifests_of({"data": data})
+
+
+@pytest.mark.parametrize("file", sorted(BOX.rglob("run*.json")), ids=lambda path: str(path.relative_to(BOX)))
+def test_runs_in_the_box_tell_their_data(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_bytes(file.read_bytes())
+    found = read_record(tmp_path).manifests
+    assert found
+    assert all(path.endswith(".jsonl") for path in found)
+    assert describe(str(tmp_path))[0].rows[0] == ("data", ", ".join(found))
 
 
 def test_every_schedule_of_a_recipe_is_found_and_runs_as_training_runs_it() -> None:

@@ -17,7 +17,9 @@ from safetensors.torch import load_file
 import vocable
 from vocable import recipes
 from vocable.errors import CheckpointError, ConfigError, ManifestError, OutputError
+from vocable.files import sha256
 from vocable.recipes import run as module
+from vocable.recipes.record import read_record
 from vocable.testing import speechlike
 from vocable.train import checkpoint
 
@@ -158,6 +160,51 @@ def test_resume_with_another_recipe_is_refused(manifest: Path, stopped: Path) ->
     (stopped / "run.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"run.json: cannot be read"):
         fit(manifest, stopped)
+    (stopped / "run.json").write_text("[]")
+    with pytest.raises(CheckpointError, match=r"run.json: holds no settings"):
+        fit(manifest, stopped)
+
+
+def copied(manifest: Path, folder: Path) -> Path:
+    """The data, moved."""
+    return shutil.copytree(manifest.parent, folder) / manifest.name
+
+
+def test_data_that_moved_are_the_same_data(manifest: Path, whole: Path, stopped: Path, tmp_path: Path) -> None:
+    moved = copied(manifest, tmp_path / "moved")
+    assert fit(moved, stopped)[-1] == "resumed at step 5"
+    assert_same_run(stopped, whole)
+    assert read_record(stopped).manifests == [str(moved)]
+
+
+def test_resume_with_other_data_is_refused(manifest: Path, stopped: Path, tmp_path: Path) -> None:
+    other = copied(manifest, tmp_path / "other")
+    other.write_text(other.read_text().replace('"0.wav"', '"1.wav"'))
+    before = (stopped / "run.json").read_bytes()
+    with pytest.raises(CheckpointError, match=f"run.json: {other} is not what the run learns from .{manifest}, SHA-2"):
+        fit(other, stopped)
+    for manifests, message in (
+        ([manifest, other], f"run.json: the run does not learn from {other}; leave it out"),
+        ([manifest, manifest], f"run.json: the run does not learn from {manifest}; leave it out"),
+        ([other, manifest], f"run.json: {other} is not what the run learns from"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            recipes.fit(tiny(), manifests, stopped, resume=True, quiet=True)
+    with pytest.raises(CheckpointError, match=r"run\.json: the run learns from split 'train', not 'None'"):
+        recipes.fit(tiny(), [manifest], stopped, split=None, resume=True, quiet=True)
+    assert (stopped / "run.json").read_bytes() == before
+    values = json.loads(before)
+    (stopped / "run.json").write_text(json.dumps(values | {"data": [{"path": "gone.jsonl"}, *values["data"]]}))
+    with pytest.raises(CheckpointError, match=f"run.json: the run learns from {manifest} too; pass all its manifests"):
+        fit(manifest, stopped)
+
+
+def test_a_run_of_before_without_digests_goes_on_and_has_them_from_then_on(manifest: Path, stopped: Path) -> None:
+    values = json.loads((stopped / "run.json").read_text())
+    (stopped / "run.json").write_text(json.dumps(values | {"data": ["gone.jsonl"]}))
+    assert fit(manifest, stopped)[-1] == "resumed at step 5"
+    wanted = {"path": str(manifest), "sha256": sha256(manifest)}
+    assert json.loads((stopped / "run.json").read_text())["data"] == [wanted]
 
 
 @pytest.mark.parametrize("name", ["training.safetensors", "model.safetensors", "model.json", "training.json"])
@@ -193,6 +240,6 @@ def test_recordings_that_cannot_be_read_are_left_out_by_name(manifest: Path, tmp
     assert "gone.wav" in said[0]
     assert said[1] == "0.00 hours of speech; 1 process(es) on cpu"
     (tmp_path / "m.jsonl").write_text(json.dumps(lines[1] | {"split": "train"}))
-    with pytest.raises(ManifestError, match=r"none of 1 recordings can be read; the first: .*gone.wav"):
+    with pytest.raises(ManifestError, match=r"none of 1 recordings can be used; the first: .*gone.wav"):
         fit(tmp_path / "m.jsonl", tmp_path / "none")
     assert not (tmp_path / "none").exists()

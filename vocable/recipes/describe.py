@@ -150,7 +150,7 @@ def _run(folder: Path) -> Iterator[Table]:
     record = read_record(folder)
     lines, saved = record.rows, checkpoint.steps(folder / "checkpoints")
     rows = [
-        ("data", ", ".join(map(str, record.values.get("data", [])))),
+        ("data", ", ".join(record.manifests)),
         ("steps", f"{lines[-1]['step'] if lines else 0} of {record.steps}"),
         ("checkpoints", ", ".join(path.name for path in saved) or "none yet"),
     ]
@@ -163,7 +163,7 @@ def _run(folder: Path) -> Iterator[Table]:
             [(str(lines[mark]["step"]), *(_number(lines[mark].get(key)) for key in shown)) for mark in marks],
             ("step", *(key.removeprefix("generator/") for key in shown)),
         )
-    yield Table("Settings", list(_flat(record.values)))
+    yield Table("Settings", list(_flat({**record.values, "data": record.manifests})))
     model = saved[-1] if saved else folder
     if (model / "model.json").exists() and folder_system(model) in hub.SYSTEMS:  # a vocoder or judge tells no more
         yield from _model(hub.load(folder))

@@ -1,6 +1,7 @@
 """What a run left in its folder: its settings and its log."""
 
 import json
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
@@ -32,6 +33,11 @@ class Record:
         """Of the whole run."""
         return int(self.values["train"]["steps"])
 
+    @property
+    def manifests(self) -> list[str]:
+        """Paths of what the run learnt from, in order."""
+        return [path for path, _ in manifests_of(self.values)]
+
 
 def read_record(folder: Path) -> Record:
     """Read a run's ``run.json`` and ``log.jsonl``.
@@ -57,6 +63,26 @@ def read_record(folder: Path) -> Record:
             raise CheckpointError(f"{log}, line {number}: is no line of a log; remove it") from error
         rows.append(row)
     return Record(folder, values, rows)
+
+
+def manifests_of(values: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    """Path and SHA-256 of every manifest that a run learnt from; the runs in the box kept the paths alone.
+
+    Raises:
+        CheckpointError: ``data`` is not what a run writes.
+
+    Example:
+        >>> manifests_of({"data": ["a.jsonl", {"path": "b.jsonl", "sha256": "5e8f…"}]})
+        [('a.jsonl', None), ('b.jsonl', '5e8f…')]
+    """
+    found: list[tuple[str, str | None]] = []
+    entries = values.get("data", [])
+    for entry in entries if isinstance(entries, list) else [entries]:
+        path, digest = (entry.get("path"), entry.get("sha256")) if isinstance(entry, Mapping) else (entry, None)
+        if not isinstance(path, str) or not isinstance(digest, str | None):
+            raise CheckpointError(f"run.json: 'data' has {reprlib.repr(entry)}, which is no path of a manifest")
+        found.append((path, digest))
+    return found
 
 
 def schedules(values: Mapping[str, Any]) -> dict[str, Callable[[int], float]]:

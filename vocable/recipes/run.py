@@ -3,8 +3,9 @@
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol, get_args, get_type_hints, runtime_checkable
 
@@ -12,8 +13,9 @@ import torch
 
 from vocable.collective import world
 from vocable.data.manifest import Utterance, read_manifests
-from vocable.errors import AudioError, CheckpointError, ConfigError
-from vocable.files import make_folder, write_json
+from vocable.errors import CheckpointError, ConfigError, VocableError
+from vocable.files import make_folder, sha256, write_json
+from vocable.recipes.record import manifests_of
 from vocable.train.objective import Batches, Objective
 from vocable.train.trainer import TrainConfig, Trainer, join_processes, leave_processes
 
@@ -23,7 +25,7 @@ class Material(Batches, Protocol):
     """Recordings that are ready to be learnt from."""
 
     @property
-    def problems(self) -> Sequence[AudioError]:
+    def problems(self) -> Sequence[VocableError]:
         """Why recordings were left out."""
         ...
 
@@ -83,25 +85,32 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
         folder: Gets ``run.json``, ``log.jsonl``, ``tensorboard/`` and ``checkpoints/``.
         split: Which split of the manifests; None takes every line.
         start: A trained tokenizer to begin from; to be given again where the run is resumed.
-        resume: Go on from the newest checkpoint in the folder.
+        resume: Go on from the newest checkpoint in the folder, with the same data; they may have moved.
         quiet: No progress bar.
         say: Gets lines about the data.
 
     Raises:
         ManifestError: No usable line.
         ConfigError: The folder already holds a run and ``resume`` was not asked for, or the batch does not divide.
-        CheckpointError: The checkpoint to resume from cannot be used, or is another recipe's.
+        CheckpointError: The checkpoint to resume from cannot be used, or is of another recipe or other data.
         TrainingError: A loss or gradient was not finite.
     """
     device = join_processes()
     rank, size = world()
     target = Path(folder)
+    utterances = read_manifests(manifests, split)
+    settings = {
+        **run_to_json(run),
+        "data": [{"path": str(path), "sha256": sha256(Path(path))} for path in manifests],
+        "split": split,
+        "start": None if start is None else start.digest,
+    }
     if rank == 0:  # which writes the file that is looked for
-        _check_folder(run, target, resume, start)
+        _check_folder(settings, target, resume)
     if run.batches.batch_size % size:
         batch = run.batches.batch_size
         raise ConfigError(f"a batch of {batch} cannot be shared by {size} processes; choose a multiple")
-    material = run.material(read_manifests(manifests, split))
+    material = run.material(utterances)
     torch.manual_seed(run.train.seed)
     objective = run.objective(material, start)  # which may refuse: nothing is written before
     if rank == 0:
@@ -109,8 +118,7 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
             say(f"left out: {problem}")
         say(f"{material.hours:.2f} hours of speech; {size} process(es) on {device}")
         make_folder(target)
-        write_json(target / "run.json", {**run_to_json(run), "data": [str(path) for path in manifests], "split": split,
-                                         "start": None if start is None else start.digest})  # fmt: skip
+        write_json(target / "run.json", settings)
     trainer = Trainer(objective, material, run.train, target, device=device, quiet=quiet)
     if resume and trainer.resume() and rank == 0:
         say(f"resumed at step {trainer.step}")
@@ -149,7 +157,8 @@ def run_to_json(run: Run) -> dict[str, Any]:
     return values
 
 
-def _check_folder(run: Run, folder: Path, resume: bool, start: Any | None) -> None:
+def _check_folder(settings: Mapping[str, Any], folder: Path, resume: bool) -> None:
+    """Refuse a folder that holds a run which these settings do not go on with."""
     known = folder / "run.json"
     if not known.exists():
         return
@@ -159,8 +168,29 @@ def _check_folder(run: Run, folder: Path, resume: bool, start: Any | None) -> No
         before = json.loads(known.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{known}: cannot be read ({error})") from error
-    if before.get("start") != (None if start is None else start.digest):
+    if not isinstance(before, dict):
+        raise CheckpointError(f"{known}: holds no settings; is this a run's folder?")
+    if before.get("start") != settings["start"]:
         raise CheckpointError(f"{known}: the run began from {before.get('start') or 'nothing'}; pass the same --init")
     for key in ("model", "batches"):
-        if before.get(key) != run_to_json(run)[key]:
+        if before.get(key) != settings[key]:
             raise CheckpointError(f"{known}: was made by a recipe with other '{key}' settings; resume with that recipe")
+    _check_data(before, settings, known)
+
+
+def _check_data(before: Mapping[str, Any], now: Mapping[str, Any], known: Path) -> None:
+    """Refuse other data than a run began with: batches would no longer be those of its seed and step."""
+    if before.get("split", now["split"]) != now["split"]:
+        raise CheckpointError(
+            f"{known}: the run learns from split '{before['split']}', not '{now['split']}'; give the same split"
+        )
+    for one, other in zip_longest(manifests_of(before), manifests_of(now)):
+        if other is None:
+            raise CheckpointError(f"{known}: the run learns from {one[0]} too; pass all its manifests, in order")
+        if one is None:
+            raise CheckpointError(f"{known}: the run does not learn from {other[0]}; leave it out")
+        if one[1] not in (None, other[1]):  # None: a run of before, which kept no digest
+            raise CheckpointError(
+                f"{known}: {other[0]} is not what the run learns from ({one[0]}, SHA-256 {one[1][:12]}…); "
+                "give it the manifest it began with, or begin another run"
+            )
