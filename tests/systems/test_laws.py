@@ -14,7 +14,8 @@ from vocable import check_tokenizer
 from vocable.audio import Audio, read_blocks
 from vocable.errors import AudioError, SpecError
 from vocable.interfaces import Streaming, Tokenizer
-from vocable.systems.guided.tokenizer import GuidedTokenizer, _Counted, _whole, _windows
+from vocable.systems.guided.tokenizer import GuidedTokenizer
+from vocable.systems.windows import Counted, whole, windows
 from vocable.testing import LAWS, speechlike
 from vocable.tokens import Tokens
 
@@ -69,8 +70,8 @@ def test_windows_give_what_one_masked_pass_over_a_padded_batch_gives(name: str) 
 def _cut(tokenizer: GuidedTokenizer, clip: Audio) -> list[tuple[torch.Tensor, torch.Tensor, slice]]:
     hop, reach = tokenizer.spec.hop or 1, tokenizer.model.config.backbone.encoder_reach
     if reach is None:
-        return list(_whole(_Counted([clip.samples]), hop))
-    return list(_windows(_Counted([clip.samples]), 100, reach, hop))
+        return list(whole(Counted([clip.samples]), hop))
+    return list(windows(Counted([clip.samples]), 100, reach, hop))
 
 
 def test_reach_is_the_receptive_field_and_no_less() -> None:

@@ -1,10 +1,8 @@
-"""The codec in use: audio to tokens and back, in windows of one fixed shape.
+"""The codec in use: audio to tokens and back, in windows of one fixed shape (see :mod:`vocable.systems.windows`).
 
-A kernel may round differently for another batch size or length, and one rounding can tip a nearest-entry choice.
-So the spectral codec never meets another shape: every clip is cut into windows of ``_WINDOW`` frames on a grid that
-starts at the clip's first frame, each with the frames around it that the network can see, and each goes through
-alone. A clip then has the same tokens alone, in any batch, under any padding and in any pieces *by construction*, in
-constant memory. The SEANet codec's LSTM sees the whole clip: it takes one clip at a time, whole.
+The frames around a window's core are those that the spectral codec's networks can see. A clip then has the same tokens
+alone, in any batch, under any padding and in any pieces *by construction*, in constant memory. The SEANet codec's LSTM
+sees the whole clip: it takes one clip at a time, whole.
 """
 
 import os
@@ -20,11 +18,12 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.errors import AudioError, ShapeError, SpecError
 from vocable.folder import digest_of, read_model, write_model
-from vocable.shapes import frames_for, mask_from_lengths
+from vocable.shapes import mask_from_lengths
 from vocable.systems.facts import Table
 from vocable.systems.guided.config import config_from_json, config_to_json
 from vocable.systems.guided.facts import model_facts
 from vocable.systems.guided.model import GuidedModel
+from vocable.systems.windows import Counted, spans, whole, windows
 from vocable.tokens import Tokens, TokenSpec
 
 _WINDOW = 256  # frames that go through the network together
@@ -111,10 +110,10 @@ class GuidedTokenizer:
             AudioError: There is not one sample.
         """
         self.model.eval()
-        counted = _Counted(blocks)
-        windows = _windows(counted, self._core, self._reach, self._hop) if self.streams else _whole(counted, self._hop)
+        counted = Counted(blocks)
+        pieces = windows(counted, self._core, self._reach, self._hop) if self.streams else whole(counted, self._hop)
         parts = []
-        for samples, real, inner in windows:
+        for samples, real, inner in pieces:
             latents = self.model.encoder(samples.to(self.device), real.to(self.device))
             parts.append(self.model.quantizer.encode(latents[:, inner]).cpu())
         if counted.samples == 0:
@@ -135,14 +134,11 @@ class GuidedTokenizer:
         left, frames = int(tokens.samples[0]), int(tokens.lengths[0])
         reach = self.model.config.backbone.decoder_reach or 0
         core = _WINDOW - 2 * reach if self.streams else frames
-        for start in range(0, frames, max(core, 1)):
-            where = torch.arange(start - reach, start + core + reach)
-            real = (where >= 0) & (where < frames)
-            ids = tokens.ids[:, :, where.clamp(0, frames - 1)].to(self.device)
-            mask = real[None].to(self.device)
+        for where, real, inner in spans(frames, core, reach):
+            ids, mask = tokens.ids[:, :, where].to(self.device), real.to(self.device)
             with torch.inference_mode():  # not around the generator: it would hold between pieces
                 made = self.model.decoder(self.model.quantizer.decode(ids) * mask[..., None], mask)
-            piece = made[0, reach * self._hop : (reach + core) * self._hop].float().cpu().numpy()[:left]
+            piece = made[0, inner.start * self._hop : inner.stop * self._hop].float().cpu().numpy()[:left]
             left -= piece.size
             yield piece
 
@@ -224,51 +220,3 @@ class GuidedTokenizer:
             raise SpecError(
                 f"these tokens have {tokens.spec.num_codebooks} levels, this tokenizer {self.spec.num_codebooks}"
             )
-
-
-_Window = tuple[Float[Tensor, "1 T"], Tensor, slice]  # samples, which frames are real, which frames to keep
-
-
-class _Counted:
-    """Blocks, and how many samples have gone by."""
-
-    def __init__(self, blocks: Iterable[Float[ndarray, " T"]]) -> None:
-        self.blocks, self.samples = blocks, 0
-
-    def __iter__(self) -> Iterator[Float[ndarray, " T"]]:
-        for block in self.blocks:
-            self.samples += block.size
-            yield block
-
-
-def _windows(blocks: _Counted, core: int, reach: int, hop: int) -> Iterator[_Window]:
-    """Windows of core + 2 · reach frames, the cores side by side from the clip's first frame."""
-    size = core + 2 * reach
-    held = np.zeros(reach * hop, dtype=np.float32)
-    first = -reach  # frame of the clip that the held samples begin with
-    inner = slice(reach, reach + core)
-    for block in blocks:
-        held = np.concatenate([held, block])
-        while held.size >= size * hop:
-            real = torch.arange(first, first + size)[None] >= 0
-            yield torch.from_numpy(held[: size * hop].copy())[None], real, inner
-            held, first = held[core * hop :], first + core
-    frames = frames_for(blocks.samples, hop)
-    while first + reach < frames:
-        padded = np.zeros(size * hop, dtype=np.float32)
-        here = held[: size * hop]
-        padded[: here.size] = here
-        where = torch.arange(first, first + size)[None]
-        keep = slice(reach, min(reach + core, frames - first))
-        yield torch.from_numpy(padded)[None], (where >= 0) & (where < frames), keep
-        held, first = held[core * hop :], first + core
-
-
-def _whole(blocks: _Counted, hop: int) -> Iterator[_Window]:
-    """The whole clip as one window."""
-    samples = np.concatenate([np.zeros(0, dtype=np.float32), *blocks])
-    frames = frames_for(samples.size, hop)
-    if not frames:
-        return
-    padded = np.pad(samples, (0, frames * hop - samples.size))
-    yield torch.from_numpy(padded)[None], torch.ones(1, frames, dtype=torch.bool), slice(None)

@@ -15,7 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vocable.errors import ConfigError
-from vocable.systems.vqalattent.config import PriorConfig, VqalattentConfig
+from vocable.nn.transformer import TransformerBlock
+from vocable.systems.vqalattent.config import VqalattentConfig
 
 _Cache = list[tuple[Tensor, Tensor]]  # keys and values (B, heads, positions, D / heads) of each block
 
@@ -56,7 +57,9 @@ class Prior(nn.Module):
             self.lines = nn.ModuleList(nn.Embedding(size, sizes.width) for size in config.grid)
         self.order = config.vqvae.order
         self.dropout = nn.Dropout(sizes.dropout)
-        self.blocks = nn.ModuleList(_Block(sizes) for _ in range(sizes.blocks))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(sizes.width, sizes.heads, 4 * sizes.width, causal=True) for _ in range(sizes.blocks)
+        )
         self.norm = nn.LayerNorm(sizes.width)
         self.head = nn.Linear(sizes.width, self.codebook_size)
         self.apply(_initialised)
@@ -132,7 +135,7 @@ class Prior(nn.Module):
             first = sequence.shape[1] - fresh.shape[1]
             hidden = self.tokens(fresh) + positions[first : sequence.shape[1]]
             for index, block in enumerate(self._blocks):
-                hidden = block(hidden, None if held is None else (held[index], first))
+                hidden = block(hidden, held=None if held is None else (held[index], first))
             logits = self.head(self.norm(hidden[:, -1]))
             if guidance:
                 asked, nothing = logits.chunk(2)
@@ -154,8 +157,8 @@ class Prior(nn.Module):
         return maps
 
     @property
-    def _blocks(self) -> list["_Block"]:
-        return cast("list[_Block]", list(self.blocks))
+    def _blocks(self) -> list[TransformerBlock]:
+        return cast("list[TransformerBlock]", list(self.blocks))
 
     def _positions(self) -> Float[Tensor, "L D"]:
         """A vector for each position of a whole sequence."""
@@ -181,49 +184,6 @@ class Prior(nn.Module):
             (torch.empty(shape, device=device, dtype=dtype), torch.empty(shape, device=device, dtype=dtype))
             for _ in self._blocks
         ]
-
-
-class _Block(nn.Module):
-    """Causal self-attention and a network for each position, each behind a layer norm and beside a skip."""
-
-    def __init__(self, sizes: PriorConfig) -> None:
-        super().__init__()
-        self.heads = sizes.heads
-        self.before = nn.LayerNorm(sizes.width)
-        self.mixed = nn.Linear(sizes.width, 3 * sizes.width, bias=False)
-        self.out = nn.Linear(sizes.width, sizes.width)
-        self.between = nn.LayerNorm(sizes.width)
-        self.expand = nn.Linear(sizes.width, 4 * sizes.width)
-        self.contract = nn.Linear(4 * sizes.width, sizes.width)
-
-    def forward(
-        self, hidden: Float[Tensor, "B L D"], held: tuple[tuple[Tensor, Tensor], int] | None = None
-    ) -> Float[Tensor, "B L D"]:
-        """Positions from ``held``'s second part on, with keys and values of those before in its first."""
-        query, key, value = self._split(hidden)
-        if held is None:
-            seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        else:
-            (keys, values), first = held
-            behind = first + key.shape[2]
-            keys[:, :, first:behind], values[:, :, first:behind] = key, value
-            seen = F.scaled_dot_product_attention(
-                query, keys[:, :, :behind], values[:, :, :behind], is_causal=first == 0 and behind > 1
-            )
-        hidden = hidden + self.out(seen.transpose(1, 2).flatten(2))
-        return hidden + self.contract(F.gelu(self.expand(self.between(hidden))))
-
-    def weights(self, hidden: Float[Tensor, "B L D"]) -> Float[Tensor, "B H L L"]:
-        """What :meth:`forward` weighs positions with."""
-        query, key, _ = self._split(hidden)
-        scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
-        later = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).triu(1)
-        return scores.masked_fill(later, -math.inf).softmax(-1)
-
-    def _split(self, hidden: Float[Tensor, "B L D"]) -> tuple[Tensor, Tensor, Tensor]:
-        mixed = self.mixed(self.before(hidden)).unflatten(2, (3, self.heads, -1))
-        query, key, value = mixed.permute(2, 0, 3, 1, 4).unbind(0)
-        return query, key, value
 
 
 def _draw(
