@@ -1,5 +1,6 @@
 """The residual quantizer: lookups, prefixes, gradients, level dropout, padding, and what must not move it."""
 
+import inspect
 from itertools import pairwise
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 from vocable.errors import ShapeError
 from vocable.features.spectrogram import mel_filters, spectra
 from vocable.quantizers import EmaCodebook, GradientCodebook, Quantized, ResidualVectorQuantizer, VectorQuantizer
+from vocable.quantizers.codebook import Codebook, CodebookSettings
 from vocable.testing import speechlike
 
 BOTH = pytest.mark.parametrize("kind", [EmaCodebook, GradientCodebook])
@@ -308,3 +310,13 @@ def test_vector_quantizer_is_the_residual_one_with_one_level(kind: type) -> None
         made, wanted = one(latents, everywhere(latents)), other(latents, everywhere(latents))
     assert torch.equal(made.ids, wanted.ids)
     assert same(state(one), state(other))
+
+
+@BOTH
+def test_settings_of_a_codebook_are_those_it_takes(kind: type) -> None:
+    known = inspect.signature(Codebook.__init__).parameters
+    assert set(CodebookSettings.__annotations__) == {
+        name for name, one in known.items() if one.kind is one.KEYWORD_ONLY
+    }
+    with pytest.raises(TypeError, match="unexpected keyword argument 'deacy'"):
+        VectorQuantizer(codebook_size=SIZE, dim=DIM, codebook=kind, deacy=0.5)

@@ -10,7 +10,7 @@ and everything random is drawn from the codebook's own seed and update count, so
 has to be saved.
 """
 
-from typing import Literal, get_args
+from typing import Literal, TypedDict, Unpack, get_args
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,16 @@ from vocable.collective import global_rows, global_sum, row_offsets
 from vocable.errors import ConfigError
 
 Beginning = Literal["kmeans", "data", "normal", "uniform"]
+
+
+class CodebookSettings(TypedDict, total=False):
+    """What every quantizer hands on to its codebooks; :class:`Codebook` says what each means and is by default."""
+
+    decay: float
+    restart_below: float
+    seed: int
+    begin: Beginning
+
 
 _KMEANS_ROUNDS = 10
 _KMEANS_ROWS_PER_ENTRY = 16
@@ -40,6 +50,31 @@ def nearest(rows: Float[Tensor, "M D"], entries: Float[Tensor, "K D"]) -> Int[Te
     squared = entries.square().sum(1)
     blocks = [torch.addmm(squared, block, entries.t(), alpha=-2).argmin(1) for block in rows.split(_BLOCK_ROWS)]
     return torch.cat(blocks) if blocks else torch.zeros(0, dtype=torch.int64, device=rows.device)
+
+
+def usage(counts: Float[Tensor, " K"], least: float) -> dict[str, Float[Tensor, ""]]:
+    """How entries are used.
+
+    Args:
+        counts: Moving counts.
+        least: An entry in use has more than this share of the count it would have if all were used alike.
+
+    Returns:
+        ``used`` (share of entries), ``perplexity``, ``entropy`` (bits) and ``dead`` (entries).
+
+    Example:
+        >>> {name: float(value) for name, value in usage(torch.tensor([2.0, 2.0, 0.0, 0.0]), 0.06).items()}
+        {'used': 0.5, 'perplexity': 2.0, 'entropy': 1.0, 'dead': 2.0}
+    """
+    share = counts / counts.sum().clamp(min=1e-9)
+    entropy = -(share * share.clamp(min=1e-12).log2()).sum()
+    alive = share * len(counts) > max(least, 1e-6)  # restarted is not yet in use
+    return {
+        "used": alive.float().mean(),
+        "perplexity": torch.exp2(entropy),
+        "entropy": entropy,
+        "dead": (~alive).sum().float(),
+    }
 
 
 class Codebook(nn.Module):
@@ -125,16 +160,7 @@ class Codebook(nn.Module):
 
     def stats(self) -> dict[str, Float[Tensor, ""]]:
         """How the entries are used, from the moving counts (see :class:`~vocable.quantizers.base.Quantized`)."""
-        share = self.counts / self.counts.sum().clamp(min=1e-9)
-        entropy = -(share * share.clamp(min=1e-12).log2()).sum()
-        alive = share * self.size > max(_FRESH * self.restart_below, 1e-6)  # restarted is not yet in use
-        return {
-            "used": alive.float().mean(),
-            "perplexity": torch.exp2(entropy),
-            "entropy": entropy,
-            "dead": (~alive).sum().float(),
-            "restarts": self.restarts.float(),
-        }
+        return usage(self.counts, _FRESH * self.restart_below) | {"restarts": self.restarts.float()}
 
     def _blind(self) -> Float[Tensor, "K D"]:
         """Entries that owe nothing to data."""
@@ -171,9 +197,8 @@ class EmaCodebook(Codebook):
         [0.0, 4.0]
     """
 
-    def __init__(self, size: int, dim: int, *, decay: float = 0.99, restart_below: float = 0.03, seed: int = 0,
-                 begin: Beginning = "kmeans") -> None:  # fmt: skip
-        super().__init__(size, dim, decay=decay, restart_below=restart_below, seed=seed, begin=begin)
+    def __init__(self, size: int, dim: int, **settings: Unpack[CodebookSettings]) -> None:
+        super().__init__(size, dim, **settings)
         self.register_buffer("entries", torch.zeros(size, dim))
 
     def loss(self, rows: Float[Tensor, "M D"], chosen: Float[Tensor, "M D"]) -> Float[Tensor, ""] | None:
@@ -194,9 +219,8 @@ class GradientCodebook(Codebook):
         van den Oord et al., arXiv:1711.00937, equation 3, second term.
     """
 
-    def __init__(self, size: int, dim: int, *, decay: float = 0.99, restart_below: float = 0.03, seed: int = 0,
-                 begin: Beginning = "kmeans") -> None:  # fmt: skip
-        super().__init__(size, dim, decay=decay, restart_below=restart_below, seed=seed, begin=begin)
+    def __init__(self, size: int, dim: int, **settings: Unpack[CodebookSettings]) -> None:
+        super().__init__(size, dim, **settings)
         self.entries = nn.Parameter(torch.zeros(size, dim))
 
     def loss(self, rows: Float[Tensor, "M D"], chosen: Float[Tensor, "M D"]) -> Float[Tensor, ""] | None:

@@ -1,6 +1,6 @@
 """Residual vector quantization: each level quantizes what the levels before it left over."""
 
-from typing import cast
+from typing import Unpack, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vocable.collective import all_finite, global_sum, world
 from vocable.errors import ShapeError
 from vocable.quantizers.base import Quantized
-from vocable.quantizers.codebook import Beginning, EmaCodebook, GradientCodebook
+from vocable.quantizers.codebook import CodebookSettings, EmaCodebook, GradientCodebook
 
 
 class ResidualVectorQuantizer(nn.Module):
@@ -23,7 +23,8 @@ class ResidualVectorQuantizer(nn.Module):
         codebook_size: Entries K of each level.
         dim: Width D of the latents.
         codebook: How entries learn: ``EmaCodebook`` or ``GradientCodebook``.
-        decay, restart_below, seed, begin: See :class:`~vocable.quantizers.codebook.Codebook`.
+        settings: ``decay``, ``restart_below``, ``seed`` (one more each level), ``begin``: see
+            :class:`~vocable.quantizers.codebook.Codebook`.
 
     Source:
         Zeghidour et al., SoundStream, arXiv:2107.03312, section III-C; restarts after Dhariwal et al.,
@@ -44,16 +45,13 @@ class ResidualVectorQuantizer(nn.Module):
         codebook_size: int,
         dim: int,
         codebook: type[EmaCodebook] | type[GradientCodebook] = EmaCodebook,
-        decay: float = 0.99,
-        restart_below: float = 0.03,
-        seed: int = 0,
-        begin: Beginning = "kmeans",
+        **settings: Unpack[CodebookSettings],
     ) -> None:
         super().__init__()
+        seed = settings.get("seed", 0)
         self.num_codebooks, self.codebook_size, self.dim = num_codebooks, codebook_size, dim
         self.codebooks = nn.ModuleList(
-            codebook(codebook_size, dim, decay=decay, restart_below=restart_below, seed=seed + level, begin=begin)
-            for level in range(num_codebooks)
+            codebook(codebook_size, dim, **(settings | {"seed": seed + level})) for level in range(num_codebooks)
         )
 
     @property

@@ -1,6 +1,7 @@
 """Vector quantization by chance: an entry is drawn, the nearer the likelier, and use is pulled towards uniform."""
 
 from math import log
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from torch import Tensor
 from vocable.collective import all_finite
 from vocable.errors import ConfigError
 from vocable.quantizers.base import Quantized
-from vocable.quantizers.codebook import Beginning, GradientCodebook
+from vocable.quantizers.codebook import CodebookSettings, GradientCodebook
 from vocable.quantizers.vq import VectorQuantizer
 
 
@@ -25,7 +26,7 @@ class StochasticVectorQuantizer(VectorQuantizer):
         codebook_size: Entries K.
         dim: Width D of the latents.
         temperature: Of the relaxation; towards 0 the mixture becomes a draw.
-        decay, restart_below, seed, begin: See :class:`~vocable.quantizers.codebook.Codebook`.
+        settings: ``decay``, ``restart_below``, ``seed``, ``begin``: see :class:`~vocable.quantizers.codebook.Codebook`.
 
     Raises:
         ConfigError: The temperature is not positive.
@@ -42,20 +43,9 @@ class StochasticVectorQuantizer(VectorQuantizer):
     """
 
     def __init__(
-        self,
-        *,
-        codebook_size: int,
-        dim: int,
-        temperature: float = 1.0,
-        decay: float = 0.99,
-        restart_below: float = 0.03,
-        seed: int = 0,
-        begin: Beginning = "kmeans",
+        self, *, codebook_size: int, dim: int, temperature: float = 1.0, **settings: Unpack[CodebookSettings]
     ) -> None:
-        super().__init__(
-            codebook_size=codebook_size, dim=dim, codebook=GradientCodebook, decay=decay,
-            restart_below=restart_below, seed=seed, begin=begin,
-        )  # fmt: skip
+        super().__init__(codebook_size=codebook_size, dim=dim, codebook=GradientCodebook, **settings)
         if temperature <= 0:
             raise ConfigError(f"temperature is {temperature}: it must be over 0")
         self.temperature = temperature

@@ -1,6 +1,8 @@
 """Plain vector quantization: the residual quantizer with one level."""
 
-from vocable.quantizers.codebook import Beginning, EmaCodebook, GradientCodebook
+from typing import Unpack
+
+from vocable.quantizers.codebook import CodebookSettings, EmaCodebook, GradientCodebook
 from vocable.quantizers.rvq import ResidualVectorQuantizer
 
 
@@ -22,12 +24,6 @@ class VectorQuantizer(ResidualVectorQuantizer):
         codebook_size: int,
         dim: int,
         codebook: type[EmaCodebook] | type[GradientCodebook] = EmaCodebook,
-        decay: float = 0.99,
-        restart_below: float = 0.03,
-        seed: int = 0,
-        begin: Beginning = "kmeans",
+        **settings: Unpack[CodebookSettings],
     ) -> None:
-        super().__init__(
-            num_codebooks=1, codebook_size=codebook_size, dim=dim, codebook=codebook,
-            decay=decay, restart_below=restart_below, seed=seed, begin=begin,
-        )  # fmt: skip
+        super().__init__(num_codebooks=1, codebook_size=codebook_size, dim=dim, codebook=codebook, **settings)
