@@ -156,8 +156,9 @@ def variety(
             if (column == name).sum() > 1
         ]
         means.append(float(torch.stack(apart).mean()) if apart else float("nan"))
+    relative = means[0] / means[1] if means[1] else float("nan")  # a collapsed codebook: nothing differs
     return {
-        "variety": _counted(means[0] / means[1], len(fakes)),
+        "variety": _counted(relative, len(fakes)),
         "labels_heard": _counted(_equally_frequent(labels), len(fakes)),
     }
 
