@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vocable.metrics.score import Score, summarise, undefined
+from vocable.metrics.score import Figure, Score, summarise, undefined
 from vocable.metrics.text import wer
 
 
@@ -66,3 +66,9 @@ def test_the_same_seed_gives_the_same_interval_around_the_mean(values: list[floa
     figure = summarise(scores, seed=seed, rounds=200)
     assert figure == summarise(scores, seed=seed, rounds=200)
     assert min(values) - 1e-9 <= figure.low <= figure.high <= max(values) + 1e-9
+
+
+def test_a_figure_of_all_samples_at_once_has_no_interval_to_show() -> None:
+    whole = Figure(mean=0.5, low=float("nan"), high=float("nan"), n=10)
+    assert whole.text() == "0.500"
+    assert Figure(mean=0.5, low=0.4, high=0.6, n=10).text(".1f") == "0.5 (0.4 to 0.6)"

@@ -71,10 +71,11 @@ class Figure:
     counts: Mapping[str, int] = field(default_factory=dict)
 
     def text(self, form: str = ".3f") -> str:
-        """The mean and its interval, or ``undefined``."""
+        """The mean and, where there is one, its interval; or ``undefined``."""
         if math.isnan(self.mean):
             return "undefined"
-        return f"{self.mean:{form}} ({self.low:{form}} to {self.high:{form}})" if self.n > 1 else f"{self.mean:{form}}"
+        interval = f" ({self.low:{form}} to {self.high:{form}})" if self.n > 1 and self.low == self.low else ""
+        return f"{self.mean:{form}}{interval}"
 
 
 def summarise(
