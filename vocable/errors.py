@@ -9,6 +9,8 @@ VocableError
 ├── TokenFileError          a token file is truncated, altered, or of another version
 ├── CheckpointError         a checkpoint is missing a file, of another version, or altered
 ├── ManifestError           a manifest line cannot be used
+├── TextError               text cannot be said: it is empty, or has symbols outside the inventory
+├── AlignmentError          an alignment cannot be read, or does not fit its audio
 ├── ConfigError             a setting is out of range or contradicts another
 ├── OutputError             a result cannot be written
 ├── MissingDependencyError  an optional package is not installed
@@ -50,6 +52,14 @@ class CheckpointError(VocableError):
 
 class ManifestError(VocableError):
     """A manifest is missing, empty, or has a line that cannot be used."""
+
+
+class TextError(VocableError):
+    """Text cannot be said: it is empty, or has symbols outside the inventory."""
+
+
+class AlignmentError(VocableError):
+    """An alignment of speech and symbols cannot be read, or does not fit its audio."""
 
 
 class ConfigError(VocableError):
