@@ -29,5 +29,36 @@ def prepare(
     _say(str(find(corpus)(source, out, seed=seed, say=_say, **options)))
 
 
+@app.command("align", no_args_is_help=True)
+def align(
+    manifest: Annotated[
+        Path, typer.Argument(help="Its lines have 'phones', lists of ARPAbet a word, or English 'text'.")
+    ],
+    out: Annotated[Path, typer.Option(help="The manifest to write; it must not be there yet.")],
+    aligner: Annotated[str, typer.Option(help="'pocketsphinx', or 'ctc' on a Whisper encoder.")] = "pocketsphinx",
+    whisper: Annotated[str | None, typer.Option(help="For ctc: the encoder, a folder or a hub name.")] = None,
+    head: Annotated[Path | None, typer.Option(help="For ctc: folder of its head, trained if it is not there.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the head's training.")] = 0,
+    least: Annotated[float | None, typer.Option(help="Leave out recordings whose score is lower.")] = None,
+    source: Annotated[
+        list[Path] | None,
+        typer.Option("--from", help="Instead: alignments of others, .TextGrid, .ctm, .csv or folders; repeat."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Write what cannot be aligned too, without the key.")] = False,
+) -> None:
+    """Write a manifest that says when each phone is said, under the key 'alignment'.
+
+    Recordings that cannot be aligned are named, and left out.
+    """
+    from vocable.data.alignment.make import align_from, align_with, find_aligner
+
+    if source:
+        written = align_from(manifest, out, source, keep=keep, say=_say)
+    else:
+        found = find_aligner(aligner, manifest, whisper=whisper, head=head, seed=seed, say=_say)
+        written = align_with(manifest, out, found, least=least, keep=keep, say=_say)
+    _say(str(written))
+
+
 def _say(line: str) -> None:
     typer.echo(line.encode(errors="replace").decode())  # a file's name need not be text

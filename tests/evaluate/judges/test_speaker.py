@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import save_file
 
 from vocable.audio import Audio
-from vocable.errors import AudioError, CheckpointError, MissingDependencyError
+from vocable.errors import AudioError, CheckpointError
 from vocable.evaluate.judges.base import SpeakerEncoder
 from vocable.evaluate.judges.speaker import EcapaEncoder, ResemblyzerEncoder, TransformersSpeakerEncoder
+from vocable.features.ecapa import EcapaTdnn
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,21 @@ def test_an_empty_folder_is_no_model(tmp_path) -> None:
         TransformersSpeakerEncoder(str(tmp_path))
 
 
-def test_ecapa_names_what_it_needs() -> None:
-    with pytest.raises(MissingDependencyError, match="pip install speechbrain"):
+def test_ecapa_hears_a_voice_with_speechbrains_weights(noise, tmp_path) -> None:
+    torch.manual_seed(0)
+    network = EcapaTdnn(width=16)
+    save_file(network.state_dict(), tmp_path / "embedding_model.safetensors")
+    encoder = EcapaEncoder(str(tmp_path))
+    voice = encoder.embed(noise)
+    assert isinstance(encoder, SpeakerEncoder)
+    assert encoder.name == tmp_path.name
+    wanted = torch.nn.functional.normalize(network(torch.from_numpy(noise.samples)[None]))[0].detach().numpy()
+    np.testing.assert_allclose(voice, wanted, atol=1e-6)
+
+
+def test_ecapa_that_is_not_at_hand_is_named(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(CheckpointError, match="spkrec-ecapa-voxceleb: no folder, not in the local cache"):
         EcapaEncoder()
+    with pytest.raises(CheckpointError, match=r"holds no embedding_model.safetensors and no embedding_model.ckpt"):
+        EcapaEncoder(str(tmp_path))

@@ -4,17 +4,14 @@ Made of a manifest in which lines have a list ``digits`` beside their text. Wher
 alignment; nobody has listened to the cuts.
 """
 
-import re
 import reprlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from vocable.audio import Audio
+from vocable.data.alignment.pocketsphinx import Aligner
+from vocable.data.alignment.record import Segment
 from vocable.data.corpora.recordings import (
     MANIFEST,
     WORDS,
@@ -25,15 +22,11 @@ from vocable.data.corpora.recordings import (
     write_manifest,
 )
 from vocable.data.manifest import Utterance, read_manifest
-from vocable.errors import AudioError, InputError, MissingDependencyError, OutputError
+from vocable.errors import AudioError, InputError, OutputError
 from vocable.files import make_folder
 
-_RATE = 16_000  # Hz that the aligner listens at
-_FRAME = 0.01  # seconds
 _MARGIN = 0.02  # seconds left around a word: its first and last frames are the least certain
 _SHORTEST = 0.12  # seconds; no digit is said in less, the alignment has slipped
-_WORD = re.compile(r"[a-z']+")
-_VARIANT = re.compile(r"\(\d+\)$")  # of a word's pronunciations: "zero(2)"
 
 
 def prepare(
@@ -76,11 +69,11 @@ def prepare(
             say(f"left out: {error}")
             continue
         for place, (word, digit) in enumerate(words, start=1):
-            if word.text != WORDS[digit] or word.end - word.start < _SHORTEST:
+            if word.symbol != WORDS[digit] or word.duration < _SHORTEST:
                 poor += 1
                 continue
             make_folder(out / "audio")
-            path = out.resolve() / "audio" / f"{number:05d}-{place}-{word.text}.flac"
+            path = out.resolve() / "audio" / f"{number:05d}-{place}-{word.symbol}.flac"
             cut = _cut(clip, word)
             cut.write(path)
             recordings.append(_recording(path, cut, digit, takes[string.speaker, digit], string))
@@ -92,59 +85,7 @@ def prepare(
     return write_manifest(recordings, out, split=split, seed=seed, say=say)
 
 
-@dataclass(frozen=True)
-class Word:
-    """Where a word lies.
-
-    Attributes:
-        text: In lower case.
-        start: Seconds.
-        end: Seconds.
-    """
-
-    text: str
-    start: float
-    end: float
-
-
-class Aligner:
-    """Finds the words of a known text in speech: CMU PocketSphinx with the English model inside its wheel, offline.
-
-    Nothing is pruned (wider beams move no boundary), so a pronunciation may be far from the dictionary's. The pass for
-    the best path through the lattice is left out: it may end before the last word, where silence scores better.
-
-    Raises:
-        MissingDependencyError: pocketsphinx is not installed.
-    """
-
-    def __init__(self) -> None:
-        try:
-            from pocketsphinx import Decoder
-        except ImportError as error:
-            raise MissingDependencyError(
-                "cutting digit strings needs pocketsphinx; run pip install 'vocable[evaluate]'"
-            ) from error
-        self._decoder: Any = Decoder(loglevel="FATAL", lm=None, bestpath=False, beam=1e-200, wbeam=1e-200, pbeam=1e-200)
-
-    def __call__(self, clip: Audio, text: str) -> list[Word]:
-        """The words of a text, without the silences between them; none where text and speech do not go together."""
-        pcm = np.round(np.clip(clip.resample(_RATE).samples, -1.0, 1.0) * 32767).astype(np.int16).tobytes()
-        try:
-            self._decoder.set_align_text(" ".join(_WORD.findall(text.lower())))
-        except RuntimeError:  # a word that is not in its dictionary
-            return []
-        self._decoder.reinit_feat()  # the front end keeps what it learnt of the clip before
-        self._decoder.start_utt()
-        self._decoder.process_raw(pcm, full_utt=True)
-        self._decoder.end_utt()
-        return [
-            Word(_VARIANT.sub("", one.word), one.start_frame * _FRAME, (one.end_frame + 1) * _FRAME)
-            for one in self._decoder.seg() or ()
-            if one.word[0] not in "<["  # silence and noise
-        ]
-
-
-def _aligned(align: Aligner, string: Utterance) -> tuple[Audio, list[tuple[Word, int]]]:
+def _aligned(align: Aligner, string: Utterance) -> tuple[Audio, list[tuple[Segment, int]]]:
     """A string with its words and the digit that each of them should be.
 
     Raises:
@@ -154,7 +95,7 @@ def _aligned(align: Aligner, string: Utterance) -> tuple[Audio, list[tuple[Word,
     if not isinstance(digits, list) or not all(type(digit) is int and 0 <= digit <= 9 for digit in digits):
         raise AudioError(f"{string.audio_path}: 'digits' is {reprlib.repr(digits)}: this is no list of digits")
     clip = Audio.read(string.audio_path)
-    words = align(clip, string.text or "")
+    words = align.words(clip, string.text or "")
     if len(words) != len(digits):
         raise AudioError(
             f"{string.audio_path}: {len(words)} of {len(digits)} digits were found; compare its text with what is said"
@@ -162,7 +103,7 @@ def _aligned(align: Aligner, string: Utterance) -> tuple[Audio, list[tuple[Word,
     return clip, list(zip(words, digits, strict=True))
 
 
-def _cut(clip: Audio, word: Word) -> Audio:
+def _cut(clip: Audio, word: Segment) -> Audio:
     start, end = (round(at * clip.sample_rate) for at in (max(0.0, word.start - _MARGIN), word.end + _MARGIN))
     return Audio(clip.samples[start:end], clip.sample_rate)
 

@@ -9,7 +9,7 @@ import torch
 from vocable.audio import Audio
 from vocable.errors import AudioError, MissingDependencyError
 from vocable.evaluate.judges.base import audible
-from vocable.evaluate.judges.hub import fetch, short_name
+from vocable.features.hub import fetch, short_name
 from vocable.metrics.text import normalise
 
 _RATE = 16_000  # Hz, of both

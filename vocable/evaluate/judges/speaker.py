@@ -10,7 +10,8 @@ from numpy import ndarray
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, MissingDependencyError
 from vocable.evaluate.judges.base import audible
-from vocable.evaluate.judges.hub import fetch, short_name
+from vocable.features.ecapa import EcapaTdnn
+from vocable.features.hub import fetch, short_name
 from vocable.features.voice import VoiceEncoder, raise_level
 
 _RATE = 16_000  # Hz, of all three
@@ -101,39 +102,28 @@ class TransformersSpeakerEncoder:
 
 
 class EcapaEncoder:
-    """ECAPA-TDNN through speechbrain.
-
-    Speechbrain builds a model from the code its ``hyperparams.yaml`` names: give names and folders you trust.
+    """ECAPA-TDNN, 192 numbers: SpeechBrain's weights in our own network.
 
     Args:
-        name: On the hub, or a folder with ``hyperparams.yaml``.
+        name: On the hub, or a folder with ``embedding_model.ckpt``.
         device: Where the network runs.
 
     Raises:
-        MissingDependencyError: speechbrain (with torchaudio) is not installed.
-        CheckpointError: The model is not at hand.
+        CheckpointError: The model is not at hand, or is no ECAPA-TDNN.
 
     Source:
-        Desplanques et al., ECAPA-TDNN, arXiv:2005.07143; package speechbrain.
+        :class:`vocable.features.ecapa.EcapaTdnn`.
     """
 
     def __init__(self, name: str = "speechbrain/spkrec-ecapa-voxceleb", device: str = "cpu") -> None:
-        try:
-            from speechbrain.inference.speaker import EncoderClassifier
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"{name}: needs speechbrain; run pip install speechbrain torchaudio"
-            ) from error
-        self._model = fetch(
-            name, lambda place, local: EncoderClassifier.from_hparams(place, run_opts={"device": device})
-        )
-        self.name = short_name(name)
+        self._encoder, self._device = EcapaTdnn.load(name, device), device
+        self.name = self._encoder.name
 
     def embed(self, clip: Audio) -> Float[ndarray, " V"]:
         """The voice as a vector of length 1."""
-        samples = torch.from_numpy(audible(clip, _RATE, seconds=0.1))[None]
+        samples = torch.from_numpy(audible(clip, _RATE, seconds=0.2))[None].to(self._device)
         with torch.no_grad():
-            return _checked(self._model.encode_batch(samples)[0, 0].cpu().numpy())
+            return _checked(self._encoder(samples)[0].cpu().numpy())
 
 
 def _checked(voice: Float[ndarray, " V"]) -> Float[ndarray, " V"]:

@@ -4,7 +4,7 @@ import huggingface_hub as hub
 import pytest
 
 from vocable.errors import CheckpointError
-from vocable.evaluate.judges.hub import fetch
+from vocable.features.hub import fetch
 
 
 def _absent(name: str, local: bool) -> str:
