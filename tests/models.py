@@ -9,13 +9,16 @@ from torch import nn
 
 from tests.digits import digit
 from vocable.features.image import picture, to_unit
-from vocable.recipes import guided, vqalattent
+from vocable.recipes import ctap, guided, vqalattent
+from vocable.systems.ctap.model import CtapModel
+from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.guided.config import GuidedConfig, SeanetConfig
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.testing import speechlike
+from vocable.text.phonemes import PhonemeSet
 
 CONFIGS = {
     "spectral": guided.tiny().model,
@@ -68,3 +71,25 @@ def ready_speaker(
             model.seconds[column, : len(each)] = each
         model.prior_of.fill_(model.codebook_number())
     return VqalattentTokenizer(model, "griffin-lim")
+
+
+@cache
+def ready_ctap(phonemes: tuple[str, ...] = PhonemeSet.arpabet().symbols, *, trained: bool = True) -> CtapTokenizer:
+    """A VQ-CTAP with random weights whose codebook has seen speech and whose connector listens to phonemes and voice.
+
+    Args:
+        phonemes: The inventory.
+        trained: Whether connector and durations say that they are.
+    """
+    torch.manual_seed(0)
+    model = CtapModel(replace(ctap.tiny().model, phonemes=phonemes))
+    tokenizer = CtapTokenizer(model, "griffin-lim")
+    with torch.no_grad():
+        heard = torch.cat([tokenizer.speech(speechlike(64_000, 8_000, seed)).clone() for seed in range(4)], dim=1)
+        model.train().transcoder.quantizer(heard, torch.ones(heard.shape[:2], dtype=torch.bool))
+        for diffusion in (model.connector, model.durations.diffusion):
+            for layer in diffusion.modules():
+                if isinstance(layer, nn.Linear):
+                    nn.init.normal_(layer.weight, std=0.3)
+        model.trained.fill_(int(trained))
+    return CtapTokenizer(model, "griffin-lim")

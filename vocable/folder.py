@@ -76,7 +76,10 @@ def read_model(
         raise CheckpointError(f"{source}: model format {version}, this vocable reads {FORMAT}; install another one")
     try:
         tensors = load_file(source / "model.safetensors")
-        weights = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+        weights = {  # copied: where a tensor begins in the file is not aligned, and a kernel's last bit depends on that
+            name: value.to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
+            for name, value in tensors.items()
+        }
         with torch.device("meta"):  # which takes no memory, whatever size a hostile config asks for
             network = build(values)
         network.load_state_dict(weights, assign=True)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vocable import recipes
 from vocable.collective import all_finite, average_gradients, global_rows, global_sum, row_offsets, world
-from vocable.quantizers import EmaCodebook, GradientCodebook, ResidualVectorQuantizer
+from vocable.quantizers import EmaCodebook, FiniteScalarQuantizer, GradientCodebook, ResidualVectorQuantizer
 from vocable.testing import speechlike
 
 LIMIT = 300  # seconds until processes that wait for one another are given up
@@ -63,6 +63,21 @@ def codebooks_after_training(kind: str) -> dict[str, Tensor]:
     return {**state, "losses": torch.stack(losses), "gradients": torch.stack(gradients)}
 
 
+def fsq_after_training() -> dict[str, Tensor]:
+    """Ten steps on this rank's share; one has a NaN in the last clip, so that no rank counts it."""
+    rank, size = world()
+    mine = slice(rank * CLIPS // size, (rank + 1) * CLIPS // size)
+    torch.manual_seed(0)
+    fsq = FiniteScalarQuantizer(levels=(4, 4), dim=DIM)
+    mask = torch.arange(FRAMES)[None] < torch.tensor([12, 9, 12, 1, 0, 2])[:, None]
+    for step in range(10):
+        latents = torch.randn(CLIPS, FRAMES, DIM, generator=torch.Generator().manual_seed(step))
+        if step == 7:
+            latents[5, 0, 0] = float("nan")
+        fsq(latents[mine], mask[mine])
+    return {"counts": fsq.counts}
+
+
 def collectives() -> dict[str, Tensor]:
     """What the functions of ``collective`` say to ranks with 2 and 3 rows."""
     rank, _ = world()
@@ -90,6 +105,7 @@ def rank_main(rank: int, folder: Path) -> None:
     )
     for kind in KINDS:
         save_file(codebooks_after_training(kind), folder / f"{kind}-{rank}.safetensors")
+    save_file(fsq_after_training(), folder / f"fsq-{rank}.safetensors")
     save_file(collectives(), folder / f"collectives-{rank}.safetensors")
     dist.destroy_process_group()
 
@@ -133,6 +149,13 @@ def test_losses_and_gradients_are_those_of_the_global_batch(two: Path, kind: str
         assert torch.allclose(held["losses"], alone["losses"], rtol=1e-5, equal_nan=True)
     gradients = torch.cat([held["gradients"] for held in ranks], dim=1)
     assert torch.allclose(gradients, alone["gradients"], rtol=1e-4, atol=1e-7)
+
+
+def test_two_processes_count_the_use_of_combinations_as_one(two: Path) -> None:
+    alone = fsq_after_training()["counts"]
+    assert float(alone.sum()) == pytest.approx(36 * (1 - 0.99**9), rel=1e-4), "the step with a NaN was counted"
+    for rank in range(2):
+        assert torch.equal(load_file(two / f"fsq-{rank}.safetensors")["counts"], alone)
 
 
 def test_collectives_see_the_global_batch(two: Path) -> None:

@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.evaluate.drawn import check_words, watched
 from tests.models import ready
 from vocable.errors import ConfigError, InputError, ManifestError
+from vocable.evaluate.card import Picture
 from vocable.recipes import draw as module
 from vocable.recipes import find, fit, override
 from vocable.recipes.draw import Clips, draw, folder_for, write
@@ -132,9 +134,38 @@ def test_tokens_audio_and_recipes_have_theirs(tmp_path: Path) -> None:
     ready("spectral").encode(speechlike(9_000)).write(tmp_path / "a.tokens")
     assert [name for name, _ in draw(str(tmp_path / "a.wav"))] == ["log-mel"]
     assert [name for name, _ in draw(str(tmp_path / "a.tokens"))] == ["tokens", "codebooks"]
-    assert [(name, picture.caption) for name, picture in draw("guided-paper")] == [("schedules", "300,000 steps.")]
+    wanted = [("schedules", "300,000 steps. Zero throughout: spectrum.")]
+    assert [(name, picture.caption) for name, picture in draw("guided-paper")] == wanted
     with pytest.raises(ConfigError, match="recordings are for a run or a model"):
         list(draw("guided-paper", Clips(manifest=tmp_path / "m.jsonl")))
+
+
+def test_every_weight_of_ctap_is_drawn_against_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a step is made: what each of the six terms, and of the branch, will weigh at every step."""
+    planned: dict[str, Callable[[int], float]] = {}
+
+    def note(schedules: dict[str, Callable[[int], float]], steps: int, **how: Any) -> Picture:
+        assert steps == run.train.steps
+        assert how["begins"] == {"quantize_from": run.losses.quantize_from}
+        planned.update(schedules)
+        return Picture(title="", caption="", png=b"PNG")
+
+    run = find("ctap-small")
+    monkeypatch.setattr(module, "schedule_picture", note)
+    assert [name for name, _ in draw("ctap-small")] == ["schedules"]
+    terms = {"commitment", "phonemes", "spectrum", "contrastive", "kl", "consistency", "phoneme_branch"}
+    assert planned.keys() >= terms | {"learning_rate", "second_rate"}
+    for term in terms:
+        weight = getattr(run.losses, term)
+        for step in (0, weight.start - 1, weight.start, weight.start + weight.ramp // 2, 5_199):
+            assert planned[term](step) == weight.at(step)
+
+
+@pytest.mark.usefixtures("figures")
+def test_the_schedules_of_ctap_can_be_read(tmp_path: Path) -> None:
+    [(path, picture)] = write(draw("ctap-small"), tmp_path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert "5,200 steps" in picture.caption
 
 
 def test_requests_that_cannot_be_met(model: Path, data: Path) -> None:

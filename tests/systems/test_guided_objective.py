@@ -1,6 +1,6 @@
 """What the guided codec is asked to learn, and the places for teachers and adversaries."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ from vocable.recipes import guided
 from vocable.systems.guided import objective as module
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.objective import GuidedLosses, GuidedObjective
+from vocable.systems.guided.teachers import Lesson
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.testing import speechlike
 from vocable.train.objective import Turn
@@ -47,9 +48,9 @@ class FirstLevel:
     def __init__(self, weight: Weight) -> None:
         self.weight = weight
 
-    def loss(self, batch: CropBatch, quantized: Quantized) -> Tensor:
+    def lesson(self, batch: CropBatch, quantized: Quantized, step: int) -> Lesson:
         loud = batch.samples.reshape(*batch.mask.shape, HOP).square().mean(-1)
-        return (quantized.levels[0].mean(-1) - loud)[batch.mask].square().mean()
+        return Lesson((quantized.levels[0].mean(-1) - loud)[batch.mask].square().mean())
 
 
 class Judge:
@@ -70,6 +71,12 @@ class Judge:
 
     def weights(self, step: int) -> dict[str, float]:
         return {"real": 1.0, "made": 0.5, "adversary": 0.1 * step, "feature": 2.0}
+
+    def learning_rate(self, step: int) -> float | None:
+        return None
+
+    def alarms(self, losses: Mapping[str, Tensor]) -> tuple[str, ...]:
+        return ()
 
     def _look(self, samples: Tensor) -> Tensor:
         return self.network(samples.reshape(len(samples), -1, HOP))

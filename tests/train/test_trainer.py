@@ -214,6 +214,24 @@ def test_a_collapsed_codebook_is_warned_of(tmp_path: Path, capsys: pytest.Captur
     assert lines(tmp_path)[-1]["restarts"][0] >= 31
 
 
+def test_alarms_of_every_turn_are_said_where_a_line_is_logged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Alarmed(Duel):
+        def turns(self, batch: Numbers, step: int) -> Iterator[Turn]:
+            for turn in super().turns(batch, step):
+                yield replace(turn, alarms=(f"{turn.name} is wrong at {step}",) if step >= 3 else ())
+
+    Trainer(Alarmed(), Source(), replace(CONFIG, steps=5), tmp_path, quiet=True).run()
+    said = [line for line in capsys.readouterr().out.splitlines() if "wrong" in line]
+    assert said == [
+        f"warning: step {step}: {name} is wrong at {step - 1}"
+        for step in (4, 5)
+        for name in ("discriminator", "generator")
+    ]
+    assert all("alarms" not in entry for entry in lines(tmp_path))
+
+
 def test_a_bar_shows_loss_and_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = Line(lambda made, _: 0 * made.sum() + 0.125, used=torch.tensor([0.5, 0.3]))
     Trainer(line, Source(), CONFIG, tmp_path).run()

@@ -323,7 +323,7 @@ def test_the_box_tells_vocoders_from_tokenizers(saved: Path, tmp_path: Path, mon
     assert hub.released() == ["codes"]
     with pytest.raises(CheckpointError, match="speaks: no such model; give a folder, or one of: codes"):
         hub.load("speaks")
-    with pytest.raises(CheckpointError, match="names no system this vocable knows: guided"):
+    with pytest.raises(CheckpointError, match="names no system this vocable knows: ctap, guided"):
         hub.load(saved)
 
 

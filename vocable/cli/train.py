@@ -19,6 +19,13 @@ def train(
     precision: Annotated[str | None, typer.Option(help="float32, or bfloat16 (quantizers stay in float32).")] = None,
     not_finite: Annotated[str | None, typer.Option(help="At a NaN: stop, or skip the batch.")] = None,
     init: Annotated[str | None, typer.Option(help="Begin from this model or run (a VQ-VAE, for a prior).")] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(help="semantic=FOLDER or NAME, acoustic=resemblyzer or FOLDER: of a recipe that is taught."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where to keep what teachers say of recordings. [default: teachers/ in --out]")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the newest checkpoint in the folder.")] = False,
 ) -> None:
     """Train a tokenizer.
@@ -29,7 +36,8 @@ def train(
     from vocable.systems.hub import load
 
     run = override(
-        find(recipe), steps=steps, batch_size=batch_size, seed=seed, precision=precision, not_finite=not_finite
-    )
+        find(recipe), steps=steps, batch_size=batch_size, seed=seed, precision=precision, not_finite=not_finite,
+        teachers=teacher or (), cache=cache or out / "teachers",
+    )  # fmt: skip
     start = None if init is None else load(init)
     fit(run, data, out, split=None if split == "all" else split, start=start, resume=resume, say=typer.echo)

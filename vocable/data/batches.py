@@ -113,7 +113,8 @@ class ClipStore(Generic[Seen]):
                 try:
                     kept[place] = look(utterances[place], samples), clip
                 except (AudioError, AlignmentError) as error:  # which need not know the file
-                    self.problems.append(type(error)(f"{path}: {error}"))
+                    named = str(error).startswith(str(path))
+                    self.problems.append(error if named else type(error)(f"{path}: {error}"))
         if not kept:
             first = f"; the first: {self.problems[0]}" if self.problems else ""
             raise ManifestError(f"none of {len(utterances)} recordings can be used{first}")

@@ -1,7 +1,11 @@
-"""Random crops of recordings as training batches, a function of the seed and the step (``vocable.data.batches``)."""
+"""Random crops of recordings as training batches, a function of the seed and the step (``vocable.data.batches``).
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+Where teachers have something to say of the recordings, crops carry it, cut in step with the samples.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -9,8 +13,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vocable.audio import Audio
 from vocable.data.batches import BatchConfig, ClipStore
 from vocable.data.manifest import Utterance
+from vocable.data.targets import Targets
+from vocable.errors import ConfigError
 from vocable.shapes import frames_for, mask_from_lengths
 
 
@@ -22,15 +29,19 @@ class CropBatch:
         samples: In [-1, 1]; T = N · hop.
         mask: True on frames that hold any of the clip.
         names: Where each crop is from: ``file@seconds``.
+        targets: What teachers say, by their part: frames (B, N, F), 0 where nothing is said, or of each recording
+            one vector (B, F).
     """
 
     samples: Float[Tensor, "B T"]
     mask: Bool[Tensor, "B N"]
     names: tuple[str, ...]
+    targets: Mapping[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> "CropBatch":
         """The same batch on a device."""
-        return replace(self, samples=self.samples.to(device), mask=self.mask.to(device))
+        targets = {name: target.to(device) for name, target in self.targets.items()}
+        return replace(self, samples=self.samples.to(device), mask=self.mask.to(device), targets=targets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,19 +74,28 @@ class Crops:
         config: How.
         sample_rate: Hz of the crops; recordings of another rate are resampled.
         hop: Samples of a token frame.
+        targets: What teachers say of the recordings, by their part; what is not kept yet is computed here. With
+            frames among it, crops begin on whole frames.
 
     Attributes:
         problems: Why recordings were left out.
 
     Raises:
         ManifestError: No utterance has readable audio.
+        ConfigError: A teacher hears another sample rate, or has another frame rate than the tokens.
     """
 
-    def __init__(self, utterances: Sequence[Utterance], config: CropConfig, *, sample_rate: int, hop: int) -> None:
-        self.config, self.sample_rate, self.hop = config, sample_rate, hop
-        self._store = ClipStore(utterances, sample_rate, lambda _, samples: samples.size)
+    def __init__(
+        self, utterances: Sequence[Utterance], config: CropConfig, *, sample_rate: int, hop: int,
+        targets: Mapping[str, Targets] | None = None,
+    ) -> None:  # fmt: skip
+        self.config, self.sample_rate, self.hop, self.targets = config, sample_rate, hop, dict(targets or {})
+        for part, target in self.targets.items():
+            _check_rates(part, target, sample_rate, hop)
+        self._store = ClipStore(utterances, sample_rate, self._look)
         self.problems = self._store.problems
-        self._ends = np.cumsum(self._store.seen, dtype=np.float64)
+        self._ends = np.cumsum([size for size, _ in self._store.seen], dtype=np.float64)
+        self._grid = hop if any(target.listener.frame_rate for target in self.targets.values()) else 1
 
     @property
     def hours(self) -> float:
@@ -89,19 +109,53 @@ class Crops:
             ConfigError: The batch cannot be shared evenly.
         """
         rows = [self._crop(random) for random in self.config.draws(step, rank, world)]
-        samples, lengths, names = zip(*rows, strict=True)
+        samples, lengths, names, places = zip(*rows, strict=True)
         frames = torch.tensor([frames_for(length, self.hop) for length in lengths])
         return CropBatch(
-            torch.from_numpy(np.stack(samples)), mask_from_lengths(frames, self.config.frames), tuple(names)
-        )
+            torch.from_numpy(np.stack(samples)), mask_from_lengths(frames, self.config.frames), tuple(names),
+            {part: torch.stack([self._target(part, *place) for place in places]) for part in self.targets},
+        )  # fmt: skip
 
-    def _crop(self, random: np.random.Generator) -> tuple[np.ndarray, int, str]:
+    def scale(self, part: str) -> tuple[Float[Tensor, " F"], Float[Tensor, " F"]]:
+        """Mean and standard deviation of a teacher's vectors over the recordings, each once."""
+        files = {files[part] for _, files in self._store.seen}
+        vectors = torch.stack([self.targets[part].vector(file) for file in sorted(files)]).double()
+        return vectors.mean(0).float(), vectors.std(0, correction=0).float()
+
+    def _look(self, utterance: Utterance, samples: np.ndarray) -> tuple[int, dict[str, Path]]:
+        """How long a clip is, and where what teachers say of it is kept."""
+        clip = Audio(samples, self.sample_rate)
+        return samples.size, {part: one.keep(utterance.audio_path, clip) for part, one in self.targets.items()}
+
+    def _target(self, part: str, at: int, start: int) -> Tensor:
+        file, target = self._store.seen[at][1][part], self.targets[part]
+        if target.listener.frame_rate is None:
+            return target.vector(file)
+        return target.frames(file, start // self.hop, self.config.frames)
+
+    def _crop(self, random: np.random.Generator) -> tuple[np.ndarray, int, str, tuple[int, int]]:
         at = int(np.searchsorted(self._ends, random.random() * self._ends[-1], side="right"))
         size = self.config.frames * self.hop
-        start = int(random.integers(0, max(self._store.seen[at] - size, 0) + 1))
+        start = int(random.integers(0, max(self._store.seen[at][0] - size, 0) + 1))
+        start -= start % self._grid
         piece = self._store.samples(at, start, start + size)
         gain = 10.0 ** (random.uniform(*self.config.gain_db) / 20.0)
         gain = min(gain, 1.0 / max(float(np.abs(piece).max()), 1e-3))
         crop = np.zeros(size, dtype=np.float32)
         crop[: piece.size] = piece * gain
-        return crop, piece.size, f"{self._store.utterances[at].audio_path}@{start / self.sample_rate:.2f}s"
+        name = f"{self._store.utterances[at].audio_path}@{start / self.sample_rate:.2f}s"
+        return crop, piece.size, name, (at, start)
+
+
+def _check_rates(part: str, target: Targets, sample_rate: int, hop: int) -> None:
+    listener = target.listener
+    if listener.sample_rate != sample_rate:
+        raise ConfigError(
+            f"the {part} teacher {listener.name} hears {listener.sample_rate} Hz, the tokenizer {sample_rate} Hz; "
+            "take one of the same rate"
+        )
+    if listener.frame_rate is not None and listener.frame_rate * hop != sample_rate:
+        raise ConfigError(
+            f"the {part} teacher {listener.name} has {listener.frame_rate:g} frames a second, the tokenizer "
+            f"{sample_rate / hop:g}; take one of the same rate"
+        )

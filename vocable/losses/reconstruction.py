@@ -4,11 +4,34 @@ Clips of a batch are zero behind their end in both signals, so padding costs not
 losses here are means over all positions.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
 from vocable.features.spectrogram import mel_filters, spectra
+
+
+@dataclass(frozen=True)
+class MelScale:
+    """One view of :func:`log_mel_loss`.
+
+    Attributes:
+        n_fft: Window in samples.
+        bins: Mel filters.
+        hop: From one window to the next; a quarter of the window where it is 0.
+        weight: Beside the other scales.
+    """
+
+    n_fft: int
+    bins: int
+    hop: int = 0
+    weight: float = 1.0
+
+
+MEL_SCALES = (MelScale(1024, 80), MelScale(512, 64), MelScale(256, 32), MelScale(128, 16))
 
 
 def waveform_loss(made: Float[Tensor, "B T"], real: Float[Tensor, "B T"]) -> Float[Tensor, ""]:
@@ -26,16 +49,16 @@ def log_mel_loss(
     real: Float[Tensor, "B T"],
     *,
     sample_rate: int,
-    scales: tuple[tuple[int, int], ...] = ((1024, 80), (512, 64), (256, 32), (128, 16)),
+    scales: Sequence[MelScale] = MEL_SCALES,
     floor: float = 1e-3,
 ) -> Float[Tensor, ""]:
-    """Mean absolute difference of log-mel magnitudes (nats), averaged over window lengths.
+    """Mean absolute difference of log-mel magnitudes (nats), averaged over window lengths (scales).
 
     Args:
-        made: Samples in [-1, 1]; T a multiple of a quarter of every window.
+        made: Samples in [-1, 1]; T a multiple of every hop.
         real: The recording.
         sample_rate: Hz.
-        scales: Pairs of window length and number of mel filters; the hop is a quarter of the window.
+        scales: Whose weighted mean is taken.
         floor: Added to mel magnitudes of the normalised spectrum before the logarithm: hides what is quieter.
 
     Source:
@@ -48,11 +71,12 @@ def log_mel_loss(
         0.0
     """
     terms = []
-    for n_fft, bins in scales:
-        filters = mel_filters(sample_rate, n_fft, bins, device=made.device) * (sample_rate / n_fft)
-        mels = [(_magnitude(samples, n_fft) @ filters + floor).log() for samples in (made, real)]
-        terms.append((mels[0] - mels[1]).abs().mean())
-    return torch.stack(terms).mean()
+    for scale in scales:
+        hop = scale.hop or scale.n_fft // 4
+        filters = mel_filters(sample_rate, scale.n_fft, scale.bins, device=made.device) * (sample_rate / scale.n_fft)
+        mels = [(_magnitude(samples, scale.n_fft, hop) @ filters + floor).log() for samples in (made, real)]
+        terms.append(scale.weight * (mels[0] - mels[1]).abs().mean())
+    return torch.stack(terms).sum() / sum(scale.weight for scale in scales)
 
 
 def compressed_spectrum_loss(
@@ -91,9 +115,9 @@ def compressed_spectrum_loss(
     return (1 - phase) * magnitude + phase * (parts[0] + parts[1])
 
 
-def _magnitude(samples: Float[Tensor, "B T"], n_fft: int) -> Float[Tensor, "B S F"]:
+def _magnitude(samples: Float[Tensor, "B T"], n_fft: int, hop: int) -> Float[Tensor, "B S F"]:
     """Magnitudes of a Hann-windowed transform, of unit scale for noise of unit variance."""
-    return (_energy(spectra(samples, n_fft, n_fft // 4)) + 1e-9).sqrt() * (1.6 / n_fft**0.5)
+    return (_energy(spectra(samples, n_fft, hop)) + 1e-9).sqrt() * (1.6 / n_fft**0.5)
 
 
 def _energy(values: Complex[Tensor, "B S F"]) -> Float[Tensor, "B S F"]:

@@ -3,14 +3,20 @@
 from collections.abc import Callable
 
 from vocable.errors import ConfigError
-from vocable.recipes import guided, vocoder, vqalattent
+from vocable.recipes import ctap, guided, vocoder, vqalattent
 from vocable.recipes.run import Run, fit, override
 
 RECIPES: dict[str, Callable[[], Run]] = {
+    "ctap-paper": ctap.paper,
+    "ctap-small": ctap.small,
+    "ctap-tiny": ctap.tiny,
     "guided-paper": guided.paper,
+    "guided-paper-speechtokenizer": guided.paper_speechtokenizer,
     "guided-small": guided.small,
+    "guided-small-taught": guided.small_taught,
     "guided-tiny": guided.tiny,
     "vocoder-8k": vocoder.telephone,
+    "vocoder-16k": vocoder.wideband,
     "vocoder-tiny": vocoder.tiny,
     "vqalattent-paper": vqalattent.paper,
     "vqalattent-paper-cr4": vqalattent.paper_cr4,

@@ -73,6 +73,27 @@ class Run(ABC):
             ConfigError: ``start`` does not fit.
         """
 
+    def taught(self, sources: Mapping[str, str], cache: str) -> "Run":
+        """The same run with its teachers named.
+
+        Args:
+            sources: Folder or name of each, by the part it plays.
+            cache: Folder where what they say of recordings is kept.
+
+        Raises:
+            ConfigError: The run has no such teacher.
+        """
+        raise ConfigError(f"this recipe has no teachers; leave {', '.join(sources)} out")
+
+    def teachers(self) -> dict[str, dict[str, Any]]:
+        """Name, digest and more of each teacher, by the part it plays: what ``run.json`` keeps.
+
+        Raises:
+            ConfigError: One is not named yet.
+            CheckpointError: One is not at hand.
+        """
+        return {}
+
 
 def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.PathLike[str], *,
         split: str | None = "train", start: Any | None = None, resume: bool = False, quiet: bool = False,
@@ -104,6 +125,7 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
         "data": [{"path": str(path), "sha256": sha256(Path(path))} for path in manifests],
         "split": split,
         "start": None if start is None else start.digest,
+        "teachers": run.teachers(),
     }
     if rank == 0:  # which writes the file that is looked for
         _check_folder(settings, target, resume)
@@ -127,12 +149,25 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
 
 
 def override(run: Run, *, steps: int | None = None, batch_size: int | None = None, seed: int | None = None,
-             precision: str | None = None, not_finite: str | None = None) -> Run:  # fmt: skip
+             precision: str | None = None, not_finite: str | None = None, teachers: Sequence[str] = (),
+             cache: Path | None = None) -> Run:  # fmt: skip
     """The same run with some values replaced; None keeps the recipe's.
 
+    Args:
+        run: From a recipe.
+        steps: In the whole run.
+        batch_size: Rows of the global batch.
+        seed: Of weights, batches and all else that is random.
+        precision: As in :class:`TrainConfig`.
+        not_finite: As in :class:`TrainConfig`.
+        teachers: ``PART=SOURCE`` of each, such as ``acoustic=resemblyzer``.
+        cache: Folder where what they say of recordings is kept; ``teachers`` by default.
+
     Raises:
-        ConfigError: A value is out of range.
+        ConfigError: A value is out of range, or the run has no such teacher.
     """
+    if teachers:
+        run = run.taught(dict(_named(teacher) for teacher in teachers), str(cache or "teachers"))
     for name, value, allowed in (("precision", precision, _choices("precision")),
                                  ("not_finite", not_finite, _choices("not_finite"))):  # fmt: skip
         if value is not None and value not in allowed:
@@ -145,6 +180,13 @@ def override(run: Run, *, steps: int | None = None, batch_size: int | None = Non
         seed=run.batches.seed if seed is None else seed,
     )
     return replace(run, train=train, batches=batches)
+
+
+def _named(teacher: str) -> tuple[str, str]:
+    part, _, source = teacher.partition("=")
+    if not part or not source:
+        raise ConfigError(f"a teacher is '{teacher}'; write PART=SOURCE, such as acoustic=resemblyzer")
+    return part, source
 
 
 def _choices(name: str) -> tuple[str, ...]:
@@ -172,10 +214,19 @@ def _check_folder(settings: Mapping[str, Any], folder: Path, resume: bool) -> No
         raise CheckpointError(f"{known}: holds no settings; is this a run's folder?")
     if before.get("start") != settings["start"]:
         raise CheckpointError(f"{known}: the run began from {before.get('start') or 'nothing'}; pass the same --init")
+    if (taught := _digests(before)) != _digests(settings):
+        raise CheckpointError(f"{known}: the run was taught by {taught or 'nobody'}; give it the same teachers")
     for key in ("model", "batches"):
         if before.get(key) != settings[key]:
             raise CheckpointError(f"{known}: was made by a recipe with other '{key}' settings; resume with that recipe")
     _check_data(before, settings, known)
+
+
+def _digests(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Of a run's teachers, by part; a run of before has none."""
+    teachers = settings.get("teachers")
+    teachers = teachers if isinstance(teachers, Mapping) else {}
+    return {part: f"{one.get('name')} ({one.get('digest')})" for part, one in teachers.items()}
 
 
 def _check_data(before: Mapping[str, Any], now: Mapping[str, Any], known: Path) -> None:

@@ -48,6 +48,17 @@ def telephone() -> VocoderRun:
     )
 
 
+def wideband() -> VocoderRun:
+    """A vocoder for the spectra of ``ctap-small``: 16 kHz, 80 bins; magnitudes first, for one CPU core."""
+    late = 3_000
+    return VocoderRun(
+        model=IstftConfig(mel=MelSpec(sample_rate=16_000, n_fft=640, hop=160, bins=80), rounds=32),
+        losses=IstftLosses(log_mel=Weight(value=0.3, start=late), spectrum=Weight(value=3.0, start=late)),
+        batches=CropConfig(batch_size=16, frames=64, gain_db=(-12.0, 6.0)),
+        train=TrainConfig(steps=5_000),
+    )
+
+
 def tiny() -> VocoderRun:
     """For tests: next to no weights."""
     return VocoderRun(

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
-from vocable.quantizers import Codebook
 from vocable.tokens import TokenSpec
 
 
@@ -57,7 +56,16 @@ def parameter_rows(parts: Mapping[str, nn.Module]) -> list[tuple[str, str]]:
     return [(f"{name} parameters", f"{count:,}") for name, count in counts.items()]
 
 
-def codebook_table(books: Sequence[Codebook]) -> Table:
+@runtime_checkable
+class Used(Protocol):
+    """A codebook that knows how it is used."""
+
+    def stats(self) -> dict[str, Tensor]:
+        """By the names of :class:`~vocable.quantizers.base.Quantized`."""
+        ...
+
+
+def codebook_table(books: Sequence[Used]) -> Table:
     """Codebooks as training left them."""
     stats = [book.stats() for book in books]
     rows = [

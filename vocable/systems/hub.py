@@ -2,34 +2,44 @@
 
 import json
 import os
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from vocable.errors import CheckpointError
+from vocable.errors import CheckpointError, ConfigError
 from vocable.folder import boxed
+from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.train import checkpoint
 
-SYSTEMS: dict[str, Any] = {"guided": GuidedTokenizer, "vqalattent": VqalattentTokenizer}
+SYSTEMS: dict[str, Any] = {"ctap": CtapTokenizer, "guided": GuidedTokenizer, "vqalattent": VqalattentTokenizer}
 
 
-def load(name: str | os.PathLike[str], device: str = "cpu") -> Any:
+def load(name: str | os.PathLike[str], device: str = "cpu", vocoder: str | None = None) -> Any:
     """A tokenizer by the name of a model in the box, or from a folder; its class is its system's.
 
     Args:
         name: A name from :func:`released`, a model's folder, or a run's folder (its newest checkpoint is taken).
         device: Where the network goes: ``cpu``, ``cuda``.
+        vocoder: For systems that decode to spectra: a name or folder, see :func:`vocable.vocoders.find_vocoder`. The
+            best there is by default.
 
     Raises:
         CheckpointError: There is no such model, or its files are missing, altered or of another version.
+        ConfigError: There is no such vocoder, it takes other spectra, or the system takes none.
 
     Example:
         >>> load("guided-small").spec.bit_rate
         4000.0
     """
     folder, system = _found(name)
-    return SYSTEMS[system].load(folder, device)
+    read = SYSTEMS[system].load
+    if vocoder is None:
+        return read(folder, device)
+    if "vocoder" not in signature(read).parameters:
+        raise ConfigError(f"{name}: a {system} model makes samples itself and takes no vocoder; leave it out")
+    return read(folder, device, vocoder=vocoder)
 
 
 def folder_of(name: str | os.PathLike[str]) -> Path:

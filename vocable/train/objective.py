@@ -43,6 +43,7 @@ class Turn:
         weights: Of the losses, by the same names, at this step.
         stats: Things to log, one value or one a level.
         learning_rate: Of this move, where the part has a schedule of its own; the run's otherwise.
+        alarms: What looks wrong at this step, in words.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Turn:
     weights: dict[str, float]
     stats: dict[str, Tensor] = field(default_factory=dict)
     learning_rate: float | None = None
+    alarms: tuple[str, ...] = ()
 
     @property
     def total(self) -> Float[Tensor, ""]:

@@ -28,6 +28,7 @@ from vocable.train.schedule import LearningRate
 
 _SKIPS_IN_A_ROW = 20
 _LOW_USAGE = 0.1
+_ALARMS = "alarms"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,12 +153,15 @@ class Trainer:
             norm = clip_gradients(parameters, self.config.clip)
             means = self._means({**turn.losses, "total": total})
             values |= _logged(turn, means, norm)
+            values[_ALARMS] = [*values.get(_ALARMS, ()), *turn.alarms]
             if not (math.isfinite(means["total"]) and math.isfinite(norm)):
                 for buffer, kept in zip(buffers, before, strict=True):  # a codebook learns before the loss is known
                     buffer.copy_(kept)
                 self._refuse(turn, batch, norm, log)
                 return values
-            values["learning_rate"] = rate if turn.learning_rate is None else turn.learning_rate
+            values["learning_rate"] = rate
+            if turn.learning_rate is not None:
+                values["learning_rate"] = values[f"{turn.name}/learning_rate"] = turn.learning_rate
             for group in optimizer.param_groups:
                 group["lr"] = values["learning_rate"]
             optimizer.step()
@@ -179,6 +183,7 @@ class Trainer:
             log.say(f"skipped {what}")
 
     def _report(self, log: Log, values: dict[str, Any]) -> None:
+        alarms = values.pop(_ALARMS, ())
         used = values.get("used")
         usage = f" used {sum(used) / len(used):.0%}" if used else ""
         total = next((value for name, value in reversed(values.items()) if name.endswith("/total")), float("nan"))
@@ -188,6 +193,8 @@ class Trainer:
             for level, share in enumerate(used or [], 1):
                 if share < _LOW_USAGE:
                     log.say(f"warning: step {self.step}: level {level} uses {share:.1%} of its codebook")
+            for alarm in alarms:
+                log.say(f"warning: step {self.step}: {alarm}")
 
     def _optimizer(self, part: nn.Module) -> torch.optim.Optimizer:
         matrices = [p for p in part.parameters() if p.requires_grad and p.ndim > 1]

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from vocable.data.crops import CropBatch
 from vocable.features.spectrogram import spectra
-from vocable.losses.reconstruction import compressed_spectrum_loss, log_mel_loss
+from vocable.losses.reconstruction import MelScale, compressed_spectrum_loss, log_mel_loss
 from vocable.train.objective import Turn
 from vocable.train.schedule import Weight
 from vocable.vocoders.istft import IstftNetwork, IstftVocoder
 
-_SCALES = ((512, 64), (256, 32), (128, 16))  # windows and mel filters of the log-mel loss
+_SCALES = (MelScale(512, 64), MelScale(256, 32), MelScale(128, 16))  # of the log-mel loss
 _GRID = 128  # samples that all its hops divide
 _QUIETEST = 3e-2  # added to magnitudes before the logarithm
 

@@ -1,0 +1,162 @@
+"""What teachers say of recordings is heard once, kept, and cut in step with the samples."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vocable.audio import Audio
+from vocable.data.crops import CropConfig, Crops
+from vocable.data.manifest import Utterance
+from vocable.data.targets import Listener, Targets
+from vocable.errors import AudioError, CheckpointError, ConfigError
+
+RATE, HOP = 8_000, 80
+PLAIN = CropConfig(batch_size=16, frames=5, gain_db=(0.0, 0.0))
+
+
+class Loud:
+    """Says of each whole frame how loud it is, twice; of a clip, how loud and how long."""
+
+    def __init__(self, frame_rate: float | None = 100.0, *, sample_rate: int = RATE, digest: str = "loud") -> None:
+        self.name, self.digest, self.sample_rate, self.frame_rate, self.width = (
+            "loud",
+            digest,
+            sample_rate,
+            frame_rate,
+            2,
+        )
+        self.heard = 0
+
+    def hear(self, clip: Audio) -> Tensor:
+        self.heard += 1
+        if not clip.samples.any():
+            raise AudioError("silent")
+        samples = torch.from_numpy(clip.samples)
+        if self.frame_rate is None:
+            return torch.tensor([float(samples.abs().mean()), samples.numel() / RATE])
+        level = samples[: samples.numel() // HOP * HOP].reshape(-1, HOP).abs().mean(1)
+        return torch.stack([level, 2 * level], dim=1)
+
+
+def record(path: Path, size: int, seed: int = 0) -> Utterance:
+    Audio(np.random.default_rng(seed).uniform(-0.9, 0.9, size).astype(np.float32), RATE).write(path)
+    return Utterance(audio_path=path)
+
+
+def crops(utterances: list[Utterance], folder: Path, **listeners: Loud) -> Crops:
+    targets = {part: Targets(listener, folder / part) for part, listener in listeners.items()}
+    return Crops(utterances, PLAIN, sample_rate=RATE, hop=HOP, targets=targets)
+
+
+def test_a_listener_is_what_the_protocol_says() -> None:
+    assert isinstance(Loud(), Listener)
+
+
+def test_frames_are_cut_in_step_and_vectors_are_whole(tmp_path: Path) -> None:
+    clips = [record(tmp_path / "a.wav", 4_000), record(tmp_path / "b.wav", 3 * HOP + 7, 1)]
+    batch = crops(clips, tmp_path / "kept", level=Loud(), whole=Loud(None)).batch(0)
+    level = batch.samples.reshape(16, 5, HOP).abs().mean(2)
+    short = torch.tensor(["b.wav" in name for name in batch.names])
+    assert short.any()
+    assert not short.all()
+    assert torch.allclose(batch.targets["level"][~short][..., 0], level[~short], atol=1e-3)
+    assert torch.allclose(batch.targets["level"][short][:, :3, 0], level[short][:, :3], atol=1e-3)
+    assert not batch.targets["level"][short][:, 3:].any(), "nothing is said of half a frame and of what is not there"
+    assert batch.mask[short][:, 3].all()
+    assert torch.allclose(batch.targets["whole"][~short][:, 1], torch.tensor(0.5))
+    moved = batch.to(torch.device("cpu"))
+    assert moved.targets.keys() == {"level", "whole"}
+
+
+def test_crops_with_frames_begin_on_frames_and_others_where_they_always_did(tmp_path: Path) -> None:
+    clips = [record(tmp_path / "a.wav", 40_000)]
+    plain = Crops(clips, PLAIN, sample_rate=RATE, hop=HOP)
+    begins = [
+        [float(name.rpartition("@")[2][:-1]) for name in one.batch(3).names]
+        for one in (plain, crops(clips, tmp_path / "a", whole=Loud(None)), crops(clips, tmp_path / "b", level=Loud()))
+    ]
+    assert begins[0] == begins[1]
+    assert begins[2] == [pytest.approx(second // 0.01 * 0.01, abs=0.011) for second in begins[0]]
+
+
+def test_what_was_heard_is_not_heard_again(tmp_path: Path) -> None:
+    clips = [record(tmp_path / "a.wav", 4_000)]
+    (tmp_path / "copy.wav").write_bytes((tmp_path / "a.wav").read_bytes())
+    clips.append(Utterance(audio_path=tmp_path / "copy.wav"))
+    first, again = Loud(), Loud()
+    one = crops(clips * 2, tmp_path / "kept", level=first).batch(0)
+    two = crops(clips * 2, tmp_path / "kept", level=again).batch(0)
+    assert (first.heard, again.heard) == (1, 0)
+    assert torch.equal(one.targets["level"], two.targets["level"])
+
+
+def test_the_scale_is_over_recordings_each_once(tmp_path: Path) -> None:
+    clips = [record(tmp_path / "a.wav", 4_000), record(tmp_path / "b.wav", 8_000)]
+    mean, deviation = crops([*clips, clips[0]], tmp_path / "kept", whole=Loud(None)).scale("whole")
+    assert mean[1] == pytest.approx(0.75, abs=1e-3)
+    assert deviation[1] == pytest.approx(0.25, abs=1e-3)
+
+
+def test_a_recording_that_nothing_can_be_said_of_is_left_out_by_name(tmp_path: Path) -> None:
+    Audio(np.zeros(4_000), RATE).write(tmp_path / "mute.wav")
+    clips = [Utterance(audio_path=tmp_path / "mute.wav"), record(tmp_path / "a.wav", 4_000)]
+    drawn = crops(clips, tmp_path / "kept", level=Loud())
+    assert [str(problem) for problem in drawn.problems] == [f"{tmp_path / 'mute.wav'}: silent"]
+    listener = Loud()
+    listener.hear = lambda clip: torch.full((3, 2), 1e6)  # type: ignore[method-assign]
+    with pytest.raises(AudioError, match="loud says of it what no float16 holds"):
+        Targets(listener, tmp_path / "big").keep(tmp_path / "a.wav", Audio(np.ones(9), RATE))
+
+
+def test_a_teacher_of_another_rate_is_refused(tmp_path: Path) -> None:
+    clips = [record(tmp_path / "a.wav", 4_000)]
+    with pytest.raises(ConfigError, match="the level teacher loud hears 16000 Hz, the tokenizer 8000 Hz"):
+        crops(clips, tmp_path / "one", level=Loud(sample_rate=16_000))
+    with pytest.raises(ConfigError, match="the level teacher loud has 50 frames a second, the tokenizer 100"):
+        crops(clips, tmp_path / "two", level=Loud(50.0))
+
+
+def test_what_another_teacher_said_is_refused(tmp_path: Path) -> None:
+    clips = [record(tmp_path / "a.wav", 4_000)]
+    crops(clips, tmp_path / "kept", level=Loud())
+    with pytest.raises(CheckpointError, match=r"level: keeps what another teacher says \(loud\), not loud of other"):
+        crops(clips, tmp_path / "kept", level=Loud(digest="other"))
+    with pytest.raises(CheckpointError, match="keeps what another teacher says"):
+        crops(clips, tmp_path / "kept", level=Loud(None))
+    (tmp_path / "kept" / "level" / "teacher.json").write_text("[]")
+    with pytest.raises(CheckpointError, match=r"keeps what another teacher says \(None\)"):
+        crops(clips, tmp_path / "kept", level=Loud())
+    (tmp_path / "kept" / "level" / "teacher.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"teacher.json: cannot be read"):
+        crops(clips, tmp_path / "kept", level=Loud())
+
+
+@pytest.mark.parametrize(
+    ("tensors", "digest", "message"),
+    [
+        ({"target": torch.ones(9, 2).half()}, "other", "is of another teacher than loud; remove it"),
+        ({"target": torch.ones(9, 3).half()}, "loud", r"holds \[9, 3\] of F16"),
+        ({"target": torch.ones(9, 2, 1).half()}, "loud", r"holds \[9, 2, 1\] of F16"),
+        ({"target": torch.ones(9, 2)}, "loud", r"holds \[9, 2\] of F32"),
+        ({"target": torch.full((9, 2), torch.nan).half()}, "loud", "numbers that are not finite"),
+        ({"else": torch.ones(9, 2).half()}, "loud", "cannot be read"),
+        (None, "loud", "cannot be read"),
+    ],
+)
+def test_an_altered_file_is_refused(
+    tmp_path: Path, tensors: dict[str, Tensor] | None, digest: str, message: str
+) -> None:
+    record(tmp_path / "a.wav", 4_000)
+    targets = Targets(Loud(), tmp_path / "kept")
+    file = targets.keep(tmp_path / "a.wav", Audio.read(tmp_path / "a.wav"))
+    assert load_file(file)["target"].shape == (50, 2)
+    if tensors is None:
+        file.write_bytes(b"nothing")
+    else:
+        save_file(tensors, file, metadata={"digest": digest})
+    with pytest.raises(CheckpointError, match=message):
+        targets.frames(file, 0, 5)

@@ -1,0 +1,139 @@
+"""Discriminators of the papers' sizes, and the game that they play."""
+
+import pytest
+import torch
+from torch import nn
+
+from vocable.errors import ConfigError, ShapeError
+from vocable.systems.guided.adversary import AdversaryConfig, WaveformAdversary
+from vocable.systems.guided.discriminators import DiscriminatorConfig, Discriminators
+from vocable.train.schedule import LearningRate, Weight
+
+SMALL = DiscriminatorConfig(
+    periods=(2, 3), period_width=1, scales=2, scale_width=16, windows=(256, 128), filters=2
+)  # fmt: skip
+PAPER = 48_000  # samples of a crop
+
+
+def sizes(network: nn.Module) -> int:
+    """Parameters, without the lengths that weight norm keeps apart."""
+    return sum(one.numel() for name, one in network.named_parameters() if not name.endswith("original0"))
+
+
+def convolution(inputs: int, outputs: int, kernel: int, groups: int = 1) -> int:
+    return inputs // groups * outputs * kernel + outputs
+
+
+def test_sizes_are_those_of_hifi_gan_and_encodec() -> None:
+    """The layers as HiFi-GAN's models.py and EnCodec's msstftd.py list them."""
+    with torch.device("meta"):
+        network = Discriminators(DiscriminatorConfig())
+    periods = [(1, 32, 5), (32, 128, 5), (128, 512, 5), (512, 1024, 5), (1024, 1024, 5), (1024, 1, 3)]
+    scales = [
+        (1, 128, 15), (128, 128, 41, 4), (128, 256, 41, 16), (256, 512, 41, 16), (512, 1024, 41, 16),
+        (1024, 1024, 41, 16), (1024, 1024, 5), (1024, 1, 3),
+    ]  # fmt: skip
+    spectra = [(2, 32, 27), (32, 32, 27), (32, 32, 27), (32, 32, 27), (32, 32, 9), (32, 1, 9)]
+    wanted = [count * sum(convolution(*layer) for layer in layers)
+              for count, layers in ((5, periods), (3, scales), (3, spectra))]  # fmt: skip
+    assert [sizes(part) for part in (network.periods, network.scales, network.spectra)] == wanted
+    assert wanted == [41_092_165, 29_610_627, 283_011]
+
+
+def test_maps_of_the_papers_crop_have_the_papers_shapes() -> None:
+    with torch.device("meta"):
+        verdicts = Discriminators(DiscriminatorConfig())(torch.zeros(2, PAPER))
+    assert (
+        sum(len(verdict.maps) for verdict in verdicts) == 69
+    )  # which the recipe with SpeechTokenizer's weights counts
+    assert len(verdicts) == 11
+    assert verdicts[0].logits.shape == (2, 1, 297, 2)  # 24,000 samples of every second one over 81
+    assert [verdict.logits.shape[2] for verdict in verdicts[5:8]] == [
+        750,
+        376,
+        188,
+    ]  # of 48,000, a half, a quarter; / 64
+    assert [tuple(verdict.logits.shape[2:]) for verdict in verdicts[8:]] == [(184, 65), (90, 129), (372, 33)]
+
+
+def test_a_verdict_is_of_its_own_clip_and_longer_crops_have_more() -> None:
+    torch.manual_seed(0)
+    network = Discriminators(SMALL)
+    samples = torch.randn(2, 1_001)
+    for both, alone in zip(network(samples), network(samples[:1]), strict=True):
+        assert torch.allclose(both.logits[:1], alone.logits, atol=1e-5)
+    with pytest.raises(ShapeError, match="crops of 255 samples: a discriminator hears 256"):
+        network(samples[:, :255])
+
+
+def adversary(**settings: object) -> WaveformAdversary:
+    torch.manual_seed(0)
+    config = AdversaryConfig(discriminators=SMALL, **settings)  # type: ignore[arg-type]
+    return WaveformAdversary(config, adversarial=Weight(value=2.0, start=5), feature=Weight(value=3.0), steps=10)
+
+
+@pytest.mark.parametrize("game", ["hinge", "least_squares"])
+def test_discriminators_that_move_against_their_loss_tell_apart_what_they_could_not(game: str) -> None:
+    judge = adversary(game=game)
+    generator = torch.Generator().manual_seed(0)
+    real, made = torch.sin(torch.arange(640) / 3).expand(2, -1), torch.randn(2, 640, generator=generator) * 0.5
+    optimizer = torch.optim.AdamW(judge.network.parameters(), lr=1e-2)
+    paid = []
+    for _ in range(25):
+        losses = judge.losses(real, made)
+        total = torch.stack(list(losses.values())).sum()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        paid.append(float(total.detach()))
+    assert paid[-1] < 0.5 * paid[0]
+    told = judge.generator_losses(real, made)["adversarial"]
+    passed = judge.generator_losses(real, real)["adversarial"]
+    assert float(told) > float(passed), "what is told apart pays more than what passes"
+
+
+def test_the_codec_has_a_gradient_and_the_discriminators_have_none() -> None:
+    judge = adversary()
+    made = (0.1 * torch.randn(2, 640)).requires_grad_()
+    real = torch.randn(2, 640)
+    losses = judge.generator_losses(real, made)
+    torch.stack(list(losses.values())).sum().backward()
+    assert made.grad is not None
+    assert made.grad.abs().sum() > 0
+    assert all(one.grad is None and one.requires_grad for one in judge.network.parameters())
+    assert float(judge.generator_losses(real, real)["feature"]) == 0.0
+
+
+def test_weights_and_rates_follow_their_schedules() -> None:
+    judge = adversary(begin=4, learning_rate=LearningRate(peak=1.0, warmup=2, decay=0.0))
+    assert judge.start == 4
+    assert judge.weights(4) == {"real": 1.0, "made": 1.0, "adversarial": 0.0, "feature": 3.0}
+    assert judge.weights(5)["adversarial"] == 2.0
+    assert [judge.learning_rate(step) for step in (4, 5, 9)] == [0.5, 1.0, 1.0]
+    assert adversary().learning_rate(3) is None
+
+
+def test_discriminators_that_have_won_are_an_alarm() -> None:
+    judge = adversary()
+    assert judge.alarms({"real": torch.tensor(0.5), "made": torch.tensor(0.0)}) == ()
+    [alarm] = judge.alarms({"real": torch.tensor(0.01), "made": torch.tensor(0.001)})
+    assert alarm == "the discriminators tell everything apart (loss 0.0110): the codec learns nothing from them"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"periods": (), "scales": 0, "windows": ()}, "there is no period, scale or window"),
+        ({"periods": (1,)}, "at least 2"),
+        ({"windows": (8,)}, "at least 16"),
+        ({"scale_width": 24}, "a multiple of 16"),
+    ],
+)
+def test_sizes_out_of_range_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        DiscriminatorConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_a_game_before_the_first_step_is_refused() -> None:
+    with pytest.raises(ConfigError, match="begin is -1: it must be at least 0"):
+        AdversaryConfig(begin=-1)

@@ -1,0 +1,195 @@
+"""What teachers ask of the levels, and when they say that something is wrong."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from vocable.data.crops import CropBatch
+from vocable.errors import ConfigError
+from vocable.quantizers import Quantized
+from vocable.systems.guided.teachers import (
+    AcousticConfig,
+    AcousticTeacher,
+    AlignLayer,
+    SemanticConfig,
+    SemanticTeacher,
+    alarms,
+)
+from vocable.train.schedule import Weight
+
+CLIPS, FRAMES, WIDTH, LEVELS = 4, 10, 16, 3
+LATE = 5_000  # a step when every student had its time
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def quantized(levels: Tensor) -> Quantized:
+    ids = torch.zeros(CLIPS, LEVELS, FRAMES, dtype=torch.int64)
+    return Quantized(ids=ids, latents=levels.sum(0), levels=levels, losses={}, stats={})
+
+
+def batch(**targets: Tensor) -> CropBatch:
+    mask = torch.ones(CLIPS, FRAMES, dtype=torch.bool)
+    mask[1, 6:] = False
+    return CropBatch(noise(CLIPS, 320 * FRAMES), mask, ("a", "b", "c", "d"), targets)
+
+
+def semantic(**settings: Any) -> SemanticTeacher:
+    torch.manual_seed(0)
+    return SemanticTeacher(SemanticConfig(**settings), latents=WIDTH, width=5, weight=Weight(value=1.0))
+
+
+def acoustic(wanted: Tensor, **settings: Any) -> AcousticTeacher:
+    torch.manual_seed(0)
+    mean, deviation = wanted.mean(0), wanted.std(0, correction=0)
+    config = AcousticConfig(**settings)
+    return AcousticTeacher(config, latents=WIDTH, weight=Weight(value=1.0), mean=mean, deviation=deviation)
+
+
+@pytest.mark.parametrize("form", ["cosine", "d_axis", "t_axis"])
+def test_the_semantic_teacher_teaches_the_first_level_alone(form: str) -> None:
+    teacher, levels = semantic(form=form), noise(LEVELS, CLIPS, FRAMES, WIDTH).requires_grad_()
+    wanted = noise(CLIPS, FRAMES, 5, seed=1)
+    optimizer = torch.optim.Adam([*teacher.parameters(), levels], lr=0.05)
+    lessons = []
+    for _ in range(60):
+        lessons.append(teacher.lesson(batch(semantic=wanted), quantized(levels), 0))
+        optimizer.zero_grad()
+        lessons[-1].loss.backward()
+        optimizer.step()
+    assert levels.grad is not None
+    assert levels.grad[0].abs().sum() > 0
+    assert not levels.grad[1:].any()
+    assert not levels.grad[0, 1, 6:].any(), "padding is taught"
+    distances = [float(lesson.stats["semantic_distance"]) for lesson in lessons]
+    assert distances[-1] < 0.3 * distances[0]
+    assert lessons[0].stats.keys() == {"semantic_distance", "semantic_of_a_constant", "semantic_variety"}
+
+
+def test_frames_that_the_teacher_says_nothing_of_do_not_count() -> None:
+    teacher, levels, wanted = semantic(), noise(LEVELS, CLIPS, FRAMES, WIDTH), noise(CLIPS, FRAMES, 5, seed=1)
+    wanted[:, -1] = 0
+    before = teacher.lesson(batch(semantic=wanted), quantized(levels), 0)
+    levels[0, :, -1] = 100.0
+    after = teacher.lesson(batch(semantic=wanted), quantized(levels), 0)
+    assert torch.equal(before.loss, after.loss)
+
+
+@pytest.mark.parametrize(("levels_taught", "reached"), [("2:", [False, True, True]), ("2", [False, True, False])])
+@pytest.mark.parametrize("form", ["kl", "cosine"])
+def test_the_acoustic_teacher_teaches_the_levels_it_is_asked_to(
+    form: str, levels_taught: str, reached: list[bool]
+) -> None:
+    wanted = noise(CLIPS, 6, seed=1)
+    teacher, levels = acoustic(wanted, form=form, levels=levels_taught), noise(LEVELS, CLIPS, FRAMES, WIDTH)
+    levels.requires_grad_()
+    optimizer = torch.optim.Adam([*teacher.parameters(), levels], lr=0.02)
+    losses = []
+    for _ in range(40):
+        lesson = teacher.lesson(batch(acoustic=wanted), quantized(levels), 0)
+        optimizer.zero_grad()
+        lesson.loss.backward()
+        optimizer.step()
+        losses.append(float(lesson.loss.detach()))
+    assert losses[-1] < 0.3 * losses[0]
+    assert levels.grad is not None
+    assert [bool(level.any()) for level in levels.grad] == reached
+    assert lesson.stats.keys() == {"acoustic_of_a_constant", "acoustic_variety", "acoustic_entropy"}
+
+
+def test_clips_that_dropped_these_levels_do_not_count() -> None:
+    wanted = noise(CLIPS, 6, seed=1)
+    teacher, levels = acoustic(wanted), noise(LEVELS, CLIPS, FRAMES, WIDTH)
+    levels[1:, 2] = 0
+    before = teacher.lesson(batch(acoustic=wanted), quantized(levels), 0)
+    other = wanted.clone()
+    other[2] = 50.0
+    after = teacher.lesson(batch(acoustic=other), quantized(levels), 0)
+    assert torch.equal(before.loss, after.loss)
+    levels[1:] = 0
+    nothing = teacher.lesson(batch(acoustic=wanted), quantized(levels), LATE)
+    assert float(nothing.loss.detach()) == 0.0
+    assert nothing.alarms == (), "where nobody is heard, nobody is blamed"
+
+
+def test_the_align_layer_hears_no_padding() -> None:
+    torch.manual_seed(0)
+    layer = AlignLayer(width=WIDTH, heads=8, outputs=6)
+    hidden, mask = noise(2, FRAMES, WIDTH), torch.ones(2, FRAMES, dtype=torch.bool)
+    mask[1, 7:] = False
+    both = layer(hidden, mask)
+    alone = layer(hidden[1:, :7], mask[1:, :7])
+    assert torch.allclose(both[1:], alone, atol=1e-5)
+    assert layer.attention.head_dim == WIDTH // 8
+
+
+def lessons_alarm(part: str, lesson: Any) -> str:
+    [alarm] = lesson.alarms
+    assert part in alarm
+    return alarm
+
+
+def test_a_semantic_teacher_that_always_says_the_same_is_inert() -> None:
+    wanted = (noise(1, 1, 5) + 0.01 * noise(CLIPS, FRAMES, 5, seed=1)).expand(CLIPS, FRAMES, 5)
+    lesson = semantic().lesson(batch(semantic=wanted), quantized(noise(LEVELS, CLIPS, FRAMES, WIDTH)), 0)
+    assert "semantic teacher is inert" in lessons_alarm("semantic", lesson)
+
+
+def test_a_voice_that_is_not_standardised_is_inert_and_its_entropy_says_so() -> None:
+    wanted = torch.nn.functional.normalize(noise(CLIPS, 192, seed=1), dim=1)
+    levels = quantized(noise(LEVELS, CLIPS, FRAMES, WIDTH))
+    teacher = acoustic(wanted)
+    assert teacher.lesson(batch(acoustic=wanted), levels, 0).alarms == ()
+    teacher.mean.zero_()
+    teacher.deviation.fill_(1.0)
+    lesson = teacher.lesson(batch(acoustic=wanted), levels, 0)
+    assert "acoustic teacher is inert" in lessons_alarm("acoustic", lesson)
+    assert float(lesson.stats["acoustic_entropy"]) == pytest.approx(torch.tensor(192.0).log().item(), abs=0.01)
+
+
+def test_levels_that_always_say_the_same_have_collapsed() -> None:
+    wanted = noise(CLIPS, FRAMES, 5, seed=1)
+    same = quantized(noise(LEVELS, 1, 1, WIDTH).expand(LEVELS, CLIPS, FRAMES, WIDTH))
+    teacher = semantic()
+    assert teacher.lesson(batch(semantic=wanted), same, 0).alarms == (), "nobody is patient for no step at all"
+    assert "semantic levels collapsed" in lessons_alarm("semantic", teacher.lesson(batch(semantic=wanted), same, LATE))
+    voices = noise(CLIPS, 6, seed=1)
+    lesson = acoustic(voices).lesson(batch(acoustic=voices), same, LATE)
+    assert "acoustic levels collapsed" in lessons_alarm("acoustic", lesson)
+
+
+def test_a_student_no_better_than_a_constant_learns_nothing() -> None:
+    levels = quantized(3 * noise(LEVELS, CLIPS, FRAMES, WIDTH))
+    wanted = noise(CLIPS, FRAMES, 5, seed=1)
+    lesson = semantic().lesson(batch(semantic=wanted), levels, LATE)
+    assert "semantic loss teaches nothing" in lessons_alarm("semantic", lesson)
+    voices = noise(CLIPS, 6, seed=1)
+    with torch.no_grad():
+        teacher = acoustic(voices)
+        teacher.align.leave.weight.mul_(10.0)
+    assert "acoustic loss teaches nothing" in lessons_alarm(
+        "acoustic", teacher.lesson(batch(acoustic=voices), levels, LATE)
+    )
+
+
+def test_a_loss_near_zero_is_an_alarm_and_a_middling_one_is_none() -> None:
+    assert alarms("acoustic", 0.005, 0.5, 0.5, patient=False) == (
+        "the acoustic loss is 0.005: nothing is left to learn from it, it weighs too much",
+    )
+    assert alarms("acoustic", 0.2, 0.5, 0.3, patient=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: AcousticConfig(temperature=0.0), "acoustic temperature is 0.0: it must be positive"),
+        (lambda: AlignLayer(width=10, heads=8, outputs=2), "8 heads must divide the width 10"),
+    ],
+)
+def test_settings_out_of_range_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make()

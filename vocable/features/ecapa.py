@@ -1,0 +1,240 @@
+"""Who speaks, as a vector: ECAPA-TDNN with SpeechBrain's parameter names, so that its checkpoint loads, without it.
+
+Differs from SpeechBrain in one thing: it takes no batches of unequal clips, whose padding SpeechBrain's own
+convolutions hear.
+"""
+
+import math
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vocable.errors import CheckpointError, ShapeError
+from vocable.features.hub import fetch, short_name
+from vocable.folder import digest_of
+
+_FFT, _HOP, _MELS = 400, 160, 80
+_GROUPS, _NARROW = 8, 128  # of channels in a block; channels that attention and weights go through
+_RANGE = 80.0  # dB under the loudest, where spectra end
+SHORTEST = 3_200  # samples; a convolution mirrors up to 4 spectra at either end
+FILES = ("embedding_model.safetensors", "embedding_model.ckpt")
+
+
+class EcapaTdnn(nn.Module):
+    """Waveforms to voices: 80 log-mel bands, TDNN, three SE-Res2Net blocks, attentive statistics.
+
+    Args:
+        width: Channels of the blocks; a multiple of 8.
+        outputs: Of a voice.
+        name: In reports.
+
+    Attributes:
+        sample_rate: Of the waveforms it takes, in Hz.
+        width: Of a voice.
+
+    Source:
+        Desplanques et al., ECAPA-TDNN, arXiv:2005.07143; parameter names, spectra and sizes are those of
+        ``speechbrain/spkrec-ecapa-voxceleb`` (Apache-2.0).
+
+    Example:
+        >>> encoder = EcapaTdnn(width=16)  # random: EcapaTdnn.load("speechbrain/spkrec-ecapa-voxceleb") is not
+        >>> encoder(torch.zeros(2, 16_000).uniform_(-0.1, 0.1)).shape
+        torch.Size([2, 192])
+    """
+
+    sample_rate: Final = 16_000
+
+    def __init__(self, *, width: int = 1024, outputs: int = 192, name: str = "ecapa") -> None:
+        super().__init__()
+        self.width, self.name = outputs, name
+        self.blocks = nn.ModuleList([Tdnn(_MELS, width, 5), *(SeRes2Net(width, dilation) for dilation in (2, 3, 4))])
+        self.mfa = Tdnn(3 * width, 3 * width, 1)
+        self.asp = AttentiveStatistics(3 * width)
+        self.asp_bn = _Norm(6 * width)
+        self.fc = _Conv(6 * width, outputs, 1)
+        self.requires_grad_(False).eval()
+
+    @classmethod
+    def load(cls, name: str, device: str = "cpu") -> "EcapaTdnn":
+        """A pretrained encoder, frozen.
+
+        Args:
+            name: A folder with ``embedding_model.safetensors`` or SpeechBrain's ``embedding_model.ckpt`` (read as
+                tensors and nothing else), or a hub name, such as ``speechbrain/spkrec-ecapa-voxceleb``.
+            device: Where it runs.
+
+        Raises:
+            CheckpointError: The model is not at hand, or is no ECAPA-TDNN.
+            MissingDependencyError: It is on the hub, and huggingface_hub is not installed.
+        """
+        path = next((path for path in (Path(name) / file for file in FILES) if path.is_file()), None)
+        if path is None and Path(name).is_dir():
+            raise CheckpointError(f"{name}: holds no {' and no '.join(FILES)}; give SpeechBrain's folder")
+        weights = _read(path or fetch(name, _download))
+        try:
+            width, outputs = weights["blocks.0.conv.conv.weight"].shape[0], weights["fc.conv.weight"].shape[0]
+            with torch.device("meta"):
+                encoder = cls(width=width, outputs=outputs, name=short_name(name))
+            encoder.load_state_dict(weights, assign=True)
+        except (KeyError, IndexError, RuntimeError, ValueError, ZeroDivisionError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise CheckpointError(f"{name}: holds no ECAPA-TDNN of SpeechBrain ({reason}); take another") from error
+        return encoder.requires_grad_(False).eval().to(device)
+
+    @cached_property
+    def digest(self) -> str:
+        """Name of these very weights."""
+        return digest_of({"system": "ecapa-tdnn"}, self.state_dict())
+
+    def forward(self, samples: Float[Tensor, "B T"]) -> Float[Tensor, "B V"]:
+        """The voices of clips of one length; differentiable, and of any length (norm).
+
+        Args:
+            samples: At 16 kHz, nominally in [-1, 1]; 0.2 s at least.
+
+        Raises:
+            ShapeError: The clips are shorter.
+        """
+        if samples.shape[1] < SHORTEST:
+            raise ShapeError(f"ECAPA-TDNN hears {SHORTEST} samples or more, not {samples.shape[1]}")
+        hidden, seen = log_mel(samples).mT, []
+        for block in self.blocks:
+            hidden = block(hidden)
+            seen.append(hidden)
+        pooled = self.asp(self.mfa(torch.cat(seen[1:], dim=1)))
+        return self.fc(self.asp_bn(pooled[..., None]))[..., 0]
+
+
+def log_mel(samples: Float[Tensor, "B T"]) -> Float[Tensor, "B S mel"]:
+    """Log-mel spectra in dB, each band less its mean over the clip: SpeechBrain's ``Fbank`` and sentence norm."""
+    window = torch.hamming_window(_FFT, device=samples.device)
+    values = torch.stft(samples, _FFT, _HOP, window=window, center=True, pad_mode="constant", return_complex=True)
+    powers = (values.real.square() + values.imag.square()).mT @ _filters(samples.device)
+    decibels = 10.0 * powers.clamp(min=1e-10).log10()
+    decibels = torch.maximum(decibels, decibels.amax((1, 2), keepdim=True) - _RANGE)
+    return decibels - decibels.mean(1, keepdim=True)
+
+
+class Tdnn(nn.Module):
+    """A dilated convolution, a rectifier and a norm."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv = _Conv(inputs, outputs, kernel, dilation)
+        self.norm = _Norm(outputs)
+
+    def forward(self, hidden: Float[Tensor, "B inputs S"]) -> Float[Tensor, "B outputs S"]:
+        """As many spectra as went in."""
+        return self.norm(self.conv(hidden).relu())
+
+
+class SeRes2Net(nn.Module):
+    """Groups of channels, each convolved with what the one before it gave; then channels weighed as wholes."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.tdnn1 = Tdnn(width, width, 1)
+        self.res2net_block = _Res2Net(width, dilation)
+        self.tdnn2 = Tdnn(width, width, 1)
+        self.se_block = _Squeeze(width)
+
+    def forward(self, hidden: Float[Tensor, "B D S"]) -> Float[Tensor, "B D S"]:
+        """Beside a skip."""
+        return self.se_block(self.tdnn2(self.res2net_block(self.tdnn1(hidden)))) + hidden
+
+
+class AttentiveStatistics(nn.Module):
+    """Mean and deviation over time, each channel with attention of its own that knows the whole clip."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.tdnn = Tdnn(3 * width, _NARROW, 1)
+        self.conv = _Conv(_NARROW, width, 1)
+
+    def forward(self, hidden: Float[Tensor, "B D S"]) -> Float[Tensor, "B pooled"]:
+        """Means, then deviations."""
+        even = torch.full_like(hidden, 1 / hidden.shape[2])
+        whole = _statistics(hidden, even)[..., None].expand(-1, -1, hidden.shape[2])
+        return _statistics(hidden, self.conv(self.tdnn(torch.cat([hidden, whole], dim=1)).tanh()).softmax(2))
+
+
+class _Res2Net(nn.Module):
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        part = width // _GROUPS
+        self.blocks = nn.ModuleList(Tdnn(part, part, 3, dilation) for _ in range(_GROUPS - 1))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        first, *rest = hidden.chunk(_GROUPS, dim=1)
+        parts = [first]
+        for place, (part, block) in enumerate(zip(rest, self.blocks, strict=True)):
+            parts.append(block(part + parts[-1] if place else part))
+        return torch.cat(parts, dim=1)
+
+
+class _Squeeze(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = _Conv(width, _NARROW, 1), _Conv(_NARROW, width, 1)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return hidden * self.conv2(self.conv1(hidden.mean(2, keepdim=True)).relu()).sigmoid()
+
+
+class _Conv(nn.Module):
+    """Mirrored at the ends; SpeechBrain wraps its convolutions, which shows in their names."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(inputs, outputs, kernel, dilation=dilation)
+        self.margin = (kernel - 1) * dilation // 2
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.conv(F.pad(hidden, (self.margin, self.margin), mode="reflect"))
+
+
+class _Norm(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(width)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.norm(hidden)
+
+
+def _statistics(hidden: Tensor, weights: Tensor) -> Tensor:
+    mean = (weights * hidden).sum(2)
+    variance = (weights * (hidden - mean[..., None]).square()).sum(2)
+    return torch.cat([mean, variance.clamp(min=1e-12).sqrt()], dim=1)
+
+
+@lru_cache(maxsize=4)
+def _filters(device: torch.device) -> Float[Tensor, "F mel"]:
+    """SpeechBrain's triangles: on O'Shaughnessy's mels, as wide on the right as on the left, not of equal area."""
+    with torch.inference_mode(False):  # kept for every later caller, who may want gradients
+        top = 2595 * math.log10(1 + 8_000 / 700)
+        edges = 700 * (10 ** (torch.linspace(0, top, _MELS + 2) / 2595) - 1)
+        frequencies = torch.linspace(0, 8_000, _FFT // 2 + 1)[:, None]
+        slopes = (frequencies - edges[1:-1]) / (edges[1:-1] - edges[:-2])
+        return torch.minimum(1 + slopes, 1 - slopes).clamp(min=0).to(device)
+
+
+def _download(name: str, local: bool) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(name, FILES[1], local_files_only=local))
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        tensors = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    except Exception as error:  # torch.load's own are of many kinds
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(f"{path}: cannot be read as tensors ({reason}); copy the model again") from error
