@@ -7,14 +7,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vocable.apps.asr import transcribe
     from vocable.apps.generate import generate
+    from vocable.apps.tts import synthesize
+    from vocable.apps.vc import convert
     from vocable.audio import Audio
     from vocable.errors import VocableError
     from vocable.systems.hub import load
     from vocable.testing import check_tokenizer
     from vocable.tokens import Tokens, TokenSpec
 
-__all__ = ["Audio", "TokenSpec", "Tokens", "VocableError", "check_tokenizer", "generate", "load"]
+__all__ = [
+    "Audio",
+    "TokenSpec",
+    "Tokens",
+    "VocableError",
+    "check_tokenizer",
+    "convert",
+    "generate",
+    "load",
+    "synthesize",
+    "transcribe",
+]
 
 _HOMES = {
     "Audio": "vocable.audio",
@@ -22,8 +36,11 @@ _HOMES = {
     "Tokens": "vocable.tokens",
     "VocableError": "vocable.errors",
     "check_tokenizer": "vocable.testing",
+    "convert": "vocable.apps.vc",
     "generate": "vocable.apps.generate",
     "load": "vocable.systems.hub",
+    "synthesize": "vocable.apps.tts",
+    "transcribe": "vocable.apps.asr",
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
@@ -111,4 +111,73 @@ class Generator(Protocol):
 
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
         """Speech of many clips."""
+        ...
+
+
+@runtime_checkable
+class Inventory(Protocol):
+    """The phonemes that a model knows, such as a :class:`vocable.text.phonemes.PhonemeSet`."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """In the order of their ids; the first is silence."""
+        ...
+
+
+@runtime_checkable
+class Voiced(Protocol):
+    """A tokenizer that keeps the voice beside its tokens: what is said can be decoded in any voice."""
+
+    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+        """Tokens of one clip."""
+        ...
+
+    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+        """Speech of one clip, in its own voice or in that of another recording."""
+        ...
+
+    def voice_of(self, audio: Audio) -> Float[Tensor, " V"]:
+        """The voice heard in a recording.
+
+        Raises:
+            AudioError: It is too short to tell.
+        """
+        ...
+
+
+@runtime_checkable
+class Speaker(Voiced, Protocol):
+    """A tokenizer that makes tokens of phonemes which nobody said."""
+
+    @property
+    def phonemes(self) -> Inventory:
+        """What it can say."""
+        ...
+
+    def speak(self, phonemes: Sequence[str], voice: Audio, *, seed: int = 0) -> Tokens:
+        """Tokens of phonemes in a voice.
+
+        Raises:
+            TextError: There are none, or one is not in the inventory.
+            AudioError: The voice is too short.
+            CheckpointError: What it speaks with is not trained.
+        """
+        ...
+
+
+@runtime_checkable
+class Recogniser(Protocol):
+    """A tokenizer whose tokens tell which phonemes are said."""
+
+    @property
+    def phonemes(self) -> Inventory:
+        """What it can tell apart."""
+        ...
+
+    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+        """Tokens of one clip."""
+        ...
+
+    def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " S"]:
+        """The phoneme's place in the inventory, S times at equal distances over one clip."""
         ...

@@ -53,7 +53,9 @@ def tokenizers(
     speaker_model: Annotated[
         str | None, typer.Option(help="Instead of Resemblyzer: a WavLM x-vector's name or folder, or 'ecapa'.")
     ] = None,
-    protocol: Annotated[str | None, typer.Option(help="Run a system's own published evaluation instead.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Instead a system's own evaluation, or 'outside': every manifest a domain.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; each works on one thread.")] = 2,
     seed: Annotated[int, typer.Option(help="Of noise, probes and intervals.")] = 0,
 ) -> None:

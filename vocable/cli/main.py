@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vocable.cli import data, decode, demo, encode, evaluate, generate, inspect, study, train
+from vocable.cli import asr, data, decode, demo, encode, evaluate, generate, inspect, study, train, tts, vc
 from vocable.errors import VocableError
 
 app = typer.Typer(
@@ -36,6 +36,9 @@ app.command("generate")(generate.generate)
 app.command("inspect")(inspect.inspect)
 app.command("study")(study.study)
 app.command("train")(train.train)
+app.command("tts")(tts.tts)
+app.command("vc")(vc.vc)
+app.command("asr")(asr.asr)
 app.add_typer(data.app, name="data")
 
 

@@ -1,9 +1,10 @@
 """Many files to tokens and back: one that fails is reported, the rest go on, nothing is half-written."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,15 @@ from vocable.interfaces import Streaming, Tokenizer
 from vocable.tokens import Tokens
 
 _SUFFIX = ".tokens"
+_Item = TypeVar("_Item")
+
+
+class Writable(Protocol):
+    """What can be written to a file, whole or not at all: audio, tokens."""
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write a file."""
+        ...
 
 
 @dataclass
@@ -55,15 +65,15 @@ def encode_files(
         OutputError: Two inputs would become one file, or the folder cannot be made.
     """
 
-    def work(source: Path, target: Path) -> str:
+    def make(source: Path) -> tuple[Tokens, str]:
         tokens = _encode(tokenizer, source)
         if levels is not None:
             tokens = tokens.keep_levels(levels)
-        tokens.write(target)
         seconds = int(tokens.samples[0]) / tokens.spec.sample_rate
-        return f"{seconds:.2f} s, {tokens.ids.shape[2]} frames × {tokens.ids.shape[1]} levels"
+        return tokens, f"{seconds:.2f} s, {tokens.ids.shape[2]} frames × {tokens.ids.shape[1]} levels"
 
-    return _each(find_audio(inputs), _roots(inputs), out, _SUFFIX, work, say)
+    sources = find_audio(inputs)
+    return write_each(sources, _targets(sources, inputs, out, _SUFFIX), make, say)
 
 
 def decode_files(
@@ -84,16 +94,75 @@ def decode_files(
         OutputError: Two inputs would become one file, or the folder cannot be made.
     """
 
-    def work(source: Path, target: Path) -> str:
+    def make(source: Path) -> tuple[Audio, str]:
         tokens = Tokens.read(source)
         if levels is not None:
             tokens = tokens.keep_levels(levels)
         made = tokenizer.decode_batch(tokens)
         joined = Audio(np.concatenate([clip.samples for clip in made]), made[0].sample_rate)
-        joined.write(target)
-        return f"{joined.duration:.2f} s at {joined.sample_rate} Hz"
+        return joined, f"{joined.duration:.2f} s at {joined.sample_rate} Hz"
 
-    return _each(find_files(inputs, {_SUFFIX}, "token file"), _roots(inputs), out, ".wav", work, say)
+    sources = find_files(inputs, {_SUFFIX}, "token file")
+    return write_each(sources, _targets(sources, inputs, out, ".wav"), make, say)
+
+
+def mirrored(sources: Sequence[Path], inputs: Sequence[str | os.PathLike[str]], out: Path, suffix: str) -> list[Path]:
+    """Where each source goes in a folder that mirrors the folders among the inputs.
+
+    Raises:
+        OutputError: Two sources would become one file.
+
+    Example:
+        >>> [path.as_posix() for path in mirrored([Path("in/a.flac")], ["in/a.flac"], Path("out"), ".wav")]
+        ['out/a.wav']
+    """
+    roots = [Path(entry) for entry in inputs if Path(entry).is_dir()]
+    targets = [out / _relative(source, roots).with_suffix(suffix) for source in sources]
+    double = next((target for target in targets if targets.count(target) > 1), None)
+    if double is not None:
+        raise OutputError(f"{double}: two inputs would be written here; rename one, or write them to different folders")
+    return targets
+
+
+def write_each(
+    items: Sequence[_Item], targets: Sequence[Path], make: Callable[[_Item], tuple[Writable, str]],
+    say: Callable[[str], None],
+) -> Outcome:  # fmt: skip
+    """Make something of each item and write it; one that fails is reported, the rest go on.
+
+    Args:
+        items: What ``make`` takes; as text, what a line calls it.
+        targets: A file for each; its folder is made when there is something to put into it.
+        make: What is written, and what a line says of it.
+        say: Gets a line for each item.
+    """
+
+    def done(item: _Item, target: Path) -> str:
+        made, facts = make(item)
+        make_folder(target.parent)
+        made.write(target)
+        return f"{item} → {target}: {facts}"
+
+    outcome = Outcome()
+    for item, target in zip(items, targets, strict=True):
+        try:
+            say(printable(done(item, target)))
+            outcome.done.append(target)
+        except VocableError as error:
+            outcome.failed.append(error)
+            if len(items) > 1:
+                say(printable(f"failed: {error}"))
+    return outcome
+
+
+def printable(text: str) -> str:
+    """A line for a terminal: a file's name need not be text.
+
+    Example:
+        >>> printable("a" + chr(0xDCFF) + ".wav")
+        'a?.wav'
+    """
+    return text.encode(errors="replace").decode()
 
 
 def _encode(tokenizer: Tokenizer, source: Path) -> Tokens:
@@ -106,32 +175,10 @@ def _encode(tokenizer: Tokenizer, source: Path) -> Tokens:
         raise AudioError(f"{source}: {error}") from error
 
 
-def _each(sources: list[Path], roots: list[Path], out: Path, suffix: str,
-          work: Callable[[Path, Path], str], say: Callable[[str], None]) -> Outcome:  # fmt: skip
-    single = len(sources) == 1 and not roots and not out.is_dir()
-    targets = [out] if single else [out / _relative(source, roots).with_suffix(suffix) for source in sources]
-    double = next((target for target in targets if targets.count(target) > 1), None)
-    if double is not None:
-        raise OutputError(f"{double}: two inputs would be written here; rename one, or write them to different folders")
-    outcome = Outcome()
-    for source, target in zip(sources, targets, strict=True):
-        try:
-            make_folder(target.parent)
-            say(_printable(f"{source} → {target}: {work(source, target)}"))
-            outcome.done.append(target)
-        except VocableError as error:
-            outcome.failed.append(error)
-            if len(sources) > 1:
-                say(_printable(f"failed: {error}"))
-    return outcome
-
-
-def _printable(text: str) -> str:
-    return text.encode(errors="replace").decode()  # a file's name need not be text
-
-
-def _roots(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    return [Path(entry) for entry in inputs if Path(entry).is_dir()]
+def _targets(sources: Sequence[Path], inputs: Sequence[str | os.PathLike[str]], out: Path, suffix: str) -> list[Path]:
+    if len(sources) == 1 and not out.is_dir() and not any(Path(entry).is_dir() for entry in inputs):
+        return [out]
+    return mirrored(sources, inputs, out, suffix)
 
 
 def _relative(source: Path, roots: list[Path]) -> Path:

@@ -1,0 +1,83 @@
+"""Voice conversion: the source's words and length, the other's voice, or a clear refusal."""
+
+import numpy as np
+import pytest
+import torch
+
+import vocable
+from tests.models import ready, ready_ctap, ready_speaker
+from vocable.apps.vc import convert
+from vocable.audio import Audio
+from vocable.errors import AudioError, SpecError
+from vocable.systems.guided.mixing import mix_levels
+from vocable.testing import speechlike
+
+SOURCE = speechlike(11_000, 8_000)
+ANN, BOB = speechlike(8_000, 8_000, seed=1), speechlike(24_000, 16_000, seed=2)
+
+
+def test_the_public_name_is_this_function() -> None:
+    assert vocable.convert is convert
+
+
+def test_as_long_as_the_source_at_the_models_rate() -> None:
+    for source in (SOURCE, speechlike(22_001, 16_000), speechlike(1, 8_000)):
+        made = convert(ready_ctap(), source, ANN)
+        assert (made.sample_rate, made.samples.size) == (8_000, source.resample(8_000).samples.size)
+    assert np.abs(convert(ready_ctap(), SOURCE, ANN).samples).max() > 1e-3
+
+
+def test_the_words_are_the_sources_and_the_voice_is_the_others() -> None:
+    """The spectra are those of the source's tokens beside the other's voice."""
+    tokenizer = ready_ctap()
+    tokens = tokenizer.encode(SOURCE)
+    wanted = tokenizer.vocoder.render(tokenizer.spectra(tokens, tokenizer.voice_of(BOB)[None]))
+    assert np.array_equal(convert(tokenizer, SOURCE, BOB).samples, wanted[: SOURCE.samples.size])
+
+
+def test_another_voice_other_samples_and_another_source_others_again() -> None:
+    tokenizer = ready_ctap()
+    ann, bob = (convert(tokenizer, SOURCE, voice).samples for voice in (ANN, BOB))
+    assert np.abs(ann - bob).max() > 1e-3
+    assert np.abs(ann - convert(tokenizer, speechlike(11_000, 8_000, seed=5), ANN).samples).max() > 1e-3
+    assert np.array_equal(ann, convert(tokenizer, SOURCE, ANN).samples)
+
+
+def test_into_ones_own_voice_is_coding() -> None:
+    tokenizer = ready_ctap()
+    assert np.array_equal(
+        convert(tokenizer, SOURCE, SOURCE).samples, tokenizer.decode(tokenizer.encode(SOURCE)).samples
+    )
+
+
+def test_there_and_back_nothing_is_learnt() -> None:
+    tokenizer = ready_ctap()
+    before = {name: value.clone() for name, value in tokenizer.model.state_dict().items()}
+    convert(tokenizer, SOURCE, ANN)
+    assert all(torch.equal(value, before[name]) for name, value in tokenizer.model.state_dict().items())
+
+
+def test_the_guided_codec_mixes_levels() -> None:
+    codec = ready("spectral")
+    source, voice = speechlike(16_000), speechlike(9_000, seed=1)
+    made = convert(codec, source, voice)
+    mixed = mix_levels(codec.encode(source), codec.encode(voice))
+    assert np.array_equal(made.samples, codec.decode(mixed).samples)
+    assert torch.equal(mixed.ids[:, :1], codec.encode(source).ids[:, :1])
+    coded = codec.decode(codec.encode(source)).samples
+    assert np.array_equal(convert(codec, source, source).samples, coded)
+    assert np.abs(made.samples - coded).max() > 1e-3
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.3, 0.499])
+def test_a_voice_that_is_too_short_is_refused(seconds: float) -> None:
+    short = Audio(ANN.samples[: int(seconds * 8_000)], 8_000)
+    with pytest.raises(AudioError, match=rf"the voice is {seconds:.2f} s long: 0.5 s are needed at least; give"):
+        convert(ready_ctap(), SOURCE, short)
+    assert convert(ready_ctap(), SOURCE, Audio(ANN.samples[:4_000], 8_000)).samples.size == SOURCE.samples.size
+
+
+@pytest.mark.parametrize("tokenizer", [ready_speaker, object])
+def test_a_tokenizer_that_cannot_is_refused(tokenizer: type) -> None:
+    with pytest.raises(SpecError, match=r"cannot part the voice from what is said: VQ-CTAP can, such as ctap-small"):
+        convert(tokenizer(), SOURCE, ANN)
