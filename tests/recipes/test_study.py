@@ -13,7 +13,8 @@ from vocable import recipes
 from vocable.cli.main import app
 from vocable.data.manifest import read_manifest
 from vocable.errors import ConfigError
-from vocable.recipes.study import STUDIES, study
+from vocable.recipes.study import study
+from vocable.recipes.study_vqalattent import STUDIES
 from vocable.systems.vqalattent.judge import find_classifier
 
 

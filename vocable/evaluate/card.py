@@ -108,9 +108,10 @@ class Card:
         probes: Figures of probes; see ``vocable.evaluate.probes``.
         alarms: What makes the run not to be trusted, such as an anchor off its place; empty if nothing.
         quarantined: Clips left out for every entry, with the reason.
-        left_out: Codecs and metrics that this machine lacks, with what to install.
+        left_out: What could not be measured, such as codecs that this machine lacks, with what to do.
         settings: Everything needed to run it again.
         pictures: More to look at.
+        main: Keys of the columns to see first; where there are none, the well-known ones.
     """
 
     title: str
@@ -124,6 +125,7 @@ class Card:
     left_out: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
+    main: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -220,7 +220,7 @@ def _missing(card: Card) -> str:
         if (figure := entry.figures.get(column.key)) is not None and figure.reasons
     ]
     own = f"<details><summary>Clips without a figure</summary>{_list('', single)}</details>" if single else ""
-    lacking = _list("What this machine lacks", map(escaped, card.left_out))
+    lacking = _list("What could not be measured", map(escaped, card.left_out))
     return _list("Clips, for every entry", clips) + lacking + own
 
 

@@ -16,13 +16,15 @@ _SHARES = ("accuracy", "rate", "recall", "wer", "cer", "per")
 
 
 def main_columns(card: Card) -> list[Column]:
-    """The metrics to see first: the well-known ones, those that others report of an entry, and all where they are few.
+    """The metrics to see first: those the card names, else the well-known, those that others report, all if few.
 
     Example:
         >>> columns = [Column(key=key, title=key, better="higher", caption="") for key in ("bit_rate", "stoi", "x")]
         >>> [column.key for column in main_columns(Card(title="", lead="", columns=columns, entries=[]))]
         ['stoi', 'x']
     """
+    if card.main:
+        return [column for column in card.columns if column.key in card.main]
     judged = [column for column in card.columns if not counted(column) and column.better != "neither"]
     reported = {key for entry in card.entries for key in entry.reported}
     by_name = {column.key.split("@")[0]: column for column in reversed(judged)}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from vocable.errors import ShapeError
@@ -131,3 +131,32 @@ def _level(number: int, ids: Int[Tensor, " M"], codebook_size: int) -> LevelUsag
         entropy=float(-(shares * shares.log2()).sum()) + 0.0 if ids.numel() else math.nan,  # + 0.0: no "-0.0"
         top_share=float(shares.max()) if ids.numel() else math.nan,
     )
+
+
+def divergence(counts: Float[Tensor, "Q K"], others: Float[Tensor, "Q K"]) -> float:
+    """How unlike two histograms of ids are: Jensen-Shannon divergence in bits, mean over levels.
+
+    0 for equal shares, 1 where no entry occurs in both. Few frames look unlike: compare histograms of as many frames,
+    and with that of two halves of one material.
+
+    Args:
+        counts: Frames that chose each entry of each level; some of every level.
+        others: Of other frames.
+
+    Raises:
+        ShapeError: A level has no frame.
+
+    Source:
+        Lin, IEEE Transactions on Information Theory 37(1), 1991.
+
+    Example:
+        >>> one, other = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0, 1.0]])
+        >>> divergence(one, other), divergence(other, 3 * other)
+        (1.0, 0.0)
+    """
+    shares = [part.double() / part.double().sum(1, keepdim=True) for part in (counts, others)]
+    if not all(bool(part.isfinite().all()) for part in shares):
+        raise ShapeError("a level has no frame: there is nothing to compare")
+    middle = (shares[0] + shares[1]) / 2
+    parts = [torch.special.xlogy(part, part / middle.clamp(min=1e-300)).sum(1) for part in shares]
+    return float((parts[0] + parts[1]).mean() / 2 / math.log(2)) + 0.0

@@ -1,0 +1,59 @@
+"""What studies can be made of: a system's kind of run, its studies, and how their variants are measured."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vocable.evaluate.benchmark import Evaluation
+from vocable.evaluate.card import Column
+from vocable.evaluate.plan import Plan
+from vocable.recipes.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One answer to a study's question.
+
+    Attributes:
+        name: Of its folder and its row.
+        run: What is trained.
+        shares: Begins from the first variant's model, so that only what is trained after it differs.
+        every: Each of its checkpoints is measured, and not the last alone.
+    """
+
+    name: str
+    run: Any
+    shares: bool = False
+    every: bool = False
+
+
+def nothing(run: Any, manifests: Sequence[Path], out: Path) -> None:
+    """There is nothing to make ready."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A system that studies can be made of.
+
+    Attributes:
+        name: Of the system, as people say it.
+        example: A recipe of it.
+        run: Its kind of run.
+        studies: By name: from a run to its variants.
+        evaluation: What measures a variant.
+        columns: What the table shows of it.
+        ready: Whether a checkpoint's tokenizer can be measured at all.
+        before: Makes ready, in the study's folder, what all variants are measured with.
+        split: What variants are judged on, where the manifests have it; None: what ``vocable evaluate`` takes.
+    """
+
+    name: str
+    example: str
+    run: type[Run]
+    studies: Mapping[str, Callable[[Any], list[Variant]]]
+    evaluation: Callable[[Plan, Path], Evaluation]
+    columns: Sequence[Column]
+    ready: Callable[[Any], bool] = lambda tokenizer: True
+    before: Callable[[Any, Sequence[Path], Path], None] = nothing
+    split: str | None = None
