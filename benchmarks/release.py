@@ -20,6 +20,8 @@ import matplotlib.pyplot as plt
 import vocable
 from vocable.data.manifest import read_manifests
 from vocable.recipes.record import manifests_of, read_record
+from vocable.systems.ctap.model import CtapModel
+from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.vqalattent.classifier import Classifier
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
@@ -28,16 +30,22 @@ from vocable.train import checkpoint
 CURVES = {
     "generator/log_mel": "log-mel (nats)", "generator/spectrum": "compressed spectrum",
     "generator/commitment": "commitment", "vqvae/picture": "picture (mean square)", "prior/next_id": "next id (nats)",
-    "perplexity": "perplexity of a level",
+    "perplexity": "perplexity of a level", "transcoder/spectrum": "spectrum (mean square)",
+    "transcoder/phonemes": "phonemes (nats)", "transcoder/contrastive": "contrastive (nats)",
+    "connector/noise": "connector (noise)", "durations/noise": "durations (noise)",
 }  # fmt: skip
 
 
 def release(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     out: Annotated[Path, typer.Argument(help="The model's folder in the package.")],
-    before: Annotated[Path | None, typer.Option(help="The run that this one began from (--init).")] = None,
+    before: Annotated[
+        list[Path] | None, typer.Option(help="The run that this one began from (--init); repeat, the last first.")
+    ] = None,
     classifier: Annotated[Path | None, typer.Option(help="The run of its judge.")] = None,
     guidance: Annotated[float | None, typer.Option(help="The prior draws with this unless told otherwise.")] = None,
+    change_cost: Annotated[float | None, typer.Option(help="Recognition reads paths with this; chosen on dev.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Speech from text is drawn with this.")] = None,
     every: Annotated[int, typer.Option(help="Steps between the log lines that are kept.")] = 200,
 ) -> None:
     """Write model.json, model.safetensors, log.jsonl and curves.svg."""
@@ -47,15 +55,25 @@ def release(
         model = VqalattentModel(config)
         model.load_state_dict(tokenizer.model.state_dict())
         tokenizer = VqalattentTokenizer(model)
+    reading = {"change_cost": change_cost, "temperature": temperature}
+    if any(value is not None for value in reading.values()):
+        reading = {name: value for name, value in reading.items() if value is not None}
+        heard = CtapModel(replace(tokenizer.config, **reading))
+        heard.load_state_dict(tokenizer.model.state_dict())
+        tokenizer = CtapTokenizer(heard)
     tokenizer.save(out, half=True)
     logs = {"": _kept(run, out, every, "")}
-    if before is not None:
-        logs["before"] = _kept(before, out, every, "-before")
+    for number, one in enumerate(before or (), start=1):
+        suffix = "-before" if number == 1 else f"-before-{number}"
+        logs[suffix] = _kept(one, out, every, suffix)
     if classifier is not None:
         _judge(classifier, out / "classifier")
     mpl.rcParams["svg.hashsalt"] = "vocable"
     drawn = [
-        (name, lines) for lines in reversed(logs.values()) for name in CURVES if any(name in line for line in lines)
+        (name, lines)
+        for lines in reversed(list(logs.values()))
+        for name in CURVES
+        if any(name in line for line in lines)
     ]
     figure, axes = plt.subplots(1, len(drawn), figsize=(3.75 * len(drawn), 3), layout="constrained")
     for axis, (name, lines) in zip(axes, drawn, strict=True):

@@ -69,6 +69,6 @@ def test_what_is_nothing_is_named_with_what_there_is(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("words")
     with pytest.raises(InputError, match="is not a token file or audio"):
         kind_of(str(tmp_path / "a.txt"))
-    with pytest.raises(InputError, match=r"model \(guided-small.*recipe \(ctap-paper"):
+    with pytest.raises(InputError, match=r"model \(ctap-small, guided-small.*recipe \(ctap-paper"):
         kind_of(str(tmp_path / "none"))
     assert kind_of("guided-paper") == "recipe"

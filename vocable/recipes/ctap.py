@@ -60,6 +60,8 @@ class CtapRun(Run):
                 raise ConfigError(f"the model to begin from has a {other.pop()} of other sizes; take another")
             kept = {name: value for name, value in same.items() if _fits(name, own, same)}
             model.load_state_dict(own | kept)
+            if not all(one in kept for one in own if one.startswith(("connector.", "durations."))):
+                model.trained.zero_()  # it begins anew, and cannot read yet
         return CtapObjective(model, self.losses, rate=self.train.learning_rate, steps=self.train.steps)
 
 

@@ -21,7 +21,7 @@ from vocable.evaluate.latents import projection_picture
 from vocable.evaluate.pictures import codebook_picture, count_ids, log_mel_picture, token_picture
 from vocable.files import make_folder, write_whole
 from vocable.interfaces import Embedding, Tokenizer
-from vocable.recipes import find
+from vocable.recipes import RECIPES, find
 from vocable.recipes.clips import Clips, spread
 from vocable.recipes.describe import kind_of
 from vocable.recipes.record import Record, beginnings, read_record, schedules
@@ -75,6 +75,8 @@ def draw(what: str, clips: Clips | None = None, *, say: Callable[[str], None] = 
     else:
         if kind == "run":
             yield from _record(read_record(Path(what)))
+        elif clips is None and what in RECIPES:  # a model in the box, named like the recipe that made it
+            yield "schedules", _schedules(run_to_json(find(what)), [])
         elif clips is None:
             raise InputError(f"{what}: the pictures of a model need recordings; pass --data MANIFEST")
         if clips is not None:

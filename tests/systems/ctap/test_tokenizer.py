@@ -263,3 +263,17 @@ def test_facts(tokenizer: CtapTokenizer) -> None:
     assert rows["recognition"] == "best each"
     assert rows["samples to a token"] == "256"
     assert book.rows
+
+
+def test_a_model_stored_as_float16_still_reads(tmp_path: Path) -> None:
+    """Its noise schedule is near 1, where float16 has steps of 0.0005: it must not be stored."""
+    whole = ready_ctap(trained=True)
+    whole.save(tmp_path / "half", half=True)
+    half = load(tmp_path / "half")
+    assert not [name for name in whole.model.state_dict() if name.endswith("kept")]
+    assert torch.equal(half.model.connector.kept, whole.model.connector.kept)
+    voice = torch.zeros(whole.config.transcoder.voice_width)
+    given = half.said(torch.arange(8) % len(half.phonemes))
+    mask = torch.ones(given.shape[:2], dtype=torch.bool)
+    assert bool(half.model.connector.sample(given, voice[None], mask, seeds=[0]).isfinite().all())
+    assert len(half.speak(half.phonemes.names([1, 2, 3]), voice, seed=0)) == 1

@@ -106,12 +106,15 @@ class CtapConfig:
         default_factory=lambda: DiffusionConfig(layers=12, cycle=4, steps=5, betas=(0.1, 0.9))
     )
     change_cost: float = 0.0  # nats that a change of phoneme must gain in recognition
+    temperature: float = 1.0  # of what connector and durations draw
 
     def __post_init__(self) -> None:
         PhonemeSet(self.phonemes)
         _check_whole(self.mel, 1 << 20, "sample_rate", "n_fft", "hop", "bins")
         if not 0 <= self.change_cost < inf:
             raise ConfigError(f"change_cost is {self.change_cost}: it must be at least 0 nats")
+        if not 0 <= self.temperature < inf:
+            raise ConfigError(f"temperature is {self.temperature}: it must be at least 0")
 
     @property
     def hop(self) -> int:
@@ -154,6 +157,7 @@ def config_from_json(values: Mapping[str, Any]) -> CtapConfig:
             connector=DiffusionConfig(**_tuples(values["connector"])),
             durations=DiffusionConfig(**_tuples(values["durations"])),
             change_cost=float(values["change_cost"]),
+            temperature=float(values["temperature"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
         raise ConfigError(

@@ -27,7 +27,8 @@ class Diffusion(nn.Module):
 
     Source:
         VQ-CTAP's "sequence-aware semantic connector: diffusion with bidirectional dilated convolutions"; sizes of the
-        same authors' arXiv:2309.15512; Ho et al., arXiv:2006.11239; Kong et al., DiffWave, arXiv:2009.09761.
+        same authors' arXiv:2309.15512; Ho et al., arXiv:2006.11239; Kong et al., DiffWave, arXiv:2009.09761; v as in
+        Salimans and Ho, arXiv:2202.00512.
 
     Example:
         >>> diffusion = Diffusion(DiffusionConfig(layers=2, steps=3), width=4, condition=6, voice=5).eval()
@@ -37,8 +38,6 @@ class Diffusion(nn.Module):
         >>> diffusion.sample(given, voice, mask, seeds=[0, 1]).shape
         torch.Size([2, 7, 4])
     """
-
-    kept: Float[Tensor, " T"]
 
     def __init__(self, config: DiffusionConfig, *, width: int, condition: int, voice: int) -> None:
         super().__init__()
@@ -52,8 +51,12 @@ class Diffusion(nn.Module):
         )
         self.leave = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, width))
         nn.init.zeros_(cast("nn.Linear", self.leave[-1]).weight)
-        betas = torch.linspace(*config.betas, config.steps, dtype=torch.float64)
-        self.register_buffer("kept", (1 - betas).cumprod(0).float())  # of the signal's power, after each step
+
+    @property
+    def kept(self) -> Float[Tensor, " T"]:
+        """Share of the signal's power that is left after each step; no part of the state, as float16 would spoil it."""
+        betas = torch.linspace(*self.config.betas, self.config.steps, dtype=torch.float64)
+        return (1 - betas).cumprod(0).float().to(self.enter.weight.device)
 
     def forward(
         self, noisy: Float[Tensor, "B N D"], steps: Int[Tensor, " B"], given: Float[Tensor, "B N C"],
@@ -66,7 +69,11 @@ class Diffusion(nn.Module):
         for layer in cast("list[_Layer]", list(self.layers)):
             hidden, skip = layer(hidden, given, beside, mask)
             skipped = skipped + skip
-        return self.leave(torch.relu(skipped / math.sqrt(len(self.layers))))
+        made = self.leave(torch.relu(skipped / math.sqrt(len(self.layers))))
+        # noise has as many dimensions as what is made, more than the network has channels: what a straight line tells
+        # of it goes around the network, which is left with v = √kept · noise − √(1 − kept) · clean
+        kept = self.kept[steps][:, None, None]
+        return (1 - kept).sqrt() * noisy + kept.sqrt() * made
 
     def loss(
         self, clean: Float[Tensor, "B N D"], given: Float[Tensor, "B N C"], voice: Float[Tensor, "B V"],
@@ -91,14 +98,23 @@ class Diffusion(nn.Module):
     @torch.no_grad()
     def sample(
         self, given: Float[Tensor, "B N C"], voice: Float[Tensor, "B V"], mask: Bool[Tensor, "B N"], *,
-        seeds: list[int],
+        seeds: list[int], temperature: float = 1.0,
     ) -> Float[Tensor, "B N D"]:  # fmt: skip
-        """Draw sequences, each from its own seed and from no other."""
+        """Draw sequences, each from its own seed and from no other.
+
+        Args:
+            given: The condition.
+            voice: Of each sequence.
+            mask: True on real positions.
+            seeds: One for each sequence.
+            temperature: Times the noise: under 1 the usual is likelier; 0 draws nothing.
+        """
         sources = [torch.Generator().manual_seed(seed) for seed in seeds]
         shape = (given.shape[1], self.width)
 
         def noise() -> Float[Tensor, "B N D"]:
-            return torch.stack([torch.randn(shape, generator=source) for source in sources]).to(given.device)
+            drawn = torch.stack([torch.randn(shape, generator=source) for source in sources])
+            return temperature * drawn.to(given.device)
 
         made = noise()
         for step in reversed(range(self.config.steps)):

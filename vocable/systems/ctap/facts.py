@@ -16,6 +16,7 @@ def model_facts(model: CtapModel, *, digest: str, vocoder: str) -> list[Table]:
         ("vocoder", vocoder),
         ("contrastive factor", f"{float(model.transcoder.sharpness.detach().exp()):.2f}"),
         ("text to speech", f"trained for {int(model.trained)} steps" if int(model.trained) else "not trained yet"),
+        ("drawn with", f"temperature {config.temperature:g}"),
         ("recognition", f"best path, {config.change_cost:g} nat for a change" if config.change_cost else "best each"),
     ]
     return [Table("Model", rows), codebook_table(model.transcoder.quantizer.books)]

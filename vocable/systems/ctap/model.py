@@ -74,10 +74,14 @@ class Durations(nn.Module):
         return self.diffusion.loss(clean[..., None], self.embedding(phonemes), voice, mask, counted)
 
     @torch.no_grad()
-    def sample(self, phonemes: Int[Tensor, " L"], voice: Float[Tensor, "1 V"], seed: int) -> Float[Tensor, " L"]:
+    def sample(
+        self, phonemes: Int[Tensor, " L"], voice: Float[Tensor, "1 V"], seed: int, temperature: float = 1.0
+    ) -> Float[Tensor, " L"]:
         """Durations in spectra, each at least 1."""
         mask = torch.ones(1, len(phonemes), dtype=torch.bool, device=phonemes.device)
-        drawn = self.diffusion.sample(self.embedding(phonemes[None]), voice, mask, seeds=[seed])[0, :, 0]
+        drawn = self.diffusion.sample(
+            self.embedding(phonemes[None]), voice, mask, seeds=[seed], temperature=temperature
+        )[0, :, 0]
         return (self.usual[0] + self.usual[1] * drawn).exp().clamp(1.0, _LONGEST)
 
 

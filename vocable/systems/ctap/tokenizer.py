@@ -248,7 +248,7 @@ class CtapTokenizer:
             raise TextError("there are no phonemes to say")
         heard = self.voice_of(voice) if isinstance(voice, Audio) else voice
         ids = torch.tensor(self.phonemes.ids(phonemes), device=self.device)
-        drawn = self.model.eval().durations.sample(ids, heard[None].to(self.device), seed)
+        drawn = self.model.eval().durations.sample(ids, heard[None].to(self.device), seed, self.config.temperature)
         ends = drawn.double().cumsum(0).round().long()
         return self.speak_timed(phonemes, torch.diff(ends, prepend=ends[:1] * 0).tolist(), heard, seed=seed)
 
@@ -270,7 +270,7 @@ class CtapTokenizer:
         given = self.said(ids.repeat_interleave(torch.tensor(spectra))).to(self.device)
         mask = torch.ones(given.shape[:2], dtype=torch.bool, device=self.device)
         there = voice[None].to(self.device)
-        drawn = self.model.connector.sample(given, there, mask, seeds=[seed])
+        drawn = self.model.connector.sample(given, there, mask, seeds=[seed], temperature=self.config.temperature)
         tokens = self.model.transcoder.quantizer.encode(drawn).cpu()
         return Tokens(
             ids=tokens, lengths=torch.tensor([tokens.shape[2]]), spec=self.spec, tokenizer=self.digest,
