@@ -197,7 +197,9 @@ def test_other_codebooks_learn(manifest: Path, tmp_path: Path, codebook: str, te
     weight = {"codebook": 1.0, "uniformity": 0.01}[term]
     for line in (first, second):
         terms = {name for name in line if name.startswith("vqvae/") and not name.endswith("weight")}
-        assert terms == {f"vqvae/{name}" for name in ("picture", "commitment", term, "total", "gradient_norm")}
+        assert terms == {
+            f"vqvae/{name}" for name in ("picture", "commitment", term, "total", "gradient_norm", "learning_rate")
+        }
         assert line[f"vqvae/{term}/weight"] == weight
     assert all(math.isfinite(value) for line in lines for value in line.values() if isinstance(value, float))
     entries = [tensors(tmp_path / "run", step, "vqvae")["vqvae.model.quantizer.codebooks.0.entries"] for step in (1, 2)]
