@@ -32,7 +32,7 @@ class Prior(nn.Module):
         (layer norm first, no bias in queries, keys and values, GELU, learnt positions). Width unsaid: 256.
 
     Example:
-        >>> from vocable.systems.vqalattent.config import VqvaeConfig
+        >>> from vocable.systems.vqalattent.config import PriorConfig
         >>> sizes = PriorConfig(blocks=1, heads=2, width=8, conditions=("digit",))
         >>> prior = Prior(VqalattentConfig(prior=sizes, labels={"digit": ("0", "1")})).eval()
         >>> ids = prior.sample(torch.tensor([[1]]), [0])
