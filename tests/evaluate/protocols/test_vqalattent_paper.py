@@ -1,6 +1,7 @@
 """Tables I and II through the runner: keys, reported beside measured, resume, several models, and a page to look at."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -182,3 +183,13 @@ def test_variety_and_labels_heard(model: Path, corpus: Path) -> None:
     assert (one["variety"].mean, one["labels_heard"].mean) == (pytest.approx(0.0, abs=1e-3), pytest.approx(1.0))
     with pytest.raises(ConfigError, match="there is no space 'pixels'; there are latent, tokens, spectrogram"):
         features(tokenizer, tokens, "pixels")
+
+
+def test_where_nothing_differs_variety_is_undefined(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collapsed codebook, as stochastic selection has it at tiny size, is no division by zero."""
+    tokenizer = load(model)
+    drawn = tokenizer.sample([{"digit": digit} for digit in (0, 0, 1, 1)], seed=0)
+    names = ["0", "0", "1", "1"]
+    assert variety(tokenizer, drawn, names, drawn, names)["variety"].mean == pytest.approx(1.0)
+    monkeypatch.setattr(tokenizer, "embed", lambda tokens: torch.ones(*tokens.ids.shape[::2], 3))
+    assert math.isnan(variety(tokenizer, drawn, names, drawn, names)["variety"].mean)
