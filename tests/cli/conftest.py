@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.models import ready_ctap
 from vocable.cli.main import main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -38,6 +39,14 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return code, seen.out, seen.err
 
     return call
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a VQ-CTAP that speaks and hears."""
+    folder = tmp_path_factory.mktemp("model")
+    ready_ctap().save(folder)
+    return folder
 
 
 def files(folder: Path) -> list[str]:

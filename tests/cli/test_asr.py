@@ -8,20 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run, quick_help
-from tests.models import ready, ready_ctap
+from tests.models import ready
 from vocable import load, transcribe
 from vocable.apps import asr
 from vocable.apps.asr import Transcript
 from vocable.audio import Audio
 from vocable.testing import speechlike
 from vocable.text.lexicon import Lexicon
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    ready_ctap().save(folder)
-    return folder
 
 
 @pytest.fixture

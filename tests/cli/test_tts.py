@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import Run, files, quick_help
-from tests.models import ready, ready_ctap
+from tests.models import ready
 from vocable import load, synthesize
 from vocable.audio import Audio
 from vocable.recipes import ctap
@@ -20,13 +20,6 @@ from vocable.vocoders import MelSpec
 
 ANN, BOB = speechlike(8_000, 8_000, seed=1), speechlike(24_000, 16_000, seed=2)
 HELLO = "HH AH L OW"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    ready_ctap().save(folder)
-    return folder
 
 
 @pytest.fixture

@@ -6,19 +6,12 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import Run, files, quick_help
-from tests.models import ready, ready_ctap, ready_speaker
+from tests.models import ready, ready_speaker
 from vocable import convert, load
 from vocable.audio import Audio
 from vocable.testing import speechlike
 
 ANN = speechlike(8_000, 8_000, seed=1)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    ready_ctap().save(folder)
-    return folder
 
 
 @pytest.fixture

@@ -100,6 +100,8 @@ def test_speech_and_other_phones_do_not_go_together(pocketsphinx: Aligner, read:
 def test_the_ctc_aligner_keeps_the_same_laws(trained: CtcAligner, read: list[Utterance]) -> None:
     for utterance in read[:2]:
         check(trained, utterance)
+        clip = Audio.read(utterance.audio_path)
+        assert trained.phones(clip, words_of(utterance)) == trained.phones(clip, words_of(utterance))
 
 
 def test_a_head_is_saved_and_read_again(

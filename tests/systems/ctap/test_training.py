@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
 
 from tests.models import ready
 from tests.phones import write_phones
+from tests.runs import log, saved, tensors
 from tests.systems.ctap.conftest import FIRST, STEPS, fit, same, short
 from vocable import recipes
 from vocable.audio import Audio
@@ -27,20 +26,6 @@ from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.hub import load
 from vocable.train import checkpoint
 from vocable.train.schedule import LearningRate, Weight
-
-
-def saved(folder: Path, step: int) -> Path:
-    return folder / f"checkpoints/step-{step:08d}"
-
-
-def tensors(folder: Path, step: int, part: str) -> dict[str, Tensor]:
-    every = load_file(saved(folder, step) / "training.safetensors")
-    return {name: value for name, value in every.items() if name.startswith(f"{part}.model.")}
-
-
-def log(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
 
 @pytest.fixture(scope="module")

@@ -67,10 +67,6 @@ def fit(run: recipes.Run, manifest: Path, folder: Path, **how: Any) -> list[str]
     return said
 
 
-def saved(folder: Path, step: int) -> Path:
-    return folder / f"checkpoints/step-{step:08d}"
-
-
 def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from tests.models import ready_speaker
-from tests.systems.vqalattent.conftest import SPEC, STEPS, fit, same, saved
+from tests.runs import saved
+from tests.systems.vqalattent.conftest import SPEC, STEPS, fit, same
 from vocable import load, recipes
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest

@@ -1,22 +1,20 @@
 """VQalAttent learns: the tiny recipe for real, its two stages, and going on after a kill or from another model."""
 
-import json
 import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jaxtyping
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.models import ready, ready_speaker
-from tests.systems.vqalattent.conftest import FIRST, SPEC, STEPS, fit, same, saved, short
+from tests.runs import log, saved, tensors
+from tests.systems.vqalattent.conftest import FIRST, SPEC, STEPS, fit, same, short
 from vocable import load, recipes
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance, read_manifest
@@ -27,17 +25,6 @@ from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.train import checkpoint
 from vocable.train.objective import Turn
 from vocable.train.schedule import Weight
-
-
-def tensors(folder: Path, step: int, part: str) -> dict[str, Tensor]:
-    """Weights and buffers of a part after a step."""
-    found = load_file(saved(folder, step) / "training.safetensors")
-    return {name: value for name, value in found.items() if name.startswith(f"{part}.model.")}
-
-
-def log(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
 
 @pytest.fixture(scope="module")
