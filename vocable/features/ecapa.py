@@ -12,11 +12,13 @@ from typing import Final
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vocable.errors import CheckpointError, ShapeError
 from vocable.features.hub import fetch, short_name
+from vocable.features.pickled import read_pickled
 from vocable.folder import digest_of
 
 _FFT, _HOP, _MELS = 400, 160, 80
@@ -233,8 +235,8 @@ def _download(name: str, local: bool) -> Path:
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        tensors = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        tensors = load_file(path) if path.suffix == ".safetensors" else read_pickled(path)
         return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-    except Exception as error:  # torch.load's own are of many kinds
+    except (OSError, SafetensorError, AttributeError) as error:
         reason = " ".join(str(error).split())[:120]
         raise CheckpointError(f"{path}: cannot be read as tensors ({reason}); copy the model again") from error

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vocable.errors import CheckpointError, MissingDependencyError, ShapeError
+from vocable.features.pickled import read_pickled
 from vocable.features.spectrogram import mel_filters, spectra
 from vocable.shapes import frames_for, mask_from_lengths
 
@@ -147,5 +148,5 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             f"{path}: SHA-256 {digest[:12]}…, not the weights known here ({_SHA256[:12]}…); "
             "run pip install --no-deps --force-reinstall resemblyzer==0.1.4"
         )
-    state = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
+    state = read_pickled(path)["model_state"]
     return {name: value for name, value in state.items() if not name.startswith("similarity_")}
