@@ -160,3 +160,47 @@ def test_an_altered_file_is_refused(
         save_file(tensors, file, metadata={"digest": digest})
     with pytest.raises(CheckpointError, match=message):
         targets.frames(file, 0, 5)
+
+
+class Steps(Loud):
+    """Says of each frame one of four ids."""
+
+    def hear(self, clip: Audio) -> Tensor:
+        return (super().hear(clip)[:, 0] * 4).long()
+
+
+def test_ids_are_kept_as_whole_numbers_and_frames_are_read_whole(tmp_path: Path) -> None:
+    record(tmp_path / "a.wav", 4_000)
+    clip, listener = Audio.read(tmp_path / "a.wav"), Steps()
+    listener.width = 4
+    targets = Targets(listener, tmp_path / "ids")
+    file = targets.keep(tmp_path / "a.wav", clip)
+    assert file == targets.kept(tmp_path / "a.wav")
+    assert load_file(file)["target"].dtype == torch.int32
+    assert torch.equal(targets.ids(file), listener.hear(clip))
+    assert targets.ids(file).dtype == torch.int64
+    with pytest.raises(CheckpointError, match=r"holds \[50\] of I32"):
+        targets.frames(file, 0, 5)
+    frames = Targets(Loud(), tmp_path / "frames")
+    kept = frames.keep(tmp_path / "a.wav", clip)
+    assert torch.equal(frames.all_frames(kept), frames.frames(kept, 0, 50))
+    with pytest.raises(CheckpointError, match=r"holds \[50, 2\] of F16"):
+        frames.ids(kept)
+    with pytest.raises(AudioError, match=r"nothing\.wav: cannot be read"):
+        frames.kept(tmp_path / "nothing.wav")
+
+
+def test_ids_out_of_range_are_neither_kept_nor_read(tmp_path: Path) -> None:
+    record(tmp_path / "a.wav", 4_000)
+    clip, listener = Audio.read(tmp_path / "a.wav"), Steps()
+    targets = Targets(listener, tmp_path / "ids")  # of width 2
+    for said in (torch.tensor([0, 2]), torch.tensor([-1, 0]), torch.tensor([1 << 40])):
+        listener.hear = lambda clip, said=said: said  # type: ignore[misc]
+        with pytest.raises(AudioError, match=r"loud says ids of it that are not in \[0, 2\)"):
+            targets.keep(tmp_path / "a.wav", clip)
+    listener.hear = lambda clip: torch.tensor([0, 1])  # type: ignore[method-assign]
+    file = targets.keep(tmp_path / "a.wav", clip)
+    for wrong in ([0, 2], [-1, 0]):
+        save_file({"target": torch.tensor(wrong, dtype=torch.int32)}, file, metadata={"digest": "loud"})
+        with pytest.raises(CheckpointError, match=r"holds ids that are not in \[0, 2\)"):
+            targets.ids(file)

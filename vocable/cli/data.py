@@ -10,12 +10,12 @@ app = typer.Typer(help="Make manifests.", no_args_is_help=True)
 
 @app.command("prepare", no_args_is_help=True)
 def prepare(
-    corpus: Annotated[str, typer.Argument(help="A corpus: audiomnist, fsdd or digit_strings.")],
+    corpus: Annotated[str, typer.Argument(help="A corpus: audiomnist, fsdd, digit_strings or librispeech.")],
     source: Annotated[Path, typer.Argument(help="Its folder as published; for digit_strings a manifest.")],
     out: Annotated[Path, typer.Option(help="Folder for manifest.jsonl, and for audio that is cut.")],
     split: Annotated[
         str | None,
-        typer.Option(help="'speaker', 'random' or 'official'; by default official for digit_strings, else speaker."),
+        typer.Option(help="'speaker', 'random' or 'official', the default of digit_strings and librispeech."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
 ) -> None:

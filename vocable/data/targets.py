@@ -3,7 +3,7 @@
 ```text
 FOLDER/
 ├── teacher.json             who says it: name, digest, sample rate, frames a second, width
-└── <SHA-256 of the audio>.safetensors   "target": (N, F) frames or (F,) one vector, float16
+└── <SHA-256 of the audio>.safetensors   "target": (N, F) frames or (F,) one vector, float16; or (N,) ids, int32
 ```
 
 Other weights, other layers or another width are another teacher, whose folder this is not. An hour of 768 numbers 50
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -53,11 +53,11 @@ class Listener(Protocol):
 
     @property
     def width(self) -> int:
-        """Of a frame, or of the vector."""
+        """Of a frame, or of the vector; where it says ids, how many different ones there are."""
         ...
 
-    def hear(self, clip: Audio) -> Float[Tensor, "*N F"]:
-        """What it says of a clip.
+    def hear(self, clip: Audio) -> Float[Tensor, "*N F"] | Int[Tensor, " N"]:
+        """What it says of a clip: numbers, or one id a frame.
 
         Raises:
             AudioError: Nothing can be said of it.
@@ -107,16 +107,25 @@ class Targets:
             clip: What is in it.
 
         Raises:
-            AudioError: Nothing can be said of it, or nothing finite.
+            AudioError: Nothing can be said of it, or nothing that can be kept.
         """
-        file = self.folder / f"{sha256(recording)}.safetensors"
+        file = self.kept(recording)
         if not file.exists():
-            target = self.listener.hear(clip).half().contiguous().cpu()
-            if not bool(target.isfinite().all()):
-                raise AudioError(f"{self.listener.name} says of it what no float16 holds")
+            target = self._small(self.listener.hear(clip).contiguous().cpu())
             facts = {"digest": self.listener.digest}
             write_whole(file, lambda path: save_file({"target": target}, path, metadata=facts))
         return file
+
+    def kept(self, recording: Path) -> Path:
+        """Where what is said of a recording is kept, or will be.
+
+        Raises:
+            AudioError: The recording cannot be read.
+        """
+        try:
+            return self.folder / f"{sha256(recording)}.safetensors"
+        except OSError as error:
+            raise AudioError(f"{recording}: cannot be read ({error.strerror}); check the path") from error
 
     def vector(self, file: Path) -> Float[Tensor, " F"]:
         """What is said of a whole recording.
@@ -135,17 +144,49 @@ class Targets:
         found = self._read(file, (None, self.listener.width), slice(first, first + count))
         return torch.nn.functional.pad(found, (0, 0, 0, count - len(found)))
 
-    def _read(self, file: Path, shape: tuple[int | None, ...], where: slice) -> Tensor:
+    def all_frames(self, file: Path) -> Float[Tensor, "N F"]:
+        """The frames of a whole recording.
+
+        Raises:
+            CheckpointError: The file is not what :meth:`keep` wrote.
+        """
+        return self._read(file, (None, self.listener.width), slice(None))
+
+    def ids(self, file: Path) -> Int[Tensor, " N"]:
+        """The ids of a whole recording, in [0, width).
+
+        Raises:
+            CheckpointError: The file is not what :meth:`keep` wrote.
+        """
+        return self._read(file, (None,), slice(None), "I32").long()
+
+    def _small(self, target: Tensor) -> Tensor:
+        """What is said in the type it is kept in."""
+        if target.is_floating_point():
+            small = target.half()
+            if not bool(small.isfinite().all()):
+                raise AudioError(f"{self.listener.name} says of it what no float16 holds")
+            return small
+        if not self._are_ids(target):
+            raise AudioError(f"{self.listener.name} says ids of it that are not in [0, {self.listener.width})")
+        return target.int()
+
+    def _are_ids(self, target: Tensor) -> bool:
+        return not target.numel() or (int(target.min()) >= 0 and int(target.max()) < self.listener.width)
+
+    def _read(self, file: Path, shape: tuple[int | None, ...], where: slice, wanted: str = "F16") -> Tensor:
         try:
             with safe_open(file, "pt") as kept:
                 digest, part = (kept.metadata() or {}).get("digest"), kept.get_slice("target")
                 sizes, kind = part.get_shape(), part.get_dtype()
                 fits = len(sizes) == len(shape) and all(b in (None, a) for a, b in zip(sizes, shape, strict=True))
-                value = part[where].float() if fits and kind == "F16" else None
+                value = part[where] if fits and kind == wanted else None
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{file}: cannot be read ({error}); remove it, to hear it again") from error
         if digest != self.listener.digest:
             raise CheckpointError(f"{file}: is of another teacher than {self.listener.name}; remove it")
         if value is None or not bool(value.isfinite().all()):
             raise CheckpointError(f"{file}: holds {sizes} of {kind}, or numbers that are not finite; remove it")
-        return value
+        if wanted == "I32" and not self._are_ids(value):
+            raise CheckpointError(f"{file}: holds ids that are not in [0, {self.listener.width}); remove it")
+        return value.float() if value.is_floating_point() else value

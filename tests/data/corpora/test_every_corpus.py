@@ -23,6 +23,7 @@ def test_what_is_told_of_a_speaker_is_kept_only_where_it_can_be() -> None:
         ("audiomnist", r"no AudioMNIST in here \(looked for 01/0_01_0\.wav and data/01"),
         ("fsdd", r"no Free Spoken Digit Dataset in here \(looked for recordings/"),
         ("digit_strings", "cannot be read"),
+        ("librispeech", r"no LibriSpeech in here \(looked for dev-clean/84/121123/84-121123\.trans\.txt"),
     ],
 )
 @pytest.mark.parametrize("kind", ["missing", "empty", "a file"])
@@ -45,7 +46,11 @@ def test_splits_and_places_that_cannot_be_leave_nothing(digits: Path, mnist: Pat
     for speaker in ("ann", "bob"):
         sound(two / "recordings" / f"1_{speaker}_0.wav")
     cases: list[tuple[Callable[[], object], type[VocableError], str]] = [
-        (lambda: find("mnist"), ConfigError, "no corpus 'mnist'; there are audiomnist, fsdd, digit_strings"),
+        (
+            lambda: find("mnist"),
+            ConfigError,
+            "no corpus 'mnist'; there are audiomnist, fsdd, digit_strings, librispeech",
+        ),
         (lambda: audiomnist.prepare(mnist, tmp_path / "out", split="official"), ConfigError, "speaker, random$"),
         (lambda: fsdd.prepare(digits, tmp_path / "out", split="x"), ConfigError, "split is 'x'.*random, official$"),
         (lambda: fsdd.prepare(digits, tmp_path / "out", seed=-1), ConfigError, "seed is -1"),

@@ -4,11 +4,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from vocable.data.corpora import audiomnist, digit_strings, fsdd
+from vocable.data.corpora import audiomnist, digit_strings, fsdd, librispeech
 from vocable.errors import ConfigError
 
 CORPORA: Mapping[str, Callable[..., Path]] = MappingProxyType(
-    {"audiomnist": audiomnist.prepare, "fsdd": fsdd.prepare, "digit_strings": digit_strings.prepare}
+    {
+        "audiomnist": audiomnist.prepare,
+        "fsdd": fsdd.prepare,
+        "digit_strings": digit_strings.prepare,
+        "librispeech": librispeech.prepare,
+    }
 )
 
 
@@ -23,7 +28,7 @@ def find(name: str) -> Callable[..., Path]:
         'vocable.data.corpora.fsdd'
         >>> find("mnist")
         Traceback (most recent call last):
-        vocable.errors.ConfigError: there is no corpus 'mnist'; there are audiomnist, fsdd, digit_strings
+        vocable.errors.ConfigError: there is no corpus 'mnist'; there are audiomnist, fsdd, digit_strings, librispeech
     """
     if name not in CORPORA:
         raise ConfigError(f"there is no corpus '{name}'; there are {', '.join(CORPORA)}")

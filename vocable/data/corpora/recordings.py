@@ -1,10 +1,11 @@
-"""What the readers of spoken digits have in common: a recording, and how many of them become a manifest."""
+"""What the readers of corpora have in common: a recording of a digit, and how recordings become a manifest."""
 
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vocable.audio import header_seconds
 from vocable.data.corpora.splits import SHARES, split_at_random, split_by_speaker
@@ -45,16 +46,13 @@ class Recording:
     source: str | None = None
     split: str | None = None
 
-    def to_line(self, folder: Path) -> str:
-        """This recording as a line of a manifest in a folder."""
-        inside = self.audio_path.is_relative_to(folder)
-        values = {
-            "audio_path": str(self.audio_path.relative_to(folder) if inside else self.audio_path),
-            "text": WORDS[self.digit], "speaker": self.speaker, "duration": round(self.duration, 4),
-            "digit": self.digit, "take": self.take, "gender": self.gender, "age": self.age, "accent": self.accent,
-            "source": self.source, "split": self.split,
+    def to_row(self) -> dict[str, object]:
+        """The keys of this recording's line in a manifest."""
+        return {
+            "audio_path": self.audio_path, "text": WORDS[self.digit], "speaker": self.speaker,
+            "duration": round(self.duration, 4), "digit": self.digit, "take": self.take, "gender": self.gender,
+            "age": self.age, "accent": self.accent, "source": self.source, "split": self.split,
         }  # fmt: skip
-        return json.dumps({key: value for key, value in values.items() if value is not None}, ensure_ascii=False)
 
 
 def check_split(split: str, known: Collection[str] = SPLITS) -> None:
@@ -90,17 +88,34 @@ def write_manifest(
     ordered = sorted(recordings, key=lambda one: (one.speaker or "", one.digit, one.take, one.audio_path))
     parts = _splits(ordered, split, seed)
     ordered = [replace(one, split=part) for one, part in zip(ordered, parts, strict=True)]
+    return write_rows([one.to_row() for one in ordered], out, say)
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], out: Path, say: Callable[[str], None]) -> Path:
+    """Write a manifest, whole or not at all.
+
+    Args:
+        rows: The keys of each line, ``audio_path``, ``speaker``, ``split`` and ``duration`` among them; what is None
+            is no key of the line.
+        out: The manifest's folder. Paths of audio are relative where the audio lies in it, else absolute.
+        say: Gets a line for each split.
+
+    Raises:
+        InputError: A path or a speaker's name is no text.
+        OutputError: The manifest cannot be written.
+    """
     folder = out.resolve()
     try:
-        data = "".join(one.to_line(folder) + "\n" for one in ordered).encode()
+        data = "".join(_line(row, folder) for row in rows).encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"{ordered[0].audio_path.parent}: a path or a speaker's name is no text; rename it") from error
+        where = rows[0]["audio_path"].parent
+        raise InputError(f"{where}: a path or a speaker's name is no text; rename it") from error
     make_folder(out)
     write_whole(out / MANIFEST, lambda path: path.write_bytes(data))
-    for part in sorted(set(parts), key=lambda part: ([*SHARES, part].index(part), part)):
-        inside = [one for one in ordered if one.split == part]
-        speakers = len({one.speaker for one in inside})
-        hours = sum(one.duration for one in inside) / 3600
+    for part in sorted({row["split"] for row in rows}, key=lambda part: ([*SHARES, part].index(part), part)):
+        inside = [row for row in rows if row["split"] == part]
+        speakers = len({row["speaker"] for row in inside})
+        hours = sum(row["duration"] for row in inside) / 3600
         say(f"{part}: {len(inside)} recordings, {speakers} speakers, {hours:.3f} hours")
     return out / MANIFEST
 
@@ -177,6 +192,12 @@ def known_age(value: object) -> int | None:
     except ValueError:
         return None
     return age if 0 < age <= _OLDEST else None
+
+
+def _line(row: Mapping[str, Any], folder: Path) -> str:
+    path = row["audio_path"]
+    values = {**row, "audio_path": str(path.relative_to(folder) if path.is_relative_to(folder) else path)}
+    return json.dumps({key: value for key, value in values.items() if value is not None}, ensure_ascii=False) + "\n"
 
 
 def _splits(recordings: Sequence[Recording], split: str, seed: int) -> list[str]:
