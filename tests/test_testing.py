@@ -1,6 +1,7 @@
 """A tokenizer may refuse what is no speech, if it says so the same way alone and in a batch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tests.models import ready
 from vocable import check_tokenizer
 from vocable.audio import Audio
-from vocable.errors import AudioError
+from vocable.errors import AudioError, TextError
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.testing import _clips, _usable, speechlike
@@ -44,8 +45,35 @@ class Rude(Choosy):
 class Inconsistent(Choosy):
     """Takes in a batch what it refuses alone."""
 
-    def encode_batch(self, clips: Sequence[Audio]) -> Tokens:
-        return ready("spectral").encode_batch(clips)
+    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
+        return ready("spectral").encode_batch(clips, texts)
+
+
+class Literate(GuidedTokenizer):
+    """Needs a text, which must be one that it knows; its tokens are those of the sound."""
+
+    def __init__(self, model: GuidedModel | None = None) -> None:
+        super().__init__(model or ready("spectral").model)
+        self.streams = False
+
+    encode_blocks = None  # type: ignore[assignment]  # a piece of a clip has no text
+
+    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+        if not text:
+            raise TextError("there is no text")
+        if text != "six":
+            raise TextError(f"{text!r} is not known")
+        return ready("spectral").encode(audio, text)
+
+    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+        return ready("spectral").decode(tokens, voice)
+
+
+class Forgetful(Literate):
+    """Loses the texts of a batch."""
+
+    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
+        return replace(super().encode_batch(clips, texts), text=None)
 
 
 class Deaf(Choosy):
@@ -98,3 +126,24 @@ def test_a_refusal_that_is_none_of_speech_is_a_fault(kind: type[Choosy], message
 def test_half_the_clips_are_not_enough() -> None:
     with pytest.raises(AssertionError, match="only 2 of 4 clips are taken"):
         check_tokenizer(Choosy(), [SILENT, *CLIPS[:3]])
+
+
+def test_a_tokenizer_that_needs_a_text_gets_it_in_every_law() -> None:
+    check_tokenizer(Literate(), CLIPS, text="six")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"a clip of 700 samples at 16000 Hz: there is no text; pass text="),
+        ("seven", r"'seven' is not known; pass another text= than 'seven'"),
+    ],
+)
+def test_a_text_that_is_wanted_is_asked_for(text: str | None, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_tokenizer(Literate(), CLIPS, text=text)
+
+
+def test_texts_are_part_of_what_a_clip_has_alone_as_in_a_batch() -> None:
+    with pytest.raises(AssertionError, match="clip 0 in a batch of 4: texts differ"):
+        check_tokenizer(Forgetful(), CLIPS, text="six")

@@ -32,6 +32,7 @@ class Tokenizer(Protocol):
 
         Raises:
             AudioError: The clip cannot be used.
+            TextError: The text cannot be used, or there is none and this tokenizer needs it.
         """
         ...
 
@@ -43,8 +44,18 @@ class Tokenizer(Protocol):
         """
         ...
 
-    def encode_batch(self, clips: Sequence[Audio]) -> Tokens:
-        """Tokens of many clips, each the same as alone."""
+    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
+        """Tokens of many clips, each the same as alone.
+
+        Args:
+            clips: At least one.
+            texts: What is said in each, where that is known.
+
+        Raises:
+            AudioError: A clip cannot be used.
+            TextError: As :meth:`encode`.
+            ShapeError: There is no clip, or not one text for each.
+        """
         ...
 
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
@@ -180,4 +191,34 @@ class Recogniser(Protocol):
 
     def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " S"]:
         """The phoneme's place in the inventory, S times at equal distances over one clip."""
+        ...
+
+
+@runtime_checkable
+class Editor(Protocol):
+    """A tokenizer whose tokens stand for the words of a text: words can be said as another recording says them."""
+
+    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+        """Tokens of one clip and its text."""
+        ...
+
+    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+        """Speech of one clip."""
+        ...
+
+    def words(self, tokens: Tokens) -> list[str]:
+        """The words of one clip."""
+        ...
+
+    def seconds(self, tokens: Tokens) -> list[float]:
+        """How long each of them lasts."""
+        ...
+
+    def swap_words(self, tokens: Tokens, donor: Tokens, first: int, last: int) -> Tokens:
+        """Tokens with those of some words taken from another clip; 1 is the first word, the last is swapped, too.
+
+        Raises:
+            SpecError: There are no such words.
+            TextError: They are not the same.
+        """
         ...

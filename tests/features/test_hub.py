@@ -1,10 +1,12 @@
+import os
 import time
+from pathlib import Path
 
 import huggingface_hub as hub
 import pytest
 
 from vocable.errors import CheckpointError
-from vocable.features.hub import fetch
+from vocable.features.hub import fetch, located
 
 
 def _absent(name: str, local: bool) -> str:
@@ -37,3 +39,16 @@ def test_the_cache_comes_before_the_hub_and_the_hub_is_asked_only_if_it_answers(
 def test_a_name_that_is_no_name_is_an_error_of_ours() -> None:
     with pytest.raises(CheckpointError, match="no folder, not in the local cache"):
         fetch("not a name/at/all", _absent)
+
+
+def test_a_name_is_looked_for_in_the_folders_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("one/other", "two/tiny", "three/tiny"):
+        (tmp_path / place).mkdir(parents=True)
+    folders = [str(tmp_path / name) for name in ("missing", "one", "two", "three")]
+    monkeypatch.setenv("VOCABLE_WEIGHTS", os.pathsep.join(["", *folders]))
+    assert located("owner/tiny") == located("tiny") == str(tmp_path / "two" / "tiny")
+    assert located(str(tmp_path / "three" / "tiny")) == str(tmp_path / "three" / "tiny"), "a folder is one already"
+    for name in ("owner/huge", "..", "", "/"):
+        assert located(name) == name
+    monkeypatch.delenv("VOCABLE_WEIGHTS")
+    assert located("owner/tiny") == "owner/tiny"

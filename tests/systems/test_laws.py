@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.models import CONFIGS, ready
+from tests.models import CONFIGS, ready, ready_supervised, save_whisper
 from vocable import check_tokenizer
 from vocable.audio import Audio, read_blocks
 from vocable.errors import AudioError, SpecError
@@ -24,6 +24,14 @@ from vocable.tokens import Tokens
 def test_every_law(name: str) -> None:
     check_tokenizer(ready(name))
     assert isinstance(ready(name), Tokenizer)
+
+
+def test_every_law_on_supervised_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOCABLE_WEIGHTS", str(tmp_path))
+    tokenizer = ready_supervised(save_whisper(tmp_path / "whisper-random"))
+    check_tokenizer(tokenizer)
+    assert isinstance(tokenizer, Tokenizer)
+    assert not isinstance(tokenizer, Streaming)  # Whisper hears a clip as a whole
 
 
 @settings(max_examples=1_000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -112,7 +120,7 @@ def test_each_law_can_fail(law: object, monkeypatch: pytest.MonkeyPatch) -> None
         read = Tokens.read
         monkeypatch.setattr(Tokens, "read", lambda path: replace(read(path), samples=read(path).samples + 1))
     with pytest.raises(AssertionError):
-        law(_Broken(law.__name__), [speechlike(4_000), speechlike(9_000, seed=1)])  # type: ignore[operator]
+        law(_Broken(law.__name__), [speechlike(4_000), speechlike(9_000, seed=1)], None)  # type: ignore[operator]
 
 
 class _Broken(GuidedTokenizer):
@@ -131,8 +139,8 @@ class _Broken(GuidedTokenizer):
             return replace(tokens, ids=(tokens.ids + 1) % self.spec.codebook_size)
         return tokens
 
-    def encode_batch(self, clips: object) -> Tokens:
-        tokens = super().encode_batch(clips)  # type: ignore[arg-type]
+    def encode_batch(self, clips: object, texts: object = None) -> Tokens:
+        tokens = super().encode_batch(clips, texts)  # type: ignore[arg-type]
         if self.law in {"batch_equals_singles", "company_is_invisible"}:
             return replace(tokens, ids=tokens.ids.roll(1, dims=2))
         return tokens

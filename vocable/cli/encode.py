@@ -7,17 +7,22 @@ import typer
 
 
 def encode(
-    inputs: Annotated[list[str], typer.Argument(help="Audio files, folders, or glob patterns in quotes.")],
+    inputs: Annotated[
+        list[str], typer.Argument(help="Audio files, folders, manifests (.jsonl), or glob patterns in quotes.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="A token file for one input, a folder for more.")],
     model: Annotated[
         str, typer.Option(help="A model in the box, a model's folder, or a run's folder.")
     ] = "guided-small",
     levels: Annotated[int | None, typer.Option(min=1, help="Keep only the first levels: a smaller bit rate.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="What is said in the one recording; lines of a manifest have their own text.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Make tokens of speech: WAV, FLAC, OGG or MP3 of any rate and length."""
     from vocable.corpus.files import encode_files
     from vocable.systems.hub import load
 
-    outcome = encode_files(load(model, device), inputs, out, levels=levels, say=typer.echo)
+    outcome = encode_files(load(model, device), inputs, out, levels=levels, text=text, say=typer.echo)
     outcome.finish()

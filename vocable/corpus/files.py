@@ -2,19 +2,21 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from vocable.audio import Audio, find_audio, read_blocks
-from vocable.errors import AudioError, OutputError, VocableError
+from vocable.data.manifest import read_manifest
+from vocable.errors import AudioError, ConfigError, OutputError, TextError, VocableError
 from vocable.files import find_files, make_folder
 from vocable.interfaces import Streaming, Tokenizer
 from vocable.tokens import Tokens
 
 _SUFFIX = ".tokens"
+_MANIFEST = ".jsonl"
 _Item = TypeVar("_Item")
 
 
@@ -49,31 +51,43 @@ class Outcome:
 
 def encode_files(
     tokenizer: Tokenizer, inputs: Sequence[str | os.PathLike[str]], out: Path, *,
-    levels: int | None = None, say: Callable[[str], None] = print,
+    levels: int | None = None, text: str | None = None, say: Callable[[str], None] = print,
 ) -> Outcome:  # fmt: skip
-    """Encode files into token files.
+    """Encode files into token files, with the text of each where it is known.
 
     Args:
         tokenizer: Makes the tokens.
-        inputs: Files, folders, glob patterns.
-        out: A token file if there is one input, else a folder that mirrors the inputs' folders.
+        inputs: Files, folders, glob patterns; manifests (``.jsonl``), whose lines may have texts.
+        out: A token file if there is one input, else (and for a manifest) a folder that mirrors the inputs' folders.
         levels: Keep only the first levels.
+        text: What is said, if there is one recording.
         say: Gets a line for each file.
 
     Raises:
         InputError: A folder or pattern holds no audio.
+        ManifestError: A manifest cannot be used.
+        ConfigError: A text is given for more than one recording, or beside a manifest.
         OutputError: Two inputs would become one file, or the folder cannot be made.
     """
 
     def make(source: Path) -> tuple[Tokens, str]:
-        tokens = _encode(tokenizer, source)
+        tokens = _encode(tokenizer, source, texts.get(source, text))
         if levels is not None:
             tokens = tokens.keep_levels(levels)
         seconds = int(tokens.samples[0]) / tokens.spec.sample_rate
         return tokens, f"{seconds:.2f} s, {tokens.ids.shape[2]} frames × {tokens.ids.shape[1]} levels"
 
-    sources = find_audio(inputs)
-    return write_each(sources, _targets(sources, inputs, out, _SUFFIX), make, say)
+    manifests = [Path(entry) for entry in inputs if Path(entry).suffix == _MANIFEST]
+    others = [entry for entry in inputs if Path(entry).suffix != _MANIFEST]
+    said = _said(manifests)
+    texts = dict(said)
+    sources = [*(find_audio(others) if others else ()), *(source for source, _ in said)]
+    if text is not None and (manifests or len(sources) != 1):
+        raise ConfigError(
+            f"there is one text for {len(sources)} recordings or a manifest; write the texts into a manifest"
+        )
+    roots = [*others, *(Path(os.path.normpath(manifest.parent.absolute())) for manifest in manifests)]
+    return write_each(sources, _targets(sources, roots, out, _SUFFIX), make, say)
 
 
 def decode_files(
@@ -165,14 +179,21 @@ def printable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _encode(tokenizer: Tokenizer, source: Path) -> Tokens:
+def _encode(tokenizer: Tokenizer, source: Path, text: str | None) -> Tokens:
     if isinstance(tokenizer, Streaming):
-        return tokenizer.encode_blocks(read_blocks(source, tokenizer.spec.sample_rate))
+        tokens = tokenizer.encode_blocks(read_blocks(source, tokenizer.spec.sample_rate))
+        return tokens if text is None else replace(tokens, text=(text,))
     audio = Audio.read(source)
     try:
-        return tokenizer.encode(audio)
-    except AudioError as error:  # a clip that it refuses, which does not know its file
-        raise AudioError(f"{source}: {error}") from error
+        return tokenizer.encode(audio, text)
+    except (AudioError, TextError) as error:  # a clip or text that it refuses, which does not know its file
+        raise type(error)(f"{source}: {error}") from error
+
+
+def _said(manifests: Sequence[Path]) -> list[tuple[Path, str | None]]:
+    """The recordings of manifests and what is said in them. Without ``..``: outputs stay in their folder."""
+    lines = [line for manifest in manifests for line in read_manifest(manifest)]
+    return [(Path(os.path.normpath(line.audio_path)), line.text) for line in lines]
 
 
 def _targets(sources: Sequence[Path], inputs: Sequence[str | os.PathLike[str]], out: Path, suffix: str) -> list[Path]:

@@ -1,10 +1,14 @@
 """Pretrained models by hub name or from a folder, without half a minute of retries where there is no network."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from vocable.errors import CheckpointError, MissingDependencyError
+
+WEIGHTS = "VOCABLE_WEIGHTS"
+"""Environment variable: folders of pretrained models, with the separator of the system's paths between them."""
 
 _PATIENCE = 5.0  # seconds for the hub's first answer
 T = TypeVar("T")
@@ -50,6 +54,26 @@ def fetch(name: str, load: Callable[[str, bool], T]) -> T:
             "download it where there is a network and give its folder"
         ) from error
     return load(name, False)
+
+
+def located(name: str) -> str:
+    """Where a model lies on this machine: a folder of its name in one of those that ``VOCABLE_WEIGHTS`` lists.
+
+    Args:
+        name: A folder, which is returned as it is, or a name; of ``openai/whisper-tiny.en`` the last part counts.
+
+    Returns:
+        The first folder that there is, or the name as it is.
+
+    Example:
+        >>> located("nobody/nothing")
+        'nobody/nothing'
+    """
+    last = Path(name).name
+    if Path(name).is_dir() or last in ("", ".."):
+        return name
+    places = [Path(folder) / last for folder in os.environ.get(WEIGHTS, "").split(os.pathsep) if folder]
+    return next((str(place) for place in places if place.is_dir()), name)
 
 
 def short_name(name: str) -> str:

@@ -4,7 +4,8 @@ One network for every place that weights come from: a folder of OpenAI's names, 
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vocable.audio import Audio
-from vocable.errors import CheckpointError, MissingDependencyError, ShapeError
-from vocable.features.hub import fetch, short_name
+from vocable.errors import AudioError, CheckpointError, ConfigError, MissingDependencyError, ShapeError
+from vocable.features.hub import WEIGHTS, fetch, located, short_name
 from vocable.features.spectrogram import hann, mel_filters
 from vocable.folder import digest_of
 from vocable.shapes import frames_for, mask_from_lengths
@@ -25,6 +26,7 @@ from vocable.shapes import frames_for, mask_from_lengths
 _HOP = 160  # samples between mel spectra
 _WINDOW = 400
 _PIECE = 30 * 16_000  # samples that it hears at a time
+_WIDEST, _LONGEST_TEXT = 1 << 16, 200  # what a file may say of an encoder: of width and depth, of name and digest
 _HEAD = 64  # values of an attention head, in every Whisper
 _OPENAI = ("encoder.safetensors", "encoder.fp16.safetensors")
 _RENAMED = (  # transformers' names, and OpenAI's
@@ -32,6 +34,33 @@ _RENAMED = (  # transformers' names, and OpenAI's
     ("k_proj", "key"), ("v_proj", "value"), ("out_proj", "out"), ("final_layer_norm", "mlp_ln"), ("fc1", "mlp.0"),
     ("fc2", "mlp.2"), ("embed_positions.weight", "positional_embedding"),
 )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSpec:
+    """Which encoder another network was trained on.
+
+    Attributes:
+        name: A hub name, or the last part of a folder's path.
+        digest: Of its very weights.
+        width: Of a frame.
+        depth: Transformer layers.
+
+    Raises:
+        ConfigError: A value is of the wrong kind, or out of range.
+    """
+
+    name: str
+    digest: str
+    width: int
+    depth: int
+
+    def __post_init__(self) -> None:
+        texts, sizes = (self.name, self.digest), (self.width, self.depth)
+        if not all(isinstance(one, str) and one.isprintable() and 0 < len(one) <= _LONGEST_TEXT for one in texts):
+            raise ConfigError(f"encoder: name {self.name!r:.80} and digest {self.digest!r:.80} must be short texts")
+        if not all(type(one) is int and 0 < one <= _WIDEST for one in sizes):
+            raise ConfigError(f"encoder: width {self.width} and depth {self.depth} must be whole, 1 to {_WIDEST}")
 
 
 class WhisperEncoder(nn.Module):
@@ -85,15 +114,17 @@ class WhisperEncoder(nn.Module):
 
         Args:
             name: A folder with ``encoder.safetensors`` (or ``encoder.fp16.safetensors``) in OpenAI's names, a folder
-                or a hub name of transformers, such as ``openai/whisper-tiny``.
+                or a hub name of transformers, such as ``openai/whisper-tiny``, looked for where
+                :func:`~vocable.features.hub.located` says.
             device: Where it runs.
 
         Raises:
             CheckpointError: The model is not at hand, or is no Whisper.
             MissingDependencyError: It is one of transformers, which is not installed.
         """
-        found = next((path for path in (Path(name) / file for file in _OPENAI) if path.is_file()), None)
-        weights = _transformers_weights(name) if found is None else _openai_weights(found)
+        place = located(name)
+        found = next((path for path in (Path(place) / file for file in _OPENAI) if path.is_file()), None)
+        weights = _transformers_weights(place) if found is None else _openai_weights(found)
         try:
             reach, width = weights["positional_embedding"].shape
             mels = weights["conv1.weight"].shape[1]
@@ -110,6 +141,11 @@ class WhisperEncoder(nn.Module):
     def digest(self) -> str:
         """Name of these very weights."""
         return digest_of({"system": "whisper-encoder"}, self.state_dict())
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """What a network that is trained on it remembers."""
+        return EncoderSpec(name=self.name, digest=self.digest, width=self.width, depth=self.depth)
 
     def features(self, clip: Audio, layers: Sequence[int] = (-1,)) -> Float[Tensor, "N D"]:
         """The frames of a clip of any rate and length; of more than 30 s piece by piece.
@@ -162,6 +198,87 @@ class WhisperEncoder(nn.Module):
             layers.append(block(layers[-1], mask) * mask[..., None])
         layers[-1] = self.ln_post(layers[-1]) * mask[..., None]
         return layers
+
+
+@cache
+def recall(spec: EncoderSpec, device: str = "cpu") -> WhisperEncoder:
+    """The encoder that another network was trained on, loaded once a process.
+
+    Args:
+        spec: Which; its name is looked for where :func:`~vocable.features.hub.located` says.
+        device: Where it runs.
+
+    Raises:
+        CheckpointError: It is not at hand, or what has its name is another.
+    """
+    hint = f"set {WEIGHTS} to the folder that holds its folder, {Path(spec.name).name}"
+    try:
+        encoder = WhisperEncoder.load(spec.name, device)
+    except (CheckpointError, MissingDependencyError) as error:
+        raise CheckpointError(f"the encoder {spec.name} is not at hand ({str(error).rstrip('.')}); {hint}") from error
+    if (encoder.digest, encoder.width, encoder.depth) != (spec.digest, spec.width, spec.depth):
+        raise CheckpointError(
+            f"{located(spec.name)}: gives features of another model ({encoder.digest[:23]}, wanted is "
+            f"{spec.digest[:23]}); {hint}"
+        )
+    return encoder
+
+
+class Layers:
+    """Chosen layers of an encoder side by side, frame by frame: a :class:`~vocable.data.targets.Listener`.
+
+    Args:
+        encoder: Frozen.
+        layers: 0 to its depth, or from behind; in this order.
+
+    Attributes:
+        layers: From the front.
+
+    Raises:
+        ConfigError: There is no such layer, or none at all.
+
+    Example:
+        >>> layers = Layers(WhisperEncoder(width=64, depth=2), (1, -1))
+        >>> layers.hear(Audio(torch.zeros(16_000).numpy(), 16_000)).shape, layers.width, layers.layers
+        (torch.Size([50, 128]), 128, (1, 2))
+    """
+
+    def __init__(self, encoder: WhisperEncoder, layers: Sequence[int]) -> None:
+        there = encoder.depth + 1
+        if not layers or not all(-there <= layer < there for layer in layers):
+            raise ConfigError(f"{encoder.name} has no layers {list(layers)}; it has 0 to {encoder.depth}")
+        self._encoder, self.layers = encoder, tuple(layer % there for layer in layers)
+        self.name, self.width = encoder.name, encoder.width * len(layers)
+        self.sample_rate: int = encoder.sample_rate
+        self.frame_rate: float | None = encoder.frame_rate
+        self.digest = digest_of({"encoder": encoder.digest, "side by side": list(self.layers)}, {})
+
+    def hear(self, clip: Audio) -> Float[Tensor, "N F"]:
+        """Frames of the whole clip, F = layers · D.
+
+        Raises:
+            AudioError: The clip is longer than 30 s.
+        """
+        samples = clip.resample(self.sample_rate).samples
+        if samples.size > _PIECE:
+            raise AudioError(
+                f"the clip lasts {samples.size / self.sample_rate:.2f} s: Whisper hears up to "
+                f"{_PIECE / self.sample_rate:g} s at a time; cut it"
+            )
+        there = torch.from_numpy(samples)[None].to(self._encoder.positional_embedding.device)
+        with torch.no_grad():
+            hidden = self._encoder.hidden(there)
+        return torch.cat([hidden[layer][0] for layer in self.layers], dim=1)
+
+    def hear_long(self, clip: Audio) -> Float[Tensor, "N F"]:
+        """Frames of a clip of any length: of more than 30 s each 30 s by themselves, as Whisper hears.
+
+        Raises:
+            AudioError: The clip is empty.
+        """
+        samples = clip.resample(self.sample_rate).samples
+        starts = range(0, max(samples.size, 1), _PIECE)
+        return torch.cat([self.hear(Audio(samples[at : at + _PIECE], self.sample_rate)) for at in starts])
 
 
 def log_mel(samples: Float[Tensor, "B T"], lengths: Int[Tensor, " B"], mels: int = 80) -> Float[Tensor, "B S mel"]:

@@ -45,7 +45,7 @@ class Loudness:
         place = torch.tensor([20.0**-level for level in range(1, tokens.ids.shape[1] + 1)], dtype=torch.float64)
         return Audio(((tokens.ids[0].double() * place[:, None]).sum(0) * 2 - 1).float().numpy(), 8_000)
 
-    def encode_batch(self, clips: Sequence[Audio]) -> Tokens:
+    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
         raise AssertionError("a codec takes clips one by one and saves nothing")
 
     def decode_batch(self, tokens: Tokens) -> list[Audio]:

@@ -39,8 +39,9 @@ from vocable.features.image import from_unit
 from vocable.files import make_folder
 from vocable.metrics.score import Figure, Score, summarise
 from vocable.systems import hub
+from vocable.systems.batches import joined
 from vocable.systems.vqalattent.judge import find_classifier
-from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer, joined
+from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.tokens import Tokens
 
 _FAKES = 500  # of each label, and so many times the labels where nothing is asked

@@ -16,9 +16,10 @@ from numpy import ndarray
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.errors import AudioError, ShapeError, SpecError
+from vocable.errors import AudioError, SpecError
 from vocable.folder import digest_of, read_model, write_model
 from vocable.shapes import mask_from_lengths
+from vocable.systems.batches import encode_each
 from vocable.systems.facts import Table
 from vocable.systems.guided.config import config_from_json, config_to_json
 from vocable.systems.guided.facts import model_facts
@@ -77,24 +78,13 @@ class GuidedTokenizer:
             raise SpecError("the guided codec keeps the voice in its tokens and takes no other; decode without `voice`")
         return Audio(np.concatenate(list(self.decode_blocks(tokens))), self.spec.sample_rate)
 
-    def encode_batch(self, clips: Sequence[Audio]) -> Tokens:
+    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
         """Tokens of many clips, each the same as alone.
 
         Raises:
-            ShapeError: There is no clip.
+            ShapeError: There is no clip, or not one text for each.
         """
-        if not clips:
-            raise ShapeError("encode_batch needs at least one clip")
-        rows = [self.encode(clip) for clip in clips]
-        ids = torch.zeros(len(rows), self.spec.num_codebooks, max(row.ids.shape[2] for row in rows), dtype=torch.int64)
-        for row, tokens in enumerate(rows):
-            ids[row, :, : tokens.ids.shape[2]] = tokens.ids[0]
-        return replace(
-            rows[0],
-            ids=ids,
-            lengths=torch.cat([tokens.lengths for tokens in rows]),
-            samples=torch.cat([tokens.samples for tokens in rows]),
-        )
+        return encode_each(self.encode, clips, texts)
 
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
         """Speech of many clips, each the same as alone."""

@@ -7,7 +7,6 @@ it is: three numbers beside the ids, in ``voice``.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from vocable.data.images import UNKNOWN
 from vocable.errors import ConfigError, ShapeError, SpecError
 from vocable.features.image import at_speed, from_unit, levelled, picture, speech_bounds, to_unit
 from vocable.folder import digest_of, read_model, write_model
+from vocable.systems.batches import encode_each
 from vocable.systems.facts import Table
 from vocable.systems.vqalattent.config import config_from_json, config_to_json
 from vocable.systems.vqalattent.facts import model_facts
@@ -112,15 +112,13 @@ class VqalattentTokenizer:
         samples[onset:end] = speech[: end - onset]
         return Audio(samples, rate)
 
-    def encode_batch(self, clips: Sequence[Audio]) -> Tokens:
+    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
         """Tokens of many clips, each the same as alone.
 
         Raises:
-            ShapeError: There is no clip.
+            ShapeError: There is no clip, or not one text for each.
         """
-        if not clips:
-            raise ShapeError("encode_batch needs at least one clip")
-        return joined([self.encode(clip) for clip in clips])
+        return encode_each(self.encode, clips, texts)
 
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
         """Speech of many clips, each the same as alone."""
@@ -325,16 +323,3 @@ class VqalattentTokenizer:
             float(self.model.seconds[column, place]) / typical for column, place in enumerate(labels) if place >= 0
         ]
         return typical * float(np.prod([factor for factor in factors if factor > 0] or [1.0]))
-
-
-def joined(rows: Sequence[Tokens]) -> Tokens:
-    """Clips of one tokenizer with equally many frames as one batch."""
-    voices = [row.voice for row in rows if row.voice is not None]
-    return replace(
-        rows[0],
-        ids=torch.cat([row.ids for row in rows]),
-        lengths=torch.cat([row.lengths for row in rows]),
-        samples=torch.cat([row.samples for row in rows]),
-        voice=torch.cat(voices) if voices else None,
-        text=None if all(row.text is None for row in rows) else tuple((row.text or (None,))[0] for row in rows),
-    )
