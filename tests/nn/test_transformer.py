@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocable.errors import ConfigError
-from vocable.nn.transformer import TransformerBlock, sinusoids
+from vocable.nn.transformer import TransformerBlock, sinusoids, turned
 
 WIDTH, HEADS, LENGTH = 16, 4, 9
 
@@ -149,3 +149,38 @@ def test_sinusoids_say_how_far_apart_places_are_and_not_where() -> None:
     places = torch.arange(40)
     near, far = sinusoids(places, 32), sinusoids(places + 200, 32)
     assert torch.allclose(near @ near.T, far @ far.T, atol=1e-3)
+
+
+@torch.no_grad()
+def test_turned_vectors_say_how_far_apart_they_are_and_not_where() -> None:
+    vectors, places = noise(1, 2, LENGTH, 8), torch.rand(1, LENGTH, generator=torch.Generator().manual_seed(1)) * 50
+    near, far = turned(vectors, places), turned(vectors, places + 300.0)
+    assert torch.allclose(near @ near.mT, far @ far.mT, atol=1e-3)
+    assert not torch.allclose(near @ near.mT, vectors @ vectors.mT, atol=1e-2)
+    assert torch.allclose(near.norm(dim=3), vectors.norm(dim=3), atol=1e-5)
+    pairs = torch.view_as_complex(torch.stack(vectors.chunk(2, dim=3), dim=4))
+    rates = torch.tensor([10_000 ** (-one / 4) for one in range(4)])
+    wanted = torch.view_as_real(pairs * torch.exp(1j * places[:, None, :, None] * rates))
+    assert torch.allclose(near, torch.cat(wanted.unbind(4), dim=3), atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_block_with_positions_knows_how_far_apart_they_are(causal: bool) -> None:
+    layer, hidden = block(causal=causal), noise(2, LENGTH, WIDTH)
+    places = torch.arange(LENGTH).expand(2, -1).float()
+    made = layer(hidden, positions=places)
+    assert torch.allclose(made, layer(hidden, positions=places + 70.0), atol=1e-4)
+    assert not torch.allclose(made, layer(hidden, positions=3 * places), atol=1e-3)
+    assert torch.allclose(layer(hidden), layer(hidden, positions=torch.ones(2, LENGTH)), atol=1e-5)
+
+
+@torch.no_grad()
+def test_positions_are_held_too() -> None:
+    layer, hidden, places = block(causal=True), noise(1, LENGTH, WIDTH), torch.rand(1, LENGTH) * 20
+    room = (torch.empty(1, HEADS, LENGTH, WIDTH // HEADS), torch.empty(1, HEADS, LENGTH, WIDTH // HEADS))
+    parts = [
+        layer(hidden[:, start:stop], held=(room, start), positions=places[:, start:stop])
+        for start, stop in ((0, 4), (4, 5), (5, 6), (6, 7), (7, 8), (8, 9))
+    ]
+    assert torch.allclose(torch.cat(parts, dim=1), layer(hidden, positions=places), atol=1e-5)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vocable.cli import asr, data, decode, demo, encode, evaluate, generate, inspect, study, train, tts, vc
+from vocable.cli import asr, data, decode, demo, edit, encode, evaluate, generate, inspect, study, train, tts, vc
 from vocable.errors import VocableError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ def settings(
 
 
 app.command("demo")(demo.demo)
+app.command("edit")(edit.edit)
 app.command("encode")(encode.encode)
 app.command("decode")(decode.decode)
 app.add_typer(evaluate.app, name="evaluate")

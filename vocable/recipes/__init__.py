@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from vocable.errors import ConfigError
-from vocable.recipes import ctap, guided, vocoder, vqalattent
+from vocable.recipes import ctap, guided, supervised, taste, vocoder, vqalattent
 from vocable.recipes.run import Run, fit, override
 
 RECIPES: dict[str, Callable[[], Run]] = {
@@ -15,6 +15,13 @@ RECIPES: dict[str, Callable[[], Run]] = {
     "guided-small": guided.small,
     "guided-small-taught": guided.small_taught,
     "guided-tiny": guided.tiny,
+    "supervised-small": supervised.small,
+    "supervised-tiny": supervised.tiny,
+    "taste-seed": taste.seed,
+    "taste-full-mha": taste.full,
+    "taste-paper": taste.paper,
+    "taste-small": taste.small,
+    "taste-tiny": taste.tiny,
     "vocoder-8k": vocoder.telephone,
     "vocoder-16k": vocoder.wideband,
     "vocoder-tiny": vocoder.tiny,

@@ -20,8 +20,7 @@ from vocable.train.trainer import TrainConfig
 from vocable.vocoders import MelSpec
 
 _MEASURED = 500  # clips that the scale of spectra is measured on
-_FLOOR_DB = -60.0  # of mel power: what is quieter is as good as silent
-_LEAST_SPREAD_DB, _LEAST_SPREAD = 1.0, 0.05  # of spectra and of log durations, where all are alike
+_LEAST_SPREAD = 0.05  # of log durations, where all are alike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +73,7 @@ def _fits(name: str, own: Mapping[str, object], same: Mapping[str, object]) -> b
 def _measure(model: CtapModel, material: Aligned) -> None:
     """The scale of spectra, and how long phonemes last."""
     places = np.unique(np.linspace(0, len(material) - 1, min(_MEASURED, len(material))).round().astype(int))
-    clips = (torch.from_numpy(material.spectra_of(place))[None] for place in places.tolist())
-    decibels = torch.cat([model.config.mel.mel(clip)[0] for clip in clips], dim=1).clamp(min=_FLOOR_DB)
-    model.middle.copy_(decibels.mean(1))
-    model.spread.copy_((decibels - decibels.mean(1, keepdim=True)).std().clamp(min=_LEAST_SPREAD_DB))
+    model.measure(torch.from_numpy(material.spectra_of(place))[None] for place in places.tolist())
     lasting = torch.from_numpy(np.log(material.durations()))
     spread = lasting.std(correction=0).clamp(min=_LEAST_SPREAD)
     model.durations.usual.copy_(torch.stack([lasting.mean(), spread]))

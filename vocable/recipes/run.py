@@ -83,7 +83,7 @@ class Run(ABC):
         Raises:
             ConfigError: The run has no such teacher.
         """
-        raise ConfigError(f"this recipe has no teachers; leave {', '.join(sources)} out")
+        raise ConfigError(f"this recipe has no teachers; leave {', '.join(sources) or 'their cache'} out")
 
     def teachers(self) -> dict[str, dict[str, Any]]:
         """Name, digest and more of each teacher, by the part it plays: what ``run.json`` keeps.
@@ -166,7 +166,7 @@ def override(run: Run, *, steps: int | None = None, batch_size: int | None = Non
     Raises:
         ConfigError: A value is out of range, or the run has no such teacher.
     """
-    if teachers:
+    if teachers or cache:
         run = run.taught(dict(_named(teacher) for teacher in teachers), str(cache or "teachers"))
     for name, value, allowed in (("precision", precision, _choices("precision")),
                                  ("not_finite", not_finite, _choices("not_finite"))):  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,15 @@ from vocable.errors import CheckpointError, ConfigError
 from vocable.folder import boxed
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.guided.tokenizer import GuidedTokenizer
+from vocable.systems.supervised.tokenizer import SupervisedTokenizer
+from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.train import checkpoint
 
-SYSTEMS: dict[str, Any] = {"ctap": CtapTokenizer, "guided": GuidedTokenizer, "vqalattent": VqalattentTokenizer}
+SYSTEMS: dict[str, Any] = {
+    "ctap": CtapTokenizer, "guided": GuidedTokenizer, "supervised": SupervisedTokenizer, "taste": TasteTokenizer,
+    "vqalattent": VqalattentTokenizer,
+}  # fmt: skip
 
 
 def load(name: str | os.PathLike[str], device: str = "cpu", vocoder: str | None = None) -> Any:
@@ -35,6 +41,8 @@ def load(name: str | os.PathLike[str], device: str = "cpu", vocoder: str | None 
     """
     folder, system = _found(name)
     read = SYSTEMS[system].load
+    if "load" in signature(read).parameters:  # it needs another model to decode, and finds it where this one was found
+        read = partial(read, load=load)
     if vocoder is None:
         return read(folder, device)
     if "vocoder" not in signature(read).parameters:

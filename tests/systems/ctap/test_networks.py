@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from vocable.losses.contrastive import frame_contrastive_loss
+from vocable.nn.voice import VoiceEncoder
 from vocable.recipes import ctap
 from vocable.systems.ctap import networks
 from vocable.systems.ctap.config import CtapConfig, TranscoderConfig
 from vocable.systems.ctap.model import CtapModel, Transcoder
-from vocable.systems.ctap.networks import VoiceEncoder
 from vocable.systems.ctap.objective import found_again
 
 TOKENS = 9
@@ -133,7 +133,7 @@ def test_the_voice_reaches_every_spectrum() -> None:
 
 
 def test_a_voice_is_of_its_clip_alone_in_training_as_in_use() -> None:
-    encoder = VoiceEncoder(sized().transcoder, 32).train()
+    encoder = VoiceEncoder(bins=32, channels=(16, 16), width=8).train()
     frames = noise(3, 60, 32)
     mean, log_variance = encoder(frames)
     alone, _ = encoder(frames[:1])

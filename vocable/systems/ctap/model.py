@@ -6,14 +6,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from vocable.nn.voice import VoiceEncoder
 from vocable.quantizers import FiniteScalarQuantizer, VectorQuantizer
 from vocable.quantizers.codebook import EmaCodebook, GradientCodebook
 from vocable.systems.ctap.config import CtapConfig, DiffusionConfig, TranscoderConfig
 from vocable.systems.ctap.diffusion import Diffusion
-from vocable.systems.ctap.networks import PhonemeDecoder, PhonemeEncoder, SpeechDecoder, SpeechEncoder, VoiceEncoder
+from vocable.systems.ctap.networks import PhonemeDecoder, PhonemeEncoder, SpeechDecoder, SpeechEncoder
+from vocable.vocoders.scaled import SpectraModel, middle_of
 
 SHARPEST = 100.0  # the largest factor of the similarities, as in CLIP
-_QUIETEST = -3.0  # standard deviations under the mean: what is quieter is as good as silent
 _LONGEST = 400  # spectra that a phoneme may last
 
 
@@ -32,7 +33,7 @@ class Transcoder(nn.Module):
         sizes, bins, phonemes = config.transcoder, config.mel.bins, len(config.phonemes)
         self.speech_encoder = SpeechEncoder(sizes, bins)
         self.phoneme_encoder = PhonemeEncoder(sizes, phonemes)
-        self.voice_encoder = VoiceEncoder(sizes, bins)
+        self.voice_encoder = VoiceEncoder(bins=bins, channels=sizes.voice_channels, width=sizes.voice_width)
         self.quantizer = _quantizer(sizes)
         self.speech_decoder = SpeechDecoder(sizes, bins)
         self.phoneme_decoder = PhonemeDecoder(sizes, phonemes)
@@ -85,14 +86,13 @@ class Durations(nn.Module):
         return (self.usual[0] + self.usual[1] * drawn).exp().clamp(1.0, _LONGEST)
 
 
-class CtapModel(nn.Module):
+class CtapModel(SpectraModel):
     """Everything that is trained, and the scale of its spectra.
 
     Args:
         config: Sizes.
 
     Attributes:
-        middle: (F,) mean decibels of each mel filter over the speech learnt from; ``spread`` their deviation.
         trained: How many steps connector and durations have learnt; without any, there is no speech from text.
 
     Example:
@@ -102,12 +102,10 @@ class CtapModel(nn.Module):
         torch.Size([1, 20, 32])
     """
 
-    middle: Float[Tensor, " F"]
-    spread: Float[Tensor, ""]
     trained: Tensor
 
     def __init__(self, config: CtapConfig) -> None:
-        super().__init__()
+        super().__init__(config.mel)
         self.config = config
         sizes = config.transcoder
         self.transcoder = Transcoder(config)
@@ -115,30 +113,11 @@ class CtapModel(nn.Module):
             config.connector, width=sizes.latent_width, condition=sizes.latent_width, voice=sizes.voice_width
         )
         self.durations = Durations(config.durations, len(config.phonemes), sizes.voice_width)
-        self.register_buffer("middle", torch.full((config.mel.bins,), -20.0))
-        self.register_buffer("spread", torch.tensor(20.0))
         self.register_buffer("trained", torch.zeros((), dtype=torch.int64))
-
-    def frames(self, samples: Float[Tensor, "B T"]) -> Float[Tensor, "B S F"]:
-        """Spectra as the networks take them: standardised, cut off below."""
-        return self.scaled(self.config.mel.mel(samples)).transpose(1, 2)
-
-    def scaled(self, decibels: Float[Tensor, "B F S"]) -> Float[Tensor, "B F S"]:
-        """Decibels to the networks' scale."""
-        return ((decibels - self.middle[:, None]) / self.spread).clamp(min=_QUIETEST)
-
-    def decibels(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B F S"]:
-        """The inverse of :meth:`scaled`."""
-        return frames.clamp(min=_QUIETEST).transpose(1, 2) * self.spread + self.middle[:, None]
 
     def heard(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B S_voice F"]:
         """The middle of some speech, as long as a voice is heard from; shorter speech is repeated."""
-        wanted = self.config.transcoder.voice_frames
-        size = frames.shape[1]
-        if size >= wanted:
-            start = (size - wanted) // 2
-            return frames[:, start : start + wanted]
-        return frames[:, torch.arange(wanted, device=frames.device) % size]
+        return middle_of(frames, self.config.transcoder.voice_frames)
 
 
 def _quantizer(sizes: TranscoderConfig) -> VectorQuantizer | FiniteScalarQuantizer:

@@ -1,4 +1,4 @@
-"""The transcoder's networks: speech and phonemes into one space, and out of it; and who speaks.
+"""The transcoder's networks: speech and phonemes into one space, and out of it.
 
 Windows of a batch are masked token by token; behind a clip's end nothing is seen, whatever lies there.
 """
@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from vocable.nn.rise import Rise
 from vocable.nn.transformer import TransformerBlock, sinusoids
 from vocable.systems.ctap.config import TranscoderConfig
 
 _FARTHEST = 512  # position that a window begins at in training
 _LEAST_SPREAD = 0.2  # standard deviations of the corpus: a window of silence is not blown up
-_REDUCED = 16  # channels to one of the squeeze-and-excitation's bottleneck
 
 
 class SpeechEncoder(nn.Module):
@@ -87,49 +87,6 @@ class PhonemeEncoder(nn.Module):
         return self.leave(_through(self.blocks, hidden, mask))
 
 
-class VoiceEncoder(nn.Module):
-    """Some seconds of speech to one vector with an uncertainty: all that is not in the tokens.
-
-    Convolutions, a residual block with squeeze and excitation, a recurrent layer's last state, two linear layers.
-
-    Args:
-        sizes: Of the transcoder.
-        bins: Mel filters F.
-
-    Source:
-        VQ-CTAP's "VAE-based prompt encoder: 6 conv layers, SE-ResNet block"; channels and GRU as in its authors' later
-        code, SecoustiCodec, arXiv:2508.02849. Its batch norm is a group norm here, so that neither the batch nor the
-        speech that training makes changes what a clip's vector is.
-
-    Example:
-        >>> mean, spread = VoiceEncoder(TranscoderConfig(), bins=80)(torch.zeros(2, 300, 80))
-        >>> mean.shape, spread.shape
-        (torch.Size([2, 64]), torch.Size([2, 64]))
-    """
-
-    def __init__(self, sizes: TranscoderConfig, bins: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        before = bins
-        for channels in sizes.voice_channels:
-            layers += [nn.Conv1d(before, channels, 3, padding=1), nn.GroupNorm(1, channels), nn.ReLU()]
-            before = channels
-        self.convolutions = nn.Sequential(*layers)
-        self.excite = nn.Sequential(
-            nn.Linear(before, max(1, before // _REDUCED)), nn.ReLU(),
-            nn.Linear(max(1, before // _REDUCED), before), nn.Sigmoid(),
-        )  # fmt: skip
-        self.recurrent = nn.GRU(before, 64, batch_first=True)
-        self.mean, self.log_variance = nn.Linear(64, sizes.voice_width), nn.Linear(64, sizes.voice_width)
-
-    def forward(self, frames: Float[Tensor, "B S F"]) -> tuple[Float[Tensor, "B V"], Float[Tensor, "B V"]]:
-        """Mean and logarithm of the variance of a voice."""
-        hidden = self.convolutions(frames.transpose(1, 2))
-        hidden = hidden + hidden * self.excite(hidden.mean(2))[..., None]
-        _, last = self.recurrent(hidden.transpose(1, 2).float())
-        return self.mean(last[0]).float(), self.log_variance(last[0]).float().clamp(-12.0, 4.0)
-
-
 class SpeechDecoder(nn.Module):
     """Vectors of the common space and a voice to spectra.
 
@@ -155,7 +112,7 @@ class SpeechDecoder(nn.Module):
         self.convolutions = nn.ModuleList(
             nn.Conv1d(width, width, sizes.kernel, padding=sizes.kernel // 2) for _ in range(sizes.convolutions)
         )
-        self.rise = _Rise(sizes, bins)
+        self.rise = Rise(width, sizes.strides, bins)
 
     def forward(
         self, latents: Float[Tensor, "B N D"], voice: Float[Tensor, "B V"], mask: Bool[Tensor, "B N"]
@@ -187,29 +144,11 @@ class PhonemeDecoder(nn.Module):
         super().__init__()
         width = sizes.latent_width
         self.blocks = _blocks(sizes.decoder_blocks, width, sizes.heads, sizes.decoder_hidden, sizes.dropout)
-        self.rise = _Rise(sizes, phonemes)
+        self.rise = Rise(width, sizes.strides, phonemes)
 
     def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B S V"]:
         """Logits of whole windows; S = N · reduction."""
         return self.rise(_through(self.blocks, latents, mask), mask)
-
-
-class _Rise(nn.Module):
-    """From tokens to spectra in time: transposed convolutions that mirror the encoder's, then a linear layer."""
-
-    def __init__(self, sizes: TranscoderConfig, out: int) -> None:
-        super().__init__()
-        first, second = sizes.strides
-        self.stride = second
-        width = sizes.latent_width
-        self.first, self.second = _widened(width, second), _widened(width, first)
-        self.norm = nn.LayerNorm(width)
-        self.leave = nn.Linear(width, out)
-
-    def forward(self, hidden: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B S F"]:
-        hidden = torch.nn.functional.gelu(self.first(_masked(self.norm(hidden), mask, 1).transpose(1, 2)))
-        hidden = _masked(hidden.transpose(1, 2), mask, self.stride).transpose(1, 2)
-        return self.leave(torch.nn.functional.gelu(self.second(hidden)).transpose(1, 2))
 
 
 def _blocks(count: int, width: int, heads: int, hidden: int, dropout: float) -> nn.ModuleList:
@@ -246,9 +185,3 @@ def _centred(frames: Float[Tensor, "B S F"], mask: Bool[Tensor, "B N"], each: in
 def _strided(before: int, behind: int, stride: int) -> nn.Conv1d:
     """T to T / stride; for stride 2 Whisper's kernel of 3."""
     return nn.Conv1d(before, behind, 2 * stride - 1, stride, padding=stride - 1)
-
-
-def _widened(width: int, stride: int) -> nn.ConvTranspose1d:
-    """N to N · stride."""
-    odd = stride % 2
-    return nn.ConvTranspose1d(width, width, 2 * stride, stride, padding=(stride + odd) // 2, output_padding=odd)

@@ -17,6 +17,7 @@ from vocable.data.aligned import AlignedBatch
 from vocable.errors import ConfigError
 from vocable.losses.contrastive import frame_contrastive_loss
 from vocable.losses.variational import floored, normal_divergence
+from vocable.nn.voice import drawn
 from vocable.systems.ctap.model import SHARPEST, CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.train.objective import Turn
@@ -126,7 +127,7 @@ class CtapObjective:
         quantized = part.quantizer(speech, mask) if step >= self.losses.quantize_from else None
         latents = speech * mask[..., None] if quantized is None else quantized.latents
         mean, log_variance = part.voice_encoder(voices)
-        voice = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+        voice = drawn(mean, log_variance)
 
         weights = {name: getattr(self.losses, name).at(step) for name in _TERMS} | {"codebook": 1.0}
         losses: dict[str, Tensor] = {} if quantized is None else dict(quantized.losses)

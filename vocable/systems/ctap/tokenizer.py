@@ -6,7 +6,6 @@ the same tokens in any batch by construction, and a long clip costs the memory o
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,9 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.errors import AudioError, CheckpointError, ShapeError, SpecError, TextError
+from vocable.errors import AudioError, CheckpointError, SpecError, TextError
 from vocable.folder import digest_of, read_model, write_model
 from vocable.shapes import mask_from_lengths
+from vocable.systems.batches import encode_each
 from vocable.systems.ctap.config import config_from_json, config_to_json
 from vocable.systems.ctap.facts import model_facts
 from vocable.systems.ctap.model import CtapModel
@@ -101,22 +101,13 @@ class CtapTokenizer:
         made = self.vocoder.render(self.spectra(tokens, heard))[: int(tokens.samples[0])]
         return Audio(made, self.spec.sample_rate)
 
-    def encode_batch(self, clips: Sequence[Audio]) -> Tokens:
+    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
         """Tokens of many clips, each the same as alone.
 
         Raises:
-            ShapeError: There is no clip.
+            ShapeError: There is no clip, or not one text for each.
         """
-        if not clips:
-            raise ShapeError("encode_batch needs at least one clip")
-        rows = [self.encode(clip) for clip in clips]
-        ids = torch.zeros(len(rows), 1, max(row.ids.shape[2] for row in rows), dtype=torch.int64)
-        for row, tokens in enumerate(rows):
-            ids[row, :, : tokens.ids.shape[2]] = tokens.ids[0]
-        return replace(
-            rows[0], ids=ids, lengths=torch.cat([row.lengths for row in rows]),
-            samples=torch.cat([row.samples for row in rows]), voice=torch.cat([_there(row.voice) for row in rows]),
-        )  # fmt: skip
+        return encode_each(self.encode, clips, texts)
 
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
         """Speech of many clips, each the same as alone."""
@@ -354,8 +345,3 @@ def best_path(scores: Float[Tensor, "S V"], change_cost: float) -> Int[Tensor, "
     for places in reversed(froms):
         path.append(int(places[path[-1]]))
     return torch.tensor(path[::-1])
-
-
-def _there(voice: Tensor | None) -> Tensor:
-    assert voice is not None  # encode always hears one
-    return voice

@@ -1,0 +1,212 @@
+"""What is learnt, from what, and that a run goes on where it was broken off."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import vocable
+from vocable import recipes
+from vocable.data.manifest import Utterance, read_manifest
+from vocable.data.whole import Whole, WholeConfig
+from vocable.errors import AlignmentError, AudioError, CheckpointError, ConfigError, ManifestError
+from vocable.recipes.supervised import SupervisedRun, tiny
+from vocable.systems.supervised.objective import SupervisedLosses, edits, hidden_away, phone_loss
+from vocable.systems.supervised.tokenizer import SupervisedTokenizer
+from vocable.testing import speechlike
+from vocable.train import checkpoint
+
+
+@pytest.fixture
+def material(run: SupervisedRun, manifest: Path) -> Whole:
+    return run.material(read_manifest(manifest, "train"))
+
+
+def test_batches_hold_whole_utterances(material: Whole) -> None:
+    assert len(material) == 5
+    (left_out,) = material.problems
+    assert isinstance(left_out, AudioError)
+    assert "5.wav" in str(left_out)
+    assert "whole utterances of up to 20 s are taken" in str(left_out)
+    assert 0 < material.labelled_hours < material.hours
+    batch = material.batch(0)
+    assert batch.frames.shape == (4, 2 * batch.mask.shape[1], 128)
+    assert batch.samples.shape == (4, 640 * batch.mask.shape[1])
+    assert batch.voices.shape == (4, 60 * 160)
+    for row, name in enumerate(batch.names):
+        clip = vocable.Audio.read(name, 16_000)
+        tokens = -(-clip.samples.size // 640)
+        assert int(batch.mask[row].sum()) == tokens
+        assert (batch.samples[row, : clip.samples.size] - torch.from_numpy(clip.samples)).abs().max() < 1e-4
+        assert not batch.samples[row, clip.samples.size :].any()
+        assert not batch.frames[row, 2 * tokens :].any()
+        assert (int(batch.sizes[row]) == 0) == name.endswith("4.wav")
+        assert not batch.phones[row, int(batch.sizes[row]) :].any()
+
+
+def test_a_batch_is_a_function_of_the_step_and_shared_by_processes(material: Whole) -> None:
+    one, again, other = material.batch(3), material.batch(3), material.batch(4)
+    assert one.names == again.names
+    assert torch.equal(one.voices, again.voices)
+    assert one.names != other.names or not torch.equal(one.voices, other.voices)
+    halves = [material.batch(3, rank, 2) for rank in (0, 1)]
+    assert halves[0].names + halves[1].names == one.names
+    seen = {name for step in range(40) for name in material.batch(step).names}
+    assert len(seen) == 5
+
+
+def test_text_is_pronounced_and_what_does_not_fit_is_left_out(
+    run: SupervisedRun, tmp_path: Path, manifest: Path
+) -> None:
+    for name, seconds in (("a", 1), ("b", 0.1)):
+        speechlike(int(16_000 * seconds)).write(tmp_path / f"{name}.wav")
+    lines = [
+        Utterance(audio_path=tmp_path / "a.wav", text="good morning"),
+        Utterance(audio_path=tmp_path / "b.wav", text="a very long text for so little sound"),
+        Utterance(audio_path=tmp_path / "a.wav", extra={"phones": "AA"}),
+        Utterance(audio_path=tmp_path / "c.wav"),
+    ]
+    material = run.material(lines)
+    assert len(material) == 1
+    assert material.phonemes.names(material.batch(0).phones[0].tolist()) == [
+        "G",
+        "UH",
+        "D",
+        "M",
+        "AO",
+        "R",
+        "N",
+        "IH",
+        "NG",
+    ]
+    kinds = [type(problem) for problem in material.problems]
+    assert sorted(kind.__name__ for kind in kinds) == ["AlignmentError", "AlignmentError", "AudioError"]
+    assert any("want" in str(problem) and "b.wav" in str(problem) for problem in material.problems)
+    assert all(isinstance(problem, AlignmentError | AudioError) for problem in material.problems)
+    with pytest.raises(ManifestError, match="none of 1 recordings"):
+        run.material(lines[1:2])
+
+
+def test_phones_cost_what_all_their_paths_are_worth_and_unknown_ones_nothing() -> None:
+    torch.manual_seed(0)
+    scores = torch.randn(3, 5, 4, requires_grad=True).log_softmax(2)
+    places, phones = torch.tensor([5, 3, 5]), torch.tensor([[1, 2], [3, 0], [0, 0]])
+    loss = phone_loss(scores, places, phones, torch.tensor([2, 1, 0]))
+    worth = {}
+    for path in torch.cartesian_prod(*[torch.arange(4)] * 5).tolist():
+        said = tuple(one for at, one in enumerate(path) if one and (at == 0 or path[at - 1] != one))
+        worth[said] = worth.get(said, 0) + scores[0, torch.arange(5), path].sum().exp()
+    short = sum(
+        scores[1, torch.arange(3), path].sum().exp()
+        for path in torch.cartesian_prod(*[torch.arange(4)] * 3).tolist()
+        if [one for at, one in enumerate(path) if one and (at == 0 or path[at - 1] != one)] == [3]
+    )
+    torch.testing.assert_close(loss, -(worth[(1, 2)].log() + short.log()) / 3)
+    assert float(phone_loss(scores, places, phones, torch.zeros(3, dtype=torch.int64)).detach()) == 0.0
+
+
+def test_errors_are_counted_as_levenshtein_did() -> None:
+    kitten, sitting = ([ord(letter) for letter in word] for word in ("kitten", "sitting"))
+    assert [edits(kitten, sitting), edits([], [1, 2]), edits([1, 2], [])] == [3, 2, 2]
+
+
+def test_masks_hide_stretches_of_time() -> None:
+    torch.manual_seed(0)
+    hidden = hidden_away(torch.ones(50, 64, 3), 2)
+    share = float((hidden == 0).float().mean())
+    assert 0.03 < share < 0.2
+    assert bool((hidden.amin(2) == hidden.amax(2)).all())
+
+
+def test_the_decoder_reaches_the_encoder_only_as_told(run: SupervisedRun, material: Whole) -> None:
+    """Without phones, what moves the encoder is the spectrum: by the share, and not at all where it is 0."""
+    batch = material.batch(0)
+    batch = replace(batch, sizes=torch.zeros_like(batch.sizes))
+    slopes = {}
+    for reach in (0.0, 0.5, 1.0):
+        torch.manual_seed(0)
+        losses = SupervisedLosses(reach=reach, masks=0)
+        objective = replace(run, losses=losses).objective(material)
+        torch.manual_seed(1)
+        (turn,) = objective.turns(batch, 0)
+        turn.total.backward()
+        slopes[reach] = objective.model.encoder.enter.weight.grad.clone()
+        assert objective.model.decoder.enter.weight.grad.abs().sum() > 0
+    assert not slopes[0.0].any()
+    assert slopes[1.0].any()
+    torch.testing.assert_close(slopes[0.5], 0.5 * slopes[1.0])
+
+
+def test_padding_costs_nothing(run: SupervisedRun, material: Whole) -> None:
+    """What lies behind the ends of the clips changes no loss."""
+    run = replace(run, losses=replace(run.losses, masks=0, quantize_from=0))
+    batch = material.batch(1)
+    away = ~batch.mask
+    assert away.any()
+    loud = replace(batch, frames=batch.frames + 7.0 * away.repeat_interleave(2, dim=1)[..., None])
+    found = []
+    for one in (batch, loud):
+        torch.manual_seed(0)
+        objective = run.objective(material)
+        torch.manual_seed(1)
+        (turn,) = objective.turns(one, 0)
+        found.append({name: float(value.detach()) for name, value in turn.losses.items()})
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def fit(run: SupervisedRun, manifest: Path, folder: Path, **how: object) -> list[str]:
+    said: list[str] = []
+    recipes.fit(run, [manifest], folder, quiet=True, say=said.append, **how)  # type: ignore[arg-type]
+    return said
+
+
+def test_a_run_learns_to_say_what_is_said(run: SupervisedRun, manifest: Path, tmp_path: Path) -> None:
+    run = replace(run, train=replace(run.train, steps=150, log_every=10, save_every=150))
+    said = fit(run, manifest, tmp_path / "run")
+    assert sum(line.startswith("left out: ") for line in said) == 1
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert {"units/ctc", "units/spectrum", "units/kl", "units/commitment", "phone_errors", "used"} <= set(lines[-1])
+    assert lines[-1]["units/ctc"] < 0.8 * lines[0]["units/ctc"]
+    assert lines[-1]["units/spectrum"] < 0.9 * lines[0]["units/spectrum"]
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert settings["teachers"]["encoder"]["name"] == "whisper-random"
+    tokenizer = vocable.load(tmp_path / "run", vocoder="griffin-lim")
+    assert tokenizer.config.encoder == run.model.encoder
+    assert tokenizer.encode(speechlike(16_000)).ids.shape == (1, 1, 25)
+
+
+def test_a_broken_run_goes_on_as_if_it_had_not_been(run: SupervisedRun, manifest: Path, tmp_path: Path) -> None:
+    run = replace(run, train=replace(run.train, steps=12, log_every=1, save_every=6))
+    fit(run, manifest, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "broken")
+    shutil.rmtree(checkpoint.steps(tmp_path / "broken" / "checkpoints")[-1])
+    fit(run, manifest, tmp_path / "broken", resume=True)
+    one, two = (vocable.load(tmp_path / name, vocoder="griffin-lim") for name in ("whole", "broken"))
+    assert len(checkpoint.steps(tmp_path / "broken" / "checkpoints")) == 2
+    assert one.digest == two.digest
+    started = fit(run, manifest, tmp_path / "more", start=one)
+    assert any("hours of speech" in line for line in started)
+
+
+def test_a_recipe_says_what_it_lacks(
+    run: SupervisedRun, manifest: Path, tmp_path: Path, tokenizer: SupervisedTokenizer
+) -> None:
+    wider = replace(run, model=replace(run.model, width=24))
+    with pytest.raises(ConfigError, match="say which, with --teacher encoder=FOLDER"):
+        tiny().teachers()
+    with pytest.raises(ConfigError, match="has no acoustic teacher; it has encoder"):
+        tiny().taught({"acoustic": "resemblyzer"}, str(tmp_path))
+    with pytest.raises(CheckpointError, match="nowhere"):
+        tiny().taught({"encoder": str(tmp_path / "nowhere")}, str(tmp_path))
+    with pytest.raises(ConfigError, match="no supervised one of this recipe's sizes"):
+        wider.objective(wider.material(read_manifest(manifest, "train")), tokenizer)
+    with pytest.raises(ConfigError, match="reach is 2"):
+        SupervisedLosses(reach=2.0)
+    with pytest.raises(ConfigError, match="masks -1"):
+        SupervisedLosses(masks=-1)
+    for wrong, text in (({"longest": 31.0}, "longest"), ({"gain_db": (-3.0, 0.0)}, "loudness")):
+        with pytest.raises(ConfigError, match=text):
+            WholeConfig(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,371 @@
+"""TASTE in use: speech and its text to one token for each piece of the text, and back to speech by way of units.
+
+A clip goes through every network alone, so it has the same tokens in any batch by construction. Whisper and the source
+of the units are other models: the first is needed to encode, the second to decode.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vocable.audio import Audio
+from vocable.data.spoken import SpokenBatch, SpokenRow
+from vocable.errors import CheckpointError, SpecError, TextError
+from vocable.features.hub import located
+from vocable.features.whisper import Layers, recall
+from vocable.folder import digest_of, read_model, write_model
+from vocable.shapes import frames_for, mask_from_lengths
+from vocable.systems.batches import encode_each
+from vocable.systems.facts import Table
+from vocable.systems.taste.config import config_from_json, config_to_json
+from vocable.systems.taste.facts import model_facts
+from vocable.systems.taste.look import Look, look_at
+from vocable.systems.taste.model import TasteModel
+from vocable.systems.taste.sampling import Sampling
+from vocable.systems.units import UnitSource, check, find_units
+from vocable.text.pieces import Pieces, Split, pieces_from_json
+from vocable.tokens import Tokens, TokenSpec
+
+
+class TasteTokenizer:
+    """A trained TASTE.
+
+    Args:
+        model: The networks; using them puts them in evaluation mode.
+        load: Finds the source of the units by its name, such as :func:`vocable.load`; needed to decode.
+
+    Attributes:
+        pieces: What becomes of a text.
+        sampling: How units are drawn.
+
+    Source:
+        TASTE, arXiv:2504.07053; the seed's core, which stops at predicting units.
+    """
+
+    def __init__(self, model: TasteModel, load: Callable[[str], Any] | None = None) -> None:
+        self.model, self.config, self._load = model, model.config, load
+        self.digest = digest_of(config_to_json(model.config), model.state_dict())
+        self.pieces: Pieces = pieces_from_json(model.config.pieces, "the model's pieces", located=located)
+        self.sampling = Sampling()
+
+    @property
+    def spec(self) -> TokenSpec:
+        """What a token carries: one for each piece of the text.
+
+        Raises:
+            SpecError: The model has no quantizer.
+        """
+        if self.config.spec is None:
+            raise SpecError("this model has no quantizer: it predicts units, but makes no tokens; train one that has")
+        return self.config.spec
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks lie."""
+        return self.model.letters.device
+
+    @cached_property
+    def source(self) -> UnitSource:
+        """What the units are of.
+
+        Raises:
+            CheckpointError: It is not at hand.
+            SpecError: What has its name is another model.
+        """
+        wanted = self.config.units
+        if self._load is None:
+            raise CheckpointError(f"nobody said where the units are found ({wanted.name}); use vocable.load")
+        found = find_units(wanted.name, self._load)
+        check(found, wanted)
+        return found
+
+    # ---- audio to tokens and back ---------------------------------------------------------------------------------
+
+    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+        """Tokens of one clip: for each piece of its text, what is heard of it.
+
+        Args:
+            audio: Any rate. Of more than 30 s Whisper hears 30 s at a time.
+            text: What is said.
+
+        Raises:
+            TextError: There is no text, or no letters in it.
+            AudioError: The clip is empty.
+            CheckpointError: Whisper is not at hand, or another one.
+            SpecError: The model has no quantizer.
+        """
+        spec, row = self.spec, self._row(audio, text)
+        quantizer = self.model.eval().quantizer
+        assert quantizer is not None
+        with torch.inference_mode():
+            batch = SpokenBatch.of([row]).to(self.device)
+            heard = self.model.heard(self.model.said(batch.pieces, batch.piece_mask), batch)
+            ids = quantizer.encode(heard.vectors).cpu()
+        return Tokens(
+            ids=ids, lengths=torch.tensor([ids.shape[2]]), spec=spec, tokenizer=self.digest, text=(text,),
+            samples=torch.tensor([audio.resample(spec.sample_rate).samples.size]),
+            voice=row.voice[None] if self.config.units.voice_width else None,
+        )  # fmt: skip
+
+    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+        """Speech of one clip, as long as what was encoded.
+
+        Args:
+            tokens: Of this tokenizer, one clip, with its text.
+            voice: Whose voice it shall be, where the units keep one beside them. The tokens' own by default.
+
+        Raises:
+            SpecError: Another tokenizer's tokens, of more than one clip, without their text, or without a voice.
+            CheckpointError: The source of the units is not at hand.
+        """
+        if len(tokens) != 1:
+            raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
+        units, heard = self.units(tokens), None
+        if self.config.units.voice_width:
+            heard = self.source.voice(voice) if voice is not None else self._voice(tokens)[0]
+        return self.source.speech(units, heard, samples=int(tokens.samples[0]))
+
+    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
+        """Tokens of many clips, each the same as alone.
+
+        Raises:
+            ShapeError: There is no clip, or not a text for each.
+            TextError: A clip has no text.
+        """
+        return encode_each(self.encode, clips, texts)
+
+    def decode_batch(self, tokens: Tokens) -> list[Audio]:
+        """Speech of many clips, each the same as alone."""
+        return [self.decode(tokens.clip(index)) for index in range(len(tokens))]
+
+    def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
+        """What the tokens add to the text's vectors; 0 behind a clip's end.
+
+        Args:
+            tokens: Of this tokenizer.
+            levels: The first so many, in order; all by default.
+
+        Raises:
+            SpecError: The tokens are another tokenizer's, or the levels are not the first ones.
+        """
+        self._own(tokens)
+        count = tokens.spec.num_codebooks
+        wanted = list(levels) if levels is not None else list(range(1, count + 1))
+        if not wanted or wanted != list(range(1, count + 1))[: len(wanted)]:
+            raise SpecError(f"levels {wanted} were asked: take 1, 1 and 2, and so on, up to {count}")
+        quantizer = self.model.eval().quantizer
+        assert quantizer is not None
+        with torch.no_grad():
+            found = quantizer.decode(tokens.ids[:, : len(wanted)].to(self.device)).cpu()
+        return found * mask_from_lengths(tokens.lengths, found.shape[1])[..., None]
+
+    # ---- units ----------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def units(
+        self, tokens: Tokens, *, seed: int = 0, rule: Sampling | None = None, text_only: bool = False
+    ) -> Int[Tensor, " N"]:
+        """Units of one clip's tokens, drawn one by one.
+
+        Args:
+            tokens: Of this tokenizer, one clip, with its text.
+            seed: The same seed draws the same units.
+            rule: How; ``sampling`` by default.
+            text_only: The tokens are not looked at: what text alone would say.
+
+        Raises:
+            SpecError: The tokens are another tokenizer's, or lack their text.
+        """
+        joint, lasting = self._joint(tokens, text_only)
+        count = frames_for(int(tokens.samples[0]), self.config.units.hop)
+        return self.model.lm.sample(
+            joint, self._voice(tokens).to(self.device), lasting, rule=rule or self.sampling, seed=seed,
+            limits=(count, count), total=float(count),
+        ).cpu()  # fmt: skip
+
+    @torch.inference_mode()
+    def look(
+        self, audio: Audio, text: str, *, text_only: bool = False, quantized: bool = True,
+        units: Int[Tensor, " N"] | None = None,
+    ) -> Look:  # fmt: skip
+        """What the model makes of a clip, each unit given those before it that were really said.
+
+        Args:
+            audio: Any rate.
+            text: What is said.
+            text_only: Nothing is heard: the control.
+            quantized: What is heard goes through the quantizer, where there is one.
+            units: The clip's, where they are known already; made by the source otherwise.
+
+        Raises:
+            TextError: No letters in the text.
+            AudioError: The clip is empty.
+            CheckpointError: Whisper or the source of the units is not at hand.
+        """
+        row = self.row(audio, text, units)
+        batch = SpokenBatch.of([row]).to(self.device)
+        return look_at(self.model, batch, row.split, text_only=text_only, quantized=quantized)
+
+    def row(self, audio: Audio, text: str, units: Int[Tensor, " N"] | None = None) -> SpokenRow:
+        """A clip as :meth:`look` takes it: its text in pieces, what Whisper hears, the units that are said.
+
+        Args:
+            audio: Any rate.
+            text: What is said.
+            units: The clip's, where they are known already; made by the source otherwise.
+
+        Raises:
+            TextError: No letters in the text.
+            AudioError: The clip is empty.
+            CheckpointError: Whisper or the source of the units is not at hand.
+        """
+        return replace(self._row(audio, text), units=self.source.units(audio) if units is None else units)
+
+    def score(self, audio: Audio, text: str, *, text_only: bool = False) -> Float[Tensor, " N"]:
+        """Log-likelihood of each unit of a clip, in nats, given those before it and what is heard of its text.
+
+        Raises:
+            TextError: No letters in the text.
+            AudioError: The clip is empty.
+        """
+        look = self.look(audio, text, text_only=text_only)
+        return look.logits[:-1].log_softmax(1).gather(1, look.units[:, None])[:, 0]
+
+    # ---- words ----------------------------------------------------------------------------------------------------
+
+    def words(self, tokens: Tokens) -> list[str]:
+        """The words of one clip's text, as the pieces have them.
+
+        Raises:
+            SpecError: The tokens lack their text, or are another tokenizer's.
+        """
+        self._own(tokens)
+        return list(self._said(tokens).word_texts)
+
+    def seconds(self, tokens: Tokens) -> list[float]:
+        """How long each word of one clip lasts, as its tokens have it; silence belongs to the word before it.
+
+        Raises:
+            SpecError: As of :meth:`words`, or the model tells no durations.
+        """
+        split, lasting = self._said(tokens), self._lasting(tokens)
+        total = [0.0] * split.n_words
+        for word, units in zip(split.words, lasting.tolist(), strict=True):
+            total[word] += units / self.config.units.frame_rate
+        return total
+
+    def swap_words(self, tokens: Tokens, donor: Tokens, first: int, last: int) -> Tokens:
+        """Tokens with those of some words taken from another clip, which may so become longer or shorter.
+
+        Args:
+            tokens: Of one clip.
+            donor: Of another one that says the same words there.
+            first: 1 is the first word.
+            last: This one is swapped, too.
+
+        Raises:
+            SpecError: As of :meth:`words`, or there are no such words.
+            TextError: The words are not made of the same pieces.
+        """
+        own, other = self._said(tokens), self._said(donor)
+        if not 1 <= first <= last <= min(own.n_words, other.n_words):
+            raise SpecError(f"words {first} to {last} of {own.n_words} and {other.n_words}; 1 is the first")
+        here, there = (
+            [place for place, word in enumerate(split.words) if first <= word + 1 <= last] for split in (own, other)
+        )
+        if [own.ids[place] for place in here] != [other.ids[place] for place in there]:
+            raise TextError(f"words {first} to {last} are not the same in both texts, or not of the same pieces")
+        ids = tokens.ids.clone()
+        ids[:, :, here] = donor.ids[:, :, there]
+        longer = float(self._lasting(donor)[there].sum() - self._lasting(tokens)[here].sum())
+        samples = max(1, round(int(tokens.samples[0]) + longer * self.config.units.hop))
+        return replace(tokens, ids=ids, samples=torch.tensor([samples]))
+
+    # ---- files and facts ------------------------------------------------------------------------------------------
+
+    def facts(self) -> list[Table]:
+        """Sizes and rates, parameters by part, and the codebooks as training left them."""
+        return model_facts(self.model, digest=self.digest)
+
+    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
+        """Write a folder from which :meth:`load` makes this tokenizer again; see :mod:`vocable.folder`."""
+        write_model(folder, "taste", config_to_json(self.config), self.model, half=half)
+
+    @classmethod
+    def load(
+        cls, folder: str | os.PathLike[str], device: str = "cpu", load: Callable[[str], Any] | None = None
+    ) -> "TasteTokenizer":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            CheckpointError: A file is missing, altered or of another version.
+        """
+        return cls(read_model(folder, lambda values: TasteModel(config_from_json(values)), device), load)
+
+    # ---- the work -------------------------------------------------------------------------------------------------
+
+    def _row(self, audio: Audio, text: str | None) -> SpokenRow:
+        """A clip and its text as the networks take them; of its units nothing is known yet."""
+        if text is None or not text.strip():
+            raise TextError("there is no text: these tokens stand for pieces of what is said; pass `text`")
+        split = self.pieces.split(text)
+        listener = Layers(recall(self.config.encoder), self.config.layers)
+        keys, values = listener.hear_long(audio).chunk(2, dim=1)
+        voice = self.source.voice(audio) if self.config.units.voice_width else None
+        return SpokenRow(
+            split=split, keys=keys, values=values, units=torch.zeros(0, dtype=torch.int64),
+            spans=torch.zeros(len(split.ids), 2), aligned=False, name="",
+            voice=torch.zeros(self.config.voice_width) if voice is None else voice,
+        )  # fmt: skip
+
+    def _joint(self, tokens: Tokens, text_only: bool = False) -> tuple[Tensor, Tensor | None]:
+        """What the unit model is told of one clip, and how many units each piece lasts."""
+        self._own(tokens)
+        model, split = self.model.eval(), self._said(tokens)
+        pieces = torch.tensor(split.ids, device=self.device)[None]
+        said = model.said(pieces, torch.ones_like(pieces, dtype=torch.bool))
+        assert model.quantizer is not None
+        joint = model.joint(said, None if text_only else model.quantizer.decode(tokens.ids.to(self.device)))
+        lasting = model.lasting(joint)
+        return joint, None if lasting is None else lasting.exp()
+
+    @torch.inference_mode()
+    def _lasting(self, tokens: Tokens) -> Float[Tensor, " U"]:
+        """Units of each piece, stretched to the clip."""
+        _, lasting = self._joint(tokens)
+        if lasting is None:
+            raise SpecError("this model's tokens do not tell how long a word lasts: its unit model has no clock")
+        return lasting[0].cpu() * (int(tokens.samples[0]) / self.config.units.hop / float(lasting.sum()))
+
+    def _said(self, tokens: Tokens) -> Split:
+        """The text of one clip, in as many pieces as it has tokens."""
+        text = tokens.text[0] if tokens.text else None
+        if len(tokens) != 1 or text is None:
+            raise SpecError(f"{len(tokens)} clips, text {text!r:.40}: one clip with its text is wanted")
+        split = self.pieces.split(text)
+        if len(split.ids) != int(tokens.lengths[0]):
+            raise SpecError(
+                f"the text has {len(split.ids)} pieces, there are tokens for {int(tokens.lengths[0])}; one was altered"
+            )
+        return split
+
+    def _voice(self, tokens: Tokens) -> Float[Tensor, "1 V"]:
+        width = self.config.units.voice_width
+        if not width:
+            return torch.zeros(1, self.config.voice_width)
+        if tokens.voice is None or tokens.voice.shape != (1, width) or not bool(tokens.voice.isfinite().all()):
+            raise SpecError("these tokens say nothing of the voice; encode the recording again")
+        return tokens.voice
+
+    def _own(self, tokens: Tokens) -> None:
+        if tokens.tokenizer != self.digest:
+            raise SpecError(
+                f"these tokens are another tokenizer's ({tokens.tokenizer[:23]}), this one is {self.digest[:23]}; "
+                "decode them with the model that made them"
+            )
