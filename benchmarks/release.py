@@ -33,6 +33,8 @@ CURVES = {
     "perplexity": "perplexity of a level", "transcoder/spectrum": "spectrum (mean square)",
     "transcoder/phonemes": "phonemes (nats)", "transcoder/contrastive": "contrastive (nats)",
     "connector/noise": "connector (noise)", "durations/noise": "durations (noise)",
+    "units/ctc": "phones (nats, CTC)", "units/spectrum": "spectrum (mean absolute)",
+    "taste/units": "next unit (nats)", "taste/alignment": "alignment (nats)", "taste/durations": "durations (log²)",
 }  # fmt: skip
 
 
@@ -75,8 +77,8 @@ def release(
         for name in CURVES
         if any(name in line for line in lines)
     ]
-    figure, axes = plt.subplots(1, len(drawn), figsize=(3.75 * len(drawn), 3), layout="constrained")
-    for axis, (name, lines) in zip(axes, drawn, strict=True):
+    figure, axes = plt.subplots(1, len(drawn), figsize=(3.75 * len(drawn), 3), layout="constrained", squeeze=False)
+    for axis, (name, lines) in zip(axes[0], drawn, strict=True):
         points = [(line["step"], line[name]) for line in lines if name in line]
         axis.plot([step for step, _ in points], [value for _, value in points], linewidth=1)
         axis.set(xlabel="step", title=CURVES[name])
@@ -96,6 +98,8 @@ def _kept(run: Path, out: Path, every: int, suffix: str) -> list[dict[str, Any]]
     settings["data"] = [
         {"path": "/".join(Path(path).parts[-2:]), "sha256": digest} for path, digest in manifests_of(settings)
     ]
+    if settings.get("cache"):
+        settings["cache"] = Path(settings["cache"]).name
     (out / f"run{suffix}.json").write_text(json.dumps(settings, indent=2) + "\n")
     return kept
 

@@ -2,19 +2,24 @@
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from tests.digits import digit
 from vocable.features.image import picture, to_unit
-from vocable.recipes import ctap, guided, vqalattent
+from vocable.features.whisper import WhisperEncoder
+from vocable.recipes import ctap, guided, supervised, vqalattent
 from vocable.systems.ctap.model import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.guided.config import GuidedConfig, SeanetConfig
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.tokenizer import GuidedTokenizer
+from vocable.systems.supervised.model import SupervisedModel
+from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.testing import speechlike
@@ -93,3 +98,29 @@ def ready_ctap(phonemes: tuple[str, ...] = PhonemeSet.arpabet().symbols, *, trai
                     nn.init.normal_(layer.weight, std=0.3)
         model.trained.fill_(int(trained))
     return CtapTokenizer(model, "griffin-lim")
+
+
+def save_whisper(folder: Path, seed: int = 0) -> Path:
+    """A small random Whisper in a folder, in OpenAI's names."""
+    torch.manual_seed(seed)
+    encoder = WhisperEncoder(width=64, depth=2)
+    folder.mkdir(parents=True)
+    save_file(
+        {f"encoder.{name}": value for name, value in encoder.state_dict().items()}, folder / "encoder.safetensors"
+    )
+    return folder
+
+
+def ready_supervised(whisper: Path) -> SupervisedTokenizer:
+    """Supervised units with random weights on a small Whisper, whose codebook has seen speech.
+
+    Args:
+        whisper: Its folder; ``VOCABLE_WEIGHTS`` must name the folder that it lies in.
+    """
+    torch.manual_seed(0)
+    config = replace(supervised.tiny().model, encoder=WhisperEncoder.load(str(whisper)).spec)
+    model = SupervisedModel(config)
+    tokenizer = SupervisedTokenizer(model, "griffin-lim")
+    heard = torch.cat([tokenizer.latents(speechlike(64_000, seed=seed)).clone() for seed in range(4)], dim=1)
+    model.quantizer.train()(heard, torch.ones(heard.shape[:2], dtype=torch.bool))
+    return SupervisedTokenizer(model, "griffin-lim")

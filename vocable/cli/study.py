@@ -7,15 +7,19 @@ import typer
 
 
 def study(
-    name: Annotated[str, typer.Argument(help="length, codebooks, conditions, sizes; of VQ-CTAP rates, quantizers.")],
+    name: Annotated[str, typer.Argument(help="One of those below.")],
     data: Annotated[list[Path], typer.Option(help="A JSONL manifest; repeat for more.")],
     out: Annotated[Path, typer.Option(help="Folder of the study; one that was stopped goes on.")],
     recipe: Annotated[str, typer.Option(help="What variants are made of.")] = "vqalattent-fsdd",
     split: Annotated[
-        str | None, typer.Option(help="Judged on; by default dev for VQ-CTAP, else test, or all where there is none.")
+        str | None, typer.Option(help="Judged on; default: dev for VQ-CTAP and TASTE, else test, or all.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Of each training, instead of the recipe's.")] = None,
     fakes: Annotated[int, typer.Option(min=1, help="Of each label, and recordings judged.")] = 50,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="PART=SOURCE of each, such as units=guided-small; repeat for more.")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder where what teachers say is kept.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that measure.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Of all that is random.")] = None,
 ) -> None:
@@ -26,9 +30,12 @@ def study(
 
     VQ-CTAP (--recipe ctap-small). rates: half and twice the codebook, 4, 8 and 12 spectra to a token.
     quantizers: moving means, gradients, finite scalars.
+
+    TASTE (--recipe taste-small). layers: deep or shallow keys and values, and text only.  fusion: how both are joined.
+    causes: what may keep it on a plateau, one by one.  epochs: losses and accuracies on its way, as a table and drawn.
     """
     from vocable.recipes import find, override
     from vocable.recipes.study import study as made
 
-    run = override(find(recipe), steps=steps, seed=seed)
+    run = override(find(recipe), steps=steps, seed=seed, teachers=teacher or (), cache=cache)
     typer.echo(made(name, run, data, out, split=split, fakes=fakes, jobs=jobs, say=typer.echo))

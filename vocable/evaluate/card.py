@@ -112,6 +112,7 @@ class Card:
         settings: Everything needed to run it again.
         pictures: More to look at.
         main: Keys of the columns to see first; where there are none, the well-known ones.
+        findings: What the figures add up to, a sentence each, with what they were held against.
     """
 
     title: str
@@ -126,6 +127,7 @@ class Card:
     settings: Mapping[str, Any] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
     main: Sequence[str] = ()
+    findings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,7 @@ def render_card(card: Card) -> str:
     """
     compared, listed = samples_sections(card)
     sections = [
+        ("findings", "What the figures say", _list("", map(escaped, card.findings))),
         ("quality", "Quality by bit rate", _plots(card)),
         ("figures", "All figures", _figures(card)),
         *((f"by-{place}", f"By {name}", html) for place, (name, html) in enumerate(group_tables(card))),
@@ -131,6 +132,8 @@ def card_to_markdown(card: Card) -> str:
             "## Probes",
             _markdown_table(["Entry", "Probe", "View", "Metric", "", "Chance", "Majority"], found, 4),
         ]
+    if card.findings:
+        parts += ["## What the figures say", "\n".join(f"- {_marked(line)}" for line in card.findings)]
     left = [*(f"{name}: {why}" for name, why in card.quarantined.items()), *card.left_out]
     if left:
         parts += ["## Left out", "\n".join(f"- {_marked(line)}" for line in left)]

@@ -15,6 +15,7 @@ Row = Mapping[str, Any]
 Curve = tuple[Float[ndarray, " R"], Float[ndarray, " R"]]  # steps, values
 
 _VALIDATION = "validation/"
+_PROGRESS = ("step", "seconds", "learning_rate", "skipped")
 _NOT_LOSSES = ("/weight", "/gradient_norm")
 _UNITS = {"used": "share of entries", "perplexity": "entries", "restarts": "entries, so far"}
 _IMPLIED = ("dead", "entropy")  # by the share in use and by the perplexity
@@ -37,33 +38,40 @@ def loss_picture(rows: Sequence[Row], *, title: str = "Losses in training") -> P
         >>> loss_picture(rows).title
         'Losses in training'
     """
-    curves = {name: curve_of(rows, name) for name in _loss_names(rows)}
-    if not curves:
+    names = _loss_names(rows)
+    if not names:
         raise InputError("the log has no line with a loss yet; go on with the run and look again")
-    validation = {name: curve_of(rows, name) for name in _names(rows) if name.startswith(_VALIDATION)}
-    width = max(1, 2 * (max(steps.size for steps, _ in curves.values()) // 20) + 1)
+    return _logged_picture(rows, names, title, "value (no unit)")
 
-    def put(figure: Any) -> None:
-        figure.suptitle(words(title))
-        grid = panels(figure, len(curves), 3, sharex=True)
-        for axes, (name, (steps, values)) in zip(grid, curves.items(), strict=True):
-            few = {"marker": "o", "markersize": 4} if steps.size < 3 else {}
-            axes.plot(steps, values, color=COLORS[0], alpha=0.3, linewidth=0.9)
-            axes.plot(steps, smoothed(values, width), color=COLORS[0], label="training", **few)
-            held = validation.get(_VALIDATION + name.rpartition("/")[2])
-            if held is not None:
-                axes.plot(*held, color=COLORS[1], marker="o", markersize=3, label="validation")
-                axes.legend()
-            axes.set_title(words(name))
-            if values.min() > 0 and values.max() > 10 * values.min():
-                log_scale(axes.yaxis)
-        _label_steps(grid, 3, "value (no unit)")
 
-    caption = (
-        f"Faint: as logged, each value of one batch; strong: mean over {width} logged values. The axis is logarithmic "
-        "where a curve spans more than a factor of ten."
-    )
-    return Picture(title=title, caption=caption, png=_grid_png(len(curves), 3, put))
+def stat_picture(rows: Sequence[Row], *, title: str = "Figures in training") -> Picture:
+    """What else was logged, such as accuracies, against the step, as :func:`loss_picture` draws losses.
+
+    Args:
+        rows: Lines of ``log.jsonl``.
+        title: Of the picture.
+
+    Raises:
+        InputError: No line has such a number.
+
+    Example:
+        >>> stat_picture([{"step": 1, "top1": 0.25}, {"step": 2, "top1": 0.5, "validation/top1": 0.5}]).title
+        'Figures in training'
+    """
+    names = stat_names(rows)
+    if not names:
+        raise InputError("the log has no line with figures beside the losses; look at the losses")
+    return _logged_picture(rows, names, title, "value")
+
+
+def stat_names(rows: Sequence[Row]) -> list[str]:
+    """Which numbers were logged beside losses and progress.
+
+    Example:
+        >>> stat_names([{"step": 1, "seconds": 2.0, "taste/units": 3.0, "top1": 0.25, "used": [1.0]}])
+        ['top1']
+    """
+    return [name for name in _names(rows) if "/" not in name and name not in _PROGRESS]
 
 
 def schedule_picture(schedules: Mapping[str, Callable[[int], float]], steps: int, *,
@@ -206,6 +214,35 @@ def smoothed(values: Float[ndarray, " R"], width: int) -> Float[ndarray, " R"]:
     width = min(width, 2 * ((values.size + 1) // 2) - 1)
     window = np.ones(width)
     return np.convolve(values, window, "same") / np.convolve(np.ones(values.size), window, "same")
+
+
+def _logged_picture(rows: Sequence[Row], names: Sequence[str], title: str, unit: str) -> Picture:
+    """A panel for each name, as logged and smoothed, with what validation says of it."""
+    curves = {name: curve_of(rows, name) for name in names}
+    validation = {name: curve_of(rows, name) for name in _names(rows) if name.startswith(_VALIDATION)}
+    width = max(1, 2 * (max(steps.size for steps, _ in curves.values()) // 20) + 1)
+
+    def put(figure: Any) -> None:
+        figure.suptitle(words(title))
+        grid = panels(figure, len(curves), 3, sharex=True)
+        for axes, (name, (steps, values)) in zip(grid, curves.items(), strict=True):
+            few = {"marker": "o", "markersize": 4} if steps.size < 3 else {}
+            axes.plot(steps, values, color=COLORS[0], alpha=0.3, linewidth=0.9)
+            axes.plot(steps, smoothed(values, width), color=COLORS[0], label="training", **few)
+            held = validation.get(_VALIDATION + name.rpartition("/")[2])
+            if held is not None:
+                axes.plot(*held, color=COLORS[1], marker="o", markersize=3, label="validation")
+                axes.legend()
+            axes.set_title(words(name))
+            if values.min() > 0 and values.max() > 10 * values.min():
+                log_scale(axes.yaxis)
+        _label_steps(grid, 3, unit)
+
+    caption = (
+        f"Faint: as logged, each value of one batch; strong: mean over {width} logged values. The axis is logarithmic "
+        "where a curve spans more than a factor of ten."
+    )
+    return Picture(title=title, caption=caption, png=_grid_png(len(curves), 3, put))
 
 
 def _names(rows: Sequence[Row]) -> list[str]:

@@ -16,7 +16,16 @@ from vocable.data.manifest import Utterance
 from vocable.errors import ConfigError, InputError, ManifestError, VocableError
 from vocable.evaluate.canvas import classes
 from vocable.evaluate.card import Picture
-from vocable.evaluate.curves import Curve, curve_of, loss_picture, schedule_picture, usage_names, usage_picture
+from vocable.evaluate.curves import (
+    Curve,
+    curve_of,
+    loss_picture,
+    schedule_picture,
+    stat_names,
+    stat_picture,
+    usage_names,
+    usage_picture,
+)
 from vocable.evaluate.latents import projection_picture
 from vocable.evaluate.pictures import codebook_picture, count_ids, log_mel_picture, token_picture
 from vocable.files import make_folder, write_whole
@@ -118,6 +127,8 @@ def write(pictures: Iterator[Named], folder: Path) -> Iterator[tuple[Path, Pictu
 def _record(record: Record) -> Iterator[Named]:
     if record.rows:
         yield "losses", loss_picture(record.rows)
+    if stat_names(record.rows):
+        yield "figures", stat_picture(record.rows)
     yield "schedules", _schedules(record.values, record.rows)
     if usage_names(record.rows):
         yield "codebooks-in-training", usage_picture(record.rows)

@@ -4,9 +4,12 @@ A study's folder holds a run for each variant, its evaluation in it, what all ar
 ``study.json``. One that was stopped goes on where it stood.
 """
 
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +17,21 @@ from vocable.data.manifest import read_manifest
 from vocable.errors import ConfigError
 from vocable.evaluate.benchmark import evaluate
 from vocable.evaluate.card import Column, Entry
+from vocable.evaluate.curves import curve_of, loss_picture, stat_names, stat_picture
 from vocable.evaluate.plan import Plan
 from vocable.files import make_folder, write_json, write_whole
-from vocable.recipes import study_ctap, study_vqalattent
+from vocable.metrics.score import Figure
+from vocable.recipes import study_ctap, study_taste, study_vqalattent
+from vocable.recipes.draw import Named, write
+from vocable.recipes.record import read_record
 from vocable.recipes.run import fit
 from vocable.recipes.subjects import Subject
 from vocable.systems import hub
 from vocable.train import checkpoint
 
-SUBJECTS = (study_vqalattent.SUBJECT, study_ctap.SUBJECT)
+SUBJECTS = (study_vqalattent.SUBJECT, study_ctap.SUBJECT, study_taste.SUBJECT)
+
+_Log = list[dict[str, Any]]  # lines of ``log.jsonl``
 
 
 def study(
@@ -36,8 +45,8 @@ def study(
         run: The recipe that variants are made of.
         manifests: JSONL files; variants learn from split train.
         out: The study's folder.
-        split: What they are judged on. By default dev of VQ-CTAP's where every manifest has it, else test, or all
-            where there is no test.
+        split: What they are judged on. By default dev of VQ-CTAP's and TASTE's where every manifest has it, else test,
+            or all where there is no test.
         fakes: Of each label, and recordings judged.
         jobs: Processes that measure.
         quiet: No progress bars of the trainings.
@@ -63,7 +72,10 @@ def study(
         there = (folder / "run.json").exists()
         fit(variant.run, manifests, folder, start=start, resume=there, quiet=quiet, say=lambda line: None)
         steps = checkpoint.steps(folder / "checkpoints")
-        for model in steps if variant.every else steps[-1:]:
+        log = read_record(folder).rows
+        numbers = [0, *(int(model.name.rpartition("-")[2]) for model in steps)]
+        on_its_way: dict[int, Entry] = {}
+        for model, before, now in list(zip(steps, numbers, numbers[1:], strict=False))[0 if variant.every else -1 :]:
             if not subject.ready(hub.load(model)):
                 continue
             label = variant.name if not variant.every else f"{variant.name} at {model.name}"
@@ -72,9 +84,16 @@ def study(
             plan = Plan(tokenizers=(str(model),), manifests=tuple(paths), split=split, limit=fakes, seed=seed)
             place = folder / "evaluation" / model.name
             card = evaluate(partial(subject.evaluation, plan, place), place, jobs=jobs)
-            found |= {
-                entry.name.replace(model.name, label): entry for entry in card.entries if entry.kind == "tokenizer"
+            logged = _logged([row for row in log if before < row["step"] <= now], subject)
+            measured = {
+                entry.name.replace(model.name, label): replace(entry, figures={**logged, **entry.figures})
+                for entry in card.entries
+                if entry.kind == "tokenizer"
             }
+            found |= measured
+            on_its_way[now] = next(iter(measured.values()))
+        if variant.every and subject.logged:
+            _draw(_pictures(variant.name, log, on_its_way, subject), out, say)
     table = _table(found, subject.columns)
     write_whole(out / "study.md", lambda path: path.write_text(table, encoding="utf-8"))
     write_json(out / "study.json", {key: _plain(entry) for key, entry in found.items()})
@@ -109,7 +128,40 @@ def _split_of(subject: Subject, manifests: Sequence[Path]) -> str | None:
     return subject.split if there else None
 
 
+def _logged(rows: _Log, subject: Subject) -> dict[str, Figure]:
+    """What these lines of a log say of what is measured, on average: of batches in training, with dropout."""
+    curves = {column: curve_of(rows, name)[1] for name, column in subject.logged.items()}
+    return {
+        f"train_{column}": Figure(mean=float(values.mean()), low=math.nan, high=math.nan, n=values.size)
+        for column, values in curves.items()
+        if values.size
+    }
+
+
+def _pictures(name: str, log: _Log, measured: Mapping[int, Entry], subject: Subject) -> Iterator[Named]:
+    """A training's losses and figures, with what was measured on its way."""
+    held = [
+        {"step": step} | {
+            f"validation/{key.rpartition('/')[2]}": entry.figures[column].mean
+            for key, column in subject.logged.items() if column in entry.figures
+        } for step, entry in measured.items()
+    ]  # fmt: skip
+    if log:
+        yield f"{name}-losses", loss_picture([*log, *held], title=f"{name}: losses")
+    if stat_names(log):
+        yield f"{name}-figures", stat_picture([*log, *held], title=f"{name}: figures")
+
+
+def _draw(pictures: Iterator[Named], out: Path, say: Callable[[str], None]) -> None:
+    if find_spec("matplotlib") is None:
+        say("no pictures: they need matplotlib; run pip install 'vocable[evaluate]'")
+        return
+    for path, picture in write(pictures, out):
+        say(f"{path}: {picture.title}")
+
+
 def _table(found: Mapping[str, Entry], columns: Sequence[Column]) -> str:
+    columns = [column for column in columns if any(column.key in entry.figures for entry in found.values())]
     lines = [
         "| variant | " + " | ".join(column.title for column in columns) + " |",
         "| --- |" + " ---: |" * len(columns),

@@ -1,7 +1,7 @@
 """What studies can be made of: a system's kind of run, its studies, and how their variants are measured."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class Subject:
         ready: Whether a checkpoint's tokenizer can be measured at all.
         before: Makes ready, in the study's folder, what all variants are measured with.
         split: What variants are judged on, where the manifests have it; None: what ``vocable evaluate`` takes.
+        logged: Columns by what the log of a training has of the same kind: the mean of that since the checkpoint before
+            stands in the column ``train_…``, and of what is measured on its way both are drawn.
     """
 
     name: str
@@ -57,3 +59,4 @@ class Subject:
     ready: Callable[[Any], bool] = lambda tokenizer: True
     before: Callable[[Any, Sequence[Path], Path], None] = nothing
     split: str | None = None
+    logged: Mapping[str, str] = field(default_factory=dict)

@@ -124,6 +124,7 @@ class TokenizerUnits:
         if not 1 <= level <= spec.num_codebooks:
             raise ConfigError(f"{name}: has levels 1 to {spec.num_codebooks}, not {level}")
         self.tokenizer = tokenizer
+        self._last: tuple[Audio, Tokens] | None = None  # units and voice are mostly asked of the same clip
         self.spec = UnitsSpec(
             name=name, level=level, digest=tokenizer.digest, sample_rate=spec.sample_rate, hop=spec.hop,
             size=spec.codebook_size, voice_width=_voice_width(tokenizer),
@@ -131,11 +132,11 @@ class TokenizerUnits:
 
     def units(self, clip: Audio) -> Int[Tensor, " N"]:
         """The ids of the level."""
-        return self.tokenizer.encode(clip).ids[0, self.spec.level - 1]
+        return self._encoded(clip).ids[0, self.spec.level - 1]
 
     def voice(self, clip: Audio) -> Float[Tensor, " V"] | None:
         """The voice of a clip, where the tokenizer keeps it beside its tokens."""
-        found = self.tokenizer.encode(clip).voice if self.spec.voice_width else None  # voice_of refuses short clips
+        found = self._encoded(clip).voice if self.spec.voice_width else None  # voice_of refuses short clips
         return None if found is None else found[0]
 
     def speech(
@@ -157,6 +158,11 @@ class TokenizerUnits:
             voice=voice[None].float().cpu() if voice is not None and self.spec.voice_width else None,
         )  # fmt: skip
         return self.tokenizer.decode(tokens)
+
+    def _encoded(self, clip: Audio) -> Tokens:
+        if self._last is None or self._last[0] is not clip:
+            self._last = clip, self.tokenizer.encode(clip)
+        return self._last[1]
 
 
 @dataclass(frozen=True)

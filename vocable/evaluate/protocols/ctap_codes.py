@@ -1,4 +1,4 @@
-"""What VQ-CTAP's codes cost and keep, one model or several in a table: rates, mel error, phones read, codebook use."""
+"""What codes of phones cost and keep, one model or several in a table: rates, mel error, phones read, codebook use."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ from vocable.files import make_folder
 from vocable.metrics.text import per
 from vocable.systems import hub
 from vocable.systems.ctap.tokenizer import CtapTokenizer
+from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 from vocable.tokens import Tokens
 
 _SHOWN = (
@@ -42,7 +43,7 @@ class CtapCodes:
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
-        self.tokenizers: dict[str, CtapTokenizer] = {
+        self.tokenizers: dict[str, CtapTokenizer | SupervisedTokenizer] = {
             name: hub.load(source) for name, source in names_of(plan.tokenizers).items()
         }
         self.clips = clips_of(plan)

@@ -15,6 +15,7 @@ from vocable.evaluate.runner import Row
 from vocable.evaluate.summary import BIT_RATE, ENTROPY, PERPLEXITY, USED, usage, usage_figures
 from vocable.metrics.score import Figure, Score, summarise
 from vocable.systems.ctap.tokenizer import CtapTokenizer
+from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 from vocable.tokens import Tokens
 
 PAPER = "arXiv:2408.05758, from 24 kHz, as its summary gives it"
@@ -121,7 +122,7 @@ def summed(rows: Sequence[Row], speakers: Mapping[str, str], seed: int) -> dict[
     return found
 
 
-def usage_figure(clips: Sequence[Int[Tensor, " N"]], codebook_size: int, seed: int, rounds: int = 1000) -> Figure:
+def usage_figure(clips: Sequence[Int[Tensor, " _"]], codebook_size: int, seed: int, rounds: int = 1000) -> Figure:
     """Share of the codebook that occurs in clips.
 
     Args:
@@ -149,7 +150,7 @@ def usage_figure(clips: Sequence[Int[Tensor, " N"]], codebook_size: int, seed: i
     return Figure(mean=mean, low=max(0.0, float(low)), high=min(1.0, float(high)), n=len(clips))
 
 
-def mel_error(tokenizer: CtapTokenizer, clip: Audio, tokens: Tokens) -> Score:
+def mel_error(tokenizer: CtapTokenizer | SupervisedTokenizer, clip: Audio, tokens: Tokens) -> Score:
     """How far the spectra that the decoder makes of a clip's tokens are from the clip's, in dB."""
     config, model = tokenizer.config, tokenizer.model
     samples = clip.resample(config.mel.sample_rate).samples
@@ -189,13 +190,15 @@ def commonest(said: Iterable[Sequence[str]]) -> str:
     return min(counts, key=lambda phone: (-counts[phone], phone))
 
 
-def token_figures(tokenizer: CtapTokenizer, clips: Sequence[Tokens], seed: int) -> dict[str, Figure]:
+def token_figures(
+    tokenizer: CtapTokenizer | SupervisedTokenizer, clips: Sequence[Tokens], seed: int
+) -> dict[str, Figure]:
     """What tokens cost, and how the codebook is used by clips and was in training."""
     spec, n = tokenizer.spec, len(clips)
     assert spec.hop is not None
     found = usage_figures(usage(clips, 1), spec.frame_rate, n)
     del found[USED.key]  # it stands under codebook_usage, with its interval
-    trained = tokenizer.model.transcoder.quantizer.books[0].stats()["used"]
+    trained = tokenizer.books[0].stats()["used"]
     values: dict[str, float] = {
         "samples_per_token": float(spec.hop), "tokens_per_second": spec.token_rate, BIT_RATE.key: spec.bit_rate,
         "codebook_usage_trained": float(trained),

@@ -10,6 +10,9 @@ from vocable.evaluate.protocols.ctap_codes import CtapCodes
 from vocable.evaluate.protocols.ctap_seed import CtapSeed
 from vocable.evaluate.protocols.guided_seed import GuidedSeed
 from vocable.evaluate.protocols.outside import Outside
+from vocable.evaluate.protocols.taste_doctor import TasteDoctor
+from vocable.evaluate.protocols.taste_seed import TasteSeed
+from vocable.evaluate.protocols.taste_units import TasteUnits
 from vocable.evaluate.protocols.vqalattent_paper import VqalattentPaper
 from vocable.evaluate.reconstruction import Reconstruction
 from vocable.systems import hub
@@ -17,7 +20,11 @@ from vocable.systems import hub
 PROTOCOLS: dict[tuple[str, str], Callable[[Plan, Path], Evaluation]] = {
     ("ctap", "seed"): CtapSeed,
     ("ctap", "codes"): CtapCodes,
+    ("supervised", "codes"): CtapCodes,
     ("guided", "seed"): GuidedSeed,
+    ("taste", "doctor"): TasteDoctor,
+    ("taste", "seed"): TasteSeed,
+    ("taste", "units"): TasteUnits,
     ("vqalattent", "paper"): VqalattentPaper,
 }
 OF_ANY: dict[str, Callable[[Plan, Path], Evaluation]] = {"outside": Outside}  # whatever the system, and several of them

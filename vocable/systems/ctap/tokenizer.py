@@ -20,7 +20,7 @@ from vocable.systems.batches import encode_each
 from vocable.systems.ctap.config import config_from_json, config_to_json
 from vocable.systems.ctap.facts import model_facts
 from vocable.systems.ctap.model import CtapModel
-from vocable.systems.facts import Table
+from vocable.systems.facts import Table, Used
 from vocable.systems.windows import Counted, spans, windows
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import Tokens
@@ -60,6 +60,11 @@ class CtapTokenizer:
     def device(self) -> torch.device:
         """Where the networks lie."""
         return self.model.middle.device
+
+    @property
+    def books(self) -> Sequence[Used]:
+        """The codebook, as a list of one."""
+        return self.model.transcoder.quantizer.books
 
     # ---- audio to tokens and back ---------------------------------------------------------------------------------
 

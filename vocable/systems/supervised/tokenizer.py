@@ -18,7 +18,7 @@ from vocable.features.whisper import Layers, recall
 from vocable.folder import digest_of, read_model, write_model
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.systems.batches import encode_each
-from vocable.systems.facts import Table
+from vocable.systems.facts import Table, Used
 from vocable.systems.supervised.config import config_from_json, config_to_json
 from vocable.systems.supervised.facts import model_facts
 from vocable.systems.supervised.model import SupervisedModel
@@ -62,6 +62,11 @@ class SupervisedTokenizer:
     def device(self) -> torch.device:
         """Where the networks lie."""
         return self.model.middle.device
+
+    @property
+    def books(self) -> Sequence[Used]:
+        """The codebook, as a list of one."""
+        return self.model.quantizer.books
 
     # ---- audio to tokens and back ---------------------------------------------------------------------------------
 

@@ -1,0 +1,163 @@
+"""Studies of TASTE: what variants are, tables and pictures of what was measured, and sizes that can be printed."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.evaluate.drawn import check_words, watched
+from tests.evaluate.protocols.taste import TEXTS, write_corpus, write_weights
+from tests.models import ready
+from vocable import recipes
+from vocable.data.manifest import read_manifest
+from vocable.errors import ConfigError
+from vocable.evaluate.curves import loss_picture, stat_picture
+from vocable.features.hub import WEIGHTS
+from vocable.features.whisper import recall
+from vocable.recipes.describe import describe
+from vocable.recipes.record import read_record
+from vocable.recipes.study import study
+from vocable.recipes.study_taste import STUDIES
+from vocable.recipes.taste import TasteRun
+
+RECIPES = [name for name in recipes.RECIPES if name.startswith("taste-")]
+
+
+def run_of(name: str) -> TasteRun:
+    run = recipes.find(name)
+    assert isinstance(run, TasteRun)
+    return run
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Whisper and a codec of random weights, and made-up speech of both splits."""
+    monkeypatch.setenv(WEIGHTS, str(write_weights(tmp_path / "weights")))
+    recall.cache_clear()
+    ready("spectral").save(tmp_path / "codec")
+    (tmp_path / "corpus").mkdir()
+    manifest = write_corpus(tmp_path / "corpus", (*TEXTS, *TEXTS))
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    lines = [{**line, "split": "dev" if number % 3 == 2 else "train"} for number, line in enumerate(lines)]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return tmp_path
+
+
+def tiny(place: Path, steps: int) -> TasteRun:
+    run = run_of("taste-tiny").taught({"units": str(place / "codec")}, str(place / "cache"))
+    train = replace(run.train, steps=steps, save_every=steps, log_every=1)
+    losses = replace(run.losses, heard_from=2, quantized_from=max(3, steps // 2))
+    return replace(run, train=train, losses=losses, batches=replace(run.batches, batch_size=3), size=64)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_layers_are_two_by_two_and_text_alone(name: str) -> None:
+    run = run_of(name)
+    deep, shallow = run.model.layers
+    variants = {one.name: one.run for one in STUDIES["layers"](run)}
+    named = {"deep": deep, "shallow": shallow}
+    assert deep > shallow
+    assert variants["deep-shallow"] == run
+    for key in named:
+        for value in named:
+            assert variants[f"{key}-{value}"].model.layers == (named[key], named[value])
+    assert len({one.cache for one in variants.values()}) == 4  # what is heard of other layers is kept elsewhere
+    assert variants["text-only"].model.fusion == "none"
+    assert variants["text-only"].losses.heard_from == run.train.steps
+    assert len(variants) == 5
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_causes_are_one_change_each(name: str) -> None:
+    run = run_of(name)
+    variants = {one.name: one.run for one in STUDIES["causes"](run)}
+    assert variants.pop("recipe") == run
+    for cause, one in variants.items():
+        beside = variants["added"] if cause == "added-weak" and "added" in variants else run
+        assert len(_changed(one, beside)) == (2 if cause == "seed-form" else 1), cause
+    assert variants["unmasked-padding"].model.aggregator.padded_to == 1500
+    assert not variants["unmasked-padding"].model.aggregator.mask_padding
+    assert variants["added-weak"].heard_begins == 0.1
+    assert {one.case for one in variants.values()} == {"lower", "as_is"}
+    assert "case-lower" in variants or run.case == "lower"
+
+
+def test_fusion_is_every_way_to_join() -> None:
+    assert [one.run.model.fusion for one in STUDIES["fusion"](run_of("taste-small"))] == ["add", "gated", "weighted"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_parameter_table_is_printed_for_every_recipe_without_its_weights(name: str) -> None:
+    tables = {table.title: table for table in describe(name)}
+    rows = {row[0]: row[1:] for row in tables["Parameters"].rows}
+    total, trained, frozen = (int(cell.replace(",", "")) for cell in rows["whole"])
+    assert total == trained + frozen > 0
+    parts = [[int(cell.replace(",", "")) for cell in row] for part, row in rows.items() if part != "whole"]
+    assert [total, trained, frozen] == [sum(column) for column in zip(*parts, strict=True)]
+    if name == "taste-seed":
+        assert (round(total / 1e6, 1), round(trained / 1e6, 1)) == (312.8, 112.3)
+    assert dict(row[:2] for row in tables[f"Recipe {name}"].rows)["a token is"] == "a piece of the text"
+
+
+def test_a_weak_beginning_is_a_tenth_as_long(place: Path) -> None:
+    run = tiny(place, 4)
+    lengths = []
+    for begins in (1.0, 0.1):
+        one = replace(run, heard_begins=begins)
+        material = one.material(read_manifest(place / "corpus/manifest.jsonl", "train"))
+        torch.manual_seed(0)
+        model = one.objective(material).model.eval()
+        batch = material.row(0)
+        with torch.no_grad():
+            lengths.append(model.heard(model.said(batch.pieces, batch.piece_mask), batch).vectors.norm())
+    assert float(lengths[1] / lengths[0]) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_layers_end_in_one_table_judged_on_dev(place: Path) -> None:
+    run, said = tiny(place, 4), list[str]()
+    table = study("layers", run, [place / "corpus/manifest.jsonl"], place / "study", quiet=True, say=said.append)
+    lines = table.splitlines()
+    names = [line.split("|")[1].strip() for line in lines[2:]]
+    assert names == ["deep-shallow", "deep-deep", "shallow-deep", "shallow-shallow", "text-only"]
+    values = json.loads((place / "study/study.json").read_text())
+    assert values["deep-deep"]["top1"]["n"] == 3  # dev, not train
+    assert values["text-only"]["top1"]["mean"] == values["text-only"]["text_only_top1"]["mean"]
+    assert values["text-only"]["loss"]["mean"] != values["deep-shallow"]["loss"]["mean"]
+    for title in ("train loss", "top-1", "top-5", "text-only top-5", "alignment error"):
+        assert title in lines[0]
+    again = study("layers", run, [place / "corpus/manifest.jsonl"], place / "study", quiet=True, say=said.append)
+    assert again == table
+
+
+def test_epochs_are_a_table_and_two_pictures(place: Path) -> None:
+    run, said = tiny(place, 20), list[str]()
+    with watched() as seen:
+        table = study("epochs", run, [place / "corpus/manifest.jsonl"], place / "study", quiet=True, say=said.append)
+    assert len(table.splitlines()) == 2 + 10
+    values = json.loads((place / "study/study.json").read_text())
+    assert list(values) == [f"run at step-{step:08d}" for step in range(2, 21, 2)]
+    log = read_record(place / "study/run").rows
+    fourth = values["run at step-00000008"]
+    assert fourth["train_loss"]["mean"] == pytest.approx(sum(row["taste/units"] for row in log[6:8]) / 2)
+    assert fourth["train_top1"]["mean"] == pytest.approx(sum(row["top1"] for row in log[6:8]) / 2)
+    for name in ("losses", "figures"):
+        assert (place / f"study/run-{name}.png").read_bytes()[1:4] == b"PNG"
+    assert len(seen) == 2
+    for figure in seen:
+        check_words(figure)
+        assert any("validation" in axes.get_legend_handles_labels()[1] for axes in figure.axes)
+    loss_picture(log)
+    assert stat_picture(log).title == "Figures in training"
+
+
+def test_a_study_of_another_system_is_refused(place: Path) -> None:
+    with pytest.raises(ConfigError, match="the study 'causes' is of TASTE"):
+        study("causes", recipes.find("ctap-tiny"), [place / "corpus/manifest.jsonl"], place / "study")
+
+
+def _changed(one: TasteRun, other: TasteRun) -> set[str]:
+    """Which settings differ, those of the model by its parts."""
+    made, plain = ({**asdict(run), **asdict(run)["model"], "model": None} for run in (one, other))
+    return {key for key in plain if made[key] != plain[key]}

@@ -1,0 +1,101 @@
+"""Studies of TASTE: which layers, how text and speech are joined, what keeps it on a plateau, how it learns."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vocable.evaluate.protocols.taste_units import COLUMNS, TasteUnits
+from vocable.features.whisper import WhisperEncoder
+from vocable.recipes.subjects import Subject, Variant
+from vocable.recipes.taste import TasteRun
+from vocable.train.schedule import Weight
+
+_EPOCHS = 10  # of the seed
+_WEAK = 0.1  # times as long as what is heard is in the recipe, to begin with
+_SHORTER = 8  # times fewer pieces of words, so that a text has more of them
+_LEAST = 64  # pieces: a table holds every letter, at a word's beginning and inside
+_PADDED = round(30 * WhisperEncoder.frame_rate)  # frames that Whisper pads to
+_OFF = Weight(value=0.0)
+_TRAIN = [
+    replace(column, key=f"train_{column.key}", title=f"train {column.title}",
+            caption=f"{column.caption} Here in training: mean over the batches logged since the checkpoint before.")
+    for column in COLUMNS if column.key in ("loss", "top1", "top5")
+]  # fmt: skip
+
+
+def layers(run: TasteRun) -> list[Variant]:
+    """Deep or shallow keys, deep or shallow values, and text alone: what the seed takes for granted of its layers."""
+    deep, shallow = run.model.aggregator.key_layer, run.model.aggregator.value_layer
+    named = {"deep": deep, "shallow": shallow}
+    variants = [
+        Variant(name=f"{key}-{value}", run=_heard_at(run, named[key], named[value]))
+        for key, value in (("deep", "shallow"), ("deep", "deep"), ("shallow", "deep"), ("shallow", "shallow"))
+    ]
+    alone = replace(_with(run, fusion="none"), losses=replace(run.losses, heard_from=run.train.steps))
+    return [*variants, Variant(name="text-only", run=alone)]
+
+
+def fusion(run: TasteRun) -> list[Variant]:
+    """Added, added through a gate, or both normalised and weighed."""
+    return [Variant(name=kind, run=_with(run, fusion=kind)) for kind in ("add", "gated", "weighted")]
+
+
+def causes(run: TasteRun) -> list[Variant]:
+    """What may keep a run on a plateau, each alone beside the recipe.
+
+    Padding that is taken for speech, up to 30 s as Whisper has it. A weak z: speech that is added, and the same begun
+    at a tenth of its length; and a unit model that stays at random. Text in capitals where its pieces are another
+    model's (learnt ones are alike in any case), and shorter pieces, which is what capitals come to. No clock, no loss
+    of the alignment, and neither, which is the seed's own form.
+    """
+    sizes = run.model
+    unmasked = replace(sizes.aggregator, mask_padding=False, padded_to=_PADDED)
+    relative = replace(sizes.lm, positions="relative")
+    added = _with(run, fusion="add")
+    free = replace(run, losses=replace(run.losses, alignment=_OFF))
+    made = {
+        "recipe": run,
+        "unmasked-padding": _with(run, aggregator=unmasked),
+        "added": added,
+        "added-weak": replace(added, heard_begins=_WEAK),
+        "random-unit-model": _with(run, frozen_lm=True),
+        "case-lower": replace(run, case="lower"),
+        "case-as-is": replace(run, case="as_is"),
+        "shorter-pieces": replace(run, size=min(run.size, max(_LEAST, run.size // _SHORTER))),
+        "no-clock": _with(run, lm=relative),
+        "no-alignment-loss": free,
+        "seed-form": _with(free, lm=relative),
+    }
+    return [Variant(name=name, run=one) for name, one in made.items() if name == "recipe" or one != run]
+
+
+def epochs(run: TasteRun) -> list[Variant]:
+    """One training, measured ten times on its way: the seed's table 2, with validation in evaluation mode."""
+    apart = max(1, run.train.steps // _EPOCHS)
+    return [Variant(name="run", every=True, run=replace(run, train=replace(run.train, save_every=apart, keep=_EPOCHS)))]
+
+
+def _with(run: TasteRun, **sizes: Any) -> TasteRun:
+    return replace(run, model=replace(run.model, **sizes))
+
+
+def _heard_at(run: TasteRun, key: int, value: int) -> TasteRun:
+    """With other layers, which are kept in a place of their own unless they are the recipe's."""
+    asks = replace(run.model.aggregator, key_layer=key, value_layer=value)
+    if asks == run.model.aggregator:
+        return run
+    return replace(_with(run, aggregator=asks), cache=str(Path(run.cache) / f"layers-{key}-{value}"))
+
+
+STUDIES = {"layers": layers, "fusion": fusion, "causes": causes, "epochs": epochs}
+
+SUBJECT = Subject(
+    name="TASTE",
+    example="taste-tiny",
+    run=TasteRun,
+    studies=STUDIES,
+    evaluation=TasteUnits,
+    columns=[*_TRAIN, *COLUMNS],
+    split="dev",
+    logged={"taste/units": "loss", "top1": "top1", "top5": "top5"},
+)
