@@ -177,11 +177,12 @@ def paper() -> TasteRun:
 def small() -> TasteRun:
     """The model in the box: Whisper tiny.en, supervised units at 25 Hz; for one hour of speech and two CPU cores."""
     return TasteRun(
-        model=sizes.small(_TINY_EN, _SUPERVISED, {}, 512), batches=SpokenConfig(batch_size=16, longest=15.0),
+        model=sizes.small(_TINY_EN, _SUPERVISED, {}, 256), batches=SpokenConfig(batch_size=16, longest=15.0),
         losses=TasteLosses(
             alignment=Weight(value=0.1), durations=Weight(value=0.2), heard_from=150, quantized_from=1_500,
-            text_only=0.15,
+            text_only=0.15, ordered=True, hidden=0.4,
         ),
+        size=256,
         train=TrainConfig(steps=3_500, learning_rate=LearningRate(peak=1e-3, warmup=200), betas=(0.9, 0.98),
                           weight_decay=3e-2),
     )  # fmt: skip

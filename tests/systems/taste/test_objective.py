@@ -50,6 +50,22 @@ def test_attention_in_the_span_costs_nothing() -> None:
     assert float(none) == 0.0
 
 
+def test_heads_in_order_each_hear_their_part() -> None:
+    batch = batch_of((2, 40, 20))
+    spans = torch.tensor([[[0.0, 10.0], [10.0, 20.0]]])
+    batch = replace(batch, spans=spans)
+    weights = torch.zeros(1, 2, 2, 40)
+    weights[0, 0, 0, 5], weights[0, 1, 0, 15] = 1.0, 1.0  # units 2.5 and 7.5: the halves of the first piece
+    weights[0, 0, 1, 25], weights[0, 1, 1, 35] = 1.0, 1.0
+    right, off = aligned(weights, batch, UNITS.frame_rate, ordered=True)
+    assert float(right) == pytest.approx(0.0, abs=1e-6)
+    assert float(off) == pytest.approx(0.0, abs=1e-3)
+    swapped, _ = aligned(weights.flip(1), batch, UNITS.frame_rate, ordered=True)
+    assert float(swapped) > 10.0
+    anywhere, _ = aligned(weights.flip(1), batch, UNITS.frame_rate)
+    assert float(anywhere) == pytest.approx(0.0, abs=1e-6)
+
+
 def test_the_centre_of_attention_is_in_units() -> None:
     looked = torch.zeros(1, 10)
     looked[0, 4] = looked[0, 8] = 0.5
@@ -116,7 +132,7 @@ def test_speech_that_is_not_heard_is_an_alarm() -> None:
 
 
 def test_shares_and_steps_are_checked() -> None:
-    with pytest.raises(ConfigError, match=r"text_only 1\.0 is a share under 1"):
+    with pytest.raises(ConfigError, match=r"text_only 1\.0 and hidden 0\.0 shares under 1"):
         TasteLosses(text_only=1.0)
     with pytest.raises(ConfigError, match="heard_from -1"):
         TasteLosses(heard_from=-1)

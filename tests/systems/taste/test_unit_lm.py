@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.systems.taste.made import batch_of, clock, durations, model_of, relative, row
+from tests.systems.taste.made import UNITS, batch_of, clock, durations, model_of, relative, row
 from vocable.errors import ConfigError
+from vocable.nn.transformer import sinusoids
+from vocable.systems.taste.config import TasteConfig
 from vocable.systems.taste.sampling import Sampling
 from vocable.systems.taste.unit_lm import Row, UnitLm, _Timing
 
@@ -218,3 +220,34 @@ def test_rows_of_many_lengths_are_packed_without_holes() -> None:
             said[index : index + 1, : one.pieces.shape[1]], one.piece_mask, one.units, one.unit_mask, one.voices
         )
         assert torch.allclose(together[index, : units + 1], alone[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("config", [clock(), relative()], ids=["clock", "relative"])
+def test_units_that_are_hidden_tell_nothing(config: TasteConfig) -> None:
+    model, batch = model_of(config), batch_of((4, 20, 9), (3, 15, 6))
+    joint = model.joint(model.said(batch.pieces, batch.piece_mask), None)
+    lasting = durations(batch) if config.lm.positions == "clock" else None
+
+    def says(units: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+        return model.lm(joint, batch.piece_mask, units, batch.unit_mask, batch.voices, lasting, known)
+
+    nothing, others = torch.zeros_like(batch.unit_mask), (batch.units + 1) % UNITS.size
+    assert torch.equal(says(batch.units, nothing), says(others, nothing))
+    assert not torch.equal(says(batch.units, None), says(others, None))
+    assert torch.equal(says(batch.units, ~nothing), says(batch.units, None))
+
+
+def test_each_part_of_a_piece_is_told_of_itself() -> None:
+    config = clock()
+    model = model_of(config)
+    parts, width = config.lm.parts, config.lm.width
+    with torch.no_grad():  # part k of any piece says k
+        model.lm.here.weight.zero_()
+        model.lm.here.bias.copy_(torch.arange(parts).float().repeat_interleave(width))
+    joint, lasts = torch.zeros(1, 1, width), torch.tensor([[20.0]])
+    timing = model.lm._timing(lasts, torch.ones(1, 1, dtype=torch.bool), torch.tensor([[20.0]]))
+    assert timing is not None
+    units = torch.arange(20)
+    told = model.lm._now(joint, timing, units)[0, :, 0] - sinusoids(100.0 * (units + 0.5) / 20, width)[:, 0]
+    expected = ((units + 0.5) / 20 * parts - 0.5).clamp(0, parts - 1)
+    torch.testing.assert_close(told, expected, atol=1e-4, rtol=0)

@@ -115,6 +115,7 @@ class UnitLmConfig:
         heads: Divide the width.
         hidden: Width of the networks for each position.
         positions: ``relative`` as in CosyVoice: pieces, then units. ``clock``: pieces stand where they are said.
+        parts: On the clock, of a piece: for each of them the piece's vector says something else.
         dropout: In training.
     """
 
@@ -124,12 +125,13 @@ class UnitLmConfig:
     heads: int = 16
     hidden: int = 4096
     positions: Literal["relative", "clock"] = "relative"
+    parts: int = 1
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
         check_whole(self, _LARGEST, "size")
         check_whole(self, _WIDEST, "width", "heads", "hidden")
-        check_whole(self, _DEEPEST, "blocks")
+        check_whole(self, _DEEPEST, "blocks", "parts")
         check_choice(self, "positions", Literal["relative", "clock"])
         check_heads(self)
         check_share(self, "dropout")
@@ -335,7 +337,9 @@ def small(encoder: EncoderSpec, units: UnitsSpec, pieces: Mapping[str, Any], siz
         text=TextConfig(
             size=size, embedding=256, width=256, blocks=2, heads=4, hidden=512, causal=False, positions="sinusoid"
         ),
-        lm=UnitLmConfig(size=units.size, width=256, blocks=5, heads=4, hidden=768, positions="clock"),
+        lm=UnitLmConfig(
+            size=units.size, width=256, blocks=5, heads=4, hidden=768, positions="clock", parts=6, dropout=0.2
+        ),
         quantizer=QuantizerConfig(dim=128), fusion="weighted",
     )  # fmt: skip
 
@@ -352,7 +356,9 @@ def tiny(encoder: EncoderSpec, units: UnitsSpec, pieces: Mapping[str, Any], size
             size=size, embedding=12, width=16, blocks=1, heads=2, hidden=32, causal=False, positions="sinusoid",
             dropout=0.0,
         ),
-        lm=UnitLmConfig(size=units.size, width=16, blocks=2, heads=2, hidden=32, positions="clock", dropout=0.0),
+        lm=UnitLmConfig(
+            size=units.size, width=16, blocks=2, heads=2, hidden=32, positions="clock", parts=2, dropout=0.0
+        ),
         quantizer=QuantizerConfig(levels=2, size=8, dim=8), fusion="weighted",
     )  # fmt: skip
 

@@ -39,6 +39,9 @@ class TasteLosses:
         durations: Squared error of the logarithm of each piece's units, where the model tells them.
         heard_from: First step with speech; before it the text side and the unit model learn what text alone allows.
         quantized_from: First step at which what is heard is quantized.
+        ordered: Each head of the aggregator is shown its own part of a piece's span, the first head the first: so what
+            is heard keeps the order that it was said in.
+        hidden: Share of the units before a unit that training hides from it, so that text and speech must tell more.
         text_only: Share of rows that hear nothing, once there is speech: the control that every claim rests on.
     """
 
@@ -49,12 +52,14 @@ class TasteLosses:
     heard_from: int = 0
     quantized_from: int = 0
     text_only: float = 0.0
+    ordered: bool = False
+    hidden: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.heard_from, self.quantized_from) < 0 or not 0 <= self.text_only < 1:
+        if min(self.heard_from, self.quantized_from) < 0 or not (0 <= self.text_only < 1 and 0 <= self.hidden < 1):
             raise ConfigError(
                 f"heard_from {self.heard_from} and quantized_from {self.quantized_from} are steps, text_only "
-                f"{self.text_only} is a share under 1"
+                f"{self.text_only} and hidden {self.hidden} shares under 1"
             )
 
 
@@ -84,7 +89,9 @@ class TasteObjective:
         if step >= losses.heard_from:
             heard = model.heard(said, batch)
             vectors = heard.vectors
-            terms["alignment"], stats["alignment_error_ms"] = aligned(heard.weights, batch, self._rate)
+            terms["alignment"], stats["alignment_error_ms"] = aligned(
+                heard.weights, batch, self._rate, ordered=losses.ordered
+            )
             if model.quantizer is not None and step >= losses.quantized_from:
                 quantized = model.quantizer(vectors, batch.piece_mask)
                 vectors, stats = quantized.latents, stats | quantized.stats
@@ -96,7 +103,9 @@ class TasteObjective:
         lasting = model.lasting(joint)
         if lasting is not None:
             terms["durations"] = lasted(lasting, batch)
-        logits = model.lm(joint, batch.piece_mask, batch.units, batch.unit_mask, batch.voices, clocked(lasting))
+        known = torch.rand(batch.units.shape, device=said.device) >= losses.hidden
+        clock = clocked(lasting)
+        logits = model.lm(joint, batch.piece_mask, batch.units, batch.unit_mask, batch.voices, clock, known)
         terms["units"], found = next_units(logits, batch)
         stats |= found
         weights = {name: getattr(losses, name).at(step) if name in _TERMS else 1.0 for name in terms}
@@ -141,22 +150,27 @@ def closed(units: Int[Tensor, "B N"], mask: Tensor, end: int) -> Int[Tensor, "B 
 
 
 def aligned(
-    weights: Float[Tensor, "B H U F"], batch: SpokenBatch, rate: float
+    weights: Float[Tensor, "B H U F"], batch: SpokenBatch, rate: float, *, ordered: bool = False
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """What attention outside of the pieces' spans costs, and how far its centres lie from their middles, in ms.
 
     Args:
-        weights: Of the aggregator; the mean over heads is looked at.
+        weights: Of the aggregator.
         batch: Only recordings that are aligned count.
         rate: Units a second.
+        ordered: Of H heads, each is wanted in its own H-th of the span; otherwise their mean anywhere in it.
     """
-    looked = weights.float().mean(1)
-    centres = frame_centres(looked.shape[2], rate, looked.device)
-    start, end = (one[..., None] for one in batch.spans.unbind(2))
-    inside = (centres >= start - _NEAR) & (centres <= end + _NEAR)  # a span may lie between two frames
+    looked = weights.float()
+    mean = looked.mean(1, keepdim=True)
+    heads = looked.shape[1] if ordered else 1
+    centres = frame_centres(looked.shape[3], rate, looked.device)
+    start, end = (one[:, None, :, None] for one in batch.spans.unbind(2))  # (B, 1, U, 1)
+    part, head = (end - start) / heads, torch.arange(heads, device=looked.device)[:, None, None]
+    first, last = start + head * part - _NEAR, start + (head + 1) * part + _NEAR  # parts may lie between two frames
+    inside = (centres >= first) & (centres <= last)
     counted = batch.piece_mask & batch.aligned[:, None]
-    cost = -(looked * inside).sum(2).clamp(min=_LEAST).log()
-    off = (attention_centres(looked.detach(), rate) - batch.spans.mean(2)).abs() * (1000 / rate)
+    cost = -((looked if ordered else mean) * inside).sum(3).clamp(min=_LEAST).log().mean(1)
+    off = (attention_centres(mean[:, 0].detach(), rate) - batch.spans.mean(2)).abs() * (1000 / rate)
     return _mean(cost, counted), _mean(off, counted)
 
 

@@ -57,7 +57,7 @@ class UnitLm(nn.Module):
         self.blocks: RelativeStack | _ClockStack
         if self.clock:
             self.blocks = _ClockStack(config)
-            self.here = nn.Linear(width, width)
+            self.here = nn.Linear(width, config.parts * width)
         else:
             self.blocks = RelativeStack(
                 width, width, blocks=config.blocks, heads=config.heads, hidden=config.hidden, activate=F.relu,
@@ -73,6 +73,7 @@ class UnitLm(nn.Module):
     def forward(
         self, joint: Float[Tensor, "B U D"], piece_mask: Bool[Tensor, "B U"], units: Int[Tensor, "B N"],
         unit_mask: Bool[Tensor, "B N"], voices: Float[Tensor, "B V"], durations: Float[Tensor, "B U"] | None = None,
+        known: Bool[Tensor, "B N"] | None = None,
     ) -> Float[Tensor, "B E C"]:  # fmt: skip
         """Logits of every unit and of the end, each from the units before it.
 
@@ -83,6 +84,8 @@ class UnitLm(nn.Module):
             unit_mask: True on units, padding last.
             voices: Of the speakers, or 0; their length does not count.
             durations: Of the pieces in units, for a model on the clock: stretched to last as long as the units.
+            known: Which units those behind them are told of; all by default. What is hidden must be made up for by
+                what was said and heard.
 
         Returns:
             E = N + 1 places, C = K + 1 entries: place n says what unit n is; a row's place behind its last unit is
@@ -93,7 +96,7 @@ class UnitLm(nn.Module):
         """
         pieces, counts = piece_mask.sum(1, keepdim=True), unit_mask.sum(1, keepdim=True)
         timing = self._timing(durations, piece_mask, counts.float())
-        parts = self._parts(joint, units.masked_fill(~unit_mask, 0), voices, timing)
+        parts = self._parts(joint, units.masked_fill(~unit_mask, 0), voices, timing, known)
         # A row's positions, as places among the parts: those behind its last piece skip the padding there.
         length = _PREFIX + int((pieces + counts).max()) + 1
         row = torch.arange(length, device=joint.device)[None]
@@ -141,12 +144,15 @@ class UnitLm(nn.Module):
             drawn.append(unit)
         return torch.tensor(drawn, dtype=torch.int64, device=joint.device)
 
-    def _parts(self, joint: Tensor, units: Tensor, voices: Tensor, timing: "_Timing | None") -> Float[Tensor, "B P D"]:
+    def _parts(
+        self, joint: Tensor, units: Tensor, voices: Tensor, timing: "_Timing | None", known: Tensor | None = None
+    ) -> Float[Tensor, "B P D"]:
         """[start, voice, pieces, task, units], with the padding of each."""
         batch = len(joint)
         start, task = (self.special.weight[which].expand(batch, 1, -1) for which in (_START, _TASK))
         voice = self.voice(F.normalize(voices, dim=1))[:, None]
-        said = torch.cat([task, self.table(units)], dim=1)
+        before = self.table(units) if known is None else self.table(units) * known[..., None]
+        said = torch.cat([task, before], dim=1)
         if timing is not None:
             said = said + self._now(joint, timing, torch.arange(said.shape[1], device=joint.device))
         return torch.cat([start, voice, joint, said], dim=1)
@@ -154,7 +160,12 @@ class UnitLm(nn.Module):
     def _now(self, joint: Tensor, timing: "_Timing", units: Int[Tensor, " E"]) -> Float[Tensor, "B E D"]:
         """For each of these units, what is being said, and how much of it already."""
         which, place = timing.pieces(units)
-        told = self.here(joint).gather(1, which[..., None].expand(-1, -1, joint.shape[2]))
+        parts = self.here(joint).unflatten(2, (-1, joint.shape[2]))
+        count = parts.shape[2]
+        at = (place * count - 0.5).clamp(0, count - 1)  # between the middles of two parts: some of both
+        below = at.floor().long()
+        rows, share = torch.arange(len(joint), device=joint.device)[:, None], (at - below)[..., None]
+        told = (1 - share) * parts[rows, which, below] + share * parts[rows, which, (below + 1).clamp(max=count - 1)]
         return told + sinusoids(_FINENESS * place, joint.shape[2])
 
     def _timing(self, durations: Tensor | None, mask: Tensor, totals: Tensor | None) -> "_Timing | None":
