@@ -179,11 +179,11 @@ def small() -> TasteRun:
     return TasteRun(
         model=sizes.small(_TINY_EN, _SUPERVISED, {}, 256), batches=SpokenConfig(batch_size=16, longest=15.0),
         losses=TasteLosses(
-            alignment=Weight(value=0.1), durations=Weight(value=0.2), heard_from=150, quantized_from=1_500,
+            alignment=Weight(value=0.3), durations=Weight(value=0.2), heard_from=100, quantized_from=700,
             text_only=0.15, ordered=True, hidden=0.4,
         ),
         size=256,
-        train=TrainConfig(steps=3_500, learning_rate=LearningRate(peak=1e-3, warmup=200), betas=(0.9, 0.98),
+        train=TrainConfig(steps=1_300, learning_rate=LearningRate(peak=1e-3, warmup=200), betas=(0.9, 0.98),
                           weight_decay=3e-2),
     )  # fmt: skip
 
