@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy import ndarray
 
@@ -72,6 +72,7 @@ def test_a_word_behind_the_last_unit_still_has_a_stretch() -> None:
     assert tiles(spans, 10)
 
 
+@settings(deadline=None)
 @given(
     words=st.lists(st.lists(st.text("abc'", max_size=5), min_size=1, max_size=4), min_size=1, max_size=8),
     gaps=st.data(),

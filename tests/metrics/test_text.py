@@ -42,7 +42,7 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
     assert wer(text, once).total == cer(text, once).total == 0
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(PAIRS)
 def test_words_and_characters_equal_jiwer(pairs: list[tuple[str, str]]) -> None:
     said, heard = ([pair[side] for pair in pairs] for side in (0, 1))

@@ -83,7 +83,9 @@ class Run(ABC):
         Raises:
             ConfigError: The run has no such teacher.
         """
-        raise ConfigError(f"this recipe has no teachers; leave {', '.join(sources) or 'their cache'} out")
+        if sources:
+            raise ConfigError(f"this recipe has no teachers; leave {', '.join(sources)} out")
+        return self
 
     def teachers(self) -> dict[str, dict[str, Any]]:
         """Name, digest and more of each teacher, by the part it plays: what ``run.json`` keeps.

@@ -53,6 +53,8 @@ class SupervisedRun(Run):
         """
         if unknown := [part for part in sources if part != ENCODER]:
             raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {ENCODER}, a Whisper")
+        if ENCODER not in sources:
+            return replace(self, cache=cache)
         spec = WhisperEncoder.load(sources[ENCODER]).spec
         return replace(self, source=sources[ENCODER], cache=cache, model=replace(self.model, encoder=spec))
 
