@@ -20,8 +20,6 @@ import matplotlib.pyplot as plt
 import vocable
 from vocable.data.manifest import read_manifests
 from vocable.recipes.record import manifests_of, read_record
-from vocable.systems.ctap.model import CtapModel
-from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.vqalattent.classifier import Classifier
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
@@ -47,7 +45,7 @@ def release(
     classifier: Annotated[Path | None, typer.Option(help="The run of its judge.")] = None,
     guidance: Annotated[float | None, typer.Option(help="The prior draws with this unless told otherwise.")] = None,
     change_cost: Annotated[float | None, typer.Option(help="Recognition reads paths with this; chosen on dev.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Speech from text is drawn with this.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Speech from text, or units, are drawn with this.")] = None,
     every: Annotated[int, typer.Option(help="Steps between the log lines that are kept.")] = 200,
 ) -> None:
     """Write model.json, model.safetensors, log.jsonl and curves.svg."""
@@ -60,9 +58,9 @@ def release(
     reading = {"change_cost": change_cost, "temperature": temperature}
     if any(value is not None for value in reading.values()):
         reading = {name: value for name, value in reading.items() if value is not None}
-        heard = CtapModel(replace(tokenizer.config, **reading))
-        heard.load_state_dict(tokenizer.model.state_dict())
-        tokenizer = CtapTokenizer(heard)
+        again = type(tokenizer.model)(replace(tokenizer.config, **reading))
+        again.load_state_dict(tokenizer.model.state_dict())
+        tokenizer = type(tokenizer)(again)
     tokenizer.save(out, half=True)
     logs = {"": _kept(run, out, every, "")}
     for number, one in enumerate(before or (), start=1):

@@ -174,6 +174,7 @@ class TasteConfig:
         fusion: What is heard is added to what the text says (``add``), added through a gate (``gated``), or both are
             normalised and weighed (``weighted``); ``none``: it is not taken up, the control of text alone.
         frozen_lm: Blocks, head and table of the unit model stay as they are.
+        temperature: That units are drawn with, unless told otherwise.
     """
 
     encoder: EncoderSpec = WHISPER
@@ -185,10 +186,13 @@ class TasteConfig:
     quantizer: QuantizerConfig | None = None
     fusion: Fusion = "add"
     frozen_lm: bool = False
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         check_choice(self, "fusion", Fusion)
         check_switches(self, "frozen_lm")
+        if type(self.temperature) is not float or not 0 <= self.temperature <= 100:
+            raise ConfigError(f"temperature is {self.temperature!r:.40}: a number of 0 or more is wanted")
         _check_units(self.units)
         if type(self.pieces) is not dict or not plain(self.pieces, _NESTED):
             raise ConfigError("pieces are no JSON object of plain values; take what to_json of a table of pieces gives")
@@ -270,6 +274,7 @@ def config_from_json(values: Mapping[str, Any]) -> TasteConfig:
             quantizer=None if quantizer is None else QuantizerConfig(**quantizer),
             fusion=values["fusion"],
             frozen_lm=values["frozen_lm"],
+            temperature=float(values.get("temperature", 1.0)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(

@@ -52,7 +52,7 @@ class TasteTokenizer:
         self.model, self.config, self._load = model, model.config, load
         self.digest = digest_of(config_to_json(model.config), model.state_dict())
         self.pieces: Pieces = pieces_from_json(model.config.pieces, "the model's pieces", located=located)
-        self.sampling = Sampling()
+        self.sampling = Sampling(temperature=model.config.temperature)
 
     @property
     def spec(self) -> TokenSpec:
