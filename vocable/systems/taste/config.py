@@ -274,7 +274,7 @@ def config_from_json(values: Mapping[str, Any]) -> TasteConfig:
             quantizer=None if quantizer is None else QuantizerConfig(**quantizer),
             fusion=values["fusion"],
             frozen_lm=values["frozen_lm"],
-            temperature=float(values.get("temperature", 1.0)),
+            temperature=float(values["temperature"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(
