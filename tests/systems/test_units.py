@@ -182,7 +182,9 @@ def test_a_picture_of_an_utterance_is_no_clock() -> None:
 
 
 def test_the_same_units_elsewhere_are_the_same() -> None:
-    check(source(), replace(source().spec, name="/another/place"))
+    mine, elsewhere = source(), replace(source().spec, name="/another/place")
+    assert mine.spec != elsewhere
+    assert check(mine, elsewhere) is None, "only the name differs"
 
 
 @pytest.mark.parametrize(

@@ -166,3 +166,26 @@ def _cell(figure: Figure, column: Column) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def summed(
+    rows: Sequence[Row], columns: Sequence[Column], speakers: Mapping[str, str], seed: int,
+    over_items: tuple[str, ...] = (),
+) -> dict[str, Figure]:  # fmt: skip
+    """Figures of one entry's scores, with intervals over speakers.
+
+    Args:
+        rows: Of one entry.
+        columns: Those that are wanted; where no row has a score there is no figure.
+        speakers: Who speaks, by item.
+        seed: Of the intervals.
+        over_items: How the keys begin whose intervals are over items: batches, sentences.
+    """
+    found = {}
+    for column in columns:
+        scored = [row for row in rows if column.key in row.scores]
+        if scored:
+            each = bool(over_items) and column.key.startswith(over_items)
+            groups = None if each else [speakers.get(row.item, row.item) for row in scored]
+            found[column.key] = summarise([row.scores[column.key] for row in scored], seed=seed, groups=groups)
+    return found

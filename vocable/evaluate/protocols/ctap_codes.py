@@ -9,10 +9,10 @@ from vocable.errors import AudioError
 from vocable.evaluate.card import Card, Entry
 from vocable.evaluate.plan import Plan, clips_of, names_of, settings_of, split_words
 from vocable.evaluate.protocols import ctap_figures
-from vocable.evaluate.protocols.ctap_figures import commonest, mel_error, summed, token_figures
+from vocable.evaluate.protocols.ctap_figures import commonest, mel_error, token_figures
 from vocable.evaluate.protocols.ctap_phones import Phones, plain
 from vocable.evaluate.runner import Results, Row
-from vocable.evaluate.summary import usage
+from vocable.evaluate.summary import summed, usage
 from vocable.files import make_folder
 from vocable.metrics.text import per
 from vocable.systems import hub
@@ -92,7 +92,7 @@ class CtapCodes:
         tokenizer = self.tokenizers[name]
         tokens = [Tokens.read(self._file(name, row.item)) for row in rows]
         speakers = {key: clip.speaker or key for key, clip in self.clips.items()}
-        found = summed(rows, speakers, self.plan.seed)
+        found = summed(rows, COLUMNS, speakers, self.plan.seed)
         found |= token_figures(tokenizer, tokens, self.plan.seed) if tokens else {}
         return Entry(
             name=name, kind="tokenizer", family=name, note=tokenizer.digest, bit_rate=tokenizer.spec.bit_rate,

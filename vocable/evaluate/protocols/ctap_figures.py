@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -11,9 +11,8 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.evaluate.card import Better, Column, ProbeRow
-from vocable.evaluate.runner import Row
 from vocable.evaluate.summary import BIT_RATE, ENTROPY, PERPLEXITY, USED, usage, usage_figures
-from vocable.metrics.score import Figure, Score, summarise
+from vocable.metrics.score import Figure, Score
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 from vocable.tokens import Tokens
@@ -103,23 +102,6 @@ MAIN = (
     "vc_target_closer_share", "mel_error", "tts_wer", "tts_wer_shuffled",
 )  # fmt: skip
 OVER_ITEMS = ("retrieval", "tts")  # how the keys begin whose intervals are over items, not over speakers
-
-
-def summed(rows: Sequence[Row], speakers: Mapping[str, str], seed: int) -> dict[str, Figure]:
-    """Figures of one entry's rows, with intervals over speakers; those of batches and sentences over these.
-
-    Args:
-        rows: Of one entry.
-        speakers: Who speaks, by item.
-        seed: Of the intervals.
-    """
-    found = {}
-    for column in COLUMNS:
-        scored = [row for row in rows if column.key in row.scores]
-        if scored:
-            groups = None if column.key.startswith(OVER_ITEMS) else [speakers.get(row.item, row.item) for row in scored]
-            found[column.key] = summarise([row.scores[column.key] for row in scored], seed=seed, groups=groups)
-    return found
 
 
 def usage_figure(clips: Sequence[Int[Tensor, " _"]], codebook_size: int, seed: int, rounds: int = 1000) -> Figure:

@@ -26,12 +26,12 @@ from vocable.evaluate.protocols.ctap_figures import (
     COLUMNS,
     MAIN,
     OPINIONS,
+    OVER_ITEMS,
     SPEEDS,
     commonest,
     disentangled,
     mel_error,
     reported,
-    summed,
     token_figures,
 )
 from vocable.evaluate.protocols.ctap_frames import TOGETHER, batches, compared, seeded, untrained
@@ -39,7 +39,7 @@ from vocable.evaluate.protocols.ctap_look import SHOWN, Look, pictures, samples
 from vocable.evaluate.protocols.ctap_phones import Phones, plain
 from vocable.evaluate.protocols.ctap_voices import likeness, pairings
 from vocable.evaluate.runner import Results, Row
-from vocable.evaluate.summary import usage
+from vocable.evaluate.summary import summed, usage
 from vocable.files import make_folder
 from vocable.metrics.score import Score
 from vocable.metrics.spectral import log_mel_distance
@@ -118,7 +118,7 @@ class CtapSeed:
         """All figures, what the paper says beside them, and pictures."""
         speakers = {f"clip {key}": clip.speaker or key for key, clip in self.clips.items()}
         rows = {name: [row for row in results.rows if row.entry == name] for name in (self.name, *_ANCHORS)}
-        found = {name: summed(some, speakers, self.plan.seed) for name, some in rows.items()}
+        found = {name: summed(some, COLUMNS, speakers, self.plan.seed, OVER_ITEMS) for name, some in rows.items()}
         clips = [row.item.removeprefix("clip ") for row in rows[self.name] if row.item in speakers]
         tokens = {key: Tokens.read(self._file(key)) for key in clips}
         levels = usage(tokens.values(), 1) if tokens else ()

@@ -22,6 +22,7 @@ from vocable.evaluate.protocols.taste_units import aligned, looked, quantizes, r
 from vocable.evaluate.protocols.taste_verdict import Verdict, verdicts
 from vocable.evaluate.protocols.taste_words import Words
 from vocable.evaluate.runner import Results, Row
+from vocable.evaluate.summary import summed
 from vocable.features.hub import located
 from vocable.features.whisper import WhisperEncoder, recall
 from vocable.files import make_folder, write_whole
@@ -114,7 +115,9 @@ class TasteDoctor:
         rows = [row for row in results.rows if row.entry == self.name]
         speakers = {row.item: self.clips[row.item].speaker or row.item for row in rows}
         parts = halves(speakers)
-        figures = unit_entry(rows, self.clips, self.source.spec.size, self.plan.seed) | self._summed(rows, speakers)
+        figures = unit_entry(rows, self.clips, self.source.spec.size, self.plan.seed) | summed(
+            rows, _OWN, speakers, self.plan.seed
+        )
         guesses = self._guesses(rows, speakers, figures, parts)
         probes = self._probes(speakers, parts) if parts else []
         missing = [f"{key}: {reason}" for key, reason in self.unsaid.items()] + self.lacking
@@ -196,7 +199,11 @@ class TasteDoctor:
     def _of_tables(self, rows: Sequence[Row], speakers: Mapping[str, str]) -> list[Entry]:
         """What the texts come to by each table of pieces."""
         return [
-            self._entry(name, "a table of pieces", self._summed([row for row in rows if row.entry == name], speakers))
+            self._entry(
+                name,
+                "a table of pieces",
+                summed([row for row in rows if row.entry == name], _OWN, speakers, self.plan.seed),
+            )
             for name in self.tables
         ]
 
@@ -231,17 +238,6 @@ class TasteDoctor:
             means, layers, value_layer=config.layers[1], normalised=config.fusion == "weighted",
             masked=config.aggregator.mask_padding,
         )  # fmt: skip
-
-    def _summed(self, rows: Sequence[Row], speakers: Mapping[str, str]) -> dict[str, Figure]:
-        """Figures of the doctor's own columns."""
-        found = {}
-        for column in _OWN:
-            scored = [row for row in rows if column.key in row.scores]
-            if scored:
-                who = [speakers[row.item] for row in scored]
-                scores = [row.scores[column.key] for row in scored]
-                found[column.key] = summarise(scores, seed=self.plan.seed, groups=who)
-        return found
 
     def _entry(self, name: str, note: str, figures: Mapping[str, Figure]) -> Entry:
         own = name == self.name

@@ -11,9 +11,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from vocable.evaluate.protocols.ctap_figures import counted, usage_figure
-from vocable.evaluate.protocols.taste_columns import COLUMNS
 from vocable.evaluate.protocols.taste_words import Spans, piece_spans
-from vocable.evaluate.runner import Row
 from vocable.features.whisper import WhisperEncoder
 from vocable.metrics.score import Figure, Score, summarise, undefined
 from vocable.systems.taste.look import Look
@@ -156,23 +154,6 @@ def places(units: int, rate: float, spans: Spans) -> Int[ndarray, " N"]:
 
 
 # ---- of all clips ---------------------------------------------------------------------------------------------------
-
-
-def summed(rows: Sequence[Row], speakers: Mapping[str, str], seed: int) -> dict[str, Figure]:
-    """Figures of the rows' scores, with intervals over speakers.
-
-    Args:
-        rows: Of one entry.
-        speakers: Who speaks, by item.
-        seed: Of the intervals.
-    """
-    found = {}
-    for column in COLUMNS:
-        scored = [row for row in rows if column.key in row.scores]
-        if scored:
-            who = [speakers.get(row.item, row.item) for row in scored]
-            found[column.key] = summarise([row.scores[column.key] for row in scored], seed=seed, groups=who)
-    return found
 
 
 def median_figure(clips: Sequence[Sequence[float]], speakers: Sequence[str], seed: int, rounds: int = 1000) -> Figure:

@@ -21,12 +21,12 @@ from vocable.evaluate.protocols.taste_figures import (
     attention_entropy,
     median_figure,
     predicted,
-    summed,
     unit_figures,
     weighed,
 )
 from vocable.evaluate.protocols.taste_words import Spans, Words
 from vocable.evaluate.runner import Results, Row
+from vocable.evaluate.summary import summed
 from vocable.metrics.score import Figure
 from vocable.systems import hub
 from vocable.systems.taste.look import Look, look_at
@@ -180,7 +180,7 @@ def unit_entry(rows: Sequence[Row], clips: Mapping[str, Utterance], size: int, s
     if not rows:
         return {}
     speakers = {key: clip.speaker or key for key, clip in clips.items()}
-    found = summed(rows, speakers, seed)
+    found = summed(rows, taste_columns.COLUMNS, speakers, seed)
     found |= unit_figures({row.item: row.facts["units"] for row in rows}, speakers, size, seed)
     told = [row for row in rows if _OFF in row.facts]
     if told:

@@ -21,12 +21,11 @@ from vocable.systems.ctap.config import config_from_json, config_to_json
 from vocable.systems.ctap.facts import model_facts
 from vocable.systems.ctap.model import CtapModel
 from vocable.systems.facts import Table, Used
+from vocable.systems.voices import check_long_enough, checked
 from vocable.systems.windows import Counted, spans, windows
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import Tokens
 from vocable.vocoders import Vocoder, find_vocoder
-
-_SHORTEST_VOICE = 0.5  # seconds that a voice must be heard for
 
 
 class CtapTokenizer:
@@ -100,9 +99,8 @@ class CtapTokenizer:
         """
         if len(tokens) != 1:
             raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
-        heard = self.voice_of(voice)[None] if voice is not None else tokens.voice
-        if heard is None or heard.shape[1] != self.config.transcoder.voice_width or not bool(heard.isfinite().all()):
-            raise SpecError("these tokens say nothing of the voice; pass `voice`, a recording of whoever shall speak")
+        given = self.voice_of(voice)[None] if voice is not None else tokens.voice
+        heard = checked(given, self.config.transcoder.voice_width)
         made = self.vocoder.render(self.spectra(tokens, heard))[: int(tokens.samples[0])]
         return Audio(made, self.spec.sample_rate)
 
@@ -153,11 +151,7 @@ class CtapTokenizer:
         Raises:
             AudioError: It is shorter than half a second.
         """
-        if audio.duration < _SHORTEST_VOICE:
-            raise AudioError(
-                f"the voice is {audio.duration:.2f} s long: {_SHORTEST_VOICE:g} s are needed at least; give a longer "
-                "recording of the speaker"
-            )
+        check_long_enough(audio)
         return self._voice(audio.resample(self.spec.sample_rate).samples)[0]
 
     @torch.no_grad()  # not inference mode: a probe may be trained on what it returns

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.errors import AudioError, SpecError
+from vocable.errors import SpecError
 from vocable.features.whisper import Layers, recall
 from vocable.folder import digest_of, read_model, write_model
 from vocable.shapes import frames_for, mask_from_lengths
@@ -22,12 +22,12 @@ from vocable.systems.facts import Table, Used
 from vocable.systems.supervised.config import config_from_json, config_to_json
 from vocable.systems.supervised.facts import model_facts
 from vocable.systems.supervised.model import SupervisedModel
+from vocable.systems.voices import check_long_enough, checked
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import Tokens
 from vocable.vocoders import Vocoder, find_vocoder
 
 _PIECE = 30 * 16_000  # samples that Whisper hears at a time
-_SHORTEST_VOICE = 0.5  # seconds that a voice must be heard for
 
 
 class SupervisedTokenizer:
@@ -103,9 +103,7 @@ class SupervisedTokenizer:
         """
         if len(tokens) != 1:
             raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
-        heard = self.voice_of(voice)[None] if voice is not None else tokens.voice
-        if heard is None or heard.shape[1] != self.config.voice_width or not bool(heard.isfinite().all()):
-            raise SpecError("these tokens say nothing of the voice; pass `voice`, a recording of whoever shall speak")
+        heard = checked(self.voice_of(voice)[None] if voice is not None else tokens.voice, self.config.voice_width)
         made = self.vocoder.render(self.spectra(tokens, heard))[: int(tokens.samples[0])]
         return Audio(made, self.spec.sample_rate)
 
@@ -149,11 +147,7 @@ class SupervisedTokenizer:
         Raises:
             AudioError: It is shorter than half a second.
         """
-        if audio.duration < _SHORTEST_VOICE:
-            raise AudioError(
-                f"the voice is {audio.duration:.2f} s long: {_SHORTEST_VOICE:g} s are needed at least; give a longer "
-                "recording of the speaker"
-            )
+        check_long_enough(audio)
         return self._voice(audio.resample(self.spec.sample_rate).samples)[0]
 
     @torch.no_grad()  # not inference mode: a probe may be trained on what it returns

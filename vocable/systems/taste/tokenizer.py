@@ -29,6 +29,7 @@ from vocable.systems.taste.look import Look, look_at
 from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.sampling import Sampling
 from vocable.systems.units import UnitSource, check, find_units
+from vocable.systems.voices import checked
 from vocable.text.pieces import Pieces, Split, pieces_from_json
 from vocable.tokens import Tokens, TokenSpec
 
@@ -359,9 +360,7 @@ class TasteTokenizer:
         width = self.config.units.voice_width
         if not width:
             return torch.zeros(1, self.config.voice_width)
-        if tokens.voice is None or tokens.voice.shape != (1, width) or not bool(tokens.voice.isfinite().all()):
-            raise SpecError("these tokens say nothing of the voice; encode the recording again")
-        return tokens.voice
+        return checked(tokens.voice, width)
 
     def _own(self, tokens: Tokens) -> None:
         if tokens.tokenizer != self.digest:
