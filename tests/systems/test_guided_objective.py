@@ -135,6 +135,17 @@ def test_quantizing_starts_at_its_step() -> None:
     assert int(model.quantizer.books[0].updates) == 1
 
 
+def test_codebooks_that_have_learnt_are_not_put_aside_again() -> None:
+    """A run that begins from a trained codec quantizes from its first step, whatever the recipe says of fresh ones."""
+    trained, batch = codec(), Clips().batch(1)
+    list(trained.turns(batch, 0))
+    again = codec(replace(PLAIN, quantize_from=1_000))
+    again.model.load_state_dict(trained.model.state_dict())
+    [turn] = again.turns(batch, 0)
+    assert "commitment" in turn.losses
+    assert int(again.model.quantizer.books[0].updates) == 2
+
+
 def test_a_teacher_of_the_first_level_reaches_the_encoder_when_its_weight_does() -> None:
     objective = codec(teachers=[FirstLevel(Weight(value=4.0, start=3))])
     off = replace(PLAIN, **{name: Weight(value=0.0) for name in ("log_mel", "spectrum", "commitment")})

@@ -61,13 +61,13 @@ def test_a_voice_goes_beside_the_units_where_the_tokenizer_has_one() -> None:
     clip, other = speechlike(8_000, 8_000), speechlike(8_000, 8_000, 5)
     voice = units.voice(clip)
     assert voice is not None
-    assert voice.shape == (units.spec.voice_width,) == (tokenizer.config.transcoder.voice_width,)
+    assert voice.shape == (units.spec.voice_width,) == (tokenizer.config.voice_size,)
     tokens = tokenizer.encode(clip)
     wanted = tokenizer.decode(replace(tokens, voice=voice[None])).samples
     assert np.array_equal(units.speech(units.units(clip), voice, samples=8_000).samples, wanted)
     moved = units.speech(units.units(clip), units.voice(other), samples=8_000).samples
     assert not np.array_equal(moved, wanted)
-    with pytest.raises(SpecError, match=r"a voice of \(8,\) is wanted, not none; `voice` makes one"):
+    with pytest.raises(SpecError, match=r"a voice of \(72,\) is wanted, not none; `voice` makes one"):
         units.speech(units.units(clip))
     with pytest.raises(SpecError, match=r"not \(3,\)"):
         units.speech(units.units(clip), torch.zeros(3))

@@ -111,6 +111,11 @@ class Codebook(nn.Module):
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("restarts", torch.zeros((), dtype=torch.int64))
 
+    @property
+    def started(self) -> bool:
+        """Whether the entries have learnt from a batch yet, here or in the model that a run begins from."""
+        return int(self.updates) > 0
+
     def lookup(self, ids: Int[Tensor, "*any"]) -> Float[Tensor, "*any D"]:
         """The entries of these ids."""
         return F.embedding(ids, self.entries)
@@ -122,7 +127,7 @@ class Codebook(nn.Module):
     @torch.no_grad()
     def start(self, rows: Float[Tensor, "M D"]) -> None:
         """On the first batch, place the entries as ``begin`` says."""
-        if int(self.updates) > 0:
+        if self.started:
             return
         offset, total = row_offsets(rows.shape[0], rows.device)
         if total == 0:

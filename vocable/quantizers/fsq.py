@@ -52,6 +52,10 @@ class FiniteScalarQuantizer(nn.Module):
         """The codebook, which is this quantizer: it tells of its use by :meth:`stats`."""
         return [self]
 
+    def waits(self, step: int, start: int) -> bool:
+        """Whether a space is still to form without the grid: before step ``start``."""
+        return step < start
+
     def forward(
         self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"], levels: Int[Tensor, " B"] | None = None
     ) -> Quantized:

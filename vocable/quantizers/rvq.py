@@ -59,6 +59,20 @@ class ResidualVectorQuantizer(nn.Module):
         """The codebooks, first level first."""
         return cast("list[EmaCodebook | GradientCodebook]", list(self.codebooks))
 
+    def waits(self, step: int, start: int) -> bool:
+        """Whether a space is still to form without codebooks: before step ``start``, unless they have learnt already.
+
+        A run that begins from a trained model goes on with the codebooks that it has.
+
+        Example:
+            >>> rvq = ResidualVectorQuantizer(num_codebooks=1, codebook_size=2, dim=1)
+            >>> before = rvq.waits(5, start=10), rvq.waits(10, start=10)
+            >>> _ = rvq(torch.tensor([[[0.0], [4.0]]]), torch.ones(1, 2, dtype=torch.bool))
+            >>> before, rvq.waits(5, start=10)
+            ((True, False), False)
+        """
+        return step < start and not all(book.started for book in self.books)
+
     def forward(
         self,
         latents: Float[Tensor, "B N D"],

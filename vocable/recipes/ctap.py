@@ -111,10 +111,11 @@ def small() -> CtapRun:
             contrastive=Weight(value=0.3, start=100),
             kl=Weight(value=1e-4, start=1_000, ramp=1_000),
             consistency=Weight(value=0.1, start=2_000, ramp=1_000),
-            phoneme_branch=Weight(value=0.25), quantize_from=600, bend=0.15, reach=0.0, transcoder_share=0.75,
+            phoneme_branch=Weight(value=0.25), quantize_from=600, bend=0.15, reach=0.0, transcoder_share=0.52,
+            second_rate=LearningRate(peak=2e-3),
         ),
         batches=AlignedConfig(batch_size=16),
-        train=TrainConfig(steps=5_200, learning_rate=LearningRate(peak=1e-3, warmup=300), betas=(0.9, 0.98),
+        train=TrainConfig(steps=7_500, learning_rate=LearningRate(peak=1e-3, warmup=300), betas=(0.9, 0.98),
                           weight_decay=1e-2),
     )  # fmt: skip
 
@@ -126,8 +127,8 @@ def tiny() -> CtapRun:
             mel=MelSpec(sample_rate=8_000, n_fft=256, hop=64, bins=32),
             transcoder=TranscoderConfig(
                 width=32, heads=2, hidden=64, speech_blocks=1, phoneme_blocks=1, latent_width=32, codebook_size=32,
-                decoder_blocks=1, decoder_hidden=32, convolutions=1, voice_width=8, voice_channels=(16, 16),
-                voice_frames=60, dropout=0.0, window=40, margin=6,
+                centred=True, decoder_blocks=1, decoder_hidden=32, convolutions=1, voice_width=8,
+                voice_channels=(16, 16), voice_frames=60, dropout=0.0, window=40, margin=6,
             ),
             connector=DiffusionConfig(layers=2, cycle=2, channels=16, steps=10, betas=(0.01, 0.5)),
             durations=DiffusionConfig(layers=2, cycle=2, channels=16, steps=5, betas=(0.1, 0.9)),

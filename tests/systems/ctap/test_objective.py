@@ -144,6 +144,7 @@ def test_another_voice_is_the_one_of_unlabelled_speech(
     part, width = objective.model.transcoder, objective.model.config.transcoder.latent_width
     voices = torch.arange(8.0)[:, None].expand(8, 8).contiguous().requires_grad_()
     latents = torch.arange(8.0)[:, None, None].expand(8, 40, width).contiguous().requires_grad_()
+    averages = objective.model.average(objective.model.frames(batch.voices))
     heard: list[tuple[list[float], list[float]]] = []
     decoder: Callable[..., Tensor] = part.speech_decoder.forward
 
@@ -155,7 +156,7 @@ def test_another_voice_is_the_one_of_unlabelled_speech(
     for known in ([0, 1, 2, 4, 5, 7], [3], list(range(8)), []):
         labelled = torch.zeros(8, dtype=torch.bool)
         labelled[known] = True
-        objective._consistency(relabelled(batch, labelled), latents, voices).backward()
+        objective._consistency(relabelled(batch, labelled), latents, voices, averages).backward()
     assert heard[0] == ([0, 1, 2, 4, 5, 7], [3, 6, 3, 6, 3, 6])
     assert heard[1] == ([3], [0])
     assert heard[2] == heard[3] == (list(range(8)), [7, *range(7)])
@@ -324,6 +325,7 @@ def test_the_decoder_makes_what_was_said_and_not_what_the_encoder_heard(
     monkeypatch.setattr(part.speech_encoder, "forward", note)
     frames = objective.model.frames(batch.samples)
     monkeypatch.setattr(part.speech_decoder, "forward", lambda latents, voice, mask: frames + 0.0 * latents.sum())
+    monkeypatch.setattr(objective.model, "averaged", lambda made, real, average: made)
     found = turn(objective, batch)
     assert float(found.losses["spectrum"].detach()) == 0.0
     assert not torch.isclose(heard[0], frames).all(2).all(1).any()

@@ -20,6 +20,7 @@ from vocable.systems.ctap.tokenizer import CtapTokenizer, best_path
 from vocable.systems.hub import load
 from vocable.testing import speechlike
 from vocable.tokens import Tokens
+from vocable.vocoders.scaled import QUIETEST
 
 RATE, HOP = 8_000, 256
 SAID = ["SIL", "HH", "AH", "L", "OW", "SIL"]
@@ -54,7 +55,7 @@ def test_tokens_use_the_codebook_and_the_voice_is_beside_them(tokenizer: CtapTok
     tokens = tokenizer.encode(clip(6.0), "hello")
     assert len(tokens.ids.unique()) > 4
     assert tokens.text == ("hello",)
-    assert tokens.voice.shape == (1, 8)
+    assert tokens.voice.shape == (1, tokenizer.config.voice_size) == (1, 8 + 2 * 32)
     assert torch.equal(tokens.voice[0], tokenizer.voice_of(clip(6.0)))
 
 
@@ -82,6 +83,28 @@ def test_what_is_far_away_changes_no_token(tokenizer: CtapTokenizer) -> None:
 # ---- voices ---------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_decoded_has_the_long_term_average_spectrum_of_the_voice(tokenizer: CtapTokenizer) -> None:
+    """Whatever the tokens say: a voice's level and colour are its own, over the whole clip and not in each window."""
+    model, tokens = tokenizer.model, tokenizer.encode(clip(3.0))
+    other = Audio(0.1 * clip(2.0, seed=4).samples, RATE)
+    for audio in (clip(3.0), other):
+        voice = tokenizer.voice_of(audio)[None]
+        made = model.scaled(tokenizer.spectra(tokens, voice)[None]).transpose(1, 2)
+        middle, _ = voice[:, 8:].chunk(2, dim=1)
+        there, _ = model.average(made).chunk(2, dim=1)
+        audible = middle > QUIETEST + 0.5  # what is cut off below has no mean to be brought to
+        assert float((there - middle)[audible].abs().mean()) < 0.1
+
+
+def test_a_transcoder_that_is_not_centred_keeps_the_paper_s_voice() -> None:
+    sizes = ctap.tiny().model
+    torch.manual_seed(0)
+    plain = CtapTokenizer(CtapModel(replace(sizes, transcoder=replace(sizes.transcoder, centred=False))))
+    tokens = plain.encode(clip())
+    assert tokens.voice.shape == (1, 8) == (1, plain.config.voice_size)
+    assert plain.decode(tokens).samples.size == clip().samples.size
+
+
 def test_another_voice_says_the_same_tokens(tokenizer: CtapTokenizer) -> None:
     tokens, other = tokenizer.encode(clip()), clip(2.0, seed=4)
     own, changed = tokenizer.decode(tokens), tokenizer.decode(tokens, voice=other)
@@ -92,8 +115,7 @@ def test_another_voice_says_the_same_tokens(tokenizer: CtapTokenizer) -> None:
 
 
 def test_half_a_second_of_a_voice_is_enough_and_less_is_not(tokenizer: CtapTokenizer) -> None:
-    assert tokenizer.voice_of(clip(0.5)).shape == (8,)
-    assert tokenizer.voice_of(speechlike(22_050, 44_100)).shape == (8,)
+    assert tokenizer.voice_of(clip(0.5)).shape == tokenizer.voice_of(speechlike(22_050, 44_100)).shape == (72,)
     for short in (clip(0.49), clip(1 / RATE)):
         with pytest.raises(AudioError, match=r"the voice is 0\.\d\d s long: 0.5 s are needed at least; give a longer"):
             tokenizer.voice_of(short)
@@ -272,8 +294,8 @@ def test_a_model_stored_as_float16_still_reads(tmp_path: Path) -> None:
     half = load(tmp_path / "half")
     assert not [name for name in whole.model.state_dict() if name.endswith("kept")]
     assert torch.equal(half.model.connector.kept, whole.model.connector.kept)
-    voice = torch.zeros(whole.config.transcoder.voice_width)
+    voice = torch.zeros(whole.config.voice_size)
     given = half.said(torch.arange(8) % len(half.phonemes))
     mask = torch.ones(given.shape[:2], dtype=torch.bool)
-    assert bool(half.model.connector.sample(given, voice[None], mask, seeds=[0]).isfinite().all())
+    assert bool(half.model.connector.sample(given, voice[None, :8], mask, seeds=[0]).isfinite().all())
     assert len(half.speak(half.phonemes.names([1, 2, 3]), voice, seed=0)) == 1

@@ -27,7 +27,7 @@ class TranscoderConfig:
     width: int = 512  # of both encoders
     heads: int = 8
     hidden: int = 2048  # of the encoders' per-position networks
-    centred: bool = False  # the speech encoder hears each mel filter's level relative to the rest of its window
+    centred: bool = False  # long-term average spectra are kept from the tokens, and put back by the voice
     speech_blocks: int = 6
     phoneme_blocks: int = 4
     latent_width: int = 256  # of the common space, and of both decoders
@@ -120,6 +120,11 @@ class CtapConfig:
     def hop(self) -> int:
         """Samples of a token."""
         return self.mel.hop * self.transcoder.reduction
+
+    @property
+    def voice_size(self) -> int:
+        """Numbers of a voice beside the tokens: what is learnt, and a long-term average spectrum where it is kept."""
+        return self.transcoder.voice_width + (2 * self.mel.bins if self.transcoder.centred else 0)
 
     @property
     def spec(self) -> TokenSpec:

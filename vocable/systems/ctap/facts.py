@@ -40,7 +40,7 @@ def _rows(model: CtapModel) -> list[tuple[str, str]]:
     return [
         *spec_rows(config.spec),
         ("samples to a token", f"{config.hop}"),
-        ("beside the tokens", f"a voice of {sizes.voice_width} numbers a clip"),
+        ("beside the tokens", f"a voice of {config.voice_size} numbers a clip"),
         ("window", f"{sizes.window} tokens, {sizes.margin} of them context on either side"),
         *parameter_rows(parts),
     ]

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from vocable.nn.long_term import brought_to, long_term
 from vocable.nn.voice import VoiceEncoder
 from vocable.quantizers import FiniteScalarQuantizer, VectorQuantizer
 from vocable.quantizers.codebook import EmaCodebook, GradientCodebook
@@ -118,6 +119,23 @@ class CtapModel(SpectraModel):
     def heard(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B S_voice F"]:
         """The middle of some speech, as long as a voice is heard from; shorter speech is repeated."""
         return middle_of(frames, self.config.transcoder.voice_frames)
+
+    def voice(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B V"]:
+        """The voice in spectra as :meth:`heard` takes them: the encoder's mean, then the long-term average spectrum."""
+        mean, _ = self.transcoder.voice_encoder(frames)
+        return torch.cat([mean, self.average(frames)], dim=1)
+
+    def average(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B A"]:
+        """The long-term average spectrum of a voice; nothing where the model keeps none."""
+        if not self.config.transcoder.centred:
+            return frames.new_zeros(len(frames), 0)
+        return long_term(frames, torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device))
+
+    def averaged(
+        self, frames: Float[Tensor, "B S F"], real: Bool[Tensor, "B S"], average: Float[Tensor, "B A"]
+    ) -> Float[Tensor, "B S F"]:
+        """What the decoder makes of whole clips, with the long-term average spectrum of a voice."""
+        return brought_to(frames, real, average) if self.config.transcoder.centred else frames
 
 
 def _quantizer(sizes: TranscoderConfig) -> VectorQuantizer | FiniteScalarQuantizer:

@@ -39,7 +39,8 @@ class CtapLosses:
         kl: Of the voice, over ``kl_floor`` nats an utterance (L_kl).
         consistency: Between an unlabelled voice and the voice heard in other tokens decoded with it (L_cons).
         phoneme_branch: Mean squared error of spectra decoded from phonemes instead of speech, as in CTAP.
-        quantize_from: Steps that the space forms without a codebook; then k-means has something to find.
+        quantize_from: Steps that the space forms without a codebook; then k-means has something to find. A run that
+            begins from a trained model does without them.
         masks: Stretches hidden from the speech encoder along either axis, in training.
         bend: Spectra that the speech encoder hears, and not those that the decoder must make, are of vocal tracts
             longer or shorter by up to this share, and tilted: what a voice is cannot be told from the tokens then.
@@ -124,7 +125,8 @@ class CtapObjective:
         said = real & batch.labelled[:, None]
         heard = hidden_away(bent(frames, self.losses.bend), self.losses.masks)
         speech = part.speech_encoder(heard, mask)
-        quantized = part.quantizer(speech, mask) if step >= self.losses.quantize_from else None
+        waits = part.quantizer.waits(step, self.losses.quantize_from)
+        quantized = None if waits else part.quantizer(speech, mask)
         latents = speech * mask[..., None] if quantized is None else quantized.latents
         mean, log_variance = part.voice_encoder(voices)
         voice = drawn(mean, log_variance)
@@ -132,7 +134,8 @@ class CtapObjective:
         weights = {name: getattr(self.losses, name).at(step) for name in _TERMS} | {"codebook": 1.0}
         losses: dict[str, Tensor] = {} if quantized is None else dict(quantized.losses)
         content = self.losses.reach * latents + (1 - self.losses.reach) * latents.detach()
-        made = part.speech_decoder(content, voice, mask).float()
+        average = self.model.average(voices)
+        made = self.model.averaged(part.speech_decoder(content, voice, mask).float(), real, average)
         losses["spectrum"] = _mean((made - frames).square().mean(2), real)
         divergence = normal_divergence(mean, log_variance)
         losses["kl"] = floored(divergence, self.losses.kl_floor)
@@ -151,16 +154,16 @@ class CtapObjective:
             )
         stats["retrieval_top1"] = found_again(speech[paired][:_WATCHED], given[paired][:_WATCHED])
         if weights["phoneme_branch"]:
-            again = part.speech_decoder(given, voice, mask).float()
+            again = self.model.averaged(part.speech_decoder(given, voice, mask).float(), real, average)
             losses["phoneme_branch"] = _mean((again - frames).square().mean(2), said)
         if weights["consistency"]:
-            losses["consistency"] = self._consistency(batch, latents, mean)
+            losses["consistency"] = self._consistency(batch, latents, mean, average)
         return Turn(
             name="transcoder", losses=losses, weights={name: weights[name] for name in losses}, stats=stats,
             learning_rate=self.rate.at(step, self.first), alarms=self._alarms(stats, weights["kl"]),
         )  # fmt: skip
 
-    def _consistency(self, batch: AlignedBatch, latents: Tensor, voices: Tensor) -> Float[Tensor, ""]:
+    def _consistency(self, batch: AlignedBatch, latents: Tensor, voices: Tensor, averages: Tensor) -> Float[Tensor, ""]:
         """Other words said with a voice must be heard to be of that voice. Only the decoder learns from it."""
         part = self.model.transcoder
         known = batch.labelled if bool(batch.labelled.any()) else ~batch.labelled
@@ -168,7 +171,8 @@ class CtapObjective:
         others = others if len(others) else contents.roll(1)
         chosen = others[torch.arange(len(contents), device=others.device) % len(others)]
         wanted = voices[chosen].detach()
-        made = part.speech_decoder(latents[contents].detach(), wanted, batch.mask[contents])
+        made = part.speech_decoder(latents[contents].detach(), wanted, batch.mask[contents]).float()
+        made = self.model.averaged(made, self._spectra(batch.mask[contents]), averages[chosen])
         sizes = batch.mask[contents].sum(1) * self.model.config.transcoder.reduction
         heard = torch.cat([self.model.heard(one[None, :size]) for one, size in zip(made, sizes.tolist(), strict=True)])
         with _frozen(part.voice_encoder):

@@ -100,7 +100,7 @@ class CtapTokenizer:
         if len(tokens) != 1:
             raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
         given = self.voice_of(voice)[None] if voice is not None else tokens.voice
-        heard = checked(given, self.config.transcoder.voice_width)
+        heard = checked(given, self.config.voice_size)
         made = self.vocoder.render(self.spectra(tokens, heard))[: int(tokens.samples[0])]
         return Audio(made, self.spec.sample_rate)
 
@@ -178,11 +178,13 @@ class CtapTokenizer:
         """
         self.model.eval()
         latents, decoder = self.embed(tokens)[0], self.model.transcoder.speech_decoder
-        there = voice.to(self.device)
+        there = self._learnt(voice.to(self.device))
         frames = self._windowed(
             latents, lambda part, real: decoder(part * real[..., None], there, real), self.config.transcoder.reduction
-        )
-        return self.model.decibels(frames.to(self.device))[0].cpu()
+        ).to(self.device)
+        real = torch.ones(frames.shape[:2], dtype=torch.bool, device=self.device)
+        made = self.model.averaged(frames, real, voice.to(self.device)[:, there.shape[1] :])
+        return self.model.decibels(made)[0].cpu()
 
     @torch.inference_mode()
     def phoneme_scores(self, tokens: Tokens) -> Float[Tensor, "S V"]:
@@ -238,7 +240,8 @@ class CtapTokenizer:
             raise TextError("there are no phonemes to say")
         heard = self.voice_of(voice) if isinstance(voice, Audio) else voice
         ids = torch.tensor(self.phonemes.ids(phonemes), device=self.device)
-        drawn = self.model.eval().durations.sample(ids, heard[None].to(self.device), seed, self.config.temperature)
+        learnt = self._learnt(heard[None].to(self.device))
+        drawn = self.model.eval().durations.sample(ids, learnt, seed, self.config.temperature)
         ends = drawn.double().cumsum(0).round().long()
         return self.speak_timed(phonemes, torch.diff(ends, prepend=ends[:1] * 0).tolist(), heard, seed=seed)
 
@@ -260,7 +263,9 @@ class CtapTokenizer:
         given = self.said(ids.repeat_interleave(torch.tensor(spectra))).to(self.device)
         mask = torch.ones(given.shape[:2], dtype=torch.bool, device=self.device)
         there = voice[None].to(self.device)
-        drawn = self.model.connector.sample(given, there, mask, seeds=[seed], temperature=self.config.temperature)
+        drawn = self.model.connector.sample(
+            given, self._learnt(there), mask, seeds=[seed], temperature=self.config.temperature
+        )
         tokens = self.model.transcoder.quantizer.encode(drawn).cpu()
         return Tokens(
             ids=tokens, lengths=torch.tensor([tokens.shape[2]]), spec=self.spec, tokenizer=self.digest,
@@ -303,8 +308,11 @@ class CtapTokenizer:
         middle = samples[first : first + wanted]
         padded = np.pad(middle, (0, -middle.size % mel.hop))
         frames = self.model.frames(torch.from_numpy(padded)[None].to(self.device))
-        mean, _ = self.model.transcoder.voice_encoder(self.model.heard(frames))
-        return mean.float().cpu()
+        return self.model.voice(self.model.heard(frames)).float().cpu()
+
+    def _learnt(self, voice: Float[Tensor, "B V"]) -> Float[Tensor, "B W"]:
+        """What the networks are given of a voice; behind it stands its long-term average spectrum."""
+        return voice[:, : self.config.transcoder.voice_width]
 
     def _windowed(
         self, sequence: Tensor, network: Callable[[Tensor, Tensor], Tensor], rows: int

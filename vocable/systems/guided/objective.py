@@ -53,7 +53,8 @@ class GuidedLosses:
         mel_scales: Windows of the log-mel term.
         phase: Share of the complex part in the spectrum term.
         balance: Norm of the gradient at the waveform, of which the weights there are shares; 0: plain weights.
-        quantize_from: Steps trained as a plain autoencoder first; then k-means has something to find.
+        quantize_from: Steps trained as a plain autoencoder first; then k-means has something to find. A run that begins
+            from a trained model does without them.
         level_dropout: Share of clips that use a random number of levels.
     """
 
@@ -161,7 +162,7 @@ class GuidedObjective:
     def turns(self, batch: CropBatch, step: int) -> Iterator[Turn]:
         """The discriminators' turn if they play yet, then the codec's."""
         real = batch.samples
-        if step < self.losses.quantize_from:
+        if self.model.quantizer.waits(step, self.losses.quantize_from):
             made, quantized = self.model.reconstruct(real, batch.mask), None
         else:
             made, quantized = self.model(real, batch.mask, self._levels(len(batch.names), step).to(real.device))

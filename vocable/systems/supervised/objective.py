@@ -35,7 +35,8 @@ class SupervisedLosses:
         spectrum: Mean absolute error of standardised spectra, from the tokens and the voice.
         kl: Of the voice, over ``kl_floor`` nats an utterance.
         kl_floor: In nats.
-        quantize_from: Steps that the space forms without a codebook; then k-means has something to find.
+        quantize_from: Steps that the space forms without a codebook; then k-means has something to find. A run that
+            begins from a trained model does without them.
         reach: Share of the spectrum's gradient that gets to the encoder; the decoder gets all of it.
         masks: Stretches of frames that are hidden from the encoder in training.
 
@@ -82,7 +83,8 @@ class SupervisedObjective:
         with torch.autocast(batch.samples.device.type, enabled=False):
             frames, voices = model.frames(batch.samples), model.frames(batch.voices)
         latents = model.encoder(hidden_away(batch.frames, self.losses.masks), mask)
-        quantized = model.quantizer(latents, mask) if step >= self.losses.quantize_from else None
+        waits = model.quantizer.waits(step, self.losses.quantize_from)
+        quantized = None if waits else model.quantizer(latents, mask)
         latents = latents * mask[..., None] if quantized is None else quantized.latents
         losses: dict[str, Tensor] = {} if quantized is None else dict(quantized.losses)
         stats = {} if quantized is None else dict(quantized.stats)
