@@ -24,6 +24,8 @@ from vocable.systems.vqalattent.classifier import Classifier
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.train import checkpoint
+from vocable.vocoders.istft import SYSTEM as VOCODER
+from vocable.vocoders.istft import IstftVocoder
 
 CURVES = {
     "generator/log_mel": "log-mel (nats)", "generator/spectrum": "compressed spectrum",
@@ -48,7 +50,13 @@ def release(
     temperature: Annotated[float | None, typer.Option(help="Speech from text, or units, are drawn with this.")] = None,
     every: Annotated[int, typer.Option(help="Steps between the log lines that are kept.")] = 200,
 ) -> None:
-    """Write model.json, model.safetensors, log.jsonl and curves.svg."""
+    """Write model.json, model.safetensors, log.jsonl and, of a tokenizer, curves.svg."""
+    newest = checkpoint.steps(run / "checkpoints")[-1]
+    if json.loads((newest / "model.json").read_text())["system"] == VOCODER:
+        IstftVocoder.load(newest).save(out, half=True)
+        _kept(run, out, every, "")
+        typer.echo(f"{out}: {IstftVocoder.load(out).digest}, {(out / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
+        return
     tokenizer = vocable.load(run)
     if guidance is not None:
         config = replace(tokenizer.config, prior=replace(tokenizer.config.prior, guidance=guidance))

@@ -20,8 +20,10 @@ from rich.table import Table
 
 from vocable.errors import AudioError, ConfigError
 
-_METRICS = {"pesq_nb": ("PESQ-NB ↑", ".2f"), "stoi": ("STOI ↑", ".3f"), "log_mel": ("log-mel distance, dB ↓", ".2f"),
-            "dnsmos": ("DNSMOS P.808 ↑", ".2f")}  # fmt: skip
+_METRICS = {
+    "pesq_wb": ("PESQ-WB ↑", ".2f"), "pesq_nb": ("PESQ-NB ↑", ".2f"), "stoi": ("STOI ↑", ".3f"),
+    "log_mel": ("log-mel distance, dB ↓", ".2f"), "dnsmos": ("DNSMOS P.808 ↑", ".2f"),
+}  # fmt: skip
 Row = dict[str, Any]  # of a clip, a source of spectra and a vocoder
 
 
@@ -49,7 +51,7 @@ def vocoders(
     tokenizer = None if model is None else vocable.load(model)
     if tokenizer is not None and not hasattr(tokenizer, "vocoder"):
         raise ConfigError(f"--model {model}: does not end in mel spectra; take another")
-    spec = tokenizer.mel if tokenizer is not None else recipes.find(recipe).model.mel
+    spec = tokenizer.vocoder.spec if tokenizer is not None else recipes.find(recipe).model.mel
     makers = {each: find_vocoder(each, spec) for each in names}
     utterances = {str(utterance.audio_path): utterance for utterance in read_manifest(manifest, split)}
     paths = spread(list(utterances), clips)
@@ -118,6 +120,7 @@ def _scorer(rate: int) -> Callable[[Any, Any], Row]:
 
     def score(real: Any, made: Any) -> Row:
         return {
+            "pesq_wb": pesq(real, made, rate, "wb").value if rate == 16_000 else float("nan"),
             "pesq_nb": pesq(real, made, rate, "nb").value,
             "stoi": stoi(real, made, rate).value,
             "log_mel": log_mel_distance(real, made, rate).value,

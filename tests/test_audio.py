@@ -341,6 +341,15 @@ def test_resampling_there_and_back_is_nearly_the_identity() -> None:
     assert clip.resample(16_000) is clip
 
 
+@pytest.mark.parametrize("speed", [0.8, 0.9, 1.0, 1.1])
+def test_a_clip_played_faster_is_shorter_and_higher(speed: float) -> None:
+    clip = Audio(tone(1000.0, 16_000), 16_000)
+    played = clip.played(speed)
+    assert played.sample_rate == 16_000
+    assert played.duration == pytest.approx(clip.duration / speed, abs=1 / 16_000)
+    assert np.abs(played.samples - tone(1000.0 * speed, 16_000, 1.0)[: played.samples.size])[800:-800].max() < 2e-4
+
+
 @pytest.mark.parametrize("rate", [0, -1])
 def test_a_rate_that_is_not_positive_is_refused(rate: int, tmp_path: Path) -> None:
     Audio(noise(10), 16_000).write(tmp_path / "a.wav")

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 
-def mask_from_lengths(lengths: Int[Tensor, "B"], size: int) -> Bool[Tensor, "B N"]:
+def mask_from_lengths(lengths: Int[Tensor, " B"], size: int) -> Bool[Tensor, "B N"]:
     """Mark the real positions of each row.
 
     Args:

@@ -6,10 +6,10 @@ import torch
 
 import vocable
 from tests.models import ready, ready_ctap, ready_speaker
-from vocable.apps.vc import convert
+from vocable.apps.vc import Mix, convert
 from vocable.audio import Audio
-from vocable.errors import AudioError, SpecError
-from vocable.systems.guided.mixing import mix_levels
+from vocable.errors import AudioError, ConfigError, SpecError
+from vocable.systems.guided.mixing import aligned, mix_levels
 from vocable.testing import speechlike
 
 SOURCE = speechlike(11_000, 8_000)
@@ -67,6 +67,30 @@ def test_the_guided_codec_mixes_levels() -> None:
     coded = codec.decode(codec.encode(source)).samples
     assert np.array_equal(convert(codec, source, source).samples, coded)
     assert np.abs(made.samples - coded).max() > 1e-3
+
+
+def test_the_guided_codec_keeps_as_many_levels_as_asked_and_aligns() -> None:
+    codec = ready("spectral")
+    source, voice = speechlike(16_000), speechlike(9_000, seed=1)
+    tokens, reference = codec.encode(source), codec.encode(voice)
+    beside = aligned(source, voice, codec.spec)
+    for levels in (1, 2, 3):
+        made = convert(codec, source, voice, Mix(levels=levels, align="dtw"))
+        assert np.array_equal(made.samples, codec.decode(mix_levels(tokens, reference, levels, beside)).samples)
+        plain = convert(codec, source, voice, Mix(levels=levels))
+        assert np.array_equal(plain.samples, codec.decode(mix_levels(tokens, reference, levels)).samples)
+        assert np.abs(made.samples - plain.samples).max() > 1e-3
+
+
+def test_a_mix_that_cannot_be_is_refused() -> None:
+    with pytest.raises(SpecError, match="4 of 4 levels are the source's: leave one at least to the voice"):
+        convert(ready("spectral"), SOURCE, ANN, Mix(levels=4))
+    with pytest.raises(SpecError, match="a CtapTokenizer swaps the voice and mixes no levels: leave 'levels' and"):
+        convert(ready_ctap(), SOURCE, ANN, Mix())
+    with pytest.raises(ConfigError, match="levels is 0: at least the first is the source's"):
+        Mix(levels=0)
+    with pytest.raises(ConfigError, match="align is 'hmm'; choose repeat or dtw"):
+        Mix(align="hmm")
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.3, 0.499])

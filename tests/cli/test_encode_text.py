@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from tests.models import ready
 from tests.test_testing import Literate
 from vocable.audio import Audio
 from vocable.corpus.files import encode_files
+from vocable.data.manifest import read_manifest
 from vocable.errors import ConfigError, TextError
 from vocable.testing import speechlike
 from vocable.tokens import Tokens
@@ -114,3 +116,71 @@ def test_a_text_given_reaches_the_tokenizer(tmp_path: Path) -> None:
         encode_files(Literate(), [tmp_path / "a.wav"], tmp_path / "b.tokens", say=lambda line: None).finish()
     with pytest.raises(ConfigError, match="write the texts into a manifest"):
         encode_files(Literate(), [corpus(tmp_path / "in", a=None)], tmp_path / "out", text="six")
+
+
+class Hears:
+    """A recogniser that hears a word in the clips it is asked for, in turn."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = list(words)
+
+    def transcribe(self, clip: Audio) -> str:
+        return self.words.pop(0)
+
+
+def test_what_has_no_text_is_recognised_and_its_line_says_so(tmp_path: Path) -> None:
+    manifest = corpus(tmp_path / "in", a="six", b=None, c=" ", d=None)
+    said: list[str] = []
+    recogniser = Hears("six", " ", "six")
+    outcome = encode_files(Literate(), [manifest], tmp_path / "out", recognise=recogniser.transcribe, say=said.append)
+    assert recogniser.words == []  # what has a text is not listened to
+    assert files(tmp_path / "out") == ["audio/a.tokens", "audio/b.tokens", "audio/d.tokens"]
+    assert [line.endswith("text recognised: six") for line in said] == [False, True, False, True]
+    assert Tokens.read(tmp_path / "out" / "audio" / "b.tokens").text == ("six",)
+    (error,) = outcome.failed
+    assert isinstance(error, TextError)
+    wanted = f"{tmp_path / 'in' / 'audio' / 'c.wav'}: no words are recognised in its 0.19 s; write what is said in it"
+    assert str(error) == wanted
+    assert said[2] == f"failed: {wanted}"
+
+
+def test_a_text_that_is_given_is_not_recognised(tmp_path: Path) -> None:
+    speechlike(3_000).write(tmp_path / "a.wav")
+    said: list[str] = []
+    encode_files(
+        Literate(), [tmp_path / "a.wav"], tmp_path / "a.tokens", text="six", recognise=Hears().transcribe,
+        say=said.append,
+    ).finish()  # fmt: skip
+    assert "recognised" not in said[0]
+
+
+def test_recognise_at_the_command_line(run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vocable.evaluate.judges import find
+
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(find, "find_judge", lambda *words: asked.append(words) or Hears("good", "morning"))
+    manifest = corpus(tmp_path / "in", a=None, b="one", c=None)
+    words = ("encode", manifest, "-o", tmp_path / "out", "--model", model)
+    assert run(*words)[0] == 0
+    assert asked == []
+    code, out, _ = run(*words, "--recognise")
+    assert (code, asked) == (0, [("recogniser",)])
+    assert [line.partition("text recognised: ")[2] for line in out.splitlines()] == ["good", "", "morning"]
+    assert Tokens.read(tmp_path / "out" / "audio" / "c.tokens").text == ("morning",)
+
+
+def test_what_is_really_said_is_recognised(run: Run, model: Path, tmp_path: Path, speech_data: Path) -> None:
+    recording = speech_data / "digits_fsdd"
+    line = next(one for one in read_manifest(recording / "manifest.jsonl", "test") if one.text)
+    speech, silence = Audio.read(line.audio_path), Audio(np.zeros(8_000, dtype=np.float32), 8_000)
+    (tmp_path / "in").mkdir()
+    speech.write(tmp_path / "in" / "a.wav")
+    silence.write(tmp_path / "in" / "b.wav")
+    code, out, err = run("encode", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--recognise")
+    assert code == 1
+    assert "1 of 2 files failed" in err
+    first, second = out.splitlines()
+    heard = first.partition("text recognised: ")[2]
+    assert Tokens.read(tmp_path / "out" / "a.tokens").text == (heard,)
+    assert heard
+    assert second.endswith("b.wav: no words are recognised in its 1.00 s; write what is said in it")

@@ -8,6 +8,7 @@ import pytest
 from tests.cli.conftest import Run, files, quick_help
 from tests.models import ready, ready_speaker
 from vocable import convert, load
+from vocable.apps.vc import Mix
 from vocable.audio import Audio
 from vocable.testing import speechlike
 
@@ -26,10 +27,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def holds(path: str, source: str, model: Path) -> bool:
+def holds(path: str, source: str, model: Path, mix: Mix | None = None) -> bool:
     """Whether a 16-bit file holds what Python makes of a source."""
     clip = Audio.read(path)
-    made = convert(load(model), Audio.read(source), Audio.read("in/ann.wav"))
+    made = convert(load(model), Audio.read(source), Audio.read("in/ann.wav"), mix)
     same = clip.sample_rate == made.sample_rate and clip.samples.shape == made.samples.shape
     return same and bool(np.abs(clip.samples - np.clip(made.samples, -1, 1)).max() < 1e-4)
 
@@ -69,6 +70,14 @@ def test_the_guided_codec_mixes_levels(run: Run, here: Path) -> None:
     words = ("vc", "in/talk/a.wav", "--voice", "in/ann.wav", "--model", "in/guided", "-o", "x.wav")
     assert run(*words)[0] == 0
     assert holds("x.wav", "in/talk/a.wav", Path("in/guided"))
+    for options, mix in (
+        (("--levels", 2), Mix(levels=2)),
+        (("--align", "dtw"), Mix(align="dtw")),
+        (("--levels", 3, "--align", "dtw"), Mix(levels=3, align="dtw")),
+    ):
+        assert run(*words, *options)[0] == 0
+        assert holds("x.wav", "in/talk/a.wav", Path("in/guided"), mix)
+        assert not holds("x.wav", "in/talk/a.wav", Path("in/guided"))
 
 
 @pytest.mark.parametrize(
@@ -88,6 +97,8 @@ def test_the_guided_codec_mixes_levels(run: Run, here: Path) -> None:
         (("-o", "x.aif"), "'.aif' is not an audio format vocable writes"),
         (("--model", "in/speaker"), "a VqalattentTokenizer cannot part the voice from what is said: VQ-CTAP can, such"),
         (("--model", "nowhere"), "nowhere: no such model; give a folder, or one of: "),
+        (("--levels", "2"), "a CtapTokenizer swaps the voice and mixes no levels: leave 'levels' and 'align' out"),
+        (("--align", "x"), "align is 'x'; choose repeat or dtw"),
         (("--vocoder", "nobody"), "there is no vocoder 'nobody'; give a folder, or one of: griffin-lim"),
     ],
 )

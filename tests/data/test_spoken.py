@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.data.alignment.phones import words_of
 from vocable.data.manifest import Utterance, read_manifest
-from vocable.data.spoken import Spoken, SpokenBatch, SpokenConfig
+from vocable.data.spoken import Spoken, SpokenConfig, doubtful, part_of
+from vocable.data.spoken_batch import SpokenBatch
 from vocable.data.targets import Listener
 from vocable.errors import AudioError, CheckpointError, ConfigError, ManifestError, VocableError
 from vocable.text.pieces import BytePairs
@@ -181,6 +183,103 @@ def test_what_was_heard_is_not_heard_again_and_each_at_its_own_rate(lines: list[
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["frames", "units", "voices"]
 
 
+def test_each_speed_is_a_row_that_is_heard_and_kept_for_itself(lines: list[Utterance], tmp_path: Path) -> None:
+    speeds, first = (0.8, 1.0, 1.25), {"units": Units(), "frames": Frames(), "voice": Voice()}
+    drawn = spoken(lines, tmp_path, SpokenConfig(batch_size=8, speeds=speeds), **first)
+    assert (len(drawn), len(drawn.utterances), drawn.problems) == (9, 9, [])
+    assert [one.audio_path.name for one in drawn.utterances] == ["a.wav"] * 3 + ["b.wav"] * 3 + ["c.wav"] * 3
+    assert drawn.hours == pytest.approx(3.7 * (1 / 0.8 + 1 + 1 / 1.25) / 3600)
+    clip, path = Audio.read(lines[1].audio_path), str(lines[1].audio_path)
+    for at, speed in enumerate(speeds):
+        row, played = drawn.row(3 + at), clip.played(speed)
+        assert row.names == (path if speed == 1 else f"{path} at speed {speed}",)
+        assert torch.equal(row.units[0], Units().hear(played))
+        heard = Frames().hear(played.resample(16_000))
+        assert torch.allclose(row.keys[0], heard[:, :3], atol=1e-3)
+        assert row.voices[0, 0] == pytest.approx(2.0 / speed, abs=1e-3)
+        assert row.units.shape[1] == pytest.approx(50 / speed, abs=1)
+    assert [len(one.heard) for one in first.values()] == [9, 9, 9]
+    files = [path.name for path in (tmp_path / "cache" / "units").glob("*.safetensors")]
+    assert [sum(f"@{speed}." in name for name in files) for speed in speeds] == [3, 0, 3]
+    again = {"units": Units(), "frames": Frames(), "voice": Voice()}
+    plain = spoken(lines, tmp_path, **again)
+    assert not any(one.heard for one in again.values())
+    assert torch.equal(plain.row(1).keys, drawn.row(4).keys)
+    assert torch.equal(plain.row(1).units, drawn.row(4).units)
+
+
+@pytest.mark.parametrize("speed", [0.8, 1.25])
+def test_words_lie_where_they_are_said_at_that_speed(lines: list[Utterance], tmp_path: Path, speed: float) -> None:
+    row = spoken(lines[:1], tmp_path, SpokenConfig(speeds=(speed,))).row(0)
+    second = int(row.words[0].tolist().index(1))
+    assert bool(row.aligned)
+    assert float(row.spans[0, second, 0]) == pytest.approx(0.6 / speed * 25)
+    assert float(row.spans[0, -1, 1]) == row.units.shape[1]
+
+
+def test_every_copy_is_as_likely_and_one_too_long_is_left_out_alone(lines: list[Utterance], tmp_path: Path) -> None:
+    drawn = spoken(lines, tmp_path, SpokenConfig(batch_size=8, speeds=(0.8, 1.0), longest=2.2))
+    assert [str(problem) for problem in drawn.problems] == [
+        f"{lines[1].audio_path}: lasts 2.5 s at speed 0.8, and 2.2 s are the most; cut it between words"
+    ]
+    counts = Counter(name for step in range(100) for name in drawn.batch(step).names)
+    assert len(counts) == len(drawn) == 5
+    assert min(counts.values()) > 160 * 0.75
+    mute = lines[0].model_copy(update={"text": ""})
+    drawn = spoken([mute, lines[2]], tmp_path, SpokenConfig(speeds=(0.8, 1.0)))
+    assert [str(problem) for problem in drawn.problems] == [
+        f"{mute.audio_path}: its line has no 'text'; add what is said"
+    ]
+
+
+def test_a_smaller_part_lies_inside_a_larger_one_and_parts_no_speaker() -> None:
+    said = [
+        Utterance(audio_path=f"/{number}.flac", speaker=f"s{number % 40}" if number < 300 else None)
+        for number in range(320)
+    ]
+    parts = {share: part_of(said, share) for share in (0.01, 0.25, 0.5, 1.0)}
+    paths = [{one.audio_path for one in part} for part in parts.values()]
+    assert all(smaller < larger for smaller, larger in pairwise(paths))
+    for share, part in parts.items():
+        assert share * 320 <= len(part) < share * 320 + 8  # of a speaker there are 8 at most
+        inside = {one.speaker for one in part if one.speaker}
+        assert not inside & {one.speaker for one in said if one not in part}
+        assert part == [one for one in said if one in part]
+    assert parts[1.0] == said
+    shuffled = [said[at] for at in np.random.default_rng(0).permutation(320)]
+    assert {one.audio_path for one in part_of(shuffled, 0.25)} == paths[1]
+    assert part_of([Utterance(audio_path="a.wav", speaker="\ud800")], 0.5)
+
+
+def test_a_share_is_all_that_is_learnt_from(lines: list[Utterance], tmp_path: Path) -> None:
+    units = Units()
+    drawn = spoken(lines, tmp_path, SpokenConfig(share=0.3), units=units)
+    assert drawn.utterances == part_of(lines, 0.3)
+    assert len(drawn) == len(units.heard) == 1
+
+
+def test_scores_far_under_the_others_are_doubted_by_name_and_stay(lines: list[Utterance], tmp_path: Path) -> None:
+    scores = [*np.linspace(-25.0, -15.0, 21), -33.0, float("nan"), 10**400, "low", None, True]  # median -20.25
+    said = [
+        Utterance(audio_path=f"/{number}.flac", extra={"alignment_score": score}) for number, score in enumerate(scores)
+    ]
+    (doubt,) = doubtful(said)
+    assert str(doubt).startswith(
+        "/21.flac: its alignment_score is -33, that of most recordings around -20.25: its text"
+    )
+    assert doubtful(said[:19]) == []
+    assert doubtful([one.model_copy(update={"extra": {}}) for one in said]) == []
+    many = [lines[0], *(
+        one.model_copy(update={"audio_path": record(tmp_path / f"{number}.wav", 0.8, number), "text": "good",
+                               "extra": {"alignment_score": -1.0 - number % 4}})
+        for number, one in enumerate([lines[1]] * 24)
+    )]  # fmt: skip
+    many[5] = many[5].model_copy(update={"extra": {"alignment_score": -40.0}})
+    drawn = spoken(many, tmp_path, SpokenConfig(speeds=(1.0, 1.25)))
+    assert (len(drawn), drawn.problems) == (50, [])
+    assert [str(doubt).partition(":")[0] for doubt in drawn.doubts] == [str(many[5].audio_path)]
+
+
 def left_out(lines: list[Utterance], tmp_path: Path, config: SpokenConfig | None = None, **changes: Any) -> list[str]:
     """Why the first of three is left out, changed like this; that it alone is."""
     known = {name: changes.pop(name) for name in ("text", "audio_path") if name in changes}
@@ -205,6 +304,7 @@ def left_out(lines: list[Utterance], tmp_path: Path, config: SpokenConfig | None
         ({"alignment_score": float("nan")}, "its alignment_score is nan"),
         ({"alignment_score": True}, "its alignment_score is True"),
         ({"alignment_score": "high"}, "its alignment_score is high"),
+        ({"alignment_score": 10**400}, "its alignment_score is 1000"),
     ],
 )
 def test_an_utterance_that_cannot_be_used_is_left_out_by_name(
@@ -279,6 +379,13 @@ def test_nothing_to_learn_from_and_listeners_in_the_wrong_place(lines: list[Utte
         ({"least_score": float("nan")}, "least_score is nan"),
         ({"gain_db": (-3.0, 0.0)}, r"gain_db is \(-3.0, 0.0\): what listeners say is kept"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"speeds": ()}, r"speeds is \(\): give one or more"),
+        ({"speeds": (1.0, 0.4)}, "speeds is .*between 0.5 and 2"),
+        ({"speeds": (1.0, float("nan"))}, "speeds is .*between 0.5 and 2"),
+        ({"speeds": (1.0, 0.9, 1.0)}, "speeds is .*each once"),
+        ({"share": 0.0}, "share is 0.0: it must be over 0 and at most 1"),
+        ({"share": 1.5}, "share is 1.5"),
+        ({"share": float("nan")}, "share is nan"),
     ],
 )
 def test_settings_out_of_range_are_refused(values: dict[str, Any], message: str) -> None:

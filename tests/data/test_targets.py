@@ -94,6 +94,16 @@ def test_what_was_heard_is_not_heard_again(tmp_path: Path) -> None:
     assert torch.equal(one.targets["level"], two.targets["level"])
 
 
+def test_another_speed_is_kept_beside_it(tmp_path: Path) -> None:
+    record(tmp_path / "a.wav", 4_000)
+    clip, targets = Audio.read(tmp_path / "a.wav"), Targets(Loud(), tmp_path / "kept")
+    plain, slower = targets.keep(tmp_path / "a.wav", clip), targets.keep(tmp_path / "a.wav", clip.played(0.8), 0.8)
+    assert (plain, slower) == (targets.kept(tmp_path / "a.wav"), targets.kept(tmp_path / "a.wav", 0.8))
+    assert slower.name == f"{plain.stem}@0.8.safetensors"
+    assert [len(targets.all_frames(file)) for file in (plain, slower)] == [50, 62]
+    assert plain == targets.kept(tmp_path / "a.wav", 1.0)
+
+
 def test_the_scale_is_over_recordings_each_once(tmp_path: Path) -> None:
     clips = [record(tmp_path / "a.wav", 4_000), record(tmp_path / "b.wav", 8_000)]
     mean, deviation = crops([*clips, clips[0]], tmp_path / "kept", whole=Loud(None)).scale("whole")

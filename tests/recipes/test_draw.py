@@ -165,7 +165,7 @@ def test_every_weight_of_ctap_is_drawn_against_the_step(monkeypatch: pytest.Monk
 def test_the_schedules_of_ctap_can_be_read(tmp_path: Path) -> None:
     [(path, picture)] = write(draw("ctap-small"), tmp_path)
     assert path.read_bytes().startswith(b"\x89PNG")
-    assert "5,200 steps" in picture.caption
+    assert "7,500 steps" in picture.caption
 
 
 def test_requests_that_cannot_be_met(model: Path, data: Path) -> None:

@@ -56,6 +56,19 @@ def test_a_study_ends_in_one_table_and_goes_on_where_it_stood(tmp_path: Path) ->
     assert (tmp_path / "study/study.md").read_text() == table
 
 
+def test_some_variants_alone_are_trained_and_what_they_share(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    corpus = write_digits(tmp_path / "digits", takes=2, digits=2)
+    find_classifier(tmp_path, read_manifest(corpus, "train"), tiny().model.image, "digit", tmp_path / "study", steps=30)
+    table = study(
+        "conditions", tiny(), [corpus], tmp_path / "study", only=["prefix"], fakes=3, quiet=True, say=lambda line: None
+    )
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["none, nothing asked", "prefix"]
+    with pytest.raises(ConfigError, match="the study has no variant 'suffix'; it has none, shared-id, own-id, prefix"):
+        study("conditions", tiny(), [corpus], tmp_path / "other", only=["own-id", "suffix"])
+    assert not (tmp_path / "other").exists()
+
+
 def test_what_is_no_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no study 'colours'; there are length, codebooks, conditions, sizes"):
         study("colours", tiny(), [], tmp_path)

@@ -80,6 +80,6 @@ def test_quantizers_end_in_one_table_judged_on_dev(tmp_path: Path) -> None:
 
 def test_a_study_of_the_other_system_is_refused(tmp_path: Path) -> None:
     arguments = ["study", "rates", "--recipe", "vqalattent-tiny", "--data", "none.jsonl", "--out", str(tmp_path / "a")]
-    assert "the study 'rates' is of VQ-CTAP: take one of its recipes" in str(
+    assert "the study 'rates' is of VQ-CTAP and of the guided codec: take one of its recipes" in str(
         CliRunner().invoke(app, arguments).exception
     )

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from tests.evaluate.drawn import check_words, watched
-from tests.evaluate.protocols.taste import TEXTS, write_corpus, write_weights
-from tests.models import ready
+from tests.recipes.taste import run_of, tiny
 from vocable import recipes
+from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
 from vocable.errors import ConfigError
 from vocable.evaluate.curves import loss_picture, stat_picture
-from vocable.features.hub import WEIGHTS
-from vocable.features.whisper import recall
+from vocable.evaluate.protocols.taste_units import quantizes
 from vocable.recipes.describe import describe
 from vocable.recipes.record import read_record
 from vocable.recipes.study import study
@@ -24,33 +24,6 @@ from vocable.recipes.taste import TasteRun
 from vocable.systems import hub
 
 RECIPES = [name for name in recipes.RECIPES if name.startswith("taste-")]
-
-
-def run_of(name: str) -> TasteRun:
-    run = recipes.find(name)
-    assert isinstance(run, TasteRun)
-    return run
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Whisper and a codec of random weights, and made-up speech of both splits."""
-    monkeypatch.setenv(WEIGHTS, str(write_weights(tmp_path / "weights")))
-    recall.cache_clear()
-    ready("spectral").save(tmp_path / "codec")
-    (tmp_path / "corpus").mkdir()
-    manifest = write_corpus(tmp_path / "corpus", (*TEXTS, *TEXTS))
-    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
-    lines = [{**line, "split": "dev" if number % 3 == 2 else "train"} for number, line in enumerate(lines)]
-    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return tmp_path
-
-
-def tiny(place: Path, steps: int) -> TasteRun:
-    run = run_of("taste-tiny").taught({"units": str(place / "codec")}, str(place / "cache"))
-    train = replace(run.train, steps=steps, save_every=steps, log_every=1)
-    losses = replace(run.losses, heard_from=2, quantized_from=max(3, steps // 2))
-    return replace(run, train=train, losses=losses, batches=replace(run.batches, batch_size=3), size=64)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -87,6 +60,39 @@ def test_causes_are_one_change_each(name: str) -> None:
 
 def test_fusion_is_every_way_to_join() -> None:
     assert [one.run.model.fusion for one in STUDIES["fusion"](run_of("taste-small"))] == ["add", "gated", "weighted"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    ("study", "field", "names", "values"),
+    [
+        ("hours", "share", ["quarter", "half", "all"], [0.25, 0.5, 1.0]),
+        ("speeds", "speeds", ["as-recorded", "three-speeds"], [(1.0,), (0.9, 1.0, 1.1)]),
+    ],
+)
+def test_more_speech_is_all_that_differs(
+    name: str, study: str, field: str, names: list[str], values: list[object]
+) -> None:
+    run = run_of(name)
+    variants = STUDIES[study](run)
+    assert [one.name for one in variants] == names
+    assert [getattr(one.run.batches, field) for one in variants] == values
+    for one in variants:
+        assert replace(one.run, batches=run.batches) == run
+        assert replace(one.run.batches, **{field: getattr(run.batches, field)}) == run.batches
+
+
+def test_less_speech_is_of_fewer_speakers_in_the_same_pieces(place: Path) -> None:
+    run, lines = tiny(place, 4), read_manifest(place / "corpus/manifest.jsonl", "train")
+    lines = [line.model_copy(update={"speaker": f"speaker {number}"}) for number, line in enumerate(lines)]
+    parts = [one.run.material(lines) for one in STUDIES["hours"](run)]
+    speakers = [{line.speaker for line in part.utterances} for part in parts]
+    assert speakers[0] < speakers[1] < speakers[2]
+    assert [len(part) for part in parts] == [2, 4, 7]
+    assert len({json.dumps(part.pieces.to_json()) for part in parts}) == 1
+    plain, three = (one.run.material(lines) for one in STUDIES["speeds"](run))
+    assert (len(plain), len(three), three.problems) == (7, 21, [])
+    assert three.hours == pytest.approx(plain.hours * (1 / 0.9 + 1 + 1 / 1.1))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -152,6 +158,27 @@ def test_epochs_are_a_table_and_two_pictures(place: Path) -> None:
         assert any("validation" in axes.get_legend_handles_labels()[1] for axes in figure.axes)
     loss_picture(log)
     assert stat_picture(log).title == "Figures in training"
+
+
+@pytest.mark.parametrize("split", [None, "train"])
+def test_epochs_are_validated_in_evaluation_mode_on_the_split_that_is_asked_for(place: Path, split: str | None) -> None:
+    run, manifest = tiny(place, 10), place / "corpus/manifest.jsonl"
+    wild = replace(run.model, lm=replace(run.model.lm, dropout=0.5), text=replace(run.model.text, dropout=0.5))
+    run = replace(run, model=wild, losses=replace(run.losses, hidden=0.5))
+    study("epochs", run, [manifest], place / "study", split=split, quiet=True, say=lambda line: None)
+    values = json.loads((place / "study/study.json").read_text())["run at step-00000010"]
+    tokenizer = hub.load(place / "study/run/checkpoints/step-00000010")
+    clips = read_manifest(manifest, split or "dev")
+    looks = [
+        tokenizer.look(Audio.read(clip.audio_path), clip.text or "", quantized=quantizes(tokenizer)) for clip in clips
+    ]
+    count = sum(len(look.units) for look in looks)
+    right = sum(int((look.logits[:-1].argmax(1) == look.units).sum()) for look in looks)
+    nats = sum(float(cross_entropy(look.logits[:-1], look.units, reduction="sum")) for look in looks)
+    assert values["top1"]["n"] == len(clips)
+    assert values["top1"]["mean"] == pytest.approx(right / count)
+    assert values["loss"]["mean"] == pytest.approx(nats / count, rel=1e-4)
+    assert values["train_loss"]["mean"] != pytest.approx(nats / count, rel=1e-3)
 
 
 def test_a_study_of_another_system_is_refused(place: Path) -> None:

@@ -22,7 +22,7 @@ from vocable.recipes import guided
 from vocable.recipes.guided import GuidedRun
 from vocable.recipes.run import override
 from vocable.systems.guided.adversary import AdversaryConfig
-from vocable.systems.guided.config import GuidedConfig
+from vocable.systems.guided.config import GuidedConfig, SeanetConfig
 from vocable.systems.guided.discriminators import DiscriminatorConfig
 from vocable.systems.guided.listeners import find_frames, find_voice
 from vocable.systems.guided.teachers import AcousticConfig, SemanticConfig
@@ -204,6 +204,59 @@ def test_what_cannot_be_taught_says_why(teachers: dict[str, str], manifest: Path
         with pytest.raises(error, match=message):
             attempt()
     assert not (tmp_path / "run").exists()
+
+
+def test_teachers_of_another_sample_rate_or_frame_rate_are_refused(
+    teachers: dict[str, str], manifest: Path, tmp_path: Path
+) -> None:
+    run = tiny(4)
+    slow = replace(run, model=replace(run.model, sample_rate=8_000))
+    with pytest.raises(ConfigError, match="the semantic teacher hubert hears 16000 Hz, the tokenizer 8000 Hz"):
+        fit(slow, teachers, manifest, tmp_path / "run")
+    with pytest.raises(ConfigError, match="the acoustic teacher ecapa hears 16000 Hz, the tokenizer 8000 Hz"):
+        fit(replace(slow, semantic=None), {"acoustic": teachers["acoustic"]}, manifest, tmp_path / "run")
+    fine = SeanetConfig(strides=(2, 4, 5, 4), channels=4, lstm_layers=1, latent_width=16)
+    with pytest.raises(ConfigError, match="the semantic teacher hubert has 50 frames a second, the tokenizer 100"):
+        fit(replace(run, model=replace(run.model, backbone=fine)), teachers, manifest, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_without_weight_is_heard_and_does_not_teach(
+    teachers: dict[str, str], manifest: Path, tmp_path: Path
+) -> None:
+    run = tiny(4)
+    mute = replace(run, losses=replace(run.losses, semantic=Weight(value=0.0)))
+    fit(mute, teachers, manifest, tmp_path / "run")
+    assert set(json.loads((tmp_path / "run" / "run.json").read_text())["teachers"]) == {"acoustic"}
+    assert "generator/acoustic" in log(tmp_path / "run")[-1]
+    assert "generator/semantic" not in log(tmp_path / "run")[-1]
+    clips, cache = read_manifest(manifest), str(tmp_path / "kept")
+    heard, taught, alone = (
+        one.material(clips).batch(2).samples
+        for one in (mute.taught(teachers, cache), run.taught(teachers, cache), guided.tiny())
+    )
+    assert torch.equal(heard, taught)
+    assert not torch.equal(heard, alone), "crops of taught runs begin on whole frames"
+
+
+def test_fine_tuning_begins_from_a_codec_with_its_codebooks(
+    teachers: dict[str, str], manifest: Path, tmp_path: Path
+) -> None:
+    """A run that begins from another, with teachers or without, quantizes from its first step."""
+    first = replace(guided.tiny(), train=replace(guided.tiny().train, steps=8, log_every=1, save_every=8))
+    recipes.fit(first, [manifest], tmp_path / "first", quiet=True, say=lambda line: None)
+    start = vocable.load(tmp_path / "first")
+    late = replace(first, losses=replace(first.losses, quantize_from=1_000))
+    taught = tiny(8).taught(teachers, str(tmp_path / "kept"))
+    taught = replace(taught, losses=replace(taught.losses, quantize_from=1_000))
+    for name, run in (("again", late), ("taught", taught)):
+        folder = tmp_path / name
+        recipes.fit(run, [manifest], folder, start=start, quiet=True, say=lambda line: None)
+        assert json.loads((folder / "run.json").read_text())["start"] == start.digest
+        assert "generator/commitment" in log(folder)[0]
+        assert vocable.load(folder).digest != start.digest
+    with pytest.raises(ConfigError, match="the model to begin from is no guided codec of this recipe's sizes"):
+        recipes.fit(guided.small(), [manifest], tmp_path / "other", start=start, quiet=True, say=lambda line: None)
 
 
 def test_whisper_and_resemblyzer_teach_from_real_recordings(weights: Path, speech_data: Path, tmp_path: Path) -> None:

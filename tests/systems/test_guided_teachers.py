@@ -13,6 +13,7 @@ from vocable.systems.guided.teachers import (
     AcousticConfig,
     AcousticTeacher,
     AlignLayer,
+    MeanLayer,
     SemanticConfig,
     SemanticTeacher,
     alarms,
@@ -81,11 +82,13 @@ def test_frames_that_the_teacher_says_nothing_of_do_not_count() -> None:
 
 @pytest.mark.parametrize(("levels_taught", "reached"), [("2:", [False, True, True]), ("2", [False, True, False])])
 @pytest.mark.parametrize("form", ["kl", "cosine"])
+@pytest.mark.parametrize("pooling", ["attention", "mean"])
 def test_the_acoustic_teacher_teaches_the_levels_it_is_asked_to(
-    form: str, levels_taught: str, reached: list[bool]
+    form: str, pooling: str, levels_taught: str, reached: list[bool]
 ) -> None:
     wanted = noise(CLIPS, 6, seed=1)
-    teacher, levels = acoustic(wanted, form=form, levels=levels_taught), noise(LEVELS, CLIPS, FRAMES, WIDTH)
+    teacher = acoustic(wanted, form=form, pooling=pooling, levels=levels_taught)
+    levels = noise(LEVELS, CLIPS, FRAMES, WIDTH)
     levels.requires_grad_()
     optimizer = torch.optim.Adam([*teacher.parameters(), levels], lr=0.02)
     losses = []
@@ -116,15 +119,25 @@ def test_clips_that_dropped_these_levels_do_not_count() -> None:
     assert nothing.alarms == (), "where nobody is heard, nobody is blamed"
 
 
-def test_the_align_layer_hears_no_padding() -> None:
-    torch.manual_seed(0)
-    layer = AlignLayer(width=WIDTH, heads=8, outputs=6)
+@pytest.mark.parametrize("pooling", ["attention", "mean"])
+def test_no_padding_is_heard(pooling: str) -> None:
+    layer = acoustic(noise(CLIPS, 6, seed=1), pooling=pooling).align
     hidden, mask = noise(2, FRAMES, WIDTH), torch.ones(2, FRAMES, dtype=torch.bool)
     mask[1, 7:] = False
     both = layer(hidden, mask)
     alone = layer(hidden[1:, :7], mask[1:, :7])
     assert torch.allclose(both[1:], alone, atol=1e-5)
-    assert layer.attention.head_dim == WIDTH // 8
+
+
+def test_pooling_is_by_eight_heads_or_by_a_plain_mean() -> None:
+    attention, mean = (acoustic(noise(CLIPS, 6, seed=1), pooling=pooling).align for pooling in ("attention", "mean"))
+    assert isinstance(attention, AlignLayer)
+    assert attention.attention.head_dim == WIDTH // 8
+    assert isinstance(mean, MeanLayer)
+    hidden, mask = noise(2, FRAMES, WIDTH), torch.ones(2, FRAMES, dtype=torch.bool)
+    mixed = hidden[:, torch.randperm(FRAMES, generator=torch.Generator().manual_seed(0))]
+    assert torch.allclose(mean(hidden, mask), mean.leave(hidden.mean(1)), atol=1e-6)
+    assert torch.allclose(mean(hidden, mask), mean(mixed, mask), atol=1e-6)
 
 
 def lessons_alarm(part: str, lesson: Any) -> str:

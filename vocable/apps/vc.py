@@ -1,33 +1,61 @@
 """Voice conversion: what one person says, in the voice of another."""
 
+from dataclasses import dataclass
+
 from vocable.audio import Audio
-from vocable.errors import SpecError
+from vocable.errors import ConfigError, SpecError
 from vocable.interfaces import Voiced
-from vocable.systems.guided.mixing import mix_levels
+from vocable.systems.guided.mixing import aligned, mix_levels
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 
+_ALIGN = ("repeat", "dtw")
 
-def convert(tokenizer: object, source: Audio, voice: Audio) -> Audio:
+
+@dataclass(frozen=True, kw_only=True)
+class Mix:
+    """How the levels of a guided codec are mixed.
+
+    Attributes:
+        levels: Of the source, from the first; the others are the voice's.
+        align: ``repeat``: the voice is repeated to the source's length, or cut. ``dtw``: its frames stand where the
+            same is said, for a recording of the same words.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    levels: int = 1
+    align: str = "repeat"
+
+    def __post_init__(self) -> None:
+        if self.align not in _ALIGN:
+            raise ConfigError(f"align is '{self.align}'; choose {' or '.join(_ALIGN)}")
+        if self.levels < 1:
+            raise ConfigError(f"levels is {self.levels}: at least the first is the source's")
+
+
+def convert(tokenizer: object, source: Audio, voice: Audio, mix: Mix | None = None) -> Audio:
     """What is said in a recording, in another voice; nothing is trained on the way.
 
     Where the voice stands beside the tokens (VQ-CTAP), it is swapped. The guided codec keeps it in the levels behind
-    the first: there the source's first level goes with the others of the voice, repeated to the source's length.
+    the first: there the source's first level goes with the others of the voice, or as ``mix`` says.
 
     Args:
         tokenizer: Such as ``vocable.load("ctap-small")``.
         source: Whose words are kept, and when they are said; any rate.
         voice: A recording of whoever shall speak, half a second or more; any rate.
+        mix: Of a guided codec: how many levels are the source's, and how the voice's frames are paired.
 
     Returns:
         As long as the source, at the tokenizer's rate.
 
     Raises:
-        SpecError: The tokenizer cannot part a voice from what is said.
+        SpecError: The tokenizer cannot part a voice from what is said, has no levels to mix, or not as many.
         AudioError: The voice is too short.
 
     Source:
         VQ-CTAP, arXiv:2408.05758: tokens of the source, voice of the target. For the guided codec see
-        :func:`vocable.systems.guided.mixing.mix_levels`.
+        :func:`vocable.systems.guided.mixing.mix_levels` and ``aligned`` there.
 
     Example:
         >>> from vocable.recipes import ctap
@@ -39,14 +67,16 @@ def convert(tokenizer: object, source: Audio, voice: Audio) -> Audio:
         >>> made.sample_rate, made.duration
         (8000, 1.0)
     """
-    converter = as_converter(tokenizer)
+    converter = as_converter(tokenizer, mix)
     if isinstance(converter, GuidedTokenizer):
-        return converter.decode(mix_levels(converter.encode(source), converter.encode(voice)))
+        mix = mix or Mix()
+        beside = aligned(source, voice, converter.spec) if mix.align == "dtw" else None
+        return converter.decode(mix_levels(converter.encode(source), converter.encode(voice), mix.levels, beside))
     return converter.decode(converter.encode(source), voice)
 
 
-def as_converter(tokenizer: object) -> Voiced | GuidedTokenizer:
-    """A tokenizer that can change the voice.
+def as_converter(tokenizer: object, mix: Mix | None = None) -> Voiced | GuidedTokenizer:
+    """A tokenizer that can change the voice, in this way.
 
     Raises:
         SpecError: It cannot.
@@ -56,4 +86,14 @@ def as_converter(tokenizer: object) -> Voiced | GuidedTokenizer:
             f"a {type(tokenizer).__name__} cannot part the voice from what is said: VQ-CTAP can, such as ctap-small, "
             "and the guided codec, by mixing levels"
         )
+    if mix is None:
+        return tokenizer
+    if not isinstance(tokenizer, GuidedTokenizer):
+        raise SpecError(
+            f"a {type(tokenizer).__name__} swaps the voice and mixes no levels: leave 'levels' and 'align' out, or "
+            "take a guided codec, such as guided-small"
+        )
+    if mix.levels >= tokenizer.spec.num_codebooks:
+        there = tokenizer.spec.num_codebooks
+        raise SpecError(f"{mix.levels} of {there} levels are the source's: leave one at least to the voice")
     return tokenizer

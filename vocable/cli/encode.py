@@ -18,11 +18,19 @@ def encode(
     text: Annotated[
         str | None, typer.Option(help="What is said in the one recording; lines of a manifest have their own text.")
     ] = None,
+    recognise: Annotated[
+        bool,
+        typer.Option("--recognise", help="Where no text is given, take what a recogniser hears; it mistakes words."),
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Make tokens of speech: WAV, FLAC, OGG or MP3 of any rate and length."""
     from vocable.corpus.files import encode_files
+    from vocable.evaluate.judges.find import find_judge
     from vocable.systems.hub import load
 
-    outcome = encode_files(load(model, device), inputs, out, levels=levels, text=text, say=typer.echo)
+    outcome = encode_files(
+        load(model, device), inputs, out, levels=levels, text=text, say=typer.echo,
+        recognise=find_judge("recogniser").transcribe if recognise else None,
+    )  # fmt: skip
     outcome.finish()

@@ -14,10 +14,14 @@ def study(
     split: Annotated[
         str | None, typer.Option(help="Judged on; default: dev for VQ-CTAP and TASTE, else test, or all.")
     ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Of its variants this one; repeat for more.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Of each training, instead of the recipe's.")] = None,
+    init: Annotated[str | None, typer.Option(help="Every training begins from this model or run.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32, or bfloat16.")] = None,
     fakes: Annotated[int, typer.Option(min=1, help="Of each label, and recordings judged.")] = 50,
     teacher: Annotated[
-        list[str] | None, typer.Option(help="PART=SOURCE of each, such as units=guided-small; repeat for more.")
+        list[str] | None,
+        typer.Option(help="PART=SOURCE of each, such as units=guided-small or acoustic=resemblyzer; repeat for more."),
     ] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder where what teachers say is kept.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that measure.")] = 1,
@@ -33,9 +37,19 @@ def study(
 
     TASTE (--recipe taste-small). layers: deep or shallow keys and values, and text only.  fusion: how both are joined.
     causes: what may keep it on a plateau, one by one.  epochs: losses and accuracies on its way, as a table and drawn.
+    hours: a quarter, half and all of the speech.  speeds: as recorded, or a tenth slower and faster, too.
+
+    Guided codec (--recipe guided-small-taught, with --teacher semantic=FOLDER --teacher acoustic=resemblyzer).
+    lessons: no teacher, each alone, both, at three seeds, with differences over seeds.  weights: of both, .1, .5 and 2.
+    teachers: other layers, another loss, level 2 alone.  pooling: attention or a mean before the acoustic comparison.
+    rates: one training at 1, 2, 4 and all levels.  No adversary takes part.
     """
     from vocable.recipes import find, override
     from vocable.recipes.study import study as made
+    from vocable.systems.hub import load
 
-    run = override(find(recipe), steps=steps, seed=seed, teachers=teacher or (), cache=cache)
-    typer.echo(made(name, run, data, out, split=split, fakes=fakes, jobs=jobs, say=typer.echo))
+    run = override(find(recipe), steps=steps, seed=seed, precision=precision, teachers=teacher or (), cache=cache)
+    start = None if init is None else load(init)
+    typer.echo(
+        made(name, run, data, out, split=split, only=only or (), start=start, fakes=fakes, jobs=jobs, say=typer.echo)
+    )

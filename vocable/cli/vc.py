@@ -1,7 +1,7 @@
 """``vocable vc``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,13 +16,24 @@ def vc(
     vocoder: Annotated[
         str | None, typer.Option(help="From spectra to sound: a name, a folder, or griffin-lim. Default: the best.")
     ] = None,
+    levels: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of a guided codec: so many of the recording's levels are kept. [default: 1]"),
+    ] = None,
+    align: Annotated[
+        str | None, typer.Option(help="Of a guided codec: repeat (the default), or dtw for a voice that says the same.")
+    ] = None,
 ) -> None:
     """Say what recordings say in the voice of another.
 
-    A guided codec (--model guided-small) mixes levels in place of that.
+    A guided codec (--model guided-small) mixes levels in place of that: the first of the recording, the others of the
+    voice, which is repeated, or aligned with the recording where it says the same words.
     """
+    from vocable.apps.vc import Mix
     from vocable.corpus.speech import convert_files
     from vocable.systems.hub import load
 
-    outcome = convert_files(load(model, vocoder=vocoder), inputs, voice, out, say=typer.echo)
+    asked: dict[str, Any] = {name: value for name, value in (("levels", levels), ("align", align)) if value is not None}
+    mix = Mix(**asked) if asked else None
+    outcome = convert_files(load(model, vocoder=vocoder), inputs, voice, out, mix=mix, say=typer.echo)
     outcome.finish()

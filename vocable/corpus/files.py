@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from vocable.apps.heard import Recognise, heard_text
 from vocable.audio import Audio, find_audio, read_blocks
 from vocable.data.manifest import read_manifest
 from vocable.errors import AudioError, ConfigError, OutputError, TextError, VocableError
@@ -51,7 +52,8 @@ class Outcome:
 
 def encode_files(
     tokenizer: Tokenizer, inputs: Sequence[str | os.PathLike[str]], out: Path, *,
-    levels: int | None = None, text: str | None = None, say: Callable[[str], None] = print,
+    levels: int | None = None, text: str | None = None, recognise: Recognise | None = None,
+    say: Callable[[str], None] = print,
 ) -> Outcome:  # fmt: skip
     """Encode files into token files, with the text of each where it is known.
 
@@ -61,6 +63,7 @@ def encode_files(
         out: A token file if there is one input, else (and for a manifest) a folder that mirrors the inputs' folders.
         levels: Keep only the first levels.
         text: What is said, if there is one recording.
+        recognise: Says the words of those that have no text; each one's line tells so. By default they have none.
         say: Gets a line for each file.
 
     Raises:
@@ -71,11 +74,16 @@ def encode_files(
     """
 
     def make(source: Path) -> tuple[Tokens, str]:
-        tokens = _encode(tokenizer, source, texts.get(source, text))
+        given = texts.get(source, text)
+        heard: str | None = None
+        if recognise is not None and not (given or "").strip():
+            heard = heard_text(Audio.read(source), recognise, str(source))
+        tokens = _encode(tokenizer, source, given if heard is None else heard)
         if levels is not None:
             tokens = tokens.keep_levels(levels)
         seconds = int(tokens.samples[0]) / tokens.spec.sample_rate
-        return tokens, f"{seconds:.2f} s, {tokens.ids.shape[2]} frames × {tokens.ids.shape[1]} levels"
+        facts = f"{seconds:.2f} s, {tokens.ids.shape[2]} frames × {tokens.ids.shape[1]} levels"
+        return tokens, facts if heard is None else f"{facts}, text recognised: {heard}"
 
     manifests = [Path(entry) for entry in inputs if Path(entry).suffix == _MANIFEST]
     others = [entry for entry in inputs if Path(entry).suffix != _MANIFEST]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vocable.apps.asr import Transcript, as_recogniser, transcribe
 from vocable.apps.tts import as_speaker, synthesize
-from vocable.apps.vc import as_converter, convert
+from vocable.apps.vc import Mix, as_converter, convert
 from vocable.audio import AUDIO_SUFFIXES, Audio, find_audio
 from vocable.corpus.files import Outcome, mirrored, printable, write_each
 from vocable.errors import AudioError, ConfigError, OutputError, TextError, VocableError
@@ -86,7 +86,7 @@ def speak_texts(
 
 def convert_files(
     tokenizer: object, inputs: Sequence[str | os.PathLike[str]], voice: Path, out: Path, *,
-    say: Callable[[str], None] = print,
+    mix: Mix | None = None, say: Callable[[str], None] = print,
 ) -> Outcome:  # fmt: skip
     """Convert recordings into another voice.
 
@@ -95,15 +95,16 @@ def convert_files(
         inputs: Files, folders, glob patterns.
         voice: A recording of whoever shall speak.
         out: An audio file for one input, else a folder that mirrors the inputs' folders (WAV).
+        mix: As there.
         say: Gets a line for each file.
 
     Raises:
-        SpecError: The tokenizer cannot change the voice.
+        SpecError: The tokenizer cannot change the voice, or not in this way.
         InputError: A folder or pattern holds no audio.
         AudioError: The voice cannot be read, or is too short.
         OutputError: Two inputs would become one file, a recording would be overwritten, or one file is named for many.
     """
-    converter = as_converter(tokenizer)
+    converter = as_converter(tokenizer, mix)
     sources = find_audio(inputs)
     targets = [out] if _is_one_file(out, len(sources)) else mirrored(sources, inputs, out, ".wav")
     _spare([*sources, voice], targets)
@@ -112,7 +113,7 @@ def convert_files(
     def make(source: Path) -> tuple[Audio, str]:
         recording = Audio.read(source)
         with _named(str(source)):
-            made = convert(converter, recording, heard)
+            made = convert(converter, recording, heard, mix)
         return made, f"{made.duration:.2f} s"
 
     return write_each(sources, targets, make, say)

@@ -195,5 +195,4 @@ class Aligned:
         wanted = int(size * speed)
         start = int(random.integers(0, max(self._store.seen[at][0] - wanted, 0) + 1))
         piece = self._store.samples(at, start, start + wanted)
-        played = Audio(piece, round(self.sample_rate * speed)).resample(self.sample_rate).samples
-        return played[:size], start
+        return Audio(piece, self.sample_rate).played(speed).samples[:size], start

@@ -1,21 +1,24 @@
 """Whole utterances with their text, as training batches: pieces of words, what is heard, and the units that are said.
 
 A batch is a function of the seed and the step and nothing else (see ``vocable.data.batches``). What listeners say is
-computed once and kept (``vocable.data.targets``); units stay in memory, frames are read from their files.
+computed once and kept (``vocable.data.targets``); units stay in memory, frames are read from their files. A recording
+played at other speeds is a row of its own at each: that sound is what is heard, and its words lie closer or wider.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache as once
+from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from vocable.audio import Audio, header_seconds
 from vocable.data.alignment import Alignment, alignment_of
@@ -23,91 +26,15 @@ from vocable.data.alignment.phones import words_of
 from vocable.data.alignment.words import guessed_spans, spans_of_pieces, word_spans
 from vocable.data.batches import BatchConfig
 from vocable.data.manifest import Utterance
+from vocable.data.spoken_batch import SpokenBatch, SpokenRow
 from vocable.data.targets import Listener, Targets
 from vocable.errors import AlignmentError, AudioError, ConfigError, ManifestError, TextError
-from vocable.shapes import mask_from_lengths
 from vocable.text.pronounce import ArpabetPronouncer
 from vocable.text.split import Pieces, Split
 
-
-@dataclass(frozen=True, kw_only=True)
-class SpokenRow:
-    """One utterance: U pieces of text, F frames that were heard, N units.
-
-    Attributes:
-        split: The text.
-        keys: Of the deep layer.
-        values: Of the shallow layer.
-        units: What is said, as another tokenizer has it.
-        spans: Of the pieces, in units.
-        aligned: Whether the spans were aligned, not guessed.
-        voice: Of the speaker, or zeros.
-        name: The recording's.
-    """
-
-    split: Split
-    keys: Float[Tensor, "F D"]
-    values: Float[Tensor, "F D"]
-    units: Int[Tensor, " N"]
-    spans: Float[Tensor, "U 2"]
-    aligned: bool
-    voice: Float[Tensor, " V"]
-    name: str
-
-
-@dataclass(frozen=True)
-class SpokenBatch:
-    """Utterances side by side, as long as the longest: U pieces, F frames, N units; 0 behind the end of each.
-
-    Attributes:
-        pieces: Ids of the pieces of the text.
-        piece_mask: True on pieces.
-        words: Which word each piece belongs to.
-        keys: Frames of the deep layer: where something is said.
-        values: Frames of the shallow layer: what it sounds like.
-        frame_mask: True on frames.
-        units: Ids of another tokenizer.
-        unit_mask: True on units.
-        spans: Start and end of each piece in units; those of an utterance lie one behind the other from 0 to its end.
-        aligned: Whose spans were aligned; those of the others are guessed.
-        voices: Vectors of the speakers, or zeros.
-        names: The recordings.
-    """
-
-    pieces: Int[Tensor, "B U"]
-    piece_mask: Bool[Tensor, "B U"]
-    words: Int[Tensor, "B U"]
-    keys: Float[Tensor, "B F D"]
-    values: Float[Tensor, "B F D"]
-    frame_mask: Bool[Tensor, "B F"]
-    units: Int[Tensor, "B N"]
-    unit_mask: Bool[Tensor, "B N"]
-    spans: Float[Tensor, "B U 2"]
-    aligned: Bool[Tensor, " B"]
-    voices: Float[Tensor, "B V"]
-    names: tuple[str, ...]
-
-    @classmethod
-    def of(cls, rows: Sequence[SpokenRow]) -> "SpokenBatch":
-        """Utterances as one batch, one at least."""
-        return cls(
-            pieces=_padded([torch.tensor(row.split.ids) for row in rows]),
-            piece_mask=_mask([len(row.split.ids) for row in rows]),
-            words=_padded([torch.tensor(row.split.words) for row in rows]),
-            keys=_padded([row.keys for row in rows]),
-            values=_padded([row.values for row in rows]),
-            frame_mask=_mask([len(row.keys) for row in rows]),
-            units=_padded([row.units for row in rows]),
-            unit_mask=_mask([len(row.units) for row in rows]),
-            spans=_padded([row.spans for row in rows]),
-            aligned=torch.tensor([row.aligned for row in rows]),
-            voices=torch.stack([row.voice for row in rows]),
-            names=tuple(row.name for row in rows),
-        )
-
-    def to(self, device: torch.device) -> "SpokenBatch":
-        """The same batch on a device."""
-        return replace(self, **{name: value.to(device) for name, value in vars(self).items() if name != "names"})
+_FAR = 4  # median distances under the median: there lie 78 % of recordings with another one's text, 1 % with their own
+_FEW = 20  # scores that a median says nothing of
+_LARGEST = 1e300  # of a score; a manifest may hold whole numbers that no float does
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +42,12 @@ class SpokenConfig(BatchConfig):
     """Which utterances are taken.
 
     Attributes:
-        longest: Seconds; longer recordings are left out, never cut.
+        longest: Seconds; longer recordings are left out, never cut. One that is played slower may become too long.
         least_score: Recordings whose ``alignment_score`` is lower are left out: their text may not be what is said. By
             default all stay.
         voice_width: Of the zeros that stand for a voice where nobody listens to voices.
+        speeds: Times as fast as it was recorded; each recording is there once at each of them, pitch and all.
+        share: Of the recordings that are learnt from, see :func:`part_of`.
 
     Raises:
         ConfigError: A value is out of range.
@@ -129,6 +58,8 @@ class SpokenConfig(BatchConfig):
     longest: float = 30.0
     least_score: float | None = None
     voice_width: int = 1
+    speeds: tuple[float, ...] = (1.0,)
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,6 +67,10 @@ class SpokenConfig(BatchConfig):
         self._check("voice_width", 1, 1 << 16)
         if self.least_score is not None and not math.isfinite(self.least_score):
             raise ConfigError(f"{self.kind}: least_score is {self.least_score}: give a number, or None to keep all")
+        if not self.speeds or len({*self.speeds}) < len(self.speeds) or not all(0.5 <= one <= 2 for one in self.speeds):
+            raise ConfigError(f"{self.kind}: speeds is {self.speeds}: give one or more between 0.5 and 2, each once")
+        if not 0 < self.share <= 1:
+            raise ConfigError(f"{self.kind}: share is {self.share}: it must be over 0 and at most 1")
         if any(self.gain_db):
             raise ConfigError(
                 f"{self.kind}: gain_db is {self.gain_db}: what listeners say is kept, so it must be (0, 0)"
@@ -144,8 +79,9 @@ class SpokenConfig(BatchConfig):
 
 @dataclass(frozen=True)
 class _Known:
-    """What is kept in memory of an utterance, and where the rest is."""
+    """What is kept in memory of an utterance at a speed, and where the rest is."""
 
+    speed: float
     seconds: float
     split: Split
     units: Int[Tensor, " N"]
@@ -168,10 +104,11 @@ class Spoken:
         voice: Says one vector of a recording.
 
     Attributes:
-        utterances: Those that can be used, in order.
+        utterances: Those that can be used, in order; once for each speed.
         splits: Their texts in pieces.
         problems: Why the others were left out; each names its file.
-        unmatched: Utterances whose alignment has other words than their text (numbers, hyphens), so that the places of
+        doubts: Why some that stay may say something else than their text.
+        unmatched: Rows whose alignment has other words than their text (numbers, hyphens), so that the places of
             their pieces are guessed.
 
     Raises:
@@ -198,13 +135,18 @@ class Spoken:
         self.problems: list[AudioError | AlignmentError | TextError] = []
         self.utterances: list[Utterance] = []
         self._known: list[_Known] = []
-        for utterance in utterances:
-            try:
-                self._known.append(self._look(utterance))
-                self.utterances.append(utterance)
-            except (AudioError, AlignmentError, TextError) as error:  # which need not know the file
-                path = str(utterance.audio_path)
-                self.problems.append(error if str(error).startswith(path) else type(error)(f"{path}: {error}"))
+        for utterance in part_of(utterances, config.share):
+            problems: dict[str, AudioError | AlignmentError | TextError] = {}  # which may be the same at every speed
+            for speed in config.speeds:
+                try:
+                    self._known.append(self._look(utterance, speed))
+                    self.utterances.append(utterance)
+                except (AudioError, AlignmentError, TextError) as error:  # which need not know the file
+                    path = str(utterance.audio_path)
+                    named = error if str(error).startswith(path) else type(error)(f"{path}: {error}")
+                    problems.setdefault(str(named), named)
+            self.problems += problems.values()
+        self.doubts = doubtful(self.utterances)
         if not self._known:
             first = f"; the first: {self.problems[0]}" if self.problems else ""
             raise ManifestError(f"none of {len(utterances)} recordings can be used{first}")
@@ -216,12 +158,12 @@ class Spoken:
 
     @property
     def unmatched(self) -> int:
-        """Utterances that are aligned, but with other words than their text has."""
+        """Rows that are aligned, but with other words than their text has."""
         return self._unmatched
 
     @property
     def hours(self) -> float:
-        """Speech to draw from; what is listed twice counts twice."""
+        """Speech to draw from; what is listed twice, or played at two speeds, counts twice."""
         return sum(known.seconds for known in self._known) / 3600
 
     def __len__(self) -> int:
@@ -238,7 +180,7 @@ class Spoken:
         return SpokenBatch.of([self._row(int(random.integers(len(self)))) for random in draws])
 
     def row(self, index: int) -> SpokenBatch:
-        """One utterance as a batch of one.
+        """One utterance, at one speed, as a batch of one.
 
         Raises:
             CheckpointError: A file of the cache was altered.
@@ -251,66 +193,119 @@ class Spoken:
         voice = torch.zeros(self.config.voice_width)
         if self._voices is not None and known.voice is not None:
             voice = self._voices.vector(known.voice)
+        name = str(self.utterances[index].audio_path)
         return SpokenRow(
             split=known.split, keys=keys, values=values, units=known.units.long(), spans=known.spans,
-            aligned=known.aligned, voice=voice, name=str(self.utterances[index].audio_path),
+            aligned=known.aligned, voice=voice, name=name if known.speed == 1 else f"{name} at speed {known.speed:g}",
         )  # fmt: skip
 
-    def _look(self, utterance: Utterance) -> _Known:
+    def _look(self, utterance: Utterance, speed: float) -> _Known:
         """What has to be known of an utterance; listeners are asked last, as they take longest."""
-        path, seconds = utterance.audio_path, header_seconds(utterance.audio_path)
+        recorded = header_seconds(utterance.audio_path)
+        seconds, played = recorded / speed, "" if speed == 1 else f" at speed {speed:g}"
         if seconds > self.config.longest:
-            raise AudioError(f"lasts {seconds:.1f} s, and {self.config.longest:g} s are the most; cut it between words")
+            raise AudioError(
+                f"lasts {seconds:.1f} s{played}, and {self.config.longest:g} s are the most; cut it between words"
+            )
         if not utterance.text:
             raise TextError("its line has no 'text'; add what is said")
         split = self.pieces.split(utterance.text)
         _check_score(utterance, self.config.least_score)
-        alignment = alignment_of(utterance, seconds)
-        files = self._heard(path)
+        alignment = alignment_of(utterance, recorded)
+        files = self._heard(utterance.audio_path, speed)
         units = self._units.ids(files[0]).int()
         if len(split.ids) > len(units):
             raise AlignmentError(
-                f"its text has {len(split.ids)} pieces, its audio {len(units)} units: they do not belong together"
+                f"its text has {len(split.ids)} pieces, its audio {len(units)} units{played}: they do not belong "
+                "together"
             )
-        spans = None if alignment is None else self._aligned(utterance, alignment, split, len(units))
+        spans = None if alignment is None else self._aligned(utterance, alignment, split, len(units), speed)
         found = guessed_spans(split, len(units)) if spans is None else spans
         return _Known(
-            seconds, split, units, torch.from_numpy(found).float(), spans is not None, files[1], files[2]
+            speed, seconds, split, units, torch.from_numpy(found).float(), spans is not None, files[1], files[2]
         )  # fmt: skip
 
-    def _heard(self, path: Path) -> tuple[Path, Path, Path | None]:
+    def _heard(self, path: Path, speed: float) -> tuple[Path, Path, Path | None]:
         """Where what the listeners say is kept; the audio is read once, if any of them has not heard it."""
-        own = once(lambda: Audio.read(path))
+        own = once(lambda: Audio.read(path).played(speed))
 
         def heard(targets: Targets) -> Path:
-            file = targets.kept(path)
-            return file if file.exists() else targets.keep(path, own().resample(targets.listener.sample_rate))
+            file = targets.kept(path, speed)
+            return file if file.exists() else targets.keep(path, own().resample(targets.listener.sample_rate), speed)
 
         return heard(self._units), heard(self._frames), None if self._voices is None else heard(self._voices)
 
-    def _aligned(self, utterance: Utterance, alignment: Alignment, split: Split, units: int) -> ndarray | None:
+    def _aligned(
+        self, utterance: Utterance, alignment: Alignment, split: Split, units: int, speed: float
+    ) -> ndarray | None:  # fmt: skip
         try:
             spans = word_spans(alignment, words_of(utterance, self._pronouncer))
-            return spans_of_pieces(spans, split, units, self._rate)
+            return spans_of_pieces(spans, split, units, self._rate / speed)  # units in a second as it was recorded
         except AlignmentError:
             self._unmatched += 1
             return None
 
 
+def part_of(utterances: Sequence[Utterance], share: float) -> list[Utterance]:
+    """A share of the recordings, whole speakers at a time.
+
+    Speakers are taken in the order of their names' SHA-256 until the share is reached, so a smaller part lies inside a
+    larger one. Where no speaker is named, a recording has its own.
+
+    Args:
+        utterances: Any.
+        share: Over 0, at most 1.
+
+    Returns:
+        In the order they came in.
+
+    Example:
+        >>> said = [Utterance(audio_path=f"{number}.flac", speaker=f"s{number % 4}") for number in range(8)]
+        >>> [len(part_of(said, share)) for share in (0.25, 0.3, 1.0)]
+        [2, 4, 8]
+    """
+    speakers = [one.speaker or one.audio_path.name for one in utterances]
+    sizes, taken, count = Counter(speakers), set[str](), 0
+    for speaker in sorted(sizes, key=lambda name: sha256(name.encode(errors="surrogatepass")).digest()):
+        if count >= share * len(utterances):
+            break
+        taken.add(speaker)
+        count += sizes[speaker]
+    return [one for one, speaker in zip(utterances, speakers, strict=True) if speaker in taken]
+
+
+def doubtful(utterances: Sequence[Utterance]) -> list[AlignmentError]:
+    """Why some utterances may say something else than their text: an ``alignment_score`` far under most of the others.
+
+    What is far, the scores themselves tell, as every aligner has its own scale.
+    """
+    scores = {str(one.audio_path): score for one in utterances if (score := _score(one)) is not None}
+    if len(scores) < _FEW:
+        return []
+    middle = np.median(list(scores.values()))
+    least = middle - _FAR * np.median([abs(score - middle) for score in scores.values()])
+    return [
+        AlignmentError(
+            f"{path}: its alignment_score is {score:g}, that of most recordings around {middle:g}: its text may not be "
+            "what is said; listen to it"
+        ) for path, score in scores.items() if score < least
+    ]  # fmt: skip
+
+
+def _score(utterance: Utterance) -> float | None:
+    """How well an utterance was aligned, where its line tells."""
+    score = utterance.extra.get("alignment_score")
+    if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) < _LARGEST:
+        return None
+    return float(score)
+
+
 def _check_score(utterance: Utterance, least: float | None) -> None:
     """Refuse an utterance whose alignment says that something else is spoken."""
-    score = utterance.extra.get("alignment_score")
-    if least is None or score is None:
+    said, score = utterance.extra.get("alignment_score"), _score(utterance)
+    if least is None or said is None:
         return
-    if isinstance(score, bool) or not isinstance(score, int | float) or not score >= least:  # NaN is not
+    if score is None or score < least:
         raise AlignmentError(
-            f"its alignment_score is {str(score)[:20]}, under {least:g}: its text may not be what is said; correct it"
+            f"its alignment_score is {str(said)[:20]}, under {least:g}: its text may not be what is said; correct it"
         )
-
-
-def _padded(rows: Sequence[Tensor]) -> Tensor:
-    return pad_sequence(list(rows), batch_first=True)
-
-
-def _mask(lengths: Sequence[int]) -> Tensor:
-    return mask_from_lengths(torch.tensor(lengths), max(lengths))

@@ -6,6 +6,8 @@ FOLDER/
 └── <SHA-256 of the audio>.safetensors   "target": (N, F) frames or (F,) one vector, float16; or (N,) ids, int32
 ```
 
+Of a recording played at another speed, ``…@0.9.safetensors``.
+
 Other weights, other layers or another width are another teacher, whose folder this is not. An hour of 768 numbers 50
 times a second takes 276 MB.
 """
@@ -99,31 +101,32 @@ class Targets:
                 "give another folder, or remove it"
             )
 
-    def keep(self, recording: Path, clip: Audio) -> Path:
+    def keep(self, recording: Path, clip: Audio, speed: float = 1.0) -> Path:
         """The file of a recording, made if it is not there.
 
         Args:
             recording: The audio file.
-            clip: What is in it.
+            clip: What is in it, at this speed.
+            speed: At which it is played.
 
         Raises:
             AudioError: Nothing can be said of it, or nothing that can be kept.
         """
-        file = self.kept(recording)
+        file = self.kept(recording, speed)
         if not file.exists():
             target = self._small(self.listener.hear(clip).contiguous().cpu())
             facts = {"digest": self.listener.digest}
             write_whole(file, lambda path: save_file({"target": target}, path, metadata=facts))
         return file
 
-    def kept(self, recording: Path) -> Path:
-        """Where what is said of a recording is kept, or will be.
+    def kept(self, recording: Path, speed: float = 1.0) -> Path:
+        """Where what is said of a recording, played at a speed, is kept, or will be.
 
         Raises:
             AudioError: The recording cannot be read.
         """
         try:
-            return self.folder / f"{sha256(recording)}.safetensors"
+            return self.folder / f"{sha256(recording)}{'' if speed == 1 else f'@{speed}'}.safetensors"
         except OSError as error:
             raise AudioError(f"{recording}: cannot be read ({error.strerror}); check the path") from error
 

@@ -78,7 +78,7 @@ class VoiceEncoder(nn.Module):
         return encoder.requires_grad_(False).eval()
 
     def forward(
-        self, samples: Float[Tensor, "B T"], lengths: Int[Tensor, "B"] | None = None
+        self, samples: Float[Tensor, "B T"], lengths: Int[Tensor, " B"] | None = None
     ) -> Float[Tensor, "B {self.width}"]:
         """The voices of a batch; differentiable.
 

@@ -35,6 +35,8 @@ from vocable.train.trainer import TrainConfig
 class GuidedRun(Run):
     """A guided codec in training, on random crops.
 
+    A teacher whose weight stays 0 is heard and does not teach: such a run has the very crops of one that it teaches.
+
     Attributes:
         semantic: The teacher of the first level; None: there is none.
         acoustic: The teacher of the other levels.
@@ -69,8 +71,8 @@ class GuidedRun(Run):
         return replace(self, cache=cache, **named)
 
     def teachers(self) -> dict[str, dict[str, Any]]:
-        """Name, digest, rates and width of each teacher."""
-        return {part: facts_of(listener) for part, listener in self._listeners.items()}
+        """Name, digest, rates and width of each teacher that teaches."""
+        return {part: facts_of(listener) for part, listener in self._listeners.items() if self._teaches(part)}
 
     def material(self, utterances: Sequence[Utterance]) -> Crops:
         """Crops of whole token frames, with what teachers say of them."""
@@ -88,10 +90,10 @@ class GuidedRun(Run):
                 raise ConfigError("the model to begin from is no guided codec of this recipe's sizes; take another")
             model.load_state_dict(start.model.state_dict())
         teachers: list[Teacher] = []
-        if self.semantic is not None:
+        if self.semantic is not None and self._teaches(SEMANTIC):
             width = material.targets[SEMANTIC].listener.width
             teachers.append(SemanticTeacher(self.semantic, latents=latents, width=width, weight=losses.semantic))
-        if self.acoustic is not None:
+        if self.acoustic is not None and self._teaches(ACOUSTIC):
             mean, deviation = material.scale(ACOUSTIC)
             teachers.append(
                 AcousticTeacher(self.acoustic, latents=latents, weight=losses.acoustic, mean=mean, deviation=deviation)
@@ -105,9 +107,13 @@ class GuidedRun(Run):
             model, losses, teachers=teachers, adversary=adversary, seed=self.train.seed, facts=self.teachers()
         )
 
+    def _teaches(self, part: str) -> bool:
+        weight: Weight = getattr(self.losses, part)
+        return weight.value > 0
+
     @cached_property
     def _listeners(self) -> dict[str, Listener]:
-        """The teachers, by their part; loads them."""
+        """All that are heard, by their part; loads them."""
         found: dict[str, Listener] = {}
         for part, config in ((SEMANTIC, self.semantic), (ACOUSTIC, self.acoustic)):
             if config is None:
@@ -195,6 +201,25 @@ def small_taught() -> GuidedRun:
     )  # fmt: skip
 
 
+def small_adversarial() -> GuidedRun:
+    """A second stage for a codec that is trained already (``--init guided-small``): teachers and adversary at once.
+
+    A fresh codec is told apart too easily, so that the first stage has no adversary; a trained one meets it for some
+    hundred steps before it listens.
+    """
+    run = small_taught()
+    assert run.adversary is not None
+    return replace(
+        run,
+        losses=replace(
+            run.losses, semantic=Weight(value=0.5), acoustic=Weight(value=0.5),
+            adversarial=Weight(value=0.1, start=100, ramp=200), feature=Weight(value=0.5, start=100, ramp=200),
+        ),
+        adversary=replace(run.adversary, begin=0),
+        train=replace(run.train, steps=2_000, learning_rate=LearningRate(peak=3e-4, warmup=50)),
+    )  # fmt: skip
+
+
 def tiny() -> GuidedRun:
     """For tests: the shape of ``small`` with next to no weights."""
     return GuidedRun(
@@ -206,3 +231,14 @@ def tiny() -> GuidedRun:
         batches=CropConfig(batch_size=4, frames=12),
         train=TrainConfig(steps=20, log_every=5, save_every=10),
     )  # fmt: skip
+
+
+def tiny_taught() -> GuidedRun:
+    """For tests: ``tiny`` with both teachers of ``small_taught``, and no adversary."""
+    run = tiny()
+    return replace(
+        run,
+        losses=replace(run.losses, semantic=Weight(value=0.5, start=2), acoustic=Weight(value=0.5, start=2)),
+        semantic=SemanticConfig(layers=(-1,)),
+        acoustic=AcousticConfig(),
+    )

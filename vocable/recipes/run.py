@@ -35,6 +35,16 @@ class Material(Batches, Protocol):
         ...
 
 
+@runtime_checkable
+class Doubting(Protocol):
+    """Recordings of which some may not be what their manifest says, and are learnt from all the same."""
+
+    @property
+    def doubts(self) -> Sequence[VocableError]:
+        """Why."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run(ABC):
     """Everything that decides a run but its data. ``print`` shows every value.
@@ -140,6 +150,8 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
     if rank == 0:
         for problem in material.problems:
             say(f"left out: {problem}")
+        for doubt in material.doubts if isinstance(material, Doubting) else ():
+            say(f"doubtful: {doubt}")
         say(f"{material.hours:.2f} hours of speech; {size} process(es) on {device}")
         make_folder(target)
         write_json(target / "run.json", settings)

@@ -1,7 +1,8 @@
 """Studies: a question asked of a recipe by training variants of it and measuring them alike.
 
 A study's folder holds a run for each variant, its evaluation in it, what all are judged by, and ``study.md`` and
-``study.json``. One that was stopped goes on where it stood.
+``study.json``. One that was stopped goes on where it stood. Where variants are trained at several seeds, a second table
+says what is left of a difference over seeds.
 """
 
 import math
@@ -21,22 +22,25 @@ from vocable.evaluate.curves import curve_of, loss_picture, stat_names, stat_pic
 from vocable.evaluate.plan import Plan
 from vocable.files import make_folder, write_json, write_whole
 from vocable.metrics.score import Figure
-from vocable.recipes import study_ctap, study_taste, study_vqalattent
+from vocable.recipes import study_ctap, study_guided, study_taste, study_vqalattent
 from vocable.recipes.draw import Named, write
 from vocable.recipes.record import read_record
 from vocable.recipes.run import fit
-from vocable.recipes.subjects import Subject
+from vocable.recipes.seeds import Measured, over_seeds, seeds_table, seeds_to_json
+from vocable.recipes.subjects import Subject, Variant
 from vocable.systems import hub
 from vocable.train import checkpoint
 
-SUBJECTS = (study_vqalattent.SUBJECT, study_ctap.SUBJECT, study_taste.SUBJECT)
+SUBJECTS = (study_vqalattent.SUBJECT, study_ctap.SUBJECT, study_taste.SUBJECT, study_guided.SUBJECT)
+SEEDS = "over seeds"  # of ``study.json``: what stands in no row of its own
 
 _Log = list[dict[str, Any]]  # lines of ``log.jsonl``
 
 
 def study(
     name: str, run: object, manifests: Sequence[str | os.PathLike[str]], out: Path, *, split: str | None = None,
-    fakes: int = 50, jobs: int = 1, quiet: bool = False, say: Callable[[str], None] = print,
+    only: Sequence[str] = (), start: Any = None, fakes: int = 50, jobs: int = 1, quiet: bool = False,
+    say: Callable[[str], None] = print,
 ) -> str:  # fmt: skip
     """Train and measure every variant of a study.
 
@@ -47,30 +51,33 @@ def study(
         out: The study's folder.
         split: What they are judged on. By default dev of VQ-CTAP's and TASTE's where every manifest has it, else test,
             or all where there is no test.
+        only: Names of the variants that are wanted; all by default.
+        start: A trained model that every training begins from.
         fakes: Of each label, and recordings judged.
         jobs: Processes that measure.
         quiet: No progress bars of the trainings.
         say: Hears what is being done.
 
     Returns:
-        The table, in Markdown; it stands in ``study.md`` too.
+        The tables, in Markdown; they stand in ``study.md`` too.
 
     Raises:
-        ConfigError: There is no such study, or it is of another system than the recipe.
+        ConfigError: There is no such study, it is of another system than the recipe, or has no variant that is named.
     """
     subject = find_subject(name, run)
     paths = [Path(manifest) for manifest in manifests]
-    variants = subject.studies[name](run)
+    variants = _wanted(subject.studies[name](run), only)
     make_folder(out)
     subject.before(run, paths, out)
     split = split or _split_of(subject, paths)
     found: dict[str, Entry] = {}
+    seeded: list[Measured] = []
     for variant in variants:
         folder = out / variant.name
         say(f"{variant.name}: training")
-        start = hub.load(out / variants[0].name) if variant.shares else None
+        begins = hub.load(out / variants[0].name) if variant.shares else start
         there = (folder / "run.json").exists()
-        fit(variant.run, manifests, folder, start=start, resume=there, quiet=quiet, say=lambda line: None)
+        fit(variant.run, manifests, folder, start=begins, resume=there, quiet=quiet, say=lambda line: None)
         steps = checkpoint.steps(folder / "checkpoints")
         log = read_record(folder).rows
         numbers = [0, *(int(model.name.rpartition("-")[2]) for model in steps)]
@@ -81,7 +88,10 @@ def study(
             label = variant.name if not variant.every else f"{variant.name} at {model.name}"
             say(f"{label}: measuring")
             seed = variant.run.train.seed
-            plan = Plan(tokenizers=(str(model),), manifests=tuple(paths), split=split, limit=fakes, seed=seed)
+            plan = Plan(
+                tokenizers=(str(model),), manifests=tuple(paths), split=split, limit=fakes, levels=variant.levels,
+                seed=seed,
+            )  # fmt: skip
             place = folder / "evaluation" / model.name
             card = evaluate(partial(subject.evaluation, plan, place), place, jobs=jobs)
             logged = _logged([row for row in log if before < row["step"] <= now], subject)
@@ -91,12 +101,17 @@ def study(
                 if entry.kind == "tokenizer"
             }
             found |= measured
+            seeded += _seeded(variant, measured)
             on_its_way[now] = next(iter(measured.values()))
         if variant.every and subject.logged:
             _draw(_pictures(variant.name, log, on_its_way, subject), out, say)
-    table = _table(found, subject.columns)
+    table, values = _table(found, subject.columns), {key: _plain(entry) for key, entry in found.items()}
+    if seeded:
+        rows = over_seeds(seeded, [column.key for column in subject.columns])
+        table += f"\n{seeds_table(rows, subject.columns)}"
+        values[SEEDS] = seeds_to_json(rows)
     write_whole(out / "study.md", lambda path: path.write_text(table, encoding="utf-8"))
-    write_json(out / "study.json", {key: _plain(entry) for key, entry in found.items()})
+    write_json(out / "study.json", values)
     return table
 
 
@@ -111,15 +126,35 @@ def find_subject(name: str, run: object) -> Subject:
         >>> find_subject("rates", ctap.tiny()).name
         'VQ-CTAP'
     """
-    known = {study: subject for subject in SUBJECTS for study in subject.studies}
+    known = list(dict.fromkeys(study for subject in SUBJECTS for study in subject.studies))
     if name not in known:
         raise ConfigError(f"there is no study '{name}'; there are {', '.join(known)}")
-    subject = known[name]
-    if not isinstance(run, subject.run):
-        raise ConfigError(
-            f"the study '{name}' is of {subject.name}: take one of its recipes, such as {subject.example}"
-        )
-    return subject
+    asked = [subject for subject in SUBJECTS if name in subject.studies]
+    for subject in asked:
+        if isinstance(run, subject.run):
+            return subject
+    raise ConfigError(
+        f"the study '{name}' is of {' and of '.join(subject.name for subject in asked)}: take one of its recipes, such "
+        f"as {' or '.join(subject.example for subject in asked)}"
+    )
+
+
+def _seeded(variant: Variant, measured: Mapping[str, Entry]) -> list[Measured]:
+    """A variant's entries as those of its group at its seed; none where it has no group."""
+    seed = variant.run.train.seed
+    return [
+        Measured(group=variant.group, part=name.removeprefix(variant.name), seed=seed, figures=entry.figures)
+        for name, entry in measured.items() if variant.group
+    ]  # fmt: skip
+
+
+def _wanted(variants: Sequence[Variant], only: Sequence[str]) -> list[Variant]:
+    """Those that are named, and what they share: the first one trains what others begin from."""
+    known = [variant.name for variant in variants]
+    if unknown := [name for name in only if name not in known]:
+        raise ConfigError(f"the study has no variant '{unknown[0]}'; it has {', '.join(known)}")
+    found = [variant for variant in variants if not only or variant.name in only]
+    return [variants[0], *found] if any(one.shares for one in found) and variants[0] not in found else found
 
 
 def _split_of(subject: Subject, manifests: Sequence[Path]) -> str | None:
@@ -177,4 +212,8 @@ def _table(found: Mapping[str, Entry], columns: Sequence[Column]) -> str:
 
 def _plain(entry: Entry) -> dict[str, Any]:
     finite = {key: figure for key, figure in entry.figures.items() if figure.mean == figure.mean}
-    return {key: {"mean": figure.mean, "n": figure.n} for key, figure in finite.items()} | {"note": entry.note}
+    return {
+        key: {"mean": figure.mean, "n": figure.n}
+        | ({"interval": [figure.low, figure.high]} if figure.low == figure.low else {})
+        for key, figure in finite.items()
+    } | {"note": entry.note}

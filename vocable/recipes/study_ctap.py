@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from vocable.errors import ConfigError
-from vocable.evaluate.protocols.ctap_codes import COLUMNS, CtapCodes
+from vocable.evaluate.protocols.codes import COLUMNS, Codes
 from vocable.recipes.ctap import CtapRun
 from vocable.recipes.subjects import Subject, Variant
 
@@ -73,7 +73,7 @@ SUBJECT = Subject(
     example="ctap-tiny",
     run=CtapRun,
     studies=STUDIES,
-    evaluation=CtapCodes,
+    evaluation=Codes,
     columns=COLUMNS,
     split="dev",
 )

@@ -20,12 +20,17 @@ class Variant:
         run: What is trained.
         shares: Begins from the first variant's model, so that only what is trained after it differs.
         every: Each of its checkpoints is measured, and not the last alone.
+        levels: Numbers of levels that it is measured at, beside all.
+        group: Variants of one group differ in their seed alone: they get a mean, and the difference from the first
+            group seed by seed, in a table of their own.
     """
 
     name: str
     run: Any
     shares: bool = False
     every: bool = False
+    levels: tuple[int, ...] = ()
+    group: str = ""
 
 
 def nothing(run: Any, manifests: Sequence[Path], out: Path) -> None:

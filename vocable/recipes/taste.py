@@ -11,7 +11,7 @@ import numpy as np
 from vocable.data.manifest import Utterance
 from vocable.data.spoken import Spoken, SpokenConfig
 from vocable.data.targets import facts_of
-from vocable.errors import ConfigError
+from vocable.errors import ConfigError, ManifestError
 from vocable.features.hub import located
 from vocable.features.whisper import EncoderSpec, Layers, WhisperEncoder
 from vocable.recipes.run import Run
@@ -80,11 +80,15 @@ class TasteRun(Run):
         """Utterances with their text in pieces, frames and units.
 
         Raises:
-            ManifestError: No utterance can be used.
-            TextError: There are no texts to learn pieces from.
+            ManifestError: No utterance has a text, or none can be used.
+            TextError: There are no letters in the texts.
             CheckpointError: Encoder, units or pieces are not at hand.
         """
-        texts = (one.text for one in utterances if one.text)
+        texts = [one.text for one in utterances if one.text]
+        if not texts:
+            raise ManifestError(
+                f"none of {len(utterances)} lines has a 'text', and these tokens stand for what is said; write it there"
+            )
         pieces: Pieces = BytePairs.learn(texts, self.size, self.case) if self.pieces is None else self._table
         width = self._source.spec.voice_width
         return Spoken(

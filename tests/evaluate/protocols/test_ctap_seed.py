@@ -17,11 +17,11 @@ from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError
 from vocable.evaluate.plan import Plan
 from vocable.evaluate.protocols import ctap_sentences
-from vocable.evaluate.protocols.ctap_figures import usage_figure
 from vocable.evaluate.protocols.ctap_frames import batches, compared, frames_of, retrieval, untrained
-from vocable.evaluate.protocols.ctap_phones import Phones
 from vocable.evaluate.protocols.ctap_seed import CtapSeed
-from vocable.evaluate.protocols.ctap_voices import likeness, pairings
+from vocable.evaluate.protocols.phones import Phones
+from vocable.evaluate.protocols.voices import likeness, pairings
+from vocable.evaluate.summary import usage_figure
 from vocable.metrics.text import per
 
 _KEYS = {

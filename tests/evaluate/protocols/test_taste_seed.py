@@ -21,7 +21,7 @@ from vocable.evaluate.protocols import taste_seed, taste_words
 from vocable.evaluate.protocols.taste_figures import attended, attention_entropy, median_figure, predicted, weighed
 from vocable.evaluate.protocols.taste_look import attention_map
 from vocable.evaluate.protocols.taste_seed import TasteSeed
-from vocable.evaluate.protocols.taste_speech import donors, edited, slowed, swap
+from vocable.evaluate.protocols.taste_speech import donors, edited, swap
 from vocable.evaluate.protocols.taste_words import Words, lasting_alike, piece_spans
 from vocable.features.hub import WEIGHTS
 from vocable.features.whisper import recall
@@ -221,7 +221,7 @@ def test_the_words_of_a_real_recording_last_as_long_as_themselves(speech_data: P
     audio, words = Audio.read(clip.audio_path), Words()
     spans = words.found(clip, audio)
     assert words.kept(clip, spans, audio).value == 1.0
-    assert words.kept(clip, spans, slowed(audio, 0.5)).value < 0.2
+    assert words.kept(clip, spans, audio.played(0.5)).value < 0.2
 
 
 # ---- edits ----------------------------------------------------------------------------------------------------------

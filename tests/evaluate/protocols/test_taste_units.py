@@ -20,6 +20,7 @@ from vocable.evaluate.protocols.taste_units import COLUMNS, TasteUnits, aligned,
 from vocable.evaluate.protocols.taste_words import Words
 from vocable.features.hub import WEIGHTS
 from vocable.features.whisper import recall
+from vocable.testing import speechlike
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,16 @@ def test_alignment_counts_where_the_line_has_one(plan: Plan, place: Path, tmp_pa
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(TextError, match=r"not one of 6 clips can be judged; the first: 0\.flac: its line has no"):
         TasteUnits(few, tmp_path)
+
+
+def test_what_is_longer_than_whisper_hears_at_a_time_is_left_out_by_name(plan: Plan, place: Path) -> None:
+    lines = [json.loads(line) for line in plan.manifests[0].read_text().splitlines()]
+    speechlike(30 * 16_000 + 8_000).write(place / "corpus" / "long.flac")
+    manifest = place / "corpus" / "long.jsonl"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in [{**lines[0], "audio_path": "long.flac"}, *lines]))
+    clips, unsaid = said_clips(replace(plan, manifests=(manifest,)))
+    assert len(clips) == len(lines)
+    assert unsaid == {"long.flac": "lasts 30.5 s, and 30 s are heard at a time"}
 
 
 def test_a_quantizer_that_training_has_not_come_to_is_left_out(plan: Plan, place: Path, tmp_path: Path) -> None:

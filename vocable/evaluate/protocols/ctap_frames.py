@@ -1,6 +1,5 @@
 """Whether speech finds its own phonemes in the common space of VQ-CTAP, frame by frame, and what would find as many."""
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.data.alignment import Alignment
 from vocable.data.manifest import Utterance
+from vocable.evaluate.plan import seeded
 from vocable.metrics.score import Score, undefined
 from vocable.systems.ctap.model import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
@@ -49,8 +49,7 @@ def frames_of(
     Raises:
         TextError: The alignment has a symbol that the tokenizer does not know.
     """
-    played = Audio(audio.samples, round(audio.sample_rate * speed)).resample(audio.sample_rate)
-    speech = tokenizer.speech(played)[0]
+    speech = tokenizer.speech(audio.played(speed))[0]
     each = tokenizer.config.transcoder.reduction
     ids = torch.tensor(tokenizer.phonemes.ids(alignment.symbols, "the alignment"))
     if mixed is not None:
@@ -184,14 +183,3 @@ def untrained(tokenizer: CtapTokenizer, seed: int) -> CtapTokenizer:
     model.middle.copy_(tokenizer.model.middle)
     model.spread.copy_(tokenizer.model.spread)
     return CtapTokenizer(model, "griffin-lim")  # nobody listens to it
-
-
-def seeded(seed: int, name: str) -> int:
-    """A seed of its own for every name.
-
-    Example:
-        >>> seeded(0, "a.flac") == seeded(0, "a.flac"), seeded(0, "a.flac") == seeded(1, "a.flac")
-        (True, False)
-    """
-    mixed = np.random.SeedSequence([seed, zlib.crc32(name.encode("utf-8", "surrogatepass"))])
-    return int(mixed.generate_state(1)[0])

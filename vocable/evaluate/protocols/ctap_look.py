@@ -19,7 +19,7 @@ from vocable.evaluate.latents import projection_picture
 from vocable.evaluate.pictures import log_mel_picture
 from vocable.evaluate.protocols import ctap_sentences
 from vocable.evaluate.protocols.ctap_frames import Frames, frames_of, joined
-from vocable.evaluate.protocols.ctap_phones import Phones
+from vocable.evaluate.protocols.phones import Phones
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.text.phonemes import SILENCE
 

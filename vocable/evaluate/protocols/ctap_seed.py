@@ -18,26 +18,24 @@ from vocable.evaluate.card import Card, Entry, ProbeRow
 from vocable.evaluate.judges.base import Recogniser, SpeakerEncoder
 from vocable.evaluate.judges.find import find_judge
 from vocable.evaluate.measures import RATE
-from vocable.evaluate.plan import Plan, as_filed, clips_of, names_of, settings_of, split_words, spread
+from vocable.evaluate.plan import Plan, as_filed, clips_of, names_of, seeded, settings_of, split_words, spread
 from vocable.evaluate.probes.run import encoded, run_probe
 from vocable.evaluate.probes.views import VOICE
 from vocable.evaluate.protocols import ctap_sentences
+from vocable.evaluate.protocols.codes import commonest, mel_error, token_figures
 from vocable.evaluate.protocols.ctap_figures import (
     COLUMNS,
     MAIN,
     OPINIONS,
     OVER_ITEMS,
     SPEEDS,
-    commonest,
     disentangled,
-    mel_error,
     reported,
-    token_figures,
 )
-from vocable.evaluate.protocols.ctap_frames import TOGETHER, batches, compared, seeded, untrained
+from vocable.evaluate.protocols.ctap_frames import TOGETHER, batches, compared, untrained
 from vocable.evaluate.protocols.ctap_look import SHOWN, Look, pictures, samples
-from vocable.evaluate.protocols.ctap_phones import Phones, plain
-from vocable.evaluate.protocols.ctap_voices import likeness, pairings
+from vocable.evaluate.protocols.phones import Phones, plain
+from vocable.evaluate.protocols.voices import likeness, pairings
 from vocable.evaluate.runner import Results, Row
 from vocable.evaluate.summary import summed, usage
 from vocable.files import make_folder

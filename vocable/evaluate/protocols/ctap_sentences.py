@@ -7,9 +7,8 @@ import torch
 from vocable.apps.tts import with_silences
 from vocable.audio import Audio
 from vocable.evaluate.judges.base import Recogniser
-from vocable.evaluate.plan import as_filed
-from vocable.evaluate.protocols.ctap_frames import seeded
-from vocable.evaluate.protocols.ctap_phones import pronouncer
+from vocable.evaluate.plan import as_filed, seeded
+from vocable.evaluate.protocols.phones import pronouncer
 from vocable.metrics.score import Score
 from vocable.metrics.text import per, wer
 from vocable.systems.ctap.tokenizer import CtapTokenizer

@@ -6,8 +6,9 @@ from pathlib import Path
 from vocable.errors import ConfigError
 from vocable.evaluate.benchmark import Evaluation
 from vocable.evaluate.plan import Plan
-from vocable.evaluate.protocols.ctap_codes import CtapCodes
+from vocable.evaluate.protocols.codes import Codes
 from vocable.evaluate.protocols.ctap_seed import CtapSeed
+from vocable.evaluate.protocols.guided_levels import GuidedLevels
 from vocable.evaluate.protocols.guided_seed import GuidedSeed
 from vocable.evaluate.protocols.outside import Outside
 from vocable.evaluate.protocols.taste_doctor import TasteDoctor
@@ -19,8 +20,9 @@ from vocable.systems import hub
 
 PROTOCOLS: dict[tuple[str, str], Callable[[Plan, Path], Evaluation]] = {
     ("ctap", "seed"): CtapSeed,
-    ("ctap", "codes"): CtapCodes,
-    ("supervised", "codes"): CtapCodes,
+    ("ctap", "codes"): Codes,
+    ("supervised", "codes"): Codes,
+    ("guided", "levels"): GuidedLevels,
     ("guided", "seed"): GuidedSeed,
     ("taste", "doctor"): TasteDoctor,
     ("taste", "seed"): TasteSeed,

@@ -5,26 +5,22 @@ speaker, and compares with that speaker's own recording of the same sentence (``
 Emotion is read from level 2 and words from level 1 by probes, of which the paper says no more than that.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vocable.audio import Audio
-from vocable.data.manifest import Utterance, read_manifest
+from vocable.data.manifest import read_manifest
 from vocable.evaluate.card import Card, Column, Entry, ProbeRow
 from vocable.evaluate.codecs.anchors import Identity, Noise
 from vocable.evaluate.judges.find import find_judge
 from vocable.evaluate.measures import Heard, Pair, find_measures
 from vocable.evaluate.plan import Plan, as_filed, clips_of, names_of, settings_of
 from vocable.evaluate.probes.run import encoded, run_probe
+from vocable.evaluate.protocols.guided_voices import PARALLEL, UNCONVERTED, compared, conversions
 from vocable.evaluate.runner import Results, Row
 from vocable.evaluate.summary import figures, off_anchor
-from vocable.metrics.pitch import f0_correlation
-from vocable.metrics.score import Score, undefined
-from vocable.metrics.spectral import dtw_path, mel_cepstra, mel_cepstral_distance
 from vocable.systems import hub
 from vocable.systems.guided.mixing import mix_levels
 
@@ -32,29 +28,13 @@ _PAPER = "arXiv:2507.06802, as its summary gives it; corpus and band of PESQ uns
 _REPORTED = {
     "pesq_wb": 3.085, "vc_mcd": 6.076, "vc_pitch_correlation": 0.310, "ser_accuracy": 0.553, "asr_wer": 0.253,
 }  # fmt: skip
-_VOICES = 2  # that each sentence is converted to
-_UNCONVERTED = "unconverted"
 _COLUMNS = (
-    Column(key="vc_mcd", title="VC MCD", unit="dB", better="lower", caption="Mel-cepstral distortion along the best "
-           "time warping between the converted sentence and the target speaker's own recording of it."),
-    Column(key="vc_pitch_correlation", title="VC pitch correlation", better="higher", form=".3f", caption="Pearson "
-           "correlation of log F0 over frames voiced in both, paired along the same path."),
+    *PARALLEL,
     Column(key="ser_accuracy", title="SER top-1 accuracy", unit="%", better="higher", form=".1f",
            caption="Emotion from level 2, read by a probe on speakers it was not fitted on."),
     Column(key="asr_wer", title="ASR WER", unit="%", better="lower", form=".1f",
            caption="Words from level 1, read by a BLSTM with CTC over letters, greedy."),
 )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Conversion:
-    """A sentence to convert: whose words, whose voice (another sentence), and what it should become."""
-
-    source: Utterance
-    voice: Utterance
-    target: Utterance
-
-
 _VIEWS = {"emotion": ["level 2"], "characters": ["level 1"]}
 _READ = {"ser_accuracy": ("emotion", "top-1 accuracy"), "asr_wer": ("characters", "WER")}
 
@@ -68,7 +48,7 @@ class GuidedSeed:
         self.tokenizer = hub.load(source)
         self.clips = clips_of(plan)
         self.measures, _ = find_measures(("pesq_wb", "pesq_nb"))
-        self.conversions = _conversions(self.clips, list(clips_of(plan, every=True).values()), plan.seed)
+        self.conversions = conversions(self.clips, list(clips_of(plan, every=True).values()), plan.seed)
         self.tracker = find_judge("pitch")
 
     def items(self) -> Sequence[str]:
@@ -119,7 +99,7 @@ class GuidedSeed:
     def _kinds(self) -> dict[str, tuple[str, str]]:
         return {
             self.name: ("tokenizer", self.tokenizer.digest),
-            _UNCONVERTED: ("anchor", "the source beside the target: what conversion must improve on"),
+            UNCONVERTED: ("anchor", "the source beside the target: what conversion must improve on"),
             "identity": ("anchor", Identity().note),
             "noise": ("anchor", Noise(self.plan.seed).note),
         }
@@ -142,24 +122,10 @@ class GuidedSeed:
 
     def _convert(self, item: str) -> list[Row]:
         asked = self.conversions[item]
-        source, voice, target = (Audio.read(part.audio_path) for part in (asked.source, asked.voice, asked.target))
+        source, voice = (Audio.read(part.audio_path) for part in (asked.source, asked.voice))
         mixed = mix_levels(self.tokenizer.encode(source), self.tokenizer.encode(voice))
-        made = {self.name: self.tokenizer.decode(mixed), _UNCONVERTED: source}
-        return [Row(entry=name, item=item, scores=self._likeness(target, audio)) for name, audio in made.items()]
-
-    def _likeness(self, target: Audio, made: Audio) -> dict[str, Score]:
-        wanted, got = as_filed(target), as_filed(made)
-        rate = wanted.sample_rate
-        pitches = [self.tracker.track(clip) for clip in (wanted, got)]
-        cepstra = [mel_cepstra(clip.samples, rate, pitches[0].hop) for clip in (wanted, got)]
-        if min(len(part) for part in cepstra) == 0:
-            return dict.fromkeys(("vc_mcd", "vc_pitch_correlation"), undefined("the clip is too short"))
-        path = dtw_path(*cepstra)
-        inside = (path[:, 0] < pitches[0].hz.size) & (path[:, 1] < pitches[1].hz.size)
-        return {
-            "vc_mcd": mel_cepstral_distance(wanted.samples, got.samples, rate, align="dtw"),
-            "vc_pitch_correlation": f0_correlation(pitches[0].hz, pitches[1].hz, path[inside]),
-        }
+        made = {self.name: self.tokenizer.decode(mixed), UNCONVERTED: source}
+        return [Row(entry=name, item=item, scores=compared(self.tracker, asked, audio)) for name, audio in made.items()]
 
     def _probes(self) -> list[ProbeRow]:
         """Emotion from level 2 of every clip that has one; letters from level 1 where a train split has texts."""
@@ -176,27 +142,3 @@ class GuidedSeed:
                 clips, _ = encoded(self.tokenizer, utterances)
                 rows += run_probe(probe, self.tokenizer, self.name, clips, views=_VIEWS[probe], seed=self.plan.seed)
         return rows
-
-
-def _conversions(
-    sources: Mapping[str, Utterance], everything: Sequence[Utterance], seed: int
-) -> dict[str, _Conversion]:
-    """Sentences of the split, each to be said by other speakers who said it too and another sentence besides."""
-    random = np.random.default_rng(seed)
-    said = [clip for clip in everything if clip.speaker and "sentence_id" in clip.extra]
-    found: dict[str, _Conversion] = {}
-    for key, source in sources.items():
-        sentence = source.extra.get("sentence_id")
-        targets = [one for one in said if one.extra["sentence_id"] == sentence and one.speaker != source.speaker]
-        alike = [one for one in targets if one.extra.get("emotion") == source.extra.get("emotion")]
-        for at in random.permutation(len(alike))[:_VOICES]:
-            target = alike[at]
-            voices = [
-                one for one in said if one.speaker == target.speaker and one.extra["sentence_id"] != sentence
-                and one.extra.get("emotion") == source.extra.get("emotion")
-            ]  # fmt: skip
-            if voices:
-                voice = voices[random.integers(len(voices))]
-                name = f"convert {key} to {target.speaker} with {voice.audio_path.stem}, as {target.audio_path.stem}"
-                found[name] = _Conversion(source=source, voice=voice, target=target)
-    return found

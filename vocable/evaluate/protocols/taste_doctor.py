@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.data.spoken import SpokenBatch
+from vocable.data.spoken_batch import SpokenBatch
 from vocable.errors import CheckpointError, TextError
 from vocable.evaluate.card import Card, Column, Entry, ProbeRow
 from vocable.evaluate.plan import Plan, names_of, settings_of, split_words

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from vocable.evaluate.protocols.ctap_figures import counted, usage_figure
 from vocable.evaluate.protocols.taste_words import Spans, piece_spans
+from vocable.evaluate.summary import counted, usage_figure
 from vocable.features.whisper import WhisperEncoder
 from vocable.metrics.score import Figure, Score, summarise, undefined
 from vocable.systems.taste.look import Look

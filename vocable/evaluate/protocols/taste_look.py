@@ -16,7 +16,7 @@ from vocable.errors import ConfigError, VocableError
 from vocable.evaluate.canvas import COLORS, SOFT, draw, panels, words
 from vocable.evaluate.card import Picture, Sample
 from vocable.evaluate.pictures import codebook_picture, count_ids
-from vocable.evaluate.protocols.ctap_frames import seeded
+from vocable.evaluate.plan import seeded
 from vocable.evaluate.protocols.taste_figures import BINS
 from vocable.evaluate.protocols.taste_speech import said
 from vocable.evaluate.protocols.taste_words import Spans, Words

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
-from vocable.data.spoken import SpokenBatch
+from vocable.data.spoken_batch import SpokenBatch
 from vocable.errors import (
     AlignmentError,
     AudioError,
@@ -27,9 +27,8 @@ from vocable.errors import (
 from vocable.evaluate.card import Card, Entry
 from vocable.evaluate.judges.base import Recogniser
 from vocable.evaluate.judges.find import find_judge
-from vocable.evaluate.plan import Plan, as_filed, names_of, settings_of, split_words, spread
-from vocable.evaluate.protocols.ctap_frames import seeded
-from vocable.evaluate.protocols.ctap_phones import plain
+from vocable.evaluate.plan import Plan, as_filed, names_of, seeded, settings_of, split_words, spread
+from vocable.evaluate.protocols.phones import plain
 from vocable.evaluate.protocols.taste_columns import COLUMNS, MAIN, NOTE, REPORTED, anchors
 from vocable.evaluate.protocols.taste_figures import (
     attended,
@@ -42,7 +41,7 @@ from vocable.evaluate.protocols.taste_figures import (
     weighed,
 )
 from vocable.evaluate.protocols.taste_look import Views, pictures, samples
-from vocable.evaluate.protocols.taste_speech import SLOWER, Swap, donors, edited, said, slowed, swap
+from vocable.evaluate.protocols.taste_speech import SLOWER, Swap, donors, edited, said, swap
 from vocable.evaluate.protocols.taste_units import read, said_clips, unit_entry
 from vocable.evaluate.protocols.taste_words import Words, lasting
 from vocable.evaluate.runner import Results, Row
@@ -180,7 +179,7 @@ class TasteSeed:
     def _swap(self, item: str, audio: Audio, tokens: Tokens) -> Swap:
         """A clip with its middle word from another recording of the text, or from itself played slower."""
         other = self.donors[item]
-        played = slowed(audio) if other is None else read(self.clips[other])
+        played = audio.played(SLOWER) if other is None else read(self.clips[other])
         return swap(self.tokenizer, tokens, self.tokenizer.encode(played, self.clips[item].text))
 
     def _edited(self, item: str, audio: Audio, tokens: Tokens) -> Mapping[str, Score]:

@@ -47,17 +47,6 @@ def donors(texts: Mapping[str, str]) -> dict[str, str | None]:
     return {key: found[key] for key in texts}
 
 
-def slowed(audio: Audio, speed: float = SLOWER) -> Audio:
-    """A clip played slower; its pitch moves along.
-
-    Example:
-        >>> from vocable.testing import speechlike
-        >>> slowed(speechlike(8_000)).duration
-        0.625
-    """
-    return Audio(audio.samples, round(audio.sample_rate * speed)).resample(audio.sample_rate)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Swap:
     """Tokens one word of which is a donor's.

@@ -10,12 +10,12 @@ from torch import Tensor
 from vocable.audio import Audio, header_seconds
 from vocable.data.alignment import alignment_of
 from vocable.data.manifest import Utterance
-from vocable.data.spoken import SpokenBatch
+from vocable.data.spoken_batch import SpokenBatch
 from vocable.errors import AlignmentError, AudioError, TextError
 from vocable.evaluate.card import Card, Entry
 from vocable.evaluate.plan import Plan, clips_of, names_of, settings_of, split_words
 from vocable.evaluate.protocols import taste_columns
-from vocable.evaluate.protocols.ctap_phones import plain
+from vocable.evaluate.protocols.phones import plain
 from vocable.evaluate.protocols.taste_figures import (
     attended,
     attention_entropy,

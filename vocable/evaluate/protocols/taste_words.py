@@ -15,7 +15,7 @@ from vocable.data.alignment.record import PhoneAligner
 from vocable.data.alignment.words import word_spans
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError
-from vocable.evaluate.protocols.ctap_phones import pronouncer
+from vocable.evaluate.protocols.phones import pronouncer
 from vocable.metrics.score import Score, undefined
 from vocable.text.split import Split
 

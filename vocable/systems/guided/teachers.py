@@ -52,6 +52,8 @@ class AcousticConfig:
     Attributes:
         form: KL divergence of softmax distributions over standardised coordinates (the paper), or one less the cosine.
         levels: Whose sum it hears: all from the second on, or the second alone.
+        pooling: How frames become one vector before they are compared: by the align layer's attention (the paper), or
+            by their plain mean, what that layer is worth being the question.
         heads: Of the align layer's attention.
         temperature: Of the distributions.
         source: The teacher: ``resemblyzer``, or ECAPA-TDNN's folder or name on the hub. It is given where a run is
@@ -60,6 +62,7 @@ class AcousticConfig:
 
     form: Literal["kl", "cosine"] = "kl"
     levels: Literal["2:", "2"] = "2:"
+    pooling: Literal["attention", "mean"] = "attention"
     heads: int = 8
     temperature: float = 1.0
     source: str | None = None
@@ -117,7 +120,7 @@ class SemanticTeacher(nn.Module):
 
 
 class AcousticTeacher(nn.Module):
-    """Compares what the align layer hears in the levels after the first with the teacher's vector of the recording.
+    """Compares what is heard in the levels after the first with the teacher's vector of the recording.
 
     Args:
         config: How.
@@ -140,7 +143,8 @@ class AcousticTeacher(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.config, self.weight = config, weight
-        self.align = AlignLayer(latents, config.heads, len(mean))
+        attention = config.pooling == "attention"
+        self.align = AlignLayer(latents, config.heads, len(mean)) if attention else MeanLayer(latents, len(mean))
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
 
@@ -204,6 +208,29 @@ class AlignLayer(nn.Module):
         hidden = self.norm(hidden + seen)
         weights = self.score(hidden).masked_fill(~mask[..., None], -torch.inf).softmax(1)
         return self.leave((weights * hidden).sum(1))
+
+
+class MeanLayer(nn.Module):
+    """The plain mean over time, then linear: the align layer without its attention.
+
+    Args:
+        width: D.
+        outputs: Of a vector.
+
+    Example:
+        >>> layer = MeanLayer(width=16, outputs=3)
+        >>> layer(torch.zeros(2, 5, 16), torch.ones(2, 5, dtype=torch.bool)).shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.leave = nn.Linear(width, outputs)
+
+    def forward(self, hidden: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B F"]:
+        """One vector a clip; at least one frame of each is real."""
+        real = mask[..., None].to(hidden.dtype)
+        return self.leave((hidden * real).sum(1) / real.sum(1))
 
 
 def alarms(part: str, apart: float, constant: float, variety: float, *, patient: bool) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vocable.data.spoken import SpokenBatch
+from vocable.data.spoken_batch import SpokenBatch
 from vocable.nn.standard import Standard
 from vocable.systems.taste.aggregator import Aggregator, Heard, letters_places
 from vocable.systems.taste.config import TasteConfig

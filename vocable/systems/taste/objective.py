@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vocable.data.spoken import SpokenBatch
+from vocable.data.spoken_batch import SpokenBatch
 from vocable.errors import ConfigError
 from vocable.features.whisper import WhisperEncoder
 from vocable.systems.taste.model import TasteModel

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.data.spoken import SpokenBatch, SpokenRow
+from vocable.data.spoken_batch import SpokenBatch, SpokenRow
 from vocable.errors import CheckpointError, SpecError, TextError
 from vocable.features.hub import located
 from vocable.features.whisper import Layers, recall
@@ -314,7 +314,10 @@ class TasteTokenizer:
     def _row(self, audio: Audio, text: str | None) -> SpokenRow:
         """A clip and its text as the networks take them; of its units nothing is known yet."""
         if text is None or not text.strip():
-            raise TextError("there is no text: these tokens stand for pieces of what is said; pass `text`")
+            raise TextError(
+                "there is no text: these tokens stand for pieces of what is said; pass `text`; at the command "
+                "line --text, or --recognise to take what a recogniser hears"
+            )
         split = self.pieces.split(text)
         listener = Layers(recall(self.config.encoder), self.config.layers)
         keys, values = listener.hear_long(audio).chunk(2, dim=1)

@@ -8,12 +8,21 @@ import numpy as np
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import AudioError
+from vocable.evaluate.card import Column
 from vocable.evaluate.judges.base import SpeakerEncoder
-from vocable.evaluate.plan import as_filed
-from vocable.evaluate.protocols.ctap_frames import seeded
+from vocable.evaluate.plan import as_filed, seeded
 from vocable.metrics.score import Score, undefined
 
-_KEYS = ("vc_target_closer_share", "vc_target_similarity", "vc_source_similarity")
+COLUMNS = (
+    Column(key="vc_target_closer_share", title="target closer than source", unit="%", better="higher", form=".1f",
+           caption="Share of pairs in which the converted speech is nearer to another recording of the target speaker "
+           "than to the source recording itself, whose words it says: cosine of the judge's voice vectors."),
+    Column(key="vc_target_similarity", title="similarity to target", better="higher", form=".3f",
+           caption="Cosine to another recording of the target speaker."),
+    Column(key="vc_source_similarity", title="similarity to source", better="lower", form=".3f",
+           caption="Cosine to the source recording."),
+)  # fmt: skip
+_KEYS = tuple(column.key for column in COLUMNS)
 _LONG = 1.0  # seconds that a voice is heard for at least
 
 
