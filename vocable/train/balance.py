@@ -57,7 +57,7 @@ class Balancer(nn.Module):
         self.register_buffer("counts", torch.zeros(len(self.names), dtype=torch.float64))
 
     def forward(
-        self, made: Float[Tensor, "B *_"], losses: Mapping[str, Float[Tensor, ""]], weights: Mapping[str, float]
+        self, made: Float[Tensor, "B ..."], losses: Mapping[str, Float[Tensor, ""]], weights: Mapping[str, float]
     ) -> Balanced:
         """Weigh the losses of a step. Their graphs are used up: the gradient from ``made`` on is the caller's.
 
