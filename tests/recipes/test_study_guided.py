@@ -92,14 +92,14 @@ def test_lessons_are_four_at_three_seeds_that_differ_in_weights_alone(name: str)
 
 
 @pytest.mark.parametrize("name", TAUGHT)
-def test_no_adversary_takes_part_and_a_short_run_begins_all_within_its_tenth(name: str) -> None:
+def test_no_adversary_takes_part_and_a_short_run_begins_all_within_its_fifth(name: str) -> None:
     run = run_of(name, steps=1_000)
     for make in STUDIES.values():
         for variant in make(run):
             losses = variant.run.losses
             assert variant.run.adversary is None
             assert losses.quantize_from <= 100
-            assert max(losses.semantic.start, losses.semantic.ramp, losses.acoustic.start) <= 100
+            assert max(losses.semantic.start, losses.semantic.ramp, losses.acoustic.start) <= 200
             assert (losses.adversarial, losses.feature) == (Weight(value=0.0), Weight(value=0.0))
     whole = run_of("guided-small-taught")
     assert whole.train.steps == 10_000

@@ -152,8 +152,8 @@ def test_a_teacher_of_the_first_level_reaches_the_encoder_when_its_weight_does()
     objective.losses = off
     [early] = turns(objective, 2)
     [late] = turns(objective, 3)
-    assert (early.weights["loudness"], late.weights["loudness"]) == (0.0, 4.0)
-    assert not early.total.requires_grad
+    assert (early.weights["loudness"], late.weights["loudness"]) == (1.0, 4.0)
+    assert not early.total.requires_grad, "before it begins, nothing of it reaches the codec"
     assert float(late.total.detach()) == pytest.approx(4 * float(late.losses["loudness"].detach()))
     late.total.backward()
     assert gradient(objective.model.encoder) > 0

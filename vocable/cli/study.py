@@ -16,6 +16,7 @@ def study(
     ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Of its variants this one; repeat for more.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Of each training, instead of the recipe's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Rows of a batch, instead of the recipe's.")] = None,
     init: Annotated[str | None, typer.Option(help="Every training begins from this model or run.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32, or bfloat16.")] = None,
     fakes: Annotated[int, typer.Option(min=1, help="Of each label, and recordings judged.")] = 50,
@@ -48,7 +49,10 @@ def study(
     from vocable.recipes.study import study as made
     from vocable.systems.hub import load
 
-    run = override(find(recipe), steps=steps, seed=seed, precision=precision, teachers=teacher or (), cache=cache)
+    run = override(
+        find(recipe), steps=steps, batch_size=batch_size, seed=seed, precision=precision, teachers=teacher or (),
+        cache=cache,
+    )  # fmt: skip
     start = None if init is None else load(init)
     typer.echo(
         made(name, run, data, out, split=split, only=only or (), start=start, fakes=fakes, jobs=jobs, say=typer.echo)

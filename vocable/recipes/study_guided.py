@@ -1,7 +1,8 @@
 """Studies of the guided codec: what each teacher adds, how much and how it should, and what each level is worth.
 
 The adversary is left out of all of them: they are for a CPU, where it costs four times as much as everything else. What
-a recipe begins late, teachers and quantizing, begins after a tenth of a short run.
+a recipe begins late begins within a short run: quantizing after a tenth, teachers after a fifth, when what they hear
+with has learnt to read the levels.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from vocable.train.schedule import Weight
 _SEEDS = 3
 _WEIGHTS = (0.1, 0.5, 2.0)
 _LEVELS = (1, 2, 4)  # and all eight: 50, 100, 200 and 400 tokens a second
-_SOONEST = 10  # a run's share before which everything has begun: one in so many steps
+_QUANTIZED, _TAUGHT = 10, 5  # a run's share before which that has begun: one in so many steps
 _OFF = Weight(value=0.0)
 _LESSONS = {"reconstruction": (), "semantic": (SEMANTIC,), "acoustic": (ACOUSTIC,), "both": (SEMANTIC, ACOUSTIC)}
 
@@ -83,11 +84,11 @@ def rates(run: GuidedRun) -> list[Variant]:
 
 
 def _plain(run: GuidedRun) -> GuidedRun:
-    """Without an adversary, and with everything begun after a tenth of the run."""
-    soonest = run.train.steps // _SOONEST
+    """Without an adversary, and with everything begun after a fifth of the run."""
+    quantized, taught = (run.train.steps // share for share in (_QUANTIZED, _TAUGHT))
     losses = replace(
-        run.losses, adversarial=_OFF, feature=_OFF, quantize_from=min(run.losses.quantize_from, soonest),
-        semantic=_sooner(run.losses.semantic, soonest), acoustic=_sooner(run.losses.acoustic, soonest),
+        run.losses, adversarial=_OFF, feature=_OFF, quantize_from=min(run.losses.quantize_from, quantized),
+        semantic=_sooner(run.losses.semantic, taught), acoustic=_sooner(run.losses.acoustic, taught),
     )  # fmt: skip
     return replace(run, adversary=None, losses=losses)
 

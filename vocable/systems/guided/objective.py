@@ -6,7 +6,7 @@ With a balance, the weights of the terms on the waveform are shares of its gradi
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -195,8 +195,9 @@ class GuidedObjective:
             losses |= quantized.losses
             weights |= {"commitment": self.losses.commitment.at(step), "codebook": 1.0}
             for teacher in self.teachers:
-                lesson = teacher.lesson(batch, quantized, step)
-                losses[teacher.name], weights[teacher.name] = lesson.loss, teacher.weight.at(step)
+                weight = teacher.weight.at(step)  # 0: what it hears with learns, and teaches nothing yet
+                lesson = teacher.lesson(batch, quantized if weight else _apart(quantized), step)
+                losses[teacher.name], weights[teacher.name] = lesson.loss, weight or 1.0
                 stats |= lesson.stats
                 alarms += lesson.alarms
         yield Turn(name="generator", losses=losses, weights=_picked(weights, losses), stats=stats, alarms=alarms)
@@ -215,6 +216,11 @@ class GuidedObjective:
         dropped = torch.rand(batch_size * size, generator=generator) < self.losses.level_dropout
         levels = torch.randint(1, count + 1, (batch_size * size,), generator=generator)
         return torch.where(dropped, levels, count)[rank * batch_size : (rank + 1) * batch_size]
+
+
+def _apart(quantized: Quantized) -> Quantized:
+    """The same levels, through which no gradient comes back."""
+    return replace(quantized, latents=quantized.latents.detach(), levels=quantized.levels.detach())
 
 
 def _picked(weights: Mapping[str, float], losses: Mapping[str, Tensor]) -> dict[str, float]:
