@@ -111,6 +111,16 @@ def test_the_scale_is_over_recordings_each_once(tmp_path: Path) -> None:
     assert deviation[1] == pytest.approx(0.25, abs=1e-3)
 
 
+def test_the_scale_of_frames_is_over_all_of_them(tmp_path: Path) -> None:
+    clips = [record(tmp_path / "a.wav", 4_000), record(tmp_path / "b.wav", 8_000, seed=1)]
+    made = crops([*clips, clips[0]], tmp_path / "kept", frames=Loud())
+    targets = made.targets["frames"]
+    frames = torch.cat([targets.all_frames(targets.kept(clip.audio_path)) for clip in clips])
+    mean, deviation = made.scale("frames")
+    assert torch.allclose(mean, frames.mean(0), atol=1e-6)
+    assert torch.allclose(deviation, frames.std(0, correction=0), atol=1e-6)
+
+
 def test_a_recording_that_nothing_can_be_said_of_is_left_out_by_name(tmp_path: Path) -> None:
     Audio(np.zeros(4_000), RATE).write(tmp_path / "mute.wav")
     clips = [Utterance(audio_path=tmp_path / "mute.wav"), record(tmp_path / "a.wav", 4_000)]

@@ -41,7 +41,10 @@ def batch(**targets: Tensor) -> CropBatch:
 
 def semantic(**settings: Any) -> SemanticTeacher:
     torch.manual_seed(0)
-    return SemanticTeacher(SemanticConfig(**settings), latents=WIDTH, width=5, weight=Weight(value=1.0))
+    mean, deviation = torch.full((5,), 3.0), torch.tensor([1.0, 2.0, 1.0, 1.0, 0.0])
+    return SemanticTeacher(
+        SemanticConfig(**settings), latents=WIDTH, weight=Weight(value=1.0), mean=mean, deviation=deviation
+    )
 
 
 def acoustic(wanted: Tensor, **settings: Any) -> AcousticTeacher:
@@ -69,6 +72,17 @@ def test_the_semantic_teacher_teaches_the_first_level_alone(form: str) -> None:
     distances = [float(lesson.stats["semantic_distance"]) for lesson in lessons]
     assert distances[-1] < 0.3 * distances[0]
     assert lessons[0].stats.keys() == {"semantic_distance", "semantic_of_a_constant", "semantic_variety"}
+
+
+def test_what_a_teacher_says_of_every_frame_is_no_lesson() -> None:
+    """Beside a large constant a constant answer is near; standardised, it is as far as any."""
+    levels, said = noise(LEVELS, CLIPS, FRAMES, WIDTH), 3.0 + noise(CLIPS, FRAMES, 5, seed=1)
+    said[..., 4] = 3.0  # never moves
+    plain, other = (
+        semantic(standardised=one).lesson(batch(semantic=said), quantized(levels), 0) for one in (False, True)
+    )
+    assert float(plain.stats["semantic_of_a_constant"]) < 0.1
+    assert float(other.stats["semantic_of_a_constant"]) > 0.7
 
 
 def test_frames_that_the_teacher_says_nothing_of_do_not_count() -> None:

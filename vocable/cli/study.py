@@ -41,8 +41,8 @@ def study(
     hours: a quarter, half and all of the speech.  speeds: as recorded, or a tenth slower and faster, too.
 
     Guided codec (--recipe guided-small-taught, with --teacher semantic=FOLDER --teacher acoustic=resemblyzer).
-    lessons: no teacher, each alone, both, at three seeds, with differences over seeds.  weights: of both, .1, .5 and 2.
-    teachers: other layers, another loss, level 2 alone.  pooling: attention or a mean before the acoustic comparison.
+    lessons: no teacher, each alone, both, at three seeds, with differences over seeds.  weights: a fifth, five times.
+    teachers: other layers, another loss, frames as they are, level 2 alone.  pooling: attention or a plain mean.
     rates: one training at 1, 2, 4 and all levels.  No adversary takes part.
     """
     from vocable.recipes import find, override

@@ -117,10 +117,18 @@ class Crops:
         )  # fmt: skip
 
     def scale(self, part: str) -> tuple[Float[Tensor, " F"], Float[Tensor, " F"]]:
-        """Mean and standard deviation of a teacher's vectors over the recordings, each once."""
-        files = {files[part] for _, files in self._store.seen}
-        vectors = torch.stack([self.targets[part].vector(file) for file in sorted(files)]).double()
-        return vectors.mean(0).float(), vectors.std(0, correction=0).float()
+        """Mean and standard deviation of a teacher's vectors over the recordings, each once, or of all its frames."""
+        target = self.targets[part]
+        files = sorted({files[part] for _, files in self._store.seen})
+        if target.listener.frame_rate is None:
+            vectors = torch.stack([target.vector(file) for file in files]).double()
+            return vectors.mean(0).float(), vectors.std(0, correction=0).float()
+        count, total, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
+        for file in files:  # hours of frames do not fit into memory
+            frames = target.all_frames(file).double()
+            count, total, squares = count + len(frames), total + frames.sum(0), squares + frames.square().sum(0)
+        mean = total / max(count, 1)
+        return mean.float(), (squares / max(count, 1) - mean.square()).clamp(min=0).sqrt().float()
 
     def _look(self, utterance: Utterance, samples: np.ndarray) -> tuple[int, dict[str, Path]]:
         """How long a clip is, and where what teachers say of it is kept."""

@@ -84,8 +84,8 @@ def divergence_loss(
 
 
 def standardised(
-    vectors: Float[Tensor, "B V"], mean: Float[Tensor, " V"], deviation: Float[Tensor, " V"]
-) -> Float[Tensor, "B V"]:
+    vectors: Float[Tensor, "*any V"], mean: Float[Tensor, " V"], deviation: Float[Tensor, " V"]
+) -> Float[Tensor, "*any V"]:
     """Vectors on the scale of a corpus. Coordinates that do not move there say nothing: they are 0.
 
     Example:

@@ -20,7 +20,7 @@ from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.train.schedule import Weight
 
 _SEEDS = 3
-_WEIGHTS = (0.1, 0.5, 2.0)
+_TIMES = (0.2, 5.0)
 _LEVELS = (1, 2, 4)  # and all eight: 50, 100, 200 and 400 tokens a second
 _QUANTIZED, _TAUGHT = 10, 5  # a run's share before which that has begun: one in so many steps
 _OFF = Weight(value=0.0)
@@ -40,17 +40,18 @@ def lessons(run: GuidedRun) -> list[Variant]:
 
 
 def weights(run: GuidedRun) -> list[Variant]:
-    """λ of both teachers alike: a fifth of the paper's, the paper's, and four times as much."""
+    """λ of one teacher a fifth of the recipe's and five times as much, beside the recipe; the other as it is."""
     run = _taught(run)
-    return [
-        Variant(name=f"weight-{value:g}", run=_with(run, **{
-            part: replace(getattr(run.losses, part), value=value) for part in (SEMANTIC, ACOUSTIC)
-        })) for value in _WEIGHTS
-    ]  # fmt: skip
+    made = {"recipe": run} | {
+        f"{part}-{getattr(run.losses, part).value * times:g}": _with(
+            run, **{part: replace(getattr(run.losses, part), value=getattr(run.losses, part).value * times)}
+        ) for part in (SEMANTIC, ACOUSTIC) for times in _TIMES
+    }  # fmt: skip
+    return [Variant(name=name, run=one) for name, one in made.items()]
 
 
 def teachers(run: GuidedRun) -> list[Variant]:
-    """Other layers of the semantic teacher, another form of its loss, level 2 alone for the acoustic one."""
+    """The semantic teacher's layers, loss and frames; level 2 alone for the acoustic one."""
     run = _taught(run)
     semantic, acoustic = run.semantic, run.acoustic
     assert semantic is not None
@@ -61,6 +62,8 @@ def teachers(run: GuidedRun) -> list[Variant]:
         "layers-mean": _heard_at(run, ()),
         "cosine": replace(run, semantic=replace(semantic, form="cosine")),
         "d-axis": replace(run, semantic=replace(semantic, form="d_axis")),
+        "standardised": replace(run, semantic=replace(semantic, standardised=True)),
+        "frames-as-they-are": replace(run, semantic=replace(semantic, standardised=False)),
         "level-2-alone": replace(run, acoustic=replace(acoustic, levels="2")),
     }
     return [Variant(name=name, run=one) for name, one in made.items() if name == "recipe" or one != run]

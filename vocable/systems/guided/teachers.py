@@ -37,11 +37,14 @@ class SemanticConfig:
     Attributes:
         form: One less the cosine of frames (the paper), or SpeechTokenizer's along dimensions (``d_axis``) or frames.
         layers: Of the teacher, whose mean is taken; all by default.
+        standardised: Each of the teacher's numbers, over the corpus, first: what it says of every frame is no lesson.
+            Half of what Whisper's last layer says is that.
         source: The teacher: a folder, or a name on the hub. It is given where a run is started.
     """
 
     form: Literal["cosine", "d_axis", "t_axis"] = "cosine"
     layers: tuple[int, ...] = ()
+    standardised: bool = False
     source: str | None = None
 
 
@@ -93,21 +96,31 @@ class SemanticTeacher(nn.Module):
     Args:
         config: How.
         latents: Width of the levels, D.
-        width: Of the teacher's frames.
         weight: Of the loss.
+        mean: Of the teacher's frames over the corpus.
+        deviation: Of these.
     """
 
     name = SEMANTIC
+    mean: Tensor
+    deviation: Tensor
 
-    def __init__(self, config: SemanticConfig, *, latents: int, width: int, weight: Weight) -> None:
+    def __init__(
+        self, config: SemanticConfig, *, latents: int, weight: Weight, mean: Float[Tensor, " F"],
+        deviation: Float[Tensor, " F"],
+    ) -> None:  # fmt: skip
         super().__init__()
         self.config, self.weight = config, weight
-        self.project = nn.Linear(latents, width)
+        self.project = nn.Linear(latents, len(mean))
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
 
     def lesson(self, batch: CropBatch, quantized: Quantized, step: int) -> Lesson:
         """The loss of a batch, and how far level and teacher vary over its frames."""
         wanted = batch.targets[self.name]
         mask = batch.mask & (wanted != 0).any(2)  # frames that the teacher says nothing of are 0
+        if self.config.standardised:
+            wanted = distillation.standardised(wanted, self.mean, self.deviation)
         made = self.project(quantized.levels[0]).float()
         with torch.no_grad():
             apart = distillation.cosine_loss(made, wanted, mask)
