@@ -179,7 +179,8 @@ def test_the_recipes_terms_all_pull_and_stay_finite(
     assert {"generator/adversarial/weight", "generator/semantic/weight", "generator/acoustic/weight"} < set(weights)
     assert all(value is not None for line in lines for value in line.values())
     shares = {name: weights[f"generator/{name}/weight"] for name in ("semantic", "acoustic")}
-    assert shares == dict.fromkeys(shares, 60.0 if recipe is guided.paper_speechtokenizer else 0.5)
+    wanted = {guided.paper: (0.5, 0.5), guided.paper_speechtokenizer: (60.0, 60.0), guided.small_taught: (1.0, 0.05)}
+    assert tuple(shares.values()) == wanted[recipe]
 
 
 def test_what_cannot_be_taught_says_why(teachers: dict[str, str], manifest: Path, tmp_path: Path) -> None:
