@@ -206,20 +206,20 @@ def small_taught() -> GuidedRun:
 
 
 def small_adversarial() -> GuidedRun:
-    """A second stage for a codec that is trained already (``--init guided-small``): teachers and adversary at once.
+    """A second stage for a codec that is trained already (``--init guided-small``): the adversary of ``small_taught``.
 
     A fresh codec is told apart too easily, so that the first stage has no adversary; a trained one meets it for some
     hundred steps before it listens.
     """
-    run = small_taught()
-    assert run.adversary is not None
+    run, taught = small(), small_taught()
+    assert taught.adversary is not None
     return replace(
         run,
         losses=replace(
-            run.losses, semantic=Weight(value=1.0, start=200), acoustic=Weight(value=0.05, start=200),
+            run.losses,
             adversarial=Weight(value=0.1, start=100, ramp=200), feature=Weight(value=0.5, start=100, ramp=200),
         ),
-        adversary=replace(run.adversary, begin=0),
+        adversary=replace(taught.adversary, begin=0),
         train=replace(run.train, steps=2_000, learning_rate=LearningRate(peak=3e-4, warmup=50)),
     )  # fmt: skip
 

@@ -44,7 +44,7 @@ class CtapTokenizer:
         >>> clip = Audio(np.sin(np.arange(8000) / 3).astype(np.float32) * 0.1, 8_000)
         >>> tokens = tokenizer.encode(clip)
         >>> tokens.ids.shape, tokens.voice.shape, tokenizer.decode(tokens).samples.shape
-        (torch.Size([1, 1, 32]), torch.Size([1, 8]), (8000,))
+        (torch.Size([1, 1, 32]), torch.Size([1, 72]), (8000,))
     """
 
     def __init__(self, model: CtapModel, vocoder: str | None = None) -> None:
