@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.errors import AudioError, CheckpointError, SpecError, TextError
+from vocable.errors import AudioError, CheckpointError, TextError
 from vocable.folder import digest_of, read_model, write_model
 from vocable.shapes import mask_from_lengths
 from vocable.systems.batches import encode_each
@@ -21,6 +21,7 @@ from vocable.systems.ctap.config import config_from_json, config_to_json
 from vocable.systems.ctap.facts import model_facts
 from vocable.systems.ctap.model import CtapModel
 from vocable.systems.facts import Table, Used
+from vocable.systems.own import check_levels, check_one, check_own
 from vocable.systems.voices import check_long_enough, checked
 from vocable.systems.windows import Counted, spans, windows
 from vocable.text.phonemes import PhonemeSet
@@ -97,8 +98,7 @@ class CtapTokenizer:
             SpecError: Another tokenizer's tokens, more than one clip, or there is no voice at all.
             AudioError: The voice is too short.
         """
-        if len(tokens) != 1:
-            raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
+        check_one(tokens)
         given = self.voice_of(voice)[None] if voice is not None else tokens.voice
         heard = checked(given, self.config.voice_size)
         made = self.vocoder.render(self.spectra(tokens, heard))[: int(tokens.samples[0])]
@@ -161,9 +161,8 @@ class CtapTokenizer:
         Raises:
             SpecError: The tokens are another tokenizer's, or another level than 1 is asked for.
         """
-        self._own(tokens)
-        if levels is not None and list(levels) != [1]:
-            raise SpecError(f"levels {list(levels)} were asked of tokens that have level 1 alone")
+        check_own(tokens, self)
+        check_levels(levels, 1)
         vectors = self.model.transcoder.quantizer.decode(tokens.ids.to(self.device)).cpu()
         return vectors * mask_from_lengths(tokens.lengths, vectors.shape[1])[..., None]
 
@@ -323,15 +322,6 @@ class CtapTokenizer:
             made = network(sequence[where][None].to(self.device), real.to(self.device))
             parts.append(made[:, inner.start * rows : inner.stop * rows].cpu())
         return torch.cat(parts, dim=1).float()
-
-    def _own(self, tokens: Tokens) -> None:
-        if tokens.tokenizer != self.digest:
-            raise SpecError(
-                f"these tokens were made by tokenizer {tokens.tokenizer[:23]}, this one is {self.digest[:23]}; "
-                "load the one that made them"
-            )
-        if tokens.spec != self.spec:
-            raise SpecError(f"these tokens are {tokens.spec}, this tokenizer makes {self.spec}")
 
 
 def best_path(scores: Float[Tensor, "S V"], change_cost: float) -> Int[Tensor, " S"]:

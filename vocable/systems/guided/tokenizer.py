@@ -24,6 +24,7 @@ from vocable.systems.facts import Table
 from vocable.systems.guided.config import config_from_json, config_to_json
 from vocable.systems.guided.facts import model_facts
 from vocable.systems.guided.model import GuidedModel
+from vocable.systems.own import check_levels, check_one, check_own
 from vocable.systems.windows import Counted, spans, whole, windows
 from vocable.tokens import Tokens, TokenSpec
 
@@ -146,11 +147,8 @@ class GuidedTokenizer:
         Raises:
             SpecError: The tokens are another tokenizer's, or lack one of the levels.
         """
-        self._own(tokens)
-        there = tokens.spec.num_codebooks
-        wanted = range(1, there + 1) if levels is None else levels
-        if not wanted or not all(1 <= level <= there for level in wanted):
-            raise SpecError(f"levels {list(wanted)} were asked of tokens that have levels 1 to {there}")
+        check_own(tokens, self)
+        wanted = check_levels(levels, tokens.spec.num_codebooks)
         books = self.model.quantizer.books
         ids = tokens.ids.to(self.device)
         summed = torch.stack([books[level - 1].lookup(ids[:, level - 1]) for level in wanted]).sum(0)
@@ -194,19 +192,5 @@ class GuidedTokenizer:
         return _WINDOW - 2 * self._reach
 
     def _check(self, tokens: Tokens) -> None:
-        if len(tokens) != 1:
-            raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
-        self._own(tokens)
-
-    def _own(self, tokens: Tokens) -> None:
-        if tokens.tokenizer != self.digest:
-            raise SpecError(
-                f"these tokens were made by tokenizer {tokens.tokenizer[:23]}, this one is {self.digest[:23]}; "
-                "load the one that made them"
-            )
-        if replace(tokens.spec, num_codebooks=self.spec.num_codebooks) != self.spec:
-            raise SpecError(f"these tokens are {tokens.spec}, this tokenizer makes {self.spec}")
-        if tokens.spec.num_codebooks > self.spec.num_codebooks:
-            raise SpecError(
-                f"these tokens have {tokens.spec.num_codebooks} levels, this tokenizer {self.spec.num_codebooks}"
-            )
+        check_one(tokens)
+        check_own(tokens, self)

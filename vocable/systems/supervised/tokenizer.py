@@ -19,6 +19,7 @@ from vocable.folder import digest_of, read_model, write_model
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.systems.batches import encode_each
 from vocable.systems.facts import Table, Used
+from vocable.systems.own import check_levels, check_one, check_own
 from vocable.systems.supervised.config import config_from_json, config_to_json
 from vocable.systems.supervised.facts import model_facts
 from vocable.systems.supervised.model import SupervisedModel
@@ -101,8 +102,7 @@ class SupervisedTokenizer:
             SpecError: Another tokenizer's tokens, more than one clip, or there is no voice at all.
             AudioError: The voice is too short.
         """
-        if len(tokens) != 1:
-            raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
+        check_one(tokens)
         heard = checked(self.voice_of(voice)[None] if voice is not None else tokens.voice, self.config.voice_width)
         made = self.vocoder.render(self.spectra(tokens, heard))[: int(tokens.samples[0])]
         return Audio(made, self.spec.sample_rate)
@@ -157,9 +157,8 @@ class SupervisedTokenizer:
         Raises:
             SpecError: The tokens are another tokenizer's, or another level than 1 is asked for.
         """
-        self._own(tokens)
-        if levels is not None and list(levels) != [1]:
-            raise SpecError(f"levels {list(levels)} were asked of tokens that have level 1 alone")
+        check_own(tokens, self)
+        check_levels(levels, 1)
         vectors = self.model.quantizer.decode(tokens.ids.to(self.device)).cpu()
         return vectors * mask_from_lengths(tokens.lengths, vectors.shape[1])[..., None]
 
@@ -232,15 +231,6 @@ class SupervisedTokenizer:
             raise SpecError(f"one clip is wanted, these tokens hold {len(tokens)}; take them clip by clip")
         latents = self.embed(tokens).to(self.device)
         return latents, torch.ones(latents.shape[:2], dtype=torch.bool, device=self.device)
-
-    def _own(self, tokens: Tokens) -> None:
-        if tokens.tokenizer != self.digest:
-            raise SpecError(
-                f"these tokens were made by tokenizer {tokens.tokenizer[:23]}, this one is {self.digest[:23]}; "
-                "load the one that made them"
-            )
-        if tokens.spec != self.spec:
-            raise SpecError(f"these tokens are {tokens.spec}, this tokenizer makes {self.spec}")
 
 
 def collapsed(path: Int[Tensor, " P"]) -> list[int]:

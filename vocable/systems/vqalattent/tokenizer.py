@@ -21,6 +21,7 @@ from vocable.features.image import at_speed, from_unit, levelled, picture, speec
 from vocable.folder import digest_of, read_model, write_model
 from vocable.systems.batches import encode_each
 from vocable.systems.facts import Table
+from vocable.systems.own import check_levels, check_one, check_own
 from vocable.systems.vqalattent.config import config_from_json, config_to_json
 from vocable.systems.vqalattent.facts import model_facts
 from vocable.systems.vqalattent.model import VqalattentModel
@@ -95,8 +96,7 @@ class VqalattentTokenizer:
         """
         if voice is not None:
             raise SpecError("VQalAttent keeps the voice in its tokens and takes no other; decode without `voice`")
-        if len(tokens) != 1:
-            raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
+        check_one(tokens)
         values = self.pictures(tokens)[0]
         if tokens.voice is None or tokens.voice.shape[1] != _BESIDE or not bool(tokens.voice.isfinite().all()):
             raise SpecError(
@@ -153,8 +153,7 @@ class VqalattentTokenizer:
             SpecError: The tokens are another tokenizer's, or another level than 1 is asked for.
         """
         self._own(tokens)
-        if levels is not None and list(levels) != [1]:
-            raise SpecError(f"levels {list(levels)} were asked of tokens that have level 1 alone")
+        check_levels(levels, 1)
         return self.model.vqvae.quantizer.decode(tokens.ids.to(self.device)).cpu()
 
     # ---- ids from nothing -----------------------------------------------------------------------------------------
@@ -272,15 +271,10 @@ class VqalattentTokenizer:
         )  # fmt: skip
 
     def _own(self, tokens: Tokens) -> None:
-        if tokens.tokenizer != self.digest:
+        check_own(tokens, self)
+        if tokens.ids.shape[2] != self.config.frames:
             raise SpecError(
-                f"these tokens were made by tokenizer {tokens.tokenizer[:23]}, this one is {self.digest[:23]}; "
-                "load the one that made them"
-            )
-        if tokens.spec != self.spec or tokens.ids.shape[2] != self.config.frames:
-            raise SpecError(
-                f"these tokens are {tokens.spec} with {tokens.ids.shape[2]} frames, this tokenizer makes {self.spec} "
-                f"with {self.config.frames}"
+                f"tokens came with {tokens.ids.shape[2]} frames, this tokenizer makes all with {self.config.frames}"
             )
 
     def _known(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]]) -> Int[Tensor, "B C"]:
