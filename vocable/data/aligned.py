@@ -4,7 +4,7 @@ A batch is a function of the seed and the step and nothing else (see ``vocable.d
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.data.alignment import alignment_of
-from vocable.data.batches import BatchConfig, ClipStore
+from vocable.data.batches import Batch, BatchConfig, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError, ConfigError, ManifestError, TextError
 from vocable.shapes import frames_for, mask_from_lengths
@@ -25,7 +25,7 @@ _Marks = tuple[Float[ndarray, " L"], Int[ndarray, " L"]]  # where segments end, 
 
 
 @dataclass(frozen=True)
-class AlignedBatch:
+class AlignedBatch(Batch):
     """Windows of equal length, zero behind the end of clips that are shorter.
 
     Attributes:
@@ -43,11 +43,6 @@ class AlignedBatch:
     labelled: Bool[Tensor, " B"]
     voices: Float[Tensor, "B T_voice"]
     names: tuple[str, ...]
-
-    def to(self, device: torch.device) -> "AlignedBatch":
-        """The same batch on a device."""
-        moved = {name: getattr(self, name).to(device) for name in ("samples", "mask", "phonemes", "labelled", "voices")}
-        return replace(self, **moved)
 
 
 @dataclass(frozen=True, kw_only=True)

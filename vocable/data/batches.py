@@ -5,22 +5,49 @@ have seen, without any reader's state to save, and N processes share one global 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from math import inf
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int16
 from numpy import ndarray
+from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError, AudioError, ConfigError, ManifestError
 
 Seen = TypeVar("Seen")
+Kind = TypeVar("Kind", bound="Batch")
 
 _SCALE = 32768.0  # of 16-bit samples
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows side by side: the fields of a kind are tensors, tensors by name, and what is no tensor.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Words(Batch):
+        ...     ids: Tensor
+        ...     names: tuple[str, ...]
+        >>> Words(torch.zeros(2), ("one", "two")).to(torch.device("meta"))
+        Words(ids=tensor(..., device='meta', size=(2,)), names=('one', 'two'))
+    """
+
+    def to(self: Kind, device: torch.device) -> Kind:
+        """The same batch on a device."""
+        return replace(self, **{field.name: _moved(getattr(self, field.name), device) for field in fields(self)})
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, dict):
+        return {name: _moved(one, device) for name, one in value.items()}
+    return value.to(device) if isinstance(value, Tensor) else value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ Where teachers have something to say of the recordings, crops carry it, cut in s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.data.batches import BatchConfig, ClipStore
+from vocable.data.batches import Batch, BatchConfig, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.data.targets import Targets
 from vocable.errors import ConfigError
@@ -22,7 +22,7 @@ from vocable.shapes import frames_for, mask_from_lengths
 
 
 @dataclass(frozen=True)
-class CropBatch:
+class CropBatch(Batch):
     """Crops of equal length, zero behind the end of clips that are shorter.
 
     Attributes:
@@ -37,11 +37,6 @@ class CropBatch:
     mask: Bool[Tensor, "B N"]
     names: tuple[str, ...]
     targets: Mapping[str, Tensor] = field(default_factory=dict)
-
-    def to(self, device: torch.device) -> "CropBatch":
-        """The same batch on a device."""
-        targets = {name: target.to(device) for name, target in self.targets.items()}
-        return replace(self, samples=self.samples.to(device), mask=self.mask.to(device), targets=targets)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ A batch is a function of the seed and the step and nothing else (``vocable.data.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vocable.data.batches import BatchConfig, ClipStore
+from vocable.data.batches import Batch, BatchConfig, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.errors import ManifestError
 from vocable.features.image import ImageSpec, levelled, picture, speech_bounds, to_unit
@@ -21,7 +21,7 @@ UNKNOWN = -1  # label of an utterance of which a key is not known
 
 
 @dataclass(frozen=True)
-class ImageBatch:
+class ImageBatch(Batch):
     """Pictures of whole utterances.
 
     Attributes:
@@ -33,10 +33,6 @@ class ImageBatch:
     images: Float[Tensor, "B F S"]
     labels: Int[Tensor, "B C"]
     names: tuple[str, ...]
-
-    def to(self, device: torch.device) -> "ImageBatch":
-        """The same batch on a device."""
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
 
 @dataclass(frozen=True, kw_only=True)

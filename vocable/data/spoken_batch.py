@@ -1,13 +1,14 @@
 """One utterance with its text, its frames and its units; and many of them side by side."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from vocable.data.batches import Batch
 from vocable.shapes import mask_from_lengths
 from vocable.text.split import Split
 
@@ -38,7 +39,7 @@ class SpokenRow:
 
 
 @dataclass(frozen=True)
-class SpokenBatch:
+class SpokenBatch(Batch):
     """Utterances side by side, as long as the longest: U pieces, F frames, N units; 0 behind the end of each.
 
     Attributes:
@@ -86,10 +87,6 @@ class SpokenBatch:
             voices=torch.stack([row.voice for row in rows]),
             names=tuple(row.name for row in rows),
         )
-
-    def to(self, device: torch.device) -> "SpokenBatch":
-        """The same batch on a device."""
-        return replace(self, **{name: value.to(device) for name, value in vars(self).items() if name != "names"})
 
 
 def _padded(rows: Sequence[Tensor]) -> Tensor:

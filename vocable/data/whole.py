@@ -4,7 +4,7 @@ A batch is a function of the seed and the step and nothing else (see ``vocable.d
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vocable.audio import Audio
 from vocable.data.alignment.phones import words_of
-from vocable.data.batches import BatchConfig, ClipStore
+from vocable.data.batches import Batch, BatchConfig, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.data.targets import Targets
 from vocable.errors import AlignmentError, AudioError, ConfigError
@@ -32,7 +32,7 @@ _Seen = tuple[int, Path, tuple[int, ...]]  # samples, where its frames are kept,
 
 
 @dataclass(frozen=True)
-class WholeBatch:
+class WholeBatch(Batch):
     """Utterances of like length, zero behind their ends.
 
     Attributes:
@@ -52,11 +52,6 @@ class WholeBatch:
     sizes: Int[Tensor, " B"]
     voices: Float[Tensor, "B T_voice"]
     names: tuple[str, ...]
-
-    def to(self, device: torch.device) -> "WholeBatch":
-        """The same batch on a device."""
-        parts = ("samples", "frames", "mask", "phones", "sizes", "voices")
-        return replace(self, **{name: getattr(self, name).to(device) for name in parts})
 
 
 @dataclass(frozen=True, kw_only=True)
