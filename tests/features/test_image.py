@@ -1,5 +1,7 @@
 """Utterances as pictures: what is cut out, what is stretched, and the way back."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -231,19 +233,21 @@ def test_hop_and_duration_follow_from_the_window() -> None:
     assert (paper.hop, paper.bins, paper.frames) == (256, 64, 88)
 
 
+@pytest.mark.usefixtures("untyped")
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"sample_rate": 0}, "sample_rate is 0: it must be at least 1"),
-        ({"n_fft": 4}, "n_fft is 4: it must be at least 8"),
-        ({"bins": 1}, "bins is 1: it must be at least 2"),
-        ({"frames": 1}, "frames is 1: it must be at least 2"),
+        ({"sample_rate": 0}, "sample_rate is 0: it must be whole, at least 1"),
+        ({"n_fft": 4}, "n_fft is 4: it must be whole, at least 8"),
+        ({"bins": 1}, "bins is 1: it must be whole, at least 2"),
+        ({"frames": 1}, "frames is 1: it must be whole, at least 2"),
+        ({"level": "own"}, "level is 'own'; choose corpus or clip"),
         ({"trim_db": 0.0}, r"trim_db 0.0 and range_db 80.0 must be over 0"),
         ({"range_db": -1.0}, r"range_db -1.0 must be over 0"),
         ({"n_fft": 258}, "n_fft 258 in fours"),
     ],
 )
-def test_values_out_of_range_are_refused(values: dict[str, float], message: str) -> None:
+def test_values_out_of_range_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ImageSpec(**values)
 

@@ -14,10 +14,14 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
+from vocable.checks import WIDEST, check_choice, check_whole
 from vocable.errors import AudioError, ConfigError
 from vocable.features.spectrogram import hann, mel_filters
 
 _SILENT = 1e-10  # power under which there is nothing to hear: 100 dB under a full-scale sine in one bin
+
+
+Level = Literal["corpus", "clip"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +52,13 @@ class ImageSpec:
     frames: int = 88
     trim_db: float = 15.0
     range_db: float = 80.0
-    level: Literal["corpus", "clip"] = "corpus"
+    level: Level = "corpus"
 
     def __post_init__(self) -> None:
-        for name, smallest in (("sample_rate", 1), ("n_fft", 8), ("bins", 2), ("frames", 2)):
-            if getattr(self, name) < smallest:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least {smallest}")
-        if self.level not in ("corpus", "clip"):
-            raise ConfigError(f"level is '{self.level}'; choose corpus or clip")
+        check_whole(self, 1 << 20, "sample_rate")
+        check_whole(self, WIDEST, "n_fft", least=8)
+        check_whole(self, WIDEST, "bins", "frames", least=2)
+        check_choice(self, "level", Level)
         if self.trim_db <= 0 or self.range_db <= 0 or self.n_fft % 4:
             raise ConfigError(
                 f"trim_db {self.trim_db} and range_db {self.range_db} must be over 0, n_fft {self.n_fft} in fours"

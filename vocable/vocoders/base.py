@@ -7,6 +7,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
+from vocable.checks import check_whole
 from vocable.errors import ConfigError
 from vocable.features.spectrogram import mel_filters, spectra
 
@@ -33,7 +34,8 @@ class MelSpec:
     bins: int
 
     def __post_init__(self) -> None:
-        if self.hop < 1 or self.n_fft % self.hop or (self.n_fft - self.hop) % 2:
+        check_whole(self, 1 << 20, "sample_rate", "n_fft", "hop", "bins")
+        if self.n_fft % self.hop or (self.n_fft - self.hop) % 2:
             raise ConfigError(f"n_fft {self.n_fft} must be a multiple of hop {self.hop}, and their difference even")
 
     def mel(self, samples: Float[Tensor, "B T"]) -> Float[Tensor, "B F S"]:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Complex, Float
 from numpy import ndarray
 from torch import Tensor, nn
 
+from vocable.checks import DEEPEST, WIDEST, check_whole
 from vocable.errors import ConfigError
 from vocable.features.spectrogram import mel_filters, samples_from_spectra
 from vocable.folder import digest_of, read_model, write_model
@@ -41,12 +42,9 @@ class IstftConfig:
     rounds: int = 0  # of Griffin-Lim that the network's phases go through, in use only
 
     def __post_init__(self) -> None:
-        sizes = {**asdict(self), **asdict(self.mel)}
-        del sizes["mel"]
-        for name, value in sizes.items():
-            smallest = 0 if name == "rounds" else 1
-            if type(value) is not int or value < smallest:
-                raise ConfigError(f"{name} is {value!r}: it must be a whole number, at least {smallest}")
+        check_whole(self, WIDEST, "width")
+        check_whole(self, DEEPEST, "blocks", "kernel", "expansion")
+        check_whole(self, DEEPEST, "rounds", least=0)
         if self.kernel % 2 == 0:
             raise ConfigError(f"kernel is {self.kernel}: it must be odd")
 

@@ -9,14 +9,24 @@ from dataclasses import asdict, dataclass, field
 from math import inf, prod
 from typing import Any, Literal
 
+from vocable.checks import (
+    DEEPEST,
+    LARGEST,
+    WIDEST,
+    check_choice,
+    check_heads,
+    check_share,
+    check_switches,
+    check_whole,
+    tuples,
+)
 from vocable.errors import ConfigError
 from vocable.systems.facts import Table
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import TokenSpec
 from vocable.vocoders import MelSpec
 
-CODEBOOKS = ("ema", "gradient", "fsq")
-_WIDEST, _DEEPEST = 1 << 16, 1 << 10  # what a file may ask for: widths and lengths, layers and dilations
+Codebook = Literal["ema", "gradient", "fsq"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +42,7 @@ class TranscoderConfig:
     phoneme_blocks: int = 4
     latent_width: int = 256  # of the common space, and of both decoders
     codebook_size: int = 8192
-    codebook: Literal["ema", "gradient", "fsq"] = "ema"
+    codebook: Codebook = "ema"
     fsq_levels: tuple[int, ...] = (8, 8, 8, 4, 4)  # values of each number of an entry, where the codebook is ``fsq``
     decoder_blocks: int = 6  # of each decoder
     decoder_hidden: int = 256
@@ -47,25 +57,23 @@ class TranscoderConfig:
 
     def __post_init__(self) -> None:
         widths = ("width", "heads", "hidden", "latent_width", "decoder_hidden", "voice_width", "voice_channels")
-        _check_whole(self, _WIDEST, *widths, "voice_frames", "window")
-        _check_whole(self, _DEEPEST, "speech_blocks", "phoneme_blocks", "decoder_blocks", "strides", "kernel")
-        _check_whole(self, _DEEPEST, "convolutions", least=0)
-        _check_whole(self, _WIDEST, "margin", least=0)
-        _check_whole(self, 1 << 24, "codebook_size", "fsq_levels", least=2)
-        if type(self.centred) is not bool:
-            raise ConfigError(f"centred is {self.centred}: true or false is wanted")
-        if self.codebook not in CODEBOOKS:
-            raise ConfigError(f"codebook is '{self.codebook}'; choose {' or '.join(CODEBOOKS)}")
+        check_whole(self, WIDEST, *widths, "voice_frames", "window")
+        check_whole(self, DEEPEST, "speech_blocks", "phoneme_blocks", "decoder_blocks", "strides", "kernel")
+        check_whole(self, DEEPEST, "convolutions", least=0)
+        check_whole(self, WIDEST, "margin", least=0)
+        check_whole(self, LARGEST, "codebook_size", "fsq_levels", least=2)
+        check_switches(self, "centred")
+        check_choice(self, "codebook", Codebook)
+        check_heads(self, "width", "latent_width")
+        check_share(self, "dropout")
         if self.codebook == "fsq" and prod(self.fsq_levels) != self.codebook_size:
             raise ConfigError(f"fsq_levels {self.fsq_levels} make {prod(self.fsq_levels)} entries, not codebook_size")
-        if self.width % self.heads or self.latent_width % self.heads:
-            raise ConfigError(f"heads {self.heads} must divide width {self.width} and {self.latent_width}")
         if len(self.strides) != 2 or min(self.strides) < 2 or self.kernel % 2 == 0 or not self.voice_channels:
             raise ConfigError(
                 f"strides {self.strides} must be two over 1, kernel {self.kernel} odd, voice_channels some"
             )
-        if not 0 <= 2 * self.margin < self.window or not 0 <= self.dropout < 1:
-            raise ConfigError(f"window {self.window} must be over twice margin {self.margin}; dropout is a share")
+        if 2 * self.margin >= self.window:
+            raise ConfigError(f"window {self.window} must be over twice margin {self.margin}")
 
     @property
     def reduction(self) -> int:
@@ -85,9 +93,9 @@ class DiffusionConfig:
     betas: tuple[float, float] = (1e-4, 0.05)  # noise of the first and of the last step, a straight line between
 
     def __post_init__(self) -> None:
-        _check_whole(self, _WIDEST, "channels", "steps")
-        _check_whole(self, _DEEPEST, "layers", "kernel")
-        _check_whole(self, 16, "cycle")  # layers, each of twice the dilation
+        check_whole(self, WIDEST, "channels", "steps")
+        check_whole(self, DEEPEST, "layers", "kernel")
+        check_whole(self, 16, "cycle")  # layers, each of twice the dilation
         if self.kernel % 2 == 0:
             raise ConfigError(f"kernel {self.kernel} must be odd")
         if len(self.betas) != 2 or not 0 < self.betas[0] <= self.betas[1] < 1:
@@ -110,7 +118,6 @@ class CtapConfig:
 
     def __post_init__(self) -> None:
         PhonemeSet(self.phonemes)
-        _check_whole(self.mel, 1 << 20, "sample_rate", "n_fft", "hop", "bins")
         if not 0 <= self.change_cost < inf:
             raise ConfigError(f"change_cost is {self.change_cost}: it must be at least 0 nats")
         if not 0 <= self.temperature < inf:
@@ -158,9 +165,9 @@ def config_from_json(values: Mapping[str, Any]) -> CtapConfig:
         return CtapConfig(
             mel=MelSpec(**values["mel"]),
             phonemes=tuple(map(str, values["phonemes"])),
-            transcoder=TranscoderConfig(**_tuples(values["transcoder"])),
-            connector=DiffusionConfig(**_tuples(values["connector"])),
-            durations=DiffusionConfig(**_tuples(values["durations"])),
+            transcoder=TranscoderConfig(**tuples(values["transcoder"])),
+            connector=DiffusionConfig(**tuples(values["connector"])),
+            durations=DiffusionConfig(**tuples(values["durations"])),
             change_cost=float(values["change_cost"]),
             temperature=float(values["temperature"]),
         )
@@ -168,16 +175,3 @@ def config_from_json(values: Mapping[str, Any]) -> CtapConfig:
         raise ConfigError(
             f"the model's configuration cannot be used ({error}); was it written by another version?"
         ) from error
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(one) if isinstance(one, list) else one for key, one in values.items()}
-
-
-def _check_whole(part: Any, most: int, *names: str, least: int = 1) -> None:
-    """Raises ConfigError where a field of a part is no whole number, or no tuple of them, from least to most."""
-    for name in names:
-        value = getattr(part, name)
-        for one in value if isinstance(value, tuple) else (value,):
-            if type(one) is not int or not least <= one <= most:
-                raise ConfigError(f"{name} is {value}: it must be whole, at least {least} and at most {most}")

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from math import prod
 from typing import Any
 
+from vocable.checks import DEEPEST, LARGEST, WIDEST, check_whole, tuples
 from vocable.errors import ConfigError
 from vocable.features.spectrogram import window_margin
 from vocable.systems.facts import Table
@@ -26,6 +27,8 @@ class SpectralConfig:
     initial_scale: float = 0.3  # of each block's contribution at the start of training
 
     def __post_init__(self) -> None:
+        check_whole(self, WIDEST, "hop", "spectrum_hop", "n_fft", "width", "latent_width")
+        check_whole(self, DEEPEST, "expansion", "kernel", "encoder_blocks", "decoder_blocks")
         if self.hop % self.spectrum_hop or self.n_fft % self.spectrum_hop or self.kernel % 2 == 0:
             raise ConfigError(
                 f"spectrum_hop {self.spectrum_hop} must divide hop {self.hop} and n_fft {self.n_fft}, "
@@ -65,11 +68,11 @@ class SeanetConfig:
     latent_width: int = 1024  # what is quantized
 
     def __post_init__(self) -> None:
-        if min(self.strides, default=0) < 2 or self.channels < 2 or self.channels % 2 or self.lstm_layers < 1:
-            raise ConfigError(
-                f"strides {self.strides} must be at least 2, channels {self.channels} even, "
-                f"and lstm_layers {self.lstm_layers} at least 1"
-            )
+        check_whole(self, WIDEST, "channels", "latent_width")
+        check_whole(self, DEEPEST, "lstm_layers")
+        check_whole(self, DEEPEST, "strides", least=2)
+        if not self.strides or self.channels % 2:
+            raise ConfigError(f"strides {self.strides} must be some, channels {self.channels} even")
 
     @property
     def hop(self) -> int:
@@ -99,9 +102,9 @@ class GuidedConfig:
     restart_below: float = 0.03  # an entry used less than this share of uniform use is restarted
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "num_codebooks", "codebook_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        check_whole(self, 1 << 20, "sample_rate")
+        check_whole(self, DEEPEST, "num_codebooks")
+        check_whole(self, LARGEST, "codebook_size")
         if not 0 < self.codebook_decay < 1:
             raise ConfigError(f"codebook_decay is {self.codebook_decay}: it must lie between 0 and 1")
 
@@ -137,8 +140,7 @@ def config_from_json(values: dict[str, Any]) -> GuidedConfig:
     try:
         backbone = dict(values["backbone"])
         kind = {"spectral": SpectralConfig, "seanet": SeanetConfig}[backbone.pop("kind")]
-        backbone = {key: tuple(value) if isinstance(value, list) else value for key, value in backbone.items()}
-        return GuidedConfig(**{**values, "backbone": kind(**backbone)})
+        return GuidedConfig(**{**values, "backbone": kind(**tuples(backbone))})
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"the model's configuration cannot be used ({error}); was it written by another version?"

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from math import prod
 from typing import Any
 
+from vocable.checks import DEEPEST, LARGEST, WIDEST, check_share, check_whole, tuples
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec
 from vocable.systems.facts import Table
@@ -13,7 +14,6 @@ from vocable.tokens import TokenSpec
 from vocable.vocoders import MelSpec
 
 _FRAME = 320  # samples of a frame of Whisper
-_WIDEST, _DEEPEST = 1 << 16, 1 << 10  # what a file may ask for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +46,10 @@ class SupervisedConfig:
     def __post_init__(self) -> None:
         PhonemeSet(self.phonemes)
         widths = ("width", "latent_width", "recogniser_width", "decoder_width", "voice_width", "voice_channels")
-        _check(self, _WIDEST, *widths, "voice_frames")
-        _check(self, _DEEPEST, "pooled", "blocks", "recogniser_blocks", "decoder_blocks", "kernel", "expansion")
-        _check(self, _DEEPEST, "strides", "phones_per_token")
-        _check(self, 1 << 24, "codebook_size", least=2)
-        _check(self.mel, 1 << 20, "sample_rate", "n_fft", "hop", "bins")
+        check_whole(self, WIDEST, *widths, "voice_frames")
+        check_whole(self, DEEPEST, "pooled", "blocks", "recogniser_blocks", "decoder_blocks", "kernel", "expansion")
+        check_whole(self, DEEPEST, "strides", "phones_per_token")
+        check_whole(self, LARGEST, "codebook_size", least=2)
         there = self.encoder.depth + 1
         if not self.layers or not all(type(one) is int and -there <= one < there for one in self.layers):
             raise ConfigError(f"layers {self.layers}: {self.encoder.name} has 0 to {self.encoder.depth}")
@@ -62,9 +61,7 @@ class SupervisedConfig:
             raise ConfigError(
                 f"{self.mel} with strides {self.strides}: {self.hop} samples at 16 kHz must be as many spectra"
             )
-        for name in ("dropout", "restart_below"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}: a share under 1 is wanted")
+        check_share(self, "dropout", "restart_below")
 
     @property
     def hop(self) -> int:
@@ -102,7 +99,7 @@ def config_from_json(values: Mapping[str, Any]) -> SupervisedConfig:
         ConfigError: A key is missing or unknown, or a value is of the wrong kind or out of range.
     """
     try:
-        plain: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in values.items()}
+        plain = tuples(values)
         return SupervisedConfig(
             **{**plain, "encoder": EncoderSpec(**plain["encoder"]), "mel": MelSpec(**plain["mel"])}
         )  # fmt: skip
@@ -110,12 +107,3 @@ def config_from_json(values: Mapping[str, Any]) -> SupervisedConfig:
         raise ConfigError(
             f"the model's configuration cannot be used ({error}); was it written by another version?"
         ) from error
-
-
-def _check(part: Any, most: int, *names: str, least: int = 1) -> None:
-    """Raises ConfigError where a field of a part is no whole number, or no tuple of them, from least to most."""
-    for name in names:
-        value = getattr(part, name)
-        for one in value if isinstance(value, tuple) else (value,):
-            if type(one) is not int or not least <= one <= most:
-                raise ConfigError(f"{name} is {value}: it must be whole, at least {least} and at most {most}")

@@ -5,16 +5,16 @@ from dataclasses import asdict, dataclass, field
 from math import log2
 from typing import Any, Literal
 
+from vocable.checks import DEEPEST, WIDEST, check_choice, check_heads, check_share, check_switches, check_whole, plain
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec
 from vocable.systems.facts import Table
-from vocable.systems.taste.checks import check_choice, check_heads, check_share, check_switches, check_whole, plain
 from vocable.systems.units import UnitsSpec
 from vocable.tokens import TokenSpec
 
 Layout = Literal["bottleneck", "full", "decoder"]
 Fusion = Literal["add", "gated", "weighted", "none"]
-_WIDEST, _DEEPEST, _LARGEST = 1 << 16, 1 << 10, 1 << 20  # what a file may ask for: widths, layers, entries
+_LARGEST = 1 << 20  # pieces and units that a file may ask for
 _NESTED = 6  # how deep the pieces' own values may lie
 WHISPER = EncoderSpec(name="openai/whisper-large-v3", digest="any", width=1280, depth=32)
 S3 = UnitsSpec(name="s3", level=1, digest="any", sample_rate=16_000, hop=320, size=4096, voice_width=192)
@@ -59,9 +59,9 @@ class AggregatorConfig:
 
     def __post_init__(self) -> None:
         check_choice(self, "layout", Layout)
-        check_whole(self, _WIDEST, "width", "heads", "hidden")
-        check_whole(self, _DEEPEST, "depth")
-        check_whole(self, _DEEPEST, "key_layer", "value_layer", least=-1)
+        check_whole(self, WIDEST, "width", "heads", "hidden")
+        check_whole(self, DEEPEST, "depth")
+        check_whole(self, DEEPEST, "key_layer", "value_layer", least=-1)
         check_switches(self, "causal", "pooled", "place", "mask_padding", "value_identity", "standard")
         check_heads(self)
         if self.depth > 1 and self.layout != "decoder":
@@ -96,8 +96,8 @@ class TextConfig:
 
     def __post_init__(self) -> None:
         check_whole(self, _LARGEST, "size")
-        check_whole(self, _WIDEST, "embedding", "width", "heads", "hidden")
-        check_whole(self, _DEEPEST, "blocks")
+        check_whole(self, WIDEST, "embedding", "width", "heads", "hidden")
+        check_whole(self, DEEPEST, "blocks")
         check_switches(self, "causal")
         check_choice(self, "positions", Literal["relative", "sinusoid"])
         check_heads(self)
@@ -130,8 +130,8 @@ class UnitLmConfig:
 
     def __post_init__(self) -> None:
         check_whole(self, _LARGEST, "size")
-        check_whole(self, _WIDEST, "width", "heads", "hidden")
-        check_whole(self, _DEEPEST, "blocks", "parts")
+        check_whole(self, WIDEST, "width", "heads", "hidden")
+        check_whole(self, DEEPEST, "blocks", "parts")
         check_choice(self, "positions", Literal["relative", "clock"])
         check_heads(self)
         check_share(self, "dropout")
@@ -156,7 +156,7 @@ class QuantizerConfig:
     def __post_init__(self) -> None:
         check_whole(self, 64, "levels")
         check_whole(self, _LARGEST, "size", least=2)
-        check_whole(self, _WIDEST, "dim")
+        check_whole(self, WIDEST, "dim")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -372,5 +372,5 @@ def _check_units(units: UnitsSpec) -> None:
     if not all(type(one) is str and 0 < len(one) <= 200 and one.isprintable() for one in (units.name, units.digest)):
         raise ConfigError(f"units: name {units.name!r:.80} and digest {units.digest!r:.80} must be short texts")
     check_whole(units, _LARGEST, "sample_rate", "hop", "size")
-    check_whole(units, _DEEPEST, "level")
-    check_whole(units, _WIDEST, "voice_width", least=0)
+    check_whole(units, DEEPEST, "level")
+    check_whole(units, WIDEST, "voice_width", least=0)

@@ -5,13 +5,17 @@ from dataclasses import asdict, dataclass, field
 from math import prod
 from typing import Any, Literal
 
+from vocable.checks import DEEPEST, LARGEST, WIDEST, check_choice, check_heads, check_share, check_whole
 from vocable.errors import ConfigError
 from vocable.features.image import ImageSpec
 from vocable.systems.facts import Table
 from vocable.tokens import TokenSpec
 
-CODEBOOKS = ("ema", "gradient", "stochastic")
-BEGINNINGS = ("kmeans", "data", "normal", "uniform")
+Codebook = Literal["ema", "gradient", "stochastic"]
+Beginning = Literal["kmeans", "data", "normal", "uniform"]
+Order = Literal["row_major", "time_major"]
+Positions = Literal["absolute", "grid"]
+LabelIds = Literal["own", "shared"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,18 +27,17 @@ class VqvaeConfig:
     residual_blocks: int = 3  # on either side
     code_width: int = 64  # of what is quantized
     codebook_size: int = 256
-    codebook: Literal["ema", "gradient", "stochastic"] = "ema"
-    begin: Literal["kmeans", "data", "normal", "uniform"] = "kmeans"  # where the entries are at first
+    codebook: Codebook = "ema"
+    begin: Beginning = "kmeans"  # where the entries are at first
     temperature: float = 1.0  # of stochastic selection
-    order: Literal["row_major", "time_major"] = "row_major"  # of the ids: mel row by mel row, or column by column
+    order: Order = "row_major"  # of the ids: mel row by mel row, or column by column
 
     def __post_init__(self) -> None:
-        for name, allowed in (("codebook", CODEBOOKS), ("begin", BEGINNINGS), ("order", ("row_major", "time_major"))):
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} is '{getattr(self, name)}'; choose {' or '.join(allowed)}")
-        for name in ("width", "residual_blocks", "code_width", "codebook_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        for name, kinds in (("codebook", Codebook), ("begin", Beginning), ("order", Order)):
+            check_choice(self, name, kinds)
+        check_whole(self, WIDEST, "width", "code_width")
+        check_whole(self, DEEPEST, "residual_blocks")
+        check_whole(self, LARGEST, "codebook_size")
         if set(self.strides) - {1, 2} or len(self.strides) != 2 or self.temperature <= 0:
             raise ConfigError(f"strides {self.strides} must be two of 1 and 2, temperature {self.temperature} over 0")
 
@@ -52,23 +55,23 @@ class PriorConfig:
     heads: int = 8
     width: int = 256
     dropout: float = 0.1  # of what goes into the first block
-    positions: Literal["absolute", "grid"] = "absolute"  # a vector for each position, or for its row and column too
+    positions: Positions = "absolute"  # a vector for each position, or for its row and column too
     conditions: tuple[str, ...] = ("digit",)  # keys of the manifest, each a token before the ids, in this order
-    label_ids: Literal["own", "shared"] = "own"  # labels have ids of their own, or use the first ids of the codebook
+    label_ids: LabelIds = "own"  # labels have ids of their own, or use the first ids of the codebook
     unknown: float = 0.0  # share of labels that training hides, so that they may be left open
     temperature: float = 1.0  # of sampling, unless told otherwise
     top_p: float = 1.0  # likewise
     guidance: float = 0.0  # likewise
 
     def __post_init__(self) -> None:
-        if self.positions not in ("absolute", "grid"):
-            raise ConfigError(f"positions is '{self.positions}'; choose absolute or grid")
-        if self.label_ids not in ("own", "shared"):
-            raise ConfigError(f"label_ids is '{self.label_ids}'; choose own or shared")
-        if min(self.blocks, self.heads, self.width) < 1 or self.width % self.heads:
-            raise ConfigError(f"width {self.width} must be a multiple of heads {self.heads}, and blocks at least 1")
-        if not 0 <= self.unknown < 1 or not 0 <= self.dropout < 1 or len(set(self.conditions)) < len(self.conditions):
-            raise ConfigError(f"unknown {self.unknown}, dropout {self.dropout}: shares; conditions: each named once")
+        check_choice(self, "positions", Positions)
+        check_choice(self, "label_ids", LabelIds)
+        check_whole(self, WIDEST, "width", "heads")
+        check_whole(self, DEEPEST, "blocks")
+        check_heads(self)
+        check_share(self, "unknown", "dropout")
+        if len(set(self.conditions)) < len(self.conditions):
+            raise ConfigError(f"conditions {', '.join(self.conditions)}: each is named once")
         if self.guidance and not self.unknown:
             raise ConfigError(
                 f"guidance {self.guidance} compares with labels left open: training must hide some (unknown)"

@@ -1,0 +1,75 @@
+"""A vocoder's folder: what is saved comes back, and what was altered is refused."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from tests.vocoders.istft import CONFIG, SPEC, mel, network
+from vocable import folder as folders
+from vocable.errors import CheckpointError
+from vocable.vocoders import IstftVocoder, find_vocoder
+
+
+def test_save_then_load_is_the_identity(saved: Path, tmp_path: Path) -> None:
+    vocoder, again = IstftVocoder(network()), IstftVocoder.load(saved)
+    assert (again.config, again.digest) == (vocoder.config, vocoder.digest)
+    assert np.array_equal(again.render(mel()), vocoder.render(mel()))
+    vocoder.save(tmp_path / "half", half=True)
+    half = IstftVocoder.load(tmp_path / "half")
+    assert half.digest != vocoder.digest
+    assert float(np.abs(half.render(mel()) - vocoder.render(mel())).max()) < 0.02
+
+
+def _card(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    def alter(folder: Path) -> None:
+        card = json.loads((folder / "model.json").read_text())
+        change(card)
+        (folder / "model.json").write_text(json.dumps(card))
+
+    return alter
+
+
+def _weights(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file(tensors | {"enter.bias": tensors["enter.bias"] + 1}, folder / "model.safetensors")
+
+
+ALTERED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "weights": (_weights, "digest differs"),
+    "truncated": (lambda folder: (folder / "model.safetensors").write_bytes(b"\x10"), "cannot be used"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "cannot be used"),
+    "no card": (lambda folder: (folder / "model.json").unlink(), r"model\.json: cannot be used"),
+    "card of numbers": (lambda folder: (folder / "model.json").write_text("[1]"), r"model\.json: cannot be used"),
+    "no spectra": (_card(lambda card: card["config"].pop("mel")), "configuration cannot be used"),
+    "hop 0": (_card(lambda card: card["config"]["mel"].update(hop=0)), "hop is 0"),
+    "words for sizes": (_card(lambda card: card["config"].update(width="wide")), "configuration cannot be used"),
+    "half a bin": (_card(lambda card: card["config"]["mel"].update(bins=31.5)), "configuration cannot be used"),
+    "a size more": (_card(lambda card: card["config"].update(depth=3)), "depth"),
+    "another width": (_card(lambda card: card["config"].update(width=10**4)), "size mismatch"),
+    "endless blocks": (_card(lambda card: card["config"].update(blocks=10**9)), "blocks is 1000000000"),
+    "another format": (_card(lambda card: card.update(format=99)), "format 99"),
+}
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_an_altered_folder_is_a_named_error(saved: Path, name: str) -> None:
+    alter, said = ALTERED[name]
+    alter(saved)
+    for load in (IstftVocoder.load, lambda folder: find_vocoder(str(folder), SPEC)):
+        with pytest.raises(CheckpointError, match=said):
+            load(saved)
+
+
+def test_a_tokenizers_folder_is_no_vocoder() -> None:
+    with pytest.raises(CheckpointError, match="configuration cannot be used"):
+        IstftVocoder.load(folders.boxed("guided")["guided-small"])
+
+
+def test_a_config_is_plain_values_and_back(saved: Path) -> None:
+    assert json.loads((saved / "model.json").read_text())["config"] == asdict(CONFIG)
