@@ -1,13 +1,15 @@
-"""Shared fixtures: where the real material lies, and one thread a process."""
+"""Shared fixtures: where the real material lies, a browser, values of any type, and one thread a process."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import pytest
 import torch
+
+from tests.needed import lacking
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -19,9 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _shared(part: str) -> Path:
     folder = SHARED / part
     if not folder.is_dir():
-        if os.environ.get("CI"):
-            pytest.fail(f"CI is set but the real material is missing: {part}")
-        pytest.skip(f"the real material ({part}) is not on this machine")
+        lacking(f"the real material ({part})")
     return folder
 
 
@@ -37,14 +37,18 @@ def weights() -> Path:
     return _shared("weights")
 
 
+@pytest.fixture
+def untyped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a value of the wrong type come as far as it does for a user."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """The system's Chromium, without a window."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI is set but there is no chromium")
-        pytest.skip("there is no chromium on this machine")
+        lacking("chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:

@@ -4,35 +4,19 @@ import errno
 import hashlib
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.disk import disk_with_room_for, listing
 from vocable.errors import InputError, OutputError
 from vocable.files import find_files, make_folder, sha256, write_json, write_whole
-
-
-@contextmanager
-def disk_with_room_for(size: int) -> Iterator[None]:
-    """Files end at so many bytes, as on a disk that fills up while they are written."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def listing(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def _lines(path: Path) -> None:

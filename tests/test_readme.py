@@ -35,7 +35,7 @@ def test_blocks_run_in_order_in_one_folder(tmp_path: Path) -> None:
 def test_make_targets_named_in_the_documents_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
     named = re.findall(r"\bmake ([a-z]+)", (ROOT / "README.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text())
-    assert set(named) <= targets
+    assert {"demo", "test", "check"} <= set(named) <= targets
 
 
 def test_api_page_has_the_public_names() -> None:

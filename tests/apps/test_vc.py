@@ -82,10 +82,30 @@ def test_the_guided_codec_keeps_as_many_levels_as_asked_and_aligns() -> None:
         assert np.abs(made.samples - plain.samples).max() > 1e-3
 
 
+def test_the_voice_gives_levels_up_to_the_one_asked_for_and_what_lies_above_is_left_out() -> None:
+    """SpeechTokenizer's 2 … k: more of the voice's levels, more of its voice, and less of the words."""
+    codec = ready("spectral")
+    source, voice = speechlike(16_000), speechlike(9_000, seed=1)
+    tokens, reference = codec.encode(source), codec.encode(voice)
+    made = {}
+    for last in (2, 3, 4):
+        mixed = mix_levels(tokens.keep_levels(last), reference.keep_levels(last))
+        assert mixed.ids.shape[1] == last
+        made[last] = convert(codec, source, voice, Mix(upto=last)).samples
+        assert np.array_equal(made[last], codec.decode(mixed).samples)
+    assert np.array_equal(made[4], convert(codec, source, voice).samples)
+    assert np.abs(made[2] - made[3]).max() > 1e-3
+    assert convert(codec, source, voice, Mix(levels=2, upto=3)).samples.shape == source.samples.shape
+
+
 def test_a_mix_that_cannot_be_is_refused() -> None:
+    with pytest.raises(SpecError, match="levels up to 5 are asked of a codec that has 4"):
+        convert(ready("spectral"), SOURCE, ANN, Mix(upto=5))
+    with pytest.raises(ConfigError, match="upto is 2: the voice's levels begin after the source's 2"):
+        Mix(levels=2, upto=2)
     with pytest.raises(SpecError, match="4 of 4 levels are the source's: leave one at least to the voice"):
         convert(ready("spectral"), SOURCE, ANN, Mix(levels=4))
-    with pytest.raises(SpecError, match="a CtapTokenizer swaps the voice and mixes no levels: leave 'levels' and"):
+    with pytest.raises(SpecError, match="a CtapTokenizer swaps the voice and mixes no levels: leave 'levels', 'up"):
         convert(ready_ctap(), SOURCE, ANN, Mix())
     with pytest.raises(ConfigError, match="levels is 0: at least the first is the source's"):
         Mix(levels=0)

@@ -23,20 +23,29 @@ def write(path: Path, *lines: str | dict[str, Any]) -> Path:
 
 def test_a_line_is_an_utterance_and_other_keys_are_kept(tmp_path: Path) -> None:
     line = {"audio_path": "audio/a.flac", "text": "guten Tag", "speaker": "s1", "split": "test", "duration": 1.5}
-    (utterance,) = read_manifest(
-        write(tmp_path / "m.jsonl", {**line, "digit": 4, "extra": {"a": 1}, "phones": [["Z"]]})
-    )
+    others = {"digit": 4, "extra": {"a": 1}, "where": "Bonn", "phones": [["Z"]]}
+    (utterance,) = read_manifest(write(tmp_path / "m.jsonl", {**line, **others}))
     assert utterance == Utterance(
         audio_path=tmp_path / "audio" / "a.flac", text="guten Tag", speaker="s1", split="test", duration=1.5,
-        extra={"digit": 4, "extra": {"a": 1}, "phones": [["Z"]]},
+        extra=others, where=f"{tmp_path}/m.jsonl, line 1",
     )  # fmt: skip
+    assert utterance.value("where") == "Bonn"
+    assert "where" not in utterance.model_dump()
+
+
+def test_an_utterance_knows_its_line_and_says_it_with_its_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.jsonl", GOOD, "", {"audio_path": "a.wav", "split": "test"}, GOOD)
+    assert [one.where for one in read_manifest(path)] == [f"{path}, line {number}" for number in (1, 3, 4)]
+    (one,) = read_manifest(path, "test")
+    assert one.name == f"{path}, line 3: {tmp_path}/a.wav"
+    assert Utterance(audio_path="a.wav").name == "a.wav"
 
 
 def test_only_the_path_is_required(tmp_path: Path) -> None:
     nulls = {"audio_path": "b.wav", "text": None, "speaker": None, "split": None, "duration": None}
     one, two = read_manifest(write(tmp_path / "m.jsonl", {"audio_path": "a.wav"}, nulls))
-    assert one == Utterance(audio_path=tmp_path / "a.wav")
-    assert two == Utterance(audio_path=tmp_path / "b.wav")
+    assert one == Utterance(audio_path=tmp_path / "a.wav", where=one.where)
+    assert two == Utterance(audio_path=tmp_path / "b.wav", where=two.where)
 
 
 def test_paths_are_absolute_or_relative_to_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,9 @@ def clips(speech_data: Path) -> dict[str, list[Audio]]:
         of_speaker = found.setdefault(item.speaker, [])
         if len(of_speaker) < 2 and item.duration > 3:
             of_speaker.append(Audio.read(item.audio_path, 16_000))
-    return dict([(name, pair) for name, pair in found.items() if len(pair) == 2][:5])
+    pairs = [(name, pair) for name, pair in found.items() if len(pair) == 2][:5]
+    assert len(pairs) == 5
+    return dict(pairs)
 
 
 # one sample, around one window, around one partial, where the last partial is kept or left out, padded by one sample

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.metrics.clips import NOISE, SPEECH, UNUSABLE, check_lengths
 from vocable.errors import ConfigError, ShapeError
 from vocable.features.spectrogram import mel_filters
 from vocable.metrics.score import Score
@@ -28,8 +29,6 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], Score]] = {
     "mel_cepstral_distance, dtw": lambda real, made: mel_cepstral_distance(real, made, 16_000, "dtw"),
 }
 LOG_METRICS = [log_mel_distance, log_spectral_distance]
-SPEECH = speechlike(32_000).samples
-NOISE = (0.02 * np.random.default_rng(0).standard_normal(32_000)).astype(np.float32)
 
 
 def warped(samples: np.ndarray, step: float) -> np.ndarray:
@@ -49,26 +48,11 @@ def test_identity_is_zero_and_all_else_is_more(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in METRICS if "dtw" not in name])
 def test_lengths_are_cut_to_the_shorter(name: str) -> None:
-    made = SPEECH + NOISE
-    wanted = METRICS[name](SPEECH[:20_000], made[:20_000]).value
-    assert METRICS[name](SPEECH, made[:20_000]).value == wanted
-    assert METRICS[name](SPEECH[:20_000], made).value == wanted
+    check_lengths(METRICS[name])
 
 
 @pytest.mark.parametrize("name", METRICS)
-@pytest.mark.parametrize(
-    ("real", "made", "reason"),
-    [
-        (0 * SPEECH, SPEECH, "the recording is silent"),
-        (0 * SPEECH, 0 * SPEECH, "the recording is silent"),
-        (0 * SPEECH + 0.5, SPEECH, "the recording is silent"),
-        (SPEECH[:1], SPEECH[:1], "the recording is silent"),
-        (SPEECH[:0], SPEECH, "there are no samples"),
-        (SPEECH, SPEECH[:0], "there are no samples"),
-        (np.where(np.arange(32_000) == 7, np.nan, SPEECH), SPEECH, "the recording holds NaN or infinity"),
-        (SPEECH, np.where(np.arange(32_000) == 7, np.inf, SPEECH), "the speech made again holds NaN or infinity"),
-    ],
-)
+@pytest.mark.parametrize(("real", "made", "reason"), UNUSABLE)
 def test_what_cannot_be_measured_is_undefined(name: str, real: np.ndarray, made: np.ndarray, reason: str) -> None:
     score = METRICS[name](real, made)
     assert math.isnan(score.value)

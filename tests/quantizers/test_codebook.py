@@ -7,20 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.quantizers.latents import noise
+from tests.states import state
 from vocable.quantizers import Codebook, EmaCodebook, GradientCodebook
 from vocable.quantizers import codebook as module
 from vocable.quantizers.codebook import nearest
 
 BOTH = pytest.mark.parametrize("kind", [EmaCodebook, GradientCodebook])
 STATE = ("entries", "counts", "updates", "restarts")
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def state(book: Codebook) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in book.state_dict().items()}
 
 
 def learn(book: Codebook, rows: Tensor) -> Tensor:

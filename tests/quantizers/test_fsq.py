@@ -6,8 +6,8 @@ from math import prod
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
+from tests.quantizers.latents import everywhere, noise
 from vocable.errors import ConfigError
 from vocable.quantizers import FiniteScalarQuantizer, Quantizer, VectorQuantizer
 
@@ -29,14 +29,6 @@ def plain(levels: tuple[int, ...]) -> FiniteScalarQuantizer:
             layer.weight.copy_(torch.eye(len(levels)))
             layer.bias.zero_()
     return made
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def everywhere(latents: Tensor) -> Tensor:
-    return torch.ones(latents.shape[:2], dtype=torch.bool)
 
 
 def by_the_paper(numbers: np.ndarray, levels: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

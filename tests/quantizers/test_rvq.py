@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.quantizers.latents import DIM, SIZE, everywhere, noise
+from tests.states import same, state
 from vocable.errors import ShapeError
 from vocable.features.spectrogram import mel_filters, spectra
 from vocable.quantizers import EmaCodebook, GradientCodebook, Quantized, ResidualVectorQuantizer, VectorQuantizer
@@ -16,23 +18,7 @@ from vocable.quantizers.codebook import Codebook, CodebookSettings
 from vocable.testing import speechlike
 
 BOTH = pytest.mark.parametrize("kind", [EmaCodebook, GradientCodebook])
-LEVELS, SIZE, DIM = 3, 8, 4
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def everywhere(latents: Tensor) -> Tensor:
-    return torch.ones(latents.shape[:2], dtype=torch.bool)
-
-
-def state(rvq: ResidualVectorQuantizer) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in rvq.state_dict().items()}
-
-
-def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+LEVELS = 3
 
 
 def trained(kind: type = EmaCodebook, *, steps: int = 4, **settings: float) -> ResidualVectorQuantizer:

@@ -14,8 +14,6 @@ from vocable.text.phonemes import ARPABET, SILENCE, PhonemeSet
 from vocable.text.pronounce import ArpabetPronouncer, Pronouncer
 from vocable.text.pronounce import given as known
 
-pytest.importorskip("pocketsphinx")
-
 
 @pytest.fixture(scope="module")
 def english() -> ArpabetPronouncer:

@@ -1,16 +1,15 @@
 """Checkpoints are whole or absent, and what is altered is not loaded."""
 
 import json
-import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.disk import disk_with_room_for
+from tests.states import same
 from vocable.errors import CheckpointError, OutputError
 from vocable.train import checkpoint
 
@@ -58,26 +57,9 @@ def everything(parts: Parts, optimizers: Optimizers) -> dict[str, Tensor]:
     return {key: value.clone() for key, value in tensors.items()}
 
 
-def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
-    return one.keys() == two.keys() and all(
-        one[key].dtype == two[key].dtype and torch.equal(one[key], two[key]) for key in one
-    )
-
-
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     return checkpoint.save(tmp_path / "run", 8, *moved(), export)
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """No file may grow over 700 bytes: writing more fails as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (700, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_restore_is_the_inverse_of_save(saved: Path) -> None:
@@ -229,7 +211,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_older_checkpoint_and_nothing_else(tmp_path: Path) -> None:
     older = checkpoint.save(tmp_path, 1, *moved(), export)
     said = r"step-00000002.*cannot be written \(.*File too large"
-    with full_disk(), pytest.raises(OutputError, match=said):
+    with disk_with_room_for(700), pytest.raises(OutputError, match=said):
         checkpoint.save(tmp_path, 2, *moved(), export)
     assert list(tmp_path.iterdir()) == [older]
     assert checkpoint.verify(older) == 1

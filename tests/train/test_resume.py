@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import load_file
 
 import vocable
+from tests.runs import log, three_clips
 from vocable import recipes
 from vocable.errors import CheckpointError, ConfigError, ManifestError, OutputError
 from vocable.files import sha256
 from vocable.recipes import run as module
 from vocable.recipes.record import read_record
-from vocable.testing import speechlike
 from vocable.train import checkpoint
 
 STEPS = 16
@@ -48,12 +48,7 @@ def fit(manifest: Path, folder: Path, *, run: recipes.Run | None = None, resume:
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three clips, one of them shorter than a crop."""
-    folder = tmp_path_factory.mktemp("data")
-    with (folder / "manifest.jsonl").open("w") as lines:
-        for clip in range(3):
-            speechlike(2_000 + 3_000 * clip, seed=clip).write(folder / f"{clip}.wav")
-            lines.write(json.dumps({"audio_path": f"{clip}.wav", "split": "train"}) + "\n")
-    return folder / "manifest.jsonl"
+    return three_clips(tmp_path_factory.mktemp("data"), 2_000)
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +66,6 @@ def stopped(whole: Path, tmp_path: Path) -> Path:
     for later in checkpoint.steps(folder / "checkpoints")[5:]:
         shutil.rmtree(later)
     return folder
-
-
-def log(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
 
 def assert_same_run(folder: Path, whole: Path) -> None:

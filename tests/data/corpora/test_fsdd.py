@@ -82,6 +82,7 @@ def test_what_cannot_be_used_is_told_and_left_out(digits: Path, tmp_path: Path) 
 def test_fsdd_without_metadata_does_not_know_the_speakers(digits: Path, tmp_path: Path) -> None:
     (digits / "metadata.py").unlink()
     rows = lines(fsdd.prepare(digits, tmp_path / "out", say=silent))
+    assert {row["speaker"] for row in rows} >= {"fsdd-jackson", "fsdd-george"}
     assert not any({"gender", "accent"} & set(row) for row in rows)
 
 

@@ -1,29 +1,21 @@
 """Codecs of others through their tools: lengths, delays, bits, and tools that are missing or damaged."""
 
-import os
-import shutil
-from ctypes.util import find_library
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.evaluate.codecs.alignment import envelope_lateness, lateness
+from tests.evaluate.codecs.machine import ready
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
 from vocable.errors import AudioError, ConfigError, MissingDependencyError
 from vocable.evaluate.codecs import amr, tools
 from vocable.evaluate.codecs.amr import AmrWb
-from vocable.evaluate.codecs.base import Codec, from_pcm, like, to_pcm
+from vocable.evaluate.codecs.base import from_pcm, like, to_pcm
 from vocable.evaluate.codecs.classical import Codec2, Opus, Speex
 from vocable.testing import speechlike
 
-HERE = {
-    "opus": shutil.which("opusenc") and shutil.which("opusdec"),
-    "speex": shutil.which("speexenc") and shutil.which("speexdec"),
-    "codec2": shutil.which("c2enc") and shutil.which("c2dec"),
-    "amr-wb": find_library("vo-amrwbenc") and find_library("opencore-amrwb"),
-}
 EVERY = [
     *(("opus", Opus, rate) for rate in (6.0, 12.0)),
     *(("speex", Speex, quality) for quality in (1, 4)),
@@ -31,18 +23,6 @@ EVERY = [
     *(("amr-wb", AmrWb, rate) for rate in (6.6, 12.65, 23.85)),
 ]
 TITLES = [f"{tool}-{setting}" for tool, _, setting in EVERY]
-
-
-def need(tool: str) -> None:
-    if not HERE[tool]:
-        if os.environ.get("CI"):
-            pytest.fail(f"CI is set but {tool} is missing")
-        pytest.skip(f"{tool} is not on this machine")
-
-
-def ready(tool: str, make: type, *setting: object) -> Codec:
-    need(tool)
-    return make(*setting)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluate.codecs.test_classical import HERE, need
+from tests.evaluate.codecs.machine import HERE, need
 from vocable.errors import ConfigError, InputError
 from vocable.evaluate.codecs import amr
 from vocable.evaluate.codecs.base import Codec

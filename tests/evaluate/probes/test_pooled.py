@@ -54,7 +54,9 @@ def test_speakers_are_known_voices_and_everything_else_is_told_of_unknown_ones()
     for fit, scored in told.rounds[0]:
         assert not {speakers[at] for at in fit} & {speakers[at] for at in scored}
     names = [str(speaker) for speaker in speakers]
-    for folds in by_clip(names, 0, 3).rounds:
+    rounds = by_clip(names, 0, 3).rounds
+    assert len(rounds) == len(told.rounds) == 3
+    for folds in rounds:
         assert sorted(at for _, scored in folds for at in scored.tolist()) == list(range(len(clips)))
         assert all({names[at] for at in fit} == set(names) for fit, _ in folds)
     assert all(not {names[at] for at in fit} & {names[at] for at in scored} for fit, scored in inner(names, names, 0))

@@ -70,5 +70,6 @@ def test_tokens_that_follow_the_text_have_no_frames_in_time() -> None:
         for utterance, made in emotional()
     ]  # fmt: skip
     rows = run_probe("pitch", Embedder(), "drawn", clips, views=["level 1"], tracker=Tracker())
+    assert rows
     assert all("do not follow the clock" in row.note for row in rows)
     assert run_probe("emotion", Embedder(), "drawn", clips, views=["level 1"])[0].figure.mean > 0.9

@@ -10,6 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from tests.evaluate.browser import opened
 from tests.evaluate.protocols.ctap import PHONES, Oracle, alignment, little, phones_of, telling, write_corpus
 from vocable.audio import Audio
 from vocable.cli.main import app
@@ -246,18 +247,12 @@ def test_a_cut_run_ends_with_the_same_bytes(model: Path, corpus: Path, out: Path
 
 
 def test_the_page_shows_pictures_and_plays(out: Path, browser: Any) -> None:
-    page = browser.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto((out / "report.html").as_uri())
-    text = page.inner_text("body")
-    for words in ("speech against phonemes", "frames by kind", "frames by class of phoneme", "in the voice of"):
-        assert words in text
-    assert page.locator("audio").count() >= 4 * 4
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert wrong == []
-    page.close()
+    with opened(browser, out / "report.html") as page:
+        text = page.inner_text("body")
+        for words in ("speech against phonemes", "frames by kind", "frames by class of phoneme", "in the voice of"):
+            assert words in text
+        assert page.locator("audio").count() >= 4 * 4
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_trained_connector_is_asked_for_ten_sentences(corpus: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the levels keep, by the runner: which figure comes from which view, and none where nothing is told of it."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from vocable.evaluate.benchmark import evaluate
 from vocable.evaluate.card import ProbeRow
 from vocable.evaluate.plan import Plan
 from vocable.evaluate.protocols.guided_levels import COLUMNS, GuidedLevels, _read
+from vocable.evaluate.protocols.guided_taught import teachers_of
 from vocable.evaluate.protocols.guided_told import told_of
 from vocable.metrics.score import Figure
 from vocable.testing import speechlike
@@ -56,6 +58,14 @@ def test_every_figure_where_the_manifest_tells_all(folder: Path, tmp_path: Path)
     assert "pesq_wb" not in summary["unconverted"]
     one, two = summary["codec@1"], summary["codec@2"]
     assert set(one) == {"tokens_per_second", "bit_rate", "pesq_wb", "stoi", "log_mel_distance"}
+    mixed = set(two) - set(one)  # one level alone has none to mix
+    assert mixed == {"vc_target_closer_share", "vc_target_similarity", "vc_source_similarity", "vc_mcd",
+                     "vc_pitch_correlation"}  # fmt: skip
+    assert all(two[key]["n"] == whole[key]["n"] for key in mixed)
+    assert two["vc_mcd"]["mean"] != whole["vc_mcd"]["mean"]
+    report = (tmp_path / "report.md").read_text()
+    assert "No teacher took part in the training of codec." in report
+    assert report.count("| bit/s") == 1
     assert (one["tokens_per_second"]["mean"], two["tokens_per_second"]["mean"]) == (50.0, 100.0)
     assert one["log_mel_distance"]["mean"] != two["log_mel_distance"]["mean"] != whole["log_mel_distance"]["mean"]
 
@@ -68,6 +78,23 @@ def test_what_the_manifest_lacks_has_no_figure(folder: Path, tmp_path: Path) -> 
     assert card.probes == []
     for lacking in ("conversion", "parallel sentences", "phones", "emotion", "speakers"):
         assert any(line.startswith(lacking) for line in card.left_out)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (None, "No teacher took part in the training of codec."),
+        ('{"semantic": {"name": "whisper-tiny.en"}, "acoustic": {"name": "resemblyzer"}}',
+         "codec was taught: semantic by whisper-tiny.en, acoustic by resemblyzer."),
+        ("[1, 2", "codec was taught: its teachers.json does not tell by whom."),
+        ('{"semantic": "x"}', "codec was taught: its teachers.json does not tell by whom."),
+    ],
+)  # fmt: skip
+def test_a_report_says_who_taught(folder: Path, tmp_path: Path, written: str | None, said: str) -> None:
+    shutil.copytree(folder / "codec", tmp_path / "codec")
+    if written is not None:
+        (tmp_path / "codec/teachers.json").write_text(written)
+    assert teachers_of({"codec": tmp_path / "codec"}) == said
 
 
 def row(probe: str, view: str, mean: float, n: int = 9, metric: str = "top-1 accuracy") -> ProbeRow:

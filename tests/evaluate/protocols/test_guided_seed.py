@@ -47,6 +47,13 @@ def test_the_papers_table(manifest: Path, tmp_path: Path) -> None:
     assert (cells["pesq_wb"]["n"], cells["vc_mcd"]["n"], cells["ser_accuracy"]["n"]) == (4, 8, 12)
     assert summary["unconverted"].keys() >= {"vc_mcd"}
     assert "6.08" in (out / "report.html").read_text()
+    report = (out / "report.md").read_text()
+    [measured, reported] = [
+        line.split("|") for line in report.splitlines() if line.startswith(("| guided-small | 4", "| as"))
+    ]
+    assert len(measured) == len(reported)
+    assert [one.strip() for one in reported[2:-1]] == ["", "3.08", "", "6.08", "0.310", "55.3"]
+    assert "No teacher took part in the training of guided-small. Reported figures (arXiv:2507.06802" in report
     before = (out / "results.jsonl").read_bytes()
     (out / "results.jsonl").write_bytes(before[: len(before) // 2])
     again = CliRunner().invoke(app, [*arguments, "--jobs", "1"])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from tests.evaluate.browser import opened
 from tests.evaluate.protocols.ctap import little, write_corpus
 from vocable.cli.main import app
 from vocable.errors import ConfigError, ShapeError
@@ -65,15 +66,9 @@ def test_what_is_no_speech_is_farther_than_the_same_speech(out: Path, name: str)
 
 
 def test_the_page_opens(out: Path, browser: Any) -> None:
-    page = browser.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto((out / "report.html").as_uri())
-    assert "guided-small: codebook use by domain" in page.inner_text("body")
-    assert page.locator("audio").count() >= 4 * 3
-    assert wrong == []
-    page.close()
+    with opened(browser, out / "report.html") as page:
+        assert "guided-small: codebook use by domain" in page.inner_text("body")
+        assert page.locator("audio").count() >= 4 * 3
 
 
 def test_without_a_manifest_there_is_no_domain(tmp_path: Path) -> None:

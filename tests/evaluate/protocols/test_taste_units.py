@@ -54,6 +54,8 @@ def test_every_model_has_a_row_and_the_figures_are_those_of_its_looks(plan: Plan
     card = measured(plan, tmp_path)
     one, alone = card.entries
     assert [one.name, alone.name] == ["one", "alone"]
+    assert card.lead.count("heard: openai/whisper-tiny.en, keys of layer 2, values of layer 1; units: ") == 1
+    assert "level 1, 16 at 50 Hz" in card.lead
     assert set(one.figures) == {column.key for column in COLUMNS}
     evaluation = TasteUnits(plan, tmp_path)
     tokenizer, right, nats, count, units, shares = evaluation.tokenizers["one"], 0, 0.0, 0, set(), []

@@ -11,6 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from tests.digits import write_digits
+from tests.evaluate.browser import opened
 from vocable import Audio, load, recipes
 from vocable.cli.main import app
 from vocable.data.manifest import read_manifest
@@ -94,18 +95,16 @@ def test_fakes_are_kept_and_a_cut_run_ends_with_the_same_bytes(model: Path, corp
 
 
 def test_the_page_shows_sheets_and_attention_and_plays(out: Path, browser: Any) -> None:
-    page = browser.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto((out / "report.html").as_uri())
-    text = page.inner_text("body")
-    for words in ("recordings, reconstructions, fakes", "attention of the last block", "little: codebook use by digit"):
-        assert words in text
-    assert page.locator("audio").count() >= 4 * 4
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert wrong == []
-    page.close()
+    with opened(browser, out / "report.html") as page:
+        text = page.inner_text("body")
+        for words in (
+            "recordings, reconstructions, fakes",
+            "attention of the last block",
+            "little: codebook use by digit",
+        ):
+            assert words in text
+        assert page.locator("audio").count() >= 4 * 4
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_several_models_of_one_system_stand_in_one_table(model: Path, corpus: Path, tmp_path: Path) -> None:

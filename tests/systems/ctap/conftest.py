@@ -4,25 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
-from torch import Tensor
+from torch import nn
 
 from tests.phones import write_phones
-from vocable import recipes
 from vocable.data.aligned import Aligned, AlignedBatch
 from vocable.data.manifest import read_manifest
 from vocable.recipes.ctap import CtapRun, tiny
 from vocable.systems.ctap.objective import CtapLosses, CtapObjective
+from vocable.train.objective import Turn
 
 STEPS, FIRST = 12, 8  # of a short run, and the first of them that is the connector's
-
-
-@pytest.fixture
-def untyped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a value of the wrong type come as far as it does for a user."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+PARTS = ("speech_encoder", "phoneme_encoder", "voice_encoder", "speech_decoder", "phoneme_decoder")
 
 
 @pytest.fixture(scope="session")
@@ -74,15 +68,13 @@ def at_once(**changes: Any) -> CtapLosses:
     return replace(losses, quantize_from=0, **(found | changes))
 
 
-def fit(run: recipes.Run, manifest: Path, folder: Path, **how: Any) -> list[str]:
-    said: list[str] = []
-    recipes.fit(run, [manifest], folder, quiet=True, say=said.append, **how)
-    return said
+def turn(objective: CtapObjective, batch: AlignedBatch, step: int = 0, seed: int = 0) -> Turn:
+    """The only turn of a step before the second stage."""
+    torch.manual_seed(seed)
+    [found] = objective.turns(batch, step)
+    return found
 
 
-def state(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in module.state_dict().items()}
-
-
-def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+def taught(module: nn.Module) -> bool:
+    """Whether any gradient has come this far."""
+    return any(value.grad is not None and bool(value.grad.any()) for value in module.parameters())

@@ -1,33 +1,19 @@
-"""What VQ-CTAP is asked to learn: terms and their steps, whom each one teaches, and what is said when it goes wrong."""
+"""What VQ-CTAP is asked to learn: terms and their steps, and whom each one teaches."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tests.systems.ctap.conftest import at_once, learner, same, state
+from tests.systems.ctap.conftest import PARTS, at_once, learner, taught, turn
 from vocable.data.aligned import Aligned, AlignedBatch
 from vocable.errors import ConfigError
-from vocable.systems.ctap.model import SHARPEST
-from vocable.systems.ctap.objective import CtapLosses, CtapObjective, bent, hidden_away, runs
-from vocable.train.objective import Turn
+from vocable.systems.ctap.objective import CtapLosses
 from vocable.train.schedule import Weight
 
-PARTS = ("speech_encoder", "phoneme_encoder", "voice_encoder", "speech_decoder", "phoneme_decoder")
 TERMS = {"commitment", "phonemes", "spectrum", "contrastive", "kl", "consistency", "phoneme_branch"}
-
-
-def turn(objective: CtapObjective, batch: AlignedBatch, step: int = 0, seed: int = 0) -> Turn:
-    torch.manual_seed(seed)
-    [found] = objective.turns(batch, step)
-    return found
-
-
-def taught(module: nn.Module) -> bool:
-    return any(value.grad is not None and bool(value.grad.any()) for value in module.parameters())
 
 
 def test_every_term_comes_with_its_weight_at_its_step(material: Aligned, batch: AlignedBatch) -> None:
@@ -179,176 +165,6 @@ def test_consistency_learns_to_keep_the_voice(material: Aligned, batch: AlignedB
         optimizer.step()
         costs.append(float(loss.detach()))
     assert costs[-1] < 0.8 * costs[0]
-
-
-# ---- alarms ---------------------------------------------------------------------------------------------------------
-
-
-def test_nothing_wrong_says_nothing(material: Aligned, batch: AlignedBatch) -> None:
-    assert turn(learner(material, at_once(kl_floor=0.0)), batch).alarms == ()
-
-
-@pytest.mark.parametrize(("factor", "alarm"), [(98.0, False), (99.5, True), (1e4, True)])
-def test_a_factor_at_its_limit_is_told(material: Aligned, batch: AlignedBatch, factor: float, alarm: bool) -> None:
-    objective = learner(material, at_once(kl_floor=0.0))
-    with torch.no_grad():
-        objective.model.transcoder.sharpness.fill_(math.log(factor))
-    said = turn(objective, batch).alarms
-    assert said == (
-        ("the contrastive factor is at its limit of 100: similarities cannot get sharper",) if alarm else ()
-    )
-
-
-def test_a_voice_that_says_nothing_is_told_once_kl_counts(material: Aligned, batch: AlignedBatch) -> None:
-    losses = at_once(kl_floor=1e6, kl=Weight(value=1.0, start=3))
-    assert turn(learner(material, losses), batch, step=2).alarms == ()
-    found = turn(learner(material, losses), batch, step=3)
-    assert found.alarms == ("KL is at its floor of 1e+06 nat: the voice says nothing",)
-    assert float(found.losses["kl"].detach()) == 0.0
-
-
-def test_a_factor_over_its_limit_comes_back_and_can_fall_again(material: Aligned, batch: AlignedBatch) -> None:
-    objective = learner(material)
-    part = objective.model.transcoder
-    with torch.no_grad():
-        part.sharpness.fill_(math.log(SHARPEST) + 2.0)
-    loss = turn(objective, batch).losses["contrastive"]
-    assert float(part.scale().detach()) == pytest.approx(SHARPEST / math.sqrt(part.quantizer.dim), rel=1e-4)
-    loss.backward()
-    assert float(part.sharpness.grad) > 0  # of random vectors: less sharp is better
-
-
-# ---- the second stage, and pieces -----------------------------------------------------------------------------------
-
-
-def test_the_second_stage_moves_connector_and_durations_alone(material: Aligned, batch: AlignedBatch) -> None:
-    objective = learner(material)
-    before = state(objective.model.transcoder)
-    torch.manual_seed(0)
-    found = list(objective.turns(batch, objective.first))
-    assert [(one.name, list(one.losses), one.weights) for one in found] == [
-        ("connector", ["noise"], {"noise": 1.0}), ("durations", ["noise"], {"noise": 1.0}),
-    ]  # fmt: skip
-    assert {one.learning_rate for one in found} == {
-        objective.losses.second_rate.at(0, objective.steps - objective.first)
-    }
-    for one in found:
-        one.total.backward()
-    assert same(before, state(objective.model.transcoder))
-    assert all(value.grad is None for value in objective.model.transcoder.parameters())
-    assert taught(objective.model.connector)
-    assert taught(objective.model.durations)
-    assert int(objective.model.trained) == 1
-    list(objective.turns(batch, objective.first + 4))
-    assert int(objective.model.trained) == 5
-
-
-def test_the_second_stage_learns_of_labelled_windows_alone(material: Aligned, batch: AlignedBatch) -> None:
-    other = replace(
-        batch, phonemes=torch.where(batch.labelled[:, None], batch.phonemes, 5),
-        samples=torch.where(batch.labelled[:, None], batch.samples, 0.5 * batch.samples),
-    )  # fmt: skip
-    costs = []
-    for one in (batch, other):
-        objective = learner(material)
-        with torch.no_grad():
-            nn.init.normal_(objective.model.connector.leave[-1].weight)
-        torch.manual_seed(0)
-        first, _ = objective.turns(one, 39)
-        costs.append(float(first.total.detach()))
-    assert costs[0] == costs[1]
-
-
-def test_runs_by_hand() -> None:
-    phonemes = torch.tensor([[0, 0, 4, 4, 4, 2, 2, 9], [1, 1, 1, 1, 1, 1, 1, 1], [3, 6, 6, 3, 0, 0, 0, 0]])
-    real = torch.arange(8)[None] < torch.tensor([8, 8, 4])[:, None]
-    ids, lasting, there, inside = runs(phonemes, real)
-    assert ids.tolist() == [[0, 4, 2, 9], [1, 0, 0, 0], [3, 6, 3, 0]]
-    assert lasting.tolist() == [[2, 3, 2, 1], [8, 0, 0, 0], [1, 2, 1, 0]]
-    assert there.int().tolist() == [[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 1, 0]]
-    assert inside.int().tolist() == [[0, 1, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0]]
-
-
-@pytest.mark.parametrize(("reach", "share"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0)])
-def test_what_of_the_spectrum_gets_to_the_encoder_is_said_and_the_decoder_gets_it_all(
-    material: Aligned, batch: AlignedBatch, reach: float, share: float
-) -> None:
-    def gradients(losses: CtapLosses) -> dict[str, Tensor]:
-        objective = learner(material, losses)
-        part = objective.model.transcoder
-        turn(objective, batch).losses["spectrum"].backward()
-        return {
-            name: torch.cat([torch.zeros_like(value).flatten() if value.grad is None else value.grad.flatten()
-                             for value in getattr(part, name).parameters()])
-            for name in PARTS
-        }  # fmt: skip
-
-    whole, some = gradients(at_once()), gradients(at_once(reach=reach))
-    assert torch.allclose(some["speech_encoder"], share * whole["speech_encoder"], rtol=1e-3, atol=1e-7)
-    for name in ("speech_decoder", "voice_encoder"):
-        assert torch.allclose(some[name], whole[name], rtol=1e-3, atol=1e-6)
-
-
-def test_other_vocal_tracts_move_and_tilt_each_row_by_itself() -> None:
-    """A peak moves along the mel axis by up to the share; flat spectra are tilted; nothing else happens in time."""
-    peak = 5 * torch.exp(-((torch.arange(80) - 40.0) ** 2) / 8)
-    frames = peak.expand(200, 3, 80).contiguous()
-    torch.manual_seed(0)
-    made = bent(frames, 0.2)
-    assert torch.equal(made[:, 0], made[:, 2])
-    highest = made[:, 0].argmax(1)
-    assert 32 <= int(highest.min()) <= 35  # 40 / 1.2 is 33
-    assert 48 <= int(highest.max()) <= 51  # 40 / 0.8 is 50
-    flat = bent(torch.ones(500, 2, 80), 0.2) - 1
-    assert torch.allclose(flat[..., 0], -flat[..., -1], atol=1e-5)
-    assert 0.45 < float(flat.max()) <= 0.5
-    assert -0.5 <= float(flat.min()) < -0.45
-    assert abs(float(flat[:, 0, 0].mean())) < 0.05
-    torch.manual_seed(0)
-    assert torch.equal(bent(frames, 0.2), made)
-    assert torch.equal(bent(frames, 0.0), frames)
-
-
-def test_the_decoder_makes_what_was_said_and_not_what_the_encoder_heard(
-    material: Aligned, batch: AlignedBatch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is bent and hidden is the encoder's input; the spectra to be made stay those of the recording."""
-    off = Weight(value=0.0)
-    objective = learner(material, at_once(bend=0.2, masks=2, consistency=off, phoneme_branch=off))
-    part, heard = objective.model.transcoder, []
-    encoder = part.speech_encoder.forward
-
-    def note(frames: Tensor, mask: Tensor) -> Tensor:
-        heard.append(frames)
-        return encoder(frames, mask)
-
-    monkeypatch.setattr(part.speech_encoder, "forward", note)
-    frames = objective.model.frames(batch.samples)
-    monkeypatch.setattr(part.speech_decoder, "forward", lambda latents, voice, mask: frames + 0.0 * latents.sum())
-    monkeypatch.setattr(objective.model, "averaged", lambda made, real, average: made)
-    found = turn(objective, batch)
-    assert float(found.losses["spectrum"].detach()) == 0.0
-    assert not torch.isclose(heard[0], frames).all(2).all(1).any()
-
-
-def test_stretches_are_hidden_along_both_axes_each_row_its_own() -> None:
-    torch.manual_seed(0)
-    frames = torch.ones(50, 160, 32)
-    made = hidden_away(frames, 2)
-    gone = made == 0
-    assert bool((frames == 1).all()), "what was given is changed"
-    whole_spectra, whole_bins = gone.all(2).sum(1), gone.all(1).sum(1)
-    assert 0 < int(whole_spectra.max()) <= 2 * 16
-    assert 0 < int(whole_bins.max()) <= 2 * (32 // 6)
-    assert len({row.numpy().tobytes() for row in gone}) > 40
-    assert torch.equal(hidden_away(frames, 0), frames)
-    torch.manual_seed(0)
-    assert torch.equal(hidden_away(frames, 2), made)
-
-
-@pytest.mark.parametrize(("share", "first"), [(0.0, 0), (0.5, 20), (0.8, 32), (1.0, 40)])
-def test_the_stages_share_the_steps(share: float, first: int) -> None:
-    assert CtapLosses(transcoder_share=share).second_from(40) == first
 
 
 @pytest.mark.parametrize(

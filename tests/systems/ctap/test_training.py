@@ -1,9 +1,7 @@
 """VQ-CTAP in whole runs: two stages, a kill and a second life, and made-up speech that is understood in the end."""
 
 import json
-import math
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,9 @@ import torch
 
 from tests.models import ready
 from tests.phones import write_phones
-from tests.runs import log, saved, tensors
-from tests.systems.ctap.conftest import FIRST, STEPS, fit, same, short
+from tests.runs import check_going_on, finite, fit, log, tensors
+from tests.states import same
+from tests.systems.ctap.conftest import FIRST, STEPS, short
 from vocable import recipes
 from vocable.audio import Audio
 from vocable.data.alignment import alignment_of
@@ -24,7 +23,6 @@ from vocable.recipes.ctap import tiny
 from vocable.systems.ctap.objective import found_again
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.hub import load
-from vocable.train import checkpoint
 from vocable.train.schedule import LearningRate, Weight
 
 
@@ -42,7 +40,7 @@ def test_the_tiny_recipe_gives_a_model_that_speaks(manifest: Path, tmp_path: Pat
     assert isinstance(tokenizer, CtapTokenizer)
     lines = log(tmp_path)
     assert [line["step"] for line in lines] == [10, 20, 30, 40]
-    assert all(math.isfinite(value) for line in lines for value in line.values() if isinstance(value, float))
+    assert finite(lines)
     assert lines[2]["transcoder/spectrum"] < lines[0]["transcoder/spectrum"]
     clip = Audio.read(read_manifest(manifest, "test")[0].audio_path)
     tokens = tokenizer.encode(clip)
@@ -78,13 +76,7 @@ def test_a_run_that_goes_on_is_the_run_that_never_stopped(
     manifest: Path, whole: Path, tmp_path: Path, kept: int
 ) -> None:
     """Stopped before the codebook, within both stages and at their border: every byte is the same."""
-    folder = shutil.copytree(whole, tmp_path / "stopped")
-    for later in checkpoint.steps(folder / "checkpoints")[kept:]:
-        shutil.rmtree(later)
-    assert fit(short(), manifest, folder, resume=True)[-1] == f"resumed at step {kept}"
-    for name in ("training.safetensors", "model.safetensors", "model.json"):
-        assert (saved(folder, STEPS) / name).read_bytes() == (saved(whole, STEPS) / name).read_bytes()
-    assert log(folder) == log(whole)
+    check_going_on(short(), manifest, whole, tmp_path / "stopped", kept)
 
 
 def test_the_seed_decides(manifest: Path, whole: Path, tmp_path: Path) -> None:
@@ -99,7 +91,7 @@ def test_other_codebooks_learn_and_load(manifest: Path, tmp_path: Path, codebook
     run = replace(run, model=replace(run.model, transcoder=sizes), train=replace(run.train, steps=6))
     fit(replace(run, losses=replace(run.losses, transcoder_share=1.0)), manifest, tmp_path)
     lines = log(tmp_path)
-    assert all(math.isfinite(value) for line in lines for value in line.values() if isinstance(value, float))
+    assert finite(lines)
     assert 0 < lines[-1]["used"][0] <= 1
     tokenizer = load(tmp_path)
     assert isinstance(tokenizer, CtapTokenizer)
@@ -110,7 +102,7 @@ def test_other_codebooks_learn_and_load(manifest: Path, tmp_path: Path, codebook
 def test_in_bfloat16_it_trains(manifest: Path, tmp_path: Path) -> None:
     run = recipes.override(short(contrastive=Weight(value=0.1), consistency=Weight(value=0.1)), precision="bfloat16")
     fit(run, manifest, tmp_path)
-    assert all(math.isfinite(value) for line in log(tmp_path) for value in line.values() if isinstance(value, float))
+    assert finite(log(tmp_path))
 
 
 def test_alarms_are_said_while_training(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

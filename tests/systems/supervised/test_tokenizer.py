@@ -101,11 +101,8 @@ def test_a_config_comes_back_from_json() -> None:
     ids=str,
 )  # fmt: skip
 def test_a_hostile_config_is_refused(
-    change: dict[str, object], tokenizer: SupervisedTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    change: dict[str, object], tokenizer: SupervisedTokenizer, tmp_path: Path, untyped: None
 ) -> None:
-    import jaxtyping
-
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(ConfigError):
         config_from_json(config_to_json(supervised.tiny().model) | change)
     tokenizer.save(tmp_path / "model")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import vocable
-from vocable import recipes
+from tests.runs import fit
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.data.whole import Whole, WholeConfig
 from vocable.errors import AlignmentError, AudioError, CheckpointError, ConfigError, ManifestError
@@ -155,12 +155,6 @@ def test_padding_costs_nothing(run: SupervisedRun, material: Whole) -> None:
         (turn,) = objective.turns(one, 0)
         found.append({name: float(value.detach()) for name, value in turn.losses.items()})
     assert found[0] == pytest.approx(found[1], rel=1e-5)
-
-
-def fit(run: SupervisedRun, manifest: Path, folder: Path, **how: object) -> list[str]:
-    said: list[str] = []
-    recipes.fit(run, [manifest], folder, quiet=True, say=said.append, **how)  # type: ignore[arg-type]
-    return said
 
 
 def test_a_run_learns_to_say_what_is_said(run: SupervisedRun, manifest: Path, tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
 from torch import Tensor
 
 from tests.digits import write_digits
 from tests.models import ready_speaker
-from vocable import recipes
+from tests.runs import fit
+from vocable import load, recipes
 from vocable.recipes.vqalattent import VqalattentRun
 from vocable.systems.vqalattent.objective import VqalattentLosses
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
@@ -36,12 +36,6 @@ def open_minded() -> VqalattentTokenizer:
     return ready_speaker(prior={"unknown": 0.2})
 
 
-@pytest.fixture
-def untyped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a value of the wrong type come as far as it does for a user."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-
-
 def ids_of(speaker: VqalattentTokenizer, rows: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Any ids with any labels."""
     generator = torch.Generator().manual_seed(seed)
@@ -61,16 +55,6 @@ def short(**changes: Any) -> VqalattentRun:
     )
 
 
-def fit(run: recipes.Run, manifest: Path, folder: Path, **how: Any) -> list[str]:
-    said: list[str] = []
-    recipes.fit(run, [manifest], folder, quiet=True, say=said.append, **how)
-    return said
-
-
-def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
-
-
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hundred and twenty made-up digits by three speakers."""
@@ -83,3 +67,11 @@ def whole(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "whole"
     fit(short(), manifest, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> VqalattentTokenizer:
+    """The tiny recipe, trained to its end."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    fit(recipes.find("vqalattent-tiny"), manifest, folder)
+    return load(folder)

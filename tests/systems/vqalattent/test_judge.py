@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from tests.models import ready_speaker
-from tests.runs import saved
-from tests.systems.vqalattent.conftest import SPEC, STEPS, fit, same
+from tests.runs import fit, saved
+from tests.states import same
+from tests.systems.vqalattent.conftest import SPEC, STEPS
 from vocable import load, recipes
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest

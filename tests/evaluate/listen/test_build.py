@@ -13,17 +13,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.evaluate.listening import CLIPS, SYSTEMS, build_test, record, record_all
+from tests.evaluate.listen.listening import CLIPS, SYSTEMS, build_test, record
 from vocable.audio import Audio
 from vocable.errors import ConfigError, InputError, OutputError
 from vocable.evaluate.listen import ANCHORS, _anchors, build, listen_build
 from vocable.evaluate.listen_key import RANGES, read_key
 from vocable.testing import speechlike
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return record_all(tmp_path_factory.mktemp("sounds"))
 
 
 def _content(page: Path) -> dict[str, Any]:
@@ -84,6 +79,8 @@ def test_codes_follow_the_seed_and_not_the_systems(folders: dict[str, Path], tmp
 def test_the_sounds_of_the_page_are_the_files(folders: dict[str, Path], tmp_path: Path) -> None:
     built = build_test(folders, tmp_path / "test.html", scales=("quality",))
     content, key = _content(built.page), read_key(built.key)
+    codes = [stimulus["code"] for screen in content["screens"] for stimulus in screen["stimuli"]]
+    assert sorted(codes) == sorted(key.stimuli)
     for screen in content["screens"]:
         for stimulus in screen["stimuli"]:
             one = key.stimuli[stimulus["code"]]

@@ -8,21 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.evaluate.listening import build_test, record_all, rows_of, write_ratings
+from tests.evaluate.listen.listening import build_test, rows_of, write_ratings
 from vocable.errors import ConfigError, InputError
 from vocable.evaluate.listen import Built
 from vocable.evaluate.listen_analysis import analyse, listen_analyse
 from vocable.evaluate.listen_key import read_key
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return record_all(tmp_path_factory.mktemp("sounds"))
-
-
-@pytest.fixture(scope="module")
-def mushra(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return build_test(folders, tmp_path_factory.mktemp("mushra") / "test.html")
 
 
 @pytest.fixture(scope="module")

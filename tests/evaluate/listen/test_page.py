@@ -5,22 +5,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.evaluate.listening import build_test, record_all
+from tests.evaluate.listen.listening import build_test
 from vocable.evaluate.listen import Built, build
 from vocable.evaluate.listen_analysis import analyse
 from vocable.evaluate.listen_key import read_key
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return record_all(tmp_path_factory.mktemp("sounds"))
-
-
-@pytest.fixture(scope="module")
-def mushra(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return build_test(folders, tmp_path_factory.mktemp("mushra") / "test.html")
 
 
 def _open(browser: Any, built: Built, **options: Any) -> tuple[Any, list[str]]:

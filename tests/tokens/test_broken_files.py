@@ -1,0 +1,128 @@
+"""Token files that are not what they were, or that lie: each is refused with its reason."""
+
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.tokens.small import SMALL
+from vocable.errors import TokenFileError
+from vocable.tokens import MAGIC, Tokens, pack, unpack
+
+
+def test_every_truncation_is_noticed() -> None:
+    data = pack(SMALL)
+    for size in range(len(data)):
+        with pytest.raises(TokenFileError, match="truncated" if size else "this is not a token file"):
+            unpack(data[:size])
+
+
+def test_every_altered_byte_is_noticed() -> None:
+    data = pack(SMALL)
+    for at in range(len(data)):
+        for mask in (*(1 << bit for bit in range(8)), 0xFF):
+            with pytest.raises(TokenFileError):
+                unpack(data[:at] + bytes([data[at] ^ mask]) + data[at + 1 :])
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda data: MAGIC + b"\x01\x00" + data))
+@settings(deadline=None, max_examples=200)
+def test_any_other_bytes_are_no_token_file(data: bytes) -> None:
+    with pytest.raises(TokenFileError):
+        unpack(data)
+
+
+HEADER: dict[str, Any] = {
+    "sample_rate": 16_000, "hop": 320, "codebook_size": 256, "num_codebooks": 1, "tokenizer": "t", "voice_width": 0,
+    "clips": [{"frames": 2, "samples": 500, "text": None}],
+}  # fmt: skip
+
+
+def sealed(header: bytes, payload: bytes = b"\x01\x02", *, version: int = 1, size: int | None = None) -> bytes:
+    """A file with a checksum that fits, whatever it says."""
+    body = struct.pack("<8sHI", MAGIC, version, len(header) if size is None else size) + header + payload
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def crafted(payload: bytes = b"\x01\x02", **changes: Any) -> bytes:
+    return sealed(json.dumps({**HEADER, **changes}).encode(), payload)
+
+
+def clips(*frames: Any) -> list[dict[str, Any]]:
+    return [{"frames": count, "samples": 0} for count in frames]
+
+
+def test_the_crafted_file_is_sound_before_it_is_spoilt() -> None:
+    assert unpack(crafted()).ids.tolist() == [[[1, 2]]]
+    assert unpack(crafted(b"", clips=clips(0))).ids.shape == (1, 1, 0)
+    assert unpack(crafted(b"", clips=[])).ids.shape == (0, 1, 0)
+    assert unpack(crafted(b"", clips=[], voice_width=4)).ids.shape == (0, 1, 0)
+
+
+BOMBS: dict[str, tuple[bytes, str]] = {
+    "header longer than the file": (sealed(b"{}", size=0xFFFFFFFF), "promises 4294967295 bytes of itself"),
+    "header one byte too long": (sealed(b"{}", b"", size=3), "promises 3 bytes of itself"),
+    "no header": (sealed(b""), "header is not valid"),
+    "header of another kind": (sealed(b"[1, 2]"), "header is not valid"),
+    "header nested": (sealed(b"[" * 100_000), "header is not valid"),
+    "header that is not UTF-8": (sealed(b'{"tokenizer": "\xff"}'), "header is not valid"),
+    "key missing": (sealed(b'{"sample_rate": 16000}'), r"header is not valid \(hop Field required\)"),
+    "key forbidden": (crafted(more=1), r"\(more Extra inputs are not permitted\)"),
+    "key forbidden in a clip": (crafted(clips=[{"frames": 2, "samples": 0, "x": 0}]), r"\(clips\.0\.x Extra"),
+    "future version": (sealed(json.dumps(HEADER).encode(), version=2), "of version 2, this vocable reads 1"),
+    "negative frames": (crafted(clips=clips(-1)), r"clips\.0\.frames .*greater than or equal to 0"),
+    "negative samples": (crafted(clips=[{"frames": 2, "samples": -1}]), r"clips\.0\.samples"),
+    "huge frames": (crafted(clips=clips(1 << 39)), "promises 549755813888 bytes"),
+    "far too many frames": (crafted(clips=clips(1 << 62)), r"clips\.0\.frames"),
+    "frames of a thousand digits": (crafted(clips=clips(10**1000)), r"clips\.0\.frames"),
+    "huge frames twice": (crafted(clips=clips(*[(1 << 40) - 1] * 2), num_codebooks=1024), "promises"),
+    "frames as text": (crafted(clips=clips("2")), r"clips\.0\.frames"),
+    "frames as a fraction": (crafted(clips=clips(2.5)), r"clips\.0\.frames"),
+    "frames as a truth": (crafted(clips=clips(True)), r"clips\.0\.frames"),
+    "too few bytes": (crafted(clips=clips(3)), "promises 3 bytes of ids and voices, 2 are there"),
+    "too many bytes": (crafted(clips=clips(1)), "promises 1 bytes of ids and voices, 2 are there"),
+    "bytes and no clips": (crafted(clips=[]), "promises 0 bytes"),
+    "huge voice": (crafted(voice_width=(1 << 20) - 1), "promises 4194302 bytes"),
+    "voice out of range": (crafted(voice_width=1 << 20), "voice_width"),
+    "negative voice": (crafted(voice_width=-1), "voice_width"),
+    "no codebook": (crafted(codebook_size=0), "codebook_size is 0"),
+    "huge codebook": (crafted(codebook_size=1 << 60), "codebook_size is"),
+    "huge number of codebooks": (crafted(num_codebooks=1 << 60), "num_codebooks is"),
+    "hop of nothing": (crafted(hop=0), "hop is 0"),
+    "ids outside the codebook": (crafted(b"\xff", codebook_size=3, clips=clips(4)), r"contradict .*: ids lie in"),
+    "one long clip and many empty": (
+        crafted(bytes(250_000), codebook_size=2, clips=clips(2_000_000, *[0] * 200)),
+        "201 clips of up to 2000000 frames are too many",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "message"), BOMBS.values(), ids=BOMBS)
+def test_a_file_that_lies_with_a_checksum_that_fits_is_refused(data: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tokens").write_bytes(data)
+    with pytest.raises(TokenFileError, match=message) as caught:
+        Tokens.read(tmp_path / "a.tokens")
+    assert str(caught.value).startswith(f"{tmp_path / 'a.tokens'}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, r"cannot be read \(No such file or directory\); check the path"),
+        (lambda path: path.mkdir(), r"cannot be read \(Is a directory\)"),
+        (lambda path: path.write_bytes(b""), "this is not a token file: `vocable encode` makes them"),
+        (lambda path: path.write_bytes(b"RIFF" + bytes(1000)), "this is not a token file"),
+    ],
+    ids=["missing", "folder", "empty", "audio"],
+)
+def test_a_path_without_tokens_is_named(make: Callable[[Path], object], message: str, tmp_path: Path) -> None:
+    make(tmp_path / "a.tokens")
+    with pytest.raises(TokenFileError, match=rf"a\.tokens: {message}"):
+        Tokens.read(tmp_path / "a.tokens")
