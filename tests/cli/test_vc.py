@@ -73,6 +73,7 @@ def test_the_guided_codec_mixes_levels(run: Run, here: Path) -> None:
     for options, mix in (
         (("--levels", 2), Mix(levels=2)),
         (("--align", "dtw"), Mix(align="dtw")),
+        (("--upto", 2), Mix(upto=2)),
         (("--levels", 3, "--align", "dtw"), Mix(levels=3, align="dtw")),
     ):
         assert run(*words, *options)[0] == 0
@@ -97,7 +98,10 @@ def test_the_guided_codec_mixes_levels(run: Run, here: Path) -> None:
         (("-o", "x.aif"), "'.aif' is not an audio format vocable writes"),
         (("--model", "in/speaker"), "a VqalattentTokenizer cannot part the voice from what is said: VQ-CTAP can, such"),
         (("--model", "nowhere"), "nowhere: no such model; give a folder, or one of: "),
-        (("--levels", "2"), "a CtapTokenizer swaps the voice and mixes no levels: leave 'levels' and 'align' out"),
+        (
+            ("--levels", "2"),
+            "a CtapTokenizer swaps the voice and mixes no levels: leave 'levels', 'upto' and",
+        ),
         (("--align", "x"), "align is 'x'; choose repeat or dtw"),
         (("--vocoder", "nobody"), "there is no vocoder 'nobody'; give a folder, or one of: griffin-lim"),
     ],

@@ -48,7 +48,7 @@ def test_it_teaches_by_its_folder_and_another_is_another_teacher(tmp_path: Path)
     assert torch.equal(teacher.hear(NOISE), XVectorEncoder.load(str(folder))(torch.from_numpy(NOISE.samples)[None])[0])
     assert find_voice(str(folder)).digest == teacher.digest
     assert find_voice(str(saved_voice(tmp_path / "other", normalise=False))).digest != teacher.digest
-    with pytest.raises(AudioError, match="0.40 s are too short for a voice to be heard"):
+    with pytest.raises(AudioError, match=r"0\.40 s are too short for a voice to be heard"):
         teacher.hear(Audio(NOISE.samples[:6_400], 16_000))
 
 
@@ -60,7 +60,8 @@ def test_what_is_no_such_model_is_refused_by_name(tmp_path: Path, monkeypatch: p
     with pytest.raises(CheckpointError, match="slow: hears 8000 Hz, 16000 is wanted"):
         find_voice(str(saved_voice(tmp_path / "slow", rate=8_000)))
     plain = tmp_path / "plain"
-    transformers.WavLMModel(transformers.WavLMConfig.from_pretrained(saved_voice(tmp_path / "whole"))).save_pretrained(plain)
+    config = transformers.WavLMConfig.from_pretrained(saved_voice(tmp_path / "whole"))
+    transformers.WavLMModel(config).save_pretrained(plain)
     transformers.Wav2Vec2FeatureExtractor().save_pretrained(plain)
-    with pytest.raises(CheckpointError, match=r"plain: \d+ parameters are not in it, such as .*; give a model trained to"):
+    with pytest.raises(CheckpointError, match=r"plain: \d+ parameters are not in it.*; give a model trained to verify"):
         find_voice(str(plain))

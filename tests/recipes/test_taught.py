@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import vocable
 from tests.features.test_hubert import saved
+from tests.runs import log, three_clips
 from vocable import recipes
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
@@ -26,7 +27,6 @@ from vocable.systems.guided.config import GuidedConfig, SeanetConfig
 from vocable.systems.guided.discriminators import DiscriminatorConfig
 from vocable.systems.guided.listeners import find_frames, find_voice
 from vocable.systems.guided.teachers import AcousticConfig, SemanticConfig
-from vocable.testing import speechlike
 from vocable.train import checkpoint
 from vocable.train.schedule import LearningRate, Weight
 
@@ -45,12 +45,7 @@ def teachers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    with (folder / "manifest.jsonl").open("w") as lines:
-        for clip in range(3):
-            speechlike(3_500 + 3_000 * clip, seed=clip).write(folder / f"{clip}.wav")
-            lines.write(json.dumps({"audio_path": f"{clip}.wav", "split": "train"}) + "\n")
-    return folder / "manifest.jsonl"
+    return three_clips(tmp_path_factory.mktemp("data"), 3_500)
 
 
 def tiny(steps: int, **changes: Any) -> GuidedRun:
@@ -78,11 +73,6 @@ def tiny(steps: int, **changes: Any) -> GuidedRun:
 def fit(run: GuidedRun, teachers: dict[str, str], manifest: Path, folder: Path, *, resume: bool = False) -> None:
     named = run.taught(teachers, str(folder.parent / "kept"))
     recipes.fit(named, [manifest], folder, resume=resume, quiet=True, say=lambda line: None)
-
-
-def log(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +187,9 @@ def test_what_cannot_be_taught_says_why(teachers: dict[str, str], manifest: Path
          "nowhere: no folder"),
         (lambda: find_frames(teachers["semantic"], layers=(3,)), ConfigError,
          r"hubert has no layer \[3\]; it has 0 to 2"),
-        (lambda: find_voice(teachers["semantic"]), CheckpointError, "holds no embedding_model.safetensors"),
+        (lambda: find_voice(teachers["semantic"]), CheckpointError,
+         r"hubert: .*(give a model trained to verify speakers|holds no model of this kind)"),
+        (lambda: find_voice(str(tmp_path)), CheckpointError, "holds no embedding_model.safetensors"),
         (lambda: find_frames(teachers["acoustic"]), CheckpointError, "ecapa: holds no model of this kind"),
         (lambda: replace(run, model=GuidedConfig(num_codebooks=1)), ConfigError, "this codec has one level"),
     ]  # fmt: skip

@@ -1,8 +1,9 @@
 """Discriminators of the papers' sizes, and the game that they play."""
 
+import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vocable.errors import ConfigError, ShapeError
 from vocable.systems.guided.adversary import AdversaryConfig, WaveformAdversary
@@ -66,15 +67,62 @@ def test_a_verdict_is_of_its_own_clip_and_longer_crops_have_more() -> None:
         network(samples[:, :255])
 
 
+def moved(network: Discriminators, samples: Tensor, change: Tensor) -> list[list[bool]]:
+    """For each verdict, which of its last axis a change of the samples moves."""
+    before, after = (network(one) for one in (samples, samples + change))
+    return [
+        ((one.logits - other.logits).abs().amax(tuple(range(one.logits.ndim - 1))) > 1e-6).tolist()
+        for one, other in zip(before, after, strict=True)
+    ]
+
+
+def test_a_period_discriminator_hears_every_so_manyth_sample_alone() -> None:
+    """A sample is heard in its own column of the fold, and in no other."""
+    torch.manual_seed(0)
+    network = Discriminators(DiscriminatorConfig(periods=(2, 3, 5), period_width=4, scales=0, windows=()))
+    samples, change = 0.1 * torch.randn(1, 1_800), torch.zeros(1, 1_800)
+    change[0, 901] = 3.0
+    assert moved(network, samples, change) == [[False, True], [False, True, False], [False, True, False, False, False]]
+
+
+def test_scales_below_the_first_do_not_hear_the_top_of_the_band() -> None:
+    """What alternates from sample to sample is heard at the full rate alone."""
+    torch.manual_seed(0)
+    network = Discriminators(DiscriminatorConfig(periods=(), scales=3, scale_width=16, windows=()))
+    samples, alternating = 0.1 * torch.randn(1, 2_048), torch.tensor([1.0, -1.0]).repeat(1_024)[None]
+    assert [any(one) for one in moved(network, samples, alternating)] == [True, False, False]
+    assert [any(one) for one in moved(network, samples, torch.ones(1, 2_048))] == [True, True, True]
+
+
+def test_a_spectrum_discriminator_hears_real_and_imaginary_parts_of_whole_windows() -> None:
+    torch.manual_seed(0)
+    [judge] = Discriminators(DiscriminatorConfig(periods=(), scales=0, windows=(64,), filters=3)).spectra
+    samples = torch.randn(1, 64 + 16 * 9 + 5)
+    window = np.hanning(65)[:-1]
+    pieces = np.stack([samples[0, 16 * at : 16 * at + 64].numpy() * window for at in range(10)])
+    bins = torch.from_numpy(np.fft.rfft(pieces) / np.linalg.norm(window)).to(torch.complex64)
+    wanted = torch.nn.functional.leaky_relu(judge.layers[0](torch.stack([bins.real, bins.imag])[None]), 0.2)
+    assert torch.allclose(judge(samples).maps[0], wanted, atol=1e-5)
+
+
 def adversary(**settings: object) -> WaveformAdversary:
     torch.manual_seed(0)
-    config = AdversaryConfig(discriminators=SMALL, **settings)  # type: ignore[arg-type]
+    config = AdversaryConfig(**{"discriminators": SMALL} | settings)  # type: ignore[arg-type]
     return WaveformAdversary(config, adversarial=Weight(value=2.0, start=5), feature=Weight(value=3.0), steps=10)
 
 
+KINDS = {
+    "periods": DiscriminatorConfig(periods=(2, 3), period_width=4, scales=0, windows=()),
+    "scales": DiscriminatorConfig(periods=(), scales=2, scale_width=16, windows=()),
+    "spectra": DiscriminatorConfig(periods=(), scales=0, windows=(256, 128), filters=4),
+    "all": SMALL,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("game", ["hinge", "least_squares"])
-def test_discriminators_that_move_against_their_loss_tell_apart_what_they_could_not(game: str) -> None:
-    judge = adversary(game=game)
+def test_discriminators_that_move_against_their_loss_tell_apart_what_they_could_not(game: str, kind: str) -> None:
+    judge = adversary(game=game, discriminators=KINDS[kind])
     generator = torch.Generator().manual_seed(0)
     real, made = torch.sin(torch.arange(640) / 3).expand(2, -1), torch.randn(2, 640, generator=generator) * 0.5
     optimizer = torch.optim.AdamW(judge.network.parameters(), lr=1e-2)
@@ -102,6 +150,20 @@ def test_the_codec_has_a_gradient_and_the_discriminators_have_none() -> None:
     assert made.grad.abs().sum() > 0
     assert all(one.grad is None and one.requires_grad for one in judge.network.parameters())
     assert float(judge.generator_losses(real, real)["feature"]) == 0.0
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_features_are_matched_over_all_maps_of_all_discriminators(relative: bool) -> None:
+    judge = adversary(relative=relative)
+    real, made = torch.randn(2, 2, 640, generator=torch.Generator().manual_seed(1)).unbind()
+    with torch.no_grad():
+        heard, fake = judge.network(real), judge.network(made)
+    apart = [
+        float((one - other).abs().mean() / (one.abs().mean() if relative else 1.0))
+        for side, beside in zip(heard, fake, strict=True) for one, other in zip(side.maps, beside.maps, strict=True)
+    ]  # fmt: skip
+    assert len(apart) == 2 * 6 + 2 * 8 + 2 * 5
+    assert float(judge.generator_losses(real, made)["feature"].detach()) == pytest.approx(np.mean(apart), rel=1e-4)
 
 
 def test_weights_and_rates_follow_their_schedules() -> None:

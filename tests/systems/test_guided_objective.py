@@ -14,11 +14,14 @@ from vocable.data.crops import CropBatch
 from vocable.quantizers import Quantized
 from vocable.recipes import guided
 from vocable.systems.guided import objective as module
+from vocable.systems.guided.adversary import AdversaryConfig, WaveformAdversary
+from vocable.systems.guided.discriminators import DiscriminatorConfig
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.objective import GuidedLosses, GuidedObjective
 from vocable.systems.guided.teachers import Lesson
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.testing import speechlike
+from vocable.train.balance import Balanced, Balancer
 from vocable.train.objective import Turn
 from vocable.train.schedule import Weight
 from vocable.train.trainer import TrainConfig, Trainer
@@ -193,6 +196,32 @@ def test_the_discriminators_turn_has_no_gradient_of_the_generator() -> None:
     )
     turn.total.backward()
     assert gradient(objective.model.encoder) > 0
+
+
+def test_a_balance_weighs_what_passes_through_the_waveform_and_leaves_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each loss on samples pulls there with its share of a norm of 2; commitment and teacher keep their weights."""
+    adversary = WaveformAdversary(
+        AdversaryConfig(discriminators=DiscriminatorConfig(periods=(2,), period_width=1, scales=0, windows=())),
+        adversarial=Weight(value=4.0), feature=Weight(value=3.0), steps=9,
+    )  # fmt: skip
+    objective = codec(
+        replace(PLAIN, balance=2.0, spectrum=Weight(value=2.0)), teachers=[FirstLevel(Weight(value=4.0))],
+        adversary=adversary,
+    )  # fmt: skip
+    norms: dict[str, float] = {}
+    balance = Balancer.forward
+
+    def look(self: Balancer, made: Tensor, losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Balanced:
+        for name, loss in losses.items():
+            norms[name] = float(torch.autograd.grad(loss, made, retain_graph=True)[0].flatten(1).norm(dim=1).mean())
+        return balance(self, made, losses, weights)
+
+    monkeypatch.setattr(Balancer, "forward", look)
+    *_, turn = turns(objective, 3)
+    shares = {name: turn.weights[name] * norm for name, norm in norms.items()}
+    asked = {"log_mel": 1.0, "spectrum": 2.0, "adversarial": 4.0, "feature": 3.0}
+    assert shares == pytest.approx({name: 2.0 * value / 10.0 for name, value in asked.items()}, rel=1e-4)
+    assert (turn.weights["commitment"], turn.weights["loudness"]) == (0.25, 4.0)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -17,6 +17,7 @@ class Mix:
 
     Attributes:
         levels: Of the source, from the first; the others are the voice's.
+        upto: The last level that the voice gives; those after it are left out. All by default.
         align: ``repeat``: the voice is repeated to the source's length, or cut. ``dtw``: its frames stand where the
             same is said, for a recording of the same words.
 
@@ -25,6 +26,7 @@ class Mix:
     """
 
     levels: int = 1
+    upto: int | None = None
     align: str = "repeat"
 
     def __post_init__(self) -> None:
@@ -32,6 +34,8 @@ class Mix:
             raise ConfigError(f"align is '{self.align}'; choose {' or '.join(_ALIGN)}")
         if self.levels < 1:
             raise ConfigError(f"levels is {self.levels}: at least the first is the source's")
+        if self.upto is not None and self.upto <= self.levels:
+            raise ConfigError(f"upto is {self.upto}: the voice's levels begin after the source's {self.levels}")
 
 
 def convert(tokenizer: object, source: Audio, voice: Audio, mix: Mix | None = None) -> Audio:
@@ -44,7 +48,7 @@ def convert(tokenizer: object, source: Audio, voice: Audio, mix: Mix | None = No
         tokenizer: Such as ``vocable.load("ctap-small")``.
         source: Whose words are kept, and when they are said; any rate.
         voice: A recording of whoever shall speak, half a second or more; any rate.
-        mix: Of a guided codec: how many levels are the source's, and how the voice's frames are paired.
+        mix: Of a guided codec: which levels are the source's and the voice's, and how the voice's frames are paired.
 
     Returns:
         As long as the source, at the tokenizer's rate.
@@ -71,7 +75,10 @@ def convert(tokenizer: object, source: Audio, voice: Audio, mix: Mix | None = No
     if isinstance(converter, GuidedTokenizer):
         mix = mix or Mix()
         beside = aligned(source, voice, converter.spec) if mix.align == "dtw" else None
-        return converter.decode(mix_levels(converter.encode(source), converter.encode(voice), mix.levels, beside))
+        words, timbre = (
+            converter.encode(clip).keep_levels(mix.upto or converter.spec.num_codebooks) for clip in (source, voice)
+        )
+        return converter.decode(mix_levels(words, timbre, mix.levels, beside))
     return converter.decode(converter.encode(source), voice)
 
 
@@ -90,10 +97,12 @@ def as_converter(tokenizer: object, mix: Mix | None = None) -> Voiced | GuidedTo
         return tokenizer
     if not isinstance(tokenizer, GuidedTokenizer):
         raise SpecError(
-            f"a {type(tokenizer).__name__} swaps the voice and mixes no levels: leave 'levels' and 'align' out, or "
-            "take a guided codec, such as guided-small"
+            f"a {type(tokenizer).__name__} swaps the voice and mixes no levels: leave 'levels', 'upto' and 'align' "
+            "out, or take a guided codec, such as guided-small"
         )
-    if mix.levels >= tokenizer.spec.num_codebooks:
-        there = tokenizer.spec.num_codebooks
+    there = tokenizer.spec.num_codebooks
+    if mix.upto is not None and mix.upto > there:
+        raise SpecError(f"levels up to {mix.upto} are asked of a codec that has {there}")
+    if mix.levels >= there:
         raise SpecError(f"{mix.levels} of {there} levels are the source's: leave one at least to the voice")
     return tokenizer

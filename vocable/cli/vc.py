@@ -20,6 +20,9 @@ def vc(
         int | None,
         typer.Option(min=1, help="Of a guided codec: so many of the recording's levels are kept. [default: 1]"),
     ] = None,
+    upto: Annotated[
+        int | None, typer.Option(min=2, help="Of a guided codec: the last level of the voice's. [default: all]")
+    ] = None,
     align: Annotated[
         str | None, typer.Option(help="Of a guided codec: repeat (the default), or dtw for a voice that says the same.")
     ] = None,
@@ -33,7 +36,8 @@ def vc(
     from vocable.corpus.speech import convert_files
     from vocable.systems.hub import load
 
-    asked: dict[str, Any] = {name: value for name, value in (("levels", levels), ("align", align)) if value is not None}
+    options = {"levels": levels, "upto": upto, "align": align}
+    asked: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     mix = Mix(**asked) if asked else None
     outcome = convert_files(load(model, vocoder=vocoder), inputs, voice, out, mix=mix, say=typer.echo)
     outcome.finish()

@@ -1,12 +1,15 @@
 """How far what a student says is from what its teacher says: of frames, and of one vector a clip.
 
-Every loss is a mean over what the mask marks, and 0 where it marks nothing.
+Every loss is a mean over what the mask marks, and 0 where it marks nothing. Of several processes each divides its sum
+by the mean count: averaged, as gradients are, what they say is the loss of the whole batch.
 """
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from vocable.collective import global_sum, world
 
 
 def cosine_loss(
@@ -108,4 +111,4 @@ def entropy(logits: Float[Tensor, "B V"]) -> Float[Tensor, " B"]:
 
 
 def _mean(values: Tensor, mask: Tensor) -> Float[Tensor, ""]:
-    return (values * mask).sum() / mask.sum().clamp(min=1)
+    return world()[1] * (values * mask).sum() / global_sum(mask.sum()).clamp(min=1)

@@ -80,7 +80,8 @@ class Balancer(nn.Module):
     @torch.no_grad()
     def _usual(self, name: str, norm: Float[Tensor, ""]) -> float:
         at = self.names.index(name)
-        self.sums[at] = self.sums[at] * self.decay + global_sum(norm.double()) / world()[1]
+        size = world()[1]  # of two processes' mean losses each has gradients twice those of the whole batch's
+        self.sums[at] = self.sums[at] * self.decay + global_sum(norm.double()) / size**2
         self.counts[at] = self.counts[at] * self.decay + 1
         return float(self.sums[at] / self.counts[at])
 

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.models import ready
 from vocable.cli.main import app
+from vocable.evaluate.benchmark import evaluate
+from vocable.evaluate.plan import Plan
+from vocable.evaluate.protocols.guided_seed import GuidedSeed
 from vocable.testing import speechlike
 
 _KEYS = ("pesq_wb", "pesq_nb", "vc_mcd", "vc_pitch_correlation", "ser_accuracy")
@@ -53,6 +57,8 @@ def test_the_papers_table(manifest: Path, tmp_path: Path) -> None:
     ]
     assert len(measured) == len(reported)
     assert [one.strip() for one in reported[2:-1]] == ["", "3.08", "", "6.08", "0.310", "55.3"]
+    assert "ASR: no manifest has a 'text' in its train split" in report
+    assert "conversion:" not in report
     assert "No teacher took part in the training of guided-small. Reported figures (arXiv:2507.06802" in report
     before = (out / "results.jsonl").read_bytes()
     (out / "results.jsonl").write_bytes(before[: len(before) // 2])
@@ -65,3 +71,18 @@ def test_a_protocol_is_for_one_tokenizer(manifest: Path, tmp_path: Path) -> None
     arguments = ["evaluate", "--protocol", "seed", "--data", str(manifest), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(app, arguments)
     assert "--protocol seed is for one tokenizer; 0 are named" in str(result.exception)
+
+
+def test_what_the_manifest_does_not_tell_is_named_and_has_no_figure(tmp_path: Path) -> None:
+    """Non-parallel sentences above all: no MCD is taken between them."""
+    ready("spectral").save(tmp_path / "codec")
+    lines = []
+    for number in range(2):
+        speechlike(20_000, seed=number).write(tmp_path / f"{number}.flac")
+        lines.append({"audio_path": f"{number}.flac", "speaker": f"s{number}", "sentence_id": f"a{number}"})
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    plan = Plan(tokenizers=(str(tmp_path / "codec"),), manifests=(tmp_path / "manifest.jsonl",))
+    card = evaluate(lambda: GuidedSeed(plan, tmp_path / "out"), tmp_path / "out")
+    assert set(card.entries[0].figures) == {"pesq_wb", "pesq_nb"}
+    assert [reason.split(":")[0] for reason in card.left_out] == ["conversion", "SER", "ASR"]
+    assert "of the split is another speaker's in the same mood" in (tmp_path / "out/report.md").read_text()

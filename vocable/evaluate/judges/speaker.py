@@ -8,11 +8,11 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vocable.audio import Audio
-from vocable.errors import AudioError, CheckpointError, MissingDependencyError
+from vocable.errors import AudioError
 from vocable.evaluate.judges.base import audible
 from vocable.features.ecapa import EcapaTdnn
-from vocable.features.hub import fetch, short_name
 from vocable.features.voice import VoiceEncoder, raise_level
+from vocable.features.xvector import XVectorEncoder
 
 _RATE = 16_000  # Hz, of all three
 
@@ -65,40 +65,17 @@ class TransformersSpeakerEncoder:
         CheckpointError: The model is not at hand, or has no head for speakers.
 
     Source:
-        Chen et al., WavLM, arXiv:2110.13900, section IV-B; ``AutoModelForAudioXVector`` of transformers.
+        :class:`vocable.features.xvector.XVectorEncoder`.
     """
 
     def __init__(self, name: str, device: str = "cpu") -> None:
-        try:
-            from transformers import AutoFeatureExtractor, AutoModelForAudioXVector
-        except ImportError as error:
-            raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
-        self._extract = fetch(
-            name, lambda place, local: AutoFeatureExtractor.from_pretrained(place, local_files_only=local)
-        )
-        self._model, found = fetch(
-            name,
-            lambda place, local: AutoModelForAudioXVector.from_pretrained(
-                place, local_files_only=local, output_loading_info=True
-            ),
-        )
-        if found["missing_keys"]:
-            lost = sorted(found["missing_keys"])
-            raise CheckpointError(
-                f"{name}: {len(lost)} parameters are not in it, such as {lost[0]}; give a model trained to verify "
-                "speakers, such as microsoft/wavlm-base-plus-sv"
-            )
-        self._model.eval().to(device)
-        self._device = device
-        self.name = short_name(name)
+        self._encoder = XVectorEncoder.load(name, device)
+        self.name = self._encoder.name
 
     def embed(self, clip: Audio) -> Float[ndarray, " V"]:
         """The voice as a vector of length 1."""
-        samples = audible(clip, _RATE, seconds=0.5)
-        inputs = self._extract(samples, sampling_rate=_RATE, return_tensors="pt")
-        with torch.no_grad():
-            voice = self._model(**inputs.to(self._device)).embeddings[0]
-        return _checked(voice.float().cpu().numpy())
+        samples = torch.from_numpy(audible(clip, _RATE, seconds=0.5))[None]
+        return _checked(self._encoder(samples)[0].cpu().numpy())
 
 
 class EcapaEncoder:

@@ -1,7 +1,8 @@
 """What each level of a guided codec keeps, in a minute: how it sounds, what is said, in which mood, by whom.
 
-Clips of the split are coded, from fewer levels too, and said in another speaker's voice by mixing levels; sentences
-that another speaker recorded too are held against that recording. Probes ask level 1 for phones and speakers, level 2
+Clips of the split are coded, from fewer levels too, and said in another speaker's voice by mixing levels: the first of
+the clip, the others of the voice up to as many; sentences that another speaker recorded too are held against that
+recording. Probes ask level 1 for phones and speakers, level 2
 and all for moods. It is what studies measure their variants by. What a manifest does not tell of has no figure.
 """
 
@@ -20,6 +21,7 @@ from vocable.evaluate.plan import Plan, as_filed, clips_of, level_counts, names_
 from vocable.evaluate.probes.run import encoded, run_probe
 from vocable.evaluate.probes.views import all_views
 from vocable.evaluate.protocols import codes, voices
+from vocable.evaluate.protocols.guided_taught import teachers_of
 from vocable.evaluate.protocols.guided_told import Told, told_of
 from vocable.evaluate.protocols.guided_voices import PARALLEL, UNCONVERTED, compared, conversions
 from vocable.evaluate.protocols.voices import likeness, pairings
@@ -34,9 +36,8 @@ from vocable.tokens import Tokens, TokenSpec
 _CODED = ("pesq_wb", "stoi", "log_mel_distance")
 _RATES = {column.key: column for column in codes.COLUMNS}
 _PHONES = "phone_error"
-_MAIN = (
-    BIT_RATE.key, "pesq_wb", "stoi", _PHONES, "ser_accuracy", "ser_all", "speaker_accuracy", "vc_target_closer_share",
-    "vc_mcd",
+_MAIN = (  # beside the bit rate, which every entry has
+    "pesq_wb", "stoi", _PHONES, "ser_accuracy", "ser_all", "speaker_accuracy", "vc_target_closer_share", "vc_mcd",
 )  # fmt: skip
 COLUMNS = (
     _RATES["tokens_per_second"],
@@ -143,8 +144,9 @@ class GuidedLevels:
         return Card(
             title=f"{', '.join(self.tokenizers)}: what each level keeps",
             lead=f"{len(self.clips)} clips coded, {split_words(self.plan.split)}; {len(self.pairs)} of them said in "
-            f"another voice; {len(self.conversions)} sentences beside another speaker's recording. The judge of voices "
-            "may be the model's teacher: then it hears what it asked for.",
+            f"another voice; {len(self.conversions)} sentences beside another speaker's recording. "
+            f"{teachers_of(names_of(self.plan.tokenizers))} The judge of voices may be the model's teacher: then it "
+            "hears what it asked for.",
             columns=[column for column in COLUMNS if any(column.key in entry.figures for entry in entries)],
             entries=entries, probes=probes, quarantined=results.quarantined, settings=self.settings(),
             left_out=list(self._left_out()), main=_MAIN,
@@ -168,8 +170,7 @@ class GuidedLevels:
                 made = Heard(as_filed(tokenizer.decode(_kept(tokens, count))))
                 asked = Pair(reference=reference, made=made)
                 scores[_entry(name, count)] = {one.column.key: one.score(asked) for one in self.measures}
-            if voice is not None and tokenizer.spec.num_codebooks > 1:
-                alike[name] = tokenizer.decode(mix_levels(tokens, tokenizer.encode(voice)))
+            alike |= {} if voice is None else self._mixed(name, tokens, voice)
         if other is not None:
             for name, heard in likeness(self._judge, clip, other, alike).items():
                 scores[name] = scores.get(name, {}) | heard
@@ -178,13 +179,22 @@ class GuidedLevels:
     def _convert(self, item: str) -> list[Row]:
         asked = self.conversions[item]
         source, voice = (Audio.read(part.audio_path) for part in (asked.source, asked.voice))
-        made = {UNCONVERTED: source} | {
-            name: tokenizer.decode(mix_levels(tokenizer.encode(source), tokenizer.encode(voice)))
-            for name, tokenizer in self.tokenizers.items() if tokenizer.spec.num_codebooks > 1
-        }  # fmt: skip
+        made = {UNCONVERTED: source}
+        for name, tokenizer in self.tokenizers.items():
+            made |= self._mixed(name, tokenizer.encode(source), voice)
         return [
             Row(entry=name, item=item, scores=compared(self._tracker, asked, audio)) for name, audio in made.items()
         ]
+
+    def _mixed(self, name: str, tokens: Tokens, voice: Audio) -> dict[str, Audio]:
+        """A clip with the voice's levels after the first, up to each number of levels, by entry."""
+        tokenizer = self.tokenizers[name]
+        lent = tokenizer.encode(voice)
+        return {
+            _entry(name, count): tokenizer.decode(mix_levels(_kept(tokens, count), _kept(lent, count)))
+            for count in level_counts(self.plan.levels, tokenizer.spec.num_codebooks)
+            if (count or tokenizer.spec.num_codebooks) > 1
+        }  # fmt: skip
 
     def _probes(self, name: str, tokenizer: GuidedTokenizer) -> Iterator[ProbeRow]:
         each = {one.audio_path: one for utterances in self.told.clips.values() for one in utterances}

@@ -5,7 +5,7 @@ speaker, and compares with that speaker's own recording of the same sentence (``
 Emotion is read from level 2 and words from level 1 by probes, of which the paper says no more than that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from vocable.evaluate.judges.find import find_judge
 from vocable.evaluate.measures import Heard, Pair, find_measures
 from vocable.evaluate.plan import Plan, as_filed, clips_of, names_of, settings_of
 from vocable.evaluate.probes.run import encoded, run_probe
+from vocable.evaluate.protocols.guided_taught import teachers_of
 from vocable.evaluate.protocols.guided_voices import PARALLEL, UNCONVERTED, compared, conversions
 from vocable.evaluate.runner import Results, Row
 from vocable.evaluate.summary import figures, off_anchor
@@ -89,12 +90,23 @@ class GuidedSeed:
         )  # fmt: skip
         return Card(
             title=f"{self.name}: the paper's table",
-            lead=f"{len(self.clips)} clips coded, {len(self.conversions)} sentences converted. Reported figures are of "
+            lead=f"{len(self.clips)} clips coded, {len(self.conversions)} sentences converted. "
+            f"{teachers_of(names_of(self.plan.tokenizers))} Reported figures ({_PAPER}) are of "
             "another corpus and a model trained on 500 hours: they say where this one stands, not which is better.",
             columns=[column for column in columns if any(column.key in entry.figures for entry in entries)],
             entries=entries, probes=probes, alarms=off_anchor(self.measures, entries),
-            quarantined=results.quarantined, settings=self.settings(),
+            quarantined=results.quarantined, settings=self.settings(), left_out=list(self._left_out(probes)),
         )  # fmt: skip
+
+    def _left_out(self, probes: Sequence[ProbeRow]) -> Iterator[str]:
+        """Which figures the manifests tell too little for."""
+        read = {row.probe for row in probes}
+        lacking = {
+            "conversion: no 'sentence_id' of the split is another speaker's in the same mood": bool(self.conversions),
+            "SER: no clip has 'emotion'": "emotion" in read,
+            "ASR: no manifest has a 'text' in its train split": "characters" in read,
+        }
+        yield from (reason for reason, there in lacking.items() if not there)
 
     def _kinds(self) -> dict[str, tuple[str, str]]:
         return {

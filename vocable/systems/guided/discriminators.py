@@ -98,7 +98,7 @@ class Discriminators(nn.Module):
         Raises:
             ShapeError: The crops are shorter than a window.
         """
-        longest = max((*self.config.windows, *self.config.periods))
+        longest = max((*self.config.windows, *self.config.periods), default=1)
         if samples.shape[1] < longest:
             raise ShapeError(f"crops of {samples.shape[1]} samples: a discriminator hears {longest}; make longer crops")
         return [judge(samples) for part in (self.periods, self.scales, self.spectra) for judge in part]

@@ -16,6 +16,7 @@ from vocable.features.hub import fetch
 from vocable.features.hubert import KINDS, HubertEncoder
 from vocable.features.voice import VoiceEncoder, raise_level
 from vocable.features.whisper import WhisperEncoder
+from vocable.features.xvector import XVectorEncoder
 from vocable.folder import digest_of
 
 RESEMBLYZER = "resemblyzer"
@@ -59,18 +60,22 @@ class VoiceListener:
     sample_rate: Final = 16_000
     frame_rate: Final = None
 
-    def __init__(self, encoder: VoiceEncoder | EcapaTdnn, name: str) -> None:
+    def __init__(self, encoder: VoiceEncoder | EcapaTdnn | XVectorEncoder, name: str) -> None:
         self._encoder, self.name, self.width = encoder, name, int(encoder.width)
-        self.digest = digest_of({"voice": type(encoder).__name__}, encoder.state_dict())
+        known: dict[str, object] = {"voice": type(encoder).__name__}
+        self._shortest = ecapa.SHORTEST
+        if isinstance(encoder, XVectorEncoder):
+            known["normalise"], self._shortest = encoder.normalise, encoder.shortest
+        self.digest = digest_of(known, encoder.state_dict())
 
     def hear(self, clip: Audio) -> Float[Tensor, " F"]:
         """The vector as the encoder gives it.
 
         Raises:
-            AudioError: The clip is shorter than 0.2 s.
+            AudioError: The clip is shorter than 0.2 s, or 0.5 s for x-vectors.
         """
         samples = torch.from_numpy(clip.resample(self.sample_rate).samples)[None]
-        if samples.shape[1] < ecapa.SHORTEST:
+        if samples.shape[1] < self._shortest:
             raise AudioError(f"{samples.shape[1] / self.sample_rate:.2f} s are too short for a voice to be heard")
         with torch.no_grad():
             return self._encoder(raise_level(samples) if isinstance(self._encoder, VoiceEncoder) else samples)[0]
@@ -102,13 +107,22 @@ def find_frames(name: str, layers: Sequence[int] = ()) -> FrameListener:
 
 
 def find_voice(name: str) -> VoiceListener:
-    """An acoustic teacher: ``resemblyzer``, or ECAPA-TDNN from a folder or the hub.
+    """An acoustic teacher: ``resemblyzer``, ECAPA-TDNN, or a model of transformers with x-vectors.
+
+    Args:
+        name: ``resemblyzer``; a folder with SpeechBrain's ``embedding_model`` or with transformers' ``config.json``;
+            or a name on the hub, where what is not SpeechBrain's is transformers'.
 
     Raises:
-        CheckpointError: The model is not at hand, or no ECAPA-TDNN of SpeechBrain.
-        MissingDependencyError: The wheel of resemblyzer is not installed.
+        CheckpointError: The model is not at hand, or of none of these kinds.
+        MissingDependencyError: The wheel of resemblyzer, or transformers, is not installed.
     """
     if name == RESEMBLYZER:
         return VoiceListener(VoiceEncoder.pretrained(), RESEMBLYZER)
-    encoder = EcapaTdnn.load(name)
+    there = Path(name)
+    of_transformers = (
+        (there / "config.json").is_file() and not any((there / file).is_file() for file in ecapa.FILES)
+        if there.is_dir() else "/" in name and not name.startswith("speechbrain/")
+    )  # fmt: skip
+    encoder = XVectorEncoder.load(name) if of_transformers else EcapaTdnn.load(name)
     return VoiceListener(encoder, encoder.name)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vocable.collective import global_sum, world
 from vocable.data.crops import CropBatch
 from vocable.errors import ConfigError
 from vocable.losses import distillation
@@ -124,7 +125,7 @@ class SemanticTeacher(nn.Module):
         made = self.project(quantized.levels[0]).float()
         with torch.no_grad():
             apart = distillation.cosine_loss(made, wanted, mask)
-            ours, theirs = _variety(made[mask]), _variety(wanted[mask])
+            apart, ours, theirs = _over_processes(apart, _variety(made[mask]), _variety(wanted[mask]))
         return Lesson(
             _FORMS[self.config.form](made, wanted, mask),
             {f"{self.name}_distance": apart, f"{self.name}_of_a_constant": theirs, f"{self.name}_variety": ours},
@@ -180,12 +181,13 @@ class AcousticTeacher(nn.Module):
             loss = distillation.cosine_loss(made[:, None], wanted[:, None], there[:, None])
             with torch.no_grad():
                 ours, theirs = _variety(made[there]), _variety(wanted[there])
+        apart, ours, theirs, unsure = _over_processes(loss.detach(), ours, theirs, unsure)
         alarmed = int(there.sum()) > 1  # one clip has no variety
         patient = _patient(self.weight, step)
         return Lesson(
             loss,
             {f"{self.name}_of_a_constant": theirs, f"{self.name}_variety": ours, f"{self.name}_entropy": unsure},
-            alarms(self.name, float(loss.detach()), float(theirs), float(ours), patient=patient) if alarmed else (),
+            alarms(self.name, float(apart), float(theirs), float(ours), patient=patient) if alarmed else (),
         )
 
 
@@ -276,6 +278,11 @@ def alarms(part: str, apart: float, constant: float, variety: float, *, patient:
 
 def _patient(weight: Weight, step: int) -> bool:
     return step >= weight.start + weight.ramp + _PATIENCE
+
+
+def _over_processes(*values: Tensor) -> Tensor:
+    """Means over processes, each of which saw a part of the batch, in one message."""
+    return global_sum(torch.stack(values)) / world()[1]
 
 
 def _variety(vectors: Float[Tensor, "M F"]) -> Float[Tensor, ""]:
