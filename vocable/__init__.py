@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vocable.apps.asr import transcribe
+    from vocable.apps.edit import edit
     from vocable.apps.generate import generate
+    from vocable.apps.score import score
     from vocable.apps.tts import synthesize
     from vocable.apps.vc import convert
     from vocable.audio import Audio
@@ -24,8 +26,10 @@ __all__ = [
     "VocableError",
     "check_tokenizer",
     "convert",
+    "edit",
     "generate",
     "load",
+    "score",
     "synthesize",
     "transcribe",
 ]
@@ -37,8 +41,10 @@ _HOMES = {
     "VocableError": "vocable.errors",
     "check_tokenizer": "vocable.testing",
     "convert": "vocable.apps.vc",
+    "edit": "vocable.apps.edit",
     "generate": "vocable.apps.generate",
     "load": "vocable.systems.hub",
+    "score": "vocable.apps.score",
     "synthesize": "vocable.apps.tts",
     "transcribe": "vocable.apps.asr",
 }

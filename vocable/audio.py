@@ -102,8 +102,12 @@ class Audio:
         """
         return Audio(self.samples, round(self.sample_rate * speed)).resample(self.sample_rate)
 
-    def write(self, path: str | os.PathLike[str]) -> None:
+    def write(self, path: str | os.PathLike[str], comment: str = "") -> None:
         """Write 16-bit WAV or FLAC, OGG (Vorbis) or MP3; whole or not at all. Louder than full scale is clipped.
+
+        Args:
+            path: Its suffix decides.
+            comment: What the file says of itself, in ASCII.
 
         Raises:
             OutputError: The suffix is none of .wav, .flac, .ogg, .mp3, or the place cannot be written.
@@ -117,6 +121,8 @@ class Audio:
 
         def put(temporary: Path) -> None:
             with soundfile.SoundFile(temporary, "w", self.sample_rate, channels=1, format=container) as file:
+                if comment:
+                    file.comment = comment
                 for start in range(0, self.samples.size, _BLOCK):
                     file.write(np.clip(self.samples[start : start + _BLOCK], -1.0, 1.0))
 

@@ -222,3 +222,21 @@ class Editor(Protocol):
             TextError: They are not the same.
         """
         ...
+
+
+@runtime_checkable
+class Scorer(Editor, Protocol):
+    """An :class:`Editor` that also tells how likely a recording is, given its text."""
+
+    def score(self, audio: Audio, text: str, *, text_only: bool = False) -> Float[Tensor, " N"]:
+        """Log-likelihood in nats of each of N units that the recording is made of, given those before it.
+
+        Args:
+            audio: The recording.
+            text: What is said in it.
+            text_only: Nothing is heard of it: what the text alone foretells.
+
+        Raises:
+            TextError: No letters in the text.
+        """
+        ...

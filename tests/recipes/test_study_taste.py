@@ -1,6 +1,7 @@
 """Studies of TASTE: what variants are, tables and pictures of what was measured, and sizes that can be printed."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.evaluate.drawn import check_words, watched
 from tests.recipes.taste import run_of, tiny
 from vocable import recipes
 from vocable.audio import Audio
-from vocable.data.manifest import read_manifest
+from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import ConfigError
 from vocable.evaluate.curves import loss_picture, stat_picture
 from vocable.evaluate.protocols.taste_units import quantizes
@@ -22,6 +23,8 @@ from vocable.recipes.study import study
 from vocable.recipes.study_taste import STUDIES
 from vocable.recipes.taste import TasteRun
 from vocable.systems import hub
+from vocable.systems.taste.look import Look
+from vocable.systems.taste.tokenizer import TasteTokenizer
 
 RECIPES = [name for name in recipes.RECIPES if name.startswith("taste-")]
 
@@ -143,7 +146,12 @@ def test_epochs_are_a_table_and_two_pictures(place: Path) -> None:
     run, said = tiny(place, 20), list[str]()
     with watched() as seen:
         table = study("epochs", run, [place / "corpus/manifest.jsonl"], place / "study", quiet=True, say=said.append)
-    assert len(table.splitlines()) == 2 + 10
+    rows, sides = table.split("\n\n")
+    assert len(rows.splitlines()) == 2 + 10
+    for title in ("train loss |", "train loss, evaluated |", "| loss |", "train top-1, evaluated", "train top-5, ev"):
+        assert title in rows.splitlines()[0]
+    assert "with dropout" in sides
+    assert "evaluation mode" in sides
     values = json.loads((place / "study/study.json").read_text())
     assert list(values) == [f"run at step-{step:08d}" for step in range(2, 21, 2)]
     log = read_record(place / "study/run").rows
@@ -155,7 +163,8 @@ def test_epochs_are_a_table_and_two_pictures(place: Path) -> None:
     assert len(seen) == 2
     for figure in seen:
         check_words(figure)
-        assert any("validation" in axes.get_legend_handles_labels()[1] for axes in figure.axes)
+        labels = [axes.get_legend_handles_labels()[1] for axes in figure.axes]
+        assert ["training", "validation", "training, evaluated"] in labels
     loss_picture(log)
     assert stat_picture(log).title == "Figures in training"
 
@@ -169,21 +178,58 @@ def test_epochs_are_validated_in_evaluation_mode_on_the_split_that_is_asked_for(
     values = json.loads((place / "study/study.json").read_text())["run at step-00000010"]
     tokenizer = hub.load(place / "study/run/checkpoints/step-00000010")
     clips = read_manifest(manifest, split or "dev")
-    looks = [
-        tokenizer.look(Audio.read(clip.audio_path), clip.text or "", quantized=quantizes(tokenizer)) for clip in clips
-    ]
-    count = sum(len(look.units) for look in looks)
-    right = sum(int((look.logits[:-1].argmax(1) == look.units).sum()) for look in looks)
-    nats = sum(float(cross_entropy(look.logits[:-1], look.units, reduction="sum")) for look in looks)
+    looks = looks_of(tokenizer, clips)
     assert values["top1"]["n"] == len(clips)
-    assert values["top1"]["mean"] == pytest.approx(right / count)
-    assert values["loss"]["mean"] == pytest.approx(nats / count, rel=1e-4)
-    assert values["train_loss"]["mean"] != pytest.approx(nats / count, rel=1e-3)
+    assert (values["loss"]["mean"], values["top1"]["mean"]) == pytest.approx(said_of(looks), rel=1e-4)
+    assert values["train_loss"]["mean"] != pytest.approx(values["loss"]["mean"], rel=1e-3)
+
+
+@pytest.mark.parametrize("limit", [50, 2])
+def test_epochs_evaluate_as_many_recordings_that_are_learnt_from_without_dropout(place: Path, limit: int) -> None:
+    run, manifest = tiny(place, 10), place / "corpus/manifest.jsonl"
+    wild = replace(run.model, lm=replace(run.model.lm, dropout=0.5), text=replace(run.model.text, dropout=0.5))
+    run = replace(run, model=wild, losses=replace(run.losses, hidden=0.5))
+    study("epochs", run, [manifest], place / "study", fakes=limit, quiet=True, say=lambda line: None)
+    values = json.loads((place / "study/study.json").read_text())["run at step-00000010"]
+    tokenizer = hub.load(place / "study/run/checkpoints/step-00000010")
+    learnt, dev = read_manifest(manifest, "train"), read_manifest(manifest, "dev")
+    assert (len(learnt), len(dev)) == (7, 3)
+    chosen = [learnt[at] for at in ((0, 3, 6) if limit > 2 else (0, 6))]
+    loss, top1 = said_of(looks_of(tokenizer, chosen))
+    for key, value in (("loss", loss), ("top1", top1)):
+        assert values[f"train_evaluated_{key}"]["mean"] == pytest.approx(value, rel=1e-4)
+        assert values[f"train_evaluated_{key}"]["n"] == values[key]["n"] == len(chosen)
+    assert values["train_evaluated_top5"]["mean"] >= top1
+    assert values["train_loss"]["mean"] != pytest.approx(loss, rel=1e-3)
+
+
+def test_studies_that_measure_the_end_alone_have_no_training_side(place: Path) -> None:
+    table = study(
+        "fusion", tiny(place, 4), [place / "corpus/manifest.jsonl"], place / "study", only=["add"], quiet=True,
+        say=lambda line: None,
+    )  # fmt: skip
+    assert "evaluated" not in table
+    assert "\n\n" not in table
 
 
 def test_a_study_of_another_system_is_refused(place: Path) -> None:
     with pytest.raises(ConfigError, match="the study 'causes' is of TASTE"):
         study("causes", recipes.find("ctap-tiny"), [place / "corpus/manifest.jsonl"], place / "study")
+
+
+def looks_of(tokenizer: TasteTokenizer, clips: Sequence[Utterance]) -> list[Look]:
+    """Clips in evaluation mode."""
+    return [
+        tokenizer.look(Audio.read(clip.audio_path), clip.text or "", quantized=quantizes(tokenizer)) for clip in clips
+    ]
+
+
+def said_of(looks: Sequence[Look]) -> tuple[float, float]:
+    """Nats a unit and top-1 over all units."""
+    count = sum(len(look.units) for look in looks)
+    right = sum(int((look.logits[:-1].argmax(1) == look.units).sum()) for look in looks)
+    nats = sum(float(cross_entropy(look.logits[:-1], look.units, reduction="sum")) for look in looks)
+    return nats / count, right / count
 
 
 def _changed(one: TasteRun, other: TasteRun) -> set[str]:

@@ -35,6 +35,7 @@ def test_a_text_that_may_not_be_what_is_said_is_told_before_training(place: Path
     told = [line for line in said if line.startswith("doubtful: ")]
     assert len(told) == 3
     for line, number in zip(told, (3, 4, 5), strict=True):
+        assert line.startswith(f"doubtful: {manifest}, line {number + 1}: ")
         assert f"copy{number}.flac: its alignment_score is -60, that of most recordings around -2" in line
     assert not [line for line in said if line.startswith("left out")]
 
@@ -63,7 +64,8 @@ def test_a_line_without_text_is_left_out_by_name(place: Path) -> None:
     manifest, said = place / "corpus/some.jsonl", list[str]()
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     fit(tiny(place, 1), [manifest], place / "run", quiet=True, say=said.append)
-    assert said[0] == f"left out: {place / 'corpus/0.flac'}: its line has no 'text'; add what is said"
+    where = f"{manifest}, line 1: {place / 'corpus/0.flac'}"
+    assert said[0] == f"left out: {where}: its line has no 'text'; add what is said"
 
 
 def test_features_that_another_model_said_are_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

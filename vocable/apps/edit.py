@@ -1,5 +1,6 @@
 """Editing how words are said: some words of a recording as another recording has them."""
 
+import os
 from dataclasses import dataclass
 
 from vocable.audio import Audio
@@ -16,6 +17,7 @@ class Edited:
         unedited: The same made of the recording's own tokens: what it is to be compared with.
         words: Of the text.
         before: Seconds of each word before, as the tokens have them; ``after`` likewise.
+        swapped: The first and the last word that were swapped; 1 is the first.
     """
 
     audio: Audio
@@ -23,6 +25,16 @@ class Edited:
     words: tuple[str, ...]
     before: tuple[float, ...]
     after: tuple[float, ...]
+    swapped: tuple[int, int]
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the audio into a file whose comment says that it was edited, and where.
+
+        Raises:
+            OutputError: The place or the format cannot be written.
+        """
+        first, last = self.swapped
+        self.audio.write(path, f"Edited with vocable: words {first} to {last} are said as in another recording.")
 
 
 def edit(
@@ -62,6 +74,7 @@ def edit(
     return Edited(
         audio=editor.decode(edited), unedited=editor.decode(own), words=tuple(there),
         before=tuple(editor.seconds(own)), after=tuple(editor.seconds(edited)),
+        swapped=words,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ def edit(
 ) -> None:
     """Say some words of a recording as another recording has them.
 
-    Prints how long each word lasts before and after, as the tokens have it.
+    Prints how long each word lasts before and after, as the tokens have it. The file's comment says that it was edited.
     """
     from vocable.apps.edit import edit as edited
     from vocable.apps.heard import heard_text
@@ -36,7 +36,7 @@ def edit(
     recording = Audio.read(clip)
     said = text or heard_text(recording, find_judge("recogniser").transcribe, str(clip))
     made = edited(load(model), recording, Audio.read(donor), (int(first), int(last or first)), said, donor_text)
-    made.audio.write(out)
+    made.write(out)
     typer.echo(f"{clip} → {out}: {made.audio.duration:.2f} s, was {made.unedited.duration:.2f} s")
     for place, (word, before, after) in enumerate(zip(made.words, made.before, made.after, strict=True), start=1):
         changed = " ←" if int(first) <= place <= int(last or first) else ""

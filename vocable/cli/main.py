@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vocable.cli import asr, data, decode, demo, edit, encode, evaluate, generate, inspect, study, train, tts, vc
+from vocable.cli import asr, data, decode, demo, edit, encode, evaluate, generate, inspect, score, study, train, tts, vc
 from vocable.errors import VocableError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command("decode")(decode.decode)
 app.add_typer(evaluate.app, name="evaluate")
 app.command("generate")(generate.generate)
 app.command("inspect")(inspect.inspect)
+app.command("score")(score.score)
 app.command("study")(study.study)
 app.command("train")(train.train)
 app.command("tts")(tts.tts)

@@ -29,6 +29,7 @@ class Utterance(BaseModel):
         split: The part of the corpus, such as ``train``, ``dev`` or ``test``.
         duration: Seconds, if known.
         extra: Every other key of the line.
+        where: The manifest and the line that this was read from; no key of the line, and never written.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +39,17 @@ class Utterance(BaseModel):
     split: str | None = None
     duration: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     extra: dict[str, Any] = Field(default_factory=dict)
+    where: str = Field(default="", exclude=True)
+
+    @property
+    def name(self) -> str:
+        """The recording for a message: where it is listed, if that is known, and its path.
+
+        Example:
+            >>> Utterance(audio_path="a.flac", where="manifest.jsonl, line 17").name
+            'manifest.jsonl, line 17: a.flac'
+        """
+        return f"{self.where}: {self.audio_path}" if self.where else str(self.audio_path)
 
     def value(self, key: str) -> str | None:
         """What the line says under a key, as text; None where it says nothing.
@@ -48,6 +60,9 @@ class Utterance(BaseModel):
         """
         value = getattr(self, key) if key in ("speaker", "split", "text") else self.extra.get(key)
         return None if value is None or value == "" else str(value)
+
+
+_KEYS = Utterance.model_fields.keys() - {"extra", "where"}  # that a line can have; it may use these two as it likes
 
 
 def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> list[Utterance]:
@@ -96,9 +111,9 @@ def _utterance(line: str, manifest: Path, number: int) -> Utterance:
         raise ManifestError(f'{where}: this is no JSON object; write {{"audio_path": …, "text": …}}')
     if not values.get("audio_path"):
         raise ManifestError(f"{where}: the key 'audio_path' is missing or empty; it names the recording")
-    known = {key: values.pop(key) for key in tuple(values) if key in Utterance.model_fields and key != "extra"}
+    known = {key: values.pop(key) for key in _KEYS & values.keys()}
     try:
-        utterance = Utterance(**known, extra=values)
+        utterance = Utterance(**known, extra=values, where=where)
     except ValidationError as error:
         first = error.errors()[0]
         value = reprlib.repr(first["input"])

@@ -106,8 +106,8 @@ class Spoken:
     Attributes:
         utterances: Those that can be used, in order; once for each speed.
         splits: Their texts in pieces.
-        problems: Why the others were left out; each names its file.
-        doubts: Why some that stay may say something else than their text.
+        problems: Why the others were left out; each names its manifest's line and its file.
+        doubts: Why some that stay may say something else than their text, named alike.
         unmatched: Rows whose alignment has other words than their text (numbers, hyphens), so that the places of
             their pieces are guessed.
 
@@ -128,7 +128,7 @@ class Spoken:
                 "width, and who listens to voices one vector; exchange them"
             )
         self.config, self.pieces = config, pieces
-        self._rate, self._unmatched = units.frame_rate, 0
+        self._rate, self._unmatched = units.frame_rate, Counter[str]()
         self._units, self._frames = Targets(units, cache / "units"), Targets(frames, cache / "frames")
         self._voices = None if voice is None else Targets(voice, cache / "voices")
         self._pronouncer = once(ArpabetPronouncer)  # made when a line with an alignment has no phones
@@ -142,11 +142,10 @@ class Spoken:
                     self._known.append(self._look(utterance, speed))
                     self.utterances.append(utterance)
                 except (AudioError, AlignmentError, TextError) as error:  # which need not know the file
-                    path = str(utterance.audio_path)
-                    named = error if str(error).startswith(path) else type(error)(f"{path}: {error}")
-                    problems.setdefault(str(named), named)
+                    why = _named(utterance, error)
+                    problems.setdefault(why, type(error)(why))
             self.problems += problems.values()
-        self.doubts = doubtful(self.utterances)
+        self.doubts = [*doubtful(self.utterances), *map(AlignmentError, self._unmatched)]
         if not self._known:
             first = f"; the first: {self.problems[0]}" if self.problems else ""
             raise ManifestError(f"none of {len(utterances)} recordings can be used{first}")
@@ -159,7 +158,7 @@ class Spoken:
     @property
     def unmatched(self) -> int:
         """Rows that are aligned, but with other words than their text has."""
-        return self._unmatched
+        return self._unmatched.total()
 
     @property
     def hours(self) -> float:
@@ -241,9 +240,14 @@ class Spoken:
         try:
             spans = word_spans(alignment, words_of(utterance, self._pronouncer))
             return spans_of_pieces(spans, split, units, self._rate / speed)  # units in a second as it was recorded
-        except AlignmentError:
-            self._unmatched += 1
+        except AlignmentError as error:
+            self._unmatched[f"{_named(utterance, error)}; where its pieces are said is guessed until then"] += 1
             return None
+
+
+def _named(utterance: Utterance, error: Exception) -> str:
+    """What is wrong with an utterance, with its line and its file."""
+    return f"{utterance.name}: {str(error).removeprefix(f'{utterance.audio_path}: ')}"
 
 
 def part_of(utterances: Sequence[Utterance], share: float) -> list[Utterance]:
@@ -279,16 +283,16 @@ def doubtful(utterances: Sequence[Utterance]) -> list[AlignmentError]:
 
     What is far, the scores themselves tell, as every aligner has its own scale.
     """
-    scores = {str(one.audio_path): score for one in utterances if (score := _score(one)) is not None}
+    scores = {one.name: score for one in utterances if (score := _score(one)) is not None}
     if len(scores) < _FEW:
         return []
     middle = np.median(list(scores.values()))
     least = middle - _FAR * np.median([abs(score - middle) for score in scores.values()])
     return [
         AlignmentError(
-            f"{path}: its alignment_score is {score:g}, that of most recordings around {middle:g}: its text may not be "
-            "what is said; listen to it"
-        ) for path, score in scores.items() if score < least
+            f"{name}: its alignment_score is {score:g}, that of most recordings around {middle:g}: its text may not "
+            "be what is said; listen to it"
+        ) for name, score in scores.items() if score < least
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from vocable.evaluate.card import Picture
 Row = Mapping[str, Any]
 Curve = tuple[Float[ndarray, " R"], Float[ndarray, " R"]]  # steps, values
 
-_VALIDATION = "validation/"
+_MEASURED = {"validation/": "validation", "evaluated/": "training, evaluated"}  # drawn into the panels of their terms
 _PROGRESS = ("step", "seconds", "learning_rate", "skipped")
 _NOT_LOSSES = ("/weight", "/gradient_norm")
 _UNITS = {"used": "share of entries", "perplexity": "entries", "restarts": "entries, so far"}
@@ -26,8 +26,9 @@ def loss_picture(rows: Sequence[Row], *, title: str = "Losses in training") -> P
     """Every term of the loss against the step, as logged and smoothed, in a panel each; sums come first.
 
     Args:
-        rows: Lines of ``log.jsonl``: ``step``, and numbers named ``part/term``. ``validation/term`` is drawn into
-            the panels of that term; weights are left out.
+        rows: Lines of ``log.jsonl``: ``step``, and numbers named ``part/term``. ``validation/term``, and
+            ``evaluated/term`` of recordings that are learnt from, are drawn into the panels of that term; weights are
+            left out.
         title: Of the picture.
 
     Raises:
@@ -217,9 +218,9 @@ def smoothed(values: Float[ndarray, " R"], width: int) -> Float[ndarray, " R"]:
 
 
 def _logged_picture(rows: Sequence[Row], names: Sequence[str], title: str, unit: str) -> Picture:
-    """A panel for each name, as logged and smoothed, with what validation says of it."""
+    """A panel for each name, as logged and smoothed, with what was measured of it on the way."""
     curves = {name: curve_of(rows, name) for name in names}
-    validation = {name: curve_of(rows, name) for name in _names(rows) if name.startswith(_VALIDATION)}
+    measured = {name: curve_of(rows, name) for name in _names(rows) if name.startswith(tuple(_MEASURED))}
     width = max(1, 2 * (max(steps.size for steps, _ in curves.values()) // 20) + 1)
 
     def put(figure: Any) -> None:
@@ -229,10 +230,11 @@ def _logged_picture(rows: Sequence[Row], names: Sequence[str], title: str, unit:
             few = {"marker": "o", "markersize": 4} if steps.size < 3 else {}
             axes.plot(steps, values, color=COLORS[0], alpha=0.3, linewidth=0.9)
             axes.plot(steps, smoothed(values, width), color=COLORS[0], label="training", **few)
-            held = validation.get(_VALIDATION + name.rpartition("/")[2])
-            if held is not None:
-                axes.plot(*held, color=COLORS[1], marker="o", markersize=3, label="validation")
-                axes.legend()
+            for color, (kind, label) in enumerate(_MEASURED.items(), start=1):
+                found = measured.get(kind + name.rpartition("/")[2])
+                if found is not None:
+                    axes.plot(*found, color=COLORS[color], marker="o", markersize=3, label=label)
+                    axes.legend()
             axes.set_title(words(name))
             if values.min() > 0 and values.max() > 10 * values.min():
                 log_scale(axes.yaxis)
@@ -251,7 +253,7 @@ def _names(rows: Sequence[Row]) -> list[str]:
 
 def _loss_names(rows: Sequence[Row]) -> list[str]:
     """Names of part/term, sums first and gradient norms last."""
-    names = [name for name in _names(rows) if "/" in name and not name.startswith(_VALIDATION)]
+    names = [name for name in _names(rows) if "/" in name and not name.startswith(tuple(_MEASURED))]
     terms = [name for name in names if not name.endswith(_NOT_LOSSES)]
     norms = [name for name in names if name.endswith("/gradient_norm")] if terms else []
     return sorted(terms, key=lambda name: not name.endswith("/total")) + norms

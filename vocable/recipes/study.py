@@ -33,6 +33,14 @@ from vocable.train import checkpoint
 
 SUBJECTS = (study_vqalattent.SUBJECT, study_ctap.SUBJECT, study_taste.SUBJECT, study_guided.SUBJECT)
 SEEDS = "over seeds"  # of ``study.json``: what stands in no row of its own
+_LEARNT_FROM = "train"  # the split
+_TRAIN, _EVALUATED = "train_", "train_evaluated_"  # what columns of the training begin with
+_SIDES = (
+    "Figures of training are of two kinds. *train …*: mean over the batches logged since the checkpoint before, with "
+    "dropout and all else that makes training harder, while weights still changed. *train …, evaluated*: recordings of "
+    "split train, as many as are judged, at equal steps through the split, heard by the checkpoint in evaluation mode; "
+    "these alone are measured as what is judged is, and can be held beside it.\n"
+)
 
 _Log = list[dict[str, Any]]  # lines of ``log.jsonl``
 
@@ -92,13 +100,15 @@ def study(
                 tokenizers=(str(model),), manifests=tuple(paths), split=split, limit=fakes, levels=variant.levels,
                 seed=seed,
             )  # fmt: skip
-            place = folder / "evaluation" / model.name
-            card = evaluate(partial(subject.evaluation, plan, place), place, jobs=jobs)
-            logged = _logged([row for row in log if before < row["step"] <= now], subject)
+            judged = _judged(subject, plan, folder / "evaluation" / model.name, jobs)
+            trained = _logged([row for row in log if before < row["step"] <= now], subject)
+            if variant.every and subject.learnt:
+                same = replace(plan, split=_LEARNT_FROM, limit=judged[0].figures[subject.learnt[0]].n)
+                learnt, *_ = _judged(subject, same, folder / "evaluation" / f"{model.name}-{_LEARNT_FROM}", jobs)
+                trained |= {f"{_EVALUATED}{key}": learnt.figures[key] for key in subject.learnt}
             measured = {
-                entry.name.replace(model.name, label): replace(entry, figures={**logged, **entry.figures})
-                for entry in card.entries
-                if entry.kind == "tokenizer"
+                entry.name.replace(model.name, label): replace(entry, figures={**trained, **entry.figures})
+                for entry in judged
             }
             found |= measured
             seeded += _seeded(variant, measured)
@@ -106,6 +116,8 @@ def study(
         if variant.every and subject.logged:
             _draw(_pictures(variant.name, log, on_its_way, subject), out, say)
     table, values = _table(found, subject.columns), {key: _plain(entry) for key, entry in found.items()}
+    if any(key.startswith(_EVALUATED) for entry in found.values() for key in entry.figures):
+        table += f"\n{_SIDES}"
     if seeded:
         rows = over_seeds(seeded, [column.key for column in subject.columns])
         table += f"\n{seeds_table(rows, subject.columns)}"
@@ -139,6 +151,12 @@ def find_subject(name: str, run: object) -> Subject:
     )
 
 
+def _judged(subject: Subject, plan: Plan, place: Path, jobs: int) -> list[Entry]:
+    """What the subject's evaluation says of the plan's tokenizer, without anchors and others beside it."""
+    card = evaluate(partial(subject.evaluation, plan, place), place, jobs=jobs)
+    return [entry for entry in card.entries if entry.kind == "tokenizer"]
+
+
 def _seeded(variant: Variant, measured: Mapping[str, Entry]) -> list[Measured]:
     """A variant's entries as those of its group at its seed; none where it has no group."""
     seed = variant.run.train.seed
@@ -167,7 +185,7 @@ def _logged(rows: _Log, subject: Subject) -> dict[str, Figure]:
     """What these lines of a log say of what is measured, on average: of batches in training, with dropout."""
     curves = {column: curve_of(rows, name)[1] for name, column in subject.logged.items()}
     return {
-        f"train_{column}": Figure(mean=float(values.mean()), low=math.nan, high=math.nan, n=values.size)
+        f"{_TRAIN}{column}": Figure(mean=float(values.mean()), low=math.nan, high=math.nan, n=values.size)
         for column, values in curves.items()
         if values.size
     }
@@ -177,8 +195,9 @@ def _pictures(name: str, log: _Log, measured: Mapping[int, Entry], subject: Subj
     """A training's losses and figures, with what was measured on its way."""
     held = [
         {"step": step} | {
-            f"validation/{key.rpartition('/')[2]}": entry.figures[column].mean
-            for key, column in subject.logged.items() if column in entry.figures
+            f"{kind}/{key.rpartition('/')[2]}": entry.figures[of + column].mean
+            for key, column in subject.logged.items()
+            for kind, of in (("validation", ""), ("evaluated", _EVALUATED)) if of + column in entry.figures
         } for step, entry in measured.items()
     ]  # fmt: skip
     if log:

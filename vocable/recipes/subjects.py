@@ -53,6 +53,8 @@ class Subject:
         split: What variants are judged on, where the manifests have it; None: what ``vocable evaluate`` takes.
         logged: Columns by what the log of a training has of the same kind: the mean of that since the checkpoint before
             stands in the column ``train_…``, and of what is measured on its way both are drawn.
+        learnt: Figures that are also taken of as many recordings of those that are learnt from, where a training is
+            measured on its way: columns ``train_evaluated_…``.
     """
 
     name: str
@@ -65,3 +67,4 @@ class Subject:
     before: Callable[[Any, Sequence[Path], Path], None] = nothing
     split: str | None = None
     logged: Mapping[str, str] = field(default_factory=dict)
+    learnt: Sequence[str] = ()

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from tests.models import ready
 from vocable.apps.edit import edit
+from vocable.apps.score import score
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, ShapeError, SpecError, TextError
 from vocable.features.hub import WEIGHTS
@@ -94,6 +96,36 @@ def test_editing_says_what_became_of_each_word(taste: TasteTokenizer) -> None:
     assert len(made.before) == len(made.after) == len(made.words)
     assert made.audio.duration == pytest.approx(sum(made.after), abs=0.01)
     assert made.unedited.duration == pytest.approx(1.25)
+
+
+def test_an_edited_file_says_that_it_was_edited(taste: TasteTokenizer, tmp_path: Path) -> None:
+    made = edit(taste, speechlike(20_000, seed=1), speechlike(32_000, seed=2), (2, 3), TEXT)
+    made.write(tmp_path / "edited.flac")
+    with soundfile.SoundFile(tmp_path / "edited.flac") as file:
+        assert file.comment == "Edited with vocable: words 2 to 3 are said as in another recording."
+    assert np.abs(Audio.read(tmp_path / "edited.flac").samples - made.audio.samples.clip(-1, 1)).max() < 1e-4
+
+
+def test_texts_are_scored_with_and_without_what_is_heard_the_likeliest_first(taste: TasteTokenizer) -> None:
+    clip, texts = speechlike(20_000), [TEXT, "who is it then", TEXT + " then"]
+    found = score(taste, clip, texts)
+    assert sorted(one.text for one in found) == sorted(texts)
+    assert [one.nats for one in found] == sorted((one.nats for one in found), reverse=True)
+    for one in found:
+        assert one.units == -(-20_000 // taste.config.units.hop)
+        assert one.nats == pytest.approx(float(taste.score(clip, one.text).sum()))
+        assert one.text_only_nats == pytest.approx(float(taste.score(clip, one.text, text_only=True).sum()))
+        assert one.nats != one.text_only_nats
+        assert one.nats < 0
+
+
+def test_what_cannot_be_scored_is_refused(taste: TasteTokenizer) -> None:
+    with pytest.raises(TextError, match="there is no text that"):
+        score(taste, speechlike(8_000), [])
+    with pytest.raises(TextError, match="no letters"):
+        score(taste, speechlike(8_000), [TEXT, "..."])
+    with pytest.raises(SpecError, match="a GuidedTokenizer does not tell how likely"):
+        score(ready("spectral"), speechlike(8_000), [TEXT])
 
 
 @pytest.mark.parametrize(

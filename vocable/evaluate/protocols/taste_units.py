@@ -91,7 +91,8 @@ class TasteUnits:
         entries = [self._entry(name, [row for row in results.rows if row.entry == name]) for name in self.tokenizers]
         return Card(
             title=f"{', '.join(self.tokenizers)}: units foretold",
-            lead=f"{len(self.clips) - len(results.quarantined)} clips, {split_words(self.plan.split)}",
+            lead=f"{len(self.clips) - len(results.quarantined)} clips, {split_words(self.plan.split)}. "
+            + "; ".join(dict.fromkeys(map(_teachers, self.tokenizers.values()))),
             columns=COLUMNS, entries=entries, quarantined=results.quarantined, settings=self.settings(), main=_SHOWN,
             left_out=[f"{key}: {reason}" for key, reason in self.unsaid.items()],
         )  # fmt: skip
@@ -197,6 +198,15 @@ def _row(
     look = look_at(model, batch, row.split, quantized=quantizes(tokenizer))
     found = looked(look, look_at(model, batch, row.split, text_only=True), None, spans)
     return Row(entry=name, item=item, scores=found.scores, facts=found.facts)
+
+
+def _teachers(tokenizer: TasteTokenizer) -> str:
+    """Whose frames are heard, at which layers, and whose units are foretold."""
+    (keys, values), spec = tokenizer.config.layers, tokenizer.source.spec
+    return (
+        f"heard: {tokenizer.config.encoder.name}, keys of layer {keys}, values of layer {values}; units: {spec.name}, "
+        f"level {spec.level}, {spec.size} at {spec.frame_rate:g} Hz"
+    )
 
 
 def _unfit(clip: Utterance) -> str | None:
