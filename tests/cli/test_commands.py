@@ -11,7 +11,10 @@ import soundfile
 
 from tests.cli.conftest import Run, files, quick_help
 from tests.models import ready
+from vocable import recipes
 from vocable.audio import Audio
+from vocable.systems.ctap.model import CtapModel
+from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.testing import speechlike
 from vocable.tokens import Tokens
 
@@ -33,6 +36,24 @@ def test_encode_then_decode_one_file(run: Run, model: Path, tmp_path: Path) -> N
     assert again.samples.size == 20_000
     wanted = ready("spectral").decode(ready("spectral").encode(Audio.read(tmp_path / "a.wav"))).samples
     assert np.abs(again.samples - np.clip(wanted, -1, 1)).max() < 1e-4
+
+
+def test_tokens_are_decoded_in_another_voice(run: Run, model: Path, tmp_path: Path) -> None:
+    ctap = tmp_path / "ctap"
+    CtapTokenizer(CtapModel(recipes.find("ctap-tiny").model)).save(ctap)
+    for name, seed in (("a", 0), ("b", 1)):
+        speechlike(16_000, 8_000, seed=seed).write(tmp_path / f"{name}.wav")
+    place = tmp_path / "a.tokens"
+    assert run("encode", tmp_path / "a.wav", "--model", ctap, "-o", place)[0] == 0
+    spoken = []
+    for name in ("a", "b"):
+        made = tmp_path / f"{name}-said.wav"
+        assert run("decode", place, "--model", ctap, "--voice", tmp_path / f"{name}.wav", "-o", made)[0] == 0
+        spoken.append(Audio.read(made).samples)
+    assert not np.allclose(*spoken, atol=1e-3)
+    code, _, complaint = run("decode", place, "--model", model, "--voice", tmp_path / "b.wav", "-o", tmp_path / "c.wav")
+    assert (code, (tmp_path / "c.wav").exists()) == (1, False)
+    assert "takes no other" in complaint
 
 
 def test_levels_make_a_smaller_file(run: Run, model: Path, tmp_path: Path) -> None:

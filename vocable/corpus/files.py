@@ -100,7 +100,7 @@ def encode_files(
 
 def decode_files(
     tokenizer: Tokenizer, inputs: Sequence[str | os.PathLike[str]], out: Path, *,
-    levels: int | None = None, say: Callable[[str], None] = print,
+    levels: int | None = None, voice: Audio | None = None, say: Callable[[str], None] = print,
 ) -> Outcome:  # fmt: skip
     """Decode token files into audio files (WAV in a folder; the suffix decides for a single file).
 
@@ -109,6 +109,7 @@ def decode_files(
         inputs: Files, folders, glob patterns.
         out: An audio file if there is one input, else a folder.
         levels: Use only the first levels.
+        voice: Whose voice it shall be, where the tokenizer keeps the voice beside its tokens.
         say: Gets a line for each file.
 
     Raises:
@@ -120,7 +121,7 @@ def decode_files(
         tokens = Tokens.read(source)
         if levels is not None:
             tokens = tokens.keep_levels(levels)
-        made = tokenizer.decode_batch(tokens)
+        made = [tokenizer.decode(tokens.clip(place), voice) for place in range(len(tokens))]
         joined = Audio(np.concatenate([clip.samples for clip in made]), made[0].sample_rate)
         return joined, f"{joined.duration:.2f} s at {joined.sample_rate} Hz"
 

@@ -112,7 +112,7 @@ class ClipStore(Generic[Seen]):
     Attributes:
         utterances: Those that can be used, in order.
         seen: What ``look`` said of each.
-        problems: Why the others were left out; each names its file.
+        problems: Why the others were left out; each names its line and its file.
 
     Raises:
         ManifestError: No utterance can be used.
@@ -133,15 +133,14 @@ class ClipStore(Generic[Seen]):
             try:
                 samples = Audio.read(path, sample_rate).samples
             except AudioError as error:
-                self.problems.append(error)
+                self.problems.append(utterances[places[0]].blamed(error))
                 continue
             clip = np.clip(samples * _SCALE, -_SCALE, _SCALE - 1).round().astype(np.int16)
             for place in places:
                 try:
                     kept[place] = look(utterances[place], samples), clip
                 except (AudioError, AlignmentError) as error:  # which need not know the file
-                    named = str(error).startswith(str(path))
-                    self.problems.append(error if named else type(error)(f"{path}: {error}"))
+                    self.problems.append(utterances[place].blamed(error))
         if not kept:
             first = f"; the first: {self.problems[0]}" if self.problems else ""
             raise ManifestError(f"none of {len(utterances)} recordings can be used{first}")

@@ -12,11 +12,13 @@ import os
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vocable.errors import ManifestError
+from vocable.errors import ManifestError, VocableError
+
+Wrong = TypeVar("Wrong", bound=VocableError)
 
 
 class Utterance(BaseModel):
@@ -50,6 +52,15 @@ class Utterance(BaseModel):
             'manifest.jsonl, line 17: a.flac'
         """
         return f"{self.where}: {self.audio_path}" if self.where else str(self.audio_path)
+
+    def blamed(self, error: Wrong) -> Wrong:
+        """An error about the recording, naming its line and its file once.
+
+        Example:
+            >>> Utterance(audio_path="a.flac", where="m.jsonl, line 17").blamed(ManifestError("a.flac: it is empty"))
+            ManifestError('m.jsonl, line 17: a.flac: it is empty')
+        """
+        return type(error)(f"{self.name}: {str(error).removeprefix(f'{self.audio_path}: ')}")
 
     def value(self, key: str) -> str | None:
         """What the line says under a key, as text; None where it says nothing.

@@ -142,8 +142,8 @@ class Spoken:
                     self._known.append(self._look(utterance, speed))
                     self.utterances.append(utterance)
                 except (AudioError, AlignmentError, TextError) as error:  # which need not know the file
-                    why = _named(utterance, error)
-                    problems.setdefault(why, type(error)(why))
+                    named = utterance.blamed(error)
+                    problems.setdefault(str(named), named)
             self.problems += problems.values()
         self.doubts = [*doubtful(self.utterances), *map(AlignmentError, self._unmatched)]
         if not self._known:
@@ -241,13 +241,8 @@ class Spoken:
             spans = word_spans(alignment, words_of(utterance, self._pronouncer))
             return spans_of_pieces(spans, split, units, self._rate / speed)  # units in a second as it was recorded
         except AlignmentError as error:
-            self._unmatched[f"{_named(utterance, error)}; where its pieces are said is guessed until then"] += 1
+            self._unmatched[f"{utterance.blamed(error)}; where its pieces are said is guessed until then"] += 1
             return None
-
-
-def _named(utterance: Utterance, error: Exception) -> str:
-    """What is wrong with an utterance, with its line and its file."""
-    return f"{utterance.name}: {str(error).removeprefix(f'{utterance.audio_path}: ')}"
 
 
 def part_of(utterances: Sequence[Utterance], share: float) -> list[Utterance]:

@@ -23,6 +23,7 @@ from vocable.folder import digest_of, read_model, write_model
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.systems.batches import encode_each
 from vocable.systems.facts import Table
+from vocable.systems.own import check_one, check_own
 from vocable.systems.taste.config import config_from_json, config_to_json
 from vocable.systems.taste.facts import model_facts
 from vocable.systems.taste.look import Look, look_at
@@ -125,8 +126,7 @@ class TasteTokenizer:
             SpecError: Another tokenizer's tokens, of more than one clip, without their text, or without a voice.
             CheckpointError: The source of the units is not at hand.
         """
-        if len(tokens) != 1:
-            raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
+        check_one(tokens)
         units, heard = self.units(tokens), None
         if self.config.units.voice_width:
             heard = self.source.voice(voice) if voice is not None else self._voice(tokens)[0]
@@ -155,7 +155,7 @@ class TasteTokenizer:
         Raises:
             SpecError: The tokens are another tokenizer's, or the levels are not the first ones.
         """
-        self._own(tokens)
+        check_own(tokens, self)
         count = tokens.spec.num_codebooks
         wanted = list(levels) if levels is not None else list(range(1, count + 1))
         if not wanted or wanted != list(range(1, count + 1))[: len(wanted)]:
@@ -246,7 +246,7 @@ class TasteTokenizer:
         Raises:
             SpecError: The tokens lack their text, or are another tokenizer's.
         """
-        self._own(tokens)
+        check_own(tokens, self)
         return list(self._said(tokens).word_texts)
 
     def seconds(self, tokens: Tokens) -> list[float]:
@@ -330,7 +330,7 @@ class TasteTokenizer:
 
     def _joint(self, tokens: Tokens, text_only: bool = False) -> tuple[Tensor, Tensor | None]:
         """What the unit model is told of one clip, and how many units each piece lasts."""
-        self._own(tokens)
+        check_own(tokens, self)
         model, split = self.model.eval(), self._said(tokens)
         pieces = torch.tensor(split.ids, device=self.device)[None]
         said = model.said(pieces, torch.ones_like(pieces, dtype=torch.bool))
@@ -364,10 +364,3 @@ class TasteTokenizer:
         if not width:
             return torch.zeros(1, self.config.voice_width)
         return checked(tokens.voice, width)
-
-    def _own(self, tokens: Tokens) -> None:
-        if tokens.tokenizer != self.digest:
-            raise SpecError(
-                f"these tokens are another tokenizer's ({tokens.tokenizer[:23]}), this one is {self.digest[:23]}; "
-                "decode them with the model that made them"
-            )
