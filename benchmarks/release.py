@@ -29,13 +29,16 @@ from vocable.vocoders.istft import IstftVocoder
 
 CURVES = {
     "generator/log_mel": "log-mel (nats)", "generator/spectrum": "compressed spectrum",
-    "generator/commitment": "commitment", "vqvae/picture": "picture (mean square)", "prior/next_id": "next id (nats)",
+    "generator/commitment": "commitment", "generator/feature": "feature matching",
+    "discriminator/total": "discriminators (hinge)",
+    "vqvae/picture": "picture (mean square)", "prior/next_id": "next id (nats)",
     "perplexity": "perplexity of a level", "transcoder/spectrum": "spectrum (mean square)",
     "transcoder/phonemes": "phonemes (nats)", "transcoder/contrastive": "contrastive (nats)",
     "connector/noise": "connector (noise)", "durations/noise": "durations (noise)",
     "units/ctc": "phones (nats, CTC)", "units/spectrum": "spectrum (mean absolute)",
     "taste/units": "next unit (nats)", "taste/alignment": "alignment (nats)", "taste/durations": "durations (log²)",
 }  # fmt: skip
+_ACROSS = 6  # curves in a row
 
 
 def release(
@@ -83,8 +86,12 @@ def release(
         for name in CURVES
         if any(name in line for line in lines)
     ]
-    figure, axes = plt.subplots(1, len(drawn), figsize=(3.75 * len(drawn), 3), layout="constrained", squeeze=False)
-    for axis, (name, lines) in zip(axes[0], drawn, strict=True):
+    across = min(len(drawn), _ACROSS)
+    down = -(-len(drawn) // across)
+    figure, axes = plt.subplots(down, across, figsize=(3.75 * across, 3 * down), layout="constrained", squeeze=False)
+    for axis in axes.flat[len(drawn) :]:
+        axis.set_axis_off()
+    for axis, (name, lines) in zip(axes.flat, drawn, strict=False):
         points = [(line["step"], line[name]) for line in lines if name in line]
         axis.plot([step for step, _ in points], [value for _, value in points], linewidth=1)
         axis.set(xlabel="step", title=CURVES[name])
