@@ -17,7 +17,7 @@ from vocable.errors import CheckpointError, ConfigError, VocableError
 from vocable.files import make_folder, sha256, write_json
 from vocable.recipes.record import manifests_of
 from vocable.train.objective import Batches, Objective
-from vocable.train.trainer import TrainConfig, Trainer, join_processes, leave_processes
+from vocable.train.trainer import TrainConfig, Trainer, join_processes
 
 
 @runtime_checkable
@@ -159,7 +159,6 @@ def fit(run: Run, manifests: Sequence[str | os.PathLike[str]], folder: str | os.
     if resume and trainer.resume() and rank == 0:
         say(f"resumed at step {trainer.step}")
     trainer.run()
-    leave_processes()
 
 
 def override(run: Run, *, steps: int | None = None, batch_size: int | None = None, seed: int | None = None,

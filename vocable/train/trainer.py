@@ -5,6 +5,7 @@ is a function of the step. So the state of a run is its tensors and the number o
 killed and resumed is, on a CPU, bit for bit the run that was not.
 """
 
+import atexit
 import math
 import os
 from collections.abc import Mapping
@@ -212,19 +213,23 @@ class Trainer:
 
 
 def join_processes() -> str:
-    """Join the process group ``torchrun`` prepared, if it did; returns the device of this process."""
+    """Join the process group ``torchrun`` prepared, if it did; returns the device of this process.
+
+    The group stays until the process ends: one that is left and joined again meets what its store still holds of the
+    first, and may wait for ever.
+    """
     device = "cpu"
     if torch.cuda.is_available():
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
         torch.cuda.set_device(device)
     if "LOCAL_RANK" in os.environ and not dist.is_initialized():
         dist.init_process_group("gloo" if device == "cpu" else "nccl")
+        atexit.register(_leave_processes)
     return device
 
 
-def leave_processes() -> None:
-    """Leave the process group, if there is one: the end of a run."""
-    if dist.is_available() and dist.is_initialized():
+def _leave_processes() -> None:
+    if dist.is_initialized():
         dist.destroy_process_group()
 
 
