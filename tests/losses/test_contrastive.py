@@ -5,12 +5,14 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.needed import lacking
 from vocable.errors import ShapeError
 from vocable.losses import contrastive as module
 from vocable.losses.contrastive import frame_contrastive_loss
@@ -154,9 +156,10 @@ print(json.dumps(peak()[1] - idle))
 """
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="peaks are read from /proc")  # noqa: PTH110
 def test_memory_grows_with_the_frames_and_not_with_their_square() -> None:
     """Megabytes over the idle process for 9,000 frames, whose matrix has 324 MB; 32,000: benchmarks/contrastive.py."""
+    if not Path("/proc/self/status").exists():
+        lacking("/proc, which peaks are read from,")
 
     def megabytes(how: str, apart: int) -> float:
         command = [sys.executable, "-c", MEMORY, how, "9000"]

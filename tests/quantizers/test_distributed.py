@@ -1,11 +1,6 @@
 """Two real gloo processes hold the codebooks that one process holds with the same global batch."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,12 +11,12 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tests.torchrun import LIMIT, torchrun
 from vocable import recipes
 from vocable.collective import all_finite, average_gradients, global_rows, global_sum, row_offsets, world
 from vocable.quantizers import EmaCodebook, FiniteScalarQuantizer, GradientCodebook, ResidualVectorQuantizer
 from vocable.testing import speechlike
 
-LIMIT = 300  # seconds until processes that wait for one another are given up
 KINDS = {"ema": EmaCodebook, "gradient": GradientCodebook}
 CLIPS, FRAMES, DIM, LEVELS = 6, 12, 4, 3
 PARTS = torch.multiprocessing.get_context("forkserver")
@@ -193,7 +188,7 @@ def few_entries() -> recipes.Run:
 SCRIPT = """
 import os, sys
 import torch
-from test_distributed import few_entries
+from tests.quantizers.test_distributed import few_entries
 from vocable import recipes
 torch.set_num_threads(1)
 folder, rank, writes = sys.argv[2], os.environ["RANK"], []
@@ -213,19 +208,8 @@ def test_fit_on_two_processes(tmp_path: Path) -> None:
             speechlike(2_000 + 1_500 * clip, seed=clip).write(tmp_path / f"{clip}.wav")
             lines.write(json.dumps({"audio_path": f"{clip}.wav", "split": "train"}) + "\n")
     (tmp_path / "train.py").write_text(SCRIPT)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launch, str(tmp_path / "train.py"), str(manifest), str(tmp_path / "two")]
-    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    launcher = subprocess.Popen(
-        command, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        said, complained = launcher.communicate(timeout=LIMIT)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(launcher.pid, signal.SIGKILL)
-    assert launcher.returncode == 0, complained
+    script = str(tmp_path / "train.py")
+    said = torchrun(script, str(manifest), str(tmp_path / "two"), beside=Path(__file__).parents[2])
     assert "rank 0 says 0.00 hours of speech; 2 process(es) on cpu" in said
     assert "rank 1 says" not in said
     assert "rank 1 wrote 0 files" in said

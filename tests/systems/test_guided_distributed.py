@@ -1,11 +1,7 @@
 """The taught codec with its adversary under ``torchrun``: two processes train what one trains with the same batch."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.features.test_hubert import saved
 from tests.runs import log
+from tests.torchrun import torchrun
 from vocable import recipes
 from vocable.features.ecapa import EcapaTdnn
 from vocable.recipes import guided
@@ -25,7 +22,6 @@ from vocable.systems.guided.discriminators import DiscriminatorConfig
 from vocable.testing import speechlike
 from vocable.train.schedule import LearningRate, Weight
 
-LIMIT = 300  # seconds until processes that wait for one another are given up
 STEPS = 3  # in more, AdamW makes last bits large
 VARY = {f"{part}_{what}" for part in ("semantic", "acoustic") for what in ("variety", "of_a_constant")}
 
@@ -71,24 +67,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             speechlike(9_000 + 1_500 * clip, seed=clip).write(folder / f"{clip}.wav")
             lines.write(json.dumps({"audio_path": f"{clip}.wav", "split": "train"}) + "\n")
     fit(folder, "one", "float32")
-    launch(folder)
+    torchrun("-m", __name__, str(folder), beside=Path(__file__).parents[2])  # the end of this file
     return folder
-
-
-def launch(folder: Path) -> None:
-    """The end of this file under ``torchrun``."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", __name__]
-    paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-    launcher = subprocess.Popen(
-        [*command, str(folder)], env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
-        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        _, complained = launcher.communicate(timeout=LIMIT)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(launcher.pid, signal.SIGKILL)
-    assert launcher.returncode == 0, complained
 
 
 def tensors(folder: Path) -> dict[str, Any]:
