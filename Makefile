@@ -29,7 +29,7 @@ imports: .venv/dev.stamp
 	$(BIN)/lint-imports
 
 doctests: .venv/dev.stamp
-	$(BIN)/python -m pytest -q --doctest-modules vocable
+	$(BIN)/python -m pytest -q --doctest-modules vocable vocable_lab
 
 .venv/made.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -59,14 +59,14 @@ def _made(name: str, seed: int) -> Any:
     import torch
 
     import vocable
-    from vocable.recipes import find
+    from vocable.systems.registry import find_recipe
     from vocable.systems.vqalattent.model import VqalattentModel
     from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 
     if not name.startswith("recipe "):
         return vocable.load(name)
     torch.manual_seed(seed)
-    sizes = find(name.removeprefix("recipe ")).model
+    sizes = find_recipe(name.removeprefix("recipe ")).model
     labels = {"digit": tuple("0123456789"), "speaker": ("a", "b", "c")}
     network = VqalattentModel(replace(sizes, labels=labels))
     network.prior_of.fill_(network.codebook_number())

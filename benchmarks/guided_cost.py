@@ -29,10 +29,10 @@ def guided_cost(
     """Time a training step of guided-small with each addition."""
     import torch
 
-    from vocable.recipes import find
+    from vocable.systems.registry import find_recipe
 
     torch.set_num_threads(1)
-    run = find("guided-small")
+    run = find_recipe("guided-small")
     batch = _batch(run.batches.batch_size, run.batches.frames, run.model.backbone.hop, seed)
     steps = {name: _steps(name, seed) for name in _variants()}
     spent: dict[str, list[float]] = {name: [] for name in steps}
@@ -65,11 +65,11 @@ def guided_cost(
 
 def _variants() -> dict[str, Any]:
     """Recipes: guided-small with one addition each."""
-    from vocable.recipes import find
     from vocable.systems.guided.adversary import AdversaryConfig
     from vocable.systems.guided.discriminators import DiscriminatorConfig
+    from vocable.systems.registry import find_recipe
 
-    taught = find("guided-small-taught")
+    taught = find_recipe("guided-small-taught")
     alone = replace(taught, semantic=None, acoustic=None, adversary=None)
     encodec = AdversaryConfig(discriminators=DiscriminatorConfig(periods=(), scales=0))
     return {
@@ -91,14 +91,14 @@ class _steps:  # noqa: N801
     def __init__(self, name: str, seed: int) -> None:
         import torch
 
-        from vocable.recipes import find
         from vocable.systems.guided.adversary import WaveformAdversary
         from vocable.systems.guided.model import GuidedModel
         from vocable.systems.guided.objective import GuidedObjective
         from vocable.systems.guided.teachers import AcousticTeacher, SemanticTeacher
+        from vocable.systems.registry import find_recipe
 
         torch.manual_seed(seed)
-        run, latents = _variants()[name], find("guided-small").model.backbone.latent_width
+        run, latents = _variants()[name], find_recipe("guided-small").model.backbone.latent_width
         losses, teachers = replace(run.losses, quantize_from=0), []
         if run.semantic is not None:
             teachers.append(

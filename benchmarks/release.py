@@ -19,13 +19,13 @@ import matplotlib.pyplot as plt
 
 import vocable
 from vocable.data.manifest import read_manifests
-from vocable.recipes.record import manifests_of, read_record
-from vocable.systems.vqalattent.classifier import Classifier
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.train import checkpoint
+from vocable.train.record import manifests_of, read_record
 from vocable.vocoders.istft import SYSTEM as VOCODER
 from vocable.vocoders.istft import IstftVocoder
+from vocable_lab.vqalattent.classifier import Classifier
 
 CURVES = {
     "generator/log_mel": "log-mel (nats)", "generator/spectrum": "compressed spectrum",

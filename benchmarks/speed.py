@@ -168,7 +168,7 @@ def _apart(measure: Callable[..., dict[str, float]], *arguments: object) -> dict
 def _own_memory(model: str, clip: Audio) -> dict[str, float]:
     import torch
 
-    import vocable.systems.hub  # what vocable.load imports  # noqa: F401
+    import vocable.systems.registry  # what vocable.load imports  # noqa: F401
 
     return _memory_of(torch, partial(_own_steps, model, clip))
 

@@ -51,7 +51,7 @@ def vocoders(
     tokenizer = None if model is None else vocable.load(model)
     if tokenizer is not None and not hasattr(tokenizer, "vocoder"):
         raise ConfigError(f"--model {model}: does not end in mel spectra; take another")
-    spec = tokenizer.vocoder.spec if tokenizer is not None else recipes.find(recipe).model.mel
+    spec = tokenizer.vocoder.spec if tokenizer is not None else recipes.find_recipe(recipe).model.mel
     makers = {each: find_vocoder(each, spec) for each in names}
     utterances = {str(utterance.audio_path): utterance for utterance in read_manifest(manifest, split)}
     paths = spread(list(utterances), clips)

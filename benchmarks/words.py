@@ -12,9 +12,10 @@ from typing import Annotated
 
 import typer
 
-from vocable.recipes import find, override
-from vocable.recipes.study import study
-from vocable.systems import hub
+from vocable.systems import registry as hub
+from vocable.systems.registry import find_recipe
+from vocable.train.run import override
+from vocable_lab.study import study
 
 
 def words(
@@ -29,7 +30,8 @@ def words(
 ) -> None:
     """Train and measure; prints the tables, which lie in study.md too."""
     run = override(
-        find("guided-small-taught"), steps=steps, batch_size=5, precision="bfloat16", cache=cache or out / "teachers",
+        find_recipe("guided-small-taught"),
+        steps=steps, batch_size=5, precision="bfloat16", cache=cache or out / "teachers",
         teachers=[f"semantic={semantic}", "acoustic=resemblyzer"],  # who does not teach is heard all the same
     )  # fmt: skip
     run = replace(run, losses=replace(run.losses, semantic=replace(run.losses.semantic, value=weight)))

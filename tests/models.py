@@ -10,16 +10,19 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.digits import digit
-from vocable.features.image import picture, to_unit
 from vocable.features.whisper import WhisperEncoder
-from vocable.recipes import ctap, guided, supervised, vqalattent
+from vocable.systems.ctap import recipe as ctap
 from vocable.systems.ctap.model import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
+from vocable.systems.guided import recipe as guided
 from vocable.systems.guided.config import GuidedConfig, SeanetConfig
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.tokenizer import GuidedTokenizer
+from vocable.systems.supervised import recipe as supervised
 from vocable.systems.supervised.model import SupervisedModel
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
+from vocable.systems.vqalattent import recipe as vqalattent
+from vocable.systems.vqalattent.image import picture, to_unit
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.testing import speechlike
@@ -90,7 +93,7 @@ def ready_ctap(phonemes: tuple[str, ...] = PhonemeSet.arpabet().symbols, *, trai
     model = CtapModel(replace(ctap.tiny().model, phonemes=phonemes))
     tokenizer = CtapTokenizer(model, "griffin-lim")
     with torch.no_grad():
-        heard = torch.cat([tokenizer.speech(speechlike(64_000, 8_000, seed)).clone() for seed in range(4)], dim=1)
+        heard = torch.cat([tokenizer.latents(speechlike(64_000, 8_000, seed)).clone() for seed in range(4)], dim=1)
         model.train().transcoder.quantizer(heard, torch.ones(heard.shape[:2], dtype=torch.bool))
         for diffusion in (model.connector, model.durations.diffusion):
             for layer in diffusion.modules():

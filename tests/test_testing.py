@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +25,8 @@ class Choosy(GuidedTokenizer):
 
     least, error = 1e-6, AudioError
 
-    def __init__(self, model: GuidedModel | None = None) -> None:
-        super().__init__(model or ready("spectral").model)
+    def __init__(self, model: GuidedModel | None = None, **values: Any) -> None:
+        super().__init__(model or ready("spectral").model, **values)
 
     def check(self, clip: Audio) -> None:
         if np.abs(clip.samples).max() < self.least:
@@ -52,10 +53,10 @@ class Inconsistent(Choosy):
 class Literate(GuidedTokenizer):
     """Needs a text, which must be one that it knows; its tokens are those of the sound."""
 
-    def __init__(self, model: GuidedModel | None = None) -> None:
-        super().__init__(model or ready("spectral").model)
-        self.streams = False
+    def __init__(self, model: GuidedModel | None = None, **values: Any) -> None:
+        super().__init__(model or ready("spectral").model, **values)
 
+    streams = False
     encode_blocks = None  # type: ignore[assignment]  # a piece of a clip has no text
 
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:

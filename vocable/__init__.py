@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vocable.apps.vc import convert
     from vocable.audio import Audio
     from vocable.errors import VocableError
-    from vocable.systems.hub import load
+    from vocable.systems.registry import load
     from vocable.testing import check_tokenizer
     from vocable.tokens import Tokens, TokenSpec
 
@@ -43,7 +43,7 @@ _HOMES = {
     "convert": "vocable.apps.vc",
     "edit": "vocable.apps.edit",
     "generate": "vocable.apps.generate",
-    "load": "vocable.systems.hub",
+    "load": "vocable.systems.registry",
     "score": "vocable.apps.score",
     "synthesize": "vocable.apps.tts",
     "transcribe": "vocable.apps.asr",

@@ -84,7 +84,7 @@ def find_files(inputs: Sequence[str | os.PathLike[str]], suffixes: Collection[st
         if path.is_dir():
             inside = sorted(path.rglob("*"))
         elif not path.exists() and glob.has_magic(str(entry)):
-            inside = sorted(Path(name) for name in glob.glob(str(entry), recursive=True))  # noqa: PTH207  # any root
+            inside = sorted(Path(name) for name in glob.glob(str(entry), recursive=True))  # any root  # noqa: PTH207
         if inside is None:
             found.append(path)
             continue

@@ -1,128 +1,208 @@
-"""A model's folder: ``model.json`` says what it is, ``model.safetensors`` holds its weights, and a digest joins them.
+"""Model folders: ``model.json`` describes a network, ``model.safetensors`` holds its weights, and a digest joins them.
 
 ```text
-model.json          {"system", "format", "digest", "config"}
+model.json          {"system", "format": 2, "digest", "aliases", "config"}
 model.safetensors   the state dict, as float32 or float16
 ```
 
-Nothing in it can run code, and weights that are not those of the digest are refused.
+Nothing in a folder can run code, and weights whose digest differs are refused. Folders of format 1, which vocable 0.1
+wrote, are read through a :class:`Migration`; the digest they had stays valid as an alias of the new one.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
+from pydantic import JsonValue
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vocable.errors import CheckpointError, ConfigError
 from vocable.files import make_folder, write_json, write_whole
+from vocable.schema import config, read_json
 
-FORMAT = 1
+FORMAT = 2
+_ADVICE = "copy the model again"
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
+@config
+class ModelFile:
+    """Contents of ``model.json``.
+
+    Attributes:
+        system: Name of the system that reads the folder.
+        format: Version of the layout.
+        digest: Digest of configuration and weights, see :func:`digest_of`.
+        config: Configuration of the network, as its system wrote it.
+        aliases: Digests that the same weights had under earlier formats. Tokens that carry one are accepted.
+    """
+
+    system: str
+    format: int
+    digest: str
+    config: dict[str, JsonValue]
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration:
+    """Rules that turn a model folder of format 1 into one of format 2.
+
+    Attributes:
+        config: Function from the configuration as vocable 0.1 wrote it to that of today.
+        tensors: Pairs of a regular expression and its replacement, applied in order to the names of the state dict.
+    """
+
+    config: Callable[[dict[str, Any]], dict[str, Any]]
+    tensors: Sequence[tuple[str, str]] = ()
+
+    def rename(self, name: str) -> str:
+        r"""Return today's name of a tensor.
+
+        Example:
+            >>> Migration(config=dict, tensors=[(r"^enter\.", "in_proj.")]).rename("enter.weight")
+            'in_proj.weight'
+        """
+        for pattern, replacement in self.tensors:
+            name = re.sub(pattern, replacement, name)
+        return name
+
+
+@dataclass(frozen=True)
+class StoredModel(Generic[_Network]):
+    """A network that was read from a folder.
+
+    Attributes:
+        network: The network, with its weights as float32.
+        aliases: Digests of the same weights under earlier formats.
+    """
+
+    network: _Network
+    aliases: tuple[str, ...]
+
+
 def write_model(
-    folder: str | os.PathLike[str], system: str, config: Mapping[str, Any], network: nn.Module, *, half: bool = False
-) -> None:
-    """Write a model's folder.
+    folder: str | os.PathLike[str], system: str, config: Mapping[str, Any], network: nn.Module, *,
+    half: bool = False, aliases: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Write a model folder.
 
     Args:
-        folder: Created if missing.
-        system: Which reader it is for.
-        config: What :func:`read_model` builds the network from; JSON values.
-        network: Whose state dict is written.
-        half: Store float16; what is read from it is then another model, with another digest.
+        folder: Path of the folder; created if missing.
+        system: Name of the system that reads it.
+        config: JSON values from which :func:`read_model` builds the network.
+        network: Network whose state dict is written.
+        half: Whether to store float16. Where that changes a weight, the folder holds another model with another digest.
+        aliases: Earlier digests of these very weights; left out where ``half`` changes a weight.
 
     Raises:
-        OutputError: The folder cannot be written.
+        OutputError: If the folder cannot be written.
     """
     target = Path(folder)
     make_folder(target)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    digest = exact = digest_of(config, tensors)
     if half:
         tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+        digest = digest_of(config, tensors)
     write_whole(target / "model.safetensors", lambda path: save_file(tensors, path))
-    card = {"system": system, "format": FORMAT, "digest": digest_of(config, tensors), "config": dict(config)}
-    write_json(target / "model.json", card)
+    kept = list(aliases) if digest == exact else []
+    described = {"system": system, "format": FORMAT, "digest": digest, "aliases": kept, "config": dict(config)}
+    write_json(target / "model.json", described)
 
 
 def read_model(
-    folder: str | os.PathLike[str], build: Callable[[dict[str, Any]], _Network], device: str = "cpu"
-) -> _Network:
-    """The network of a model's folder, with its weights as float32.
+    folder: str | os.PathLike[str], build: Callable[[dict[str, Any]], _Network], device: str = "cpu",
+    migration: Migration | None = None,
+) -> StoredModel[_Network]:  # fmt: skip
+    """Read a model folder.
 
     Args:
-        folder: As :func:`write_model` left it.
-        build: Makes the network from the folder's ``config``.
-        device: Where it goes.
+        folder: Path of a folder that :func:`write_model` wrote.
+        build: Function from the folder's configuration to the network.
+        device: Torch device of the network.
+        migration: Rules for a folder of format 1; None where nothing has changed since.
 
     Raises:
-        CheckpointError: A file is missing, altered or of another version.
+        CheckpointError: If a file is missing, altered or of another version.
     """
     source = Path(folder)
+    described = read_json(source / "model.json", ModelFile, advice=_ADVICE)
+    if described.format not in (1, FORMAT):
+        raise CheckpointError(
+            f"{source}: model format {described.format}, this vocable reads 1 and {FORMAT}; install another one"
+        )
     try:
-        card = json.loads((source / "model.json").read_text(encoding="utf-8"))
-        version, digest, values = card["format"], card["digest"], card["config"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{source / 'model.json'}: cannot be used ({error}); copy the model again") from error
-    if version != FORMAT:
-        raise CheckpointError(f"{source}: model format {version}, this vocable reads {FORMAT}; install another one")
-    try:
-        tensors = load_file(source / "model.safetensors")
+        stored = load_file(source / "model.safetensors")
+        settings, aliases = described.config, described.aliases
         weights = {  # copied: where a tensor begins in the file is not aligned, and a kernel's last bit depends on that
             name: value.to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
-            for name, value in tensors.items()
+            for name, value in stored.items()
         }
-        with torch.device("meta"):  # which takes no memory, whatever size a hostile config asks for
-            network = build(values)
+        if described.format == 1 and migration is not None:
+            settings, aliases = migration.config(dict(settings)), (described.digest,)
+            weights = {migration.rename(name): value for name, value in weights.items()}
+        with torch.device("meta"):  # which takes no memory, whatever size a hostile configuration asks for
+            network = build(dict(settings))
         network.load_state_dict(weights, assign=True)
-    except (OSError, SafetensorError, RuntimeError, ConfigError) as error:
+    except (
+        OSError,
+        SafetensorError,
+        RuntimeError,
+        ConfigError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
         reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{source}: the weights cannot be used ({reason}); copy the model again") from error
-    if digest_of(values, tensors) != digest:
-        raise CheckpointError(f"{source}: the weights are altered (their digest differs); copy the model again")
-    return network.to(device)
+        raise CheckpointError(f"{source}: the weights cannot be used ({reason}); {_ADVICE}") from error
+    if digest_of(described.config, stored) != described.digest:
+        raise CheckpointError(f"{source}: the weights are altered (their digest differs); {_ADVICE}")
+    return StoredModel(network.to(device), aliases)
 
 
-def boxed(*systems: str) -> dict[str, Path]:
-    """The folders of the models in the box that are for one of these readers, by name.
+def bundled(*systems: str) -> dict[str, Path]:
+    """Return the folders of the bundled models of some systems, by name.
 
     Example:
-        >>> "guided-small" in boxed("guided"), boxed("nobody")
+        >>> "guided-small" in bundled("guided"), bundled("nobody")
         (True, {})
     """
-    box = Path(str(files("vocable"))) / "models"
-    cards = sorted(box.glob("*/model.json"))
+    root = Path(str(files("vocable"))) / "models"
+    cards = sorted(root.glob("*/model.json"))
     return {card.parent.name: card.parent for card in cards if system_of(card.parent) in systems}
 
 
 def system_of(folder: Path) -> str | None:
-    """Which reader a model's folder is for; None where it does not say."""
+    """Return the name of the system that a model folder belongs to, or None if it names none."""
     try:
-        return str(json.loads((folder / "model.json").read_text(encoding="utf-8"))["system"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_json(folder / "model.json", ModelFile).system
+    except CheckpointError:
         return None
 
 
 def digest_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """One name for a configuration and its weights, whatever precision they are stored in.
+    """Return one name for a configuration and its weights, whatever precision they are stored in.
 
     Example:
         >>> single, half = {"weight": torch.ones(1)}, {"weight": torch.ones(1).half()}
         >>> digest_of({"width": 1}, single) == digest_of({"width": 1}, half)
         True
     """
-    seen = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for name in sorted(tensors):
         value = tensors[name].detach().cpu()
         value = value.float() if value.is_floating_point() else value
-        seen.update(f"{name} {tuple(value.shape)}".encode())
-        seen.update(value.contiguous().numpy().tobytes())
-    return f"sha256:{seen.hexdigest()}"
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return f"sha256:{digest.hexdigest()}"

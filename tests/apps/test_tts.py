@@ -158,7 +158,7 @@ def test_a_part_of_arpabet_says_what_it_can() -> None:
 
 
 def test_a_voice_that_is_too_short_is_refused() -> None:
-    with pytest.raises(AudioError, match=r"the voice is 0.30 s long: 0.5 s are needed at least; give a longer"):
+    with pytest.raises(AudioError, match=r"the voice is 0.30 s long, at least 0.5 s are needed; give a longer"):
         said(voice=Audio(ANN.samples[:2_400], 8_000))
 
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from tests.cli.conftest import Run, quick_help
-from tests.evaluate.protocols.taste import TEXTS, little, write_corpus, write_weights
+from tests.lab.taste import TEXTS, little, write_corpus, write_weights
 from vocable.audio import Audio
 from vocable.features.hub import WEIGHTS
 from vocable.features.whisper import recall

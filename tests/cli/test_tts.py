@@ -12,7 +12,7 @@ from tests.cli.conftest import Run, files, quick_help
 from tests.models import ready
 from vocable import load, synthesize
 from vocable.audio import Audio
-from vocable.recipes import ctap
+from vocable.systems.ctap import recipe as ctap
 from vocable.systems.ctap.model import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.testing import speechlike
@@ -131,7 +131,7 @@ def test_a_vocoder_by_name(run: Run, here: Path, tmp_path_factory: pytest.TempPa
         (("--file", "in/texts.txt", "-o", "x.wav"), "x.wav is one file and 2 are to be written; name a folder"),
         (
             ("hello", "--voice", "in/short.wav"),
-            "in/short.wav: the voice is 0.30 s long: 0.5 s are needed at least",
+            "in/short.wav: the voice is 0.30 s long, at least 0.5 s are needed",
         ),
         (("hello", "--voice", "in/none.wav"), "in/none.wav: no such file"),
         (("hello", "--voice", "in/texts.txt"), "in/texts.txt: cannot be read as audio"),

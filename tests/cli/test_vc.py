@@ -86,7 +86,7 @@ def test_the_guided_codec_mixes_levels(run: Run, here: Path) -> None:
     [
         (
             ("--voice", "in/short.wav"),
-            "in/short.wav: the voice is 0.30 s long: 0.5 s are needed at least",
+            "in/short.wav: the voice is 0.30 s long, at least 0.5 s are needed",
         ),
         (("--voice", "in/none.wav"), "in/none.wav: no such file"),
         (("-o", "in/talk/a.wav"), "in/talk/a.wav: this recording is read and would be overwritten; write to"),

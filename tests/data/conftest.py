@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.data.spoken import record
+from tests.systems.taste.spoken import record
 from vocable.data.manifest import Utterance, read_manifest
 
 

@@ -98,7 +98,7 @@ def test_a_metric_that_does_not_exist_is_answered_with_those_that_do(manifest: P
     ("more", "message"),
     [
         (("--split", "dev"), "no utterance has split 'dev'; there are test, train"),
-        (("--protocol", "paper"), "is of guided, which has none; there are seed"),
+        (("--protocol", "paper"), "is of guided, which has none; there are codes"),
         (("--levels", "two"), "--levels holds 'two'"),
         (("--decoded", "a=x", "--decoded", "a=y"), "the name 'a' is taken"),
     ],

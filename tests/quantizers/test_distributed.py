@@ -109,7 +109,7 @@ def rank_main(rank: int, folder: Path) -> None:
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what each of two processes ended with."""
     folder = tmp_path_factory.mktemp("ranks")
-    PARTS.set_forkserver_preload(["vocable.recipes", "torch._dynamo", "torch.utils.tensorboard"])
+    PARTS.set_forkserver_preload(["vocable.systems.registry", "torch._dynamo", "torch.utils.tensorboard"])
     ranks = [PARTS.Process(target=rank_main, args=(rank, folder), daemon=True) for rank in range(2)]
     for process in ranks:
         process.start()

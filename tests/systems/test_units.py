@@ -17,7 +17,7 @@ from tests.s3_graph import SmallS3
 from vocable.audio import Audio
 from vocable.data.targets import Listener, Targets
 from vocable.errors import CheckpointError, ConfigError, ShapeError, SpecError
-from vocable.systems import hub
+from vocable.systems import registry as hub
 from vocable.systems.units import TokenizerUnits, UnitSource, UnitsSpec, check, find_units, listener
 from vocable.testing import speechlike
 
@@ -205,6 +205,6 @@ def test_units_of_another_model_are_refused(change: dict[str, Any], message: str
 
 
 def test_units_know_no_hub() -> None:
-    code = "import sys, vocable.systems.units; print('vocable.systems.hub' in sys.modules)"
+    code = "import sys, vocable.systems.units; print('vocable.systems.registry' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert ran.stdout.strip() == "False"

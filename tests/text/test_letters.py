@@ -10,22 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vocable.errors import CheckpointError, ConfigError, TextError
-from vocable.folder import boxed
+from vocable.folder import bundled
 from vocable.text.letters import LETTERS, LettersConfig, LettersNetwork, LettersToPhones, collapse, ids_of_letters
 from vocable.text.phonemes import ARPABET
 
-FOLDER = boxed("letters")["g2p-en"]
+FOLDER = bundled("letters")["g2p-en"]
 WORDS = st.text(LETTERS, min_size=1, max_size=64)
 
 
 @settings(max_examples=50, deadline=None)
 @given(WORDS)
 def test_every_word_has_the_same_phones_each_time_or_a_named_error(word: str) -> None:
-    model = LettersToPhones.boxed()
+    model = LettersToPhones.bundled()
     try:
         phones = model.phones(word)
     except TextError as error:
-        assert word in str(error)  # noqa: PT017  # most words have phones; what is left must be named
+        assert word in str(error)  # most words have phones; what is left must be named  # noqa: PT017
         return
     assert phones == model.phones(word)
     assert 1 <= len(phones) <= 2 * len(word)
@@ -33,7 +33,7 @@ def test_every_word_has_the_same_phones_each_time_or_a_named_error(word: str) ->
 
 
 def test_regular_words_are_said_as_they_are_spelt() -> None:
-    model = LettersToPhones.boxed()
+    model = LettersToPhones.bundled()
     assert model.phones("splat") == ("S", "P", "L", "AE", "T")
     assert model.phones("thinkering") == ("TH", "IH", "NG", "K", "ER", "IH", "NG")
 
@@ -59,12 +59,12 @@ def test_slots_are_read_as_ctc_does() -> None:
 @pytest.mark.parametrize("word", ["", "a" * 65, "café", "A", "two words", "b."])
 def test_what_is_no_word_is_refused(word: str) -> None:
     with pytest.raises(TextError):
-        LettersToPhones.boxed().phones(word)
+        LettersToPhones.bundled().phones(word)
 
 
 def test_the_model_in_the_box_is_small_and_says_which_it_is(tmp_path: Path) -> None:
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) <= 1_500_000
-    model = LettersToPhones.boxed()
+    model = LettersToPhones.bundled()
     assert json.loads((FOLDER / "model.json").read_text())["digest"] == model.digest
     assert model.digest in (FOLDER / "README.md").read_text()
     model.save(tmp_path, half=True)

@@ -19,9 +19,9 @@ from tests.runs import log, three_clips
 from vocable import recipes
 from vocable.errors import CheckpointError, ConfigError, ManifestError, OutputError
 from vocable.files import sha256
-from vocable.recipes import run as module
-from vocable.recipes.record import read_record
 from vocable.train import checkpoint
+from vocable.train import run as module
+from vocable.train.record import read_record
 
 STEPS = 16
 LIMIT = 300  # seconds until a process that does not move is given up
@@ -85,7 +85,7 @@ def newest_step(folder: Path) -> int:
 
 
 def start(manifest: Path, folder: Path) -> Any:
-    PROCESSES.set_forkserver_preload(["vocable.recipes", "torch._dynamo", "torch.utils.tensorboard"])
+    PROCESSES.set_forkserver_preload(["vocable.systems.registry", "torch._dynamo", "torch.utils.tensorboard"])
     process = PROCESSES.Process(target=fit, args=(manifest, folder), daemon=True)
     process.start()
     return process

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vocable.recipes import vocoder as recipe
 from vocable.testing import speechlike
+from vocable.vocoders import recipe
 from vocable.vocoders.istft import IstftNetwork
 
 CONFIG = recipe.tiny().model

@@ -12,9 +12,8 @@ from vocable import folder as folders
 from vocable.audio import Audio
 from vocable.errors import CheckpointError, ConfigError
 from vocable.metrics.spectral import log_mel_distance
-from vocable.recipes import vocoder as recipe
-from vocable.systems import hub
-from vocable.vocoders import GriffinLim, MelSpec, find_vocoder
+from vocable.systems import registry as hub
+from vocable.vocoders import GriffinLim, MelSpec, find_vocoder, recipe
 
 OTHER = MelSpec(sample_rate=8_000, n_fft=384, hop=96, bins=64)
 
@@ -23,7 +22,7 @@ OTHER = MelSpec(sample_rate=8_000, n_fft=384, hop=96, bins=64)
 def box(monkeypatch: pytest.MonkeyPatch, saved: Path) -> dict[str, Path]:
     """A box with one vocoder for the tiny spectra."""
     held = {"vocoder-tiny": saved}
-    monkeypatch.setattr("vocable.vocoders.find.boxed", lambda *systems: held)
+    monkeypatch.setattr("vocable.vocoders.find.bundled", lambda *systems: held)
     return held
 
 
@@ -66,14 +65,14 @@ def test_the_one_in_the_box_is_nearer_to_a_recording_than_griffin_lim(speech_dat
 def test_the_box_tells_vocoders_from_tokenizers(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = tmp_path / "models"
     shutil.copytree(saved, models / "speaks")
-    shutil.copytree(folders.boxed("guided")["guided-small"], models / "codes")
+    shutil.copytree(folders.bundled("guided")["guided-small"], models / "codes")
     for name, text in (("broken", "{"), ("numbers", "[1]"), ("nameless", "{}")):
         (models / name).mkdir()
         (models / name / "model.json").write_text(text)
     monkeypatch.setattr(folders, "files", lambda package: tmp_path)
-    assert list(folders.boxed("vocoder")) == ["speaks"]
+    assert list(folders.bundled("vocoder")) == ["speaks"]
     assert hub.released() == ["codes"]
     with pytest.raises(CheckpointError, match="speaks: no such model; give a folder, or one of: codes"):
         hub.load("speaks")
-    with pytest.raises(CheckpointError, match="names no system this vocable knows: ctap, guided"):
+    with pytest.raises(CheckpointError, match="system 'vocoder' is not known; there are guided"):
         hub.load(saved)

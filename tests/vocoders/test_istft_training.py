@@ -26,7 +26,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def totals(made: IstftNetwork, manifest: Path) -> float:
     """The loss on a few batches whose spectra are not altered."""
-    crops = recipes.find("vocoder-tiny").material(read_manifests([manifest], "train"))
+    crops = recipes.find("vocoder-tiny").material_of(read_manifests([manifest], "train"))
     objective = IstftObjective(made, IstftLosses(altered=0.0))
     with torch.no_grad():
         return sum(float(turn.total) for step in range(4) for turn in objective.turns(crops.batch(step), step))
@@ -52,12 +52,12 @@ def test_a_run_learns_and_resumes_exactly(manifest: Path, tmp_path: Path) -> Non
     found = find_vocoder(str(stopped), SPEC)
     assert found.name == "istft-8k"
     with pytest.raises(ConfigError, match="begins from random weights"):
-        run.objective(run.material(read_manifests([manifest], "train")), start=found)
+        run.objective(run.material_of(read_manifests([manifest], "train")), start=found)
 
 
 def test_terms_follow_their_weights_and_export_is_the_vocoder_as_it_stands(manifest: Path, tmp_path: Path) -> None:
     run = recipes.find("vocoder-tiny")
-    batch = run.material(read_manifests([manifest], "train")).batch(0)
+    batch = run.material_of(read_manifests([manifest], "train")).batch(0)
     losses = replace(IstftLosses(), magnitude=replace(IstftLosses().magnitude, start=5))
     objective = IstftObjective(network().train(), losses)
     [early], [late] = (list(objective.turns(batch, step)) for step in (4, 5))

@@ -53,7 +53,7 @@ def transcribe(tokenizer: object, audio: Audio, *, finder: WordFinder | None = N
         VQ-CTAP, arXiv:2408.05758: the phoneme decoder at each spectrum, repeats and silence left out.
 
     Example:
-        >>> from vocable.recipes import ctap
+        >>> from vocable.systems.ctap import recipe as ctap
         >>> from vocable.systems.ctap.model import CtapModel
         >>> from vocable.systems.ctap.tokenizer import CtapTokenizer
         >>> from vocable.testing import speechlike

@@ -39,7 +39,7 @@ def synthesize(
         VQ-CTAP, arXiv:2408.05758: phonemes, their durations, the connector, the codebook, the speech decoder.
 
     Example:
-        >>> from vocable.recipes import ctap
+        >>> from vocable.systems.ctap import recipe as ctap
         >>> from vocable.systems.ctap.model import CtapModel
         >>> from vocable.systems.ctap.tokenizer import CtapTokenizer
         >>> from vocable.testing import speechlike

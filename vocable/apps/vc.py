@@ -62,7 +62,7 @@ def convert(tokenizer: object, source: Audio, voice: Audio, mix: Mix | None = No
         :func:`vocable.systems.guided.mixing.mix_levels` and ``aligned`` there.
 
     Example:
-        >>> from vocable.recipes import ctap
+        >>> from vocable.systems.ctap import recipe as ctap
         >>> from vocable.systems.ctap.model import CtapModel
         >>> from vocable.systems.ctap.tokenizer import CtapTokenizer
         >>> from vocable.testing import speechlike

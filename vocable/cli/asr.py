@@ -19,7 +19,7 @@ def asr(
     are looked up in, is not installed.
     """
     from vocable.corpus.speech import transcribe_files
-    from vocable.systems.hub import load
+    from vocable.systems.registry import load
 
     outcome = transcribe_files(
         load(model), inputs, as_json=as_json, say=typer.echo, complain=partial(typer.echo, err=True)

@@ -19,7 +19,7 @@ def decode(
     """Make speech of tokens."""
     from vocable.audio import Audio
     from vocable.corpus.files import decode_files
-    from vocable.systems.hub import load
+    from vocable.systems.registry import load
 
     speaker = None if voice is None else Audio.read(voice)
     outcome = decode_files(load(model, device), inputs, out, levels=levels, voice=speaker, say=typer.echo)

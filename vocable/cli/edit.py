@@ -28,7 +28,7 @@ def edit(
     from vocable.audio import Audio
     from vocable.errors import ConfigError
     from vocable.evaluate.judges.find import find_judge
-    from vocable.systems.hub import load
+    from vocable.systems.registry import load
 
     first, _, last = words.partition(":")
     if not (first.isdecimal() and (last or first).isdecimal()):

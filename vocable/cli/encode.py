@@ -27,7 +27,7 @@ def encode(
     """Make tokens of speech: WAV, FLAC, OGG or MP3 of any rate and length."""
     from vocable.corpus.files import encode_files
     from vocable.evaluate.judges.find import find_judge
-    from vocable.systems.hub import load
+    from vocable.systems.registry import load
 
     outcome = encode_files(
         load(model, device), inputs, out, levels=levels, text=text, say=typer.echo,

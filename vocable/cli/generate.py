@@ -39,7 +39,7 @@ def generate(
     from vocable.audio import AUDIO_SUFFIXES
     from vocable.errors import ConfigError
     from vocable.files import make_folder
-    from vocable.systems.hub import load
+    from vocable.systems.registry import load
 
     one_file = out.suffix.lower() in AUDIO_SUFFIXES
     if one_file and n > 1:

@@ -35,9 +35,9 @@ def inspect(
     from rich.table import Table
 
     from vocable.errors import ConfigError
-    from vocable.recipes.clips import Clips
-    from vocable.recipes.describe import describe
-    from vocable.recipes.draw import draw, folder_for, write
+    from vocable.evaluate.clips import Clips
+    from vocable.evaluate.describe import describe
+    from vocable.evaluate.draw import draw, folder_for, write
 
     console = Console(highlight=False)
     clips = None if data is None else Clips(manifest=data, split=split, limit=limit, colors=tuple(color or ()))

@@ -2,11 +2,12 @@
 
 import os
 import sys
+from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
 
-from vocable.cli import asr, data, decode, demo, edit, encode, evaluate, generate, inspect, score, study, train, tts, vc
+from vocable.cli import asr, data, decode, demo, edit, encode, evaluate, generate, inspect, score, train, tts, vc
 from vocable.errors import VocableError
 
 app = typer.Typer(
@@ -36,12 +37,22 @@ app.add_typer(evaluate.app, name="evaluate")
 app.command("generate")(generate.generate)
 app.command("inspect")(inspect.inspect)
 app.command("score")(score.score)
-app.command("study")(study.study)
 app.command("train")(train.train)
 app.command("tts")(tts.tts)
 app.command("vc")(vc.vc)
 app.command("asr")(asr.asr)
 app.add_typer(data.app, name="data")
+_GROUPS = {"data": data.app, "evaluate": evaluate.app}
+
+
+def _add_registered_commands() -> None:
+    """Add the commands that the laboratory and other packages register, such as ``study`` and ``evaluate.listen``."""
+    for point in entry_points(group="vocable.commands"):
+        group, _, name = point.name.rpartition(".")
+        _GROUPS.get(group, app).command(name, no_args_is_help=True)(point.load())
+
+
+_add_registered_commands()
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ def score(
     """How likely a recording is, given each text: its units' log-likelihood in nats, the likeliest text first."""
     from vocable.apps.score import score as scored
     from vocable.audio import Audio
-    from vocable.systems.hub import load
+    from vocable.systems.registry import load
 
     for one in scored(load(model), Audio.read(clip), text):
         typer.echo(

@@ -32,12 +32,12 @@ def train(
 
     On several GPUs or processes: torchrun --nproc-per-node N -m vocable.cli.main train …
     """
-    from vocable.recipes import find, fit, override
-    from vocable.systems.hub import load
+    from vocable.systems.registry import find_recipe, load
+    from vocable.train.run import fit, override
 
     run = override(
-        find(recipe), steps=steps, batch_size=batch_size, seed=seed, precision=precision, not_finite=not_finite,
+        find_recipe(recipe), steps=steps, batch_size=batch_size, seed=seed, precision=precision, not_finite=not_finite,
         teachers=teacher or (), cache=cache or out / "teachers",
     )  # fmt: skip
     start = None if init is None else load(init)
-    fit(run, data, out, split=None if split == "all" else split, start=start, resume=resume, say=typer.echo)
+    fit(run, data, out, split=None if split == "all" else split, start=start, find=load, resume=resume, say=typer.echo)

@@ -27,7 +27,7 @@ def tts(
     With --file a line that cannot be said is reported, and the others go on.
     """
     from vocable.corpus.speech import speak_texts
-    from vocable.systems.hub import load
+    from vocable.systems.registry import load
 
     tokenizer = load(model, vocoder=vocoder)
     outcome = speak_texts(

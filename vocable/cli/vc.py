@@ -34,7 +34,7 @@ def vc(
     """
     from vocable.apps.vc import Mix
     from vocable.corpus.speech import convert_files
-    from vocable.systems.hub import load
+    from vocable.systems.registry import load
 
     options = {"levels": levels, "upto": upto, "align": align}
     asked: dict[str, Any] = {name: value for name, value in options.items() if value is not None}

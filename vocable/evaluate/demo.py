@@ -25,7 +25,7 @@ from vocable.files import make_folder
 from vocable.metrics import quality, spectral
 from vocable.metrics.codebook import LevelUsage, bit_rates, codebook_usage
 from vocable.metrics.score import Score
-from vocable.systems.hub import load
+from vocable.systems.registry import load
 from vocable.tokens import Tokens, TokenSpec
 
 LONGEST = 30.0  # seconds of a recording that the demo looks at

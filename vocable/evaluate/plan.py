@@ -15,7 +15,7 @@ from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import ConfigError
 from vocable.evaluate.measures import RATE, Judges
 from vocable.files import sha256
-from vocable.systems import hub
+from vocable.systems import registry as hub
 
 _ALL = "all"  # instead of a split's name
 

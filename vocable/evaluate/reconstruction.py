@@ -23,7 +23,7 @@ from vocable.evaluate.summary import BIT_RATE, COUNTED, figures, groups, off_anc
 from vocable.files import make_folder
 from vocable.metrics.codebook import LevelUsage
 from vocable.metrics.score import undefined
-from vocable.systems import hub
+from vocable.systems import registry as hub
 from vocable.tokens import Tokens
 
 _GROUPED = ("speaker", "gender")  # keys of the manifest whose values get figures of their own

@@ -257,7 +257,7 @@ def find_units(text: str, load: Callable[[str], Any]) -> UnitSource:
 
     Args:
         text: ``guided-small:1``, ``ctap-small``, a folder, ``FOLDER:2``, ``s3:FILE``, ``s3:FOLDER``.
-        load: A name or folder to a tokenizer, as :func:`vocable.systems.hub.load`.
+        load: A name or folder to a tokenizer, as :func:`vocable.systems.registry.load`.
 
     Raises:
         CheckpointError: There is no such model.

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vocable.errors import CheckpointError, ConfigError, TextError
-from vocable.folder import boxed, digest_of, read_model, write_model
+from vocable.folder import bundled, digest_of, read_model, write_model
 from vocable.text.phonemes import ARPABET
 
 SYSTEM = "letters"  # what model.json calls it
@@ -102,7 +102,7 @@ class LettersToPhones:
         digest: Of its weights.
 
     Example:
-        >>> LettersToPhones.boxed().phones("vocable")
+        >>> LettersToPhones.bundled().phones("vocable")
         ('V', 'OW', 'K', 'AH', 'B', 'AH', 'L')
     """
 
@@ -142,10 +142,10 @@ class LettersToPhones:
         Raises:
             CheckpointError: A file is missing, altered or of another version.
         """
-        return cls(read_model(folder, lambda values: LettersNetwork(_config_from_json(values))), name)
+        return cls(read_model(folder, lambda values: LettersNetwork(_config_from_json(values))).network, name)
 
     @classmethod
-    def boxed(cls) -> "LettersToPhones":
+    def bundled(cls) -> "LettersToPhones":
         """The English one in the box, read once.
 
         Raises:
@@ -156,7 +156,7 @@ class LettersToPhones:
 
 @lru_cache(maxsize=1)
 def _boxed() -> LettersToPhones:
-    folder = boxed(SYSTEM).get("g2p-en")
+    folder = bundled(SYSTEM).get("g2p-en")
     if folder is None:
         raise CheckpointError("g2p-en: the letter-to-sound model is not in the box; install vocable again")
     return LettersToPhones.load(folder, "g2p-en")

@@ -121,7 +121,7 @@ class ArpabetPronouncer:
 
     def __init__(self, lexicon: str | os.PathLike[str] | None = None) -> None:
         self.lexicon = Lexicon.installed() if lexicon is None else Lexicon.read(lexicon)
-        self.model = LettersToPhones.boxed()
+        self.model = LettersToPhones.bundled()
         self.name = f"{self.lexicon.name}, {self.model.name}"
 
     def phones(self, text: str) -> list[Spoken]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vocable.errors import ConfigError
-from vocable.folder import boxed
+from vocable.folder import bundled
 from vocable.train import checkpoint
 from vocable.vocoders.base import MelSpec, Vocoder
 from vocable.vocoders.griffin_lim import GriffinLim
@@ -26,7 +26,7 @@ def find_vocoder(name: str | None, spec: MelSpec) -> Vocoder:
         >>> [find_vocoder(None, MelSpec(sample_rate=8_000, n_fft=384, hop=hop, bins=64)).name for hop in (96, 128)]
         ['istft-8k', 'griffin-lim']
     """
-    box = boxed(SYSTEM)
+    box = bundled(SYSTEM)
     if name is None:
         ready = (IstftVocoder.load(folder) for folder in box.values())
         return next((vocoder for vocoder in ready if vocoder.spec == spec), None) or GriffinLim(spec)

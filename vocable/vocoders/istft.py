@@ -161,7 +161,7 @@ class IstftVocoder:
         Raises:
             CheckpointError: A file is missing, altered or of another version.
         """
-        return cls(read_model(folder, lambda values: IstftNetwork(config_from_json(values)), device))
+        return cls(read_model(folder, lambda values: IstftNetwork(config_from_json(values)), device).network)
 
 
 def _bin_levels(frames: Float[Tensor, "B S F"], spec: MelSpec) -> Float[Tensor, "B S K"]:

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from tests.phones import write_phones
-from vocable.data.aligned import Aligned, AlignedBatch
 from vocable.data.manifest import read_manifest
-from vocable.recipes.ctap import CtapRun, tiny
+from vocable.systems.ctap.data import Aligned, AlignedBatch
 from vocable.systems.ctap.objective import CtapLosses, CtapObjective
+from vocable.systems.ctap.recipe import CtapRun, tiny
 from vocable.train.objective import Turn
 
 STEPS, FIRST = 12, 8  # of a short run, and the first of them that is the connector's
@@ -27,7 +27,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def material(manifest: Path) -> Aligned:
-    return tiny().material(read_manifest(manifest, "train"))
+    return tiny().material_of(read_manifest(manifest, "train"))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.systems.ctap.conftest import at_once, learner, turn
-from vocable.data.aligned import Aligned, AlignedBatch
+from vocable.systems.ctap.data import Aligned, AlignedBatch
 from vocable.systems.ctap.model import SHARPEST
 from vocable.train.schedule import Weight
 

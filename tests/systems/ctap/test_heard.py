@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from tests.systems.ctap.conftest import PARTS, at_once, learner, turn
-from vocable.data.aligned import Aligned, AlignedBatch
+from vocable.systems.ctap.data import Aligned, AlignedBatch
 from vocable.systems.ctap.objective import CtapLosses, bent, hidden_away
 from vocable.train.schedule import Weight
 

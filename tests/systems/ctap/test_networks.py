@@ -8,8 +8,8 @@ from torch import Tensor
 
 from vocable.losses.contrastive import frame_contrastive_loss
 from vocable.nn.voice import VoiceEncoder
-from vocable.recipes import ctap
 from vocable.systems.ctap import networks
+from vocable.systems.ctap import recipe as ctap
 from vocable.systems.ctap.config import CtapConfig, TranscoderConfig
 from vocable.systems.ctap.model import CtapModel, Transcoder
 from vocable.systems.ctap.objective import found_again

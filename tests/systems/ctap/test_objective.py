@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tests.systems.ctap.conftest import PARTS, at_once, learner, taught, turn
-from vocable.data.aligned import Aligned, AlignedBatch
 from vocable.errors import ConfigError
+from vocable.systems.ctap.data import Aligned, AlignedBatch
 from vocable.systems.ctap.objective import CtapLosses
 from vocable.train.schedule import Weight
 

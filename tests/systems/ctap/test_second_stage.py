@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.states import same, state
 from tests.systems.ctap.conftest import learner, taught
-from vocable.data.aligned import Aligned, AlignedBatch
+from vocable.systems.ctap.data import Aligned, AlignedBatch
 from vocable.systems.ctap.objective import CtapLosses, runs
 
 

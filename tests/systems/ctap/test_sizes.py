@@ -11,7 +11,7 @@ import torch
 
 from vocable.errors import ConfigError
 from vocable.quantizers import EmaCodebook, FiniteScalarQuantizer, GradientCodebook
-from vocable.recipes import ctap, find
+from vocable.systems.ctap import recipe as ctap
 from vocable.systems.ctap.config import (
     CtapConfig,
     DiffusionConfig,
@@ -20,6 +20,7 @@ from vocable.systems.ctap.config import (
     config_to_json,
 )
 from vocable.systems.ctap.model import CtapModel
+from vocable.systems.registry import find_recipe, systems
 from vocable.vocoders import MelSpec
 
 PAPER = {
@@ -77,7 +78,7 @@ def by_the_specification() -> dict[str, int]:
 
 def test_the_papers_parameters_part_by_part() -> None:
     with torch.device("meta"):
-        model = CtapModel(find("ctap-paper").model)
+        model = CtapModel(find_recipe("ctap-paper").model)
     parts = {name: getattr(model.transcoder, name) for name in list(PAPER)[:5]}
     parts |= {"connector": model.connector, "durations": model.durations}
     counts = {name: sum(value.numel() for value in part.parameters()) for name, part in parts.items()}
@@ -89,7 +90,7 @@ def test_the_papers_parameters_part_by_part() -> None:
 
 
 def test_the_papers_rates() -> None:
-    config = find("ctap-paper").model
+    config = find_recipe("ctap-paper").model
     assert config.mel == MelSpec(sample_rate=24_000, n_fft=960, hop=240, bins=80)
     assert (config.hop, config.transcoder.reduction) == (960, 4)
     assert (config.spec.sample_rate, config.spec.hop, config.spec.codebook_size) == (24_000, 960, 8_192)
@@ -97,14 +98,14 @@ def test_the_papers_rates() -> None:
     assert config.spec.bit_rate == 25.0 * log2(8_192) == 325.0
     assert len(config.phonemes) == 40
     assert config.transcoder.voice_frames * config.mel.hop == 3 * 24_000
-    rows = dict(config.facts()[0].rows)
+    rows = dict(systems()["ctap"].describe_config(config)[0].rows)
     assert rows["samples to a token"] == "960"
     assert any("325" in value for value in rows.values())
 
 
 def test_the_papers_shapes() -> None:
     """The walk of the specification: B = 2, three seconds."""
-    config = find("ctap-paper").model
+    config = find_recipe("ctap-paper").model
     with torch.device("meta"):
         model = CtapModel(config).eval()
         frames, phonemes = torch.zeros(2, 300, 80), torch.zeros(2, 300, dtype=torch.int64)
@@ -129,7 +130,7 @@ def test_the_papers_shapes() -> None:
 
 @pytest.mark.parametrize("recipe", ["ctap-paper", "ctap-small", "ctap-tiny"])
 def test_a_config_comes_back_from_json(recipe: str) -> None:
-    config = replace(find(recipe).model, change_cost=1.5)
+    config = replace(find_recipe(recipe).model, change_cost=1.5)
     values = config_to_json(config)
     assert json.loads(json.dumps(values)) == values
     again = config_from_json(json.loads(json.dumps(values)))

@@ -14,10 +14,10 @@ from vocable import check_tokenizer
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, ShapeError, SpecError, TextError
 from vocable.interfaces import Embedding, Tokenizer
-from vocable.recipes import ctap
+from vocable.systems.ctap import recipe as ctap
 from vocable.systems.ctap.model import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer, best_path
-from vocable.systems.hub import load
+from vocable.systems.registry import load
 from vocable.testing import speechlike
 from vocable.tokens import Tokens
 from vocable.vocoders.scaled import QUIETEST
@@ -68,14 +68,14 @@ def test_windows_give_what_one_pass_over_a_window_gives(tokenizer: CtapTokenizer
     mask = (torch.arange(40) >= 6) & (torch.arange(40) < 34)
     with torch.inference_mode():
         wanted = model.transcoder.speech_encoder(model.frames(samples), mask[None])[:, 6:34]
-    assert torch.equal(tokenizer.speech(audio), wanted)
+    assert torch.equal(tokenizer.latents(audio), wanted)
 
 
 def test_what_is_far_away_changes_no_token(tokenizer: CtapTokenizer) -> None:
     """A long clip costs the memory of a window: a token sees no further than its window."""
     one, other = clip(5.0), clip(5.0, seed=3)
     mixed = Audio(np.concatenate([one.samples[: 2 * RATE], other.samples[2 * RATE :]]), RATE)
-    same = (tokenizer.speech(one) == tokenizer.speech(mixed)).all(2)[0]
+    same = (tokenizer.latents(one) == tokenizer.latents(mixed)).all(2)[0]
     assert bool(same[:28].all()), "the first window ends before the change"
     assert not bool(same[-28:].any())
 
@@ -117,7 +117,7 @@ def test_another_voice_says_the_same_tokens(tokenizer: CtapTokenizer) -> None:
 def test_half_a_second_of_a_voice_is_enough_and_less_is_not(tokenizer: CtapTokenizer) -> None:
     assert tokenizer.voice_of(clip(0.5)).shape == tokenizer.voice_of(speechlike(22_050, 44_100)).shape == (72,)
     for short in (clip(0.49), clip(1 / RATE)):
-        with pytest.raises(AudioError, match=r"the voice is 0\.\d\d s long: 0.5 s are needed at least; give a longer"):
+        with pytest.raises(AudioError, match=r"the voice is 0\.\d\d s long, at least 0.5 s are needed; give a longer"):
             tokenizer.voice_of(short)
         with pytest.raises(AudioError, match="the voice is"):
             tokenizer.decode(tokenizer.encode(clip()), voice=short)
@@ -136,7 +136,7 @@ def test_a_voice_is_heard_in_the_middle(tokenizer: CtapTokenizer) -> None:
 @pytest.mark.parametrize("voice", [None, torch.zeros(1, 5), torch.full((1, 8), float("nan"))], ids=str)
 def test_tokens_without_a_usable_voice_need_one(tokenizer: CtapTokenizer, voice: torch.Tensor | None) -> None:
     tokens = replace(tokenizer.encode(clip()), voice=voice)
-    with pytest.raises(SpecError, match="say nothing of the voice; pass `voice`, a recording of whoever shall speak"):
+    with pytest.raises(SpecError, match="carry no usable voice; pass `voice`, a recording of the speaker to decode as"):
         tokenizer.decode(tokens)
     assert tokenizer.decode(tokens, voice=clip(1.0, seed=2)).samples.size == clip().samples.size
 
@@ -172,7 +172,7 @@ def test_before_it_is_trained_it_does_not_speak() -> None:
         CheckpointError, match="connector is not trained: it encodes and decodes, but reads no text yet"
     ):
         tokenizer.speak(SAID, clip())
-    assert dict(tokenizer.facts()[0].rows)["text to speech"] == "not trained yet"
+    assert dict(tokenizer.describe()[0].rows)["text to speech"] == "not trained yet"
     assert tokenizer.encode(clip()).ids.shape == (1, 1, 47)
 
 
@@ -278,7 +278,7 @@ def test_a_hostile_model_is_refused(
 
 
 def test_facts(tokenizer: CtapTokenizer) -> None:
-    model, book = tokenizer.facts()
+    model, book = tokenizer.describe()
     rows = dict(model.rows)
     assert rows["digest"] == tokenizer.digest
     assert rows["text to speech"] == "trained for 1 steps"

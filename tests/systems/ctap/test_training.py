@@ -19,10 +19,10 @@ from vocable.audio import Audio
 from vocable.data.alignment import alignment_of
 from vocable.data.manifest import read_manifest
 from vocable.errors import ConfigError
-from vocable.recipes.ctap import tiny
 from vocable.systems.ctap.objective import found_again
+from vocable.systems.ctap.recipe import tiny
 from vocable.systems.ctap.tokenizer import CtapTokenizer
-from vocable.systems.hub import load
+from vocable.systems.registry import load
 from vocable.train.schedule import LearningRate, Weight
 
 
@@ -121,7 +121,7 @@ def test_a_model_to_begin_from(manifest: Path, whole: Path, tmp_path: Path) -> N
     assert same(made.model.transcoder.state_dict(), start.model.transcoder.state_dict())
     assert not same(made.model.connector.state_dict(), start.model.connector.state_dict())
     deeper = replace(run, model=replace(run.model, connector=replace(run.model.connector, layers=3)))
-    objective = deeper.objective(deeper.material(read_manifest(manifest, "train")), start)
+    objective = deeper.objective(deeper.material_of(read_manifest(manifest, "train")), start)
     assert same(objective.model.transcoder.state_dict(), start.model.transcoder.state_dict())
     assert same(objective.model.durations.state_dict(), start.model.durations.state_dict())
     assert torch.equal(objective.model.middle, start.model.middle)
@@ -144,7 +144,7 @@ def test_speech_whose_phones_are_all_alike_has_a_scale(tmp_path: Path) -> None:
     segments = [["AA" if place % 2 else "IY", place / 10, (place + 1) / 10] for place in range(20)]
     line = {"audio_path": "a.wav", "alignment": segments, "split": "train"}
     (tmp_path / "m.jsonl").write_text(json.dumps(line) + "\n")
-    objective = tiny().objective(tiny().material(read_manifest(tmp_path / "m.jsonl", "train")))
+    objective = tiny().objective(tiny().material_of(read_manifest(tmp_path / "m.jsonl", "train")))
     assert float(objective.model.spread) >= 1.0
     assert float(objective.model.durations.usual[1]) > 0.0
     assert bool(objective.model.middle.isfinite().all())
@@ -173,7 +173,7 @@ def test_made_up_speech_is_understood(tmp_path: Path) -> None:
         right += float((scores.argmax(1) == labels).float().sum())
         most += torch.bincount(labels, minlength=len(most))
         count += spectra
-        found.append(float(found_again(tokenizer.speech(clip)[0], tokenizer.said(labels)[0])))
+        found.append(float(found_again(tokenizer.latents(clip)[0], tokenizer.said(labels)[0])))
     chance = float(most.max()) / count
     assert chance < 0.2
     assert right / count > 0.85

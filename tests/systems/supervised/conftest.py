@@ -8,7 +8,7 @@ import pytest
 
 from tests.models import ready_supervised, save_whisper
 from tests.phones import spoken
-from vocable.recipes.supervised import SupervisedRun, tiny
+from vocable.systems.supervised.recipe import SupervisedRun, tiny
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 
 
@@ -44,4 +44,4 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(whisper: Path, tmp_path: Path) -> SupervisedRun:
     """The tiny recipe, taught."""
-    return tiny().taught({"encoder": str(whisper)}, str(tmp_path / "cache"))
+    return tiny().with_teachers({"encoder": str(whisper)}, str(tmp_path / "cache"))

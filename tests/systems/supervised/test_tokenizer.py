@@ -13,7 +13,7 @@ from vocable.apps.vc import convert
 from vocable.errors import AudioError, CheckpointError, ConfigError, SpecError
 from vocable.features.whisper import recall
 from vocable.interfaces import Embedding, Recogniser, Voiced
-from vocable.recipes import supervised
+from vocable.systems.supervised import recipe as supervised
 from vocable.systems.supervised.config import config_from_json, config_to_json
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 from vocable.testing import speechlike
@@ -22,7 +22,7 @@ from vocable.testing import speechlike
 def test_it_is_what_apps_and_probes_ask_for(tokenizer: SupervisedTokenizer) -> None:
     assert all(isinstance(tokenizer, kind) for kind in (Voiced, Embedding, Recogniser))
     assert (tokenizer.spec.frame_rate, tokenizer.spec.hop, tokenizer.spec.codebook_size) == (25.0, 640, 32)
-    labels = [row[0] for table in tokenizer.facts() for row in table.rows]
+    labels = [row[0] for table in tokenizer.describe() for row in table.rows]
     assert {"digest", "hears", "all parameters", "vocoder"} <= set(labels)
 
 
@@ -57,10 +57,10 @@ def test_the_voice_is_beside_the_tokens(tokenizer: SupervisedTokenizer) -> None:
     assert torch.equal(tokenizer.voice_of(other), tokenizer.encode(other).voice[0])
     converted = convert(tokenizer, speechlike(24_000), other)
     assert np.array_equal(converted.samples, theirs.samples)
-    with pytest.raises(AudioError, match=r"0\.10 s long: 0\.5 s are needed"):
+    with pytest.raises(AudioError, match=r"0\.10 s long, at least 0\.5 s are needed"):
         tokenizer.voice_of(speechlike(1_600))
     for voice in (None, torch.zeros(1, 3), torch.full((1, 8), torch.nan)):
-        with pytest.raises(SpecError, match="say nothing of the voice"):
+        with pytest.raises(SpecError, match="carry no usable voice"):
             tokenizer.decode(replace(tokens, voice=voice))
 
 

@@ -11,10 +11,10 @@ import torch
 import vocable
 from tests.runs import fit
 from vocable.data.manifest import Utterance, read_manifest
-from vocable.data.whole import Whole, WholeConfig
 from vocable.errors import AlignmentError, AudioError, CheckpointError, ConfigError, ManifestError
-from vocable.recipes.supervised import SupervisedRun, tiny
+from vocable.systems.supervised.data import Whole, WholeConfig
 from vocable.systems.supervised.objective import SupervisedLosses, edits, hidden_away, phone_loss
+from vocable.systems.supervised.recipe import SupervisedRun, tiny
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 from vocable.testing import speechlike
 from vocable.train import checkpoint
@@ -22,7 +22,7 @@ from vocable.train import checkpoint
 
 @pytest.fixture
 def material(run: SupervisedRun, manifest: Path) -> Whole:
-    return run.material(read_manifest(manifest, "train"))
+    return run.material_of(read_manifest(manifest, "train"))
 
 
 def test_batches_hold_whole_utterances(material: Whole) -> None:
@@ -69,7 +69,7 @@ def test_text_is_pronounced_and_what_does_not_fit_is_left_out(
         Utterance(audio_path=tmp_path / "a.wav", extra={"phones": "AA"}),
         Utterance(audio_path=tmp_path / "c.wav"),
     ]
-    material = run.material(lines)
+    material = run.material_of(lines)
     assert len(material) == 1
     assert material.phonemes.names(material.batch(0).phones[0].tolist()) == [
         "G",
@@ -87,7 +87,7 @@ def test_text_is_pronounced_and_what_does_not_fit_is_left_out(
     assert any("want" in str(problem) and "b.wav" in str(problem) for problem in material.problems)
     assert all(isinstance(problem, AlignmentError | AudioError) for problem in material.problems)
     with pytest.raises(ManifestError, match="none of 1 recordings"):
-        run.material(lines[1:2])
+        run.material_of(lines[1:2])
 
 
 def test_phones_cost_what_all_their_paths_are_worth_and_unknown_ones_nothing() -> None:
@@ -192,11 +192,11 @@ def test_a_recipe_says_what_it_lacks(
     with pytest.raises(ConfigError, match="say which, with --teacher encoder=FOLDER"):
         tiny().teachers()
     with pytest.raises(ConfigError, match="has no acoustic teacher; it has encoder"):
-        tiny().taught({"acoustic": "resemblyzer"}, str(tmp_path))
+        tiny().with_teachers({"acoustic": "resemblyzer"}, str(tmp_path))
     with pytest.raises(CheckpointError, match="nowhere"):
-        tiny().taught({"encoder": str(tmp_path / "nowhere")}, str(tmp_path))
+        tiny().with_teachers({"encoder": str(tmp_path / "nowhere")}, str(tmp_path))
     with pytest.raises(ConfigError, match="no supervised one of this recipe's sizes"):
-        wider.objective(wider.material(read_manifest(manifest, "train")), tokenizer)
+        wider.objective(wider.material_of(read_manifest(manifest, "train")), tokenizer)
     with pytest.raises(ConfigError, match="reach is 2"):
         SupervisedLosses(reach=2.0)
     with pytest.raises(ConfigError, match="masks -1"):

@@ -7,6 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.data.conftest import lines  # noqa: F401
+from tests.lab.conftest import place  # noqa: F401
 from tests.models import ready
 from tests.systems.taste.made import model_of
 from vocable.features.hub import WEIGHTS
@@ -45,4 +47,4 @@ def taste(hears: None) -> TasteTokenizer:
     pieces = BytePairs.learn(TEXTS, 40)
     encoder = WhisperEncoder.load("openai/whisper-tiny.en").spec
     units = find_units("spectral", ready).spec
-    return TasteTokenizer(model_of(tiny(encoder, units, pieces.to_json(), pieces.size)), load=ready)
+    return TasteTokenizer(model_of(tiny(encoder, units, pieces.to_json(), pieces.size)), find=ready)

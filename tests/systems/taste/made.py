@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vocable.data.spoken_batch import SpokenBatch
 from vocable.features.whisper import EncoderSpec
+from vocable.systems.taste.batch import SpokenBatch
 from vocable.systems.taste.config import AggregatorConfig, TasteConfig, TextConfig, UnitLmConfig, tiny
 from vocable.systems.taste.model import TasteModel
 from vocable.systems.units import UnitsSpec

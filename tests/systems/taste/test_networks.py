@@ -21,8 +21,8 @@ from tests.systems.taste.made import (
     repadded,
     row,
 )  # fmt: skip
-from vocable.data.spoken_batch import SpokenBatch
 from vocable.systems.taste.aggregator import Aggregator, Attention, letters_places, pooled
+from vocable.systems.taste.batch import SpokenBatch
 from vocable.systems.taste.config import AggregatorConfig, QuantizerConfig, TasteConfig, TextConfig
 from vocable.systems.taste.layers import Durations, Joined, SpeechQuantizer, TextEncoder
 from vocable.systems.taste.model import TasteModel

@@ -24,6 +24,7 @@ from vocable.systems.taste.config import (
     small,
     taste,
 )
+from vocable.systems.taste.facts import config_facts as describe
 from vocable.systems.taste.facts import parameter_counts
 from vocable.systems.taste.model import TasteModel
 
@@ -177,18 +178,18 @@ def test_layers_are_counted_from_behind_or_in_front() -> None:
 
 
 def test_facts_say_rates_and_parameters() -> None:
-    first, parameters = clock().facts()
+    first, parameters = describe(clock())
     rows = {row[0]: row[1] for row in first.rows}
     assert rows["bits of a piece"] == f"6 of speech, {4.32:.2f} of text at most"
     assert rows["hears"] == "whisper, layer 4 for where and 2 for how"
     assert rows["predicts"] == "units: 24 units at 25 Hz"
     assert parameters.columns == ("part", "total", "trained", "frozen")
     assert parameters.rows[-1][0] == "whole"
-    frozen = {row[0]: row[3] for row in relative(frozen_lm=True).facts()[1].rows}
+    frozen = {row[0]: row[3] for row in describe(relative(frozen_lm=True))[1].rows}
     assert frozen["unit table"] == f"{24 * 16:,}"
     assert frozen["text table"] == "0"
     assert {"tokens": "vectors: there is no quantizer"}.items() <= {
-        row[0]: row[1] for row in relative().facts()[0].rows
+        row[0]: row[1] for row in describe(relative())[0].rows
     }.items()
 
 

@@ -175,7 +175,7 @@ def test_what_does_not_belong_together_is_refused(taste: TasteTokenizer) -> None
 
 
 def test_units_of_another_model_are_refused(taste: TasteTokenizer) -> None:
-    other = TasteTokenizer(taste.model, load=lambda name: ready("seanet"))
+    other = TasteTokenizer(taste.model, find=lambda name: ready("seanet"))
     with pytest.raises(SpecError, match="units of another model"):
         other.decode(taste.encode(speechlike(16_000), TEXT))
     with pytest.raises(CheckpointError, match=r"use vocable\.load"):
@@ -194,7 +194,7 @@ def test_another_whisper_is_refused(
 def test_without_a_quantizer_there_are_no_tokens(taste: TasteTokenizer) -> None:
     from tests.systems.taste.made import model_of
 
-    plain = TasteTokenizer(model_of(replace(taste.config, quantizer=None)), load=ready)
+    plain = TasteTokenizer(model_of(replace(taste.config, quantizer=None)), find=ready)
     with pytest.raises(SpecError, match="has no quantizer"):
         plain.encode(speechlike(16_000), TEXT)
     assert plain.look(speechlike(16_000), TEXT).heard is not None

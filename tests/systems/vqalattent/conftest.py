@@ -12,8 +12,8 @@ from tests.digits import write_digits
 from tests.models import ready_speaker
 from tests.runs import fit
 from vocable import load, recipes
-from vocable.recipes.vqalattent import VqalattentRun
 from vocable.systems.vqalattent.objective import VqalattentLosses
+from vocable.systems.vqalattent.recipe import VqalattentRun
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.train.schedule import LearningRate
 

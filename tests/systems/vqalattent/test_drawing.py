@@ -211,7 +211,7 @@ def test_a_prior_without_conditions_speaks_without_being_asked() -> None:
     tokens = tokenizer.sample([{}] * 2)
     assert tokens.ids.shape == (2, 1, IDS)
     assert tokenizer.score(tokens).shape == (2, IDS)
-    assert [table.title for table in tokenizer.facts()] == ["Model", "Codebooks in training"]
+    assert [table.title for table in tokenizer.describe()] == ["Model", "Codebooks in training"]
     with pytest.raises(ConfigError, match="cannot be asked for a digit; it takes nothing"):
         tokenizer.sample([{"digit": 1}])
 

@@ -9,7 +9,7 @@ import torch
 from tests.digits import digit
 from tests.systems.vqalattent.conftest import ASKED, IDS
 from vocable.errors import CheckpointError, ConfigError
-from vocable.systems.hub import load
+from vocable.systems.registry import load
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.tokens import Tokens
 from vocable.vocoders import GriffinLim
@@ -61,7 +61,7 @@ def test_the_vocoder_is_the_one_that_was_named(speaker: VqalattentTokenizer, tmp
 
 
 def test_facts_tell_what_may_be_asked_for(speaker: VqalattentTokenizer) -> None:
-    model, _, asked = speaker.facts()
+    model, _, asked = speaker.describe()
     rows = dict(model.rows)
     assert rows["digest"] == speaker.digest
     assert rows["prior"] == "trained"

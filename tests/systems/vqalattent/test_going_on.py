@@ -67,7 +67,7 @@ def test_a_new_prior_learns_the_ids_that_the_old_scale_gives(
     """Other recordings have another scale; a picture's ids are those of the model that is to use them."""
     run = recipes.find("vqalattent-tiny")
     run = replace(run, batches=replace(run.batches, warp=0.1, gain_db=(-6.0, 6.0)))
-    material = run.material(quiet)
+    material = run.material_of(quiet)
     own = material.bounds.clone()
     objective = run.objective(material, trained)
     used = VqalattentTokenizer(objective.model)
@@ -82,7 +82,7 @@ def test_a_new_prior_has_the_labels_and_durations_of_its_own_data(
 ) -> None:
     run = recipes.find("vqalattent-tiny")
     run = replace(run, model=replace(run.model, prior=replace(run.model.prior, conditions=("speaker", "gender"))))
-    material = run.material(quiet)
+    material = run.material_of(quiet)
     model = run.objective(material, trained).model
     assert model.config.labels == {"speaker": ("ann",), "gender": ("female",)}
     assert model.seconds[:, 0].tolist() == pytest.approx([material.durations.mean()] * 2)
@@ -129,6 +129,6 @@ def test_a_model_of_another_system_is_no_beginning(manifest: Path, tmp_path: Pat
 def test_a_guided_codec_begins_with_the_weights_of_another(manifest: Path) -> None:
     run = recipes.find("guided-tiny")
     start = ready("spectral")
-    objective = run.objective(run.material(read_manifest(manifest, "train")[:3]), start)
+    objective = run.objective(run.material_of(read_manifest(manifest, "train")[:3]), start)
     assert same(objective.model.state_dict(), start.model.state_dict())
     assert objective.model is not start.model

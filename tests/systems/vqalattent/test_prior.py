@@ -12,7 +12,7 @@ from tests.digits import digit
 from tests.models import ready_speaker
 from tests.systems.vqalattent.conftest import ASKED, DIGITS, IDS, SIZE, ids_of
 from vocable.errors import CheckpointError, ConfigError, ShapeError
-from vocable.systems.batches import joined
+from vocable.systems.base import collate_tokens
 from vocable.systems.vqalattent.prior import Prior
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 
@@ -156,7 +156,7 @@ def test_a_score_is_the_log_likelihood_id_by_id(speaker: VqalattentTokenizer) ->
 @pytest.mark.parametrize("place", [0, 1, 40, IDS - 1])
 def test_all_ids_at_a_place_have_probability_one_together(speaker: VqalattentTokenizer, place: int) -> None:
     one = speaker.encode(digit(1, 1, 1.0))
-    tokens = joined([one] * SIZE)
+    tokens = collate_tokens([one] * SIZE)
     tokens.ids[:, 0, place] = torch.arange(SIZE)
     score = speaker.score(tokens, [ASKED] * SIZE)
     assert float(score[:, place].exp().sum()) == pytest.approx(1, rel=1e-4)
@@ -199,4 +199,4 @@ def test_a_prior_that_cannot_be_used_is_refused(use: str) -> None:
     model.prior_of.zero_()
     with pytest.raises(CheckpointError, match="prior is not trained: it encodes and decodes, but cannot speak yet"):
         ask(VqalattentTokenizer(model))
-    assert dict(VqalattentTokenizer(model).facts()[0].rows)["prior"] == "not trained yet"
+    assert dict(VqalattentTokenizer(model).describe()[0].rows)["prior"] == "not trained yet"

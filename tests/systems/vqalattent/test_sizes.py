@@ -10,9 +10,8 @@ from tests.digits import digit
 from tests.models import ready_speaker
 from tests.systems.vqalattent.conftest import DIGITS, SIZE
 from vocable.errors import ConfigError
-from vocable.features.image import ImageSpec
 from vocable.quantizers import EmaCodebook, GradientCodebook, StochasticVectorQuantizer
-from vocable.recipes import find
+from vocable.systems.registry import find_recipe, systems
 from vocable.systems.vqalattent.config import (
     PriorConfig,
     VqalattentConfig,
@@ -20,6 +19,7 @@ from vocable.systems.vqalattent.config import (
     config_from_json,
     config_to_json,
 )
+from vocable.systems.vqalattent.image import ImageSpec
 from vocable.systems.vqalattent.model import VqalattentModel
 
 
@@ -46,7 +46,7 @@ def prior_parameters(sizes: PriorConfig, ids: int, entries: int, labels: int) ->
 
 @pytest.mark.parametrize(("recipe", "grid"), [("vqalattent-paper", (16, 22)), ("vqalattent-paper-cr4", (32, 44))])
 def test_the_papers_sizes(recipe: str, grid: tuple[int, int]) -> None:
-    config = replace(find(recipe).model, labels={"digit": DIGITS})
+    config = replace(find_recipe(recipe).model, labels={"digit": DIGITS})
     ids = grid[0] * grid[1]
     assert (config.grid, config.frames) == (grid, ids)
     assert config.frames == {"vqalattent-paper": 352, "vqalattent-paper-cr4": 1_408}[recipe]
@@ -70,14 +70,14 @@ def test_the_papers_sizes(recipe: str, grid: tuple[int, int]) -> None:
                          ("vqalattent-paper-cr4", ("1408 (32 × 44), 11264 bit", "4"))],
 )  # fmt: skip
 def test_a_recipe_tells_its_ids_and_compression(recipe: str, said: tuple[str, str]) -> None:
-    rows = dict(find(recipe).model.facts()[0].rows)
+    rows = dict(systems()["vqalattent"].describe_config(find_recipe(recipe).model)[0].rows)
     assert (rows["ids of an utterance"], rows["picture values to an id"]) == said
     assert "1.02 s" in rows["picture"]
 
 
 def test_the_model_in_the_box_begins_from_a_vqvae_of_its_own_shape() -> None:
     """One recipe trains the VQ-VAE on more speakers, the other its prior."""
-    both, first, finer = (find(f"vqalattent-{name}") for name in ("fsdd", "fsdd-vqvae", "fsdd-cr4"))
+    both, first, finer = (find_recipe(f"vqalattent-{name}") for name in ("fsdd", "fsdd-vqvae", "fsdd-cr4"))
     assert first.model == both.model
     assert first.losses.prior_from(first.train.steps) == first.train.steps
     assert 0 < both.losses.prior_from(both.train.steps) < both.train.steps
@@ -117,7 +117,7 @@ OTHER = VqalattentConfig(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("config", [OTHER, find("vqalattent-paper").model, find("vqalattent-tiny").model])
+@pytest.mark.parametrize("config", [OTHER, find_recipe("vqalattent-paper").model, find_recipe("vqalattent-tiny").model])
 def test_a_config_comes_back_from_json(config: VqalattentConfig) -> None:
     assert config_from_json(config_to_json(config)) == config
 

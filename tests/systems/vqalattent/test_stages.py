@@ -15,14 +15,14 @@ from tests.systems.vqalattent.conftest import FIRST, STEPS, short
 from vocable import load
 from vocable.data.manifest import read_manifest
 from vocable.errors import CheckpointError, ConfigError
-from vocable.recipes.vqalattent import VqalattentRun
 from vocable.systems.vqalattent.objective import VqalattentLosses, VqalattentObjective
+from vocable.systems.vqalattent.recipe import VqalattentRun
 from vocable.train.objective import Turn
 from vocable.train.schedule import Weight
 
 
 def turns(run: VqalattentRun, manifest: Path) -> Iterator[tuple[int, Turn]]:
-    material = run.material(read_manifest(manifest, "train"))
+    material = run.material_of(read_manifest(manifest, "train"))
     torch.manual_seed(0)
     objective = run.objective(material)
     assert isinstance(objective, VqalattentObjective)
@@ -74,7 +74,7 @@ def test_the_codebook_goes_on_learning_after_a_checkpoint(whole: Path) -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_an_export_leaves_the_mode_as_it_was(manifest: Path, tmp_path: Path, training: bool) -> None:
-    objective = short().objective(short().material(read_manifest(manifest, "train")))
+    objective = short().objective(short().material_of(read_manifest(manifest, "train")))
     objective.model.train(training)
     objective.export(tmp_path)
     assert {part.training for part in objective.model.modules()} == {training}
@@ -88,7 +88,7 @@ def test_a_prior_can_speak_from_its_first_step_on(whole: Path) -> None:
 
 
 def test_pictures_are_plain_from_the_priors_first_step_on(manifest: Path) -> None:
-    material = short().material(read_manifest(manifest, "train"))
+    material = short().material_of(read_manifest(manifest, "train"))
     assert material.config.plain_from == FIRST
     assert material.values == {"digit": tuple("0123456789")}
 
@@ -125,7 +125,7 @@ def test_other_codebooks_learn(manifest: Path, tmp_path: Path, codebook: str, te
 
 def test_in_bfloat16_the_prior_learns_the_ids_that_are_used(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = short()
-    material = run.material(read_manifest(manifest, "train"))
+    material = run.material_of(read_manifest(manifest, "train"))
     objective = run.objective(material)
     seen: list[Tensor] = []
 
@@ -145,7 +145,7 @@ def test_what_a_recording_lacks_is_not_what_a_batch_fails_on(manifest: Path) -> 
     known = read_manifest(manifest, "train")
     mixed = [*known[:10], *(one.model_copy(update={"extra": {}}) for one in known[10:20])]
     run = short()
-    material = run.material(mixed)
+    material = run.material_of(mixed)
     objective = run.objective(material)
     assert int(material.labels.min()) == -1
     for step in (0, FIRST, FIRST + 1):

@@ -13,7 +13,7 @@ from vocable import check_tokenizer
 from vocable.audio import Audio
 from vocable.errors import AudioError, ShapeError, SpecError
 from vocable.interfaces import Embedding, Generator, Tokenizer
-from vocable.systems.batches import joined
+from vocable.systems.base import collate_tokens
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.testing import speechlike
 
@@ -136,8 +136,8 @@ def test_a_text_is_carried_along(speaker: VqalattentTokenizer) -> None:
     tokens = speaker.encode(clip, "four")
     assert tokens.text == ("four",)
     assert torch.equal(tokens.ids, speaker.encode(clip).ids)
-    assert joined([tokens, speaker.encode(clip)]).text == ("four", None)
-    assert joined([speaker.encode(clip)] * 2).text is None
+    assert collate_tokens([tokens, speaker.encode(clip)]).text == ("four", None)
+    assert collate_tokens([speaker.encode(clip)] * 2).text is None
 
 
 def test_clips_without_speech_are_refused(speaker: VqalattentTokenizer) -> None:

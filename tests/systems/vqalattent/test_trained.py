@@ -64,7 +64,7 @@ def test_the_prior_expects_recordings_more_than_chance_does(trained: VqalattentT
 
 
 def test_an_utterance_lasts_as_long_as_those_it_learnt_from(trained: VqalattentTokenizer, manifest: Path) -> None:
-    material = recipes.find("vqalattent-tiny").material(read_manifest(manifest, "train"))
+    material = recipes.find("vqalattent-tiny").material_of(read_manifest(manifest, "train"))
     lasting = [float(material.durations[(material.labels[:, 0] == which).numpy()].mean()) for which in range(10)]
     tokens = trained.sample([{"digit": which} for which in range(10)])
     assert tokens.voice[:, 1].tolist() == pytest.approx(lasting, rel=1e-4)

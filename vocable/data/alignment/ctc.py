@@ -95,7 +95,7 @@ class CtcAligner:
                     return CtcHead(width)
             raise CheckpointError(f"{folder}: this head reads another encoder; name that one, or train a head anew")
 
-        return cls(encoder, read_model(folder, build))
+        return cls(encoder, read_model(folder, build).network)
 
     def save(self, folder: Path) -> None:
         """Write the head to a folder.

@@ -44,7 +44,7 @@ def pipe(data: bytes, *command: str) -> bytes:
         b'as it was'
     """
     try:
-        done = subprocess.run(command, input=data, capture_output=True, check=False)  # noqa: S603  # no shell, own words
+        done = subprocess.run(command, input=data, capture_output=True, check=False)  # no shell, own words  # noqa: S603
     except OSError as error:
         raise AudioError(f"{command[0]} does not start ({error.strerror})") from error
     if done.returncode or not done.stdout:

@@ -21,7 +21,6 @@ from vocable.checks import (
     tuples,
 )
 from vocable.errors import ConfigError
-from vocable.systems.facts import Table
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import TokenSpec
 from vocable.vocoders import MelSpec
@@ -139,12 +138,6 @@ class CtapConfig:
         return TokenSpec(
             sample_rate=self.mel.sample_rate, hop=self.hop, codebook_size=self.transcoder.codebook_size
         )  # fmt: skip
-
-    def facts(self) -> list[Table]:
-        """Rates, and the sizes of the networks that training would begin with."""
-        from vocable.systems.ctap.facts import config_facts  # which builds the networks of this config
-
-        return config_facts(self)
 
 
 def config_to_json(config: CtapConfig) -> dict[str, Any]:

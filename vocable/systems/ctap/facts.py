@@ -4,7 +4,7 @@ import torch
 
 from vocable.systems.ctap.config import CtapConfig
 from vocable.systems.ctap.model import CtapModel
-from vocable.systems.facts import Table, codebook_table, parameter_rows, spec_rows
+from vocable.systems.describe import Table, codebook_table, parameter_rows, spec_rows
 
 
 def model_facts(model: CtapModel, *, digest: str, vocoder: str) -> list[Table]:

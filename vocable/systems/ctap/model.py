@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vocable.nn.long_term import brought_to, long_term
 from vocable.nn.voice import VoiceEncoder
 from vocable.quantizers import FiniteScalarQuantizer, VectorQuantizer
 from vocable.quantizers.codebook import EmaCodebook, GradientCodebook
 from vocable.systems.ctap.config import CtapConfig, DiffusionConfig, TranscoderConfig
 from vocable.systems.ctap.diffusion import Diffusion
+from vocable.systems.ctap.long_term import brought_to, long_term
 from vocable.systems.ctap.networks import PhonemeDecoder, PhonemeEncoder, SpeechDecoder, SpeechEncoder
 from vocable.vocoders.scaled import SpectraModel, middle_of
 
@@ -97,7 +97,7 @@ class CtapModel(SpectraModel):
         trained: How many steps connector and durations have learnt; without any, there is no speech from text.
 
     Example:
-        >>> from vocable.recipes import ctap
+        >>> from vocable.systems.ctap import recipe as ctap
         >>> model = CtapModel(ctap.tiny().model)
         >>> model.frames(torch.zeros(1, 64 * 4 * 5)).shape
         torch.Size([1, 20, 32])

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vocable.data.aligned import AlignedBatch
 from vocable.errors import ConfigError
 from vocable.losses.contrastive import frame_contrastive_loss
 from vocable.losses.variational import floored, normal_divergence
 from vocable.nn.voice import drawn
+from vocable.systems.ctap.data import AlignedBatch
 from vocable.systems.ctap.model import SHARPEST, CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.train.objective import Turn

@@ -4,32 +4,25 @@ Every network meets windows of one shape, alone (see :mod:`vocable.systems.windo
 the same tokens in any batch by construction, and a long clip costs the memory of a window.
 """
 
-import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, TextError
-from vocable.folder import digest_of, read_model, write_model
-from vocable.shapes import mask_from_lengths
-from vocable.systems.batches import encode_each
-from vocable.systems.ctap.config import config_from_json, config_to_json
+from vocable.systems.base import VoicedTokenizer
+from vocable.systems.ctap.config import CtapConfig, config_from_json, config_to_json
 from vocable.systems.ctap.facts import model_facts
 from vocable.systems.ctap.model import CtapModel
-from vocable.systems.facts import Table, Used
-from vocable.systems.own import check_levels, check_one, check_own
-from vocable.systems.voices import check_long_enough, checked
+from vocable.systems.describe import HasUsage, Table
 from vocable.systems.windows import Counted, spans, windows
-from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import Tokens
-from vocable.vocoders import Vocoder, find_vocoder
 
 
-class CtapTokenizer:
+class CtapTokenizer(VoicedTokenizer[CtapModel]):
     """A trained VQ-CTAP.
 
     Args:
@@ -40,7 +33,7 @@ class CtapTokenizer:
         phonemes: The inventory.
 
     Example:
-        >>> from vocable.recipes import ctap
+        >>> from vocable.systems.ctap import recipe as ctap
         >>> tokenizer = CtapTokenizer(CtapModel(ctap.tiny().model))
         >>> clip = Audio(np.sin(np.arange(8000) / 3).astype(np.float32) * 0.1, 8_000)
         >>> tokens = tokenizer.encode(clip)
@@ -48,78 +41,26 @@ class CtapTokenizer:
         (torch.Size([1, 1, 32]), torch.Size([1, 72]), (8000,))
     """
 
-    def __init__(self, model: CtapModel, vocoder: str | None = None) -> None:
-        self.model = model
-        self.config = model.config
-        self.spec = model.config.spec
-        self.digest = digest_of(config_to_json(model.config), model.state_dict())
-        self.phonemes = PhonemeSet(model.config.phonemes)
-        self.vocoder: Vocoder = find_vocoder(vocoder, self.config.mel)
+    system = "ctap"
+    config_class = CtapConfig
+    model_class = CtapModel
 
     @property
     def device(self) -> torch.device:
-        """Where the networks lie."""
+        """Torch device of the networks."""
         return self.model.middle.device
 
     @property
-    def books(self) -> Sequence[Used]:
+    def books(self) -> Sequence[HasUsage]:
         """The codebook, as a list of one."""
         return self.model.transcoder.quantizer.books
 
     # ---- audio to tokens and back ---------------------------------------------------------------------------------
 
-    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Tokens of one clip, and its voice beside them.
-
-        Args:
-            audio: Any rate.
-            text: Carried along in the tokens, not looked at.
-
-        Raises:
-            AudioError: The clip is empty.
-        """
-        samples = audio.resample(self.spec.sample_rate).samples
-        speech = self.speech(audio)
-        with torch.inference_mode():
-            ids = self.model.transcoder.quantizer.encode(speech.to(self.device)).cpu()
-        return Tokens(
-            ids=ids, lengths=torch.tensor([ids.shape[2]]), samples=torch.tensor([samples.size]), spec=self.spec,
-            tokenizer=self.digest, text=None if text is None else (text,), voice=self._voice(samples),
-        )  # fmt: skip
-
-    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
-        """Speech of one clip, as long as what was encoded, in its own voice or in another.
-
-        Args:
-            tokens: Of this tokenizer, one clip.
-            voice: Half a second of speech or more: whose voice it shall be. The tokens' own by default.
-
-        Raises:
-            SpecError: Another tokenizer's tokens, more than one clip, or there is no voice at all.
-            AudioError: The voice is too short.
-        """
-        check_one(tokens)
-        given = self.voice_of(voice)[None] if voice is not None else tokens.voice
-        heard = checked(given, self.config.voice_size)
-        made = self.vocoder.render(self.spectra(tokens, heard))[: int(tokens.samples[0])]
-        return Audio(made, self.spec.sample_rate)
-
-    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
-        """Tokens of many clips, each the same as alone.
-
-        Raises:
-            ShapeError: There is no clip, or not one text for each.
-        """
-        return encode_each(self.encode, clips, texts)
-
-    def decode_batch(self, tokens: Tokens) -> list[Audio]:
-        """Speech of many clips, each the same as alone."""
-        return [self.decode(tokens.clip(index)) for index in range(len(tokens))]
-
     # ---- the common space -----------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def speech(self, audio: Audio) -> Float[Tensor, "1 N D"]:
+    def latents(self, audio: Audio) -> Float[Tensor, "1 N D"]:
         """Where a clip lies in the common space, before quantizing (S).
 
         Raises:
@@ -144,27 +85,11 @@ class CtapTokenizer:
         encoder = self.model.transcoder.phoneme_encoder
         return self._windowed(filled, lambda part, real: encoder(part.flatten(1), real), rows=1)
 
-    @torch.inference_mode()
-    def voice_of(self, audio: Audio) -> Float[Tensor, " V"]:
-        """The voice heard in the middle of a recording.
+    def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
+        return self.model.transcoder.quantizer.decode(ids)
 
-        Raises:
-            AudioError: It is shorter than half a second.
-        """
-        check_long_enough(audio)
-        return self._voice(audio.resample(self.spec.sample_rate).samples)[0]
-
-    @torch.no_grad()  # not inference mode: a probe may be trained on what it returns
-    def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
-        """The codebook's vectors: what the decoders are given; 0 behind a clip's end.
-
-        Raises:
-            SpecError: The tokens are another tokenizer's, or another level than 1 is asked for.
-        """
-        check_own(tokens, self)
-        check_levels(levels, 1)
-        vectors = self.model.transcoder.quantizer.decode(tokens.ids.to(self.device)).cpu()
-        return vectors * mask_from_lengths(tokens.lengths, vectors.shape[1])[..., None]
+    def _quantize(self, latents: Float[Tensor, "1 N D"]) -> Int[Tensor, "1 1 N"]:
+        return self.model.transcoder.quantizer.encode(latents)
 
     # ---- out of it ------------------------------------------------------------------------------------------------
 
@@ -273,22 +198,9 @@ class CtapTokenizer:
 
     # ---- files and facts ------------------------------------------------------------------------------------------
 
-    def facts(self) -> list[Table]:
+    def describe(self) -> list[Table]:
         """Sizes and rates, and the codebook as training left it."""
         return model_facts(self.model, digest=self.digest, vocoder=self.vocoder.name)
-
-    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
-        """Write a folder from which :meth:`load` makes this tokenizer again; see :mod:`vocable.folder`."""
-        write_model(folder, "ctap", config_to_json(self.config), self.model, half=half)
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str], device: str = "cpu", vocoder: str | None = None) -> "CtapTokenizer":
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            CheckpointError: A file is missing, altered or of another version.
-        """
-        return cls(read_model(folder, lambda values: CtapModel(config_from_json(values)), device), vocoder)
 
     @property
     def _margin(self) -> int:
@@ -298,16 +210,19 @@ class CtapTokenizer:
     def _core(self) -> int:
         return self.config.transcoder.window - 2 * self._margin
 
-    @torch.inference_mode()
-    def _voice(self, samples: Float[np.ndarray, " T"]) -> Float[Tensor, "1 V"]:
-        """The voice in samples at this rate; a whole number of spectra from their middle."""
-        self.model.eval()
-        mel, wanted = self.config.mel, self.config.transcoder.voice_frames * self.config.mel.hop
-        first = max(0, (samples.size - wanted) // 2)
-        middle = samples[first : first + wanted]
-        padded = np.pad(middle, (0, -middle.size % mel.hop))
-        frames = self.model.frames(torch.from_numpy(padded)[None].to(self.device))
-        return self.model.voice(self.model.heard(frames)).float().cpu()
+    @property
+    def _voice_samples(self) -> int:
+        return self.config.transcoder.voice_frames * self.config.mel.hop
+
+    def _embed_voice(self, samples: Float[Tensor, "1 T"]) -> Float[Tensor, "1 V"]:
+        return self.model.voice(self.model.heard(self.model.frames(samples)))
+
+    @classmethod
+    def _config_from_json(cls, values: dict[str, Any]) -> Any:
+        return config_from_json(values)
+
+    def _config_to_json(self) -> dict[str, Any]:
+        return config_to_json(self.config)
 
     def _learnt(self, voice: Float[Tensor, "B V"]) -> Float[Tensor, "B W"]:
         """What the networks are given of a voice; behind it stands its long-term average spectrum."""

@@ -7,7 +7,6 @@ from typing import Any
 from vocable.checks import DEEPEST, LARGEST, WIDEST, check_whole, tuples
 from vocable.errors import ConfigError
 from vocable.features.spectrogram import window_margin
-from vocable.systems.facts import Table
 from vocable.tokens import TokenSpec
 
 
@@ -117,12 +116,6 @@ class GuidedConfig:
             codebook_size=self.codebook_size,
             num_codebooks=self.num_codebooks,
         )
-
-    def facts(self) -> list[Table]:
-        """Rates, and the sizes of the networks that training would begin with."""
-        from vocable.systems.guided.facts import config_facts  # which builds the networks of this config
-
-        return config_facts(self)
 
 
 def config_to_json(config: GuidedConfig) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import torch
 
-from vocable.systems.facts import Table, codebook_table, parameter_rows, spec_rows
+from vocable.systems.describe import Table, codebook_table, parameter_rows, spec_rows
 from vocable.systems.guided.config import GuidedConfig
 from vocable.systems.guided.model import GuidedModel
 from vocable.tokens import TokenSpec

@@ -16,7 +16,7 @@ class GuidedModel(nn.Module):
         config: Sizes; its ``backbone`` chooses the networks on both sides.
 
     Example:
-        >>> from vocable.recipes import guided
+        >>> from vocable.systems.guided import recipe as guided
         >>> model = GuidedModel(guided.tiny().model)
         >>> sum(parameter.numel() for parameter in model.parameters()) < 200_000
         True

@@ -2,7 +2,7 @@
 
 L_G = Σ weight(step) · term over waveform, log-mel, compressed spectrum and commitment, plus the terms of
 any :class:`Teacher` and of an :class:`Adversary`. (Seed 3, "Method Summary"; weights and schedules are the recipe's.)
-With a balance, the weights of the terms on the waveform are shares of its gradient (see ``vocable.train.balance``).
+With a balance, the weights of the terms on the waveform are shares of its gradient (``guided.balance``).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,10 +27,10 @@ from vocable.losses.reconstruction import (
 )
 from vocable.quantizers import Quantized
 from vocable.systems.guided.adversary import ADVERSARIAL, FEATURE
+from vocable.systems.guided.balance import Balancer
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.teachers import Lesson
 from vocable.systems.guided.tokenizer import GuidedTokenizer
-from vocable.train.balance import Balancer
 from vocable.train.objective import Turn
 from vocable.train.schedule import Weight
 

@@ -5,33 +5,30 @@ alone, in any batch, under any padding and in any pieces *by construction*, in c
 sees the whole clip: it takes one clip at a time, whole.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, SpecError
-from vocable.folder import digest_of, read_model, write_model
-from vocable.shapes import mask_from_lengths
-from vocable.systems.batches import encode_each
-from vocable.systems.facts import Table
-from vocable.systems.guided.config import config_from_json, config_to_json
+from vocable.systems.base import BaseTokenizer
+from vocable.systems.describe import Table
+from vocable.systems.guided.config import GuidedConfig, config_from_json, config_to_json
 from vocable.systems.guided.facts import model_facts
 from vocable.systems.guided.model import GuidedModel
-from vocable.systems.own import check_levels, check_one, check_own
 from vocable.systems.windows import Counted, spans, whole, windows
-from vocable.tokens import Tokens, TokenSpec
+from vocable.tokens import Tokens
 
 _WINDOW = 256  # frames that go through the network together
 
 
-class GuidedTokenizer:
+class GuidedTokenizer(BaseTokenizer[GuidedModel]):
     """A trained guided codec.
 
     Args:
@@ -46,17 +43,14 @@ class GuidedTokenizer:
         (torch.Size([1, 8, 25]), (8000,))
     """
 
-    def __init__(self, model: GuidedModel) -> None:
-        self.model = model
-        self.spec: TokenSpec = model.config.spec
-        self.digest = digest_of(config_to_json(model.config), model.state_dict())
-        backbone = model.config.backbone
-        self.streams = backbone.encoder_reach is not None
+    system = "guided"
+    config_class = GuidedConfig
+    model_class = GuidedModel
 
     @property
-    def device(self) -> torch.device:
-        """Where the network lies."""
-        return next(self.model.parameters()).device
+    def streams(self) -> bool:
+        """Whether long audio is encoded in constant memory."""
+        return self.config.backbone.encoder_reach is not None
 
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
         """Tokens of one clip.
@@ -78,18 +72,6 @@ class GuidedTokenizer:
         if voice is not None:
             raise SpecError("the guided codec keeps the voice in its tokens and takes no other; decode without `voice`")
         return Audio(np.concatenate(list(self.decode_blocks(tokens))), self.spec.sample_rate)
-
-    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
-        """Tokens of many clips, each the same as alone.
-
-        Raises:
-            ShapeError: There is no clip, or not one text for each.
-        """
-        return encode_each(self.encode, clips, texts)
-
-    def decode_batch(self, tokens: Tokens) -> list[Audio]:
-        """Speech of many clips, each the same as alone."""
-        return [self.decode(tokens.clip(index)) for index in range(len(tokens))]
 
     @torch.inference_mode()
     def encode_blocks(self, blocks: Iterable[Float[ndarray, " T"]]) -> Tokens:
@@ -120,7 +102,7 @@ class GuidedTokenizer:
 
     def decode_blocks(self, tokens: Tokens) -> Iterator[Float[ndarray, " T"]]:
         """Speech of one clip, piece by piece; as long as what was encoded."""
-        self._check(tokens)
+        self.check_clip(tokens)
         self.model.eval()
         left, frames = int(tokens.samples[0]), int(tokens.lengths[0])
         reach = self.model.config.backbone.decoder_reach or 0
@@ -133,51 +115,13 @@ class GuidedTokenizer:
             left -= piece.size
             yield piece
 
-    @torch.no_grad()  # not inference mode: a probe may be trained on what it returns
-    def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
-        """Sum of the codebook vectors of these levels: what the decoder is given, or a part of it.
-
-        Args:
-            tokens: Of this tokenizer, with all or the first levels.
-            levels: 1 is the first; all there are by default.
-
-        Returns:
-            On the CPU; 0 behind a clip's end.
-
-        Raises:
-            SpecError: The tokens are another tokenizer's, or lack one of the levels.
-        """
-        check_own(tokens, self)
-        wanted = check_levels(levels, tokens.spec.num_codebooks)
+    def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
         books = self.model.quantizer.books
-        ids = tokens.ids.to(self.device)
-        summed = torch.stack([books[level - 1].lookup(ids[:, level - 1]) for level in wanted]).sum(0)
-        return summed.cpu() * mask_from_lengths(tokens.lengths, ids.shape[2])[..., None]
+        return torch.stack([books[level - 1].lookup(ids[:, level - 1]) for level in levels]).sum(0)
 
-    def facts(self) -> list[Table]:
+    def describe(self) -> list[Table]:
         """Sizes and rates, and the codebooks as training left them."""
         return model_facts(self.model, digest=self.digest, spec=self.spec, streams=self.streams)
-
-    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
-        """Write ``model.json`` and ``model.safetensors``, from which :meth:`load` makes this tokenizer again.
-
-        Args:
-            folder: Created if missing.
-            half: Store float16; the tokenizer loaded from it is then another one, with another digest.
-
-        Raises:
-            OutputError: The folder cannot be written.
-        """
-        write_model(folder, "guided", config_to_json(self.model.config), self.model, half=half)
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str], device: str = "cpu") -> "GuidedTokenizer":
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            CheckpointError: A file is missing, altered or of another version.
-        """
-        return cls(read_model(folder, lambda values: GuidedModel(config_from_json(values)), device))
 
     @property
     def _hop(self) -> int:
@@ -191,6 +135,9 @@ class GuidedTokenizer:
     def _core(self) -> int:
         return _WINDOW - 2 * self._reach
 
-    def _check(self, tokens: Tokens) -> None:
-        check_one(tokens)
-        check_own(tokens, self)
+    @classmethod
+    def _config_from_json(cls, values: dict[str, Any]) -> Any:
+        return config_from_json(values)
+
+    def _config_to_json(self) -> dict[str, Any]:
+        return config_to_json(self.config)

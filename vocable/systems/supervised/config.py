@@ -8,7 +8,6 @@ from typing import Any
 from vocable.checks import DEEPEST, LARGEST, WIDEST, check_share, check_whole, tuples
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec
-from vocable.systems.facts import Table
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import TokenSpec
 from vocable.vocoders import MelSpec
@@ -64,6 +63,11 @@ class SupervisedConfig:
         check_share(self, "dropout", "restart_below")
 
     @property
+    def voice_size(self) -> int:
+        """Dimension of the voice vector beside the tokens."""
+        return self.voice_width
+
+    @property
     def hop(self) -> int:
         """Samples of a token."""
         return _FRAME * self.pooled
@@ -79,12 +83,6 @@ class SupervisedConfig:
         return TokenSpec(
             sample_rate=self.mel.sample_rate, hop=self.hop, codebook_size=self.codebook_size, num_codebooks=1
         )
-
-    def facts(self) -> list[Table]:
-        """Rates, and the sizes of the networks that training would begin with."""
-        from vocable.systems.supervised.facts import config_facts  # which builds the networks of this config
-
-        return config_facts(self)
 
 
 def config_to_json(config: SupervisedConfig) -> dict[str, Any]:

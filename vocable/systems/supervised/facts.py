@@ -2,7 +2,7 @@
 
 import torch
 
-from vocable.systems.facts import Table, codebook_table, parameter_rows, spec_rows
+from vocable.systems.describe import Table, codebook_table, parameter_rows, spec_rows
 from vocable.systems.supervised.config import SupervisedConfig
 from vocable.systems.supervised.model import SupervisedModel
 

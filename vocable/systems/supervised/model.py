@@ -18,7 +18,7 @@ class SupervisedModel(SpectraModel):
 
     Example:
         >>> import torch
-        >>> from vocable.recipes import supervised
+        >>> from vocable.systems.supervised import recipe as supervised
         >>> model = SupervisedModel(supervised.tiny().model)
         >>> model.heard(model.frames(torch.zeros(1, 16_000))).shape
         torch.Size([1, 60, 32])

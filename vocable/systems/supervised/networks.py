@@ -24,7 +24,7 @@ class FrameEncoder(nn.Module):
         config: Sizes.
 
     Example:
-        >>> from vocable.recipes import supervised
+        >>> from vocable.systems.supervised import recipe as supervised
         >>> config = supervised.tiny().model
         >>> FrameEncoder(config)(torch.zeros(2, 6, 2 * config.encoder.width), torch.ones(2, 3, dtype=torch.bool)).shape
         torch.Size([2, 3, 16])
@@ -63,7 +63,7 @@ class PhoneRecogniser(nn.Module):
         words stand here.
 
     Example:
-        >>> from vocable.recipes import supervised
+        >>> from vocable.systems.supervised import recipe as supervised
         >>> recogniser = PhoneRecogniser(supervised.tiny().model)
         >>> recogniser(torch.zeros(2, 3, 16), torch.ones(2, 3, dtype=torch.bool)).shape
         torch.Size([2, 6, 40])
@@ -92,7 +92,7 @@ class SpectrumDecoder(nn.Module):
         config: Sizes.
 
     Example:
-        >>> from vocable.recipes import supervised
+        >>> from vocable.systems.supervised import recipe as supervised
         >>> decoder = SpectrumDecoder(supervised.tiny().model)
         >>> decoder(torch.zeros(2, 3, 16), torch.zeros(2, 8), torch.ones(2, 3, dtype=torch.bool)).shape
         torch.Size([2, 12, 32])

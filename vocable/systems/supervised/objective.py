@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vocable.data.whole import WholeBatch
 from vocable.errors import ConfigError
 from vocable.losses.variational import floored, normal_divergence
 from vocable.nn.voice import drawn
+from vocable.systems.supervised.data import WholeBatch
 from vocable.systems.supervised.model import SupervisedModel
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer, collapsed
 from vocable.train.objective import Turn

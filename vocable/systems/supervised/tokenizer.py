@@ -4,10 +4,9 @@ Whisper hears a whole clip, up to 30 s, and longer ones piece by piece; every cl
 same tokens in any batch by construction, and not in other pieces: this tokenizer does not stream.
 """
 
-import os
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -15,23 +14,18 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.errors import SpecError
 from vocable.features.whisper import Layers, recall
-from vocable.folder import digest_of, read_model, write_model
-from vocable.shapes import frames_for, mask_from_lengths
-from vocable.systems.batches import encode_each
-from vocable.systems.facts import Table, Used
-from vocable.systems.own import check_levels, check_one, check_own
-from vocable.systems.supervised.config import config_from_json, config_to_json
+from vocable.shapes import frames_for
+from vocable.systems.base import VoicedTokenizer
+from vocable.systems.describe import HasUsage, Table
+from vocable.systems.supervised.config import SupervisedConfig, config_from_json, config_to_json
 from vocable.systems.supervised.facts import model_facts
 from vocable.systems.supervised.model import SupervisedModel
-from vocable.systems.voices import check_long_enough, checked
-from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import Tokens
-from vocable.vocoders import Vocoder, find_vocoder
 
 _PIECE = 30 * 16_000  # samples that Whisper hears at a time
 
 
-class SupervisedTokenizer:
+class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
     """Trained units.
 
     Args:
@@ -42,7 +36,7 @@ class SupervisedTokenizer:
         phonemes: What it tells apart.
 
     Example:
-        >>> from vocable.recipes import supervised
+        >>> from vocable.systems.supervised import recipe as supervised
         >>> tokenizer = SupervisedTokenizer(SupervisedModel(supervised.tiny().model))
         >>> ids = torch.tensor([[[3, 1, 4, 1, 5]]])  # encode needs the Whisper it was trained on; these are made up
         >>> tokens = Tokens(ids=ids, lengths=torch.tensor([5]), samples=torch.tensor([3_200]), spec=tokenizer.spec,
@@ -51,73 +45,19 @@ class SupervisedTokenizer:
         ((3200,), torch.Size([1, 5, 16]))
     """
 
-    def __init__(self, model: SupervisedModel, vocoder: str | None = None) -> None:
-        self.model = model
-        self.config = model.config
-        self.spec = model.config.spec
-        self.digest = digest_of(config_to_json(model.config), model.state_dict())
-        self.phonemes = PhonemeSet(model.config.phonemes)
-        self.vocoder: Vocoder = find_vocoder(vocoder, self.config.mel)
+    system = "supervised"
+    config_class = SupervisedConfig
+    model_class = SupervisedModel
 
     @property
     def device(self) -> torch.device:
-        """Where the networks lie."""
+        """Torch device of the networks."""
         return self.model.middle.device
 
     @property
-    def books(self) -> Sequence[Used]:
+    def books(self) -> Sequence[HasUsage]:
         """The codebook, as a list of one."""
         return self.model.quantizer.books
-
-    # ---- audio to tokens and back ---------------------------------------------------------------------------------
-
-    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Tokens of one clip, and its voice beside them.
-
-        Args:
-            audio: Any rate; of more than 30 s, each 30 s by themselves.
-            text: Carried along in the tokens, not looked at.
-
-        Raises:
-            CheckpointError: The Whisper that the units were trained on is not at hand; the environment variable
-                ``VOCABLE_WEIGHTS`` says where it lies.
-        """
-        samples = audio.resample(self.spec.sample_rate).samples
-        latents = self.latents(audio)
-        with torch.inference_mode():
-            ids = self.model.quantizer.encode(latents.to(self.device)).cpu()
-        return Tokens(
-            ids=ids, lengths=torch.tensor([ids.shape[2]]), samples=torch.tensor([samples.size]), spec=self.spec,
-            tokenizer=self.digest, text=None if text is None else (text,), voice=self._voice(samples),
-        )  # fmt: skip
-
-    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
-        """Speech of one clip, as long as what was encoded, in its own voice or in another.
-
-        Args:
-            tokens: Of this tokenizer, one clip.
-            voice: Half a second of speech or more: whose voice it shall be. The tokens' own by default.
-
-        Raises:
-            SpecError: Another tokenizer's tokens, more than one clip, or there is no voice at all.
-            AudioError: The voice is too short.
-        """
-        check_one(tokens)
-        heard = checked(self.voice_of(voice)[None] if voice is not None else tokens.voice, self.config.voice_width)
-        made = self.vocoder.render(self.spectra(tokens, heard))[: int(tokens.samples[0])]
-        return Audio(made, self.spec.sample_rate)
-
-    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
-        """Tokens of many clips, each the same as alone.
-
-        Raises:
-            ShapeError: There is no clip, or not one text for each.
-        """
-        return encode_each(self.encode, clips, texts)
-
-    def decode_batch(self, tokens: Tokens) -> list[Audio]:
-        """Speech of many clips, each the same as alone."""
-        return [self.decode(tokens.clip(index)) for index in range(len(tokens))]
 
     # ---- in between -----------------------------------------------------------------------------------------------
 
@@ -140,27 +80,11 @@ class SupervisedTokenizer:
             parts.append(self.model.encoder(frames[None].to(self.device), real).cpu())
         return torch.cat(parts, dim=1)
 
-    @torch.inference_mode()
-    def voice_of(self, audio: Audio) -> Float[Tensor, " V"]:
-        """The voice heard in the middle of a recording.
+    def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
+        return self.model.quantizer.decode(ids)
 
-        Raises:
-            AudioError: It is shorter than half a second.
-        """
-        check_long_enough(audio)
-        return self._voice(audio.resample(self.spec.sample_rate).samples)[0]
-
-    @torch.no_grad()  # not inference mode: a probe may be trained on what it returns
-    def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
-        """The codebook's vectors: what recogniser and decoder are given; 0 behind a clip's end.
-
-        Raises:
-            SpecError: The tokens are another tokenizer's, or another level than 1 is asked for.
-        """
-        check_own(tokens, self)
-        check_levels(levels, 1)
-        vectors = self.model.quantizer.decode(tokens.ids.to(self.device)).cpu()
-        return vectors * mask_from_lengths(tokens.lengths, vectors.shape[1])[..., None]
+    def _quantize(self, latents: Float[Tensor, "1 N D"]) -> Int[Tensor, "1 1 N"]:
+        return self.model.quantizer.encode(latents)
 
     @torch.inference_mode()
     def spectra(self, tokens: Tokens, voice: Float[Tensor, "1 V"]) -> Float[Tensor, "F S"]:
@@ -193,36 +117,24 @@ class SupervisedTokenizer:
 
     # ---- files and facts ------------------------------------------------------------------------------------------
 
-    def facts(self) -> list[Table]:
+    def describe(self) -> list[Table]:
         """Sizes and rates, and the codebook as training left it."""
         return model_facts(self.model, digest=self.digest, vocoder=self.vocoder.name)
 
-    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
-        """Write a folder from which :meth:`load` makes this tokenizer again; see :mod:`vocable.folder`."""
-        write_model(folder, "supervised", config_to_json(self.config), self.model, half=half)
+    @property
+    def _voice_samples(self) -> int:
+        return self.config.voice_frames * self.config.mel.hop
+
+    def _embed_voice(self, samples: Float[Tensor, "1 T"]) -> Float[Tensor, "1 V"]:
+        mean, _ = self.model.voice_encoder(self.model.heard(self.model.frames(samples)))
+        return mean
 
     @classmethod
-    def load(
-        cls, folder: str | os.PathLike[str], device: str = "cpu", vocoder: str | None = None
-    ) -> "SupervisedTokenizer":
-        """Read what :meth:`save` wrote. Whisper is looked for at the first :meth:`encode`; all else does without.
+    def _config_from_json(cls, values: dict[str, Any]) -> Any:
+        return config_from_json(values)
 
-        Raises:
-            CheckpointError: A file is missing, altered or of another version.
-        """
-        return cls(read_model(folder, lambda values: SupervisedModel(config_from_json(values)), device), vocoder)
-
-    @torch.inference_mode()
-    def _voice(self, samples: Float[np.ndarray, " T"]) -> Float[Tensor, "1 V"]:
-        """The voice in samples at this rate; a whole number of spectra from their middle."""
-        self.model.eval()
-        mel, wanted = self.config.mel, self.config.voice_frames * self.config.mel.hop
-        first = max(0, (samples.size - wanted) // 2)
-        middle = samples[first : first + wanted]
-        padded = np.pad(middle, (0, -middle.size % mel.hop))
-        frames = self.model.frames(torch.from_numpy(padded)[None].to(self.device))
-        mean, _ = self.model.voice_encoder(self.model.heard(frames))
-        return mean.float().cpu()
+    def _config_to_json(self) -> dict[str, Any]:
+        return config_to_json(self.config)
 
     def _content(self, tokens: Tokens) -> tuple[Float[Tensor, "1 N D"], Tensor]:
         """One clip's vectors, and that all of them are real."""

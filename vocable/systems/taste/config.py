@@ -8,7 +8,6 @@ from typing import Any, Literal
 from vocable.checks import DEEPEST, WIDEST, check_choice, check_heads, check_share, check_switches, check_whole, plain
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec
-from vocable.systems.facts import Table
 from vocable.systems.units import UnitsSpec
 from vocable.tokens import TokenSpec
 
@@ -243,12 +242,6 @@ class TasteConfig:
         """
         heard = self.quantizer.levels * log2(self.quantizer.size) if self.quantizer is not None else 0.0
         return heard, log2(self.text.size)
-
-    def facts(self) -> list[Table]:
-        """Rates, and the sizes of the networks that training would begin with."""
-        from vocable.systems.taste.facts import config_facts  # which builds the networks of this config
-
-        return config_facts(self)
 
 
 def config_to_json(config: TasteConfig) -> dict[str, Any]:

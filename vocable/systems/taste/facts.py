@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from vocable.systems.facts import Table, codebook_table, spec_rows
+from vocable.systems.describe import Table, codebook_table, spec_rows
 from vocable.systems.taste.config import TasteConfig
 from vocable.systems.taste.model import TasteModel
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vocable.data.spoken_batch import SpokenBatch
+from vocable.systems.taste.batch import SpokenBatch
 from vocable.systems.taste.model import TasteModel
 from vocable.text.split import Split
 

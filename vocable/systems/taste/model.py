@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vocable.data.spoken_batch import SpokenBatch
-from vocable.nn.standard import Standard
 from vocable.systems.taste.aggregator import Aggregator, Heard, letters_places
+from vocable.systems.taste.batch import SpokenBatch
 from vocable.systems.taste.config import TasteConfig
 from vocable.systems.taste.layers import Durations, Joined, SpeechQuantizer, TextEncoder
+from vocable.systems.taste.standard import Standard
 from vocable.systems.taste.unit_lm import UnitLm
 
 

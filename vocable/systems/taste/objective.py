@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vocable.data.spoken_batch import SpokenBatch
 from vocable.errors import ConfigError
 from vocable.features.whisper import WhisperEncoder
+from vocable.systems.taste.batch import SpokenBatch
 from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.train.objective import Turn

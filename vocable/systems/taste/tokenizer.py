@@ -15,27 +15,24 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.data.spoken_batch import SpokenBatch, SpokenRow
-from vocable.errors import CheckpointError, SpecError, TextError
+from vocable.errors import CheckpointError, ConfigError, SpecError, TextError
 from vocable.features.hub import located
 from vocable.features.whisper import Layers, recall
-from vocable.folder import digest_of, read_model, write_model
-from vocable.shapes import frames_for, mask_from_lengths
-from vocable.systems.batches import encode_each
-from vocable.systems.facts import Table
-from vocable.systems.own import check_one, check_own
-from vocable.systems.taste.config import config_from_json, config_to_json
+from vocable.shapes import frames_for
+from vocable.systems.base import BaseTokenizer, check_voice
+from vocable.systems.describe import Table
+from vocable.systems.taste.batch import SpokenBatch, SpokenRow
+from vocable.systems.taste.config import TasteConfig, config_from_json, config_to_json
 from vocable.systems.taste.facts import model_facts
 from vocable.systems.taste.look import Look, look_at
 from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.sampling import Sampling
 from vocable.systems.units import UnitSource, check, find_units
-from vocable.systems.voices import checked
 from vocable.text.pieces import Pieces, Split, pieces_from_json
 from vocable.tokens import Tokens, TokenSpec
 
 
-class TasteTokenizer:
+class TasteTokenizer(BaseTokenizer[TasteModel]):
     """A trained TASTE.
 
     Args:
@@ -50,9 +47,15 @@ class TasteTokenizer:
         TASTE, arXiv:2504.07053; the seed's core, which stops at predicting units.
     """
 
-    def __init__(self, model: TasteModel, load: Callable[[str], Any] | None = None) -> None:
-        self.model, self.config, self._load = model, model.config, load
-        self.digest = digest_of(config_to_json(model.config), model.state_dict())
+    system = "taste"
+    config_class = TasteConfig
+    model_class = TasteModel
+
+    def __init__(
+        self, model: TasteModel, find: Callable[[str], Any] | None = None, *, aliases: Sequence[str] = ()
+    ) -> None:
+        super().__init__(model, aliases=aliases)
+        self._find = find
         self.pieces: Pieces = pieces_from_json(model.config.pieces, "the model's pieces", located=located)
         self.sampling = Sampling(temperature=model.config.temperature)
 
@@ -81,9 +84,9 @@ class TasteTokenizer:
             SpecError: What has its name is another model.
         """
         wanted = self.config.units
-        if self._load is None:
+        if self._find is None:
             raise CheckpointError(f"nobody said where the units are found ({wanted.name}); use vocable.load")
-        found = find_units(wanted.name, self._load)
+        found = find_units(wanted.name, self._find)
         check(found, wanted)
         return found
 
@@ -126,45 +129,27 @@ class TasteTokenizer:
             SpecError: Another tokenizer's tokens, of more than one clip, without their text, or without a voice.
             CheckpointError: The source of the units is not at hand.
         """
-        check_one(tokens)
+        self.check_clip(tokens)
         units, heard = self.units(tokens), None
         if self.config.units.voice_width:
             heard = self.source.voice(voice) if voice is not None else self._voice(tokens)[0]
         return self.source.speech(units, heard, samples=int(tokens.samples[0]))
 
-    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
-        """Tokens of many clips, each the same as alone.
+    def select_levels(self, levels: Sequence[int] | None, available: int) -> list[int]:
+        """Return the levels to use: the first so many, in order; all by default.
 
         Raises:
-            ShapeError: There is no clip, or not a text for each.
-            TextError: A clip has no text.
+            SpecError: If they are not the first ones.
         """
-        return encode_each(self.encode, clips, texts)
+        selected = list(levels) if levels is not None else list(range(1, available + 1))
+        if not selected or selected != list(range(1, available + 1))[: len(selected)]:
+            raise SpecError(f"levels {selected} were asked: take 1, 1 and 2, and so on, up to {available}")
+        return selected
 
-    def decode_batch(self, tokens: Tokens) -> list[Audio]:
-        """Speech of many clips, each the same as alone."""
-        return [self.decode(tokens.clip(index)) for index in range(len(tokens))]
-
-    def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
-        """What the tokens add to the text's vectors; 0 behind a clip's end.
-
-        Args:
-            tokens: Of this tokenizer.
-            levels: The first so many, in order; all by default.
-
-        Raises:
-            SpecError: The tokens are another tokenizer's, or the levels are not the first ones.
-        """
-        check_own(tokens, self)
-        count = tokens.spec.num_codebooks
-        wanted = list(levels) if levels is not None else list(range(1, count + 1))
-        if not wanted or wanted != list(range(1, count + 1))[: len(wanted)]:
-            raise SpecError(f"levels {wanted} were asked: take 1, 1 and 2, and so on, up to {count}")
+    def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
         quantizer = self.model.eval().quantizer
         assert quantizer is not None
-        with torch.no_grad():
-            found = quantizer.decode(tokens.ids[:, : len(wanted)].to(self.device)).cpu()
-        return found * mask_from_lengths(tokens.lengths, found.shape[1])[..., None]
+        return quantizer.decode(ids[:, : len(levels)])
 
     # ---- units ----------------------------------------------------------------------------------------------------
 
@@ -246,7 +231,7 @@ class TasteTokenizer:
         Raises:
             SpecError: The tokens lack their text, or are another tokenizer's.
         """
-        check_own(tokens, self)
+        self.check_tokens(tokens)
         return list(self._said(tokens).word_texts)
 
     def seconds(self, tokens: Tokens) -> list[float]:
@@ -290,24 +275,25 @@ class TasteTokenizer:
 
     # ---- files and facts ------------------------------------------------------------------------------------------
 
-    def facts(self) -> list[Table]:
+    def describe(self) -> list[Table]:
         """Sizes and rates, parameters by part, and the codebooks as training left them."""
         return model_facts(self.model, digest=self.digest)
 
-    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
-        """Write a folder from which :meth:`load` makes this tokenizer again; see :mod:`vocable.folder`."""
-        write_model(folder, "taste", config_to_json(self.config), self.model, half=half)
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
+             find: Callable[[str], BaseTokenizer[Any]] | None = None) -> "TasteTokenizer":  # fmt: skip
+        """Load a model folder that :meth:`save` wrote; see :meth:`BaseTokenizer.load`."""
+        if vocoder is not None:
+            raise ConfigError(f"{folder}: a taste model decodes through its units' tokenizer; leave the vocoder out")
+        stored = cls._read(folder, device)
+        return cls(stored.network, find, aliases=stored.aliases)
 
     @classmethod
-    def load(
-        cls, folder: str | os.PathLike[str], device: str = "cpu", load: Callable[[str], Any] | None = None
-    ) -> "TasteTokenizer":
-        """Read what :meth:`save` wrote.
+    def _config_from_json(cls, values: dict[str, Any]) -> Any:
+        return config_from_json(values)
 
-        Raises:
-            CheckpointError: A file is missing, altered or of another version.
-        """
-        return cls(read_model(folder, lambda values: TasteModel(config_from_json(values)), device), load)
+    def _config_to_json(self) -> dict[str, Any]:
+        return config_to_json(self.config)
 
     # ---- the work -------------------------------------------------------------------------------------------------
 
@@ -330,7 +316,7 @@ class TasteTokenizer:
 
     def _joint(self, tokens: Tokens, text_only: bool = False) -> tuple[Tensor, Tensor | None]:
         """What the unit model is told of one clip, and how many units each piece lasts."""
-        check_own(tokens, self)
+        self.check_tokens(tokens)
         model, split = self.model.eval(), self._said(tokens)
         pieces = torch.tensor(split.ids, device=self.device)[None]
         said = model.said(pieces, torch.ones_like(pieces, dtype=torch.bool))
@@ -363,4 +349,4 @@ class TasteTokenizer:
         width = self.config.units.voice_width
         if not width:
             return torch.zeros(1, self.config.voice_width)
-        return checked(tokens.voice, width)
+        return check_voice(tokens.voice, width)

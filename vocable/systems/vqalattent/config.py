@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from vocable.checks import DEEPEST, LARGEST, WIDEST, check_choice, check_heads, check_share, check_whole
 from vocable.errors import ConfigError
-from vocable.features.image import ImageSpec
-from vocable.systems.facts import Table
+from vocable.systems.vqalattent.image import ImageSpec
 from vocable.tokens import TokenSpec
 
 Codebook = Literal["ema", "gradient", "stochastic"]
@@ -113,12 +112,6 @@ class VqalattentConfig:
     def spec(self) -> TokenSpec:
         """What the tokens cover and carry: they follow the utterance and not the clock."""
         return TokenSpec(sample_rate=self.image.sample_rate, hop=None, codebook_size=self.vqvae.codebook_size)
-
-    def facts(self) -> list[Table]:
-        """Rates, and the sizes of the networks that training would begin with."""
-        from vocable.systems.vqalattent.facts import config_facts  # which builds the networks of this config
-
-        return config_facts(self)
 
 
 def config_to_json(config: VqalattentConfig) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from math import log2
 
 import torch
 
-from vocable.systems.facts import Table, codebook_table, parameter_rows, spec_rows
+from vocable.systems.describe import Table, codebook_table, parameter_rows, spec_rows
 from vocable.systems.vqalattent.config import VqalattentConfig
 from vocable.systems.vqalattent.model import VqalattentModel
 

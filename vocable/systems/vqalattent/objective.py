@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocable.data.images import ImageBatch
 from vocable.errors import ConfigError
+from vocable.systems.vqalattent.data import ImageBatch
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.train.objective import Turn

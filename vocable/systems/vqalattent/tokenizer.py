@@ -6,7 +6,8 @@ it is: three numbers beside the ids, in ``voice``.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,15 +16,13 @@ from numpy import ndarray
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.data.images import UNKNOWN
 from vocable.errors import ConfigError, ShapeError, SpecError
-from vocable.features.image import at_speed, from_unit, levelled, picture, speech_bounds, to_unit
-from vocable.folder import digest_of, read_model, write_model
-from vocable.systems.batches import encode_each
-from vocable.systems.facts import Table
-from vocable.systems.own import check_levels, check_one, check_own
-from vocable.systems.vqalattent.config import config_from_json, config_to_json
+from vocable.systems.base import BaseTokenizer
+from vocable.systems.describe import Table
+from vocable.systems.vqalattent.config import VqalattentConfig, config_from_json, config_to_json
+from vocable.systems.vqalattent.data import UNKNOWN
 from vocable.systems.vqalattent.facts import model_facts
+from vocable.systems.vqalattent.image import at_speed, from_unit, levelled, picture, speech_bounds, to_unit
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.tokens import Tokens
 from vocable.vocoders import MelSpec, Vocoder, find_vocoder
@@ -33,7 +32,7 @@ _LOUDEST = 100.0  # decibels: what a file may say of its level
 _ROWS = 64  # utterances drawn together: more take memory, fewer time
 
 
-class VqalattentTokenizer:
+class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
     """A trained VQalAttent.
 
     Args:
@@ -41,7 +40,7 @@ class VqalattentTokenizer:
         vocoder: By name or folder, see :func:`vocable.vocoders.find_vocoder`; the best there is for this rate.
 
     Example:
-        >>> from vocable.recipes import vqalattent
+        >>> from vocable.systems.vqalattent import recipe as vqalattent
         >>> speaker = VqalattentTokenizer(VqalattentModel(vqalattent.tiny().model))
         >>> clip = Audio(np.sin(np.arange(8000) / 3).astype(np.float32) * 0.1, 8_000)
         >>> tokens = speaker.encode(clip)
@@ -49,11 +48,12 @@ class VqalattentTokenizer:
         (torch.Size([1, 1, 88]), (8000,))
     """
 
-    def __init__(self, model: VqalattentModel, vocoder: str | None = None) -> None:
-        self.model = model
-        self.config = model.config
-        self.spec = model.config.spec
-        self.digest = digest_of(config_to_json(model.config), model.state_dict())
+    system = "vqalattent"
+    config_class = VqalattentConfig
+    model_class = VqalattentModel
+
+    def __init__(self, model: VqalattentModel, vocoder: str | None = None, *, aliases: Sequence[str] = ()) -> None:
+        super().__init__(model, aliases=aliases)
         image = self.config.image
         self.mel = MelSpec(sample_rate=image.sample_rate, n_fft=image.n_fft, hop=image.hop, bins=image.bins)
         self.vocoder: Vocoder = find_vocoder(vocoder, self.mel)
@@ -86,7 +86,7 @@ class VqalattentTokenizer:
         ids = self.model.vqvae.encode(image[None].to(self.device)).cpu()
         rate = self.spec.sample_rate
         beside = torch.tensor([[first / rate, (behind - first) / rate, level]], dtype=torch.float32)
-        return self._tokens(ids, torch.tensor([samples.size]), beside, None if text is None else (text,))
+        return self._tokens(ids[:, None], samples.size, text, beside)
 
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
         """Speech of one clip, as long as what was encoded, with silence around it where there was some.
@@ -96,7 +96,7 @@ class VqalattentTokenizer:
         """
         if voice is not None:
             raise SpecError("VQalAttent keeps the voice in its tokens and takes no other; decode without `voice`")
-        check_one(tokens)
+        self.check_clip(tokens)
         values = self.pictures(tokens)[0]
         if tokens.voice is None or tokens.voice.shape[1] != _BESIDE or not bool(tokens.voice.isfinite().all()):
             raise SpecError(
@@ -111,18 +111,6 @@ class VqalattentTokenizer:
         end = min(whole, onset + speech.size)
         samples[onset:end] = speech[: end - onset]
         return Audio(samples, rate)
-
-    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
-        """Tokens of many clips, each the same as alone.
-
-        Raises:
-            ShapeError: There is no clip, or not one text for each.
-        """
-        return encode_each(self.encode, clips, texts)
-
-    def decode_batch(self, tokens: Tokens) -> list[Audio]:
-        """Speech of many clips, each the same as alone."""
-        return [self.decode(tokens.clip(index)) for index in range(len(tokens))]
 
     # ---- what is between ------------------------------------------------------------------------------------------
 
@@ -141,20 +129,12 @@ class VqalattentTokenizer:
         Raises:
             SpecError: The tokens are another tokenizer's.
         """
-        self._own(tokens)
+        self.check_tokens(tokens)
         self.model.eval()
         return torch.cat([self.model.vqvae.decode(row[None].to(self.device)).cpu() for row in tokens.ids[:, 0]])
 
-    @torch.no_grad()  # not inference mode: a probe may be trained on what it returns
-    def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
-        """The codebook's vectors: what the decoder is given.
-
-        Raises:
-            SpecError: The tokens are another tokenizer's, or another level than 1 is asked for.
-        """
-        self._own(tokens)
-        check_levels(levels, 1)
-        return self.model.vqvae.quantizer.decode(tokens.ids.to(self.device)).cpu()
+    def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
+        return self.model.vqvae.quantizer.decode(ids)
 
     # ---- ids from nothing -----------------------------------------------------------------------------------------
 
@@ -199,7 +179,11 @@ class VqalattentTokenizer:
         ]  # fmt: skip
         seconds = torch.tensor([self._seconds(row) for row in labels.tolist()])
         beside = torch.stack([torch.zeros_like(seconds), seconds, self.model.loudness.cpu().expand_as(seconds)], dim=1)
-        return self._tokens(torch.cat(parts), (seconds * self.spec.sample_rate).round().long(), beside, None)
+        ids = torch.cat(parts)[:, None]
+        return Tokens(
+            ids=ids, lengths=torch.full((len(ids),), ids.shape[2]), spec=self.spec, tokenizer=self.digest, voice=beside,
+            samples=(seconds * self.spec.sample_rate).round().long(),
+        )  # fmt: skip
 
     @torch.inference_mode()
     def score(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]] | None = None) -> Float[Tensor, "B N"]:
@@ -238,24 +222,23 @@ class VqalattentTokenizer:
 
     # ---- files and facts ------------------------------------------------------------------------------------------
 
-    def facts(self) -> list[Table]:
+    def describe(self) -> list[Table]:
         """Sizes and rates, labels, and the codebook as training left it."""
         return model_facts(self.model, digest=self.digest, vocoder=self.vocoder.name)
 
-    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
-        """Write a folder from which :meth:`load` makes this tokenizer again; see :mod:`vocable.folder`."""
-        write_model(folder, "vqalattent", config_to_json(self.config), self.model, half=half)
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
+             find: Callable[[str], BaseTokenizer[Any]] | None = None) -> "VqalattentTokenizer":  # fmt: skip
+        """Load a model folder that :meth:`save` wrote; see :meth:`BaseTokenizer.load`."""
+        stored = cls._read(folder, device)
+        return cls(stored.network, vocoder, aliases=stored.aliases)
 
     @classmethod
-    def load(
-        cls, folder: str | os.PathLike[str], device: str = "cpu", vocoder: str | None = None
-    ) -> "VqalattentTokenizer":
-        """Read what :meth:`save` wrote.
+    def _config_from_json(cls, values: dict[str, Any]) -> Any:
+        return config_from_json(values)
 
-        Raises:
-            CheckpointError: A file is missing, altered or of another version.
-        """
-        return cls(read_model(folder, lambda values: VqalattentModel(config_from_json(values)), device), vocoder)
+    def _config_to_json(self) -> dict[str, Any]:
+        return config_to_json(self.config)
 
     def _seen(self, audio: Audio) -> tuple[Float[ndarray, " T"], tuple[int, int], Float[Tensor, "F S"], float]:
         """The samples at this model's rate, where speech begins and ends, its picture, and its level."""
@@ -264,14 +247,13 @@ class VqalattentTokenizer:
         decibels, level = levelled(picture(samples, self.config.image, bounds=bounds), self.config.image)
         return samples, bounds, to_unit(decibels, self.model.bounds.cpu()), level
 
-    def _tokens(self, ids: Tensor, samples: Tensor, beside: Tensor, text: tuple[str, ...] | None) -> Tokens:
-        return Tokens(
-            ids=ids[:, None], lengths=torch.full((len(ids),), ids.shape[1]), samples=samples, spec=self.spec,
-            tokenizer=self.digest, text=text, voice=beside,
-        )  # fmt: skip
+    def check_tokens(self, tokens: Tokens) -> None:
+        """Check that tokens were made by this tokenizer, for one whole picture a clip.
 
-    def _own(self, tokens: Tokens) -> None:
-        check_own(tokens, self)
+        Raises:
+            SpecError: If they are another tokenizer's, or hold another number of frames.
+        """
+        super().check_tokens(tokens)
         if tokens.ids.shape[2] != self.config.frames:
             raise SpecError(
                 f"tokens came with {tokens.ids.shape[2]} frames, this tokenizer makes all with {self.config.frames}"
@@ -280,7 +262,7 @@ class VqalattentTokenizer:
     def _known(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]]) -> Int[Tensor, "B C"]:
         """Labels as places, of tokens that the prior can judge."""
         self.model.eval().check_prior()
-        self._own(tokens)
+        self.check_tokens(tokens)
         if len(wanted) != len(tokens):
             raise ShapeError(f"there are labels for {len(wanted)} utterances and tokens of {len(tokens)}")
         return self._places(wanted)

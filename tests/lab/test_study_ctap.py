@@ -1,0 +1,85 @@
+"""Studies of VQ-CTAP: what variants are, and a table of what was measured."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from tests.lab.ctap import write_corpus
+from vocable import recipes
+from vocable.cli.main import app
+from vocable.errors import ConfigError
+from vocable.systems.ctap.model import CtapModel
+from vocable.train.run import Run
+from vocable_lab.ctap.study import STUDIES, levels_of
+from vocable_lab.study import study
+
+
+def tiny(steps: int = 8) -> Run:
+    run = recipes.find("ctap-tiny")
+    return replace(run, train=replace(run.train, steps=steps, save_every=steps))
+
+
+@pytest.mark.parametrize("recipe", ["ctap-tiny", "ctap-small", "ctap-paper"])
+def test_rates_are_nine_and_windows_last_alike(recipe: str) -> None:
+    run = recipes.find(recipe)
+    variants = STUDIES["rates"](run)  # type: ignore[arg-type]
+    size, seconds = run.model.transcoder.codebook_size, run.model.transcoder.window * run.model.transcoder.reduction
+    assert len({variant.name for variant in variants}) == 9
+    sizes = {one.run.model.transcoder.codebook_size for one in variants}
+    assert sizes == {size // 2, size, 2 * size}
+    assert {one.run.model.transcoder.reduction for one in variants} == {4, 8, 12}
+    for one in variants:
+        part = one.run.model.transcoder
+        assert part.window * part.reduction == pytest.approx(seconds, abs=part.reduction / 2)
+        assert one.run.losses.second_from(one.run.train.steps) == one.run.train.steps  # the transcoder alone
+        assert one.run.train.steps == run.losses.second_from(run.train.steps)
+    rates = [one.run.model.spec.bit_rate for one in variants]
+    assert max(rates) > 3 * min(rates)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_variants_differ_in_the_transcoder_alone(name: str) -> None:
+    for variant in STUDIES[name](tiny()):  # type: ignore[arg-type]
+        changed, plain = asdict(variant.run), asdict(tiny())
+        assert {key for key in plain if changed[key] != plain[key]} <= {"model", "losses", "train"}
+        assert {key for key in plain["model"] if changed["model"][key] != plain["model"][key]} <= {"transcoder"}
+
+
+@pytest.mark.parametrize("recipe", ["ctap-tiny", "ctap-small", "ctap-paper"])
+def test_finite_scalars_have_as_many_entries(recipe: str) -> None:
+    ema, gradient, fsq = (one.run.model for one in STUDIES["quantizers"](recipes.find(recipe)))  # type: ignore[arg-type]
+    assert ema.spec == gradient.spec == fsq.spec
+    with torch.device("meta"):
+        assert CtapModel(fsq).transcoder.quantizer.codebook_size == ema.transcoder.codebook_size
+
+
+def test_every_power_of_two_can_be_made() -> None:
+    for bits in range(1, 15):
+        assert int(torch.tensor(levels_of(2**bits)).prod()) == 2**bits
+    with pytest.raises(ConfigError, match="codebook of 1000 entries: take a power of two"):
+        levels_of(1000)
+
+
+def test_quantizers_end_in_one_table_judged_on_dev(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path, speakers=6, clips=2, splits=("train", "train", "dev"))
+    said: list[str] = []
+    table = study("quantizers", tiny(), [corpus], tmp_path / "study", quiet=True, say=said.append)
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["ema", "gradient", "fsq"]
+    for title in ("tokens/s", "bit/s", "mel error", "PER from codes", "codebook usage"):
+        assert title in table
+    values = json.loads((tmp_path / "study/study.json").read_text())
+    assert values["fsq"]["per"]["n"] == 4  # dev, not train
+    assert values["ema"]["bit_rate"]["mean"] == values["fsq"]["bit_rate"]["mean"] == 31.25 * 5
+    assert study("quantizers", tiny(), [corpus], tmp_path / "study", quiet=True, say=said.append) == table
+    assert said.count("fsq: training") == 2
+
+
+def test_a_study_of_the_other_system_is_refused(tmp_path: Path) -> None:
+    arguments = ["study", "rates", "--recipe", "vqalattent-tiny", "--data", "none.jsonl", "--out", str(tmp_path / "a")]
+    assert "the study 'rates' is of VQ-CTAP and of the guided codec: take one of its recipes" in str(
+        CliRunner().invoke(app, arguments).exception
+    )

@@ -1,1 +1,0 @@
-"""Published evaluations of the systems: each its own task over the same runner, summary and page."""

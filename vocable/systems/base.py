@@ -1,0 +1,403 @@
+"""The common half of every tokenizer, and the record that presents a system to the rest of vocable."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from vocable.audio import Audio
+from vocable.errors import AudioError, ConfigError, ShapeError, SpecError
+from vocable.folder import Migration, StoredModel, digest_of, read_model, write_model
+from vocable.schema import parse, to_json
+from vocable.shapes import mask_from_lengths
+from vocable.systems.describe import HasUsage, Table
+from vocable.text.phonemes import PhonemeSet
+from vocable.tokens import Tokens, TokenSpec
+from vocable.train.run import Run
+from vocable.vocoders import Vocoder, find_vocoder
+
+MIN_VOICE_SECONDS = 0.5
+_Model = TypeVar("_Model", bound=nn.Module)
+_Self = TypeVar("_Self", bound="BaseTokenizer[Any]")  # not typing.Self, which the tests' checker of types cannot follow
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """One tokenizer system. The registry holds these records; nothing else names a system.
+
+    Attributes:
+        name: Name in ``model.json``, on the command line and of the system's folder.
+        title: Name in messages and on pages, as the paper writes it.
+        tokenizer: Class that loads and runs a trained model.
+        recipes: Training recipes by name; each returns a complete :class:`~vocable.train.run.Run`.
+        example: A bundled model or a recipe to name in messages.
+        uses: What its models can do beyond coding: any of ``tts``, ``vc``, ``asr``, ``generate``, ``edit``, ``score``.
+        describe_config: Function from a configuration to tables of rates and network sizes, before any training.
+    """
+
+    name: str
+    title: str
+    tokenizer: "type[BaseTokenizer[Any]]"
+    recipes: Mapping[str, Callable[[], Run]]
+    example: str
+    describe_config: Callable[[Any], list[Table]]
+    uses: frozenset[str] = frozenset()
+
+
+class BaseTokenizer(ABC, Generic[_Model]):
+    """A trained tokenizer: batches, checks of tokens, saving and loading, over one clip's ``encode`` and ``decode``.
+
+    Clips go through the networks one at a time, in the shapes that a clip alone has. So a clip has the same tokens
+    alone and in any batch, by construction.
+
+    Args:
+        model: Networks, with a ``config``. Using the tokenizer puts them in evaluation mode.
+        aliases: Digests of the same weights under earlier formats; tokens that carry one are accepted.
+
+    Attributes:
+        digest: Digest of configuration and weights. Tokens carry it.
+    """
+
+    system: ClassVar[str]
+    config_class: ClassVar[type]
+    model_class: ClassVar[type[nn.Module]]
+    migration: ClassVar[Migration | None] = None
+
+    def __init__(self, model: _Model, *, aliases: Sequence[str] = ()) -> None:
+        self.model = model
+        self.config: Any = model.config
+        self.digest = digest_of(self._config_to_json(), model.state_dict())
+        self.aliases = tuple(aliases)
+
+    @property
+    def spec(self) -> TokenSpec:
+        """What one token covers in time and carries in bits."""
+        spec: TokenSpec = self.config.spec
+        return spec
+
+    @property
+    def device(self) -> torch.device:
+        """Torch device of the networks."""
+        return next(self.model.parameters()).device
+
+    @abstractmethod
+    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+        """Encode one clip.
+
+        Args:
+            audio: Recording at any sample rate.
+            text: Transcript. Systems that need none carry it along in the tokens.
+        """
+
+    @abstractmethod
+    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+        """Decode one clip to audio as long as what was encoded.
+
+        Args:
+            tokens: Tokens of one clip, made by this tokenizer.
+            voice: Recording of the speaker to decode as, where the system keeps the voice beside its tokens.
+        """
+
+    @abstractmethod
+    def describe(self) -> list[Table]:
+        """Return tables of sizes and rates, and of the codebooks as training left them."""
+
+    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
+        """Encode many clips; each has the tokens that it has alone.
+
+        Args:
+            clips: At least one clip.
+            texts: Transcript of each clip, None where there is none.
+
+        Raises:
+            ShapeError: If there is no clip, or not one text for each.
+        """
+        if not clips:
+            raise ShapeError("encode_batch needs at least one clip")
+        if texts is not None and (isinstance(texts, str) or len(texts) != len(clips)):
+            found = "one text" if isinstance(texts, str) else f"{len(texts)} texts"
+            raise ShapeError(
+                f"encode_batch got {found} for {len(clips)} clips; give one for each, None where there is none"
+            )
+        texts = texts if texts is not None else [None] * len(clips)
+        return collate_tokens([self.encode(clip, text) for clip, text in zip(clips, texts, strict=True)])
+
+    def decode_batch(self, tokens: Tokens) -> list[Audio]:
+        """Decode many clips; each is the same as alone."""
+        return [self.decode(tokens.clip(index)) for index in range(len(tokens))]
+
+    @torch.no_grad()  # not inference mode: a probe may be trained on what it returns
+    def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
+        """Return the codebook vectors that the decoder is given, 0 behind a clip's end.
+
+        Args:
+            tokens: Tokens of this tokenizer, with all levels or the first ones.
+            levels: Levels to sum, 1 is the first; all by default.
+
+        Raises:
+            SpecError: If the tokens are another tokenizer's, or lack one of the levels.
+        """
+        self.check_tokens(tokens)
+        selected = self.select_levels(levels, tokens.spec.num_codebooks)
+        vectors = self._look_up(tokens.ids.to(self.device), selected).cpu()
+        return vectors * mask_from_lengths(tokens.lengths, vectors.shape[1])[..., None]
+
+    def check_tokens(self, tokens: Tokens) -> None:
+        """Check that tokens were made by this tokenizer.
+
+        Raises:
+            SpecError: If they carry another digest, or do not fit this tokenizer's spec.
+        """
+        if tokens.tokenizer not in (self.digest, *self.aliases):
+            raise SpecError(
+                f"these tokens were made by tokenizer {tokens.tokenizer[:23]}, this one is {self.digest[:23]}; "
+                "load the one that made them"
+            )
+        if replace(tokens.spec, num_codebooks=self.spec.num_codebooks) != self.spec:
+            raise SpecError(f"these tokens are {tokens.spec}, this tokenizer makes {self.spec}")
+        if tokens.spec.num_codebooks > self.spec.num_codebooks:
+            raise SpecError(
+                f"these tokens have {tokens.spec.num_codebooks} levels, this tokenizer {self.spec.num_codebooks}"
+            )
+
+    def check_clip(self, tokens: Tokens) -> None:
+        """Check that tokens hold one clip and were made by this tokenizer.
+
+        Raises:
+            SpecError: If they hold no clip or several, or are another tokenizer's.
+        """
+        if len(tokens) != 1:
+            raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
+        self.check_tokens(tokens)
+
+    def select_levels(self, levels: Sequence[int] | None, available: int) -> list[int]:
+        """Return the levels to use, counted from 1; all by default.
+
+        Raises:
+            SpecError: If a level is not there, is named twice, or none is named.
+        """
+        selected = list(range(1, available + 1)) if levels is None else list(levels)
+        if not selected or len({*selected} & {*range(1, available + 1)}) < len(selected):
+            held = "level 1 alone" if available == 1 else f"levels 1 to {available}"
+            raise SpecError(f"levels {selected} were asked of tokens that have {held}")
+        return selected
+
+    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
+        """Write a model folder from which :meth:`load` makes this tokenizer again; see :mod:`vocable.folder`.
+
+        Args:
+            folder: Path of the folder; created if missing.
+            half: Whether to store float16. Where that changes a weight, the folder holds another tokenizer.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        write_model(folder, self.system, self._config_to_json(), self.model, half=half, aliases=self.aliases)
+
+    @classmethod
+    def load(cls: type[_Self], folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
+             find: "Callable[[str], BaseTokenizer[Any]] | None" = None) -> _Self:  # fmt: skip
+        """Load a model folder that :meth:`save` wrote.
+
+        Args:
+            folder: Path of the folder.
+            device: Torch device of the networks.
+            vocoder: Name or folder of a vocoder, for systems that decode to spectra.
+            find: Function that loads another tokenizer by name, for systems that decode through one.
+
+        Raises:
+            CheckpointError: If a file is missing, altered or of another version.
+            ConfigError: If a vocoder is named and the system takes none.
+        """
+        if vocoder is not None:
+            raise ConfigError(f"{folder}: a {cls.system} model makes samples itself and takes no vocoder; leave it out")
+        stored = cls._read(folder, device)
+        return cls(stored.network, aliases=stored.aliases)
+
+    @classmethod
+    def _read(cls, folder: str | os.PathLike[str], device: str) -> StoredModel[Any]:
+        def build(values: dict[str, Any]) -> nn.Module:
+            return cls.model_class(cls._config_from_json(values))
+
+        return read_model(folder, build, device, cls.migration)
+
+    @classmethod
+    def _config_from_json(cls, values: dict[str, Any]) -> Any:
+        return parse(cls.config_class, values, "config")
+
+    def _config_to_json(self) -> dict[str, Any]:
+        return to_json(self.config)
+
+    @abstractmethod
+    def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
+        """Return the sum of the codebook vectors of some levels."""
+
+    def _tokens(self, ids: Int[Tensor, "1 Q N"], samples: int, text: str | None,
+                voice: Float[Tensor, "1 V"] | None = None) -> Tokens:  # fmt: skip
+        """Return one clip's ids as tokens of this tokenizer.
+
+        Args:
+            ids: Ids of the clip.
+            samples: Length of the clip in samples at ``spec.sample_rate``.
+            text: Transcript, or None.
+            voice: Vector beside the tokens, or None.
+        """
+        return Tokens(
+            ids=ids, lengths=torch.tensor([ids.shape[2]]), samples=torch.tensor([samples]), spec=self.spec,
+            tokenizer=self.digest, text=None if text is None else (text,), voice=voice,
+        )  # fmt: skip
+
+
+class VoicedTokenizer(BaseTokenizer[_Model]):
+    """A tokenizer that keeps the voice as one vector beside its tokens, and decodes mel spectra through a vocoder.
+
+    Args:
+        model: Networks, with a ``config`` that has ``phonemes``, ``mel`` and ``voice_size``.
+        vocoder: Name or folder, see :func:`vocable.vocoders.find_vocoder`; the best bundled one by default.
+        aliases: Digests of the same weights under earlier formats.
+
+    Attributes:
+        phonemes: Phoneme inventory.
+        vocoder: Vocoder that renders the decoded spectra.
+    """
+
+    def __init__(self, model: _Model, vocoder: str | None = None, *, aliases: Sequence[str] = ()) -> None:
+        super().__init__(model, aliases=aliases)
+        self.phonemes = PhonemeSet(self.config.phonemes)
+        self.vocoder: Vocoder = find_vocoder(vocoder, self.config.mel)
+
+    @abstractmethod
+    def latents(self, audio: Audio) -> Float[Tensor, "1 N D"]:
+        """Return a clip's latents before quantizing."""
+
+    @abstractmethod
+    def spectra(self, tokens: Tokens, voice: Float[Tensor, "1 V"]) -> Float[Tensor, "F S"]:
+        """Return the mel spectra of one clip in dB, decoded in a voice."""
+
+    @abstractmethod
+    def transcribe(self, tokens: Tokens) -> list[str]:
+        """Return the phonemes of one clip, read from its tokens."""
+
+    @property
+    @abstractmethod
+    def books(self) -> Sequence[HasUsage]:
+        """The codebook, as a list of one."""
+
+    @abstractmethod
+    def _quantize(self, latents: Float[Tensor, "1 N D"]) -> Int[Tensor, "1 1 N"]:
+        """Return the ids of the nearest codebook entries."""
+
+    @abstractmethod
+    def _embed_voice(self, samples: Float[Tensor, "1 T"]) -> Float[Tensor, "1 V"]:
+        """Return the voice vector of samples that are a whole number of spectra long."""
+
+    @property
+    @abstractmethod
+    def _voice_samples(self) -> int:
+        """Number of samples that the voice is computed from."""
+
+    @torch.inference_mode()
+    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+        """Encode one clip, with its voice beside the tokens.
+
+        Args:
+            audio: Recording at any sample rate.
+            text: Transcript, carried along in the tokens; not used.
+
+        Raises:
+            AudioError: If the clip is empty.
+            CheckpointError: If a network that the tokens depend on is not at hand.
+        """
+        samples = audio.resample(self.spec.sample_rate).samples
+        ids = self._quantize(self.latents(audio).to(self.device)).cpu()
+        return self._tokens(ids, samples.size, text, self._voice(samples))
+
+    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+        """Decode one clip in its own voice or in another; as long as what was encoded.
+
+        Args:
+            tokens: Tokens of one clip, made by this tokenizer.
+            voice: At least half a second of the speaker to decode as; the voice in the tokens by default.
+
+        Raises:
+            SpecError: If the tokens are another tokenizer's, hold several clips, or carry no voice and none is given.
+            AudioError: If the voice is too short.
+        """
+        self.check_clip(tokens)
+        vector = self.voice_of(voice)[None] if voice is not None else tokens.voice
+        spectra = self.spectra(tokens, check_voice(vector, self.config.voice_size))
+        return Audio(self.vocoder.render(spectra)[: int(tokens.samples[0])], self.spec.sample_rate)
+
+    def voice_of(self, audio: Audio) -> Float[Tensor, " V"]:
+        """Return the voice vector of the middle of a recording.
+
+        Raises:
+            AudioError: If the recording is shorter than half a second.
+        """
+        if audio.duration < MIN_VOICE_SECONDS:
+            raise AudioError(
+                f"the voice is {audio.duration:.2f} s long, at least {MIN_VOICE_SECONDS:g} s are needed; give a longer "
+                "recording of the speaker"
+            )
+        return self._voice(audio.resample(self.spec.sample_rate).samples)[0]
+
+    @classmethod
+    def load(cls: type[_Self], folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
+             find: Callable[[str], BaseTokenizer[Any]] | None = None) -> _Self:  # fmt: skip
+        """Load a model folder that :meth:`save` wrote; see :meth:`BaseTokenizer.load`."""
+        stored = cls._read(folder, device)
+        return cls(stored.network, vocoder=vocoder, aliases=stored.aliases)  # type: ignore[call-arg]
+
+    @torch.inference_mode()
+    def _voice(self, samples: Float[np.ndarray, " T"]) -> Float[Tensor, "1 V"]:
+        """Return the voice vector of the middle of a clip, padded to a whole number of spectra."""
+        self.model.eval()
+        first = max(0, (samples.size - self._voice_samples) // 2)
+        middle = samples[first : first + self._voice_samples]
+        padded = np.pad(middle, (0, -middle.size % self.config.mel.hop))
+        return self._embed_voice(torch.from_numpy(padded)[None].to(self.device)).float().cpu()
+
+
+def check_voice(voice: Float[Tensor, "B V"] | None, size: int) -> Float[Tensor, "B V"]:
+    """Return a voice vector that can be decoded with.
+
+    Args:
+        voice: Vector of each clip, from tokens or from a recording.
+        size: Dimension that it must have.
+
+    Raises:
+        SpecError: If there is none, it has another dimension, or a value is not finite.
+    """
+    if voice is None or voice.shape[1] != size or not bool(voice.isfinite().all()):
+        raise SpecError("these tokens carry no usable voice; pass `voice`, a recording of the speaker to decode as")
+    return voice
+
+
+def collate_tokens(parts: Sequence[Tokens]) -> Tokens:
+    """Join tokens of one tokenizer into one batch, padded with 0 behind the end of the shorter clips.
+
+    Example:
+        >>> import vocable
+        >>> from vocable.testing import speechlike
+        >>> codec = vocable.load("guided-small")
+        >>> collate_tokens([codec.encode(speechlike(960)), codec.encode(speechlike(640))]).ids.shape
+        torch.Size([2, 8, 3])
+    """
+    frames = max(part.ids.shape[2] for part in parts)
+    voices = [part.voice for part in parts if part.voice is not None]
+    texts = [text for part in parts for text in part.text or (None,) * len(part)]
+    return replace(
+        parts[0],
+        ids=torch.cat([F.pad(part.ids, (0, frames - part.ids.shape[2])) for part in parts]),
+        lengths=torch.cat([part.lengths for part in parts]),
+        samples=torch.cat([part.samples for part in parts]),
+        voice=torch.cat(voices) if voices else None,
+        text=None if all(text is None for text in texts) else tuple(texts),
+    )

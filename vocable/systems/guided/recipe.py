@@ -1,0 +1,274 @@
+"""Runs of the guided codec (arXiv:2507.06802)."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vocable.data.crops import CropConfig, Crops
+from vocable.data.manifest import Utterance, read_manifests
+from vocable.data.targets import Listener, Targets, facts_of
+from vocable.errors import ConfigError
+from vocable.losses.reconstruction import MelScale
+from vocable.systems.base import System
+from vocable.systems.guided.adversary import AdversaryConfig, WaveformAdversary
+from vocable.systems.guided.config import GuidedConfig, SeanetConfig, SpectralConfig
+from vocable.systems.guided.discriminators import DiscriminatorConfig
+from vocable.systems.guided.facts import config_facts
+from vocable.systems.guided.listeners import find_frames, find_voice
+from vocable.systems.guided.model import GuidedModel
+from vocable.systems.guided.objective import GuidedLosses, GuidedObjective, Teacher
+from vocable.systems.guided.teachers import (
+    ACOUSTIC,
+    SEMANTIC,
+    AcousticConfig,
+    AcousticTeacher,
+    SemanticConfig,
+    SemanticTeacher,
+)
+from vocable.systems.guided.tokenizer import GuidedTokenizer
+from vocable.train.run import Run
+from vocable.train.schedule import LearningRate, Weight
+from vocable.train.trainer import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedRun(Run):
+    """A guided codec in training, on random crops.
+
+    A teacher whose weight stays 0 is heard and does not teach: such a run has the very crops of one that it teaches.
+
+    Attributes:
+        semantic: The teacher of the first level; None: there is none.
+        acoustic: The teacher of the other levels.
+        adversary: Discriminators, and how they play.
+        cache: Folder where what the teachers say of recordings is kept.
+    """
+
+    model: GuidedConfig
+    losses: GuidedLosses
+    batches: CropConfig
+    semantic: SemanticConfig | None = None
+    acoustic: AcousticConfig | None = None
+    adversary: AdversaryConfig | None = None
+    cache: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.acoustic is not None and self.model.num_codebooks < 2:
+            raise ConfigError("an acoustic teacher teaches the levels after the first; this codec has one level")
+
+    def with_teachers(self, sources: Mapping[str, str], cache: str) -> "GuidedRun":
+        """The same run with its teachers named: ``semantic``, ``acoustic``, or both.
+
+        Raises:
+            ConfigError: The recipe has no such teacher.
+        """
+        there = [part for part in (SEMANTIC, ACOUSTIC) if getattr(self, part) is not None]
+        if unknown := [part for part in sources if part not in there]:
+            raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {', '.join(there) or 'none'}")
+        named: dict[str, Any] = {
+            part: replace(getattr(self, part), source=source) for part, source in sources.items()
+        }  # fmt: skip
+        return replace(self, cache=cache, **named)
+
+    def teachers(self) -> dict[str, dict[str, Any]]:
+        """Name, digest, rates and width of each teacher that teaches."""
+        return {part: facts_of(listener) for part, listener in self._listeners.items() if self._teaches(part)}
+
+    def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Crops:
+        """Return the training data of some manifests; see :meth:`material_of`."""
+        return self.material_of(read_manifests(manifests, split))
+
+    def material_of(self, utterances: Sequence[Utterance]) -> Crops:
+        """Crops of whole token frames, with what teachers say of them."""
+        folder = Path(self.cache or "")
+        return Crops(
+            utterances, self.batches, sample_rate=self.model.sample_rate, hop=self.model.backbone.hop,
+            targets={part: Targets(listener, folder / part) for part, listener in self._listeners.items()},
+        )  # fmt: skip
+
+    def objective(self, material: Crops, start: GuidedTokenizer | None = None) -> GuidedObjective:
+        """A codec with random weights, or with those of another of the same sizes."""
+        model, losses, latents = GuidedModel(self.model), self.losses, self.model.backbone.latent_width
+        if start is not None:
+            if not isinstance(start, GuidedTokenizer) or start.model.config != self.model:
+                raise ConfigError("the model to begin from is no guided codec of this recipe's sizes; take another")
+            model.load_state_dict(start.model.state_dict())
+        teachers: list[Teacher] = []
+        if self.semantic is not None and self._teaches(SEMANTIC):
+            mean, deviation = material.scale(SEMANTIC)
+            teachers.append(
+                SemanticTeacher(self.semantic, latents=latents, weight=losses.semantic, mean=mean, deviation=deviation)
+            )
+        if self.acoustic is not None and self._teaches(ACOUSTIC):
+            mean, deviation = material.scale(ACOUSTIC)
+            teachers.append(
+                AcousticTeacher(self.acoustic, latents=latents, weight=losses.acoustic, mean=mean, deviation=deviation)
+            )
+        adversary = None
+        if self.adversary is not None:
+            adversary = WaveformAdversary(
+                self.adversary, adversarial=losses.adversarial, feature=losses.feature, steps=self.train.steps
+            )
+        return GuidedObjective(
+            model, losses, teachers=teachers, adversary=adversary, seed=self.train.seed, facts=self.teachers()
+        )
+
+    def _teaches(self, part: str) -> bool:
+        weight: Weight = getattr(self.losses, part)
+        return weight.value > 0
+
+    @cached_property
+    def _listeners(self) -> dict[str, Listener]:
+        """All that are heard, by their part; loads them."""
+        found: dict[str, Listener] = {}
+        for part, config in ((SEMANTIC, self.semantic), (ACOUSTIC, self.acoustic)):
+            if config is None:
+                continue
+            if config.source is None or self.cache is None:
+                raise ConfigError(f"the recipe has a {part} teacher: say which, with --teacher {part}=FOLDER")
+            if isinstance(config, SemanticConfig):
+                found[part] = find_frames(config.source, config.layers)
+            else:
+                found[part] = find_voice(config.source)
+        return found
+
+
+def paper() -> GuidedRun:
+    """The paper's sizes: 16 kHz, SEANet strides 2·4·5·8, 50 Hz, RVQ 8 × 1024, AdamW, 3-second crops, λ = 0.5.
+
+    500 h of LibriSpeech for 10 epochs are 300,000 steps of 20 crops (spec/consistent.md, sections 2 to 5). Weights on
+    the waveform are those of EnCodec's family (shares of a gradient of norm 1), beside which a λ of 0.5 is felt.
+    """
+    return GuidedRun(
+        model=GuidedConfig(backbone=SeanetConfig()),
+        losses=GuidedLosses(
+            waveform=Weight(value=0.1), log_mel=Weight(value=2.0), spectrum=Weight(value=0.0),
+            commitment=Weight(value=1.0), semantic=Weight(value=0.5), acoustic=Weight(value=0.5),
+            adversarial=Weight(value=4.0), feature=Weight(value=4.0), balance=1.0,
+            mel_scales=(MelScale(1024, 80, 240), MelScale(512, 64, 120), MelScale(256, 32, 60), MelScale(128, 16, 30)),
+        ),
+        batches=CropConfig(batch_size=20, frames=150, gain_db=(0.0, 0.0)),
+        train=TrainConfig(steps=300_000, learning_rate=LearningRate(peak=1e-4, warmup=0, decay=1.0),
+                          betas=(0.9, 0.99), weight_decay=0.0, save_every=5_000),
+        semantic=SemanticConfig(),
+        acoustic=AcousticConfig(),
+        adversary=AdversaryConfig(),
+    )  # fmt: skip
+
+
+def paper_speechtokenizer() -> GuidedRun:
+    """The paper's sizes with the weights of SpeechTokenizer's configuration; each teacher has half of its 120.
+
+    That code sums over 11 discriminators, and twice over their 69 maps, where ours are means.
+    """
+    return replace(
+        paper(),
+        losses=GuidedLosses(
+            waveform=Weight(value=500.0), log_mel=Weight(value=48.0), spectrum=Weight(value=0.0),
+            commitment=Weight(value=10.0), semantic=Weight(value=60.0), acoustic=Weight(value=60.0),
+            adversarial=Weight(value=11.0), feature=Weight(value=2.0 * 69),
+            mel_scales=(MelScale(1024, 80, 240, 45.0), MelScale(512, 80, 120), MelScale(256, 80, 60),
+                        MelScale(128, 80, 30)),
+        ),
+        semantic=SemanticConfig(form="d_axis"),
+        adversary=AdversaryConfig(game="least_squares", relative=False),
+    )  # fmt: skip
+
+
+def small() -> GuidedRun:
+    """The model in the box: the spectral backbone, 5 M parameters, trained on two CPU cores."""
+    return GuidedRun(
+        model=GuidedConfig(),
+        losses=GuidedLosses(quantize_from=1_000),
+        batches=CropConfig(batch_size=10, frames=60),
+        train=TrainConfig(steps=10_000),
+    )
+
+
+def small_taught() -> GuidedRun:
+    """``small`` with both teachers and a small adversary, for two CPU cores.
+
+    The last layer is the one where Whisper's encoder, which stands in for HuBERT offline, knows phones best; half of
+    what it says is the same for every frame, so it is standardised. The teachers' weights are from runs of 1,000 steps,
+    judged on dev (docs/log.md): with the paper's 0.5 a voice costs a codec of this size 1.1 of its PESQ.
+    """
+    run = small()
+    return replace(
+        run,
+        losses=replace(
+            run.losses, semantic=Weight(value=1.0, start=2_000), acoustic=Weight(value=0.05, start=2_000),
+            adversarial=Weight(value=0.1, ramp=1_000, start=4_000), feature=Weight(value=0.5, ramp=1_000, start=4_000),
+        ),
+        semantic=SemanticConfig(layers=(-1,), standardised=True),
+        acoustic=AcousticConfig(),
+        adversary=AdversaryConfig(
+            discriminators=DiscriminatorConfig(periods=(), scales=0, windows=(1024, 512, 256), filters=8),
+            begin=3_900,  # a little before the codec listens to them
+            learning_rate=LearningRate(peak=2e-4),
+        ),
+    )  # fmt: skip
+
+
+def small_adversarial() -> GuidedRun:
+    """A second stage for a codec that is trained already (``--init guided-small``): the adversary of ``small_taught``.
+
+    A fresh codec is told apart too easily, so that the first stage has no adversary; a trained one meets it for some
+    hundred steps before it listens.
+    """
+    run, taught = small(), small_taught()
+    assert taught.adversary is not None
+    return replace(
+        run,
+        losses=replace(
+            run.losses,
+            adversarial=Weight(value=0.1, start=100, ramp=200), feature=Weight(value=0.5, start=100, ramp=200),
+        ),
+        adversary=replace(taught.adversary, begin=0),
+        train=replace(run.train, steps=2_000, learning_rate=LearningRate(peak=3e-4, warmup=50)),
+    )  # fmt: skip
+
+
+def tiny() -> GuidedRun:
+    """For tests: the shape of ``small`` with next to no weights."""
+    return GuidedRun(
+        model=GuidedConfig(
+            backbone=SpectralConfig(width=16, expansion=2, encoder_blocks=1, decoder_blocks=2, latent_width=8),
+            num_codebooks=4, codebook_size=16,
+        ),
+        losses=GuidedLosses(quantize_from=2),
+        batches=CropConfig(batch_size=4, frames=12),
+        train=TrainConfig(steps=20, log_every=5, save_every=10),
+    )  # fmt: skip
+
+
+def tiny_taught() -> GuidedRun:
+    """For tests: ``tiny`` with both teachers of ``small_taught``, and no adversary."""
+    run = tiny()
+    return replace(
+        run,
+        losses=replace(run.losses, semantic=Weight(value=0.5, start=2), acoustic=Weight(value=0.5, start=2)),
+        semantic=SemanticConfig(layers=(-1,)),
+        acoustic=AcousticConfig(),
+    )
+
+
+SYSTEM = System(
+    name="guided",
+    title="guided codec",
+    tokenizer=GuidedTokenizer,
+    recipes={
+        "guided-paper": paper,
+        "guided-paper-speechtokenizer": paper_speechtokenizer,
+        "guided-small": small,
+        "guided-small-taught": small_taught,
+        "guided-small-adversarial": small_adversarial,
+        "guided-tiny": tiny,
+        "guided-tiny-taught": tiny_taught,
+    },
+    example="guided-small",
+    uses=frozenset({"vc"}),
+    describe_config=config_facts,
+)

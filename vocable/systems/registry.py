@@ -1,0 +1,189 @@
+"""Registry of systems and recipes, and the function that loads a tokenizer by name or folder.
+
+Another package registers a system by an entry point of the group ``vocable.systems`` that names its
+:class:`~vocable.systems.base.System`, and recipes of its own by the group ``vocable.recipes``.
+"""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal, TypeVar, overload
+
+from vocable.errors import CheckpointError, ConfigError
+from vocable.folder import ModelFile, bundled
+from vocable.schema import read_json
+from vocable.systems.base import BaseTokenizer, System
+from vocable.systems.ctap.recipe import SYSTEM as CTAP
+from vocable.systems.ctap.tokenizer import CtapTokenizer
+from vocable.systems.guided.recipe import SYSTEM as GUIDED
+from vocable.systems.guided.tokenizer import GuidedTokenizer
+from vocable.systems.supervised.recipe import SYSTEM as SUPERVISED
+from vocable.systems.supervised.tokenizer import SupervisedTokenizer
+from vocable.systems.taste.recipe import SYSTEM as TASTE
+from vocable.systems.taste.tokenizer import TasteTokenizer
+from vocable.systems.vqalattent.recipe import SYSTEM as VQALATTENT
+from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
+from vocable.train import checkpoint
+from vocable.train.run import Run
+from vocable.vocoders.recipe import RECIPES as VOCODERS
+
+_BUILT_IN = (GUIDED, VQALATTENT, CTAP, TASTE, SUPERVISED)
+_Path = str | os.PathLike[str]
+_Tokenizer = TypeVar("_Tokenizer", bound=BaseTokenizer[Any])
+
+
+@cache
+def systems() -> dict[str, System]:
+    """Return every system by name: the built-in ones, and those that other packages register.
+
+    Raises:
+        ConfigError: If a registered record is no :class:`~vocable.systems.base.System`, or its name is taken.
+
+    Example:
+        >>> systems()["ctap"].title
+        'VQ-CTAP'
+    """
+    found = {system.name: system for system in _BUILT_IN}
+    for point in entry_points(group="vocable.systems"):
+        record = point.load()
+        if not isinstance(record, System) or record.name in found:
+            raise ConfigError(
+                f"entry point '{point.name}' ({point.value}) gives no System with a name of its own; correct or "
+                "uninstall the package that declares it"
+            )
+        found[record.name] = record
+    return found
+
+
+@cache
+def recipes() -> dict[str, Callable[[], Run]]:
+    """Return every training recipe by name: those of systems and vocoders, and those that other packages register."""
+    found = {name: recipe for system in systems().values() for name, recipe in system.recipes.items()}
+    found |= VOCODERS
+    return found | {point.name: point.load() for point in entry_points(group="vocable.recipes")}
+
+
+def find_recipe(name: str) -> Run:
+    """Return the run that a recipe describes.
+
+    Raises:
+        ConfigError: If there is no such recipe.
+
+    Example:
+        >>> find_recipe("guided-small").model.num_codebooks
+        8
+    """
+    if name not in recipes():
+        raise ConfigError(f"there is no recipe '{name}'; there are {', '.join(recipes())}")
+    return recipes()[name]()
+
+
+def models_for(use: str) -> str:
+    """Return the names of models with a use, for messages: the bundled ones, else an example of each system.
+
+    Args:
+        use: One of the uses of :class:`~vocable.systems.base.System`.
+
+    Example:
+        >>> models_for("generate")
+        'vqalattent-fsdd'
+    """
+    return " or ".join(system.example for system in systems().values() if use in system.uses)
+
+
+@overload
+def load(name: Literal["guided-small"], device: str = "cpu", vocoder: None = None) -> GuidedTokenizer: ...
+@overload
+def load(name: Literal["ctap-small"], device: str = "cpu", vocoder: str | None = None) -> CtapTokenizer: ...
+@overload
+def load(name: Literal["supervised-small"], device: str = "cpu", vocoder: str | None = None) -> SupervisedTokenizer: ...
+@overload
+def load(name: Literal["taste-small"], device: str = "cpu", vocoder: None = None) -> TasteTokenizer: ...
+@overload
+def load(name: Literal["vqalattent-fsdd"], device: str = "cpu", vocoder: str | None = None) -> VqalattentTokenizer: ...
+@overload
+def load(name: _Path, device: str = "cpu", vocoder: str | None = None) -> BaseTokenizer[Any]: ...
+def load(name: _Path, device: str = "cpu", vocoder: str | None = None) -> BaseTokenizer[Any]:
+    """Load a tokenizer: a bundled model by name, or a model's or run's folder.
+
+    Args:
+        name: Name of a bundled model (:func:`released`), or path of a model's folder or of a run's folder, whose newest
+            checkpoint is taken.
+        device: Torch device of the networks: ``cpu``, ``cuda``.
+        vocoder: Name or folder of a vocoder, for systems that decode to spectra; see
+            :func:`vocable.vocoders.find_vocoder`. The best bundled one by default.
+
+    Raises:
+        CheckpointError: If there is no such model, or its files are missing, altered or of another version.
+        ConfigError: If there is no such vocoder, it takes other spectra, or the system takes none.
+
+    Example:
+        >>> load("guided-small").spec.bit_rate
+        4000.0
+    """
+    folder, system = _find(name)
+    return system.tokenizer.load(folder, device, vocoder=vocoder, find=load)
+
+
+def load_as(name: _Path, kind: type[_Tokenizer], device: str = "cpu") -> _Tokenizer:
+    """Load a tokenizer of one class, for code that is written for one system.
+
+    Raises:
+        CheckpointError: If there is no such model.
+        ConfigError: If the model belongs to another system.
+    """
+    tokenizer = load(name, device)
+    if not isinstance(tokenizer, kind):
+        raise ConfigError(f"{name}: is a {type(tokenizer).__name__}, a {kind.__name__} is needed; take another model")
+    return tokenizer
+
+
+def folder_of(name: _Path) -> Path:
+    """Return the folder of a model: a bundled one, its own, or a run's newest checkpoint.
+
+    Raises:
+        CheckpointError: If there is no such model.
+
+    Example:
+        >>> folder_of("guided-small").name
+        'guided-small'
+    """
+    return _find(name)[0]
+
+
+def system_of(name: _Path) -> System:
+    """Return the system that a model belongs to.
+
+    Raises:
+        CheckpointError: If there is no such model.
+
+    Example:
+        >>> system_of("guided-small").name
+        'guided'
+    """
+    return _find(name)[1]
+
+
+def released() -> list[str]:
+    """Return the names of the bundled tokenizers."""
+    return list(bundled(*systems()))
+
+
+def _find(name: _Path) -> tuple[Path, System]:
+    folder = Path(name)
+    if not folder.exists():
+        folder = bundled(*systems()).get(str(name), folder)
+    if not folder.is_dir():
+        raise CheckpointError(f"{name}: no such model; give a folder, or one of: {', '.join(released())}")
+    newest = checkpoint.steps(folder / "checkpoints")
+    if newest:
+        folder = newest[-1]
+        checkpoint.verify(folder)
+    described = read_json(folder / "model.json", ModelFile, advice="is this a model's or a run's folder?")
+    if described.system not in systems():
+        raise CheckpointError(
+            f"{folder / 'model.json'}: system '{described.system}' is not known; there are {', '.join(systems())}"
+        )
+    return folder, systems()[described.system]

@@ -1,0 +1,77 @@
+"""Runs of the vocoder with an inverse transform, which systems that end in mel spectra speak through."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vocable.data.crops import CropConfig, Crops
+from vocable.data.manifest import Utterance, read_manifests
+from vocable.errors import ConfigError
+from vocable.train.run import Run
+from vocable.train.schedule import LearningRate, Weight
+from vocable.train.trainer import TrainConfig
+from vocable.vocoders import MelSpec
+from vocable.vocoders.istft import IstftConfig, IstftNetwork
+from vocable.vocoders.objective import IstftLosses, IstftObjective
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocoderRun(Run):
+    """A vocoder in training, on random crops."""
+
+    model: IstftConfig
+    losses: IstftLosses
+    batches: CropConfig
+
+    def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Crops:
+        """Return the training data of some manifests; see :meth:`material_of`."""
+        return self.material_of(read_manifests(manifests, split))
+
+    def material_of(self, utterances: Sequence[Utterance]) -> Crops:
+        """Crops of whole hops."""
+        return Crops(utterances, self.batches, sample_rate=self.model.mel.sample_rate, hop=self.model.mel.hop)
+
+    def objective(self, material: Crops, start: object = None) -> IstftObjective:
+        """A network with random weights.
+
+        Raises:
+            ConfigError: There is a ``start``: a tokenizer is no vocoder.
+        """
+        if start is not None:
+            raise ConfigError("a vocoder begins from random weights: leave the model to begin from out")
+        return IstftObjective(IstftNetwork(self.model), self.losses)
+
+
+def telephone() -> VocoderRun:
+    """The vocoder in the box: 8 kHz, the spectra of ``vqalattent-fsdd``; magnitudes first, for one CPU core."""
+    late = 6_000
+    return VocoderRun(
+        model=IstftConfig(mel=MelSpec(sample_rate=8_000, n_fft=384, hop=96, bins=64), rounds=64),
+        losses=IstftLosses(log_mel=Weight(value=0.3, start=late), spectrum=Weight(value=3.0, start=late)),
+        batches=CropConfig(batch_size=16, frames=64, gain_db=(-12.0, 6.0)),
+        train=TrainConfig(steps=10_000),
+    )
+
+
+def wideband() -> VocoderRun:
+    """A vocoder for the spectra of ``ctap-small``: 16 kHz, 80 bins; magnitudes first, for one CPU core."""
+    late = 3_000
+    return VocoderRun(
+        model=IstftConfig(mel=MelSpec(sample_rate=16_000, n_fft=640, hop=160, bins=80), rounds=32),
+        losses=IstftLosses(log_mel=Weight(value=0.3, start=late), spectrum=Weight(value=3.0, start=late)),
+        batches=CropConfig(batch_size=16, frames=64, gain_db=(-12.0, 6.0)),
+        train=TrainConfig(steps=5_000),
+    )
+
+
+def tiny() -> VocoderRun:
+    """For tests: next to no weights."""
+    return VocoderRun(
+        model=IstftConfig(mel=MelSpec(sample_rate=8_000, n_fft=256, hop=64, bins=32), width=16, blocks=2, expansion=2),
+        losses=IstftLosses(),
+        batches=CropConfig(batch_size=4, frames=20),
+        train=TrainConfig(steps=40, learning_rate=LearningRate(peak=3e-3, warmup=5), log_every=10, save_every=20),
+    )
+
+
+RECIPES: dict[str, Callable[[], Run]] = {"vocoder-8k": telephone, "vocoder-16k": wideband, "vocoder-tiny": tiny}

@@ -1,0 +1,1 @@
+"""The laboratory: protocols, studies and figures of the four papers; vocable finds it through entry points."""

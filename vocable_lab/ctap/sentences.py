@@ -1,0 +1,62 @@
+"""Ten sentences that no corpus at hand has, said by VQ-CTAP, and the same tokens in random order."""
+
+from dataclasses import replace
+
+import torch
+
+from vocable.apps.tts import with_silences
+from vocable.audio import Audio
+from vocable.evaluate.judges.base import Recogniser
+from vocable.evaluate.plan import as_filed, seeded
+from vocable.metrics.score import Score
+from vocable.metrics.text import per, wer
+from vocable.systems.ctap.tokenizer import CtapTokenizer
+from vocable.text.phonemes import SILENCE
+from vocable.tokens import Tokens
+from vocable_lab.shared.phones import pronouncer
+
+SENTENCES = (
+    "The train to the city leaves at half past seven.",
+    "Please close the window before you go to bed.",
+    "My brother wants to buy a new bicycle next week.",
+    "We had soup and bread for dinner last night.",
+    "The weather will be warm and dry tomorrow.",
+    "Can you tell me where the post office is?",
+    "She put the keys on the table by the door.",
+    "The children are playing football in the park.",
+    "I need to call my mother before it gets dark.",
+    "There is a good film on television this evening.",
+)
+
+
+def phonemes_of(text: str) -> list[str]:
+    """What is to be said, between silences."""
+    return with_silences(pronouncer().phones(text))
+
+
+def said(tokenizer: CtapTokenizer, text: str, voice: Audio, *, seed: int) -> tuple[Tokens, Tokens]:
+    """Tokens of a sentence in a voice, and the same in random order.
+
+    Raises:
+        CheckpointError: The model's connector is not trained.
+        AudioError: The voice is too short.
+    """
+    tokens = tokenizer.speak(phonemes_of(text), voice, seed=seeded(seed, text))
+    order = torch.randperm(tokens.ids.shape[2], generator=torch.Generator().manual_seed(seeded(seed, text)))
+    return tokens, replace(tokens, ids=tokens.ids[..., order])
+
+
+def judged(tokenizer: CtapTokenizer, text: str, voice: Audio, judge: Recogniser, *, seed: int) -> dict[str, Score]:
+    """Words and phones that are heard in a sentence, with its tokens in order and not.
+
+    Raises:
+        CheckpointError: The model's connector is not trained.
+        AudioError: The voice is too short, or what is said is silence.
+    """
+    phones = [phone for phone in phonemes_of(text) if phone != SILENCE]
+    found = {}
+    for name, tokens in zip(("", "_shuffled"), said(tokenizer, text, voice, seed=seed), strict=True):
+        speech = tokenizer.decode(tokens)
+        found[f"tts_wer{name}"] = wer(text, judge.transcribe(as_filed(speech))).score()
+        found[f"tts_per{name}"] = per(phones, tokenizer.transcribe(tokenizer.encode(speech))).score()
+    return found

@@ -1,0 +1,234 @@
+"""Listening tests: a page that plays clips in random order and takes ratings.
+
+``build`` makes one HTML file, sounds and all, and beside it a key that tells which code is which system: keep the
+key from the raters. Each rater opens the page, enters an id, rates, and sends back the ratings file which the page
+makes; :mod:`vocable_lab.listening.analysis` reads these files together with the key.
+
+* ``mushra`` (ITU-R BS.1534-3): all systems of one clip on one screen beside the reference, rated from 0 to 100;
+  among them the hidden reference and, on the quality scale, anchors of 3.5 and 7 kHz (speech sampled at 16 kHz
+  loses little at 7 kHz; below that rate there is no such anchor).
+* ``mos`` (ITU-T P.800, absolute category rating): one clip on a screen, rated from 1 to 5; the reference is rated
+  like a system. Quality is rated without the reference, prosody and speaker against it.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast, get_args
+
+import numpy as np
+
+from vocable.audio import Audio, find_audio
+from vocable.errors import ConfigError, InputError, MissingDependencyError, OutputError
+from vocable.evaluate.plan import named
+from vocable.files import write_json, write_whole
+from vocable_lab.listening.key import REFERENCE, Key, Kind, Scale, Stimulus, read_key
+from vocable_lab.listening.page import render
+
+ANCHORS = {"anchor 3.5 kHz": 3_500, "anchor 7 kHz": 7_000}  # Hz
+_STOP = 500  # Hz from pass band to stop band; BS.1534 wants 25 dB at 4 kHz and 50 dB at 4.5 kHz
+_STOP_DB = 60.0
+_LONGER = 0.1  # s
+_LOUDER = 3.0  # dB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A listening test on the disk.
+
+    Attributes:
+        page: For the raters.
+        key: For the analysis; not for the raters.
+        test: Its id, which follows from sounds, names and settings.
+        clips: Names of the clips.
+        screens: How many a rater sees.
+        remarks: Files whose length or loudness is far from the reference's, which raters would hear first; a line each.
+    """
+
+    page: Path
+    key: Path
+    test: str
+    clips: tuple[str, ...]
+    screens: int
+    remarks: tuple[str, ...]
+
+
+def build(
+    reference: Path,
+    systems: Mapping[str, Path],
+    out: Path,
+    *,
+    kind: Kind = "mushra",
+    scales: Sequence[Scale] = ("quality", "prosody", "speaker"),
+    seed: int = 0,
+) -> Built:
+    """Make the page of a listening test, and its key beside it (``NAME.key.json``).
+
+    The order of screens and of stimuli is drawn anew for every rater, from the test and the rater's id. The page
+    names no system and the codes follow no order; but who reads its source can compare the sounds themselves.
+
+    Args:
+        reference: Folder of recordings; the clips of the test.
+        systems: Folder of each system, by name; its files have the stems of the recordings.
+        out: The page.
+        kind: ``mushra`` or ``mos``.
+        scales: What is asked, in this order, each on screens of its own.
+        seed: Of the codes.
+
+    Raises:
+        ConfigError: No system, a name that is reserved, an unknown or repeated scale or kind.
+        InputError: A folder without audio, two files of one stem, or stems that differ from the reference's.
+        OutputError: The place cannot be written, or has the key of another test, whose ratings would be lost.
+        MissingDependencyError: scipy is not installed, which makes the anchors.
+
+    Source:
+        ITU-R BS.1534-3 (2015); ITU-T P.800 (1996), annex B.
+    """
+    _check(systems, kind, scales)
+    recordings = _by_stem(reference)
+    folders = {name: _by_stem(Path(folder)) for name, folder in systems.items()}
+    for name, files in folders.items():
+        _same_stems(name, files, recordings, reference)
+    sounds: dict[tuple[str, str], Audio] = {}
+    for clip, path in recordings.items():
+        sounds[clip, REFERENCE] = Audio.read(path)
+        sounds |= {(clip, name): Audio.read(files[clip]) for name, files in folders.items()}
+        if kind == "mushra" and "quality" in scales:
+            sounds |= {(clip, name): anchor for name, anchor in _anchors(sounds[clip, REFERENCE])}
+    test = _digest(sounds, kind, scales, seed)
+    key = _draw_codes(sounds, test, kind, tuple(scales), seed)
+    page, key_file = Path(out), Path(out).with_suffix(".key.json")
+    if key_file.exists() and read_key(key_file).test != test:
+        raise OutputError(f"{key_file}: this is the key of another test, whose ratings need it; name another page")
+    html = render(key, sounds)
+    write_json(key_file, key.to_json())
+    write_whole(page, lambda temporary: temporary.write_text(html, encoding="utf-8"))
+    return Built(
+        page=page,
+        key=key_file,
+        test=test,
+        clips=tuple(recordings),
+        screens=len({stimulus.trial for stimulus in key.stimuli.values()}),
+        remarks=tuple(_remarks(sounds, list(systems))),
+    )
+
+
+def listen_build(
+    reference: Path,
+    systems: Sequence[str],
+    out: Path,
+    kind: str = "mushra",
+    scales: Sequence[str] = ("quality", "prosody", "speaker"),
+    seed: int = 0,
+) -> Built:
+    """What :func:`build` does, from the words of a command line.
+
+    Args:
+        reference: Folder of recordings.
+        systems: ``NAME=FOLDER`` or ``FOLDER``, which then lends its name.
+        out: The page.
+        kind: As there.
+        scales: As there.
+        seed: As there.
+
+    Raises:
+        ConfigError: As there, and a system named twice.
+    """
+    folders = {name: Path(folder) for name, folder in named(systems, "listen").items()}
+    _check(folders, kind, scales)
+    return build(reference, folders, out, kind=cast(Kind, kind), scales=cast(Sequence[Scale], scales), seed=seed)
+
+
+def _check(systems: Mapping[str, Path], kind: str, scales: Sequence[str]) -> None:
+    if kind not in get_args(Kind):
+        raise ConfigError(f"kind is '{kind}'; there are {', '.join(get_args(Kind))}")
+    if not scales or len(set(scales)) < len(scales) or not set(scales) <= set(get_args(Scale)):
+        raise ConfigError(f"scales are {', '.join(scales) or 'none'}; take {', '.join(get_args(Scale))}, each once")
+    if not systems:
+        raise ConfigError("a listening test needs at least one system beside the reference; name its folder")
+    reserved = [name for name in systems if not name.strip() or name == REFERENCE or name in ANCHORS]
+    if reserved:
+        raise ConfigError(f"a system cannot be named '{reserved[0]}'; take another name")
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; name the folder of the clips")
+    files: dict[str, Path] = {}
+    for path in find_audio([folder]):
+        if path.stem in files:
+            raise InputError(f"{path}: {files[path.stem]} has the same stem; keep one of the two")
+        files[path.stem] = path
+    return files
+
+
+def _same_stems(name: str, files: Mapping[str, Path], recordings: Mapping[str, Path], reference: Path) -> None:
+    missing, extra = sorted(recordings.keys() - files.keys()), sorted(files.keys() - recordings.keys())
+    for stems, where in ((missing, f"system '{name}' lacks"), (extra, f"{reference}: no recording for '{name}' of")):
+        if stems:
+            more = f" and {len(stems) - 5} more" if len(stems) > 5 else ""
+            raise InputError(f"{where} {', '.join(stems[:5])}{more}; give each clip to every system, by the same stem")
+
+
+def _anchors(recording: Audio) -> Iterator[tuple[str, Audio]]:
+    """Low-pass versions of the recording, in step with it: linear phase, its delay taken off."""
+    try:
+        from scipy.signal import firwin, kaiserord, oaconvolve
+    except ImportError as error:
+        raise MissingDependencyError("the anchors need scipy; run pip install 'vocable[metrics]'") from error
+    half = recording.sample_rate / 2
+    for name, edge in ANCHORS.items():
+        if edge + _STOP > half:
+            continue
+        taps, beta = kaiserord(_STOP_DB, _STOP / half)
+        taps |= 1  # an odd number delays by whole samples
+        low_pass = firwin(taps, edge + _STOP / 2, window=("kaiser", beta), fs=recording.sample_rate)
+        yield name, Audio(oaconvolve(recording.samples, low_pass, mode="same"), recording.sample_rate)
+
+
+def _digest(sounds: Mapping[tuple[str, str], Audio], kind: str, scales: Sequence[str], seed: int) -> str:
+    content = hashlib.sha256(repr((kind, tuple(scales), seed)).encode())
+    for (clip, system), sound in sounds.items():
+        content.update(repr((clip, system, sound.sample_rate)).encode("utf-8", "surrogateescape"))
+        content.update(sound.samples.tobytes())
+    return content.hexdigest()[:12]
+
+
+def _draw_codes(
+    sounds: Mapping[tuple[str, str], Audio], test: str, kind: Kind, scales: tuple[Scale, ...], seed: int
+) -> Key:
+    """A code for every stimulus: a sound on a scale."""
+    wanted = [
+        (scale, clip, system)
+        for scale in scales
+        for clip, system in sounds
+        if system not in ANCHORS or scale == "quality"
+    ]  # fmt: skip
+    random = np.random.default_rng(seed)
+    numbers = 1 + random.permutation(len(wanted))  # nothing of the order of systems is left in them
+    screens = sorted({(scale, clip) for scale, clip, _ in wanted})
+    of_clip = dict(zip(screens, 1 + random.permutation(len(screens)), strict=True))
+    stimuli = {}
+    for (scale, clip, system), number in zip(wanted, numbers, strict=True):
+        screen = of_clip[scale, clip] if kind == "mushra" else number
+        stimuli[f"s{number:04}"] = Stimulus(trial=f"t{screen:04}", scale=scale, clip=clip, system=system)
+    return Key(test=test, kind=kind, scales=scales, seed=seed, stimuli=dict(sorted(stimuli.items())))
+
+
+def _remarks(sounds: Mapping[tuple[str, str], Audio], systems: Sequence[str]) -> Iterator[str]:
+    for (clip, system), sound in sounds.items():
+        if system not in systems:
+            continue
+        recording = sounds[clip, REFERENCE]
+        longer = sound.duration - recording.duration
+        if abs(longer) > _LONGER:
+            yield f"{system}, {clip}: {abs(longer):.2f} s {'longer' if longer > 0 else 'shorter'} than the reference"
+        louder = _level(sound) - _level(recording)
+        if abs(louder) > _LOUDER:
+            yield f"{system}, {clip}: {abs(louder):.1f} dB {'louder' if louder > 0 else 'quieter'} than the reference"
+
+
+def _level(sound: Audio) -> float:
+    """Decibels relative to full scale; −100 at least, so that silence has one."""
+    return float(10 * np.log10(max(float(np.square(sound.samples, dtype=np.float64).mean()), 1e-10)))
