@@ -75,7 +75,7 @@ def test_a_saved_classifier_is_itself(judged: Path, manifest: Path, tmp_path: Pa
 def test_a_folder_that_holds_no_classifier_is_refused(judged: Path, whole: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds a vqalattent, no classifier of pictures"):
         Classifier.load(saved(whole, STEPS))
-    with pytest.raises(CheckpointError, match=r"model.json: cannot be read"):
+    with pytest.raises(CheckpointError, match=r"model.json: cannot be used"):
         Classifier.load(tmp_path)
     with pytest.raises(CheckpointError, match="system 'vqalattent-classifier' is not known"):
         load(judged)
