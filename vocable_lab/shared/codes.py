@@ -18,7 +18,7 @@ from vocable.files import make_folder
 from vocable.metrics.score import Figure, Score
 from vocable.metrics.text import per
 from vocable.systems import registry as hub
-from vocable.systems.base import VoicedTokenizer
+from vocable.systems.voiced import VoicedTokenizer
 from vocable.tokens import Tokens
 from vocable_lab.shared.phones import Phones, plain
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, TextError
-from vocable.systems.base import VoicedTokenizer
 from vocable.systems.ctap.config import CtapConfig, config_from_json, config_to_json
 from vocable.systems.ctap.facts import model_facts
 from vocable.systems.ctap.model import CtapModel
 from vocable.systems.describe import HasUsage, Table
+from vocable.systems.voiced import VoicedTokenizer
 from vocable.systems.windows import Counted, spans, windows
 from vocable.tokens import Tokens
 

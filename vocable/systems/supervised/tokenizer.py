@@ -15,11 +15,11 @@ from vocable.audio import Audio
 from vocable.errors import SpecError
 from vocable.features.whisper import Layers, recall
 from vocable.shapes import frames_for
-from vocable.systems.base import VoicedTokenizer
 from vocable.systems.describe import HasUsage, Table
 from vocable.systems.supervised.config import SupervisedConfig, config_from_json, config_to_json
 from vocable.systems.supervised.facts import model_facts
 from vocable.systems.supervised.model import SupervisedModel
+from vocable.systems.voiced import VoicedTokenizer
 from vocable.tokens import Tokens
 
 _PIECE = 30 * 16_000  # samples that Whisper hears at a time

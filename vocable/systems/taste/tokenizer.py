@@ -19,7 +19,7 @@ from vocable.errors import CheckpointError, ConfigError, SpecError, TextError
 from vocable.features.hub import located
 from vocable.features.whisper import Layers, recall
 from vocable.shapes import frames_for
-from vocable.systems.base import BaseTokenizer, check_voice
+from vocable.systems.base import BaseTokenizer
 from vocable.systems.describe import Table
 from vocable.systems.taste.batch import SpokenBatch, SpokenRow
 from vocable.systems.taste.config import TasteConfig, config_from_json, config_to_json
@@ -28,6 +28,7 @@ from vocable.systems.taste.look import Look, look_at
 from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.sampling import Sampling
 from vocable.systems.units import UnitSource, check, find_units
+from vocable.systems.voiced import check_voice
 from vocable.text.pieces import Pieces, Split, pieces_from_json
 from vocable.tokens import Tokens, TokenSpec
 
