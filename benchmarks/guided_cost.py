@@ -65,8 +65,7 @@ def guided_cost(
 
 def _variants() -> dict[str, Any]:
     """Recipes: guided-small with one addition each."""
-    from vocable.systems.guided.adversary import AdversaryConfig
-    from vocable.systems.guided.discriminators import DiscriminatorConfig
+    from vocable.systems.guided.config import AdversaryConfig, DiscriminatorConfig
     from vocable.systems.registry import find_recipe
 
     taught = find_recipe("guided-small-taught")

@@ -9,7 +9,7 @@ from tests.models import ready, ready_ctap, ready_speaker
 from vocable.apps.vc import Mix, convert
 from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError, SpecError
-from vocable.systems.guided.mixing import aligned, mix_levels
+from vocable.systems.guided.tokenizer import aligned, mix_levels
 from vocable.testing import speechlike
 
 SOURCE = speechlike(11_000, 8_000)

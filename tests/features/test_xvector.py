@@ -10,7 +10,7 @@ import transformers
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, ShapeError
 from vocable.features.xvector import XVectorEncoder
-from vocable.systems.guided.listeners import find_voice
+from vocable.systems.guided.teachers import find_voice
 
 NOISE = Audio(np.random.default_rng(0).uniform(-0.1, 0.1, 20_000).astype(np.float32) + 0.02, 16_000)
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from vocable.audio import Audio
 from vocable.errors import ConfigError, SpecError
 from vocable.interfaces import Voiced
-from vocable.systems.guided.mixing import aligned, mix_levels
-from vocable.systems.guided.tokenizer import GuidedTokenizer
+from vocable.systems.guided.tokenizer import GuidedTokenizer, aligned, mix_levels
 
 _ALIGN = ("repeat", "dtw")
 
@@ -59,7 +58,7 @@ def convert(tokenizer: object, source: Audio, voice: Audio, mix: Mix | None = No
 
     Source:
         VQ-CTAP, arXiv:2408.05758: tokens of the source, voice of the target. For the guided codec see
-        :func:`vocable.systems.guided.mixing.mix_levels` and ``aligned`` there.
+        :func:`vocable.systems.guided.tokenizer.mix_levels` and ``aligned`` there.
 
     Example:
         >>> from vocable.systems.ctap import recipe as ctap

@@ -24,8 +24,7 @@ from vocable.evaluate.runner import Results, Row
 from vocable.evaluate.summary import BIT_RATE, summed
 from vocable.metrics.score import Figure, Score
 from vocable.systems import registry as hub
-from vocable.systems.guided.mixing import mix_levels
-from vocable.systems.guided.tokenizer import GuidedTokenizer
+from vocable.systems.guided.tokenizer import GuidedTokenizer, mix_levels
 from vocable.tokens import Tokens, TokenSpec
 from vocable_lab.guided.taught import teachers_of
 from vocable_lab.guided.told import Told, told_of

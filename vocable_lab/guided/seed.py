@@ -21,7 +21,7 @@ from vocable.evaluate.probes.run import encoded, run_probe
 from vocable.evaluate.runner import Results, Row
 from vocable.evaluate.summary import figures, off_anchor
 from vocable.systems import registry as hub
-from vocable.systems.guided.mixing import mix_levels
+from vocable.systems.guided.tokenizer import mix_levels
 from vocable_lab.guided.taught import teachers_of
 from vocable_lab.guided.voices import PARALLEL, UNCONVERTED, compared, conversions
 

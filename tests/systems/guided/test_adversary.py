@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from vocable.errors import ConfigError, ShapeError
-from vocable.systems.guided.adversary import AdversaryConfig, WaveformAdversary
-from vocable.systems.guided.discriminators import DiscriminatorConfig, Discriminators
+from vocable.systems.guided.adversary import Discriminators, WaveformAdversary
+from vocable.systems.guided.config import AdversaryConfig, DiscriminatorConfig
 from vocable.train.schedule import LearningRate, Weight
 
 SMALL = DiscriminatorConfig(

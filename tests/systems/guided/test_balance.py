@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vocable.systems.guided.balance import Balancer
+from vocable.systems.guided.objective import Balancer
 
 
 def pull(balancer: Balancer, made: Tensor, losses: dict[str, Tensor], weights: dict[str, float]) -> Tensor:

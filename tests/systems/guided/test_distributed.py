@@ -16,8 +16,7 @@ from tests.torchrun import torchrun
 from vocable import recipes
 from vocable.features.ecapa import EcapaTdnn
 from vocable.systems.guided import recipe as guided
-from vocable.systems.guided.adversary import AdversaryConfig
-from vocable.systems.guided.discriminators import DiscriminatorConfig
+from vocable.systems.guided.config import AdversaryConfig, DiscriminatorConfig
 from vocable.systems.guided.recipe import GuidedRun
 from vocable.testing import speechlike
 from vocable.train.schedule import LearningRate, Weight

@@ -13,7 +13,7 @@ from vocable.errors import AudioError, SpecError
 from vocable.metrics.spectral import mel_cepstral_distance
 from vocable.shapes import frames_for
 from vocable.systems import registry as hub
-from vocable.systems.guided.mixing import aligned, mix_levels
+from vocable.systems.guided.tokenizer import aligned, mix_levels
 from vocable.testing import speechlike
 from vocable.tokens import Tokens, TokenSpec
 

@@ -14,11 +14,10 @@ from vocable.data.crops import CropBatch
 from vocable.quantizers import Quantized
 from vocable.systems.guided import objective as module
 from vocable.systems.guided import recipe as guided
-from vocable.systems.guided.adversary import AdversaryConfig, WaveformAdversary
-from vocable.systems.guided.balance import Balanced, Balancer
-from vocable.systems.guided.discriminators import DiscriminatorConfig
+from vocable.systems.guided.adversary import WaveformAdversary
+from vocable.systems.guided.config import AdversaryConfig, DiscriminatorConfig, GuidedLosses
 from vocable.systems.guided.model import GuidedModel
-from vocable.systems.guided.objective import GuidedLosses, GuidedObjective
+from vocable.systems.guided.objective import Balanced, Balancer, GuidedObjective
 from vocable.systems.guided.teachers import Lesson
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.testing import speechlike

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from vocable.shapes import mask_from_lengths
 from vocable.systems.guided.config import SeanetConfig
-from vocable.systems.guided.seanet import SeanetDecoder, SeanetEncoder
+from vocable.systems.guided.networks import SeanetDecoder, SeanetEncoder
 
 TINY = SeanetConfig(channels=4, strides=(2, 4), lstm_layers=1, latent_width=8)
 ODD = SeanetConfig(channels=4, strides=(3, 2, 5), lstm_layers=2, latent_width=6)

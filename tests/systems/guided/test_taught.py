@@ -20,12 +20,16 @@ from vocable.data.manifest import read_manifest
 from vocable.errors import CheckpointError, ConfigError, VocableError
 from vocable.features.ecapa import EcapaTdnn
 from vocable.systems.guided import recipe as guided
-from vocable.systems.guided.adversary import AdversaryConfig
-from vocable.systems.guided.config import GuidedConfig, SeanetConfig
-from vocable.systems.guided.discriminators import DiscriminatorConfig
-from vocable.systems.guided.listeners import find_frames, find_voice
+from vocable.systems.guided.config import (
+    AcousticConfig,
+    AdversaryConfig,
+    DiscriminatorConfig,
+    GuidedConfig,
+    SeanetConfig,
+    SemanticConfig,
+)
 from vocable.systems.guided.recipe import GuidedRun
-from vocable.systems.guided.teachers import AcousticConfig, SemanticConfig
+from vocable.systems.guided.teachers import find_frames, find_voice
 from vocable.train import checkpoint
 from vocable.train.run import override
 from vocable.train.schedule import LearningRate, Weight

@@ -9,12 +9,11 @@ from torch import Tensor
 from vocable.data.crops import CropBatch
 from vocable.errors import ConfigError
 from vocable.quantizers import Quantized
+from vocable.systems.guided.config import AcousticConfig, SemanticConfig
 from vocable.systems.guided.teachers import (
-    AcousticConfig,
     AcousticTeacher,
     AlignLayer,
     MeanLayer,
-    SemanticConfig,
     SemanticTeacher,
     alarms,
 )

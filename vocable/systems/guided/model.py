@@ -5,8 +5,7 @@ from torch import Tensor, nn
 
 from vocable.quantizers import Quantized, ResidualVectorQuantizer
 from vocable.systems.guided.config import GuidedConfig, SpectralConfig
-from vocable.systems.guided.seanet import SeanetDecoder, SeanetEncoder
-from vocable.systems.guided.spectral import SpectralDecoder, SpectralEncoder
+from vocable.systems.guided.networks import SeanetDecoder, SeanetEncoder, SpectralDecoder, SpectralEncoder
 
 
 class GuidedModel(nn.Module):

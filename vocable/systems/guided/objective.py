@@ -6,7 +6,7 @@ With a balance, the weights of the terms on the waveform are shares of its gradi
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,20 +14,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vocable.collective import world
+from vocable.collective import global_sum, world
 from vocable.data.crops import CropBatch
-from vocable.errors import ConfigError
 from vocable.files import write_json
 from vocable.losses.reconstruction import (
-    MEL_SCALES,
-    MelScale,
     compressed_spectrum_loss,
     log_mel_loss,
     waveform_loss,
 )
 from vocable.quantizers import Quantized
 from vocable.systems.guided.adversary import ADVERSARIAL, FEATURE
-from vocable.systems.guided.balance import Balancer
+from vocable.systems.guided.config import GuidedLosses
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.teachers import Lesson
 from vocable.systems.guided.tokenizer import GuidedTokenizer
@@ -35,46 +32,6 @@ from vocable.train.objective import Turn
 from vocable.train.schedule import Weight
 
 _ON_WAVEFORM = ("waveform", "log_mel", "spectrum", ADVERSARIAL, FEATURE)  # what a balance can weigh
-
-
-@dataclass(frozen=True, kw_only=True)
-class GuidedLosses:
-    """Weights of the terms, and how levels are dropped.
-
-    Attributes:
-        waveform: Mean absolute difference of samples.
-        log_mel: Mean absolute difference of log-mel magnitudes, over ``mel_scales``.
-        spectrum: Mean squared difference of compressed spectra.
-        commitment: Of the quantizer.
-        semantic: Of the teacher of the first level.
-        acoustic: Of the teacher of the levels after it.
-        adversarial: For being told apart by discriminators.
-        feature: Of feature matching with them.
-        mel_scales: Windows of the log-mel term.
-        phase: Share of the complex part in the spectrum term.
-        balance: Norm of the gradient at the waveform, of which the weights there are shares; 0: plain weights.
-        quantize_from: Steps trained as a plain autoencoder first; then k-means has something to find. A run that begins
-            from a trained model does without them.
-        level_dropout: Share of clips that use a random number of levels.
-    """
-
-    waveform: Weight = field(default_factory=lambda: Weight(value=0.0))
-    log_mel: Weight = field(default_factory=lambda: Weight(value=1.0))
-    spectrum: Weight = field(default_factory=lambda: Weight(value=30.0))
-    commitment: Weight = field(default_factory=lambda: Weight(value=0.25))
-    semantic: Weight = field(default_factory=lambda: Weight(value=0.0))
-    acoustic: Weight = field(default_factory=lambda: Weight(value=0.0))
-    adversarial: Weight = field(default_factory=lambda: Weight(value=0.0))
-    feature: Weight = field(default_factory=lambda: Weight(value=0.0))
-    mel_scales: tuple[MelScale, ...] = MEL_SCALES
-    phase: float = 0.5
-    balance: float = 0.0
-    quantize_from: int = 0
-    level_dropout: float = 0.25
-
-    def __post_init__(self) -> None:
-        if self.balance < 0 or not self.mel_scales:
-            raise ConfigError(f"balance {self.balance} is at least 0, and mel_scales {self.mel_scales} at least one")
 
 
 @runtime_checkable
@@ -225,3 +182,92 @@ def _apart(quantized: Quantized) -> Quantized:
 
 def _picked(weights: Mapping[str, float], losses: Mapping[str, Tensor]) -> dict[str, float]:
     return {name: weights[name] for name in losses}
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """Losses whose gradients are known already, and what to weigh them with.
+
+    Attributes:
+        losses: The values that went in, by name.
+        weights: With which the sum's gradient has the shares that were asked for.
+    """
+
+    losses: dict[str, Float[Tensor, ""]]
+    weights: dict[str, float]
+
+
+class Balancer(nn.Module):
+    """Weighs losses by the norms of their gradients at what they are losses of.
+
+    A loss asked for with weight w of a sum W gets w / W · ``norm`` over the moving mean of its gradient's norm (of a
+    row of the batch, the mean over rows). Only losses that go through the one tensor can be weighed so: commitment and
+    teachers, which act on latents, stand beside it with plain weights.
+
+    Args:
+        names: Of all losses there may be.
+        norm: Of the whole gradient at that tensor, where all pull the same way.
+        decay: Of the moving mean.
+
+    Source:
+        Défossez et al., EnCodec, arXiv:2210.13438, section 3.4; ``encodec/balancer.py`` (MIT).
+
+    Example:
+        >>> made = torch.ones(1, 4, requires_grad=True)
+        >>> balanced = Balancer(["small", "large"])(made, {"small": made.sum(), "large": 100 * made.sum()},
+        ...                                         {"small": 1.0, "large": 3.0})
+        >>> [round(weight, 4) for weight in balanced.weights.values()]
+        [0.125, 0.0037]
+    """
+
+    sums: Tensor
+    counts: Tensor
+
+    def __init__(self, names: Sequence[str], *, norm: float = 1.0, decay: float = 0.999) -> None:
+        super().__init__()
+        self.names, self.norm, self.decay = tuple(names), norm, decay
+        self.register_buffer("sums", torch.zeros(len(self.names), dtype=torch.float64))
+        self.register_buffer("counts", torch.zeros(len(self.names), dtype=torch.float64))
+
+    def forward(
+        self, made: Float[Tensor, "B ..."], losses: Mapping[str, Float[Tensor, ""]], weights: Mapping[str, float]
+    ) -> Balanced:
+        """Weigh the losses of a step. Their graphs are used up: the gradient from ``made`` on is the caller's.
+
+        Args:
+            made: What all losses go through; with a gradient.
+            losses: By some of the names.
+            weights: Of those; what has none costs nothing.
+        """
+        live = [name for name in losses if weights[name]]
+        total = sum(weights[name] for name in live)
+        known = {name: losses[name].detach() for name in losses}
+        shares = dict.fromkeys(losses, 0.0)
+        for name in live:
+            (gradient,) = torch.autograd.grad(losses[name], made, retain_graph=True)
+            norm = self._usual(name, gradient.flatten(1).norm(dim=1).mean())
+            known[name] = _Known.apply(made, losses[name].detach(), gradient)  # type: ignore[no-untyped-call]
+            shares[name] = weights[name] / total * self.norm / (norm + 1e-12)
+        return Balanced(known, shares)
+
+    @torch.no_grad()
+    def _usual(self, name: str, norm: Float[Tensor, ""]) -> float:
+        at = self.names.index(name)
+        size = world()[1]  # of two processes' mean losses each has gradients twice those of the whole batch's
+        self.sums[at] = self.sums[at] * self.decay + global_sum(norm.double()) / size**2
+        self.counts[at] = self.counts[at] * self.decay + 1
+        return float(self.sums[at] / self.counts[at])
+
+
+class _Known(torch.autograd.Function):
+    """A loss whose gradient need not be computed again."""
+
+    @staticmethod
+    def forward(ctx: Any, made: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradients[0] * gradient, None, None

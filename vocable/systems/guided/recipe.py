@@ -13,22 +13,28 @@ from vocable.data.targets import Listener, Targets, facts_of
 from vocable.errors import ConfigError
 from vocable.losses.reconstruction import MelScale
 from vocable.systems.base import System
-from vocable.systems.guided.adversary import AdversaryConfig, WaveformAdversary
-from vocable.systems.guided.config import GuidedConfig, SeanetConfig, SpectralConfig
-from vocable.systems.guided.discriminators import DiscriminatorConfig
-from vocable.systems.guided.facts import config_facts
-from vocable.systems.guided.listeners import find_frames, find_voice
+from vocable.systems.guided.adversary import WaveformAdversary
+from vocable.systems.guided.config import (
+    AcousticConfig,
+    AdversaryConfig,
+    DiscriminatorConfig,
+    GuidedConfig,
+    GuidedLosses,
+    SeanetConfig,
+    SemanticConfig,
+    SpectralConfig,
+)
 from vocable.systems.guided.model import GuidedModel
-from vocable.systems.guided.objective import GuidedLosses, GuidedObjective, Teacher
+from vocable.systems.guided.objective import GuidedObjective, Teacher
 from vocable.systems.guided.teachers import (
     ACOUSTIC,
     SEMANTIC,
-    AcousticConfig,
     AcousticTeacher,
-    SemanticConfig,
     SemanticTeacher,
+    find_frames,
+    find_voice,
 )
-from vocable.systems.guided.tokenizer import GuidedTokenizer
+from vocable.systems.guided.tokenizer import GuidedTokenizer, config_facts
 from vocable.train.run import Run
 from vocable.train.schedule import LearningRate, Weight
 from vocable.train.trainer import TrainConfig

@@ -4,19 +4,31 @@ Both learn through a small network of their own that belongs to training: no tok
 cosine for HuBERT, KL divergence for ECAPA-TDNN through an align layer of 8 heads.)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vocable.audio import Audio
 from vocable.collective import global_sum, world
 from vocable.data.crops import CropBatch
-from vocable.errors import ConfigError
+from vocable.errors import AudioError, CheckpointError, ConfigError, MissingDependencyError
+from vocable.features import ecapa
+from vocable.features.ecapa import EcapaTdnn
+from vocable.features.hub import fetch
+from vocable.features.hubert import KINDS, HubertEncoder
+from vocable.features.voice import VoiceEncoder, raise_level
+from vocable.features.whisper import WhisperEncoder
+from vocable.features.xvector import XVectorEncoder
+from vocable.folder import digest_of
 from vocable.losses import distillation
 from vocable.quantizers import Quantized
+from vocable.systems.guided.config import AcousticConfig, SemanticConfig
 from vocable.train.schedule import Weight
 
 SEMANTIC, ACOUSTIC = "semantic", "acoustic"
@@ -29,51 +41,6 @@ _FORMS = {
 _NOTHING = 0.01  # of a cosine's distance, or nats: what is less is as good as nothing
 _ALIKE = 0.05  # share of the teacher's variety; a student with less says one thing
 _PATIENCE = 1_000  # steps at full weight before a student is told that it has learnt nothing
-
-
-@dataclass(frozen=True, kw_only=True)
-class SemanticConfig:
-    """The teacher of the first level.
-
-    Attributes:
-        form: One less the cosine of frames (the paper), or SpeechTokenizer's along dimensions (``d_axis``) or frames.
-        layers: Of the teacher, whose mean is taken; all by default.
-        standardised: Each of the teacher's numbers, over the corpus, first: what it says of every frame is no lesson.
-            Half of what Whisper's last layer says is that.
-        source: The teacher: a folder, or a name on the hub. It is given where a run is started.
-    """
-
-    form: Literal["cosine", "d_axis", "t_axis"] = "cosine"
-    layers: tuple[int, ...] = ()
-    standardised: bool = False
-    source: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class AcousticConfig:
-    """The teacher of the other levels.
-
-    Attributes:
-        form: KL divergence of softmax distributions over standardised coordinates (the paper), or one less the cosine.
-        levels: Whose sum it hears: all from the second on, or the second alone.
-        pooling: How frames become one vector before they are compared: by the align layer's attention (the paper), or
-            by their plain mean, what that layer is worth being the question.
-        heads: Of the align layer's attention.
-        temperature: Of the distributions.
-        source: The teacher: ``resemblyzer``, or ECAPA-TDNN's folder or name on the hub. It is given where a run is
-            started.
-    """
-
-    form: Literal["kl", "cosine"] = "kl"
-    levels: Literal["2:", "2"] = "2:"
-    pooling: Literal["attention", "mean"] = "attention"
-    heads: int = 8
-    temperature: float = 1.0
-    source: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.temperature <= 0:
-            raise ConfigError(f"acoustic temperature is {self.temperature}: it must be positive")
 
 
 @dataclass(frozen=True)
@@ -297,3 +264,112 @@ def _divergence(logits: Float[Tensor, "M F"]) -> Float[Tensor, ""]:
         return logits.new_zeros(())
     known = F.log_softmax(logits, dim=1)
     return (known.exp() * (known - known.exp().mean(0).log())).sum(1).mean()
+
+
+RESEMBLYZER = "resemblyzer"
+
+
+class FrameListener:
+    """The mean of some layers of an encoder, frame by frame.
+
+    Args:
+        encoder: Frozen.
+        layers: 0 to its depth, or from behind; all of them by default.
+
+    Raises:
+        ConfigError: There is no such layer.
+    """
+
+    def __init__(self, encoder: HubertEncoder | WhisperEncoder, layers: Sequence[int] = ()) -> None:
+        there = encoder.depth + 1
+        if not all(-there <= layer < there for layer in layers):
+            raise ConfigError(f"{encoder.name} has no layer {list(layers)}; it has 0 to {encoder.depth}")
+        self._encoder = encoder
+        self.layers = sorted({layer % there for layer in layers}) if layers else list(range(there))
+        self.name, self.width = encoder.name, encoder.width
+        self.sample_rate: int = encoder.sample_rate
+        self.frame_rate: float | None = encoder.frame_rate
+        self.digest = digest_of({"encoder": encoder.digest, "layers": self.layers}, {})
+
+    def hear(self, clip: Audio) -> Float[Tensor, "N F"]:
+        """Frames of the whole clip."""
+        return self._encoder.features(clip, layers=self.layers)
+
+
+class VoiceListener:
+    """The voice of a clip, heard as a whole.
+
+    Args:
+        encoder: Frozen.
+        name: In reports.
+    """
+
+    sample_rate: Final = 16_000
+    frame_rate: Final = None
+
+    def __init__(self, encoder: VoiceEncoder | EcapaTdnn | XVectorEncoder, name: str) -> None:
+        self._encoder, self.name, self.width = encoder, name, int(encoder.width)
+        known: dict[str, object] = {"voice": type(encoder).__name__}
+        self._shortest = ecapa.SHORTEST
+        if isinstance(encoder, XVectorEncoder):
+            known["normalise"], self._shortest = encoder.normalise, encoder.shortest
+        self.digest = digest_of(known, encoder.state_dict())
+
+    def hear(self, clip: Audio) -> Float[Tensor, " F"]:
+        """The vector as the encoder gives it.
+
+        Raises:
+            AudioError: The clip is shorter than 0.2 s, or 0.5 s for x-vectors.
+        """
+        samples = torch.from_numpy(clip.resample(self.sample_rate).samples)[None]
+        if samples.shape[1] < self._shortest:
+            raise AudioError(f"{samples.shape[1] / self.sample_rate:.2f} s are too short for a voice to be heard")
+        with torch.no_grad():
+            return self._encoder(raise_level(samples) if isinstance(self._encoder, VoiceEncoder) else samples)[0]
+
+
+def find_frames(name: str, layers: Sequence[int] = ()) -> FrameListener:
+    """A semantic teacher: HuBERT, WavLM, wav2vec 2.0 or the encoder of Whisper.
+
+    Args:
+        name: A folder, or a name on the hub, such as ``facebook/hubert-base-ls960``.
+        layers: Whose mean is taken; all by default.
+
+    Raises:
+        CheckpointError: The model is not at hand, or of another kind.
+        ConfigError: It has no such layer.
+    """
+    if any(Path(name).glob("encoder*.safetensors")):
+        return FrameListener(WhisperEncoder.load(name), layers)
+    try:
+        from transformers import AutoConfig
+    except ImportError as error:
+        raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
+    config = fetch(name, lambda place, local: AutoConfig.from_pretrained(place, local_files_only=local))
+    if config.model_type == "whisper":
+        return FrameListener(WhisperEncoder.load(name), layers)
+    if config.model_type in KINDS:
+        return FrameListener(HubertEncoder.load(name), layers)
+    raise CheckpointError(f"{name}: is a {config.model_type}; a semantic teacher is a whisper, {', '.join(KINDS)}")
+
+
+def find_voice(name: str) -> VoiceListener:
+    """An acoustic teacher: ``resemblyzer``, ECAPA-TDNN, or a model of transformers with x-vectors.
+
+    Args:
+        name: ``resemblyzer``; a folder with SpeechBrain's ``embedding_model`` or with transformers' ``config.json``;
+            or a name on the hub, where what is not SpeechBrain's is transformers'.
+
+    Raises:
+        CheckpointError: The model is not at hand, or of none of these kinds.
+        MissingDependencyError: The wheel of resemblyzer, or transformers, is not installed.
+    """
+    if name == RESEMBLYZER:
+        return VoiceListener(VoiceEncoder.pretrained(), RESEMBLYZER)
+    there = Path(name)
+    of_transformers = (
+        (there / "config.json").is_file() and not any((there / file).is_file() for file in ecapa.FILES)
+        if there.is_dir() else "/" in name and not name.startswith("speechbrain/")
+    )  # fmt: skip
+    encoder = XVectorEncoder.load(name) if of_transformers else EcapaTdnn.load(name)
+    return VoiceListener(encoder, encoder.name)
