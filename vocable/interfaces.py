@@ -1,4 +1,8 @@
-"""What a tokenizer owes the rest of the house. These are protocols: no base class is needed."""
+"""Interfaces of tokenizers, as protocols: a class that has the methods needs no base class.
+
+:class:`Tokenizer` is what every tokenizer does. The others name what some do beyond that, and :mod:`vocable.apps`
+accepts any tokenizer that follows the one it needs.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,52 +18,65 @@ from vocable.tokens import Tokens, TokenSpec
 
 
 @runtime_checkable
-class Tokenizer(Protocol):
-    """Speech to tokens and back."""
-
-    @property
-    def spec(self) -> TokenSpec:
-        """What one token covers and carries, with all levels."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Name of these very weights: equal digests, equal tokens."""
-        ...
+class ClipTokenizer(Protocol):
+    """Encoding and decoding of one clip."""
 
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Tokens of one clip (B = 1); audio of another rate is resampled.
+        """Encode one clip (B = 1); audio of another sample rate is resampled.
+
+        Args:
+            audio: Recording at any sample rate.
+            text: Transcript, where it is known.
 
         Raises:
-            AudioError: The clip cannot be used.
-            TextError: The text cannot be used, or there is none and this tokenizer needs it.
+            AudioError: If the clip cannot be used.
+            TextError: If the text cannot be used, or is missing and this tokenizer needs it.
         """
         ...
 
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
-        """Speech of one clip, as long as the clip that was encoded.
+        """Decode one clip to audio as long as the clip that was encoded.
+
+        Args:
+            tokens: Tokens of one clip, made by this tokenizer.
+            voice: Recording of the speaker to decode as, where the tokenizer keeps the voice beside its tokens.
 
         Raises:
-            SpecError: The tokens are another tokenizer's, or of more than one clip.
+            SpecError: If the tokens are another tokenizer's, or of more than one clip.
         """
         ...
 
+
+@runtime_checkable
+class Tokenizer(ClipTokenizer, Protocol):
+    """A tokenizer: speech to tokens and back."""
+
+    @property
+    def spec(self) -> TokenSpec:
+        """What one token covers in time and carries in bits, with all levels."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Digest of configuration and weights: equal digests give equal tokens."""
+        ...
+
     def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
-        """Tokens of many clips, each the same as alone.
+        """Encode many clips; each has the tokens that it has alone.
 
         Args:
-            clips: At least one.
-            texts: What is said in each, where that is known.
+            clips: At least one clip.
+            texts: Transcript of each clip, None where there is none.
 
         Raises:
-            AudioError: A clip cannot be used.
-            TextError: As :meth:`encode`.
-            ShapeError: There is no clip, or not one text for each.
+            AudioError: If a clip cannot be used.
+            TextError: If a text cannot be used, or is missing and this tokenizer needs it.
+            ShapeError: If there is no clip, or not one text for each.
         """
         ...
 
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
-        """Speech of many clips, each the same as alone."""
+        """Decode many clips; each is the same as alone."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -69,174 +86,175 @@ class Tokenizer(Protocol):
 
 @runtime_checkable
 class Streaming(Protocol):
-    """A tokenizer whose receptive field is finite: long audio in constant memory, with the tokens of the whole."""
+    """A tokenizer of finite receptive field: it encodes long audio block by block, in constant memory."""
 
     def encode_blocks(self, blocks: Iterable[Float[ndarray, " T"]]) -> Tokens:
-        """Tokens of one clip given piece by piece at ``spec.sample_rate``; the cuts do not matter."""
+        """Encode one clip that comes as blocks at ``spec.sample_rate``; the block sizes do not change the tokens."""
         ...
 
     def decode_blocks(self, tokens: Tokens) -> Iterable[np.ndarray]:
-        """Samples of one clip piece by piece."""
+        """Decode one clip as blocks of samples."""
         ...
 
 
 @runtime_checkable
 class Embedding(Protocol):
-    """A tokenizer whose ids stand for vectors, which probes and pictures look at."""
+    """A tokenizer whose ids stand for vectors, which probes and pictures use."""
 
     def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
-        """Sum of the codebook vectors of these levels (1 is the first; all by default); 0 behind a clip's end.
+        """Return the sum of the codebook vectors of some levels, 0 behind a clip's end.
+
+        Args:
+            tokens: Tokens of this tokenizer.
+            levels: Levels to sum, 1 is the first; all by default.
 
         Raises:
-            SpecError: The tokens are another tokenizer's, or lack one of the levels.
+            SpecError: If the tokens are another tokenizer's, or lack one of the levels.
         """
         ...
 
 
 @runtime_checkable
-class Generator(Protocol):
-    """A tokenizer with a prior: it says how likely tokens are, and draws new ones."""
+class TokenGenerator(Protocol):
+    """A tokenizer with a prior over its tokens: it scores them and samples new ones."""
 
     @property
     def labels(self) -> Mapping[str, Sequence[str]]:
-        """What can be asked for: for each condition its values; empty where nothing can."""
+        """Values of each condition that the prior takes; empty for an unconditional prior."""
         ...
 
     def sample(
-        self, wanted: Sequence[Mapping[str, object]], *, seed: int = 0, temperature: float | None = None,
+        self, conditions: Sequence[Mapping[str, object]], /, *, seed: int = 0, temperature: float | None = None,
         top_k: int | None = None, top_p: float | None = None, guidance: float | None = None,
     ) -> Tokens:  # fmt: skip
-        """Draw the tokens of one utterance for each mapping of conditions to labels.
+        """Sample the tokens of one utterance for each mapping of conditions to labels.
 
-        A condition that is not named is drawn; one that is None is left open.
+        A condition that is missing in a mapping is sampled; one that is None is left open.
 
         Raises:
-            ConfigError: A condition or label is not known.
-            CheckpointError: The prior is not trained, or on another codebook.
+            ConfigError: If a condition or label is unknown.
+            CheckpointError: If the prior is not trained, or was trained on another codebook.
         """
         ...
 
-    def score(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]] | None = None) -> Float[Tensor, "B N"]:
-        """Log-likelihood of each id, in nats, given those before it and what is known of the utterance."""
+    def score(
+        self, tokens: Tokens, conditions: Sequence[Mapping[str, object]] | None = None, /
+    ) -> Float[Tensor, "B N"]:
+        """Return the log-likelihood of each id in nats, given the ids before it and its conditions."""
         ...
 
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
-        """Speech of many clips."""
+        """Decode many clips."""
         ...
 
 
 @runtime_checkable
-class Inventory(Protocol):
-    """The phonemes that a model knows, such as a :class:`vocable.text.phonemes.PhonemeSet`."""
+class PhonemeInventory(Protocol):
+    """Phonemes that a model distinguishes, such as a :class:`vocable.text.phonemes.PhonemeSet`."""
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """In the order of their ids; the first is silence."""
+        """Symbols in the order of their ids; the first is silence."""
         ...
 
 
 @runtime_checkable
-class Voiced(Protocol):
-    """A tokenizer that keeps the voice beside its tokens: what is said can be decoded in any voice."""
-
-    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Tokens of one clip."""
-        ...
-
-    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
-        """Speech of one clip, in its own voice or in that of another recording."""
-        ...
+class HasVoice(ClipTokenizer, Protocol):
+    """A tokenizer that keeps the voice beside its tokens: the same tokens decode in any voice."""
 
     def voice_of(self, audio: Audio) -> Float[Tensor, " V"]:
-        """The voice heard in a recording.
+        """Return the voice vector of a recording.
 
         Raises:
-            AudioError: It is too short to tell.
+            AudioError: If the recording is too short.
         """
         ...
 
 
 @runtime_checkable
-class Speaker(Voiced, Protocol):
-    """A tokenizer that makes tokens of phonemes which nobody said."""
+class TextToSpeech(HasVoice, Protocol):
+    """A tokenizer that makes tokens from phonemes alone."""
 
     @property
-    def phonemes(self) -> Inventory:
-        """What it can say."""
+    def phonemes(self) -> PhonemeInventory:
+        """Phonemes that it synthesizes."""
         ...
 
     def speak(self, phonemes: Sequence[str], voice: Audio, *, seed: int = 0) -> Tokens:
-        """Tokens of phonemes in a voice.
+        """Make the tokens of a phoneme sequence in a voice.
+
+        Args:
+            phonemes: Symbols of the inventory.
+            voice: Recording of the speaker.
+            seed: Seed of durations and of everything else that is sampled.
 
         Raises:
-            TextError: There are none, or one is not in the inventory.
-            AudioError: The voice is too short.
-            CheckpointError: What it speaks with is not trained.
+            TextError: If there are no phonemes, or one is not in the inventory.
+            AudioError: If the voice is too short.
+            CheckpointError: If the part that synthesizes is not trained.
         """
         ...
 
 
 @runtime_checkable
-class Recogniser(Protocol):
-    """A tokenizer whose tokens tell which phonemes are said."""
-
-    @property
-    def phonemes(self) -> Inventory:
-        """What it can tell apart."""
-        ...
+class PhonemeRecognizer(Protocol):
+    """A tokenizer from whose tokens phonemes are recognized."""
 
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Tokens of one clip."""
+        """Encode one clip."""
+        ...
+
+    @property
+    def phonemes(self) -> PhonemeInventory:
+        """Phonemes that it recognizes."""
         ...
 
     def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " S"]:
-        """The phoneme's place in the inventory, S times at equal distances over one clip."""
+        """Return the phoneme id at each of S positions, evenly spaced over one clip."""
         ...
 
 
 @runtime_checkable
-class Editor(Protocol):
-    """A tokenizer whose tokens stand for the words of a text: words can be said as another recording says them."""
-
-    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Tokens of one clip and its text."""
-        ...
-
-    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
-        """Speech of one clip."""
-        ...
+class WordEditor(ClipTokenizer, Protocol):
+    """A tokenizer whose tokens stand for the words of a text, so that words can be taken from another recording."""
 
     def words(self, tokens: Tokens) -> list[str]:
-        """The words of one clip."""
+        """Return the words of one clip."""
         ...
 
     def seconds(self, tokens: Tokens) -> list[float]:
-        """How long each of them lasts."""
+        """Return the duration of each word in seconds."""
         ...
 
     def swap_words(self, tokens: Tokens, donor: Tokens, first: int, last: int) -> Tokens:
-        """Tokens with those of some words taken from another clip; 1 is the first word, the last is swapped, too.
+        """Replace the tokens of some words by those of another clip.
+
+        Args:
+            tokens: Tokens of the clip to edit.
+            donor: Tokens of a clip with the same words at these places.
+            first: First word to replace, counted from 1.
+            last: Last word to replace, inclusive.
 
         Raises:
-            SpecError: There are no such words.
-            TextError: They are not the same.
+            SpecError: If there are no such words.
+            TextError: If the words differ.
         """
         ...
 
 
 @runtime_checkable
-class Scorer(Editor, Protocol):
-    """An :class:`Editor` that also tells how likely a recording is, given its text."""
+class LikelihoodScorer(WordEditor, Protocol):
+    """A :class:`WordEditor` that also scores how likely a recording is, given a text."""
 
     def score(self, audio: Audio, text: str, *, text_only: bool = False) -> Float[Tensor, " N"]:
-        """Log-likelihood in nats of each of N units that the recording is made of, given those before it.
+        """Return the log-likelihood of each unit of a recording in nats, given the units before it.
 
         Args:
-            audio: The recording.
-            text: What is said in it.
-            text_only: Nothing is heard of it: what the text alone foretells.
+            audio: Recording at any sample rate.
+            text: Candidate transcript.
+            text_only: Whether to withhold the recording's embedding, so that the text alone predicts the units.
 
         Raises:
-            TextError: No letters in the text.
+            TextError: If the text has no letters.
         """
         ...

@@ -12,7 +12,7 @@ from vocable.apps import asr
 from vocable.apps.asr import Transcript, transcribe
 from vocable.audio import Audio
 from vocable.errors import SpecError
-from vocable.interfaces import Recogniser
+from vocable.interfaces import PhonemeRecognizer
 from vocable.systems.ctap.config import CtapConfig
 from vocable.systems.ctap.tokenizer import best_path
 from vocable.testing import speechlike
@@ -53,12 +53,12 @@ def clip(rows: float) -> Audio:
 
 
 def times(heard: Transcript) -> list[tuple[str, float, float]]:
-    return [(one.symbol, pytest.approx(one.start), pytest.approx(one.end)) for one in heard.said]
+    return [(one.symbol, pytest.approx(one.start), pytest.approx(one.end)) for one in heard.segments]
 
 
 def test_the_public_name_is_this_function() -> None:
     assert vocable.transcribe is transcribe
-    assert isinstance(Heard(""), Recogniser)
+    assert isinstance(Heard(""), PhonemeRecognizer)
     assert CtapConfig().change_cost == 0
 
 
@@ -94,11 +94,11 @@ def test_words_end_at_pauses_and_not_at_the_gaps_before_stops() -> None:
 def test_words_are_of_the_dictionary_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     spoken = Heard("G UH D M AO R N IH NG W ER L D SIL SIL SIL")
     assert transcribe(spoken, clip(16)).words == ("good", "morning", "world")
-    asr._finder.cache_clear()
+    asr._installed_finder.cache_clear()
     monkeypatch.setattr(Lexicon, "installed", lambda: Lexicon("none", {}))
     assert transcribe(spoken, clip(16)).words is None
     assert transcribe(spoken, clip(16), finder=FINDER).words is not None
-    asr._finder.cache_clear()
+    asr._installed_finder.cache_clear()
 
 
 def test_phonemes_of_another_alphabet_have_no_words() -> None:
@@ -107,7 +107,7 @@ def test_phonemes_of_another_alphabet_have_no_words() -> None:
 
 
 def test_silence_says_nothing() -> None:
-    assert transcribe(Heard("SIL SIL SIL SIL"), clip(4), finder=FINDER) == Transcript(said=(), words=())
+    assert transcribe(Heard("SIL SIL SIL SIL"), clip(4), finder=FINDER) == Transcript(segments=(), words=())
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000])
@@ -115,9 +115,9 @@ def test_of_a_tokenizer_what_its_tokens_say(rate: int) -> None:
     tokenizer, source = ready_ctap(), speechlike(8_192 * rate // 8_000, rate)  # whole tokens
     heard = transcribe(tokenizer, source, finder=FINDER)
     assert heard.phonemes == tokenizer.transcribe(tokenizer.encode(source))
-    edges = [edge for one in heard.said for edge in (one.start, one.end)]
+    edges = [edge for one in heard.segments for edge in (one.start, one.end)]
     assert edges == sorted(edges)
-    assert all(one.duration > 0 for one in heard.said)
+    assert all(one.duration > 0 for one in heard.segments)
     assert edges[0] >= 0
     assert edges[-1] <= source.duration
 
@@ -126,10 +126,10 @@ def test_of_a_tokenizer_what_its_tokens_say(rate: int) -> None:
 def test_clips_of_any_length(samples: int) -> None:
     source = speechlike(samples, 8_000)
     heard = transcribe(ready_ctap(), source, finder=FINDER)
-    assert all(0 <= one.start < one.end <= source.duration for one in heard.said)
+    assert all(0 <= one.start < one.end <= source.duration for one in heard.segments)
 
 
 @pytest.mark.parametrize("tokenizer", [lambda: ready("spectral"), ready_speaker, object])
 def test_a_tokenizer_that_tells_no_phonemes_is_refused(tokenizer: Any) -> None:
-    with pytest.raises(SpecError, match="tell no phonemes: those of VQ-CTAP do, such as ctap-small"):
+    with pytest.raises(SpecError, match="recognizes no phonemes; take ctap-small or supervised-small"):
         transcribe(tokenizer(), speechlike(8_000))

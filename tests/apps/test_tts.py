@@ -118,7 +118,7 @@ def test_nothing_is_learnt_on_the_way() -> None:
         ("...", "there is nothing in it to say"),
         ("hello 😀", r"text 'hello 😀': '😀' \(U\+1F600\) cannot be said in English; write it out in letters"),
         ("привет", r"'п' \(U\+043F\) cannot be said in English"),
-        (None, "there is nothing to say: give a text, or phonemes"),
+        (None, "there is nothing to synthesize: pass a text, or phonemes"),
     ],
 )
 def test_a_text_that_cannot_be_said_is_refused(text: str | None, message: str) -> None:
@@ -142,7 +142,7 @@ def test_phonemes_that_cannot_be_said_are_refused(phonemes: Any, message: str) -
 
 def test_the_models_inventory_decides() -> None:
     foreign = ready_ctap(GERMAN.symbols)
-    with pytest.raises(TextError, match=r"phonemes are not ARPAbet \(a, n, øː, ʃ, …\), .* give phonemes of its"):
+    with pytest.raises(TextError, match=r"phonemes are not ARPAbet \(a, n, øː, ʃ, …\), .* pass phonemes of the"):
         synthesize(foreign, "hello", ANN)
     with pytest.raises(TextError, match="text 'hello': phoneme 2 of 6, 'HH', is not among the 5 of this set"):
         synthesize(foreign, "hello", ANN, pronouncer=ENGLISH)
@@ -169,5 +169,5 @@ def test_a_model_that_is_not_trained_to_speak_is_refused() -> None:
 
 @pytest.mark.parametrize("tokenizer", [lambda: ready("spectral"), ready_speaker, object])
 def test_a_tokenizer_that_does_not_speak_is_refused(tokenizer: Any) -> None:
-    with pytest.raises(SpecError, match="reads no text: VQ-CTAP does, such as ctap-small"):
+    with pytest.raises(SpecError, match="synthesizes no speech from text; take ctap-small"):
         synthesize(tokenizer(), "hello", ANN)

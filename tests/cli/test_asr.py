@@ -32,12 +32,12 @@ def lexicon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, lis
     """A dictionary in place of the large one, which the type checks of tests make slow; another can be put in its."""
 
     def put(words: dict[str, list[str]]) -> None:
-        asr._finder.cache_clear()
+        asr._installed_finder.cache_clear()
         monkeypatch.setattr(Lexicon, "installed", lambda: Lexicon("few", words))
 
     put({"they": ["DH EY"], "a": ["EY"], "the": ["DH AH"], "air": ["EH R"]})
     yield put
-    asr._finder.cache_clear()
+    asr._installed_finder.cache_clear()
 
 
 def heard(path: str, model: Path) -> Transcript:
@@ -60,7 +60,7 @@ def test_json_lines_with_times(run: Run, here: Path, model: Path) -> None:
         row, wanted = json.loads(line), heard(path, model)
         assert (row["audio_path"], tuple(row["words"])) == (path, wanted.words)
         assert [name for name, _, _ in row["phonemes"]] == wanted.phonemes
-        for (_, start, end), one in zip(row["phonemes"], wanted.said, strict=True):
+        for (_, start, end), one in zip(row["phonemes"], wanted.segments, strict=True):
             assert (start, end) == (pytest.approx(one.start, abs=1e-4), pytest.approx(one.end, abs=1e-4))
 
 
@@ -99,7 +99,7 @@ def test_a_name_that_is_no_text(run: Run, here: Path, model: Path) -> None:
         (("empty",), "empty: no audio in here"),
         (
             ("talk", "--model", "guided"),
-            "the tokens of a GuidedTokenizer tell no phonemes: those of VQ-CTAP do",
+            "a GuidedTokenizer recognizes no phonemes; take ctap-small or supervised-small",
         ),
         (("talk", "--model", "nowhere"), "nowhere: no such model; give a folder, or one of: "),
     ],

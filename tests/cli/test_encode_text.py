@@ -132,14 +132,14 @@ def test_what_has_no_text_is_recognised_and_its_line_says_so(tmp_path: Path) -> 
     manifest = corpus(tmp_path / "in", a="six", b=None, c=" ", d=None)
     said: list[str] = []
     recogniser = Hears("six", " ", "six")
-    outcome = encode_files(Literate(), [manifest], tmp_path / "out", recognise=recogniser.transcribe, say=said.append)
+    outcome = encode_files(Literate(), [manifest], tmp_path / "out", recognizer=recogniser.transcribe, say=said.append)
     assert recogniser.words == []  # what has a text is not listened to
     assert files(tmp_path / "out") == ["audio/a.tokens", "audio/b.tokens", "audio/d.tokens"]
-    assert [line.endswith("text recognised: six") for line in said] == [False, True, False, True]
+    assert [line.endswith("text recognized: six") for line in said] == [False, True, False, True]
     assert Tokens.read(tmp_path / "out" / "audio" / "b.tokens").text == ("six",)
     (error,) = outcome.failed
     assert isinstance(error, TextError)
-    wanted = f"{tmp_path / 'in' / 'audio' / 'c.wav'}: no words are recognised in its 0.19 s; write what is said in it"
+    wanted = f"{tmp_path / 'in' / 'audio' / 'c.wav'}: no words are recognized in its 0.19 s; pass its transcript"
     assert str(error) == wanted
     assert said[2] == f"failed: {wanted}"
 
@@ -148,7 +148,7 @@ def test_a_text_that_is_given_is_not_recognised(tmp_path: Path) -> None:
     speechlike(3_000).write(tmp_path / "a.wav")
     said: list[str] = []
     encode_files(
-        Literate(), [tmp_path / "a.wav"], tmp_path / "a.tokens", text="six", recognise=Hears().transcribe,
+        Literate(), [tmp_path / "a.wav"], tmp_path / "a.tokens", text="six", recognizer=Hears().transcribe,
         say=said.append,
     ).finish()  # fmt: skip
     assert "recognised" not in said[0]
@@ -165,7 +165,7 @@ def test_recognise_at_the_command_line(run: Run, model: Path, tmp_path: Path, mo
     assert asked == []
     code, out, _ = run(*words, "--recognise")
     assert (code, asked) == (0, [("recogniser",)])
-    assert [line.partition("text recognised: ")[2] for line in out.splitlines()] == ["good", "", "morning"]
+    assert [line.partition("text recognized: ")[2] for line in out.splitlines()] == ["good", "", "morning"]
     assert Tokens.read(tmp_path / "out" / "audio" / "c.tokens").text == ("morning",)
 
 
@@ -180,7 +180,7 @@ def test_what_is_really_said_is_recognised(run: Run, model: Path, tmp_path: Path
     assert code == 1
     assert "1 of 2 files failed" in err
     first, second = out.splitlines()
-    heard = first.partition("text recognised: ")[2]
+    heard = first.partition("text recognized: ")[2]
     assert Tokens.read(tmp_path / "out" / "a.tokens").text == (heard,)
     assert heard
-    assert second.endswith("b.wav: no words are recognised in its 1.00 s; write what is said in it")
+    assert second.endswith("b.wav: no words are recognized in its 1.00 s; pass its transcript")

@@ -121,14 +121,14 @@ def test_a_vocoder_by_name(run: Run, here: Path, tmp_path_factory: pytest.TempPa
         (("hi 😀",), "text 'hi 😀': '😀' (U+1F600) cannot be said in English; write it out in letters"),
         (("--phonemes", "HH XX"), "phoneme 2 of 2, 'XX', is not among the 40 of this set"),
         (("--phonemes", ""), "phonemes: there is nothing in [] to say; give phonemes"),
-        ((), "there is one thing to say: a text or its phonemes, or a file with a text on each line"),
-        (("hello", "--file", "in/texts.txt"), "there is one thing to say"),
-        (("--phonemes", HELLO, "--file", "in/texts.txt"), "there is one thing to say"),
+        ((), "nothing to synthesize, or too much: pass a text, its phonemes, or a file of texts"),
+        (("hello", "--file", "in/texts.txt"), "nothing to synthesize, or too much"),
+        (("--phonemes", HELLO, "--file", "in/texts.txt"), "nothing to synthesize, or too much"),
         (("--file", "in/none.txt"), "in/none.txt: cannot be read (No such file or directory); check the path"),
         (("--file", "in"), "in: cannot be read (Is a directory); check the path"),
-        (("--file", "in/ann.wav"), "in/ann.wav: byte 4 is no UTF-8; save the text as UTF-8"),
-        (("--file", "in/blank.txt"), "in/blank.txt: there is no text in it; write one on each line"),
-        (("--file", "in/texts.txt", "-o", "x.wav"), "x.wav is one file and 2 are to be written; name a folder"),
+        (("--file", "in/ann.wav"), "in/ann.wav: byte 4 is not UTF-8; save the text as UTF-8"),
+        (("--file", "in/blank.txt"), "in/blank.txt: the file has no text; write one on each line"),
+        (("--file", "in/texts.txt", "-o", "x.wav"), "x.wav is one file and there are 2 results; pass a folder"),
         (
             ("hello", "--voice", "in/short.wav"),
             "in/short.wav: the voice is 0.30 s long, at least 0.5 s are needed",
@@ -137,7 +137,7 @@ def test_a_vocoder_by_name(run: Run, here: Path, tmp_path_factory: pytest.TempPa
         (("hello", "--voice", "in/texts.txt"), "in/texts.txt: cannot be read as audio"),
         (
             ("hello", "-o", "in/ann.wav"),
-            "in/ann.wav: this recording is read and would be overwritten; write to",
+            "in/ann.wav: this input would be overwritten; write to",
         ),
         (("hello", "-o", "x.aif"), "'.aif' is not an audio format vocable writes"),
         (("hello", "--model", "nowhere"), "nowhere: no such model; give a folder, or one of: "),
@@ -161,14 +161,14 @@ def test_a_file_that_is_too_large_is_refused(run: Run, here: Path, model: Path) 
     with Path("in/large.txt").open("wb") as file:
         file.truncate(16 * 2**20 + 1)
     code, _, err = run("tts", "--file", "in/large.txt", "--voice", "in/ann.wav", "--model", model)
-    assert (code, "in/large.txt: has more than 16 MiB; part it into smaller files" in err) == (1, True)
+    assert (code, "in/large.txt: has more than 16 MiB; split it into smaller files" in err) == (1, True)
 
 
 def test_a_model_of_another_system_is_one_line(run: Run, here: Path, tmp_path: Path) -> None:
     ready("spectral").save(tmp_path / "in/guided")
     words = ("tts", "hello", "--voice", "in/ann.wav", "--model", "in/guided")
     for choice, message in (
-        ((), "a GuidedTokenizer reads no text: VQ-CTAP does, such as ctap-small"),
+        ((), "a GuidedTokenizer synthesizes no speech from text; take ctap-small"),
         (("--vocoder", "griffin-lim"), "in/guided: a guided model makes samples itself and takes no vocoder"),
     ):
         code, _, err = run(*words, *choice)

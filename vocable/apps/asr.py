@@ -1,108 +1,137 @@
-"""Speech to phonemes and when each is said, and to words."""
+"""Speech recognition: the phonemes of a recording with their times, and its words."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
 from vocable.audio import Audio
 from vocable.data.alignment import Segment
-from vocable.errors import SpecError
-from vocable.interfaces import Recogniser
+from vocable.errors import SpecError, TextError
+from vocable.interfaces import PhonemeRecognizer
+from vocable.systems.registry import models_for
 from vocable.text.lexicon import Lexicon
 from vocable.text.phonemes import ARPABET, SILENCE
 from vocable.text.words import WordFinder
 
-_PAUSE = 0.1  # seconds of silence that no word reaches across; there are shorter ones inside words, before a stop
-_ROUNDING = 1e-6  # of a count that should be whole
+WordRecognizer = Callable[[Audio], str]
+"""Function from a clip to its words, such as ``transcribe`` of a recognizer of :mod:`vocable.evaluate.judges.find`."""
+
+_MIN_PAUSE = 0.1  # seconds of silence that no word spans; shorter ones are closures of stops inside words
+_ROUNDING = 1e-6  # tolerance, in positions, of a count that should be whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transcript:
-    """What was heard.
+    """Phonemes and words recognized in a recording.
 
     Attributes:
-        said: Each phoneme with its start and end in seconds; between two of them there may be silence.
-        words: None where there is no dictionary, or none for these phonemes.
+        segments: Each phoneme with its start and end in seconds. Silence is left out.
+        words: Words, or None where no dictionary is installed or the phonemes are not ARPAbet.
     """
 
-    said: tuple[Segment, ...]
+    segments: tuple[Segment, ...]
     words: tuple[str, ...] | None
 
     @property
     def phonemes(self) -> list[str]:
-        """Without their times."""
-        return [one.symbol for one in self.said]
+        """Phonemes without their times."""
+        return [segment.symbol for segment in self.segments]
+
+    @property
+    def said(self) -> tuple[Segment, ...]:
+        """The ``segments``, by their name in vocable 0.1."""
+        return self.segments
 
 
 def transcribe(tokenizer: object, audio: Audio, *, finder: WordFinder | None = None) -> Transcript:
-    """The phonemes of a recording, when each is said, and the words they may stand for.
+    """Recognize the phonemes of a recording, their times, and the words they may stand for.
 
-    Of words nothing is known but how they are said and how frequent they are: expect far more errors than in phonemes.
+    Words are found by pronunciation and frequency alone: expect far more errors in words than in phonemes.
 
     Args:
-        tokenizer: One that tells phonemes, such as ``vocable.load("ctap-small")``.
-        audio: Any rate and length.
-        finder: Whose dictionary the words are from. By default that of the package pocketsphinx, where it is installed.
+        tokenizer: A :class:`~vocable.interfaces.PhonemeRecognizer`, such as ``vocable.load("ctap-small")``.
+        audio: Recording at any sample rate, of any length.
+        finder: Word finder. By default one over the dictionary of pocketsphinx, where that is installed.
 
     Raises:
-        SpecError: The tokenizer cannot tell phonemes.
+        SpecError: If the tokenizer recognizes no phonemes.
 
     Source:
-        VQ-CTAP, arXiv:2408.05758: the phoneme decoder at each spectrum, repeats and silence left out.
+        VQ-CTAP, arXiv:2408.05758: the phoneme decoder at each spectrum, without repetitions and silence.
 
     Example:
-        >>> from vocable.systems.ctap import recipe as ctap
-        >>> from vocable.systems.ctap.model import CtapModel
-        >>> from vocable.systems.ctap.tokenizer import CtapTokenizer
+        >>> import vocable
         >>> from vocable.testing import speechlike
-        >>> tokenizer, clip = CtapTokenizer(CtapModel(ctap.tiny().model)), speechlike(8_192, 8_000)
-        >>> transcribe(tokenizer, clip).phonemes == tokenizer.transcribe(tokenizer.encode(clip))
+        >>> transcript = transcribe(vocable.load("ctap-small"), speechlike(16_000))
+        >>> all(segment.end <= 1.0 for segment in transcript.segments)
         True
     """
-    recogniser = as_recogniser(tokenizer)
-    tokens = recogniser.encode(audio)
-    path = recogniser.phoneme_path(tokens).tolist()
+    recognizer = as_recognizer(tokenizer)
+    tokens = recognizer.encode(audio)
+    path = recognizer.phoneme_path(tokens).tolist()
     seconds = tokens.ids.shape[2] / tokens.spec.frame_rate / len(path)
-    path = path[: math.ceil(audio.duration / seconds - _ROUNDING)]  # the last token is filled with silence
-    heard = list(_segments(path, recogniser.phonemes.symbols, seconds, audio.duration))
+    path = path[: math.ceil(audio.duration / seconds - _ROUNDING)]  # the last token may be partly padding
+    symbols = recognizer.phonemes.symbols
+    segments = list(_segments(path, symbols, seconds, audio.duration))
     return Transcript(
-        said=tuple(one for one in heard if one.symbol != SILENCE),
-        words=_words(heard, finder) if set(recogniser.phonemes.symbols[1:]) <= set(ARPABET) else None,
+        segments=tuple(segment for segment in segments if segment.symbol != SILENCE),
+        words=_find_words(segments, finder) if set(symbols[1:]) <= set(ARPABET) else None,
     )
 
 
-def as_recogniser(tokenizer: object) -> Recogniser:
-    """A tokenizer that tells phonemes.
+def transcribe_words(clip: Audio, recognizer: WordRecognizer, name: str = "the clip") -> str:
+    """Transcribe a clip that has no text.
+
+    Args:
+        clip: Recording at any sample rate.
+        recognizer: Function from a clip to its words.
+        name: Name of the clip in messages.
 
     Raises:
-        SpecError: It cannot.
+        TextError: If no words are recognized.
+
+    Example:
+        >>> from vocable.testing import speechlike
+        >>> transcribe_words(speechlike(8_000), lambda clip: "good morning")
+        'good morning'
     """
-    if not isinstance(tokenizer, Recogniser):
-        raise SpecError(
-            f"the tokens of a {type(tokenizer).__name__} tell no phonemes: those of VQ-CTAP do, such as ctap-small"
-        )
+    text = recognizer(clip)
+    if not text.strip():
+        raise TextError(f"{name}: no words are recognized in its {clip.duration:.2f} s; pass its transcript")
+    return text
+
+
+def as_recognizer(tokenizer: object) -> PhonemeRecognizer:
+    """Return the tokenizer, checked to recognize phonemes.
+
+    Raises:
+        SpecError: If it recognizes none.
+    """
+    if not isinstance(tokenizer, PhonemeRecognizer):
+        raise SpecError(f"a {type(tokenizer).__name__} recognizes no phonemes; take {models_for('asr')}")
     return tokenizer
 
 
 def _segments(path: Sequence[int], symbols: Sequence[str], seconds: float, end: float) -> Iterator[Segment]:
-    """Runs of one phoneme, silence among them, where each place of the path lasts so many seconds."""
+    """Yield runs of one phoneme, silence among them; each position of the path lasts ``seconds``."""
     at = 0
-    for one, run in groupby(path):
+    for phoneme, run in groupby(path):
         first, at = at, at + len(list(run))
-        yield Segment(symbols[one], first * seconds, min(at * seconds, end))
+        yield Segment(symbols[phoneme], first * seconds, min(at * seconds, end))
 
 
-def _words(heard: Iterable[Segment], finder: WordFinder | None) -> tuple[str, ...] | None:
-    finder = finder or _finder()
+def _find_words(segments: Iterable[Segment], finder: WordFinder | None) -> tuple[str, ...] | None:
+    finder = finder or _installed_finder()
     if finder is None:
         return None
-    return tuple(finder.words([one.symbol for one in heard if one.symbol != SILENCE or one.duration >= _PAUSE]))
+    kept = (segment for segment in segments if segment.symbol != SILENCE or segment.duration >= _MIN_PAUSE)
+    return tuple(finder.words([segment.symbol for segment in kept]))
 
 
 @cache
-def _finder() -> WordFinder | None:
-    """Of the dictionary that is installed, once a process."""
+def _installed_finder() -> WordFinder | None:
+    """Return a word finder over the installed dictionary, read once a process; None where there is none."""
     lexicon = Lexicon.installed()
     return WordFinder(lexicon) if lexicon.words else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vocable.audio import Audio
 from vocable.errors import SpecError, TextError
-from vocable.interfaces import Editor
+from vocable.interfaces import WordEditor
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ def edit(
     )  # fmt: skip
 
 
-def as_editor(tokenizer: object) -> Editor:
+def as_editor(tokenizer: object) -> WordEditor:
     """A tokenizer whose tokens stand for words.
 
     Raises:
         SpecError: They do not.
     """
-    if not isinstance(tokenizer, Editor):
+    if not isinstance(tokenizer, WordEditor):
         raise SpecError(
             f"tokens of a {type(tokenizer).__name__} stand for no words that could be swapped: those of TASTE do, such "
             "as taste-small"

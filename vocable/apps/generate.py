@@ -6,7 +6,7 @@ import numpy as np
 
 from vocable.audio import Audio
 from vocable.errors import ConfigError, SpecError
-from vocable.interfaces import Generator
+from vocable.interfaces import TokenGenerator
 
 _PAUSE = 0.08  # seconds between the parts of a strip
 
@@ -83,15 +83,15 @@ def generate_strip(
     return Audio(np.concatenate(parts[:-1]), clips[0].sample_rate)
 
 
-def _generator(tokenizer: object) -> Generator:
-    if not isinstance(tokenizer, Generator):
+def _generator(tokenizer: object) -> TokenGenerator:
+    if not isinstance(tokenizer, TokenGenerator):
         raise SpecError(
             f"a {type(tokenizer).__name__} has no prior to draw from: VQalAttent has, such as vqalattent-fsdd"
         )
     return tokenizer
 
 
-def _asked(speaker: Generator, label: object, conditions: Mapping[str, object]) -> dict[str, object]:
+def _asked(speaker: TokenGenerator, label: object, conditions: Mapping[str, object]) -> dict[str, object]:
     asked = {key: value for key, value in conditions.items() if value is not None}
     if label is None:
         return asked

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vocable.audio import Audio
 from vocable.errors import SpecError, TextError
-from vocable.interfaces import Scorer
+from vocable.interfaces import LikelihoodScorer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ def score(tokenizer: object, clip: Audio, texts: Sequence[str]) -> list[Likeliho
         TASTE, arXiv:2504.07053, compares utterances by likelihood, there of its spoken language model; here it is that
         of the tokenizer's own unit model.
     """
-    if not isinstance(tokenizer, Scorer):
+    if not isinstance(tokenizer, LikelihoodScorer):
         raise SpecError(
             f"a {type(tokenizer).__name__} does not tell how likely speech is, given a text: TASTE does, such as "
             "taste-small"

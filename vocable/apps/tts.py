@@ -6,7 +6,8 @@ from itertools import groupby
 
 from vocable.audio import Audio
 from vocable.errors import SpecError, TextError
-from vocable.interfaces import Speaker
+from vocable.interfaces import TextToSpeech
+from vocable.systems.registry import models_for
 from vocable.text.phonemes import ARPABET, SILENCE, PhonemeSet
 from vocable.text.pronounce import ArpabetPronouncer, Pronouncer, Spoken, given
 
@@ -15,86 +16,82 @@ def synthesize(
     tokenizer: object, text: str | None, voice: Audio, *, seed: int = 0, pronouncer: Pronouncer | None = None,
     phonemes: Sequence[str] | None = None,
 ) -> Audio:  # fmt: skip
-    """A text, said in the voice of a recording; nothing is trained on the way.
+    """Synthesize a text in the voice of a recording. Nothing is trained on the way.
 
     Args:
-        tokenizer: One that speaks, such as ``vocable.load("ctap-small")``.
-        text: A sentence or a few, as memory grows with its length; None where the phonemes are given.
-        voice: A recording of whoever shall speak, half a second or more; any rate.
-        seed: Of how long each phoneme lasts and of how it is said: equal seeds, equal samples.
-        pronouncer: From the text to the model's phonemes; English to ARPAbet by default.
-        phonemes: What is said, whatever the text: of the model's inventory, ``SIL`` at pauses.
+        tokenizer: A :class:`~vocable.interfaces.TextToSpeech`, such as ``vocable.load("ctap-small")``.
+        text: A sentence or a few, as memory grows with the length; None where phonemes are passed.
+        voice: Recording of the speaker, at least half a second long, at any sample rate.
+        seed: Seed of the durations and of the sampled latents: equal seeds give equal samples.
+        pronouncer: Converts the text to the model's phonemes; English to ARPAbet by default.
+        phonemes: Phonemes to synthesize in place of the text: symbols of the model's inventory, ``SIL`` at pauses.
 
     Returns:
-        At the tokenizer's rate, silence at both ends.
+        Audio at the tokenizer's sample rate, with silence at both ends.
 
     Raises:
-        SpecError: The tokenizer does not speak.
-        TextError: There is nothing to say, a symbol cannot be said, a phoneme is not in the model's inventory, or that
-            inventory is not ARPAbet and nobody says how the text is pronounced.
-        AudioError: The voice is too short.
-        CheckpointError: What the model speaks with is not trained.
+        SpecError: If the tokenizer does not synthesize from text.
+        TextError: If there is nothing to say, a symbol has no pronunciation, a phoneme is not in the model's
+            inventory, or that inventory is not ARPAbet and no pronouncer is passed.
+        AudioError: If the voice is too short.
+        CheckpointError: If the part of the model that synthesizes is not trained.
 
     Source:
         VQ-CTAP, arXiv:2408.05758: phonemes, their durations, the connector, the codebook, the speech decoder.
 
     Example:
-        >>> from vocable.systems.ctap import recipe as ctap
-        >>> from vocable.systems.ctap.model import CtapModel
-        >>> from vocable.systems.ctap.tokenizer import CtapTokenizer
+        >>> import vocable
         >>> from vocable.testing import speechlike
-        >>> model = CtapModel(ctap.tiny().model)
-        >>> _ = model.trained.fill_(1)  # as if it were
-        >>> made = synthesize(CtapTokenizer(model), None, speechlike(16_000), phonemes="HH AH L OW".split())
-        >>> made.sample_rate
-        8000
+        >>> ctap = vocable.load("ctap-small", vocoder="griffin-lim")
+        >>> synthesize(ctap, None, speechlike(16_000), phonemes=["HH", "AY"]).sample_rate
+        16000
     """
-    speaker = as_speaker(tokenizer)
-    inventory = PhonemeSet(speaker.phonemes.symbols)
+    model = as_text_to_speech(tokenizer)
+    inventory = PhonemeSet(model.phonemes.symbols)
     if phonemes is not None:
-        said = with_silences(given(phonemes, inventory, "phonemes"))
+        symbols = with_silences(given(phonemes, inventory, "phonemes"))
     elif text is not None:
-        said = with_silences((pronouncer or _english(inventory)).phones(text))
-        inventory.ids(said, f"text {text[:40]!r}")
+        symbols = with_silences((pronouncer or _english_pronouncer(inventory)).phones(text))
+        inventory.ids(symbols, f"text {text[:40]!r}")
     else:
-        raise TextError("there is nothing to say: give a text, or phonemes")
-    return speaker.decode(speaker.speak(said, voice, seed=seed))
+        raise TextError("there is nothing to synthesize: pass a text, or phonemes")
+    return model.decode(model.speak(symbols, voice, seed=seed))
 
 
-def with_silences(spoken: Iterable[Spoken]) -> list[str]:
-    """The phonemes of words and pauses one after another, with one silence at each end and at each pause.
+def with_silences(words: Iterable[Spoken]) -> list[str]:
+    """Concatenate the phonemes of words and pauses, with one silence at each end and at each pause.
 
     Example:
         >>> hi, pause = (Spoken(text="", phones=phones, source="given") for phones in (("HH", "AY"), ("SIL",)))
         >>> " ".join(with_silences([hi, pause, pause, hi]))
         'SIL HH AY SIL HH AY SIL'
     """
-    phones = [SILENCE, *(phone for one in spoken for phone in one.phones), SILENCE]
+    phones = [SILENCE, *(phone for word in words for phone in word.phones), SILENCE]
     runs = ((name == SILENCE, list(run)) for name, run in groupby(phones))
-    return [name for silent, run in runs for name in (run[:1] if silent else run)]
+    return [name for is_silence, run in runs for name in (run[:1] if is_silence else run)]
 
 
-def as_speaker(tokenizer: object) -> Speaker:
-    """A tokenizer that speaks.
+def as_text_to_speech(tokenizer: object) -> TextToSpeech:
+    """Return the tokenizer, checked to synthesize speech from text.
 
     Raises:
-        SpecError: It does not.
+        SpecError: If it does not.
     """
-    if not isinstance(tokenizer, Speaker):
-        raise SpecError(f"a {type(tokenizer).__name__} reads no text: VQ-CTAP does, such as ctap-small")
+    if not isinstance(tokenizer, TextToSpeech):
+        raise SpecError(f"a {type(tokenizer).__name__} synthesizes no speech from text; take {models_for('tts')}")
     return tokenizer
 
 
-def _english(inventory: PhonemeSet) -> ArpabetPronouncer:
+def _english_pronouncer(inventory: PhonemeSet) -> ArpabetPronouncer:
     foreign = [symbol for symbol in inventory.symbols[1:] if symbol not in ARPABET]
     if foreign:
         raise TextError(
-            f"this model's phonemes are not ARPAbet ({', '.join(foreign[:8])}, …), which English text is turned into; "
-            "give phonemes of its own, or a pronouncer for them"
+            f"the model's phonemes are not ARPAbet ({', '.join(foreign[:8])}, …), to which English text is converted; "
+            "pass phonemes of the model, or a pronouncer"
         )
-    return _pronouncer()
+    return _arpabet_pronouncer()
 
 
 @cache
-def _pronouncer() -> ArpabetPronouncer:
-    return ArpabetPronouncer()  # once a process: it reads a dictionary and a model
+def _arpabet_pronouncer() -> ArpabetPronouncer:
+    return ArpabetPronouncer()  # cached: it reads a dictionary and a model

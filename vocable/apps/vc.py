@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from vocable.audio import Audio
 from vocable.errors import ConfigError, SpecError
-from vocable.interfaces import Voiced
+from vocable.interfaces import HasVoice
 from vocable.systems.guided.tokenizer import GuidedTokenizer, aligned, mix_levels
 
 _ALIGN = ("repeat", "dtw")
@@ -81,13 +81,13 @@ def convert(tokenizer: object, source: Audio, voice: Audio, mix: Mix | None = No
     return converter.decode(converter.encode(source), voice)
 
 
-def as_converter(tokenizer: object, mix: Mix | None = None) -> Voiced | GuidedTokenizer:
+def as_converter(tokenizer: object, mix: Mix | None = None) -> HasVoice | GuidedTokenizer:
     """A tokenizer that can change the voice, in this way.
 
     Raises:
         SpecError: It cannot.
     """
-    if not isinstance(tokenizer, Voiced | GuidedTokenizer):
+    if not isinstance(tokenizer, HasVoice | GuidedTokenizer):
         raise SpecError(
             f"a {type(tokenizer).__name__} cannot part the voice from what is said: VQ-CTAP can, such as ctap-small, "
             "and the guided codec, by mixing levels"

@@ -7,16 +7,17 @@ import typer
 
 
 def asr(
-    inputs: Annotated[list[str], typer.Argument(help="Audio files, folders, or glob patterns in quotes.")],
+    inputs: Annotated[list[str], typer.Argument(help="Audio files, folders, or quoted glob patterns.")],
     as_json: Annotated[
-        bool, typer.Option("--json", help="A JSON object a line, with start and end of each phoneme in seconds.")
+        bool,
+        typer.Option("--json", help="Print one JSON object a line, with start and end of each phoneme in seconds."),
     ] = False,
-    model: Annotated[str, typer.Option(help="A model that tells phonemes: a name or a folder.")] = "ctap-small",
+    model: Annotated[str, typer.Option(help="Name or folder of a model that recognizes phonemes.")] = "ctap-small",
 ) -> None:
     """Print the phonemes of recordings, and the words they may stand for.
 
-    A line each: file, words, phonemes, with tabs between; - for the words where pocketsphinx, whose dictionary they
-    are looked up in, is not installed.
+    Each line has file, words and phonemes, separated by tabs. The words are - where pocketsphinx, whose dictionary
+    they are from, is not installed.
     """
     from vocable.corpus.speech import transcribe_files
     from vocable.systems.registry import load

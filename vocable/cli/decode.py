@@ -7,16 +7,18 @@ import typer
 
 
 def decode(
-    inputs: Annotated[list[str], typer.Argument(help="Token files, folders, or glob patterns in quotes.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="An audio file for one input, a folder for more.")],
-    model: Annotated[str, typer.Option(help="The model that made the tokens.")] = "guided-small",
-    levels: Annotated[int | None, typer.Option(min=1, help="Use only the first levels.")] = None,
+    inputs: Annotated[list[str], typer.Argument(help="Token files, folders, or quoted glob patterns.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Path of an audio file for one input, of a folder for several.")
+    ],
+    model: Annotated[str, typer.Option(help="Model that made the tokens.")] = "guided-small",
+    levels: Annotated[int | None, typer.Option(min=1, help="Number of levels to decode.")] = None,
     voice: Annotated[
-        Path | None, typer.Option(help="A recording of whoever shall speak, where the model can change the voice.")
+        Path | None, typer.Option(help="Recording of the speaker to decode as, where the model can change the voice.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Torch device: cpu or cuda.")] = "cpu",
 ) -> None:
-    """Make speech of tokens."""
+    """Decode tokens to speech."""
     from vocable.audio import Audio
     from vocable.corpus.files import decode_files
     from vocable.systems.registry import load

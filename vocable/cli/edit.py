@@ -23,8 +23,8 @@ def edit(
 
     Prints how long each word lasts before and after, as the tokens have it. The file's comment says that it was edited.
     """
+    from vocable.apps.asr import transcribe_words
     from vocable.apps.edit import edit as edited
-    from vocable.apps.heard import heard_text
     from vocable.audio import Audio
     from vocable.errors import ConfigError
     from vocable.evaluate.judges.find import find_judge
@@ -34,7 +34,7 @@ def edit(
     if not (first.isdecimal() and (last or first).isdecimal()):
         raise ConfigError(f"--words is '{words}'; write first:last, such as 3:5")
     recording = Audio.read(clip)
-    said = text or heard_text(recording, find_judge("recogniser").transcribe, str(clip))
+    said = text or transcribe_words(recording, find_judge("recogniser").transcribe, str(clip))
     made = edited(load(model), recording, Audio.read(donor), (int(first), int(last or first)), said, donor_text)
     made.write(out)
     typer.echo(f"{clip} → {out}: {made.audio.duration:.2f} s, was {made.unedited.duration:.2f} s")

@@ -8,29 +8,31 @@ import typer
 
 def encode(
     inputs: Annotated[
-        list[str], typer.Argument(help="Audio files, folders, manifests (.jsonl), or glob patterns in quotes.")
+        list[str], typer.Argument(help="Audio files, folders, manifests (.jsonl), or quoted glob patterns.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="A token file for one input, a folder for more.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Path of a token file for one input, of a folder for several.")
+    ],
     model: Annotated[
-        str, typer.Option(help="A model in the box, a model's folder, or a run's folder.")
+        str, typer.Option(help="Name of a bundled model, or path of a model's or run's folder.")
     ] = "guided-small",
-    levels: Annotated[int | None, typer.Option(min=1, help="Keep only the first levels: a smaller bit rate.")] = None,
+    levels: Annotated[int | None, typer.Option(min=1, help="Number of levels to keep, for a lower bit rate.")] = None,
     text: Annotated[
-        str | None, typer.Option(help="What is said in the one recording; lines of a manifest have their own text.")
+        str | None, typer.Option(help="Transcript, for one recording; a manifest has its own texts.")
     ] = None,
     recognise: Annotated[
         bool,
-        typer.Option("--recognise", help="Where no text is given, take what a recogniser hears; it mistakes words."),
+        typer.Option("--recognise", help="Transcribe recordings without a text by a recognizer, with its word errors."),
     ] = False,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Torch device: cpu or cuda.")] = "cpu",
 ) -> None:
-    """Make tokens of speech: WAV, FLAC, OGG or MP3 of any rate and length."""
+    """Encode speech into tokens: WAV, FLAC, OGG or MP3, at any sample rate and of any length."""
     from vocable.corpus.files import encode_files
     from vocable.evaluate.judges.find import find_judge
     from vocable.systems.registry import load
 
     outcome = encode_files(
         load(model, device), inputs, out, levels=levels, text=text, say=typer.echo,
-        recognise=find_judge("recogniser").transcribe if recognise else None,
+        recognizer=find_judge("recogniser").transcribe if recognise else None,
     )  # fmt: skip
     outcome.finish()

@@ -1,4 +1,4 @@
-"""``vocable``: the commands, put together."""
+"""The ``vocable`` command: all subcommands, and errors as one line."""
 
 import os
 import sys
@@ -22,10 +22,10 @@ app = typer.Typer(
 @app.callback()
 def settings(
     threads: Annotated[
-        int, typer.Option(min=1, help="Threads of this process. More than one pays only on idle cores.")
+        int, typer.Option(min=1, help="Number of threads; more than one is faster only on idle cores.")
     ] = 1,
 ) -> None:
-    """Set what holds for every command."""
+    """Set the options that every command shares."""
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch starts
 
 
@@ -56,12 +56,12 @@ _add_registered_commands()
 
 
 def main() -> None:
-    """Run a command; what is wrong becomes one line on standard error and exit code 1."""
+    """Run a command. An error of vocable becomes one line on standard error and exit code 1."""
     try:
         app()
     except VocableError as error:
         line = f"vocable: {' '.join(str(error).split())}"
-        typer.echo(line.encode(errors="replace").decode(), err=True)  # a file's name need not be text
+        typer.echo(line.encode(errors="replace").decode(), err=True)  # a file name need not be valid text
         sys.exit(1)
 
 

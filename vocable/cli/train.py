@@ -7,26 +7,30 @@ import typer
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe; a wrong name lists those there are.")],
-    data: Annotated[list[Path], typer.Option(help="A JSONL manifest; repeat for more. Named twice it counts twice.")],
-    out: Annotated[Path, typer.Option(help="The run's folder: logs and checkpoints.")],
-    split: Annotated[
-        str, typer.Option(help="Which split of the manifests to train on; 'all' takes every line.")
-    ] = "train",
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps in the whole run, instead of the recipe's.")] = None,
+    recipe: Annotated[str, typer.Argument(help="Name of a training recipe; an unknown name lists all.")],
+    data: Annotated[list[Path], typer.Option(help="JSONL manifest; repeat for several. One named twice counts twice.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run, for logs and checkpoints.")],
+    split: Annotated[str, typer.Option(help="Split of the manifests to train on; 'all' takes every line.")] = "train",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Number of steps in the whole run. Default: the recipe's.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Clips in a batch, over all processes.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, batches and all else that is random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of weights, batches and everything else that is random.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="float32, or bfloat16 (quantizers stay in float32).")] = None,
-    not_finite: Annotated[str | None, typer.Option(help="At a NaN: stop, or skip the batch.")] = None,
-    init: Annotated[str | None, typer.Option(help="Begin from this model or run (a VQ-VAE, for a prior).")] = None,
+    not_finite: Annotated[
+        str | None, typer.Option(help="Reaction to a loss that is not finite: stop, or skip the batch.")
+    ] = None,
+    init: Annotated[str | None, typer.Option(help="Model or run to initialize from (a VQ-VAE, for a prior).")] = None,
     teacher: Annotated[
         list[str] | None,
-        typer.Option(help="semantic=FOLDER or NAME, acoustic=resemblyzer or FOLDER: of a recipe that is taught."),
+        typer.Option(help="Teacher of a distilled recipe: semantic=FOLDER or NAME, acoustic=resemblyzer or FOLDER."),
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Where to keep what teachers say of recordings. [default: teachers/ in --out]")
+        Path | None, typer.Option(help="Folder that caches the teachers' features. [default: teachers/ in --out]")
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on from the newest checkpoint in the folder.")] = False,
+    resume: Annotated[bool, typer.Option(help="Continue from the newest checkpoint in the folder.")] = False,
 ) -> None:
     """Train a tokenizer.
 

@@ -7,24 +7,27 @@ import typer
 
 
 def tts(
-    voice: Annotated[Path, typer.Option(help="A recording of whoever shall speak: half a second or more.")],
-    text: Annotated[str | None, typer.Argument(help="What is said, in English.", show_default=False)] = None,
-    file: Annotated[Path | None, typer.Option(help="In its place: a file, a text on each line; - for stdin.")] = None,
+    voice: Annotated[Path, typer.Option(help="Recording of the speaker, at least half a second long.")],
+    text: Annotated[str | None, typer.Argument(help="English text to synthesize.", show_default=False)] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="File with one text on each line, in place of TEXT; - for stdin.")
+    ] = None,
     phonemes: Annotated[
-        str | None, typer.Option(help="What is said, whatever the text: 'HH AH L OW SIL W ER L D'.")
+        str | None, typer.Option(help="Phonemes to synthesize in place of TEXT: 'HH AH L OW SIL W ER L D'.")
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="One file, such as hello.wav; or a folder: 001.wav, 002.wav by line.")
+        Path,
+        typer.Option("--out", "-o", help="Path of one file, such as hello.wav, or of a folder for 001.wav, 002.wav, …"),
     ] = Path("spoken"),
-    seed: Annotated[int, typer.Option(min=0, help="Equal seeds, equal speech.")] = 0,
-    model: Annotated[str, typer.Option(help="A model that reads text: a name or a folder.")] = "ctap-small",
+    seed: Annotated[int, typer.Option(min=0, help="Seed: equal seeds give equal speech.")] = 0,
+    model: Annotated[str, typer.Option(help="Name or folder of a model that synthesizes from text.")] = "ctap-small",
     vocoder: Annotated[
-        str | None, typer.Option(help="From spectra to sound: a name, a folder, or griffin-lim. Default: the best.")
+        str | None, typer.Option(help="Name or folder of a vocoder, or griffin-lim. Default: the best bundled one.")
     ] = None,
 ) -> None:
-    """Say a text in the voice of a recording.
+    """Synthesize a text in the voice of a recording.
 
-    With --file a line that cannot be said is reported, and the others go on.
+    With --file, a line that fails is reported, and the others go on.
     """
     from vocable.corpus.speech import speak_texts
     from vocable.systems.registry import load

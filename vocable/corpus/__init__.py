@@ -1,1 +1,1 @@
-"""A corpus of audio to a corpus of tokens."""
+"""Processing of many files: audio to tokens and back, synthesis, conversion and transcription."""

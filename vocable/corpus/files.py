@@ -1,4 +1,4 @@
-"""Many files to tokens and back: one that fails is reported, the rest go on, nothing is half-written."""
+"""Encode and decode many files. A file that fails is reported, the others go on, and none is half-written."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from vocable.apps.heard import Recognise, heard_text
+from vocable.apps.asr import WordRecognizer, transcribe_words
 from vocable.audio import Audio, find_audio, read_blocks
 from vocable.data.manifest import read_manifest
 from vocable.errors import AudioError, ConfigError, OutputError, TextError, VocableError
@@ -22,16 +22,21 @@ _Item = TypeVar("_Item")
 
 
 class Writable(Protocol):
-    """What can be written to a file, whole or not at all: audio, tokens."""
+    """An object that writes itself to a file, completely or not at all, such as audio and tokens."""
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write a file."""
+        """Write the object to a file."""
         ...
 
 
 @dataclass
 class Outcome:
-    """What became of many files."""
+    """Results of a job over many files.
+
+    Attributes:
+        done: Files that were written, or read where nothing is written.
+        failed: Errors of the others.
+    """
 
     done: list[Path] = field(default_factory=list)
     failed: list[VocableError] = field(default_factory=list)
@@ -40,7 +45,7 @@ class Outcome:
         """Raise if any file failed.
 
         Raises:
-            VocableError: The failure itself if there was one input; a count if there were more.
+            VocableError: If a file failed: its own error where it was the only file, else one with the count.
         """
         if self.failed and not self.done and len(self.failed) == 1:
             raise self.failed[0]
@@ -52,44 +57,44 @@ class Outcome:
 
 def encode_files(
     tokenizer: Tokenizer, inputs: Sequence[str | os.PathLike[str]], out: Path, *,
-    levels: int | None = None, text: str | None = None, recognise: Recognise | None = None,
+    levels: int | None = None, text: str | None = None, recognizer: WordRecognizer | None = None,
     say: Callable[[str], None] = print,
 ) -> Outcome:  # fmt: skip
-    """Encode files into token files, with the text of each where it is known.
+    """Encode audio files into token files, with the transcript of each where it is known.
 
     Args:
-        tokenizer: Makes the tokens.
-        inputs: Files, folders, glob patterns; manifests (``.jsonl``), whose lines may have texts.
-        out: A token file if there is one input, else (and for a manifest) a folder that mirrors the inputs' folders.
-        levels: Keep only the first levels.
-        text: What is said, if there is one recording.
-        recognise: Says the words of those that have no text; each one's line tells so. By default they have none.
-        say: Gets a line for each file.
+        tokenizer: Tokenizer to encode with.
+        inputs: Files, folders, glob patterns, and manifests (``.jsonl``), whose lines may have texts.
+        out: Path of a token file for one input. For several or a manifest, a folder that mirrors the inputs' folders.
+        levels: Number of levels to keep, counted from the first; all by default.
+        text: Transcript, where there is one recording.
+        recognizer: Recognizer that transcribes recordings without a text. By default they stay without one.
+        say: Function that gets a line for each file.
 
     Raises:
-        InputError: A folder or pattern holds no audio.
-        ManifestError: A manifest cannot be used.
-        ConfigError: A text is given for more than one recording, or beside a manifest.
-        OutputError: Two inputs would become one file, or the folder cannot be made.
+        InputError: If a folder or pattern holds no audio.
+        ManifestError: If a manifest cannot be used.
+        ConfigError: If a text is passed for more than one recording, or with a manifest.
+        OutputError: If two inputs would become one file, or the folder cannot be created.
     """
 
     def make(source: Path) -> tuple[Tokens, str]:
-        given = texts.get(source, text)
-        heard: str | None = None
-        if recognise is not None and not (given or "").strip():
-            heard = heard_text(Audio.read(source), recognise, str(source))
-        tokens = _encode(tokenizer, source, given if heard is None else heard)
+        transcript = texts.get(source, text)
+        note = ""
+        if recognizer is not None and not (transcript or "").strip():
+            transcript = transcribe_words(Audio.read(source), recognizer, str(source))
+            note = f", text recognized: {transcript}"
+        tokens = _encode(tokenizer, source, transcript)
         if levels is not None:
             tokens = tokens.keep_levels(levels)
         seconds = int(tokens.samples[0]) / tokens.spec.sample_rate
-        facts = f"{seconds:.2f} s, {tokens.ids.shape[2]} frames × {tokens.ids.shape[1]} levels"
-        return tokens, facts if heard is None else f"{facts}, text recognised: {heard}"
+        return tokens, f"{seconds:.2f} s, {tokens.ids.shape[2]} frames × {tokens.ids.shape[1]} levels{note}"
 
     manifests = [Path(entry) for entry in inputs if Path(entry).suffix == _MANIFEST]
     others = [entry for entry in inputs if Path(entry).suffix != _MANIFEST]
-    said = _said(manifests)
-    texts = dict(said)
-    sources = [*(find_audio(others) if others else ()), *(source for source, _ in said)]
+    listed = _manifest_texts(manifests)
+    texts = dict(listed)
+    sources = [*(find_audio(others) if others else ()), *(source for source, _ in listed)]
     if text is not None and (manifests or len(sources) != 1):
         raise ConfigError(
             f"there is one text for {len(sources)} recordings or a manifest; write the texts into a manifest"
@@ -105,24 +110,24 @@ def decode_files(
     """Decode token files into audio files (WAV in a folder; the suffix decides for a single file).
 
     Args:
-        tokenizer: The one that made the tokens.
+        tokenizer: Tokenizer that made the tokens.
         inputs: Files, folders, glob patterns.
-        out: An audio file if there is one input, else a folder.
-        levels: Use only the first levels.
-        voice: Whose voice it shall be, where the tokenizer keeps the voice beside its tokens.
-        say: Gets a line for each file.
+        out: Path of an audio file for one input, else of a folder.
+        levels: Number of levels to decode, counted from the first; all by default.
+        voice: Recording of the speaker to decode as, where the tokenizer keeps the voice beside its tokens.
+        say: Function that gets a line for each file.
 
     Raises:
-        InputError: A folder or pattern holds no token file.
-        OutputError: Two inputs would become one file, or the folder cannot be made.
+        InputError: If a folder or pattern holds no token file.
+        OutputError: If two inputs would become one file, or the folder cannot be created.
     """
 
     def make(source: Path) -> tuple[Audio, str]:
         tokens = Tokens.read(source)
         if levels is not None:
             tokens = tokens.keep_levels(levels)
-        made = [tokenizer.decode(tokens.clip(place), voice) for place in range(len(tokens))]
-        joined = Audio(np.concatenate([clip.samples for clip in made]), made[0].sample_rate)
+        clips = [tokenizer.decode(tokens.clip(index), voice) for index in range(len(tokens))]
+        joined = Audio(np.concatenate([clip.samples for clip in clips]), clips[0].sample_rate)
         return joined, f"{joined.duration:.2f} s at {joined.sample_rate} Hz"
 
     sources = find_files(inputs, {_SUFFIX}, "token file")
@@ -130,10 +135,10 @@ def decode_files(
 
 
 def mirrored(sources: Sequence[Path], inputs: Sequence[str | os.PathLike[str]], out: Path, suffix: str) -> list[Path]:
-    """Where each source goes in a folder that mirrors the folders among the inputs.
+    """Return the target of each source in a folder that mirrors the folders among the inputs.
 
     Raises:
-        OutputError: Two sources would become one file.
+        OutputError: If two sources would become one file.
 
     Example:
         >>> [path.as_posix() for path in mirrored([Path("in/a.flac")], ["in/a.flac"], Path("out"), ".wav")]
@@ -141,9 +146,11 @@ def mirrored(sources: Sequence[Path], inputs: Sequence[str | os.PathLike[str]], 
     """
     roots = [Path(entry) for entry in inputs if Path(entry).is_dir()]
     targets = [out / _relative(source, roots).with_suffix(suffix) for source in sources]
-    double = next((target for target in targets if targets.count(target) > 1), None)
-    if double is not None:
-        raise OutputError(f"{double}: two inputs would be written here; rename one, or write them to different folders")
+    duplicate = next((target for target in targets if targets.count(target) > 1), None)
+    if duplicate is not None:
+        raise OutputError(
+            f"{duplicate}: two inputs would be written here; rename one, or write them to different folders"
+        )
     return targets
 
 
@@ -151,25 +158,25 @@ def write_each(
     items: Sequence[_Item], targets: Sequence[Path], make: Callable[[_Item], tuple[Writable, str]],
     say: Callable[[str], None],
 ) -> Outcome:  # fmt: skip
-    """Make something of each item and write it; one that fails is reported, the rest go on.
+    """Convert each item and write the result. An item that fails is reported, and the others go on.
 
     Args:
-        items: What ``make`` takes; as text, what a line calls it.
-        targets: A file for each; its folder is made when there is something to put into it.
-        make: What is written, and what a line says of it.
-        say: Gets a line for each item.
+        items: Arguments of ``make``; their text is their name in the lines.
+        targets: Path of each result; its folder is created once there is a result.
+        make: Function from an item to its result and a summary.
+        say: Function that gets a line for each item.
     """
 
-    def done(item: _Item, target: Path) -> str:
-        made, facts = make(item)
+    def process(item: _Item, target: Path) -> str:
+        result, summary = make(item)
         make_folder(target.parent)
-        made.write(target)
-        return f"{item} → {target}: {facts}"
+        result.write(target)
+        return f"{item} → {target}: {summary}"
 
     outcome = Outcome()
     for item, target in zip(items, targets, strict=True):
         try:
-            say(printable(done(item, target)))
+            say(printable(process(item, target)))
             outcome.done.append(target)
         except VocableError as error:
             outcome.failed.append(error)
@@ -179,7 +186,7 @@ def write_each(
 
 
 def printable(text: str) -> str:
-    """A line for a terminal: a file's name need not be text.
+    """Return a line that a terminal can print: a file name need not be valid text.
 
     Example:
         >>> printable("a" + chr(0xDCFF) + ".wav")
@@ -195,12 +202,12 @@ def _encode(tokenizer: Tokenizer, source: Path, text: str | None) -> Tokens:
     audio = Audio.read(source)
     try:
         return tokenizer.encode(audio, text)
-    except (AudioError, TextError) as error:  # a clip or text that it refuses, which does not know its file
+    except (AudioError, TextError) as error:  # the tokenizer does not know the file
         raise type(error)(f"{source}: {error}") from error
 
 
-def _said(manifests: Sequence[Path]) -> list[tuple[Path, str | None]]:
-    """The recordings of manifests and what is said in them. Without ``..``: outputs stay in their folder."""
+def _manifest_texts(manifests: Sequence[Path]) -> list[tuple[Path, str | None]]:
+    """Return the recordings of manifests with their texts, without ``..``, so that outputs stay in their folder."""
     lines = [line for manifest in manifests for line in read_manifest(manifest)]
     return [(Path(os.path.normpath(line.audio_path)), line.text) for line in lines]
 

@@ -1,4 +1,4 @@
-"""Many texts said, many recordings converted or read: one that fails is reported, the rest go on."""
+"""Synthesize many texts, and convert or transcribe many recordings. One that fails is reported, the others go on."""
 
 import io
 import json
@@ -9,26 +9,26 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from vocable.apps.asr import Transcript, as_recogniser, transcribe
-from vocable.apps.tts import as_speaker, synthesize
+from vocable.apps.asr import Transcript, as_recognizer, transcribe
+from vocable.apps.tts import as_text_to_speech, synthesize
 from vocable.apps.vc import Mix, as_converter, convert
 from vocable.audio import AUDIO_SUFFIXES, Audio, find_audio
 from vocable.corpus.files import Outcome, mirrored, printable, write_each
 from vocable.errors import AudioError, ConfigError, OutputError, TextError, VocableError
-from vocable.interfaces import Voiced
+from vocable.interfaces import HasVoice
 
 _STDIN = "-"
-_LARGEST = 16 * 2**20  # bytes of a file of texts
+_MAX_BYTES = 16 * 2**20  # of a file of texts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A text, and where it stands.
+    """A text to synthesize, with its source.
 
     Attributes:
-        text: None where phonemes are said instead.
-        file: None where the text was given on its own.
-        number: Of the line in the file, from 1.
+        text: Text, or None where phonemes are synthesized instead.
+        file: Name of the file that the text is from, or None.
+        number: Line number in the file, counted from 1.
     """
 
     text: str | None
@@ -37,7 +37,7 @@ class Line:
 
     @property
     def where(self) -> str:
-        """File and line; empty where there is no file."""
+        """File and line number, or an empty string where there is no file."""
         return "" if self.file is None else f"{self.file}, line {self.number}"
 
     def __str__(self) -> str:
@@ -48,38 +48,38 @@ def speak_texts(
     tokenizer: object, voice: Path, out: Path, *, text: str | None = None, file: Path | None = None,
     phonemes: str | None = None, seed: int = 0, say: Callable[[str], None] = print,
 ) -> Outcome:  # fmt: skip
-    """Say a text, each line of a file, or phonemes.
+    """Synthesize a text, each line of a file, or a phoneme sequence.
 
     Args:
-        tokenizer: As :func:`vocable.apps.tts.synthesize` takes it.
-        voice: A recording of whoever shall speak.
-        out: An audio file for one text, else a folder, where files get the number of their line: ``001.wav``.
-        text: One text.
-        file: In place of it, a file with a text on each line; empty ones are passed over. ``-``: standard input.
-        phonemes: What is said in place of the text; white space between them.
-        seed: Of each text alone: it sounds the same, whatever stands around it.
-        say: Gets a line for each text.
+        tokenizer: Tokenizer that :func:`vocable.apps.tts.synthesize` accepts.
+        voice: Path of a recording of the speaker.
+        out: Path of an audio file for one text, else of a folder, where files have their line number: ``001.wav``.
+        text: Text to synthesize.
+        file: Path of a file with one text on each line, in place of ``text``; ``-`` is standard input.
+        phonemes: Phonemes to synthesize in place of the text, separated by white space.
+        seed: Seed of each text: a text sounds the same among any others.
+        say: Function that gets a line for each text.
 
     Raises:
-        ConfigError: There is nothing to say, or too much.
-        SpecError: The tokenizer does not speak.
-        TextError: The file cannot be read, or there is no text in it.
-        AudioError: The voice cannot be read, or is too short.
-        OutputError: One file is named for many texts, or the recording of the voice would be overwritten.
+        ConfigError: If there is nothing to synthesize, or a file together with a text or phonemes.
+        SpecError: If the tokenizer does not synthesize from text.
+        TextError: If the file cannot be read, or has no text.
+        AudioError: If the voice cannot be read, or is too short.
+        OutputError: If ``out`` is one file and there are many texts, or the voice's recording would be overwritten.
     """
-    speaker = as_speaker(tokenizer)
+    model = as_text_to_speech(tokenizer)
     if (file is not None and (text, phonemes) != (None, None)) or (file, text, phonemes) == (None, None, None):
-        raise ConfigError("there is one thing to say: a text or its phonemes, or a file with a text on each line")
+        raise ConfigError("nothing to synthesize, or too much: pass a text, its phonemes, or a file of texts")
     lines = [Line(text=text)] if file is None else read_lines(file)
     targets = [out] if _is_one_file(out, len(lines)) else [out / f"{line.number:03d}.wav" for line in lines]
-    _spare([voice], targets)
-    heard = _read_voice(speaker, voice)
-    said = None if phonemes is None else phonemes.split()
+    _check_overwriting([voice], targets)
+    recording = _read_voice(model, voice)
+    symbols = None if phonemes is None else phonemes.split()
 
     def make(line: Line) -> tuple[Audio, str]:
-        with _named(line.where):
-            made = synthesize(speaker, line.text, heard, seed=seed, phonemes=said)
-        return made, f"{made.duration:.2f} s"
+        with _prefix_errors(line.where):
+            audio = synthesize(model, line.text, recording, seed=seed, phonemes=symbols)
+        return audio, f"{audio.duration:.2f} s"
 
     return write_each(lines, targets, make, say)
 
@@ -91,30 +91,31 @@ def convert_files(
     """Convert recordings into another voice.
 
     Args:
-        tokenizer: As :func:`vocable.apps.vc.convert` takes it.
+        tokenizer: Tokenizer that :func:`vocable.apps.vc.convert` accepts.
         inputs: Files, folders, glob patterns.
-        voice: A recording of whoever shall speak.
-        out: An audio file for one input, else a folder that mirrors the inputs' folders (WAV).
-        mix: As there.
-        say: Gets a line for each file.
+        voice: Path of a recording of the target speaker.
+        out: Path of an audio file for one input, else of a folder that mirrors the inputs' folders (WAV).
+        mix: Mixing of levels, for tokenizers that convert by it.
+        say: Function that gets a line for each file.
 
     Raises:
-        SpecError: The tokenizer cannot change the voice, or not in this way.
-        InputError: A folder or pattern holds no audio.
-        AudioError: The voice cannot be read, or is too short.
-        OutputError: Two inputs would become one file, a recording would be overwritten, or one file is named for many.
+        SpecError: If the tokenizer does not convert voices, or not in this way.
+        InputError: If a folder or pattern holds no audio.
+        AudioError: If the voice cannot be read, or is too short.
+        OutputError: If two inputs would become one file, a recording would be overwritten, or ``out`` is one file and
+            there are many recordings.
     """
     converter = as_converter(tokenizer, mix)
     sources = find_audio(inputs)
     targets = [out] if _is_one_file(out, len(sources)) else mirrored(sources, inputs, out, ".wav")
-    _spare([*sources, voice], targets)
-    heard = _read_voice(converter, voice)
+    _check_overwriting([*sources, voice], targets)
+    target_voice = _read_voice(converter, voice)
 
     def make(source: Path) -> tuple[Audio, str]:
         recording = Audio.read(source)
-        with _named(str(source)):
-            made = convert(converter, recording, heard, mix)
-        return made, f"{made.duration:.2f} s"
+        with _prefix_errors(str(source)):
+            converted = convert(converter, recording, target_voice, mix)
+        return converted, f"{converted.duration:.2f} s"
 
     return write_each(sources, targets, make, say)
 
@@ -123,29 +124,29 @@ def transcribe_files(
     tokenizer: object, inputs: Sequence[str | os.PathLike[str]], *, as_json: bool = False,
     say: Callable[[str], None] = print, complain: Callable[[str], None] = print,
 ) -> Outcome:  # fmt: skip
-    """Phonemes and words of recordings.
+    """Transcribe recordings into phonemes and words.
 
     Args:
-        tokenizer: As :func:`vocable.apps.asr.transcribe` takes it.
+        tokenizer: Tokenizer that :func:`vocable.apps.asr.transcribe` accepts.
         inputs: Files, folders, glob patterns.
-        as_json: A JSON object a line, with the times of phonemes, in place of file, words and phonemes between tabs.
-        say: Gets a line for each file.
-        complain: Gets a line for each file that fails, where there are more.
+        as_json: Whether a line is a JSON object with the times of phonemes, in place of tab-separated columns.
+        say: Function that gets a line for each file.
+        complain: Function that gets a line for each file that fails, where there are several files.
 
     Raises:
-        SpecError: The tokenizer cannot tell phonemes.
-        InputError: A folder or pattern holds no audio.
+        SpecError: If the tokenizer recognizes no phonemes.
+        InputError: If a folder or pattern holds no audio.
     """
-    recogniser = as_recogniser(tokenizer)
+    recognizer = as_recognizer(tokenizer)
     sources = find_audio(inputs)
-    line_of = _json if as_json else _plain
+    format_line = _json_line if as_json else _tab_line
     outcome = Outcome()
     for source in sources:
         try:
             recording = Audio.read(source)
-            with _named(str(source)):
-                heard = transcribe(recogniser, recording)
-            say(line_of(source, heard))
+            with _prefix_errors(str(source)):
+                transcript = transcribe(recognizer, recording)
+            say(format_line(source, transcript))
             outcome.done.append(source)
         except VocableError as error:
             outcome.failed.append(error)
@@ -155,69 +156,72 @@ def transcribe_files(
 
 
 def read_lines(file: Path) -> list[Line]:
-    """The texts of a file, or of standard input where it is called ``-``: each line that is not empty.
+    """Read the lines of a text file that are not empty.
+
+    Args:
+        file: Path of a UTF-8 file of at most 16 MiB; ``-`` is standard input.
 
     Raises:
-        TextError: It cannot be read, is no UTF-8 or too large, or there is no text in it.
+        TextError: If the file cannot be read, is not UTF-8, is too large, or has no text.
     """
     name = "standard input" if str(file) == _STDIN else str(file)
     try:
         with nullcontext(sys.stdin.buffer) if str(file) == _STDIN else file.open("rb") as opened:
-            content = opened.read(_LARGEST + 1)
+            content = opened.read(_MAX_BYTES + 1)
     except OSError as error:
         raise TextError(f"{name}: cannot be read ({error.strerror}); check the path") from error
-    if len(content) > _LARGEST:
-        raise TextError(f"{name}: has more than {_LARGEST // 2**20} MiB; part it into smaller files")
+    if len(content) > _MAX_BYTES:
+        raise TextError(f"{name}: has more than {_MAX_BYTES // 2**20} MiB; split it into smaller files")
     try:
         rows = io.StringIO(content.decode("utf-8-sig"), newline=None)
     except UnicodeDecodeError as error:
-        raise TextError(f"{name}: byte {error.start} is no UTF-8; save the text as UTF-8") from error
+        raise TextError(f"{name}: byte {error.start} is not UTF-8; save the text as UTF-8") from error
     lines = [Line(text=row.strip(), file=name, number=number) for number, row in enumerate(rows, 1) if row.strip()]
     if not lines:
-        raise TextError(f"{name}: there is no text in it; write one on each line")
+        raise TextError(f"{name}: the file has no text; write one on each line")
     return lines
 
 
-def _plain(source: Path, heard: Transcript) -> str:
-    """File, words and phonemes between tabs; a minus where there is no dictionary."""
-    words = "-" if heard.words is None else " ".join(heard.words)
-    return printable("\t".join([str(source), words, " ".join(heard.phonemes)]))
+def _tab_line(source: Path, transcript: Transcript) -> str:
+    """Return file, words and phonemes, separated by tabs; the words are ``-`` where there is no dictionary."""
+    words = "-" if transcript.words is None else " ".join(transcript.words)
+    return printable("\t".join([str(source), words, " ".join(transcript.phonemes)]))
 
 
-def _json(source: Path, heard: Transcript) -> str:
-    said = [[one.symbol, round(one.start, 4), round(one.end, 4)] for one in heard.said]
-    return json.dumps({"audio_path": str(source), "words": heard.words, "phonemes": said})
+def _json_line(source: Path, transcript: Transcript) -> str:
+    phonemes = [[segment.symbol, round(segment.start, 4), round(segment.end, 4)] for segment in transcript.segments]
+    return json.dumps({"audio_path": str(source), "words": transcript.words, "phonemes": phonemes})
 
 
 def _read_voice(tokenizer: object, path: Path) -> Audio:
-    """The recording of a voice; where it must have a length, it has."""
+    """Read the recording of a voice, and check that it is long enough where a tokenizer needs a length."""
     voice = Audio.read(path)
-    with _named(str(path)):
-        if isinstance(tokenizer, Voiced):
+    with _prefix_errors(str(path)):
+        if isinstance(tokenizer, HasVoice):
             tokenizer.voice_of(voice)
     return voice
 
 
 def _is_one_file(out: Path, count: int) -> bool:
-    """Whether a file is named to write to, and not a folder."""
+    """Return whether the output is one audio file and not a folder."""
     if out.is_dir() or out.suffix.lower() not in AUDIO_SUFFIXES:
         return False
     if count > 1:
-        raise OutputError(f"{out} is one file and {count} are to be written; name a folder")
+        raise OutputError(f"{out} is one file and there are {count} results; pass a folder")
     return True
 
 
-def _spare(read: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Refuse to write over what is read."""
-    kept = {path.resolve() for path in read}
-    lost = next((target for target in targets if target.resolve() in kept), None)
-    if lost is not None:
-        raise OutputError(f"{lost}: this recording is read and would be overwritten; write to another place")
+def _check_overwriting(inputs: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Raise an OutputError if a result would overwrite an input."""
+    protected = {path.resolve() for path in inputs}
+    overwritten = next((target for target in targets if target.resolve() in protected), None)
+    if overwritten is not None:
+        raise OutputError(f"{overwritten}: this input would be overwritten; write to another place")
 
 
 @contextmanager
-def _named(where: str) -> Iterator[None]:
-    """Put the place before what goes wrong with a clip or a text, which does not know its file."""
+def _prefix_errors(where: str) -> Iterator[None]:
+    """Prefix the message of an error with the file that the clip or text is from."""
     try:
         yield
     except (AudioError, TextError) as error:

@@ -13,7 +13,7 @@ from vocable.audio import AUDIO_SUFFIXES, Audio
 from vocable.errors import AudioError, ConfigError, InputError
 from vocable.evaluate.clips import Clips
 from vocable.folder import system_of as folder_system
-from vocable.interfaces import Generator, Tokenizer
+from vocable.interfaces import TokenGenerator, Tokenizer
 from vocable.metrics.codebook import codebook_usage
 from vocable.systems import registry as hub
 from vocable.systems.base import BaseTokenizer
@@ -119,7 +119,7 @@ def _model(tokenizer: BaseTokenizer[Any]) -> Iterator[Table]:
 
 def _likelihood(tokenizer: object, clips: Clips) -> Iterator[Table]:
     """What an entropy coder would save that knows the prior: an id costs -log2 of its probability."""
-    if not isinstance(tokenizer, Generator) or not isinstance(tokenizer, Tokenizer):
+    if not isinstance(tokenizer, TokenGenerator) or not isinstance(tokenizer, Tokenizer):
         return
     spent: dict[str, list[float]] = {"nothing": [], "its labels": []}
     ids = []

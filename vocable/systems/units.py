@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import CheckpointError, ConfigError, ShapeError, SpecError
-from vocable.interfaces import Tokenizer, Voiced
+from vocable.interfaces import HasVoice, Tokenizer
 from vocable.tokens import Tokens, TokenSpec
 
 _S3 = "s3:"
@@ -329,7 +329,7 @@ def check_units(spec: UnitsSpec, units: Tensor, voice: Tensor | None) -> None:
 
 def _voice_width(tokenizer: Tokenizer) -> int:
     """Numbers of the voice: asked of silence, since tokenizers do not say."""
-    if not isinstance(tokenizer, Voiced):
+    if not isinstance(tokenizer, HasVoice):
         return 0
     rate = tokenizer.spec.sample_rate
     return len(tokenizer.voice_of(Audio(torch.zeros(rate).numpy(), rate)))

@@ -12,7 +12,7 @@ import vocable
 from vocable.apps.vc import convert
 from vocable.errors import AudioError, CheckpointError, ConfigError, SpecError
 from vocable.features.whisper import recall
-from vocable.interfaces import Embedding, Recogniser, Voiced
+from vocable.interfaces import Embedding, HasVoice, PhonemeRecognizer
 from vocable.systems.supervised import recipe as supervised
 from vocable.systems.supervised.config import config_from_json, config_to_json
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
@@ -20,7 +20,7 @@ from vocable.testing import speechlike
 
 
 def test_it_is_what_apps_and_probes_ask_for(tokenizer: SupervisedTokenizer) -> None:
-    assert all(isinstance(tokenizer, kind) for kind in (Voiced, Embedding, Recogniser))
+    assert all(isinstance(tokenizer, kind) for kind in (HasVoice, Embedding, PhonemeRecognizer))
     assert (tokenizer.spec.frame_rate, tokenizer.spec.hop, tokenizer.spec.codebook_size) == (25.0, 640, 32)
     labels = [row[0] for table in tokenizer.describe() for row in table.rows]
     assert {"digest", "hears", "all parameters", "vocoder"} <= set(labels)

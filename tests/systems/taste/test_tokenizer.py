@@ -15,7 +15,7 @@ from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, ShapeError, SpecError, TextError
 from vocable.features.hub import WEIGHTS
 from vocable.features.whisper import recall
-from vocable.interfaces import Editor, Embedding, Tokenizer
+from vocable.interfaces import Embedding, Tokenizer, WordEditor
 from vocable.systems.taste.sampling import Sampling
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.testing import check_tokenizer, speechlike
@@ -27,7 +27,7 @@ def test_every_law(taste: TasteTokenizer) -> None:
     check_tokenizer(taste, text=TEXT)
     assert isinstance(taste, Tokenizer)
     assert isinstance(taste, Embedding)
-    assert isinstance(taste, Editor)
+    assert isinstance(taste, WordEditor)
 
 
 def test_there_is_a_token_for_each_piece(taste: TasteTokenizer) -> None:

@@ -12,7 +12,7 @@ from tests.systems.vqalattent.conftest import IDS
 from vocable import check_tokenizer
 from vocable.audio import Audio
 from vocable.errors import AudioError, ShapeError, SpecError
-from vocable.interfaces import Embedding, Generator, Tokenizer
+from vocable.interfaces import Embedding, TokenGenerator, Tokenizer
 from vocable.systems.base import collate_tokens
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.testing import speechlike
@@ -22,7 +22,7 @@ from vocable.testing import speechlike
 def test_every_law(codebook: str, order: str) -> None:
     tokenizer = ready_speaker({"codebook": codebook, "order": order})
     check_tokenizer(tokenizer)
-    for protocol in (Tokenizer, Embedding, Generator):
+    for protocol in (Tokenizer, Embedding, TokenGenerator):
         assert isinstance(tokenizer, protocol)
 
 
