@@ -1,4 +1,4 @@
-"""Every piece of a text has its stretch of the recording, and together they are all of it."""
+"""Every subword of a text has its stretch of the recording, and together they are all of it."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from numpy import ndarray
 
 from vocable.data.alignment import Alignment, Segment
-from vocable.data.alignment.words import guessed_spans, spans_of_pieces, word_spans
+from vocable.data.alignment.words import estimate_spans, subword_spans, word_spans
 from vocable.errors import AlignmentError
-from vocable.text.split import Split
+from vocable.text.subwords import Subwords
 
 SAID = Alignment((
     Segment("SIL", 0.0, 0.5), Segment("DH", 0.5, 0.6), Segment("AH", 0.6, 0.75), Segment("SIL", 0.75, 1.0),
@@ -17,10 +17,10 @@ SAID = Alignment((
 ))  # fmt: skip
 
 
-def split(*words: list[str]) -> Split:
+def split(*words: list[str]) -> Subwords:
     texts = [text for word in words for text in word]
     numbers = [number for number, word in enumerate(words) for _ in word]
-    return Split(ids=tuple(range(len(texts))), words=tuple(numbers), texts=tuple(texts))
+    return Subwords(ids=tuple(range(len(texts))), word_ids=tuple(numbers), texts=tuple(texts))
 
 
 def tiles(spans: ndarray, units: int) -> bool:
@@ -48,27 +48,27 @@ def test_phones_of_another_text_are_refused(words: list[list[str]], message: str
 
 
 def test_pieces_share_their_word_by_letters_and_silence_belongs_to_what_was_said_before() -> None:
-    spans = spans_of_pieces([(0.5, 0.75), (1.0, 1.75)], split(["the"], ["d", "og"]), units=50, rate=25.0)
+    spans = subword_spans([(0.5, 0.75), (1.0, 1.75)], split(["the"], ["d", "og"]), units=50, rate=25.0)
     assert spans.tolist() == [[0, 25], [25, 31.25], [31.25, 50]]
-    marked = spans_of_pieces([(0.5, 0.75), (1.0, 1.75)], split(["the", ","], ["dog"]), units=50, rate=25.0)
+    marked = subword_spans([(0.5, 0.75), (1.0, 1.75)], split(["the", ","], ["dog"]), units=50, rate=25.0)
     assert marked[1, 1] == 25, "the pause is the comma's"
     assert marked[1, 0] == pytest.approx((0.5 + 0.25 * 3 / 4) * 25)
 
 
 def test_words_that_are_not_those_of_the_text_are_refused() -> None:
     with pytest.raises(AlignmentError, match="1 words are aligned, but the text has 2"):
-        spans_of_pieces([(0.0, 1.0)], split(["a"], ["b"]), units=9, rate=9.0)
-    for spans in (lambda: spans_of_pieces([(0.0, 1.0)], split(["a"]), 0, 9.0), lambda: guessed_spans(split(["a"]), 0)):
+        subword_spans([(0.0, 1.0)], split(["a"], ["b"]), units=9, rate=9.0)
+    for spans in (lambda: subword_spans([(0.0, 1.0)], split(["a"]), 0, 9.0), lambda: estimate_spans(split(["a"]), 0)):
         with pytest.raises(AlignmentError, match="there are no units"):
             spans()
 
 
 def test_a_guess_goes_by_letters() -> None:
-    assert guessed_spans(split(["wh", "o"], ["a"]), 8).tolist() == [[0, 4], [4, 6], [6, 8]]
+    assert estimate_spans(split(["wh", "o"], ["a"]), 8).tolist() == [[0, 4], [4, 6], [6, 8]]
 
 
 def test_a_word_behind_the_last_unit_still_has_a_stretch() -> None:
-    spans = spans_of_pieces([(0.0, 1.0), (1.01, 1.04)], split(["a"], ["b", "c"]), units=10, rate=10.0)
+    spans = subword_spans([(0.0, 1.0), (1.01, 1.04)], split(["a"], ["b", "c"]), units=10, rate=10.0)
     assert tiles(spans, 10)
 
 
@@ -86,5 +86,5 @@ def test_stretches_tile_the_recording_whatever_the_alignment(
     units = len(text.ids) + room
     times = np.cumsum([gaps.draw(st.sampled_from([0.001, 0.03, 0.4])) for _ in range(2 * len(words))])
     spans = [(float(start), float(end)) for start, end in times.reshape(-1, 2)]
-    assert tiles(spans_of_pieces(spans, text, units, rate), units)
-    assert tiles(guessed_spans(text, units), units)
+    assert tiles(subword_spans(spans, text, units, rate), units)
+    assert tiles(estimate_spans(text, units), units)

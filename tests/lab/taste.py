@@ -18,8 +18,8 @@ from vocable.systems.taste.look import Look
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.systems.units import find_units
 from vocable.testing import speechlike
-from vocable.text.pieces import BytePairs
-from vocable.text.split import Split
+from vocable.text.subword_tokenizers import BytePairTokenizer
+from vocable.text.subwords import Subwords
 
 PHONES = {
     "the": "DH AH", "dog": "D AO G", "is": "IH Z", "there": "DH EH R", "who": "HH UW", "then": "DH EH N",
@@ -48,9 +48,9 @@ def little(codec: Path, **changes: Any) -> TasteTokenizer:
     """
     if not codec.exists():
         ready("spectral").save(codec)
-    pieces = BytePairs.learn(TEXTS, 40)
+    subword_tokenizer = BytePairTokenizer.train(TEXTS, 40)
     encoder = WhisperEncoder.load("openai/whisper-tiny.en").spec
-    config = tiny(encoder, find_units(str(codec), hub.load).spec, pieces.to_json(), pieces.size)
+    config = tiny(encoder, find_units(str(codec), hub.load).spec, subword_tokenizer.to_json(), subword_tokenizer.size)
     return TasteTokenizer(model_of(replace(config, **changes)), find=hub.load)
 
 
@@ -78,8 +78,8 @@ def write_corpus(folder: Path, texts: Sequence[str] = (*TEXTS, TEXTS[0])) -> Pat
 
 
 def look_of(logits: torch.Tensor, units: Sequence[int], weights: torch.Tensor | None = None) -> Look:
-    """A look at the two words "this is", of three pieces."""
+    """A look at the two words "this is", of three subwords."""
     return Look(
-        split=Split(ids=(5, 6, 7), words=(0, 0, 1), texts=("th", "is", "is")), units=torch.tensor(units),
+        subwords=Subwords(ids=(5, 6, 7), word_ids=(0, 0, 1), texts=("th", "is", "is")), units=torch.tensor(units),
         logits=logits, said=torch.ones(3, 4), heard=torch.full((3, 4), 0.5), weights=weights, lasting=None,
     )  # fmt: skip

@@ -92,7 +92,7 @@ def test_less_speech_is_of_fewer_speakers_in_the_same_pieces(place: Path) -> Non
     speakers = [{line.speaker for line in part.utterances} for part in parts]
     assert speakers[0] < speakers[1] < speakers[2]
     assert [len(part) for part in parts] == [2, 4, 7]
-    assert len({json.dumps(part.pieces.to_json()) for part in parts}) == 1
+    assert len({json.dumps(part.subword_tokenizer.to_json()) for part in parts}) == 1
     plain, three = (one.run.material_of(lines) for one in STUDIES["speeds"](run))
     assert (len(plain), len(three), three.problems) == (7, 21, [])
     assert three.hours == pytest.approx(plain.hours * (1 / 0.9 + 1 + 1 / 1.1))
@@ -109,7 +109,7 @@ def test_the_parameter_table_is_printed_for_every_recipe_without_its_weights(nam
     if name == "taste-seed":
         assert (round(total / 1e6, 1), round(trained / 1e6, 1)) == (312.8, 112.3)
     head = tables["Model" if name in hub.released() else f"Recipe {name}"]  # a name in the box is that of its model
-    assert dict(row[:2] for row in head.rows)["a token is"] == "a piece of the text"
+    assert dict(row[:2] for row in head.rows)["a token is"] == "a subword of the text"
 
 
 def test_a_weak_beginning_is_a_tenth_as_long(place: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_weak_beginning_is_a_tenth_as_long(place: Path) -> None:
         model = one.objective(material).model.eval()
         batch = material.row(0)
         with torch.no_grad():
-            lengths.append(model.heard(model.said(batch.pieces, batch.piece_mask), batch).vectors.norm())
+            lengths.append(model.heard(model.said(batch.subword_ids, batch.subword_mask), batch).vectors.norm())
     assert float(lengths[1] / lengths[0]) == pytest.approx(0.1, rel=1e-3)
 
 

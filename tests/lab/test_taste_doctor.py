@@ -1,4 +1,4 @@
-"""Why no better: guesses, padding, pieces, probes of layers, and verdicts that follow from figures alone."""
+"""Why no better: guesses, padding, subwords, probes of layers, and verdicts that follow from figures alone."""
 
 import json
 import math
@@ -35,8 +35,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model = little(folder / "codec")
         model.save(folder / "sound")
         asks = AggregatorConfig(layout="full", width=16, heads=2, key_layer=2, value_layer=1, mask_padding=False)
-        pieces = {**model.config.pieces, "case": "as_is"}
-        little(folder / "codec", aggregator=asks, fusion="add", quantizer=None, pieces=pieces).save(folder / "ill")
+        subwords = {**model.config.pieces, "case": "as_is"}
+        little(folder / "codec", aggregator=asks, fusion="add", quantizer=None, pieces=subwords).save(folder / "ill")
     (folder / "corpus").mkdir()
     manifest = write_corpus(folder / "corpus")
     lines = [json.loads(line) for line in manifest.read_text().splitlines()]
@@ -82,7 +82,7 @@ def test_a_page_with_guesses_tables_probes_and_verdicts(cards: Mapping[str, Card
         text = (tmp_path / "sound" / page).read_text()
         assert "What the figures say" in text
         assert "worse than a guess: " in text
-    assert any("tokenizer.json" in line for line in card.left_out)  # the encoder's own pieces are not at hand
+    assert any("tokenizer.json" in line for line in card.left_out)  # the encoder's own subwords are not at hand
 
 
 def test_padding_counts_for_nothing_only_where_it_is_masked(cards: Mapping[str, Card]) -> None:

@@ -28,7 +28,7 @@ from vocable_lab.taste.figures import attended, attention_entropy, median_figure
 from vocable_lab.taste.look import attention_map
 from vocable_lab.taste.seed import TasteSeed
 from vocable_lab.taste.speech import donors, edited, swap
-from vocable_lab.taste.words import Words, lasting_alike, piece_spans
+from vocable_lab.taste.words import Words, lasting_alike, subword_times
 
 _KEYS = {
     "top1", "top5", "text_only_top1", "text_only_top5", "repeat_last_top1", "units_in_use", "alignment_error_ms",
@@ -144,7 +144,7 @@ def test_the_median_is_of_all_pieces_and_its_interval_of_speakers() -> None:
 
 # ---- where it looks -------------------------------------------------------------------------------------------------
 
-_SPANS = [(0.2, 0.6), (0.8, 1.0)]  # of words whose pieces have their middles at 0.3, 0.5 and 0.9 s
+_SPANS = [(0.2, 0.6), (0.8, 1.0)]  # of words whose subwords have their middles at 0.3, 0.5 and 0.9 s
 
 
 def _pointing(*frames: int, of: int = 60) -> torch.Tensor:
@@ -153,8 +153,8 @@ def _pointing(*frames: int, of: int = 60) -> torch.Tensor:
 
 def test_looking_at_the_middles_is_no_error_and_a_tenth_of_a_second_later_is() -> None:
     right, late = (look_of(_sure(_UNITS), _UNITS, _pointing(*(at + late for at in (15, 25, 45)))) for late in (0, 5))
-    assert attended(right, _SPANS).pieces == pytest.approx([0.0, 0.0, 0.0], abs=1e-3)
-    assert attended(late, _SPANS).pieces == pytest.approx([100.0] * 3, abs=1e-3)
+    assert attended(right, _SPANS).subwords == pytest.approx([0.0, 0.0, 0.0], abs=1e-3)
+    assert attended(late, _SPANS).subwords == pytest.approx([100.0] * 3, abs=1e-3)
     assert attended(late, _SPANS).words == pytest.approx([100.0] * 2, abs=1e-3)
     assert attended(right, _SPANS).coverage.value == pytest.approx(3 / 30)
     with pytest.raises(AlignmentError, match="1 words are aligned, but the text has 2"):
@@ -194,8 +194,8 @@ def test_words_have_their_time_from_the_line_and_their_pieces_share_it() -> None
     clip = Utterance.model_validate({"audio_path": "0.flac", "extra": line_of(0, "the dog is there")})
     spans = Words().said(clip, Audio(torch.zeros(round(1.2 * 16_000)).numpy(), 16_000))
     assert spans[1] == pytest.approx((PAUSE + 2 * PHONE, PAUSE + 5 * PHONE))
-    split = look_of(_sure(_UNITS), _UNITS).split
-    assert piece_spans([(0.0, 1.0), (1.5, 2.0)], split).mean(1).tolist() == [0.25, 0.75, 1.75]
+    subwords = look_of(_sure(_UNITS), _UNITS).subwords
+    assert subword_times([(0.0, 1.0), (1.5, 2.0)], subwords).mean(1).tolist() == [0.25, 0.75, 1.75]
 
 
 @pytest.mark.parametrize(("shift", "kept"), [(0.0, 1.0), (0.07, 1.0), (0.1, 0.5), (0.4, 0.0), (None, 0.0)])
@@ -288,8 +288,8 @@ def test_a_model_that_knows_how_often_units_occur_is_as_good_as_that(out: Path, 
 def test_tokens_cost_what_their_pieces_cost(out: Path, taste: TasteTokenizer, corpus: Path) -> None:
     cells = json.loads((out / "summary.json").read_text())["little"]
     clips = read_manifest(corpus)
-    pieces = sum(len(taste.pieces.split(clip.text or "").ids) for clip in clips)
-    rate = pieces / sum(Audio.read(clip.audio_path).duration for clip in clips)
+    subwords = sum(len(taste.subword_tokenizer.tokenize(clip.text or "").ids) for clip in clips)
+    rate = subwords / sum(Audio.read(clip.audio_path).duration for clip in clips)
     assert cells["pieces_per_second"]["mean"] == pytest.approx(rate)
     assert cells["bits_per_second"]["mean"] == pytest.approx(rate * 2 * math.log2(8))
     assert cells["text_bits_per_second"]["mean"] == pytest.approx(rate * math.log2(taste.config.text.size))
@@ -310,7 +310,7 @@ def test_the_page_shows_pictures_and_plays(out: Path, browser: Any) -> None:
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto((out / "report.html").as_uri())
     text = page.inner_text("body")
-    for words in ("where each piece looks", "top-1 by place in the word", "codebook use", "from the text only"):
+    for words in ("where each subword looks", "top-1 by place in the word", "codebook use", "from the text only"):
         assert words in text
     assert page.locator("audio").count() >= 4
     assert wrong == []

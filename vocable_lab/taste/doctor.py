@@ -1,4 +1,4 @@
-"""Why a TASTE does no better: its prediction beside guesses, where it looks, padding, pieces, layers; and verdicts."""
+"""Why a TASTE does no better: its prediction beside guesses, where it looks, padding, subwords, layers; verdicts."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,8 @@ from vocable.systems.taste.batch import SpokenBatch
 from vocable.systems.taste.look import Look, look_at
 from vocable.systems.taste.objective import attention_centres
 from vocable.systems.taste.tokenizer import TasteTokenizer
-from vocable.text.pieces import HubPieces, Pieces, pieces_from_json
+from vocable.text.subword_tokenizers import HubTokenizer, subword_tokenizer_from_json
+from vocable.text.subwords import SubwordTokenizer
 from vocable_lab.taste import columns as taste_columns
 from vocable_lab.taste.probe import CLASSES, Halves, bigram, halves, kept, layer_top1, to_units
 from vocable_lab.taste.units import aligned, looked, quantizes, read, said_clips, unit_entry
@@ -39,9 +40,9 @@ _OF_UNITS = ("top1", "top5", "loss", "heard_to_said", "attention_entropy", "atte
 _EACH = "10 s of frames of 0 behind each clip"
 _OWN = (
     Column(key="attention_spread", title="attention spread", better="neither", form=".3f",
-           caption="Entropy of what a piece looks at over that of looking at all frames alike, mean of the heads."),
+           caption="Entropy of what a subword looks at over that of looking at all frames alike, mean of the heads."),
     Column(key="monotonicity", title="in order", unit="%", better="higher", form=".1f",
-           caption="Share of neighbouring pieces of which the second is looked for no earlier than the first."),
+           caption="Share of neighbouring subwords of which the second is looked for no earlier than the first."),
     Column(key="padding_mass", title="attention on padding", unit="%", better="lower", form=".2f",
            caption=f"Share of the attention behind the clip's end with {_EACH}, masked if the model masks."),
     Column(key="padding_loss", title="loss by padding", unit="nats", better="lower", form=".4f",
@@ -90,15 +91,17 @@ class TasteDoctor:
         text, units = clip.text or "", self.source.units(audio)
         row = self.tokenizer.row(audio, text, units)
         batch, model = SpokenBatch.of([row]).to(self.tokenizer.device), self.tokenizer.model
-        look = look_at(model, batch, row.split, quantized=self.quantizes)
-        found = looked(look, look_at(model, batch, row.split, text_only=True), None, aligned(self.words, clip, audio))
+        look = look_at(model, batch, row.subwords, quantized=self.quantizes)
+        found = looked(
+            look, look_at(model, batch, row.subwords, text_only=True), None, aligned(self.words, clip, audio)
+        )
         scores = {**found.scores, **_attention(look), **self._padded(look, batch)}
         self._keep(item, audio, units)
         tables = [
-            Row(entry=name, item=item, scores=_pieces(pieces, text, audio.duration))
-            for name, pieces in self.tables.items()
+            Row(entry=name, item=item, scores=_subword_rates(subword_tokenizer, text, audio.duration))
+            for name, subword_tokenizer in self.tables.items()
         ]
-        own = _pieces(self.tokenizer.pieces, text, audio.duration)
+        own = _subword_rates(self.tokenizer.subword_tokenizer, text, audio.duration)
         return [Row(entry=self.name, item=item, scores=scores | own, facts=found.facts), *tables]
 
     def settings(self) -> dict[str, Any]:
@@ -144,7 +147,7 @@ class TasteDoctor:
         scores = {}
         for name, seen in (("", mask), ("_unmasked", torch.ones_like(mask))):
             longer = replace(batch, keys=keys, values=values, frame_mask=seen)
-            padded = look_at(self.tokenizer.model, longer, look.split, quantized=self.quantizes)
+            padded = look_at(self.tokenizer.model, longer, look.subwords, quantized=self.quantizes)
             assert padded.weights is not None
             mass = padded.weights.double().mean(0)[:, frames:].sum(1).mean()
             scores[f"padding_mass{name}"] = Score(float(mass), weight=float(len(look.said)))
@@ -197,11 +200,11 @@ class TasteDoctor:
         return entries
 
     def _of_tables(self, rows: Sequence[Row], speakers: Mapping[str, str]) -> list[Entry]:
-        """What the texts come to by each table of pieces."""
+        """What the texts come to by each table of subwords."""
         return [
             self._entry(
                 name,
-                "a table of pieces",
+                "a table of subwords",
                 summed([row for row in rows if row.entry == name], _OWN, speakers, self.plan.seed),
             )
             for name in self.tables
@@ -257,7 +260,7 @@ def _attention(look: Look) -> dict[str, Score]:
     entropy = -torch.xlogy(looked, looked).sum(1).mean()
     centres = attention_centres(looked, 1.0)
     steps = centres[1:] - centres[:-1]
-    onward = undefined("there is one piece")
+    onward = undefined("there is one subword")
     if len(steps):
         onward = Score(float((steps >= 0).double().mean()), weight=float(len(steps)))
     spread = Score(float(entropy) / most, weight=float(len(looked))) if most else undefined("there is one frame")
@@ -269,26 +272,28 @@ def _loss(look: Look) -> float:
     return float(F.cross_entropy(look.logits[:-1], look.units))
 
 
-def _pieces(pieces: Pieces, text: str, seconds: float) -> dict[str, Score]:
-    """Pieces a second of a text as it is written, in small letters, in capitals."""
+def _subword_rates(subword_tokenizer: SubwordTokenizer, text: str, seconds: float) -> dict[str, Score]:
+    """Subwords a second of a text as it is written, in small letters, in capitals."""
     found = {}
     for name, written in (("written", text), ("lower", text.lower()), ("upper", text.upper())):
         try:
-            found[f"pieces_{name}"] = Score(len(pieces.split(written).ids) / seconds, weight=seconds)
+            found[f"pieces_{name}"] = Score(len(subword_tokenizer.tokenize(written).ids) / seconds, weight=seconds)
         except TextError as error:
             found[f"pieces_{name}"] = undefined(str(error))
     return found
 
 
-def _tables(tokenizer: TasteTokenizer) -> tuple[dict[str, Pieces], list[str]]:
+def _tables(tokenizer: TasteTokenizer) -> tuple[dict[str, SubwordTokenizer], list[str]]:
     """Tables to hold the model's own against: the same with letters as they are, and Whisper's where it is at hand."""
-    own = pieces_from_json({**tokenizer.config.pieces, "case": "as_is"}, "the model's pieces", located=located)
-    tables: dict[str, Pieces] = {"its table, letters as they are": own}
+    own = subword_tokenizer_from_json(
+        {**tokenizer.config.pieces, "case": "as_is"}, "the model's subwords", located=located
+    )
+    tables: dict[str, SubwordTokenizer] = {"its table, letters as they are": own}
     name = tokenizer.config.encoder.name
     try:
-        tables[f"pieces of {name}"] = HubPieces.load(name, "as_is", located=located)
+        tables[f"subwords of {name}"] = HubTokenizer.load(name, "as_is", located=located)
     except CheckpointError as error:
-        return tables, [f"pieces a second by the encoder's own table: {error}"]
+        return tables, [f"subwords a second by the encoder's own table: {error}"]
     return tables, []
 
 

@@ -15,7 +15,7 @@ from vocable.features.whisper import WhisperEncoder
 from vocable.metrics.score import Figure, Score, summarise, undefined
 from vocable.systems.taste.look import Look
 from vocable.systems.taste.objective import attention_centres
-from vocable_lab.taste.words import Spans, piece_spans
+from vocable_lab.taste.words import Spans, subword_times
 
 BINS = 10  # parts of a word
 _HEARD_LEAST = 0.1  # of an equal share of the attention, from which on a frame counts as looked at
@@ -83,7 +83,7 @@ def weighed(look: Look) -> Score:
 
 
 def attention_entropy(look: Look) -> Score:
-    """Nats of what each piece looks at, mean of the heads."""
+    """Nats of what each subword looks at, mean of the heads."""
     assert look.weights is not None
     looked = look.weights.double().mean(0)
     return Score(float(-torch.xlogy(looked, looked).sum(1).mean()), weight=float(len(looked)))
@@ -94,12 +94,12 @@ class Attended:
     """What a model looks at beside what forced alignment says.
 
     Attributes:
-        pieces: Milliseconds from the centre of what each piece looks at to the piece's middle.
-        words: The same of words, with the mean centre of their pieces.
+        subwords: Milliseconds from the centre of what each subword looks at to the subword's middle.
+        words: The same of words, with the mean centre of their subwords.
         coverage: See the column ``attention_coverage``.
     """
 
-    pieces: Float[ndarray, " U"]
+    subwords: Float[ndarray, " U"]
     words: Float[ndarray, " W"]
     coverage: Score
 
@@ -115,9 +115,9 @@ def attended(look: Look, spans: Spans) -> Attended:
         AlignmentError: There are more or fewer words than the text has.
     """
     assert look.weights is not None
-    pieces, looked = piece_spans(spans, look.split), look.weights.double().mean(0)
+    subwords, looked = subword_times(spans, look.subwords), look.weights.double().mean(0)
     centres = attention_centres(looked, 1.0).numpy()  # one unit a second: seconds
-    words = np.array(look.split.words)
+    words = np.array(look.subwords.word_ids)
     means = np.bincount(words, centres) / np.bincount(words)
     frames = np.arange(looked.shape[1]) / WhisperEncoder.frame_rate
     inside = np.logical_or.reduce([(frames >= start) & (frames < end) for start, end in spans])
@@ -126,7 +126,7 @@ def attended(look: Look, spans: Spans) -> Attended:
     if inside.any():
         covered = Score(float((shares[inside] >= _HEARD_LEAST).mean()), weight=float(inside.sum()))
     return Attended(
-        pieces=np.abs(centres - pieces.mean(1)) * 1000,
+        subwords=np.abs(centres - subwords.mean(1)) * 1000,
         words=np.abs(means - np.array(spans).mean(1)) * 1000,
         coverage=covered,
     )
@@ -216,14 +216,14 @@ def unit_figures(
     }
 
 
-def rates(pieces: int, seconds: float, bits: tuple[float, float]) -> dict[str, Score]:
+def rates(subwords: int, seconds: float, bits: tuple[float, float]) -> dict[str, Score]:
     """What a clip's tokens cost.
 
     Args:
-        pieces: Of its text.
+        subwords: Of its text.
         seconds: Of its audio.
-        bits: Of a piece: of what is heard, and of the text.
+        bits: Of a subword: of what is heard, and of the text.
     """
     heard, text = bits
     values = {"bits_per_second": heard, "text_bits_per_second": text, "pieces_per_second": 1.0}
-    return {key: Score(pieces * each / seconds, weight=seconds) for key, each in values.items()}
+    return {key: Score(subwords * each / seconds, weight=seconds) for key, each in values.items()}

@@ -1,4 +1,4 @@
-"""What there is to see and to hear of TASTE: where pieces look, spectra with words, units by place in a word."""
+"""What there is to see and to hear of TASTE: where subwords look, spectra with words, units by place in a word."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,7 +93,7 @@ def pictures(views: Views, rows: Sequence[Row], tokens: Sequence[Tokens]) -> Ite
     for key, clip in list(views.clips.items())[:_MAPS]:
         audio = Audio.read(clip.audio_path)
         look = views.tokenizer.look(audio, clip.text or "")
-        yield attention_map(look, views.spans(clip, audio), title=f"where each piece looks: {key}")
+        yield attention_map(look, views.spans(clip, audio), title=f"where each subword looks: {key}")
     key, clip = next(iter(views.clips.items()))
     audio = Audio.read(clip.audio_path)
     sounds = [("recording", audio, views.spans(clip, audio))]
@@ -106,8 +106,8 @@ def pictures(views: Views, rows: Sequence[Row], tokens: Sequence[Tokens]) -> Ite
         yield codebook_picture(counts, title=f"{views.name}: codebook use")
 
 
-def attention_map(look: Look, spans: Spans, *, title: str = "Where each piece looks") -> Picture:
-    """Mean of the heads, pieces from top to bottom, with the borders of words by forced alignment.
+def attention_map(look: Look, spans: Spans, *, title: str = "Where each subword looks") -> Picture:
+    """Mean of the heads, subwords from top to bottom, with the borders of words by forced alignment.
 
     Args:
         look: With weights.
@@ -118,8 +118,8 @@ def attention_map(look: Look, spans: Spans, *, title: str = "Where each piece lo
     looked = look.weights.float().mean(0).numpy()
     rows, frames = looked.shape
     seconds = frames / WhisperEncoder.frame_rate
-    first = [look.split.words.index(word) for word in range(look.split.n_words)]
-    matched = len(spans) == look.split.n_words
+    first = [look.subwords.word_ids.index(word) for word in range(look.subwords.num_words)]
+    matched = len(spans) == look.subwords.num_words
 
     def put(figure: Any) -> None:
         figure.suptitle(words(title))
@@ -134,14 +134,14 @@ def attention_map(look: Look, spans: Spans, *, title: str = "Where each piece lo
                 (start, end), corner = spans[place], word
                 axes.plot([start, end, end, start, start], [corner, corner, corner + last, corner + last, corner],
                           color=COLORS[1], linewidth=1.0)  # fmt: skip
-        axes.set_yticks(np.arange(rows) + 0.5, [words(text, 16) for text in look.split.texts], fontsize=7.5)
-        axes.set(xlim=(0.0, seconds), ylim=(rows, 0), xlabel="time (s)", ylabel="piece")
+        axes.set_yticks(np.arange(rows) + 0.5, [words(text, 16) for text in look.subwords.texts], fontsize=7.5)
+        axes.set(xlim=(0.0, seconds), ylim=(rows, 0), xlabel="time (s)", ylabel="subword")
         figure.colorbar(image, ax=axes, label="weight, mean of the heads", pad=0.015)
 
     borders = "Frames around words: when they are said, by forced alignment." if matched else "Nothing is aligned."
     return Picture(
         title=title, png=draw(8.0, 1.2 + 0.2 * min(rows, 40), put),
-        caption=f"What each piece of the text looks at, from left to right in time. {borders}",
+        caption=f"What each subword of the text looks at, from left to right in time. {borders}",
     )  # fmt: skip
 
 
@@ -220,7 +220,7 @@ def samples(views: Views) -> Iterator[Sample]:
     """Recordings, what the source makes of their own units, and what is made of tokens and of the text alone."""
     notes = {
         "own units": "the recording's units, decoded by their source",
-        "from tokens": "units drawn one by one for what was heard of each piece",
+        "from tokens": "units drawn one by one for what was heard of each subword",
         "from the text only": "the same without what was heard",
     }
     for key, clip in views.clips.items():

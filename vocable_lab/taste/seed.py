@@ -96,7 +96,9 @@ class TasteSeed:
         audio, text = read(clip), clip.text or ""
         units = self.source.units(audio)
         spoken = self.tokenizer.row(audio, text, units)
-        look = partial(look_at, self.tokenizer.model, SpokenBatch.of([spoken]).to(self.tokenizer.device), spoken.split)
+        look = partial(
+            look_at, self.tokenizer.model, SpokenBatch.of([spoken]).to(self.tokenizer.device), spoken.subwords
+        )
         heard, control = look(), look(text_only=True)
         free = look(quantized=False) if self.quantizes else None
         row = _Growing(clip, scores=predicted(heard, free, control), facts={"units": units.tolist()})
@@ -104,7 +106,7 @@ class TasteSeed:
         row.tried("alignment", partial(self._aligned, item, audio, heard, control, row.facts))
         tokens = None
         if self.quantizes:
-            row.scores |= rates(len(heard.split.ids), audio.duration, self.tokenizer.config.bits)
+            row.scores |= rates(len(heard.subwords.ids), audio.duration, self.tokenizer.config.bits)
             tokens = self.tokenizer.encode(audio, text)
             make_folder(self._file(item).parent)
             tokens.write(self._file(item))
@@ -150,7 +152,7 @@ class TasteSeed:
         entries, spec = [own, *anchors(figures)], self.source.spec
         views = self._views([row.item for row in rows])
         return Card(
-            title=f"{self.name}: speech for each piece of a text",
+            title=f"{self.name}: speech for each subword of a text",
             lead=f"{len(rows)} clips of {len(set(speakers.values()))} speakers, {split_words(self.plan.split)}; units: "
             f"{spec.name}, level {spec.level}, {spec.size} at {spec.frame_rate:g} Hz. {NOTE}",
             columns=[column for column in COLUMNS if any(column.key in entry.figures for entry in entries)],
@@ -169,11 +171,11 @@ class TasteSeed:
         found = attended(heard, spans)
         where = places(len(heard.units), self.source.spec.frame_rate, spans)
         facts |= {
-            "off_ms": found.pieces.round(1).tolist(), _OFF: found.words.round(1).tolist(),
+            "off_ms": found.subwords.round(1).tolist(), _OFF: found.words.round(1).tolist(),
             "places": where.tolist(), "hits": guessed(heard).top1.astype(int).tolist(),
             "text_only_hits": guessed(control).top1.astype(int).tolist(),
         }  # fmt: skip
-        mean = Score(float(found.pieces.mean()), weight=float(len(found.pieces)))
+        mean = Score(float(found.subwords.mean()), weight=float(len(found.subwords)))
         return {"alignment_error_mean_ms": mean, "attention_coverage": found.coverage}
 
     def _swap(self, item: str, audio: Audio, tokens: Tokens) -> Swap:

@@ -15,8 +15,8 @@ from vocable_lab.taste.units import COLUMNS, TasteUnits
 
 _EPOCHS = 10  # of the seed
 _WEAK = 0.1  # times as long as what is heard is in the recipe, to begin with
-_SHORTER = 8  # times fewer pieces of words, so that a text has more of them
-_LEAST = 64  # pieces: a table holds every letter, at a word's beginning and inside
+_SHORTER = 8  # times fewer subwords, so that a text has more of them
+_LEAST = 64  # subwords: a table holds every letter, at a word's beginning and inside
 _PADDED = round(30 * WhisperEncoder.frame_rate)  # frames that Whisper pads to
 _SHARES = {"quarter": 0.25, "half": 0.5, "all": 1.0}
 _SPEEDS = {"as-recorded": (1.0,), "three-speeds": (0.9, 1.0, 1.1)}  # of Ko et al.
@@ -53,8 +53,8 @@ def causes(run: TasteRun) -> list[Variant]:
     """What may keep a run on a plateau, each alone beside the recipe.
 
     Padding that is taken for speech, up to 30 s as Whisper has it. A weak z: speech that is added, and the same begun
-    at a tenth of its length; and a unit model that stays at random. Text in capitals where its pieces are another
-    model's (learnt ones are alike in any case), and shorter pieces, which is what capitals come to. No clock, no loss
+    at a tenth of its length; and a unit model that stays at random. Text in capitals where its subwords are another
+    model's (learnt ones are alike in any case), and shorter subwords, which is what capitals come to. No clock, no loss
     of the alignment, and neither, which is the seed's own form.
     """
     sizes = run.model
@@ -92,8 +92,8 @@ def epochs(run: TasteRun) -> list[Variant]:
 def hours(run: TasteRun) -> list[Variant]:
     """A quarter and half of the recordings, and all: the same steps, fewer speakers, each part inside the next.
 
-    Pieces are learnt from all texts, so that tokens are of the same pieces. If the figures still rise from half to all,
-    more speech would help.
+    Subwords are learnt from all texts, so that tokens are of the same subwords. If the figures still rise from half to
+    all, more speech would help.
     """
     return [
         Variant(name=name, run=replace(run, batches=replace(run.batches, share=share)))

@@ -33,7 +33,7 @@ from vocable_lab.taste.figures import (
 from vocable_lab.taste.words import Spans, Words
 
 _LONGEST = 30.0  # seconds that Whisper hears at a time
-_OFF = "off_ms"  # a row's fact: milliseconds of each piece from its place to where the model looks
+_OFF = "off_ms"  # a row's fact: milliseconds of each subword from its place to where the model looks
 _SHOWN = (
     "top1", "top5", "loss", "text_only_top1", "text_only_top5", "repeat_last_top1", "units_in_use",
     "alignment_error_ms", "heard_to_said", "attention_entropy",
@@ -162,7 +162,7 @@ def looked(look: Look, control: Look, free: Look | None, spans: Spans | None) ->
     if spans is not None:
         try:
             found = attended(look, spans)
-            facts[_OFF] = found.pieces.round(1).tolist()
+            facts[_OFF] = found.subwords.round(1).tolist()
             scores["attention_coverage"] = found.coverage
         except AlignmentError:
             pass  # the text has other words than the alignment
@@ -195,8 +195,8 @@ def _row(
 ) -> Row:
     row = tokenizer.row(audio, text, units)
     batch, model = SpokenBatch.of([row]).to(tokenizer.device), tokenizer.model
-    look = look_at(model, batch, row.split, quantized=quantizes(tokenizer))
-    found = looked(look, look_at(model, batch, row.split, text_only=True), None, spans)
+    look = look_at(model, batch, row.subwords, quantized=quantizes(tokenizer))
+    found = looked(look, look_at(model, batch, row.subwords, text_only=True), None, spans)
     return Row(entry=name, item=item, scores=found.scores, facts=found.facts)
 
 

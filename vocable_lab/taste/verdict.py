@@ -8,10 +8,10 @@ WEAK = 0.1  # of the text's vectors: what is heard and is shorter is hardly take
 GAIN = 0.01  # top-1 over text alone, under which the speech is as good as not heard
 PADDED = 0.05  # of the attention on padding, or
 COSTLY = 0.02  # nats that 10 s of silence behind a clip cost: more is a fault
-DEARER = 1.2  # times as many pieces as in small letters
+DEARER = 1.2  # times as many subwords as in small letters
 SPREAD = 0.9  # of the entropy of looking at all frames alike
-LATE = 120.0  # ms from the middle of a piece to where it is looked for
-BACKWARD = 0.75  # of neighbouring pieces that are looked for in their order, at least
+LATE = 120.0  # ms from the middle of a subword to where it is looked for
+BACKWARD = 0.75  # of neighbouring subwords that are looked for in their order, at least
 DEEPER = 0.05  # top-1 of the best layer over that of the layer of the values
 GUESSES = ("repeat last", "unigram", "the unit before")
 
@@ -78,15 +78,15 @@ def verdicts(
          f"{_of_padding(of('padding_mass'), of('padding_loss'))}; over {100 * PADDED:g} % or {COSTLY:g} nats is a fault"
          + (f"; were it not masked: {unmasked}" if masked else "")),
         ("upper-case pieces", ("pieces_written", "pieces_lower"), of("pieces_written") >= DEARER * of("pieces_lower"),
-         f"{of('pieces_written'):.2f} pieces a second as the model reads these texts, {of('pieces_lower'):.2f} were "
+         f"{of('pieces_written'):.2f} subwords a second as the model reads these texts, {of('pieces_lower'):.2f} were "
          f"they in small letters; {DEARER:g} times as many is dear"),
         ("attention on everything alike", ("attention_spread",), of("attention_spread") > SPREAD,
          f"its entropy is {of('attention_spread'):.2f} of the most there could be; over {SPREAD:g} is everywhere"),
         ("attention in the wrong order", ("monotonicity",), of("monotonicity") < BACKWARD,
-         f"{_percent(of('monotonicity'))} of neighbouring pieces are looked for in their order; under "
+         f"{_percent(of('monotonicity'))} of neighbouring subwords are looked for in their order; under "
          f"{_percent(BACKWARD)} is too few"),
         ("attention in the wrong place", ("alignment_error_ms",), of("alignment_error_ms") > LATE,
-         f"{of('alignment_error_ms'):.0f} ms from where pieces are said, median; over {LATE:g} ms is wrong"),
+         f"{of('alignment_error_ms'):.0f} ms from where subwords are said, median; over {LATE:g} ms is wrong"),
     ]  # fmt: skip
     found = []
     for suspect, keys, guilty, because in suspects:

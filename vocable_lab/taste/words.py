@@ -16,7 +16,7 @@ from vocable.data.alignment.words import word_spans
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError
 from vocable.metrics.score import Score, undefined
-from vocable.text.split import Split
+from vocable.text.subwords import Subwords
 from vocable_lab.shared.phones import pronouncer
 
 TOLERANCE = 0.05  # seconds by which a word may last longer or shorter and count as kept
@@ -98,23 +98,26 @@ def lasting(spans: Sequence[tuple[float, float]]) -> Float[ndarray, " W"]:
     return np.array([end - start for start, end in spans])
 
 
-def piece_spans(spans: Spans, split: Split) -> Float[ndarray, "U 2"]:
-    """When each piece is said, in seconds: its word's time, shared by letters, without silence.
+def subword_times(spans: Spans, subwords: Subwords) -> Float[ndarray, "U 2"]:
+    """When each subword is said, in seconds: its word's time, shared by letters, without silence.
 
     Raises:
         AlignmentError: There are more or fewer words than the split has.
 
     Example:
-        >>> split = Split(ids=(5, 6, 7), words=(0, 0, 1), texts=("th", "is", "is"))
-        >>> piece_spans([(0.25, 0.75), (1.0, 1.25)], split).tolist()
+        >>> subwords = Subwords(ids=(5, 6, 7), word_ids=(0, 0, 1), texts=("th", "is", "is"))
+        >>> subword_times([(0.25, 0.75), (1.0, 1.25)], subwords).tolist()
         [[0.25, 0.5], [0.5, 0.75], [1.0, 1.25]]
     """
-    if len(spans) != split.n_words:
-        raise AlignmentError(f"{len(spans)} words are aligned, but the text has {split.n_words}")
-    letters, words = np.array([max(1, len(text)) for text in split.texts], dtype=np.float64), np.array(split.words)
+    if len(spans) != subwords.num_words:
+        raise AlignmentError(f"{len(spans)} words are aligned, but the text has {subwords.num_words}")
+    letters, words = (
+        np.array([max(1, len(text)) for text in subwords.texts], dtype=np.float64),
+        np.array(subwords.word_ids),
+    )
     whole = np.bincount(words, letters)[words]
     end = np.cumsum(letters)
-    before = (end - letters)[np.searchsorted(words, words)]  # letters before each piece's word
+    before = (end - letters)[np.searchsorted(words, words)]  # letters before each subword's word
     starts, ends = np.array(spans, dtype=np.float64)[words].T
     shares = np.stack([end - letters - before, end - before], axis=1) / whole[:, None]
     return starts[:, None] + shares * (ends - starts)[:, None]

@@ -16,7 +16,7 @@ from vocable.features.whisper import WhisperEncoder, recall
 from vocable.systems.taste.config import tiny
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.systems.units import find_units
-from vocable.text.pieces import BytePairs
+from vocable.text.subword_tokenizers import BytePairTokenizer
 
 TEXTS = ["the dog and the other dog", "then they did not", "a dog is there", "who is it then", "she sees the others"]
 
@@ -44,7 +44,9 @@ def hears(weights_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 @pytest.fixture
 def taste(hears: None) -> TasteTokenizer:
     """Random weights; its units are the first level of a small codec."""
-    pieces = BytePairs.learn(TEXTS, 40)
+    subword_tokenizer = BytePairTokenizer.train(TEXTS, 40)
     encoder = WhisperEncoder.load("openai/whisper-tiny.en").spec
     units = find_units("spectral", ready).spec
-    return TasteTokenizer(model_of(tiny(encoder, units, pieces.to_json(), pieces.size)), find=ready)
+    return TasteTokenizer(
+        model_of(tiny(encoder, units, subword_tokenizer.to_json(), subword_tokenizer.size)), find=ready
+    )

@@ -49,20 +49,20 @@ def model_of(config: TasteConfig) -> TasteModel:
 
 
 def batch_of(*sizes: tuple[int, int, int], seed: int = 0) -> SpokenBatch:
-    """Utterances of so many pieces, frames and units; what lies behind their ends is no 0."""
+    """Utterances of so many subwords, frames and units; what lies behind their ends is no 0."""
     generator = torch.Generator().manual_seed(seed)
     longest = [max(column) for column in zip(*sizes, strict=True)]
     masks = [
         torch.arange(most)[None] < torch.tensor(column)[:, None]
         for most, column in zip(longest, zip(*sizes, strict=True), strict=True)
     ]
-    count, (pieces, frames, units) = len(sizes), longest
-    lasts = torch.rand(count, pieces, generator=generator) + 0.2
+    count, (subwords, frames, units) = len(sizes), longest
+    lasts = torch.rand(count, subwords, generator=generator) + 0.2
     lasts = lasts * masks[0]
     ends = (lasts / lasts.sum(1, keepdim=True) * masks[2].sum(1, keepdim=True)).cumsum(1)
     return SpokenBatch(
-        pieces=torch.randint(SIZE, (count, pieces), generator=generator), piece_mask=masks[0],
-        words=torch.arange(pieces).expand(count, -1) // 2,
+        subword_ids=torch.randint(SIZE, (count, subwords), generator=generator), subword_mask=masks[0],
+        words=torch.arange(subwords).expand(count, -1) // 2,
         keys=torch.randn(count, frames, ENCODER.width, generator=generator),
         values=torch.randn(count, frames, ENCODER.width, generator=generator), frame_mask=masks[1],
         units=torch.randint(UNITS.size, (count, units), generator=generator), unit_mask=masks[2],
@@ -78,11 +78,11 @@ def durations(batch: SpokenBatch) -> Tensor:
 
 def row(batch: SpokenBatch, index: int) -> SpokenBatch:
     """One utterance of a batch alone, without padding."""
-    mask = {"pieces": batch.piece_mask, "frames": batch.frame_mask, "units": batch.unit_mask}
+    mask = {"subwords": batch.subword_mask, "frames": batch.frame_mask, "units": batch.unit_mask}
     count = {name: int(one[index].sum()) for name, one in mask.items()}
     kind = {
-        "pieces": "pieces", "piece_mask": "pieces", "words": "pieces", "spans": "pieces", "keys": "frames",
-        "values": "frames", "frame_mask": "frames", "units": "units", "unit_mask": "units",
+        "subword_ids": "subwords", "subword_mask": "subwords", "words": "subwords", "spans": "subwords",
+        "keys": "frames", "values": "frames", "frame_mask": "frames", "units": "units", "unit_mask": "units",
     }  # fmt: skip
     cut = {name: getattr(batch, name)[index : index + 1, : count[axis]] for name, axis in kind.items()}
     return replace(
@@ -93,10 +93,10 @@ def row(batch: SpokenBatch, index: int) -> SpokenBatch:
 
 def repadded(batch: SpokenBatch) -> SpokenBatch:
     """The same utterances with other values behind their ends."""
-    piece, frame, unit = batch.piece_mask, batch.frame_mask, batch.unit_mask
+    subword, frame, unit = batch.subword_mask, batch.frame_mask, batch.unit_mask
     return replace(
         batch,
-        pieces=torch.where(piece, batch.pieces, SIZE - 1), words=torch.where(piece, batch.words, 0),
+        subword_ids=torch.where(subword, batch.subword_ids, SIZE - 1), words=torch.where(subword, batch.words, 0),
         keys=torch.where(frame[..., None], batch.keys, 1e3), values=torch.where(frame[..., None], batch.values, -1e3),
         units=torch.where(unit, batch.units, -1),
     )  # fmt: skip

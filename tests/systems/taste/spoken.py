@@ -10,10 +10,10 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.systems.taste.data import Spoken, SpokenConfig
-from vocable.text.pieces import BytePairs
+from vocable.text.subword_tokenizers import BytePairTokenizer
 
 RATE = 8_000
-PIECES = BytePairs.learn(["good day", "a good one two three", "good good day day", "twenty-one"], 40)
+PIECES = BytePairTokenizer.train(["good day", "a good one two three", "good good day day", "twenty-one"], 40)
 
 
 class Units:
@@ -60,4 +60,6 @@ def record(path: Path, seconds: float, seed: int = 0) -> Path:
 
 def spoken(lines: list[Utterance], folder: Path, config: SpokenConfig | None = None, **listeners: Any) -> Spoken:
     parts = {"units": Units(), "frames": Frames(), **listeners}
-    return Spoken(lines, config or SpokenConfig(batch_size=8), pieces=PIECES, cache=folder / "cache", **parts)
+    return Spoken(
+        lines, config or SpokenConfig(batch_size=8), subword_tokenizer=PIECES, cache=folder / "cache", **parts
+    )

@@ -53,12 +53,12 @@ SYSTEMS = {
 @torch.no_grad()
 def everything(model: TasteModel, batch: SpokenBatch) -> dict[str, Tensor]:
     """All that the model makes of a batch; what lies on padding is cut off."""
-    said = model.said(batch.pieces, batch.piece_mask)
+    said = model.said(batch.subword_ids, batch.subword_mask)
     heard = model.heard(said, batch)
     made = {"said": said, "heard": heard.vectors}
     vectors = heard.vectors
     if model.quantizer is not None:
-        found = model.quantizer(vectors, batch.piece_mask)
+        found = model.quantizer(vectors, batch.subword_mask)
         vectors = found.latents
         made["ids"] = found.ids.transpose(1, 2)
     joint = model.joint(said, vectors)
@@ -66,9 +66,9 @@ def everything(model: TasteModel, batch: SpokenBatch) -> dict[str, Tensor]:
     if lasting is not None:
         made["lasting"] = lasting
     told = None if lasting is None else durations(batch)
-    logits = model.lm(joint, batch.piece_mask, batch.units, batch.unit_mask, batch.voices, told)
+    logits = model.lm(joint, batch.subword_mask, batch.units, batch.unit_mask, batch.voices, told)
     ends = F.pad(batch.unit_mask, (1, 0), value=True)
-    return {name: value[batch.piece_mask] for name, value in made.items()} | {"logits": logits[ends]}
+    return {name: value[batch.subword_mask] for name, value in made.items()} | {"logits": logits[ends]}
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -92,7 +92,7 @@ def test_what_lies_on_padding_changes_nothing(name: str) -> None:
 def test_without_the_mask_padding_is_heard() -> None:
     model, batch = model_of(decoder(mask_padding=False)), batch_of(*SIZES)
     assert not torch.allclose(everything(model, batch)["heard"], everything(model, repadded(batch))["heard"])
-    heard = model.heard(model.said(batch.pieces, batch.piece_mask), batch)
+    heard = model.heard(model.said(batch.subword_ids, batch.subword_mask), batch)
     assert bool((heard.weights[1, :, 0, 11:] > 0).all())
 
 
@@ -100,15 +100,20 @@ def test_without_the_mask_padding_is_heard() -> None:
 def test_every_parameter_learns_but_those_that_are_frozen(name: str) -> None:
     config = replace(SYSTEMS[name], frozen_lm=True)
     model, batch = model_of(config).train(), batch_of((5, 30, 14), (4, 20, 9))
-    said = model.said(batch.pieces, batch.piece_mask)
+    said = model.said(batch.subword_ids, batch.subword_mask)
     heard = model.heard(said, batch).vectors
     if model.quantizer is not None:
-        found = model.quantizer(heard, batch.piece_mask)
+        found = model.quantizer(heard, batch.subword_mask)
         heard = found.latents
     joint = model.joint(said, heard)
     lasting = model.lasting(joint)
     logits = model.lm(
-        joint, batch.piece_mask, batch.units, batch.unit_mask, batch.voices, None if lasting is None else lasting.exp()
+        joint,
+        batch.subword_mask,
+        batch.units,
+        batch.unit_mask,
+        batch.voices,
+        None if lasting is None else lasting.exp(),
     )
     loss = logits.square().sum() + (0.0 if lasting is None else lasting.square().sum())
     loss.backward()
@@ -170,8 +175,8 @@ def test_a_causal_stack_looks_at_nothing_later() -> None:
 def test_a_text_is_read_in_its_order(positions: Any) -> None:
     torch.manual_seed(0)
     encoder = TextEncoder(TextConfig(size=9, embedding=4, width=8, blocks=1, heads=2, hidden=8, positions=positions), 6)
-    pieces, mask = torch.tensor([[1, 2, 3, 4]]), torch.ones(1, 4, dtype=torch.bool)
-    there, back = encoder.eval()(pieces, mask), encoder(pieces.flip(1), mask).flip(1)
+    subwords, mask = torch.tensor([[1, 2, 3, 4]]), torch.ones(1, 4, dtype=torch.bool)
+    there, back = encoder.eval()(subwords, mask), encoder(subwords.flip(1), mask).flip(1)
     assert not torch.isclose(there, back, atol=1e-4).all(2).any()
 
 
@@ -199,9 +204,9 @@ def test_pieces_are_expected_where_their_letters_are() -> None:
     aggregator.layers[0].query.bias.zero_()
     aggregator.sharpness[0, 1] = 2000.0
     places = torch.tensor([[0.1, 0.5, 0.9]])
-    frames, pieces = torch.ones(1, 40, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool)
+    frames, subwords = torch.ones(1, 40, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool)
     frames[:, 20:] = False
-    given = noise(1, 3, 4), noise(1, 40, 6), noise(1, 40, 6), pieces, frames, torch.tensor([[0, 1, 2]]), places
+    given = noise(1, 3, 4), noise(1, 40, 6), noise(1, 40, 6), subwords, frames, torch.tensor([[0, 1, 2]]), places
     weights = aggregator(*given).weights[0]
     where = (torch.arange(40) + 0.5) / 20
     for head, sharpness in enumerate((20.0, 2000.0)):
@@ -238,7 +243,7 @@ def test_words_share_the_mean_of_their_pieces() -> None:
 
 def test_letters_say_where_a_piece_is() -> None:
     model = model_of(clock())
-    assert model.letters.tolist() == [float(len(piece)) for piece in VOCABULARY]
+    assert model.letters.tolist() == [float(len(subword)) for subword in VOCABULARY]
     assert TasteModel(clock(pieces={"kind": "hub"})).letters.tolist() == [1.0] * SIZE
     inside = TasteModel(clock(pieces={"vocabulary": ["##ab", "", *"c" * (SIZE - 2)]}))
     assert inside.letters[:3].tolist() == [2.0, 1.0, 1.0]
@@ -264,7 +269,7 @@ def test_joined_ways() -> None:
 def test_text_alone_is_what_nothing_heard_is() -> None:
     for config in (clock(), relative(), relative(fusion="gated")):
         model, batch = model_of(config), batch_of((4, 9, 9))
-        said = model.said(batch.pieces, batch.piece_mask)
+        said = model.said(batch.subword_ids, batch.subword_mask)
         assert torch.equal(model.joint(said, None), model.joint(said, torch.zeros_like(said)))
 
 
@@ -314,12 +319,12 @@ def test_what_is_heard_is_learnt() -> None:
         steps = torch.optim.AdamW(model.parameters(), lr=1e-2)
         for step in range(150):
             batch = told_by_values(step)
-            said = model.said(batch.pieces, batch.piece_mask)
+            said = model.said(batch.subword_ids, batch.subword_mask)
             joint = model.joint(said, model.heard(said, batch).vectors if hears else None)
             logits = model.lm(
-                joint, batch.piece_mask, batch.units, batch.unit_mask, batch.voices, torch.full((16, 4), 2.0)
+                joint, batch.subword_mask, batch.units, batch.unit_mask, batch.voices, torch.full((16, 4), 2.0)
             )
-            loss = F.cross_entropy(logits[:, 0:8:2].flatten(0, 1), batch.units[:, ::2].flatten())  # new pieces' first
+            loss = F.cross_entropy(logits[:, 0:8:2].flatten(0, 1), batch.units[:, ::2].flatten())  # new subwords' first
             steps.zero_grad()
             loss.backward()
             steps.step()
@@ -329,7 +334,7 @@ def test_what_is_heard_is_learnt() -> None:
 
 
 def told_by_values(seed: int) -> SpokenBatch:
-    """Four pieces of two units and five frames each; of a piece's four units its frames say which it is."""
+    """Four subwords of two units and five frames each; of a subword's four units its frames say which it is."""
     batch = batch_of(*[(4, 20, 8)] * 16, seed=seed)
     which = torch.randint(4, (16, 4), generator=torch.Generator().manual_seed(seed))
     values = 3.0 * F.one_hot(which, ENCODER.width).float().repeat_interleave(5, dim=1)

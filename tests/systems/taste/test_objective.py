@@ -55,7 +55,7 @@ def test_heads_in_order_each_hear_their_part() -> None:
     spans = torch.tensor([[[0.0, 10.0], [10.0, 20.0]]])
     batch = replace(batch, spans=spans)
     weights = torch.zeros(1, 2, 2, 40)
-    weights[0, 0, 0, 5], weights[0, 1, 0, 15] = 1.0, 1.0  # units 2.5 and 7.5: the halves of the first piece
+    weights[0, 0, 0, 5], weights[0, 1, 0, 15] = 1.0, 1.0  # units 2.5 and 7.5: the halves of the first subword
     weights[0, 0, 1, 25], weights[0, 1, 1, 35] = 1.0, 1.0
     right, off = aligned(weights, batch, UNITS.frame_rate, ordered=True)
     assert float(right) == pytest.approx(0.0, abs=1e-6)
@@ -78,7 +78,7 @@ def test_durations_are_learnt_piece_by_piece_or_as_a_whole() -> None:
     assert float(lasted(right, batch)) == pytest.approx(0.0, abs=1e-6)
     assert float(lasted(right + 0.5, batch)) == pytest.approx(0.25, rel=1e-4)
     guessed = replace(batch, aligned=torch.zeros(3, dtype=torch.bool))
-    flat = torch.log(batch.unit_mask.sum(1) / batch.piece_mask.sum(1))[:, None].expand(-1, 5)
+    flat = torch.log(batch.unit_mask.sum(1) / batch.subword_mask.sum(1))[:, None].expand(-1, 5)
     assert float(lasted(flat, guessed)) == pytest.approx(0.0, abs=1e-6)
 
 

@@ -46,7 +46,7 @@ def test_a_text_that_may_not_be_what_is_said_is_told_before_training(place: Path
     [
         (None, ManifestError, "none of 7 lines has a 'text', and these tokens stand for what is said"),
         ("", ManifestError, "none of 7 lines has a 'text'"),
-        (" ... ", TextError, "there are no letters to learn pieces from"),
+        (" ... ", TextError, "there are no letters to learn subwords from"),
     ],
 )
 def test_a_manifest_without_text_trains_nothing(

@@ -180,7 +180,7 @@ def test_layers_are_counted_from_behind_or_in_front() -> None:
 def test_facts_say_rates_and_parameters() -> None:
     first, parameters = describe(clock())
     rows = {row[0]: row[1] for row in first.rows}
-    assert rows["bits of a piece"] == f"6 of speech, {4.32:.2f} of text at most"
+    assert rows["bits of a subword"] == f"6 of speech, {4.32:.2f} of text at most"
     assert rows["hears"] == "whisper, layer 4 for where and 2 for how"
     assert rows["predicts"] == "units: 24 units at 25 Hz"
     assert parameters.columns == ("part", "total", "trained", "frozen")

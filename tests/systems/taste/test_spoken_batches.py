@@ -18,7 +18,7 @@ def test_a_batch_is_rows_side_by_side_with_nothing_behind_their_ends(lines: list
     batch = drawn.batch(0)
     assert set(batch.names) == set(alone), "eight draws of three"
     groups = {
-        "piece_mask": ("pieces", "words", "spans"), "frame_mask": ("keys", "values"), "unit_mask": ("units",)
+        "subword_mask": ("subword_ids", "words", "spans"), "frame_mask": ("keys", "values"), "unit_mask": ("units",)
     }  # fmt: skip
     for at, name in enumerate(batch.names):
         for mask, fields in groups.items():

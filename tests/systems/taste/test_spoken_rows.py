@@ -1,4 +1,4 @@
-"""A row is an utterance as it is heard, with where its pieces lie."""
+"""A row is an utterance as it is heard, with where its subwords lie."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from vocable.data.alignment.phones import words_of
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.data.targets import Listener
 from vocable.systems.taste.data import Spoken, SpokenConfig
-from vocable.text.pieces import BytePairs
+from vocable.text.subword_tokenizers import BytePairTokenizer
 
 
 def test_the_listeners_are_what_the_protocol_says() -> None:
@@ -29,14 +29,14 @@ def test_a_row_is_what_was_heard_of_the_utterance(lines: list[Utterance], tmp_pa
     heard = Frames().hear(clip.resample(16_000))
     assert torch.allclose(row.keys[0], heard[:, :3], atol=1e-3)
     assert torch.allclose(row.values[0], heard[:, 3:], atol=1e-3)
-    assert row.piece_mask.all()
+    assert row.subword_mask.all()
     assert row.frame_mask.all()
     assert row.unit_mask.all()
     assert row.voices.tolist() == [[0.0]]
-    split = PIECES.split("A good one")
-    assert drawn.splits[1] == split
-    assert row.pieces[0].tolist() == list(split.ids)
-    assert row.words[0].tolist() == list(split.words)
+    subwords = PIECES.tokenize("A good one")
+    assert drawn.splits[1] == subwords
+    assert row.subword_ids[0].tolist() == list(subwords.ids)
+    assert row.words[0].tolist() == list(subwords.word_ids)
 
 
 def test_aligned_pieces_lie_where_they_are_said_and_others_where_letters_would(
@@ -93,9 +93,14 @@ def test_real_digit_strings_with_their_phones(speech_data: Path, tmp_path: Path)
         ends = np.linspace(0, Audio.read(one.audio_path).duration, len(phones) + 1)
         alignment = [[phone, *map(float, ends[at : at + 2])] for at, phone in enumerate(phones)]
         even.append(one.model_copy(update={"extra": {**one.extra, "alignment": alignment}}))
-    pieces = BytePairs.learn([str(one.text) for one in rows], 60)
+    subword_tokenizer = BytePairTokenizer.train([str(one.text) for one in rows], 60)
     drawn = Spoken(
-        even, SpokenConfig(batch_size=4), pieces=pieces, units=Units(), frames=Frames(), cache=tmp_path / "cache"
+        even,
+        SpokenConfig(batch_size=4),
+        subword_tokenizer=subword_tokenizer,
+        units=Units(),
+        frames=Frames(),
+        cache=tmp_path / "cache",
     )
     assert (len(drawn), drawn.unmatched, drawn.problems) == (4, 0, [])
     for at in range(4):

@@ -31,9 +31,9 @@ def test_every_law(taste: TasteTokenizer) -> None:
 
 
 def test_there_is_a_token_for_each_piece(taste: TasteTokenizer) -> None:
-    split = taste.pieces.split(TEXT)
+    subwords = taste.subword_tokenizer.tokenize(TEXT)
     tokens = taste.encode(speechlike(20_000), TEXT)
-    assert tokens.ids.shape == (1, 2, len(split.ids))
+    assert tokens.ids.shape == (1, 2, len(subwords.ids))
     assert tokens.text == (TEXT,)
     assert taste.words(tokens) == TEXT.split()
     assert sum(taste.seconds(tokens)) == pytest.approx(20_000 / 16_000, abs=1e-3)
@@ -81,7 +81,7 @@ def test_only_the_swapped_words_change(taste: TasteTokenizer) -> None:
     clip, donor = speechlike(20_000, seed=1), speechlike(32_000, seed=2)
     own, other = taste.encode(clip, TEXT), taste.encode(donor, TEXT)
     swapped = taste.swap_words(own, other, 2, 3)
-    words = taste.pieces.split(TEXT).words
+    words = taste.subword_tokenizer.tokenize(TEXT).word_ids
     for place, word in enumerate(words):
         source = other if word in (1, 2) else own
         assert torch.equal(swapped.ids[..., place], source.ids[..., place])

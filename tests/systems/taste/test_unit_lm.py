@@ -19,9 +19,9 @@ BOTH = pytest.mark.parametrize("config", [clock(), relative()], ids=["clock", "r
 
 
 def told(config: Any, seed: int = 0) -> tuple[UnitLm, Tensor, Tensor, Tensor, Tensor]:
-    """A unit model, a joint vector of each piece, units, a voice, durations."""
+    """A unit model, a joint vector of each subword, units, a voice, durations."""
     model, batch = model_of(config), batch_of((5, 3, 17), seed=seed)
-    joint = model.said(batch.pieces, batch.piece_mask).detach()
+    joint = model.said(batch.subword_ids, batch.subword_mask).detach()
     return model.lm, joint, batch.units, batch.voices, durations(batch)
 
 
@@ -58,9 +58,9 @@ def test_every_unit_looks_at_text_and_voice(config: Any) -> None:
     one = at_once(lm, joint, units, voices, lasts)
     assert not torch.isclose(one, at_once(lm, joint, units, -voices, lasts), atol=1e-6).all(2).any()
     assert torch.allclose(one, at_once(lm, joint, units, 7 * voices, lasts), atol=1e-5)
-    for piece in range(5):
+    for subword in range(5):
         other = joint.clone()
-        other[:, piece] = other[:, piece].flip(1)
+        other[:, subword] = other[:, subword].flip(1)
         assert not torch.isclose(one, at_once(lm, other, units, voices, lasts), atol=1e-6).all(2).any()
 
 
@@ -212,12 +212,12 @@ def test_rules_that_are_none(changes: dict[str, Any], message: str) -> None:
 def test_rows_of_many_lengths_are_packed_without_holes() -> None:
     """Were there a hole, the units of the shorter row would stand elsewhere."""
     model, batch = model_of(relative()), batch_of((2, 3, 9), (7, 3, 4))
-    said = model.said(batch.pieces, batch.piece_mask)
-    together = model.lm(said, batch.piece_mask, batch.units, batch.unit_mask, batch.voices)
+    said = model.said(batch.subword_ids, batch.subword_mask)
+    together = model.lm(said, batch.subword_mask, batch.units, batch.unit_mask, batch.voices)
     for index, units in ((0, 9), (1, 4)):
         one = row(batch, index)
         alone = model.lm(
-            said[index : index + 1, : one.pieces.shape[1]], one.piece_mask, one.units, one.unit_mask, one.voices
+            said[index : index + 1, : one.subword_ids.shape[1]], one.subword_mask, one.units, one.unit_mask, one.voices
         )
         assert torch.allclose(together[index, : units + 1], alone[0], atol=1e-5)
 
@@ -225,11 +225,11 @@ def test_rows_of_many_lengths_are_packed_without_holes() -> None:
 @pytest.mark.parametrize("config", [clock(), relative()], ids=["clock", "relative"])
 def test_units_that_are_hidden_tell_nothing(config: TasteConfig) -> None:
     model, batch = model_of(config), batch_of((4, 20, 9), (3, 15, 6))
-    joint = model.joint(model.said(batch.pieces, batch.piece_mask), None)
+    joint = model.joint(model.said(batch.subword_ids, batch.subword_mask), None)
     lasting = durations(batch) if config.lm.positions == "clock" else None
 
     def says(units: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
-        return model.lm(joint, batch.piece_mask, units, batch.unit_mask, batch.voices, lasting, known)
+        return model.lm(joint, batch.subword_mask, units, batch.unit_mask, batch.voices, lasting, known)
 
     nothing, others = torch.zeros_like(batch.unit_mask), (batch.units + 1) % UNITS.size
     assert torch.equal(says(batch.units, nothing), says(others, nothing))
@@ -241,7 +241,7 @@ def test_each_part_of_a_piece_is_told_of_itself() -> None:
     config = clock()
     model = model_of(config)
     parts, width = config.lm.parts, config.lm.width
-    with torch.no_grad():  # part k of any piece says k
+    with torch.no_grad():  # part k of any subword says k
         model.lm.here.weight.zero_()
         model.lm.here.bias.copy_(torch.arange(parts).float().repeat_interleave(width))
     joint, lasts = torch.zeros(1, 1, width), torch.tensor([[20.0]])

@@ -1,4 +1,4 @@
-"""Which stretch of a recording each word and each piece of a word takes."""
+"""Which stretch of a recording each word and each subword of a word takes."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from numpy import ndarray
 from vocable.data.alignment.record import Alignment
 from vocable.errors import AlignmentError
 from vocable.text.phonemes import SILENCE, bare
-from vocable.text.split import Split
+from vocable.text.subwords import Subwords
 
-_LEAST = 0.05  # units that a piece takes, where there is room
+_LEAST = 0.05  # units that a subword takes, where there is room
 
 
 def word_spans(alignment: Alignment, words: Sequence[Sequence[str]]) -> list[tuple[float, float]]:
@@ -50,71 +50,71 @@ def word_spans(alignment: Alignment, words: Sequence[Sequence[str]]) -> list[tup
     return spans
 
 
-def spans_of_pieces(
-    spans: Sequence[tuple[float, float]], split: Split, units: int, rate: float
+def subword_spans(
+    spans: Sequence[tuple[float, float]], subwords: Subwords, units: int, rate: float
 ) -> Float[ndarray, "U 2"]:
-    """The stretch of each piece: its word's, shared by letters.
+    """The stretch of each subword: its word's, shared by letters.
 
-    Silence belongs to the piece before it, and silence at the beginning to the first piece: the stretches lie one
+    Silence belongs to the subword before it, and silence at the beginning to the first subword: the stretches lie one
     behind the other from 0 to the end.
 
     Args:
         spans: When each word of the split is said, in seconds.
-        split: A text in U pieces.
+        subwords: A text in U subwords.
         units: Of the recording, N.
         rate: Units a second.
 
     Returns:
-        Start and end of each piece in units; each start is the end before it, the first 0 and the last N.
+        Start and end of each subword in units; each start is the end before it, the first 0 and the last N.
 
     Raises:
         AlignmentError: There are more or fewer words than the split has, or no units.
 
     Example:
-        >>> split = Split(ids=(5, 6, 7), words=(0, 0, 1), texts=("th", "is", "is"))
-        >>> spans_of_pieces([(0.25, 0.75), (1.0, 1.25)], split, units=12, rate=8.0).tolist()
+        >>> subwords = Subwords(ids=(5, 6, 7), word_ids=(0, 0, 1), texts=("th", "is", "is"))
+        >>> subword_spans([(0.25, 0.75), (1.0, 1.25)], subwords, units=12, rate=8.0).tolist()
         [[0.0, 4.0], [4.0, 8.0], [8.0, 12.0]]
     """
-    if len(spans) != split.n_words:
-        raise AlignmentError(f"{len(spans)} words are aligned, but the text has {split.n_words}; align it again")
-    letters, words = _letters(split), np.array(split.words)
+    if len(spans) != subwords.num_words:
+        raise AlignmentError(f"{len(spans)} words are aligned, but the text has {subwords.num_words}; align it again")
+    letters, words = _letters(subwords), np.array(subwords.word_ids)
     before = np.cumsum(letters) - letters
-    first = np.searchsorted(words, words)  # piece of each word's beginning
+    first = np.searchsorted(words, words)  # subword of each word's beginning
     share = (before - before[first]) / np.bincount(words, letters)[words]
     starts, ends = np.array(spans, dtype=np.float64).T
     return _tiled((starts[words] + share * (ends - starts)[words]) * rate, units)
 
 
-def guessed_spans(split: Split, units: int) -> Float[ndarray, "U 2"]:
+def estimate_spans(subwords: Subwords, units: int) -> Float[ndarray, "U 2"]:
     """Stretches where nothing is aligned: as if every letter took as long.
 
     Args:
-        split: A text in U pieces.
+        subwords: A text in U subwords.
         units: Of the recording, N.
 
     Returns:
-        As of :func:`spans_of_pieces`.
+        As of :func:`subword_spans`.
 
     Raises:
         AlignmentError: There are no units.
 
     Example:
-        >>> guessed_spans(Split(ids=(5, 6), words=(0, 1), texts=("who", "a")), units=8).tolist()
+        >>> estimate_spans(Subwords(ids=(5, 6), word_ids=(0, 1), texts=("who", "a")), units=8).tolist()
         [[0.0, 6.0], [6.0, 8.0]]
     """
-    letters = _letters(split)
+    letters = _letters(subwords)
     return _tiled((np.cumsum(letters) - letters) / letters.sum() * units, units)
 
 
-def _letters(split: Split) -> Float[ndarray, " U"]:
-    """How many letters each piece has; a mark, or a part of a letter, counts as one."""
-    return np.array([max(1, len(text)) for text in split.texts], dtype=np.float64)
+def _letters(subwords: Subwords) -> Float[ndarray, " U"]:
+    """How many letters each subword has; a mark, or a part of a letter, counts as one."""
+    return np.array([max(1, len(text)) for text in subwords.texts], dtype=np.float64)
 
 
 def _tiled(starts: Float[ndarray, " U"], units: int) -> Float[ndarray, "U 2"]:
     """Stretches from start to start, the first from 0 and the last to the end; none of them empty."""
     if units < 1:
-        raise AlignmentError("there are no units that pieces could be said in; the recording is too short")
+        raise AlignmentError("there are no units that subwords could be said in; the recording is too short")
     order = np.arange(len(starts))
     least = min(_LEAST, units / len(starts) / 2)
     starts[0] = 0.0

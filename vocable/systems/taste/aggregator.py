@@ -1,4 +1,4 @@
-"""From frames to pieces: one vector for each piece of the text, of what was heard where it is said."""
+"""From frames to subwords: one vector for each subword of the text, of what was heard where it is said."""
 
 import math
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from vocable.nn.transformer import sinusoids
 from vocable.systems.taste.config import AggregatorConfig
 
-_SHARPNESS = 20.0  # of where a piece is expected, before anything is learnt: half of it is left 0.19 of a clip away
+_SHARPNESS = 20.0  # of where a subword is expected, before anything is learnt: half of it is left 0.19 of a clip away
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What was heard of the pieces.
+    """What was heard of the subwords.
 
     Attributes:
-        vectors: One for each piece; 0 on padding.
-        weights: How much of each frame went into each piece, by head; of the last layer.
+        vectors: One for each subword; 0 on padding.
+        weights: How much of each frame went into each subword, by head; of the last layer.
     """
 
     vectors: Float[Tensor, "B U D"]
@@ -29,13 +29,13 @@ class Heard:
 
 
 class Aggregator(nn.Module):
-    """Each piece asks the deep layer where it is said, and takes from there what the shallow layer heard.
+    """Each subword asks the deep layer where it is said, and takes from there what the shallow layer heard.
 
-    A clip has the same vectors alone and in any batch: neither padded frames nor padded pieces are looked at.
+    A clip has the same vectors alone and in any batch: neither padded frames nor padded subwords are looked at.
 
     Args:
         config: Sizes.
-        query: Width of the pieces' vectors.
+        query: Width of the subwords' vectors.
         frame: Width of the frames.
         out: Width D of what comes out.
 
@@ -44,9 +44,9 @@ class Aggregator(nn.Module):
 
     Example:
         >>> sizes = AggregatorConfig(layout="full", width=8, heads=2)
-        >>> frames, pieces = torch.ones(1, 9, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool)
+        >>> frames, subwords = torch.ones(1, 9, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool)
         >>> heard = Aggregator(sizes, query=4, frame=6, out=8)(
-        ...     torch.zeros(1, 3, 4), torch.zeros(1, 9, 6), torch.zeros(1, 9, 6), pieces, frames,
+        ...     torch.zeros(1, 3, 4), torch.zeros(1, 9, 6), torch.zeros(1, 9, 6), subwords, frames,
         ...     torch.tensor([[0, 0, 1]]), torch.tensor([[0.1, 0.4, 0.8]]),
         ... )
         >>> heard.vectors.shape, heard.weights.shape
@@ -72,34 +72,34 @@ class Aggregator(nn.Module):
 
     def forward(
         self, query: Float[Tensor, "B U C"], keys: Float[Tensor, "B F E"], values: Float[Tensor, "B F E"],
-        piece_mask: Bool[Tensor, "B U"], frame_mask: Bool[Tensor, "B F"], words: Int[Tensor, "B U"],
+        subword_mask: Bool[Tensor, "B U"], frame_mask: Bool[Tensor, "B F"], words: Int[Tensor, "B U"],
         letters_place: Float[Tensor, "B U"],
     ) -> Heard:  # fmt: skip
-        """Listen for the pieces.
+        """Listen for the subwords.
 
         Args:
-            query: What asks for each piece.
+            query: What asks for each subword.
             keys: Frames that say where.
             values: Frames that say how.
-            piece_mask: True on pieces, padding last.
+            subword_mask: True on subwords, padding last.
             frame_mask: True on frames, padding last.
-            words: Which word each piece belongs to, from 0 on.
-            letters_place: The middle of each piece among the letters of the text, in [0, 1].
+            words: Which word each subword belongs to, from 0 on.
+            letters_place: The middle of each subword among the letters of the text, in [0, 1].
         """
-        pieces, device = query.shape[1], query.device
+        subwords, device = query.shape[1], query.device
         keys, values, frame_mask = self._padded(keys, values, frame_mask)
-        seen = frame_mask[:, None].expand(-1, pieces, -1) if self.mask_padding else None
+        seen = frame_mask[:, None].expand(-1, subwords, -1) if self.mask_padding else None
         away = self._away(frame_mask if self.mask_padding else torch.ones_like(frame_mask), letters_place)
         if self.decodes:
             hidden = self.enter(query)
-            hidden = hidden + sinusoids(torch.arange(pieces, device=device), hidden.shape[2])
+            hidden = hidden + sinusoids(torch.arange(subwords, device=device), hidden.shape[2])
         else:
             hidden = query
         weights = keys.new_zeros(0)
         for index, layer in enumerate(self.layers):
-            hidden, weights = layer(hidden, keys, values, seen, None if away is None else away[index], piece_mask)
-        vectors = (self.leave(hidden) if self.decodes else hidden) * piece_mask[..., None]
-        return Heard(pooled(vectors, piece_mask, words) if self.pooled else vectors, weights)
+            hidden, weights = layer(hidden, keys, values, seen, None if away is None else away[index], subword_mask)
+        vectors = (self.leave(hidden) if self.decodes else hidden) * subword_mask[..., None]
+        return Heard(pooled(vectors, subword_mask, words) if self.pooled else vectors, weights)
 
     @torch.no_grad()
     def scale(self, factor: float) -> None:
@@ -151,7 +151,7 @@ class Attention(nn.Module):
     def forward(
         self, query: Float[Tensor, "B U C"], keys: Float[Tensor, "B F E"], values: Float[Tensor, "B F E"],
         seen: Bool[Tensor, "B U F"] | None, away: Float[Tensor, "B H U F"] | None = None,
-        piece_mask: Bool[Tensor, "B U"] | None = None,
+        subword_mask: Bool[Tensor, "B U"] | None = None,
     ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B H U F"]]:  # fmt: skip
         """What is found, and the weights it was found with, which are float32.
 
@@ -161,7 +161,7 @@ class Attention(nn.Module):
             values: What is found there.
             seen: What may be looked at; everything by default.
             away: Added to the scores.
-            piece_mask: Of the queries, which do not meet here.
+            subword_mask: Of the queries, which do not meet here.
         """
         asked, key, value = (
             part(given).unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -177,7 +177,7 @@ class Attention(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Of a decoder: pieces look at pieces, then at frames, then think; norms first, as in Whisper."""
+    """Of a decoder: subwords look at subwords, then at frames, then think; norms first, as in Whisper."""
 
     def __init__(self, config: AggregatorConfig, frame: int) -> None:
         super().__init__()
@@ -189,11 +189,17 @@ class _Layer(nn.Module):
         self.expand, self.contract = nn.Linear(width, config.hidden), nn.Linear(config.hidden, width)
 
     def forward(
-        self, hidden: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None, away: Tensor | None, piece_mask: Tensor
+        self,
+        hidden: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        seen: Tensor | None,
+        away: Tensor | None,
+        subword_mask: Tensor,
     ) -> tuple[Tensor, Tensor]:
         asks = self.before(hidden)
         size = hidden.shape[1]
-        known = piece_mask[:, None].expand(-1, size, -1)
+        known = subword_mask[:, None].expand(-1, size, -1)
         if self.causal:
             known = known & torch.ones(size, size, dtype=torch.bool, device=hidden.device).tril()
         hidden = hidden + self.pieces(asks, asks, asks, known)[0]
@@ -205,15 +211,15 @@ class _Layer(nn.Module):
 def pooled(
     vectors: Float[Tensor, "B U D"], mask: Bool[Tensor, "B U"], words: Int[Tensor, "B U"]
 ) -> Float[Tensor, "B U D"]:
-    """Every piece gets the mean of its word's pieces.
+    """Every subword gets the mean of its word's subwords.
 
     Args:
-        vectors: Of pieces.
-        mask: True on pieces.
+        vectors: Of subwords.
+        mask: True on subwords.
         words: Which word each belongs to: at most its own number.
 
     Source:
-        TASTE, arXiv:2504.07053, section 3: so that texts in other pieces can take the vectors.
+        TASTE, arXiv:2504.07053, section 3: so that texts in other subwords can take the vectors.
 
     Example:
         >>> pooled(torch.tensor([[[1.0], [3.0], [5.0]]]), torch.ones(1, 3, dtype=torch.bool), torch.tensor([[0, 0, 1]]))
@@ -229,11 +235,11 @@ def pooled(
 
 
 def letters_places(letters: Float[Tensor, "B U"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U"]:
-    """The middle of each piece among the letters of its text, in [0, 1].
+    """The middle of each subword among the letters of its text, in [0, 1].
 
     Args:
-        letters: Of each piece.
-        mask: True on pieces.
+        letters: Of each subword.
+        mask: True on subwords.
 
     Example:
         >>> letters_places(torch.tensor([[3.0, 1.0]]), torch.ones(1, 2, dtype=torch.bool))

@@ -10,25 +10,25 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vocable.data.batches import Batch
 from vocable.shapes import mask_from_lengths
-from vocable.text.split import Split
+from vocable.text.subwords import Subwords
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpokenRow:
-    """One utterance: U pieces of text, F frames that were heard, N units.
+    """One utterance: U subwords of text, F frames that were heard, N units.
 
     Attributes:
-        split: The text.
+        subwords: The text.
         keys: Of the deep layer.
         values: Of the shallow layer.
         units: What is said, as another tokenizer has it.
-        spans: Of the pieces, in units.
+        spans: Of the subwords, in units.
         aligned: Whether the spans were aligned, not guessed.
         voice: Of the speaker, or zeros.
         name: The recording's.
     """
 
-    split: Split
+    subwords: Subwords
     keys: Float[Tensor, "F D"]
     values: Float[Tensor, "F D"]
     units: Int[Tensor, " N"]
@@ -40,25 +40,25 @@ class SpokenRow:
 
 @dataclass(frozen=True)
 class SpokenBatch(Batch):
-    """Utterances side by side, as long as the longest: U pieces, F frames, N units; 0 behind the end of each.
+    """Utterances side by side, as long as the longest: U subwords, F frames, N units; 0 behind the end of each.
 
     Attributes:
-        pieces: Ids of the pieces of the text.
-        piece_mask: True on pieces.
-        words: Which word each piece belongs to.
+        subword_ids: Ids of the subwords of the text.
+        subword_mask: True on subwords.
+        words: Which word each subword belongs to.
         keys: Frames of the deep layer: where something is said.
         values: Frames of the shallow layer: what it sounds like.
         frame_mask: True on frames.
         units: Ids of another tokenizer.
         unit_mask: True on units.
-        spans: Start and end of each piece in units; those of an utterance lie one behind the other from 0 to its end.
+        spans: Start and end of each subword in units; those of an utterance lie one behind the other from 0 to its end.
         aligned: Whose spans were aligned; those of the others are guessed.
         voices: Vectors of the speakers, or zeros.
         names: The recordings.
     """
 
-    pieces: Int[Tensor, "B U"]
-    piece_mask: Bool[Tensor, "B U"]
+    subword_ids: Int[Tensor, "B U"]
+    subword_mask: Bool[Tensor, "B U"]
     words: Int[Tensor, "B U"]
     keys: Float[Tensor, "B F D"]
     values: Float[Tensor, "B F D"]
@@ -74,9 +74,9 @@ class SpokenBatch(Batch):
     def of(cls, rows: Sequence[SpokenRow]) -> "SpokenBatch":
         """Utterances as one batch, one at least."""
         return cls(
-            pieces=_padded([torch.tensor(row.split.ids) for row in rows]),
-            piece_mask=_mask([len(row.split.ids) for row in rows]),
-            words=_padded([torch.tensor(row.split.words) for row in rows]),
+            subword_ids=_padded([torch.tensor(row.subwords.ids) for row in rows]),
+            subword_mask=_mask([len(row.subwords.ids) for row in rows]),
+            words=_padded([torch.tensor(row.subwords.word_ids) for row in rows]),
             keys=_padded([row.keys for row in rows]),
             values=_padded([row.values for row in rows]),
             frame_mask=_mask([len(row.keys) for row in rows]),

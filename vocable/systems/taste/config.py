@@ -13,15 +13,15 @@ from vocable.tokens import TokenSpec
 
 Layout = Literal["bottleneck", "full", "decoder"]
 Fusion = Literal["add", "gated", "weighted", "none"]
-_LARGEST = 1 << 20  # pieces and units that a file may ask for
-_NESTED = 6  # how deep the pieces' own values may lie
+_LARGEST = 1 << 20  # subwords and units that a file may ask for
+_NESTED = 6  # how deep the subwords' own values may lie
 WHISPER = EncoderSpec(name="openai/whisper-large-v3", digest="any", width=1280, depth=32)
 S3 = UnitsSpec(name="s3", level=1, digest="any", sample_rate=16_000, hop=320, size=4096, voice_width=192)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AggregatorConfig:
-    """What makes one vector for each piece of the frames that were heard.
+    """What makes one vector for each subword of the frames that were heard.
 
     Attributes:
         layout: ``bottleneck`` asks with the table's vectors of the pieces, ``full`` with what the text encoder makes of
@@ -30,11 +30,11 @@ class AggregatorConfig:
         heads: Divide the width.
         depth: Layers of a decoder.
         hidden: Width of a decoder's networks for each position.
-        causal: The self-attention of a decoder looks at no later piece.
-        key_layer: Of the encoder; says where a piece is said. −1 is the last.
+        causal: The self-attention of a decoder looks at no later subword.
+        key_layer: Of the encoder; says where a subword is said. −1 is the last.
         value_layer: Of the encoder; says what it sounds like.
-        pooled: All pieces of a word get the mean of their vectors.
-        place: Each head expects a piece about where its letters stand in the text.
+        pooled: All subwords of a word get the mean of their vectors.
+        place: Each head expects a subword about where its letters stand in the text.
         mask_padding: Off, nothing is masked, and padding counts as if it were speech: a fault, to look for.
         padded_to: Frames, all 0, that a clip is padded to, as Whisper pads to 1500; 0: none but those of a batch.
         value_identity: The values' projection begins as the identity.
@@ -72,13 +72,13 @@ class TextConfig:
     """What the text is read with.
 
     Attributes:
-        size: Pieces in the table.
+        size: Subwords in the table.
         embedding: Width of the table.
         width: Of the encoder.
         blocks: Of the encoder.
         heads: Divide the width.
         hidden: Width of the networks for each position.
-        causal: No later piece is looked at.
+        causal: No later subword is looked at.
         positions: ``relative`` as in CosyVoice, or ``sinusoid``.
         dropout: In training.
     """
@@ -113,8 +113,8 @@ class UnitLmConfig:
         blocks: Of the model.
         heads: Divide the width.
         hidden: Width of the networks for each position.
-        positions: ``relative`` as in CosyVoice: pieces, then units. ``clock``: pieces stand where they are said.
-        parts: On the clock, of a piece: for each of them the piece's vector says something else.
+        positions: ``relative`` as in CosyVoice: subwords, then units. ``clock``: subwords stand where they are said.
+        parts: On the clock, of a subword: for each of them the subword's vector says something else.
         dropout: In training.
     """
 
@@ -140,7 +140,7 @@ class UnitLmConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizerConfig:
-    """Ids of what is heard of a piece.
+    """Ids of what is heard of a subword.
 
     Attributes:
         levels: Codebooks Q.
@@ -194,7 +194,9 @@ class TasteConfig:
             raise ConfigError(f"temperature is {self.temperature!r:.40}: a number of 0 or more is wanted")
         _check_units(self.units)
         if type(self.pieces) is not dict or not plain(self.pieces, _NESTED):
-            raise ConfigError("pieces are no JSON object of plain values; take what to_json of a table of pieces gives")
+            raise ConfigError(
+                "pieces are no JSON object of plain values; take what to_json of a table of subwords gives"
+            )
         if self.units.size != self.lm.size:
             raise ConfigError(f"lm.size is {self.lm.size}, but there are {self.units.size} units")
         for name in ("key_layer", "value_layer"):
@@ -221,7 +223,7 @@ class TasteConfig:
 
     @property
     def spec(self) -> TokenSpec | None:
-        """What a token carries: one a piece of the text, whenever that is said. None without a quantizer."""
+        """What a token carries: one a subword of the text, whenever that is said. None without a quantizer."""
         if self.quantizer is None:
             return None
         return TokenSpec(
@@ -231,7 +233,7 @@ class TasteConfig:
 
     @property
     def bits(self) -> tuple[float, float]:
-        """Bits of a piece: of what is heard (0 without a quantizer), and of the text at most.
+        """Bits of a subword: of what is heard (0 without a quantizer), and of the text at most.
 
         Source:
             TASTE, arXiv:2504.07053: 4 · log2 512 = 36; the text is log2 of the table's size.
@@ -324,7 +326,7 @@ def small(encoder: EncoderSpec, units: UnitsSpec, pieces: Mapping[str, Any], siz
         encoder: Such as Whisper tiny.en, of 384 values and 4 layers.
         units: Such as 1024 at 25 Hz.
         pieces: As their ``to_json`` has them.
-        size: How many pieces there are.
+        size: How many subwords there are.
     """
     asks = AggregatorConfig(
         layout="decoder", width=256, heads=8, depth=2, hidden=512, causal=False, key_layer=encoder.depth,

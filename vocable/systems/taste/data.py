@@ -1,4 +1,4 @@
-"""Whole utterances with their text, as training batches: pieces of words, what is heard, and the units that are said.
+"""Whole utterances with their text, as training batches: subwords of words, what is heard, and the units that are said.
 
 A batch is a function of the seed and the step and nothing else (see ``vocable.data.batches``). What listeners say is
 computed once and kept (``vocable.data.targets``); units stay in memory, frames are read from their files. A recording
@@ -23,14 +23,14 @@ from torch import Tensor
 from vocable.audio import Audio, header_seconds
 from vocable.data.alignment import Alignment, alignment_of
 from vocable.data.alignment.phones import words_of
-from vocable.data.alignment.words import guessed_spans, spans_of_pieces, word_spans
+from vocable.data.alignment.words import estimate_spans, subword_spans, word_spans
 from vocable.data.batches import BatchConfig
 from vocable.data.manifest import Utterance
 from vocable.data.targets import Listener, Targets
 from vocable.errors import AlignmentError, AudioError, ConfigError, ManifestError, TextError
 from vocable.systems.taste.batch import SpokenBatch, SpokenRow
 from vocable.text.pronounce import ArpabetPronouncer
-from vocable.text.split import Pieces, Split
+from vocable.text.subwords import Subwords, SubwordTokenizer
 
 _FAR = 4  # median distances under the median: there lie 78 % of recordings with another one's text, 1 % with their own
 _FEW = 20  # scores that a median says nothing of
@@ -83,7 +83,7 @@ class _Known:
 
     speed: float
     seconds: float
-    split: Split
+    subwords: Subwords
     units: Int[Tensor, " N"]
     spans: Float[Tensor, "U 2"]
     aligned: bool
@@ -95,9 +95,9 @@ class Spoken:
     """Utterances drawn so that each is equally likely.
 
     Args:
-        utterances: With texts. Where a line has an ``alignment``, pieces have their place from it.
+        utterances: With texts. Where a line has an ``alignment``, subwords have their place from it.
         config: How.
-        pieces: What becomes of the text.
+        subword_tokenizer: What becomes of the text.
         units: Says ids, ``frame_rate`` of them a second.
         frames: Says the deep and the shallow layer side by side, (F, 2 · D).
         cache: Folder where what they say is kept: ``units``, ``frames`` and ``voices`` in it.
@@ -105,11 +105,11 @@ class Spoken:
 
     Attributes:
         utterances: Those that can be used, in order; once for each speed.
-        splits: Their texts in pieces.
+        splits: Their texts in subwords.
         problems: Why the others were left out; each names its manifest's line and its file.
         doubts: Why some that stay may say something else than their text, named alike.
         unmatched: Rows whose alignment has other words than their text (numbers, hyphens), so that the places of
-            their pieces are guessed.
+            their subwords are guessed.
 
     Raises:
         ManifestError: No utterance can be used.
@@ -119,15 +119,15 @@ class Spoken:
     """
 
     def __init__(
-        self, utterances: Sequence[Utterance], config: SpokenConfig, *, pieces: Pieces, units: Listener,
-        frames: Listener, cache: Path, voice: Listener | None = None,
+        self, utterances: Sequence[Utterance], config: SpokenConfig, *, subword_tokenizer: SubwordTokenizer,
+        units: Listener, frames: Listener, cache: Path, voice: Listener | None = None,
     ) -> None:  # fmt: skip
         if not units.frame_rate or not frames.frame_rate or frames.width % 2 or (voice and voice.frame_rate):
             raise ConfigError(
                 f"{units.name} and {frames.name} must say something of each frame, {frames.name} of two layers of one "
                 "width, and who listens to voices one vector; exchange them"
             )
-        self.config, self.pieces = config, pieces
+        self.config, self.subword_tokenizer = config, subword_tokenizer
         self._rate, self._unmatched = units.frame_rate, Counter[str]()
         self._units, self._frames = Targets(units, cache / "units"), Targets(frames, cache / "frames")
         self._voices = None if voice is None else Targets(voice, cache / "voices")
@@ -151,9 +151,9 @@ class Spoken:
             raise ManifestError(f"none of {len(utterances)} recordings can be used{first}")
 
     @property
-    def splits(self) -> list[Split]:
-        """The texts in pieces."""
-        return [known.split for known in self._known]
+    def splits(self) -> list[Subwords]:
+        """The texts in subwords."""
+        return [known.subwords for known in self._known]
 
     @property
     def unmatched(self) -> int:
@@ -194,7 +194,7 @@ class Spoken:
             voice = self._voices.vector(known.voice)
         name = str(self.utterances[index].audio_path)
         return SpokenRow(
-            split=known.split, keys=keys, values=values, units=known.units.long(), spans=known.spans,
+            subwords=known.subwords, keys=keys, values=values, units=known.units.long(), spans=known.spans,
             aligned=known.aligned, voice=voice, name=name if known.speed == 1 else f"{name} at speed {known.speed:g}",
         )  # fmt: skip
 
@@ -208,20 +208,20 @@ class Spoken:
             )
         if not utterance.text:
             raise TextError("its line has no 'text'; add what is said")
-        split = self.pieces.split(utterance.text)
+        subwords = self.subword_tokenizer.tokenize(utterance.text)
         _check_score(utterance, self.config.least_score)
         alignment = alignment_of(utterance, recorded)
         files = self._heard(utterance.audio_path, speed)
         units = self._units.ids(files[0]).int()
-        if len(split.ids) > len(units):
+        if len(subwords.ids) > len(units):
             raise AlignmentError(
-                f"its text has {len(split.ids)} pieces, its audio {len(units)} units{played}: they do not belong "
+                f"its text has {len(subwords.ids)} pieces, its audio {len(units)} units{played}: they do not belong "
                 "together"
             )
-        spans = None if alignment is None else self._aligned(utterance, alignment, split, len(units), speed)
-        found = guessed_spans(split, len(units)) if spans is None else spans
+        spans = None if alignment is None else self._aligned(utterance, alignment, subwords, len(units), speed)
+        found = estimate_spans(subwords, len(units)) if spans is None else spans
         return _Known(
-            speed, seconds, split, units, torch.from_numpy(found).float(), spans is not None, files[1], files[2]
+            speed, seconds, subwords, units, torch.from_numpy(found).float(), spans is not None, files[1], files[2]
         )  # fmt: skip
 
     def _heard(self, path: Path, speed: float) -> tuple[Path, Path, Path | None]:
@@ -235,13 +235,13 @@ class Spoken:
         return heard(self._units), heard(self._frames), None if self._voices is None else heard(self._voices)
 
     def _aligned(
-        self, utterance: Utterance, alignment: Alignment, split: Split, units: int, speed: float
+        self, utterance: Utterance, alignment: Alignment, subwords: Subwords, units: int, speed: float
     ) -> ndarray | None:  # fmt: skip
         try:
             spans = word_spans(alignment, words_of(utterance, self._pronouncer))
-            return spans_of_pieces(spans, split, units, self._rate / speed)  # units in a second as it was recorded
+            return subword_spans(spans, subwords, units, self._rate / speed)  # units in a second as it was recorded
         except AlignmentError as error:
-            self._unmatched[f"{utterance.blamed(error)}; where its pieces are said is guessed until then"] += 1
+            self._unmatched[f"{utterance.blamed(error)}; where its subwords are said is guessed until then"] += 1
             return None
 
 

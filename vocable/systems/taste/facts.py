@@ -60,8 +60,8 @@ def _rows(config: TasteConfig) -> list[tuple[str, str]]:
     spec = spec_rows(config.spec) if config.spec is not None else [("tokens", "vectors: there is no quantizer")]
     return [
         *spec,
-        ("a token is", "a piece of the text"),
-        ("bits of a piece", f"{heard[0]:g} of speech, {heard[1]:.2f} of text at most"),
+        ("a token is", "a subword of the text"),
+        ("bits of a subword", f"{heard[0]:g} of speech, {heard[1]:.2f} of text at most"),
         ("hears", f"{config.encoder.name}, layer {key} for where and {value} for how"),
         ("predicts", f"{units.name}: {units.size} units at {units.sample_rate / units.hop:g} Hz"),
         ("positions", config.lm.positions),

@@ -13,12 +13,12 @@ from vocable.quantizers import Quantized, ResidualVectorQuantizer
 from vocable.systems.taste.config import Fusion, QuantizerConfig, TextConfig
 from vocable.systems.taste.relative import RelativeStack
 
-_USUAL = 5.0  # units of a piece, before anything is learnt
-_BRIEFEST, _LONGEST = 0.05, 500.0  # units that a piece may last
+_USUAL = 5.0  # units of a subword, before anything is learnt
+_BRIEFEST, _LONGEST = 0.05, 500.0  # units that a subword may last
 
 
 class TextEncoder(nn.Module):
-    """Pieces of a text to the vectors that the unit model is told it with.
+    """Subwords of a text to the vectors that the unit model is told it with.
 
     Args:
         config: Sizes.
@@ -46,9 +46,9 @@ class TextEncoder(nn.Module):
             self.encoder = SinusoidText(config)
         self.leave = nn.Linear(config.width, out)
 
-    def forward(self, pieces: Int[Tensor, "B U"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U D"]:
+    def forward(self, subwords: Int[Tensor, "B U"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U D"]:
         """Read texts; behind their ends the vectors are 0."""
-        return self.leave(self.encoder(self.table(pieces), mask)) * mask[..., None]
+        return self.leave(self.encoder(self.table(subwords), mask)) * mask[..., None]
 
 
 class SinusoidText(nn.Module):
@@ -117,7 +117,7 @@ class Joined(nn.Module):
 
 
 class SpeechQuantizer(nn.Module):
-    """Vectors of pieces to ids and back: a linear layer down, residual codebooks, a linear layer up.
+    """Vectors of subwords to ids and back: a linear layer down, residual codebooks, a linear layer up.
 
     Up is the transpose of down to begin with, so that an untrained quantizer takes away as little as it must.
 
@@ -168,10 +168,10 @@ class SpeechQuantizer(nn.Module):
 
 
 class Durations(nn.Module):
-    """How long each piece is said.
+    """How long each subword is said.
 
     Args:
-        width: D of the vectors of pieces.
+        width: D of the vectors of subwords.
 
     Example:
         >>> Durations(4)(torch.zeros(1, 2, 4)).exp().round().tolist()
@@ -187,6 +187,6 @@ class Durations(nn.Module):
         nn.init.constant_(self.leave.bias, math.log(_USUAL))
 
     def forward(self, joint: Float[Tensor, "B U D"]) -> Float[Tensor, "B U"]:
-        """The logarithm of each piece's units."""
+        """The logarithm of each subword's units."""
         found = self.leave(F.gelu(self.expand(self.norm(joint))))[..., 0]
         return found.float().clamp(math.log(_BRIEFEST), math.log(_LONGEST))

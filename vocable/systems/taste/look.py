@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vocable.systems.taste.batch import SpokenBatch
 from vocable.systems.taste.model import TasteModel
-from vocable.text.split import Split
+from vocable.text.subwords import Subwords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,16 +16,16 @@ class Look:
     """What the model makes of a clip whose units are known: the seed's teacher-forced path.
 
     Attributes:
-        split: The text.
+        subwords: The text.
         units: That are said.
         logits: Of each unit given those before it, and of the end (place N, entry K).
         said: What the text says.
         heard: What is added to it; None where nothing is.
         weights: What the aggregator's heads look at; None where nothing is heard.
-        lasting: Units of each piece as the model has it, stretched to all N; None where it has no clock.
+        lasting: Units of each subword as the model has it, stretched to all N; None where it has no clock.
     """
 
-    split: Split
+    subwords: Subwords
     units: Int[Tensor, " N"]
     logits: Float[Tensor, "E C"]
     said: Float[Tensor, "U D"]
@@ -36,18 +36,18 @@ class Look:
 
 @torch.inference_mode()
 def look_at(
-    model: TasteModel, batch: SpokenBatch, split: Split, *, text_only: bool = False, quantized: bool = True
+    model: TasteModel, batch: SpokenBatch, subwords: Subwords, *, text_only: bool = False, quantized: bool = True
 ) -> Look:
     """What a model, put in evaluation mode, makes of a batch of one, each unit given those before it.
 
     Args:
         model: The networks.
         batch: One utterance, with its units, where the model lies. What is behind its masks may be as long as it likes.
-        split: Its text.
+        subwords: Its text.
         text_only: Nothing is heard: the control.
         quantized: What is heard goes through the quantizer, where there is one.
     """
-    said = model.eval().said(batch.pieces, batch.piece_mask)
+    said = model.eval().said(batch.subword_ids, batch.subword_mask)
     heard = None if text_only else model.heard(said, batch)
     vectors = None if heard is None else heard.vectors
     if vectors is not None and quantized and model.quantizer is not None:
@@ -55,9 +55,9 @@ def look_at(
     joint = model.joint(said, vectors)
     lasting = model.lasting(joint)
     clock = None if lasting is None else lasting.exp()
-    logits = model.lm(joint, batch.piece_mask, batch.units, batch.unit_mask, batch.voices, clock)
+    logits = model.lm(joint, batch.subword_mask, batch.units, batch.unit_mask, batch.voices, clock)
     return Look(
-        split=split, units=batch.units[0].cpu(), logits=logits[0].float().cpu(), said=said[0].cpu(),
+        subwords=subwords, units=batch.units[0].cpu(), logits=logits[0].float().cpu(), said=said[0].cpu(),
         heard=None if vectors is None else vectors[0].cpu(), weights=None if heard is None else heard.weights[0].cpu(),
         lasting=None if clock is None else (clock[0] * (batch.units.shape[1] / clock.sum())).cpu(),
     )  # fmt: skip

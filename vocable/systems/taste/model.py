@@ -25,7 +25,7 @@ class TasteModel(nn.Module):
         config: Sizes.
 
     Attributes:
-        letters: Of each piece of the table.
+        letters: Of each subword of the table.
 
     Example:
         >>> from vocable.systems.taste.config import AggregatorConfig, TextConfig, UnitLmConfig, seed_exact
@@ -58,24 +58,24 @@ class TasteModel(nn.Module):
             for part in (self.lm.blocks, self.lm.head, self.lm.table):
                 part.requires_grad_(False)
 
-    def said(self, pieces: Int[Tensor, "B U"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U D"]:
+    def said(self, subwords: Int[Tensor, "B U"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U D"]:
         """What the text says."""
-        return self.text(pieces, mask)
+        return self.text(subwords, mask)
 
     def heard(self, said: Float[Tensor, "B U D"], batch: SpokenBatch) -> Heard:
-        """What is heard of the text's pieces, not yet quantized.
+        """What is heard of the text's subwords, not yet quantized.
 
         Args:
             said: Of :meth:`said`.
-            batch: Its pieces, their words, keys, values and masks.
+            batch: Its subwords, their words, keys, values and masks.
         """
-        asks = said if self.config.aggregator.layout == "full" else self.text.table(batch.pieces)
-        places = letters_places(self.letters[batch.pieces], batch.piece_mask)
+        asks = said if self.config.aggregator.layout == "full" else self.text.table(batch.subword_ids)
+        places = letters_places(self.letters[batch.subword_ids], batch.subword_mask)
         keys, values = batch.keys, batch.values
         if self.config.aggregator.standard:
             keys, values = self.keys(keys), self.values(values)
         return self.aggregator(
-            asks, keys, values, batch.piece_mask, batch.frame_mask, batch.words, places
+            asks, keys, values, batch.subword_mask, batch.frame_mask, batch.words, places
         )  # fmt: skip
 
     def measure(self, clips: Iterable[SpokenBatch]) -> None:
@@ -90,13 +90,13 @@ class TasteModel(nn.Module):
         return self.fuse(said, heard)
 
     def lasting(self, joint: Float[Tensor, "B U D"]) -> Float[Tensor, "B U"] | None:
-        """The logarithm of each piece's units; None where the unit model needs no clock."""
+        """The logarithm of each subword's units; None where the unit model needs no clock."""
         return self.durations(joint) if self.durations is not None else None
 
 
-def _letters(pieces: Mapping[str, Any], size: int) -> Float[Tensor, " P"]:
-    """How many letters each piece has; pieces that are kept elsewhere all count as one."""
-    table = pieces.get("vocabulary")
+def _letters(subwords: Mapping[str, Any], size: int) -> Float[Tensor, " P"]:
+    """How many letters each subword has; subwords that are kept elsewhere all count as one."""
+    table = subwords.get("vocabulary")
     if not isinstance(table, list) or len(table) != size:
         return torch.ones(size)
-    return torch.tensor([float(max(1, len(str(piece).removeprefix("##")))) for piece in table])
+    return torch.tensor([float(max(1, len(str(subword).removeprefix("##")))) for subword in table])

@@ -1,7 +1,7 @@
 """What TASTE learns: the next unit, from the text, from what is heard of it, from the same quantized: three stages.
 
-L = L_units + w · L_commitment (arXiv:2504.07053), and two terms of ours for little data: where each piece is said, and
-how long it lasts. With their weights 0 and one stage it is the seed's training.
+L = L_units + w · L_commitment (arXiv:2504.07053), and two terms of ours for little data: where each subword is said,
+and how long it lasts. With their weights 0 and one stage it is the seed's training.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,12 +35,12 @@ class TasteLosses:
     Attributes:
         units: Cross-entropy of the next unit, teacher-forced, and of the end.
         commitment: Of the vectors to their codebooks.
-        alignment: Minus the logarithm of the attention inside each piece's span, where a recording is aligned.
-        durations: Squared error of the logarithm of each piece's units, where the model tells them.
+        alignment: Minus the logarithm of the attention inside each subword's span, where a recording is aligned.
+        durations: Squared error of the logarithm of each subword's units, where the model tells them.
         heard_from: First step with speech; before it the text side and the unit model learn what text alone allows.
         quantized_from: First step at which what is heard is quantized.
-        ordered: Each head of the aggregator is shown its own part of a piece's span, the first head the first: so what
-            is heard keeps the order that it was said in.
+        ordered: Each head of the aggregator is shown its own part of a subword's span, the first head the first: so
+            what is heard keeps the order that it was said in.
         hidden: Share of the units before a unit that training hides from it, so that text and speech must tell more.
         text_only: Share of rows that hear nothing, once there is speech: the control that every claim rests on.
     """
@@ -82,7 +82,7 @@ class TasteObjective:
     def turns(self, batch: SpokenBatch, step: int) -> Iterator[Turn]:
         """One move."""
         model, losses = self.model.train(), self.losses
-        said = model.said(batch.pieces, batch.piece_mask)
+        said = model.said(batch.subword_ids, batch.subword_mask)
         terms: dict[str, Tensor] = {}
         stats: dict[str, Tensor] = {}
         vectors = None
@@ -93,7 +93,7 @@ class TasteObjective:
                 heard.weights, batch, self._rate, ordered=losses.ordered
             )
             if model.quantizer is not None and step >= losses.quantized_from:
-                quantized = model.quantizer(vectors, batch.piece_mask)
+                quantized = model.quantizer(vectors, batch.subword_mask)
                 vectors, stats = quantized.latents, stats | quantized.stats
                 terms |= quantized.losses
             stats["heard_to_said"] = length(vectors, batch) / length(said, batch)
@@ -105,7 +105,7 @@ class TasteObjective:
             terms["durations"] = lasted(lasting, batch)
         known = torch.rand(batch.units.shape, device=said.device) >= losses.hidden
         clock = clocked(lasting)
-        logits = model.lm(joint, batch.piece_mask, batch.units, batch.unit_mask, batch.voices, clock, known)
+        logits = model.lm(joint, batch.subword_mask, batch.units, batch.unit_mask, batch.voices, clock, known)
         terms["units"], found = next_units(logits, batch)
         stats |= found
         weights = {name: getattr(losses, name).at(step) if name in _TERMS else 1.0 for name in terms}
@@ -152,7 +152,7 @@ def closed(units: Int[Tensor, "B N"], mask: Tensor, end: int) -> Int[Tensor, "B 
 def aligned(
     weights: Float[Tensor, "B H U F"], batch: SpokenBatch, rate: float, *, ordered: bool = False
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """What attention outside of the pieces' spans costs, and how far its centres lie from their middles, in ms.
+    """What attention outside of the subwords' spans costs, and how far its centres lie from their middles, in ms.
 
     Args:
         weights: Of the aggregator.
@@ -168,7 +168,7 @@ def aligned(
     part, head = (end - start) / heads, torch.arange(heads, device=looked.device)[:, None, None]
     first, last = start + head * part - _NEAR, start + (head + 1) * part + _NEAR  # parts may lie between two frames
     inside = (centres >= first) & (centres <= last)
-    counted = batch.piece_mask & batch.aligned[:, None]
+    counted = batch.subword_mask & batch.aligned[:, None]
     cost = -((looked if ordered else mean) * inside).sum(3).clamp(min=_LEAST).log().mean(1)
     off = (attention_centres(mean[:, 0].detach(), rate) - batch.spans.mean(2)).abs() * (1000 / rate)
     return _mean(cost, counted), _mean(off, counted)
@@ -180,27 +180,27 @@ def frame_centres(frames: int, rate: float, device: torch.device | None = None) 
 
 
 def attention_centres(looked: Float[Tensor, "*B U F"], rate: float) -> Float[Tensor, "*B U"]:
-    """The centre of mass of what each piece looks at, in units."""
+    """The centre of mass of what each subword looks at, in units."""
     return (looked * frame_centres(looked.shape[-1], rate, looked.device)).sum(-1)
 
 
 def lasted(log_units: Float[Tensor, "B U"], batch: SpokenBatch) -> Float[Tensor, ""]:
-    """Squared error of the logarithm of each piece's units; of recordings that are not aligned, of the whole's."""
+    """Squared error of the logarithm of each subword's units; of recordings that are not aligned, of the whole's."""
     wanted = (batch.spans[..., 1] - batch.spans[..., 0]).clamp(min=0.25).log()
-    each = (log_units - wanted).square() * batch.piece_mask
-    whole = (log_units.exp() * batch.piece_mask).sum(1).log() - batch.unit_mask.sum(1).clamp(min=1).log()
-    rows = torch.where(batch.aligned, each.sum(1) / batch.piece_mask.sum(1).clamp(min=1), whole.square())
+    each = (log_units - wanted).square() * batch.subword_mask
+    whole = (log_units.exp() * batch.subword_mask).sum(1).log() - batch.unit_mask.sum(1).clamp(min=1).log()
+    rows = torch.where(batch.aligned, each.sum(1) / batch.subword_mask.sum(1).clamp(min=1), whole.square())
     return rows.mean()
 
 
 def clocked(log_units: Float[Tensor, "B U"] | None) -> Float[Tensor, "B U"] | None:
-    """Units of each piece; the clock of the unit model teaches them nothing."""
+    """Units of each subword; the clock of the unit model teaches them nothing."""
     return None if log_units is None else log_units.detach().exp()
 
 
 def length(vectors: Float[Tensor, "B U D"], batch: SpokenBatch) -> Float[Tensor, ""]:
-    """Mean length of the vectors of real pieces."""
-    return vectors.detach().float().norm(dim=2)[batch.piece_mask].mean()
+    """Mean length of the vectors of real subwords."""
+    return vectors.detach().float().norm(dim=2)[batch.subword_mask].mean()
 
 
 def _mean(values: Tensor, counted: Tensor) -> Float[Tensor, ""]:

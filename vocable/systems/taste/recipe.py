@@ -23,7 +23,8 @@ from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.objective import TasteLosses, TasteObjective
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.systems.units import UnitSource, UnitsSpec, VoiceListener, find_units, listener
-from vocable.text.pieces import BytePairs, HubPieces, Pieces
+from vocable.text.subword_tokenizers import BytePairTokenizer, HubTokenizer
+from vocable.text.subwords import SubwordTokenizer
 from vocable.train.run import Run
 from vocable.train.schedule import LearningRate, Weight
 from vocable.train.trainer import TrainConfig
@@ -43,8 +44,8 @@ class TasteRun(Run):
     Attributes:
         encoder: Whose layers are heard: a folder or hub name of a Whisper.
         units: What is predicted, see :func:`vocable.systems.units.find_units`.
-        pieces: Whose pieces the text is cut in, a folder or hub name; None: they are learnt from the texts.
-        size: Pieces that are learnt at most.
+        pieces: Whose subwords the text is cut in, a folder or hub name; None: they are learnt from the texts.
+        size: Subwords that are learnt at most.
         case: What becomes of the letters, see :data:`vocable.text.written.CASES`.
         cache: Folder where what encoder and units say of recordings is kept.
         heard_begins: What the aggregator gives is so many times as long before anything is learnt: to ask what a weak
@@ -83,32 +84,35 @@ class TasteRun(Run):
         return self.material_of(read_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> Spoken:
-        """Utterances with their text in pieces, frames and units.
+        """Utterances with their text in subwords, frames and units.
 
         Raises:
             ManifestError: No utterance has a text, or none can be used.
             TextError: There are no letters in the texts.
-            CheckpointError: Encoder, units or pieces are not at hand.
+            CheckpointError: Encoder, units or subwords are not at hand.
         """
         texts = [one.text for one in utterances if one.text]
         if not texts:
             raise ManifestError(
                 f"none of {len(utterances)} lines has a 'text', and these tokens stand for what is said; write it there"
             )
-        pieces: Pieces = BytePairs.learn(texts, self.size, self.case) if self.pieces is None else self._table
+        subword_tokenizer: SubwordTokenizer = (
+            BytePairTokenizer.train(texts, self.size, self.case) if self.pieces is None else self._table
+        )
         width = self._source.spec.voice_width
         return Spoken(
-            utterances, replace(self.batches, voice_width=max(1, width)), pieces=pieces, units=listener(self._source),
-            frames=self._frames, voice=VoiceListener(self._source) if width else None, cache=Path(self.cache),
+            utterances, replace(self.batches, voice_width=max(1, width)), subword_tokenizer=subword_tokenizer,
+            units=listener(self._source), frames=self._frames,
+            voice=VoiceListener(self._source) if width else None, cache=Path(self.cache),
         )  # fmt: skip
 
     def objective(self, material: Spoken, start: TasteTokenizer | None = None) -> TasteObjective:
-        """A model of the recipe's sizes for these pieces and units; or one that was trained, to be trained on.
+        """A model of the recipe's sizes for these subwords and units; or one that was trained, to be trained on.
 
         Raises:
-            ConfigError: ``start`` is of other sizes, pieces, units, or another encoder.
+            ConfigError: ``start`` is of other sizes, subwords, units, or another encoder.
         """
-        config = self.fitted(material.pieces)
+        config = self.fitted(material.subword_tokenizer)
         model = TasteModel(config)
         model.aggregator.scale(self.heard_begins)
         if start is not None:
@@ -122,12 +126,12 @@ class TasteRun(Run):
             model.measure(material.row(place) for place in places.tolist())
         return TasteObjective(model, self.losses)
 
-    def fitted(self, pieces: Pieces) -> TasteConfig:
-        """The recipe's sizes for these pieces, and for what encoder and units really are."""
+    def fitted(self, subword_tokenizer: SubwordTokenizer) -> TasteConfig:
+        """The recipe's sizes for these subwords, and for what encoder and units really are."""
         units = self._source.spec
         return replace(
-            self.model, encoder=self._encoder.spec, units=units, pieces=pieces.to_json(),
-            text=replace(self.model.text, size=pieces.size), lm=replace(self.model.lm, size=units.size),
+            self.model, encoder=self._encoder.spec, units=units, pieces=subword_tokenizer.to_json(),
+            text=replace(self.model.text, size=subword_tokenizer.size), lm=replace(self.model.lm, size=units.size),
         )  # fmt: skip
 
     @cached_property
@@ -146,9 +150,9 @@ class TasteRun(Run):
         return find_units(self.units, self.find)
 
     @cached_property
-    def _table(self) -> HubPieces:
+    def _table(self) -> HubTokenizer:
         assert self.pieces is not None
-        return HubPieces.load(self.pieces, self.case, located=located)
+        return HubTokenizer.load(self.pieces, self.case, located=located)
 
 
 def seed() -> TasteRun:

@@ -1,4 +1,4 @@
-"""TASTE in use: speech and its text to one token for each piece of the text, and back to speech by way of units.
+"""TASTE in use: speech and its text to one token for each subword of the text, and back to speech by way of units.
 
 A clip goes through every network alone, so it has the same tokens in any batch by construction. Whisper and the source
 of the units are other models: the first is needed to encode, the second to decode.
@@ -29,7 +29,8 @@ from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.sampling import Sampling
 from vocable.systems.units import UnitSource, check, find_units
 from vocable.systems.voiced import check_voice
-from vocable.text.pieces import Pieces, Split, pieces_from_json
+from vocable.text.subword_tokenizers import subword_tokenizer_from_json
+from vocable.text.subwords import Subwords, SubwordTokenizer
 from vocable.tokens import Tokens, TokenSpec
 
 
@@ -41,7 +42,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         load: Finds the source of the units by its name, such as :func:`vocable.load`; needed to decode.
 
     Attributes:
-        pieces: What becomes of a text.
+        subword_tokenizer: What becomes of a text.
         sampling: How units are drawn.
 
     Source:
@@ -57,12 +58,14 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
     ) -> None:
         super().__init__(model, aliases=aliases)
         self._find = find
-        self.pieces: Pieces = pieces_from_json(model.config.pieces, "the model's pieces", located=located)
+        self.subword_tokenizer: SubwordTokenizer = subword_tokenizer_from_json(
+            model.config.pieces, "the model's subwords", located=located
+        )
         self.sampling = Sampling(temperature=model.config.temperature)
 
     @property
     def spec(self) -> TokenSpec:
-        """What a token carries: one for each piece of the text.
+        """What a token carries: one for each subword of the text.
 
         Raises:
             SpecError: The model has no quantizer.
@@ -94,7 +97,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
     # ---- audio to tokens and back ---------------------------------------------------------------------------------
 
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Tokens of one clip: for each piece of its text, what is heard of it.
+        """Tokens of one clip: for each subword of its text, what is heard of it.
 
         Args:
             audio: Any rate. Of more than 30 s Whisper hears 30 s at a time.
@@ -111,7 +114,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         assert quantizer is not None
         with torch.inference_mode():
             batch = SpokenBatch.of([row]).to(self.device)
-            heard = self.model.heard(self.model.said(batch.pieces, batch.piece_mask), batch)
+            heard = self.model.heard(self.model.said(batch.subword_ids, batch.subword_mask), batch)
             ids = quantizer.encode(heard.vectors).cpu()
         return Tokens(
             ids=ids, lengths=torch.tensor([ids.shape[2]]), spec=spec, tokenizer=self.digest, text=(text,),
@@ -197,10 +200,10 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         """
         row = self.row(audio, text, units)
         batch = SpokenBatch.of([row]).to(self.device)
-        return look_at(self.model, batch, row.split, text_only=text_only, quantized=quantized)
+        return look_at(self.model, batch, row.subwords, text_only=text_only, quantized=quantized)
 
     def row(self, audio: Audio, text: str, units: Int[Tensor, " N"] | None = None) -> SpokenRow:
-        """A clip as :meth:`look` takes it: its text in pieces, what Whisper hears, the units that are said.
+        """A clip as :meth:`look` takes it: its text in subwords, what Whisper hears, the units that are said.
 
         Args:
             audio: Any rate.
@@ -227,7 +230,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
     # ---- words ----------------------------------------------------------------------------------------------------
 
     def words(self, tokens: Tokens) -> list[str]:
-        """The words of one clip's text, as the pieces have them.
+        """The words of one clip's text, as the subwords have them.
 
         Raises:
             SpecError: The tokens lack their text, or are another tokenizer's.
@@ -241,9 +244,9 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         Raises:
             SpecError: As of :meth:`words`, or the model tells no durations.
         """
-        split, lasting = self._said(tokens), self._lasting(tokens)
-        total = [0.0] * split.n_words
-        for word, units in zip(split.words, lasting.tolist(), strict=True):
+        subwords, lasting = self._said(tokens), self._lasting(tokens)
+        total = [0.0] * subwords.num_words
+        for word, units in zip(subwords.word_ids, lasting.tolist(), strict=True):
             total[word] += units / self.config.units.frame_rate
         return total
 
@@ -258,16 +261,17 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
         Raises:
             SpecError: As of :meth:`words`, or there are no such words.
-            TextError: The words are not made of the same pieces.
+            TextError: The words are not made of the same subwords.
         """
         own, other = self._said(tokens), self._said(donor)
-        if not 1 <= first <= last <= min(own.n_words, other.n_words):
-            raise SpecError(f"words {first} to {last} of {own.n_words} and {other.n_words}; 1 is the first")
+        if not 1 <= first <= last <= min(own.num_words, other.num_words):
+            raise SpecError(f"words {first} to {last} of {own.num_words} and {other.num_words}; 1 is the first")
         here, there = (
-            [place for place, word in enumerate(split.words) if first <= word + 1 <= last] for split in (own, other)
+            [place for place, word in enumerate(subwords.word_ids) if first <= word + 1 <= last]
+            for subwords in (own, other)
         )
         if [own.ids[place] for place in here] != [other.ids[place] for place in there]:
-            raise TextError(f"words {first} to {last} are not the same in both texts, or not of the same pieces")
+            raise TextError(f"words {first} to {last} are not the same in both texts, or not of the same subwords")
         ids = tokens.ids.clone()
         ids[:, :, here] = donor.ids[:, :, there]
         longer = float(self._lasting(donor)[there].sum() - self._lasting(tokens)[here].sum())
@@ -302,25 +306,25 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         """A clip and its text as the networks take them; of its units nothing is known yet."""
         if text is None or not text.strip():
             raise TextError(
-                "there is no text: these tokens stand for pieces of what is said; pass `text`; at the command "
+                "there is no text: these tokens stand for subwords of what is said; pass `text`; at the command "
                 "line --text, or --recognise to take what a recogniser hears"
             )
-        split = self.pieces.split(text)
+        subwords = self.subword_tokenizer.tokenize(text)
         listener = Layers(recall(self.config.encoder), self.config.layers)
         keys, values = listener.hear_long(audio).chunk(2, dim=1)
         voice = self.source.voice(audio) if self.config.units.voice_width else None
         return SpokenRow(
-            split=split, keys=keys, values=values, units=torch.zeros(0, dtype=torch.int64),
-            spans=torch.zeros(len(split.ids), 2), aligned=False, name="",
+            subwords=subwords, keys=keys, values=values, units=torch.zeros(0, dtype=torch.int64),
+            spans=torch.zeros(len(subwords.ids), 2), aligned=False, name="",
             voice=torch.zeros(self.config.voice_width) if voice is None else voice,
         )  # fmt: skip
 
     def _joint(self, tokens: Tokens, text_only: bool = False) -> tuple[Tensor, Tensor | None]:
-        """What the unit model is told of one clip, and how many units each piece lasts."""
+        """What the unit model is told of one clip, and how many units each subword lasts."""
         self.check_tokens(tokens)
-        model, split = self.model.eval(), self._said(tokens)
-        pieces = torch.tensor(split.ids, device=self.device)[None]
-        said = model.said(pieces, torch.ones_like(pieces, dtype=torch.bool))
+        model, subwords = self.model.eval(), self._said(tokens)
+        ids = torch.tensor(subwords.ids, device=self.device)[None]
+        said = model.said(ids, torch.ones_like(ids, dtype=torch.bool))
         assert model.quantizer is not None
         joint = model.joint(said, None if text_only else model.quantizer.decode(tokens.ids.to(self.device)))
         lasting = model.lasting(joint)
@@ -328,23 +332,24 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
     @torch.inference_mode()
     def _lasting(self, tokens: Tokens) -> Float[Tensor, " U"]:
-        """Units of each piece, stretched to the clip."""
+        """Units of each subword, stretched to the clip."""
         _, lasting = self._joint(tokens)
         if lasting is None:
             raise SpecError("this model's tokens do not tell how long a word lasts: its unit model has no clock")
         return lasting[0].cpu() * (int(tokens.samples[0]) / self.config.units.hop / float(lasting.sum()))
 
-    def _said(self, tokens: Tokens) -> Split:
-        """The text of one clip, in as many pieces as it has tokens."""
+    def _said(self, tokens: Tokens) -> Subwords:
+        """The text of one clip, in as many subwords as it has tokens."""
         text = tokens.text[0] if tokens.text else None
         if len(tokens) != 1 or text is None:
             raise SpecError(f"{len(tokens)} clips, text {text!r:.40}: one clip with its text is wanted")
-        split = self.pieces.split(text)
-        if len(split.ids) != int(tokens.lengths[0]):
+        subwords = self.subword_tokenizer.tokenize(text)
+        if len(subwords.ids) != int(tokens.lengths[0]):
             raise SpecError(
-                f"the text has {len(split.ids)} pieces, there are tokens for {int(tokens.lengths[0])}; one was altered"
+                f"the text has {len(subwords.ids)} subwords, there are tokens for {int(tokens.lengths[0])}; one was "
+                "altered"
             )
-        return split
+        return subwords
 
     def _voice(self, tokens: Tokens) -> Float[Tensor, "1 V"]:
         width = self.config.units.voice_width

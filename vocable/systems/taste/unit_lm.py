@@ -1,6 +1,6 @@
-"""The unit model: what is to be said, as vectors of pieces, to units one by one.
+"""The unit model: what is to be said, as vectors of subwords, to units one by one.
 
-A row is [start][voice][pieces …][task][units …], without holes and with padding last, so that looking back is all the
+A row is [start][voice][subwords …][task][units …], without holes and with padding last, so that looking back is all the
 mask it needs. The position before a unit says what it thinks of it; the one at the last unit says the end.
 """
 
@@ -18,18 +18,18 @@ from vocable.systems.taste.config import UnitLmConfig
 from vocable.systems.taste.relative import RelativeStack
 from vocable.systems.taste.sampling import Sampling
 
-_PREFIX = 2  # positions before the pieces: start and voice
+_PREFIX = 2  # positions before the subwords: start and voice
 _START, _TASK = 0, 1
 _NOWHEN = -1.0  # where on the clock start, voice and task stand
-_FINENESS = 100.0  # of the place within a piece: 0 to 1 are so many steps of a sinusoid
-_LATEST = 2.0  # lengths of the last piece, that the place within it grows to
-_BRIEFEST = 1e-3  # units that a piece lasts at least
+_FINENESS = 100.0  # of the place within a subword: 0 to 1 are so many steps of a sinusoid
+_LATEST = 2.0  # lengths of the last subword, that the place within it grows to
+_BRIEFEST = 1e-3  # units that a subword lasts at least
 
 Room = list[tuple[Tensor, Tensor]]  # each block's keys and values of the positions before
 
 
 class UnitLm(nn.Module):
-    """P(units, end | pieces, voice) = Π P(unit n | units before n, pieces, voice).
+    """P(units, end | subwords, voice) = Π P(unit n | units before n, subwords, voice).
 
     Args:
         config: Sizes, and how positions are told apart.
@@ -41,9 +41,9 @@ class UnitLm(nn.Module):
 
     Example:
         >>> lm = UnitLm(UnitLmConfig(size=9, width=8, blocks=1, heads=2, hidden=16), voice=3).eval()
-        >>> joint, pieces = torch.zeros(1, 2, 8), torch.ones(1, 2, dtype=torch.bool)
+        >>> joint, subwords = torch.zeros(1, 2, 8), torch.ones(1, 2, dtype=torch.bool)
         >>> units = lm.sample(joint, torch.zeros(1, 3), rule=Sampling(), seed=0, limits=(4, 6))
-        >>> lm(joint, pieces, units[None], torch.ones_like(units[None], dtype=torch.bool), torch.zeros(1, 3)).shape[2]
+        >>> lm(joint, subwords, units[None], torch.ones_like(units[None], dtype=torch.bool), torch.zeros(1, 3)).shape[2]
         10
     """
 
@@ -71,19 +71,19 @@ class UnitLm(nn.Module):
         return self.size
 
     def forward(
-        self, joint: Float[Tensor, "B U D"], piece_mask: Bool[Tensor, "B U"], units: Int[Tensor, "B N"],
+        self, joint: Float[Tensor, "B U D"], subword_mask: Bool[Tensor, "B U"], units: Int[Tensor, "B N"],
         unit_mask: Bool[Tensor, "B N"], voices: Float[Tensor, "B V"], durations: Float[Tensor, "B U"] | None = None,
         known: Bool[Tensor, "B N"] | None = None,
     ) -> Float[Tensor, "B E C"]:  # fmt: skip
         """Logits of every unit and of the end, each from the units before it.
 
         Args:
-            joint: Vectors of the pieces.
-            piece_mask: True on pieces, padding last.
+            joint: Vectors of the subwords.
+            subword_mask: True on subwords, padding last.
             units: In [0, K) where they are real.
             unit_mask: True on units, padding last.
             voices: Of the speakers, or 0; their length does not count.
-            durations: Of the pieces in units, for a model on the clock: stretched to last as long as the units.
+            durations: Of the subwords in units, for a model on the clock: stretched to last as long as the units.
             known: Which units those behind them are told of; all by default. What is hidden must be made up for by
                 what was said and heard.
 
@@ -94,17 +94,19 @@ class UnitLm(nn.Module):
         Raises:
             ConfigError: This model is on the clock, and there are no durations.
         """
-        pieces, counts = piece_mask.sum(1, keepdim=True), unit_mask.sum(1, keepdim=True)
-        timing = self._timing(durations, piece_mask, counts.float())
+        subwords, counts = subword_mask.sum(1, keepdim=True), unit_mask.sum(1, keepdim=True)
+        timing = self._timing(durations, subword_mask, counts.float())
         parts = self._parts(joint, units.masked_fill(~unit_mask, 0), voices, timing, known)
-        # A row's positions, as places among the parts: those behind its last piece skip the padding there.
-        length = _PREFIX + int((pieces + counts).max()) + 1
+        # A row's positions, as places among the parts: those behind its last subword skip the padding there.
+        length = _PREFIX + int((subwords + counts).max()) + 1
         row = torch.arange(length, device=joint.device)[None]
-        among = torch.where(row < _PREFIX + pieces, row, row + joint.shape[1] - pieces).clamp(max=parts.shape[1] - 1)
+        among = torch.where(row < _PREFIX + subwords, row, row + joint.shape[1] - subwords).clamp(
+            max=parts.shape[1] - 1
+        )
         hidden = parts.gather(1, among[..., None].expand(-1, -1, parts.shape[2]))
         clock = None if timing is None else timing.clock(units.shape[1]).gather(1, among)
         hidden = self.blocks(hidden, clock)  # without a clock it is the mask that is None: padding comes last
-        says = torch.arange(units.shape[1] + 1, device=joint.device) + _PREFIX + pieces
+        says = torch.arange(units.shape[1] + 1, device=joint.device) + _PREFIX + subwords
         says = says.clamp(max=length - 1)[..., None].expand(-1, -1, hidden.shape[2])
         return self.head(hidden.gather(1, says))
 
@@ -117,9 +119,9 @@ class UnitLm(nn.Module):
         """Say one text.
 
         Args:
-            joint: Vectors of its pieces.
+            joint: Vectors of its subwords.
             voices: Of the speaker, or 0.
-            durations: Of the pieces in units, for a model on the clock.
+            durations: Of the subwords in units, for a model on the clock.
             rule: How each unit is drawn.
             seed: The same seed draws the same units.
             limits: How many there are at least, and at most.
@@ -147,7 +149,7 @@ class UnitLm(nn.Module):
     def _parts(
         self, joint: Tensor, units: Tensor, voices: Tensor, timing: "_Timing | None", known: Tensor | None = None
     ) -> Float[Tensor, "B P D"]:
-        """[start, voice, pieces, task, units], with the padding of each."""
+        """[start, voice, subwords, task, units], with the padding of each."""
         batch = len(joint)
         start, task = (self.special.weight[which].expand(batch, 1, -1) for which in (_START, _TASK))
         voice = self.voice(F.normalize(voices, dim=1))[:, None]
@@ -172,7 +174,7 @@ class UnitLm(nn.Module):
         if not self.clock:
             return None
         if durations is None:
-            raise ConfigError("this unit model is on the clock: it needs the durations of the pieces")
+            raise ConfigError("this unit model is on the clock: it needs the durations of the subwords")
         return _Timing.of(durations, mask, totals)
 
 
@@ -181,9 +183,9 @@ class Row:
 
     Args:
         lm: The model.
-        joint: (1, U, D) vectors of the pieces.
+        joint: (1, U, D) vectors of the subwords.
         voices: (1, V).
-        durations: Of the pieces, for a model on the clock.
+        durations: Of the subwords, for a model on the clock.
         most: Units there may be.
         total: Units that the durations are stretched to.
     """
@@ -225,29 +227,29 @@ class Row:
 
 @dataclass(frozen=True)
 class _Timing:
-    """When each piece is said, in units."""
+    """When each subword is said, in units."""
 
     lasts: Float[Tensor, "B U"]
     ends: Float[Tensor, "B U"]
-    counts: Int[Tensor, "B 1"]  # pieces
+    counts: Int[Tensor, "B 1"]  # subwords
 
     @classmethod
     def of(cls, durations: Tensor, mask: Tensor, totals: Tensor | None) -> "_Timing":
-        """Pieces one behind the other; stretched so that the last ends at the total."""
+        """Subwords one behind the other; stretched so that the last ends at the total."""
         lasts = durations.float().clamp(min=_BRIEFEST) * mask
         if totals is not None:
             lasts = lasts * (totals / lasts.sum(1, keepdim=True).clamp(min=_BRIEFEST))
         return cls(lasts, lasts.cumsum(1), mask.sum(1, keepdim=True))
 
     def clock(self, units: int) -> Float[Tensor, "B P"]:
-        """Where each of the parts [start, voice, pieces, task, units] stands."""
+        """Where each of the parts [start, voice, subwords, task, units] stands."""
         middles = self.ends - self.lasts / 2
         nowhen = middles.new_full((len(middles), 1), _NOWHEN)
         numbers = torch.arange(units, device=middles.device, dtype=middles.dtype).expand(len(middles), -1)
         return torch.cat([nowhen, nowhen, middles, nowhen, numbers], dim=1)
 
     def pieces(self, units: Int[Tensor, " E"]) -> tuple[Int[Tensor, "B E"], Float[Tensor, "B E"]]:
-        """Which piece is said at each of these units, and the share of it that is over by then."""
+        """Which subword is said at each of these units, and the share of it that is over by then."""
         middles = (units + 0.5).expand(len(self.ends), -1).contiguous()
         which = torch.minimum(torch.searchsorted(self.ends, middles, right=True), self.counts - 1)
         end, lasts = self.ends.gather(1, which), self.lasts.gather(1, which)
