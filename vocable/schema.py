@@ -10,12 +10,12 @@ A network is built before its weights are compared with it, so the sizes that a 
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
-from pydantic import ConfigDict, Field, JsonValue, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from vocable.errors import CheckpointError, ConfigError, VocableError
@@ -75,7 +75,7 @@ def to_json(value: Any) -> Any:
     return _adapter(type(value)).dump_python(value, mode="json")
 
 
-def parse(kind: type[_T], values: JsonValue | Mapping[str, Any] | bytes, where: str,
+def parse(kind: type[_T], values: object, where: str,
           error: Callable[[str], VocableError] = ConfigError) -> _T:  # fmt: skip
     """Make a record of plain JSON values.
 
