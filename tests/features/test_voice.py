@@ -12,12 +12,12 @@ import torch
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
 from vocable.errors import CheckpointError, MissingDependencyError, ShapeError
-from vocable.features.voice import VoiceEncoder, raise_level
+from vocable.features.voice import Ge2eEncoder, raise_level
 
 
 @pytest.fixture(scope="module")
-def encoder() -> VoiceEncoder:
-    return VoiceEncoder.pretrained()
+def encoder() -> Ge2eEncoder:
+    return Ge2eEncoder.pretrained()
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +118,10 @@ def test_other_weights_are_refused_unread(tmp_path, monkeypatch) -> None:
     (tmp_path / "resemblyzer").mkdir()
     monkeypatch.setattr(metadata, "distribution", lambda name: _Wheel(tmp_path))
     with pytest.raises(CheckpointError, match="cannot be read"):
-        VoiceEncoder.pretrained()
+        Ge2eEncoder.pretrained()
     (tmp_path / "resemblyzer" / "pretrained.pt").write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
     with pytest.raises(CheckpointError, match="not the weights known here"):
-        VoiceEncoder.pretrained()
+        Ge2eEncoder.pretrained()
 
 
 def test_a_missing_wheel_is_named(monkeypatch) -> None:
@@ -130,4 +130,4 @@ def test_a_missing_wheel_is_named(monkeypatch) -> None:
 
     monkeypatch.setattr(metadata, "distribution", missing)
     with pytest.raises(MissingDependencyError, match="pip install --no-deps resemblyzer"):
-        VoiceEncoder.pretrained()
+        Ge2eEncoder.pretrained()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vocable.errors import ConfigError, MissingDependencyError
 from vocable.metrics.score import summarise
-from vocable.metrics.text import NORMALISER, ErrorCounts, cer, normalise, per, wer
+from vocable.metrics.text import NORMALISER, ErrorCounts, cer, edit_distance, normalise, per, wer
 
 WORDS = st.lists(st.sampled_from(["a", "b", "cat", "dog", "it's"]), max_size=12).map(" ".join)
 PAIRS = st.lists(st.tuples(WORDS.filter(bool), WORDS), min_size=1, max_size=6)
@@ -97,3 +97,8 @@ def test_without_rapidfuzz_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "rapidfuzz.distance", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'vocable\[metrics\]'"):
         wer("a", "a")
+
+
+def test_errors_are_counted_as_levenshtein_did() -> None:
+    kitten, sitting = ([ord(letter) for letter in word] for word in ("kitten", "sitting"))
+    assert [edit_distance(kitten, sitting), edit_distance([], [1, 2]), edit_distance([1, 2], [])] == [3, 2, 2]

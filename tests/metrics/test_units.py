@@ -1,7 +1,6 @@
-"""Units, retrieval, durations: equal to the naive computation, blind to padding, never lucky in a tie."""
+"""Units and durations: equal to the naive computation, blind to padding, never lucky in a tie."""
 
 import math
-import resource
 
 import pytest
 import torch
@@ -10,8 +9,6 @@ from torch import Tensor
 from vocable.errors import ConfigError, ShapeError
 from vocable.metrics.score import Score, summarise
 from vocable.metrics.units import (
-    Retrieval,
-    contrastive_retrieval,
     duration_consistency,
     duration_mse,
     unit_accuracy,
@@ -104,89 +101,6 @@ def test_degenerate_units_are_undefined_and_wrong_ones_refused(batch: tuple[Tens
         unit_accuracy(logits, targets.index_fill(1, torch.tensor([0]), -1), mask)
     with pytest.raises(ConfigError, match=r"ks is \(0, 1\)"):
         unit_accuracy(logits, targets, mask, ks=(0, 1))
-
-
-def _naive(speech: Tensor, phonemes: Tensor, k: int, labels: Tensor) -> float:
-    near = torch.nn.functional.normalize(speech, dim=1) @ torch.nn.functional.normalize(phonemes, dim=1).T
-    return float((labels[near.topk(k).indices] == labels[:, None]).any(dim=1).double().mean())
-
-
-def _values(found: Retrieval) -> list[float]:
-    return [score.value for part in (found.speech_to_phoneme, found.phoneme_to_speech) for score in part.values()]
-
-
-@pytest.mark.parametrize("labelled", [False, True])
-def test_retrieval_equals_the_naive_one_in_any_block(labelled: bool) -> None:
-    speech = _random(90, 8)
-    phonemes = 3 * speech + 2.5 * _random(90, 8, seed=1)
-    labels = torch.arange(90) % 13 if labelled else None
-    pair = (speech, phonemes), (phonemes, speech)
-    right = labels if labels is not None else torch.arange(90)
-    wanted = [_naive(*order, k, right) for order in pair for k in (1, 5)]
-    for block in (7, 90, 1000):
-        found = contrastive_retrieval(speech, phonemes, labels=labels, block=block)
-        assert _values(found) == pytest.approx(wanted, abs=1e-12)
-    assert found.speech_to_phoneme[1].weight == 90.0
-    assert 0.1 < wanted[0] < 1.0
-
-
-def test_the_same_frames_are_found_and_strangers_are_found_by_chance() -> None:
-    frames = _random(500, 16)
-    assert _values(contrastive_retrieval(frames, 5 * frames)) == [1.0] * 4
-    strangers = contrastive_retrieval(frames, _random(500, 16, seed=1))
-    assert strangers.chance[5].value == 5 / 500
-    assert strangers.speech_to_phoneme[5].value == pytest.approx(0.01, abs=0.015)
-
-
-def test_chance_with_labels_is_that_of_drawing_without_replacement() -> None:
-    labels = torch.tensor([0, 0, 0, 1])
-    found = contrastive_retrieval(_random(4, 3), _random(4, 3), labels=labels)
-    assert found.chance[1].value == pytest.approx((3 * 3 / 4 + 1 / 4) / 4)
-    found = contrastive_retrieval(_random(4, 3), _random(4, 3), (2,), labels=labels)
-    assert found.chance[2].value == pytest.approx((3 * 1 + 1 - 3 / 4 * 2 / 3) / 4)  # two draws miss three 0s: never
-    guesses = [
-        contrastive_retrieval(_random(40, 4, seed=2 * at), _random(40, 4, seed=2 * at + 1), labels=torch.arange(40) % 4)
-        for at in range(40)
-    ]
-    for k in (1, 5):
-        mean = sum(found.speech_to_phoneme[k].value for found in guesses) / 40
-        assert mean == pytest.approx(guesses[0].chance[k].value, abs=0.04)
-
-
-def test_identical_phoneme_frames_are_found_only_by_label() -> None:
-    phones = torch.arange(60) // 6  # ten phones of six frames each
-    phonemes = _random(10, 32)[phones]
-    speech = phonemes + 0.01 * _random(60, 32, seed=1)
-    alone = contrastive_retrieval(speech, phonemes, block=7)
-    assert alone.speech_to_phoneme[1].value == alone.speech_to_phoneme[5].value == 0.0
-    assert _values(contrastive_retrieval(speech, phonemes, labels=phones, block=7)) == [1.0] * 4
-
-
-def test_collapsed_encoders_find_nothing() -> None:
-    same = torch.ones(50, 8)
-    labels = torch.arange(50) % 5
-    for speech, phonemes in ((same, same), (same, _random(50, 8)), (torch.zeros(50, 8), _random(50, 8))):
-        found = contrastive_retrieval(speech, phonemes, (1,), labels=labels)
-        assert max(_values(found)) <= found.chance[1].value + 1e-9
-    assert _values(contrastive_retrieval(same, same, labels=labels)) == [0.0] * 4
-
-
-def test_degenerate_retrieval_is_undefined() -> None:
-    frames = _random(5, 3)
-    assert contrastive_retrieval(frames, frames).speech_to_phoneme[5].reason == "5 of 5 frames cannot miss"
-    assert contrastive_retrieval(frames[:0], frames[:0]).chance[1].reason == "there is no frame"
-    broken = frames.index_fill(0, torch.tensor([1]), math.nan)
-    assert contrastive_retrieval(frames, broken).phoneme_to_speech[1].reason == "1 of 5 frames hold NaN or infinity"
-    assert contrastive_retrieval(1e38 * frames, 1e-38 * frames).speech_to_phoneme[1].value == 1.0
-    with pytest.raises(ConfigError, match="block is 0"):
-        contrastive_retrieval(frames, frames, block=0)
-
-
-def test_memory_does_not_grow_with_the_square() -> None:
-    frames = _random(12_000, 4)  # all similarities: 576 MB
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    contrastive_retrieval(frames, frames, (1,))
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000  # KiB
 
 
 def test_durations_count_what_agrees() -> None:

@@ -30,7 +30,7 @@ _SHA256 = "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"  # 
 _LEVEL = 10 ** (-30 / 20)  # root mean square, -30 dB of full scale
 
 
-class VoiceEncoder(nn.Module):
+class Ge2eEncoder(nn.Module):
     """Waveforms to voices: mel spectra, partials of 1.6 s through three LSTMs, their mean.
 
     Equals ``embed_utterance`` of Resemblyzer for one clip. That package's ``preprocess_wav`` comes before it: of its
@@ -45,7 +45,7 @@ class VoiceEncoder(nn.Module):
         github.com/resemble-ai/Resemblyzer (Apache-2.0).
 
     Example:
-        >>> encoder = VoiceEncoder()  # random: VoiceEncoder.pretrained() reads the weights of the wheel
+        >>> encoder = Ge2eEncoder()  # random: Ge2eEncoder.pretrained() reads the weights of the wheel
         >>> voices = encoder(torch.zeros(2, 24_000).uniform_(-0.1, 0.1), torch.tensor([24_000, 8_000]))
         >>> voices.shape, voices.norm(dim=1).round(decimals=4).tolist()
         (torch.Size([2, 256]), [1.0, 1.0])
@@ -60,7 +60,7 @@ class VoiceEncoder(nn.Module):
         self.linear = nn.Linear(_WIDTH, _WIDTH)
 
     @classmethod
-    def pretrained(cls) -> "VoiceEncoder":
+    def pretrained(cls) -> "Ge2eEncoder":
         """The encoder with the weights inside the installed ``resemblyzer`` wheel, frozen.
 
         Raises:
@@ -109,7 +109,7 @@ class VoiceEncoder(nn.Module):
 def raise_level(samples: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
     """Quiet clips as loud as -30 dB of full scale (root mean square); louder ones, and silence, as they are.
 
-    The mel spectra of :class:`VoiceEncoder` are no logarithms: to it a quiet voice is another voice.
+    The mel spectra of :class:`Ge2eEncoder` are no logarithms: to it a quiet voice is another voice.
 
     Source:
         ``normalize_volume(..., increase_only=True)`` of Resemblyzer.

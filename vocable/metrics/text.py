@@ -178,6 +178,26 @@ def per(reference: Sequence[str], hypothesis: Sequence[str], *, strip_stress: bo
     return _count(reference, hypothesis, "phones")
 
 
+def edit_distance(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> int:
+    """Return the number of substitutions, deletions and insertions between two sequences (Levenshtein).
+
+    It needs no other package, so that training can log it.
+
+    Example:
+        >>> edit_distance([1, 2, 3], [1, 3, 4])
+        2
+    """
+    costs = list(range(len(hypothesis) + 1))
+    for row, expected in enumerate(reference, 1):
+        diagonal, costs[0] = costs[0], row
+        for column, found in enumerate(hypothesis, 1):
+            diagonal, costs[column] = (
+                costs[column],
+                min(costs[column] + 1, costs[column - 1] + 1, diagonal + (expected != found)),
+            )
+    return costs[-1]
+
+
 def _unstressed(phone: str) -> str:
     return phone[:-1] if len(phone) > 1 and phone[-1] in "012" else phone
 

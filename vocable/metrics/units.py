@@ -1,4 +1,4 @@
-"""Whether units are predicted, frames found again, and durations kept.
+"""Accuracy of predicted units, and agreement of durations.
 
 Every figure is a Score whose weight is the number of targets, frames or symbols it was counted on, so that the mean
 over batches or clips is the figure of all of them together.
@@ -64,21 +64,6 @@ class UnitAccuracy:
 
     model: Prediction
     anchors: Anchors
-
-
-@dataclass(frozen=True, kw_only=True)
-class Retrieval:
-    """How often the frame that belongs to a frame is among its k nearest.
-
-    Attributes:
-        speech_to_phoneme: By k; the queries are speech frames.
-        phoneme_to_speech: By k; the queries are phoneme frames.
-        chance: By k: what k frames drawn at random give, in either direction.
-    """
-
-    speech_to_phoneme: Mapping[int, Score]
-    phoneme_to_speech: Mapping[int, Score]
-    chance: Mapping[int, Score]
 
 
 def unit_accuracy(
@@ -172,57 +157,6 @@ def unit_anchors(
         repeat_last=Prediction(
             top=_shares(recency, ks, codebook_size, "units"), nats=undefined("repeating gives no probabilities")
         ),
-    )
-
-
-def contrastive_retrieval(
-    speech: Float[Tensor, "M D"],
-    phonemes: Float[Tensor, "M D"],
-    ks: Sequence[int] = (1, 5),
-    *,
-    labels: Int[Tensor, " M"] | None = None,
-    block: int = 1024,
-) -> Retrieval:
-    """Whether a speech frame's nearest phoneme frame (cosine) is the one it is aligned with, and the other way round.
-
-    A frame whose similarity equals the wanted one's, to rounding, counts as nearer. So where a phone is repeated and
-    its phoneme frames are identical, none of them is ever found without ``labels``.
-
-    Args:
-        speech: Frames of any scale.
-        phonemes: The frames aligned with them, row by row.
-        ks: Numbers of nearest frames to look among; a k of M or more is undefined, for it cannot miss.
-        labels: The phone of each row. With it a hit is any frame with the right label, not only the aligned one.
-        block: Frames compared with as many others at a time: memory is block × block, never M × M.
-
-    Returns:
-        Undefined, with a reason, where there is no frame or a value is not finite.
-
-    Raises:
-        ConfigError: A k or a block below 1.
-
-    Source:
-        The top-1 of the contrastive classification of CLIP, arXiv:2103.00020, and VQ-CTAP, arXiv:2408.05758.
-
-    Example:
-        >>> frames = torch.eye(4)
-        >>> found = contrastive_retrieval(frames, frames[[0, 1, 3, 2]], ks=(1, 2))
-        >>> found.speech_to_phoneme[1].value, found.chance[1].value
-        (0.5, 0.25)
-    """
-    _check_ks(ks)
-    if block < 1:
-        raise ConfigError(f"block is {block}: compare at least one frame at a time")
-    count = speech.shape[0]
-    bad = int((~(speech.isfinite().all(dim=1) & phonemes.isfinite().all(dim=1))).sum())
-    if count == 0 or bad:
-        nothing = undefined(f"{bad} of {count} frames hold NaN or infinity" if bad else "there is no frame")
-        return Retrieval(**dict.fromkeys(Retrieval.__dataclass_fields__, dict.fromkeys(ks, nothing)))
-    forward, backward = _ranks(_unit(speech), _unit(phonemes), labels, block)
-    return Retrieval(
-        speech_to_phoneme=_shares(forward, ks, count, "frames"),
-        phoneme_to_speech=_shares(backward, ks, count, "frames"),
-        chance={k: _defined(_chance(k, count, labels), float(count), k, count, "frames") for k in ks},
     )
 
 
@@ -328,49 +262,3 @@ def _recency(targets: Int[Tensor, " N"], ks: Sequence[int]) -> list[int]:
         ranks.append(latest.index(unit) + 1 if unit in latest else max(ks) + 1)
         latest = [unit, *(other for other in latest if other != unit)][: max(ks)]
     return ranks
-
-
-def _unit(frames: Float[Tensor, "M D"]) -> Float[Tensor, "M D"]:
-    frames = frames.to(torch.promote_types(frames.dtype, torch.float32))
-    frames = frames / frames.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(frames.dtype).tiny)  # no overflow
-    return torch.nn.functional.normalize(frames, dim=1)
-
-
-def _ranks(
-    speech: Float[Tensor, "M D"], phonemes: Float[Tensor, "M D"], labels: Int[Tensor, " M"] | None, block: int
-) -> tuple[Int[Tensor, " M"], Int[Tensor, " M"]]:
-    """Place of the best right frame among the wrong ones, from 1, for speech and for phoneme queries."""
-    size = speech.shape[0]
-    slack = 16 * torch.finfo(speech.dtype).eps  # two products of the same vectors may differ by so much
-    spans = [slice(start, min(start + block, size)) for start in range(0, size, block)]
-    tiles = [(rows, columns) for rows in spans for columns in spans]
-    names = torch.arange(size, device=speech.device) if labels is None else labels
-    here = (speech * phonemes).sum(dim=1)
-    there = here.clone()
-    if labels is not None:
-        for rows, columns in tiles:
-            near = (speech[rows] @ phonemes[columns].T).masked_fill_(
-                names[rows, None] != names[None, columns], -math.inf
-            )
-            here[rows] = torch.maximum(here[rows], near.amax(dim=1))
-            there[columns] = torch.maximum(there[columns], near.amax(dim=0))
-    forward, backward = (torch.ones(size, dtype=torch.long, device=speech.device) for _ in range(2))
-    for rows, columns in tiles:
-        near = speech[rows] @ phonemes[columns].T
-        if labels is not None or rows == columns:
-            near.masked_fill_(names[rows, None] == names[None, columns], -math.inf)
-        nearer = torch.empty_like(near)  # as numbers: truth values add up ten times as slowly
-        forward[rows] += torch.ge(near, here[rows, None] - slack, out=nearer).sum(dim=1).long()
-        backward[columns] += torch.ge(near, there[None, columns] - slack, out=nearer).sum(dim=0).long()
-    return forward, backward
-
-
-def _chance(k: int, count: int, labels: Int[Tensor, " M"] | None) -> float:
-    """Share of frames that k frames drawn without replacement contain a right one for."""
-    if labels is None:
-        return min(1.0, k / count)
-    same = torch.unique(labels, return_counts=True)[1].double()
-    missed = torch.ones_like(same)
-    for drawn in range(min(k, count)):
-        missed *= ((count - same - drawn) / (count - drawn)).clamp_min(0)
-    return float((same * (1 - missed)).sum() / count)

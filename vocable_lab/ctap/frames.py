@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.data.alignment import Alignment
 from vocable.data.manifest import Utterance
 from vocable.evaluate.plan import seeded
-from vocable.metrics.score import Score, undefined
+from vocable.metrics.retrieval import retrieval_scores
+from vocable.metrics.score import Score
 from vocable.systems.ctap.model import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 
@@ -78,42 +79,6 @@ def spoken(frames: Frames) -> Frames:
     return Frames(speech=frames.speech[kept], phonemes=frames.phonemes[kept], said=frames.said[kept])
 
 
-def retrieval(frames: Frames) -> dict[str, Score]:
-    """How often the phoneme frame that fits a speech frame best is its own.
-
-    Every speech frame looks at all phoneme frames of the batch, by dot product; where another fits as well, its own
-    counts as missed.
-
-    Returns:
-        ``top1`` and ``top5``; ``phoneme``: the best frame is of the same phoneme; ``chance``: 1 / frames; all weighing
-        as many frames as there are. ``times_chance`` weighs 1: its mean over batches is the mean of top1 over that of
-        chance.
-
-    Example:
-        >>> own = Frames(speech=torch.eye(6), phonemes=torch.eye(6), said=torch.tensor([1, 1, 2, 2, 3, 3]))
-        >>> {name: score.value for name, score in retrieval(own).items() if name != "chance"}
-        {'top1': 1.0, 'top5': 1.0, 'phoneme': 1.0, 'times_chance': 6.0}
-        >>> turned = Frames(speech=own.speech, phonemes=own.phonemes.roll(1, 0), said=own.said)
-        >>> [retrieval(turned)[name].value for name in ("top1", "phoneme")]
-        [0.0, 0.5]
-    """
-    count = len(frames.said)
-    if count < 2:
-        return dict.fromkeys(("top1", "top5", "phoneme", "chance", "times_chance"), undefined("fewer than 2 frames"))
-    scores = frames.speech @ frames.phonemes.T
-    before = (scores >= scores.diagonal()[:, None]).sum(1) - 1  # phoneme frames that fit as well or better
-    alike = frames.said[scores.argmax(1)] == frames.said
-
-    def share(hits: Bool[Tensor, " N"]) -> Score:
-        return Score(float(hits.double().mean()), weight=float(count))
-
-    return {
-        "top1": share(before == 0), "top5": share(before < 5), "phoneme": share(alike),
-        "chance": Score(1.0 / count, weight=float(count)),
-        "times_chance": Score(float((before == 0).sum())),
-    }  # fmt: skip
-
-
 def compared(
     tokenizer: CtapTokenizer, fresh: CtapTokenizer, clips: Mapping[str, tuple[Audio, Alignment]], seed: int,
     speeds: Sequence[float] = (),
@@ -135,17 +100,21 @@ def compared(
         "shuffled": [frames_of(tokenizer, *one, mixed=seeded(seed, key)) for key, one in clips.items()],
         "untrained": [frames_of(fresh, *one) for one in clips.values()],
     }
-    found = {"own": retrieval(spoken(frames))} | {
-        name: retrieval(spoken(joined(parts))) for name, parts in controls.items()
+    found = {"own": _scores(spoken(frames))} | {
+        name: _scores(spoken(joined(parts))) for name, parts in controls.items()
     }
     own = found["own"]
     for speed in speeds:
         played = joined([frames_of(tokenizer, *one, speed=speed) for one in clips.values()])
-        own[f"top1_{speed:g}"] = retrieval(spoken(played))["top1"]
-    own["top1_all"] = retrieval(frames)["top1"]
+        own[f"top1_{speed:g}"] = _scores(spoken(played))["top1"]
+    own["top1_all"] = _scores(frames)["top1"]
     for name in controls:
         own[f"over_{name}"] = Score(own["top1"].value - found[name]["top1"].value, weight=own["top1"].weight)
     return {name: {f"retrieval_{key}": one for key, one in scores.items()} for name, scores in found.items()}
+
+
+def _scores(frames: Frames) -> dict[str, Score]:
+    return retrieval_scores(frames.speech, frames.phonemes, frames.said)
 
 
 def batches(clips: Mapping[str, Utterance], seed: int, size: int = TOGETHER) -> list[list[str]]:

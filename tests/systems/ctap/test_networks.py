@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from vocable.losses.contrastive import frame_contrastive_loss
+from vocable.metrics.retrieval import retrieve
 from vocable.nn.voice import VoiceEncoder
 from vocable.systems.ctap import networks
 from vocable.systems.ctap import recipe as ctap
 from vocable.systems.ctap.config import CtapConfig, TranscoderConfig
 from vocable.systems.ctap.model import CtapModel, Transcoder
-from vocable.systems.ctap.objective import found_again
 
 TOKENS = 9
 STRIDES = pytest.mark.parametrize("strides", [(2, 2), (2, 4), (3, 4)], ids=str)
@@ -188,7 +188,7 @@ def test_rows_with_the_same_content_lie_elsewhere_in_training() -> None:
 
 
 def similarity(sizes: TranscoderConfig, farthest: int, monkeypatch: pytest.MonkeyPatch) -> tuple[float, float]:
-    """Contrastive loss and retrieval after training on windows that are all alike, spectra and phonemes."""
+    """Contrastive loss, and retrieval within one window, after training on windows that are all alike."""
     monkeypatch.setattr(networks, "_FARTHEST", farthest)
     torch.manual_seed(0)
     part = Transcoder(replace(sized(), transcoder=sizes)).train()
@@ -203,17 +203,17 @@ def similarity(sizes: TranscoderConfig, farthest: int, monkeypatch: pytest.Monke
         loss.backward()
         optimizer.step()
         if step >= 50:
-            found.append([float(loss.detach()), float(found_again(speech[mask], given[mask]))])
+            found.append([float(loss.detach()), float(retrieve(speech[0], given[0]).hits().float().mean())])
     losses, shares = zip(*found, strict=True)
     return sum(losses) / len(losses), sum(shares) / len(shares)
 
 
 def test_frames_cannot_be_matched_by_where_in_the_window_they_lie(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With nothing to hear, a frame's own phoneme frame is one of 160: unless both encoders count from the same 0."""
+    """With nothing to hear, a frame's own phoneme frame is one of 40: unless both encoders count from the same 0."""
     sizes = ctap.tiny().model.transcoder
     loss, share = similarity(sizes, 512, monkeypatch)
     assert loss > 4.9  # chance is ln 160 = 5.08
-    assert share < 0.05
+    assert share < 0.2
     loss, share = similarity(sizes, 1, monkeypatch)
     assert loss < 2.5, "places alone do not betray a frame: then the test above shows nothing"
-    assert share > 0.15  # one of the four windows, in the right place
+    assert share > 0.6

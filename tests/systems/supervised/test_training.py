@@ -13,7 +13,7 @@ from tests.runs import fit
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, AudioError, CheckpointError, ConfigError, ManifestError
 from vocable.systems.supervised.data import Whole, WholeConfig
-from vocable.systems.supervised.objective import SupervisedLosses, edits, hidden_away, phone_loss
+from vocable.systems.supervised.objective import SupervisedLosses, hidden_away, phone_loss
 from vocable.systems.supervised.recipe import SupervisedRun, tiny
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 from vocable.testing import speechlike
@@ -106,11 +106,6 @@ def test_phones_cost_what_all_their_paths_are_worth_and_unknown_ones_nothing() -
     )
     torch.testing.assert_close(loss, -(worth[(1, 2)].log() + short.log()) / 3)
     assert float(phone_loss(scores, places, phones, torch.zeros(3, dtype=torch.int64)).detach()) == 0.0
-
-
-def test_errors_are_counted_as_levenshtein_did() -> None:
-    kitten, sitting = ([ord(letter) for letter in word] for word in ("kitten", "sitting"))
-    assert [edits(kitten, sitting), edits([], [1, 2]), edits([1, 2], [])] == [3, 2, 2]
 
 
 def test_masks_hide_stretches_of_time() -> None:

@@ -11,7 +11,7 @@ from vocable.audio import Audio
 from vocable.errors import AudioError
 from vocable.evaluate.judges.base import audible
 from vocable.features.ecapa import EcapaTdnn
-from vocable.features.voice import VoiceEncoder, raise_level
+from vocable.features.voice import Ge2eEncoder, raise_level
 from vocable.features.xvector import XVectorEncoder
 
 _RATE = 16_000  # Hz, of all three
@@ -30,7 +30,7 @@ class ResemblyzerEncoder:
         CheckpointError: Its weights have changed.
 
     Source:
-        :class:`vocable.features.voice.VoiceEncoder`.
+        :class:`vocable.features.voice.Ge2eEncoder`.
 
     Example:
         >>> from vocable.testing import speechlike
@@ -41,7 +41,7 @@ class ResemblyzerEncoder:
     """
 
     def __init__(self, device: str = "cpu") -> None:
-        self._encoder = VoiceEncoder.pretrained().to(device)
+        self._encoder = Ge2eEncoder.pretrained().to(device)
         self._device = device
         self.name = f"resemblyzer-{metadata.version('resemblyzer')}"
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from vocable.errors import ConfigError
 from vocable.losses.contrastive import frame_contrastive_loss
 from vocable.losses.variational import floored, normal_divergence
+from vocable.metrics.retrieval import retrieve
 from vocable.nn.voice import drawn
 from vocable.systems.ctap.data import AlignedBatch
 from vocable.systems.ctap.model import SHARPEST, CtapModel
@@ -152,7 +153,7 @@ class CtapObjective:
             losses["contrastive"] = (
                 frame_contrastive_loss(speech, given, paired, part.scale()) if there else 0.0 * (speech + given).sum()
             )
-        stats["retrieval_top1"] = found_again(speech[paired][:_WATCHED], given[paired][:_WATCHED])
+        stats["retrieval_top1"] = _retrieval_top1(speech[paired], given[paired])
         if weights["phoneme_branch"]:
             again = self.model.averaged(part.speech_decoder(given, voice, mask).float(), real, average)
             losses["phoneme_branch"] = _mean((again - frames).square().mean(2), said)
@@ -253,19 +254,6 @@ def hidden_away(frames: Float[Tensor, "B S F"], masks: int) -> Float[Tensor, "B 
     return frames
 
 
-def found_again(speech: Float[Tensor, "M D"], phonemes: Float[Tensor, "M D"]) -> Float[Tensor, ""]:
-    """Share of speech frames whose nearest phoneme frame is their own.
-
-    Example:
-        >>> float(found_again(torch.eye(4), torch.eye(4)))
-        1.0
-    """
-    if not len(speech):
-        return speech.new_zeros(())
-    nearest = (speech.detach().float() @ phonemes.detach().float().T).argmax(1)
-    return (nearest == torch.arange(len(nearest), device=nearest.device)).float().mean()
-
-
 def runs(
     phonemes: Int[Tensor, "B S"], real: Bool[Tensor, "B S"]
 ) -> tuple[Int[Tensor, "B L"], Int[Tensor, "B L"], Bool[Tensor, "B L"], Bool[Tensor, "B L"]]:
@@ -284,6 +272,12 @@ def runs(
     )
     places = torch.arange(most, device=phonemes.device)
     return ids, lasting, places < sizes[:, None], (places > 0) & (places < sizes[:, None] - 1)
+
+
+def _retrieval_top1(speech: Float[Tensor, "M D"], phonemes: Float[Tensor, "M D"]) -> Float[Tensor, ""]:
+    """Return the share of some speech frames whose nearest phoneme frame is their own; 0 if there are none."""
+    found = retrieve(speech[:_WATCHED].detach().float(), phonemes[:_WATCHED].detach().float())
+    return found.hits().sum() / max(len(found.ranks), 1)
 
 
 def _mean(values: Float[Tensor, "B S"], mask: Bool[Tensor, "B S"]) -> Float[Tensor, ""]:

@@ -22,7 +22,7 @@ from vocable.features import ecapa
 from vocable.features.ecapa import EcapaTdnn
 from vocable.features.hub import fetch
 from vocable.features.hubert import KINDS, HubertEncoder
-from vocable.features.voice import VoiceEncoder, raise_level
+from vocable.features.voice import Ge2eEncoder, raise_level
 from vocable.features.whisper import WhisperEncoder
 from vocable.features.xvector import XVectorEncoder
 from vocable.folder import digest_of
@@ -307,7 +307,7 @@ class VoiceListener:
     sample_rate: Final = 16_000
     frame_rate: Final = None
 
-    def __init__(self, encoder: VoiceEncoder | EcapaTdnn | XVectorEncoder, name: str) -> None:
+    def __init__(self, encoder: Ge2eEncoder | EcapaTdnn | XVectorEncoder, name: str) -> None:
         self._encoder, self.name, self.width = encoder, name, int(encoder.width)
         known: dict[str, object] = {"voice": type(encoder).__name__}
         self._shortest = ecapa.SHORTEST
@@ -325,7 +325,7 @@ class VoiceListener:
         if samples.shape[1] < self._shortest:
             raise AudioError(f"{samples.shape[1] / self.sample_rate:.2f} s are too short for a voice to be heard")
         with torch.no_grad():
-            return self._encoder(raise_level(samples) if isinstance(self._encoder, VoiceEncoder) else samples)[0]
+            return self._encoder(raise_level(samples) if isinstance(self._encoder, Ge2eEncoder) else samples)[0]
 
 
 def find_frames(name: str, layers: Sequence[int] = ()) -> FrameListener:
@@ -365,7 +365,7 @@ def find_voice(name: str) -> VoiceListener:
         MissingDependencyError: The wheel of resemblyzer, or transformers, is not installed.
     """
     if name == RESEMBLYZER:
-        return VoiceListener(VoiceEncoder.pretrained(), RESEMBLYZER)
+        return VoiceListener(Ge2eEncoder.pretrained(), RESEMBLYZER)
     there = Path(name)
     of_transformers = (
         (there / "config.json").is_file() and not any((there / file).is_file() for file in ecapa.FILES)

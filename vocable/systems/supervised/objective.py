@@ -4,7 +4,7 @@ L = w_vq · L_vq + w_ctc · L_ctc + w_spec · L_spec + w_kl · L_kl. The recogni
 the decoder's only in part: ids are chosen for what is said, and keep how it is said where that costs nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vocable.errors import ConfigError
 from vocable.losses.variational import floored, normal_divergence
+from vocable.metrics.text import edit_distance
 from vocable.nn.voice import drawn
 from vocable.systems.supervised.data import WholeBatch
 from vocable.systems.supervised.model import SupervisedModel
@@ -114,7 +115,7 @@ class SupervisedObjective:
         best, phones, wrong, all_of = scores.argmax(2).cpu(), batch.phones.cpu(), 0, 0
         for row in known:
             said = phones[row, : int(batch.sizes[row])].tolist()
-            wrong, all_of = wrong + edits(said, collapsed(best[row, : sizes[row]])), all_of + len(said)
+            wrong, all_of = wrong + edit_distance(said, collapsed(best[row, : sizes[row]])), all_of + len(said)
         return torch.tensor(wrong / max(all_of, 1))
 
     def _alarms(self, stats: Mapping[str, Tensor], kl_weight: float) -> tuple[str, ...]:
@@ -160,18 +161,3 @@ def hidden_away(frames: Float[Tensor, "B S F"], masks: int) -> Float[Tensor, "B 
         away = (place >= start) & (place < start + width)
         frames = frames.masked_fill(away[..., None], 0.0)
     return frames
-
-
-def edits(said: Sequence[int], heard: Sequence[int]) -> int:
-    """Substitutions, deletions and insertions between two sequences (Levenshtein).
-
-    Example:
-        >>> edits([1, 2, 3], [1, 3, 4])
-        2
-    """
-    row = list(range(len(heard) + 1))
-    for above, one in enumerate(said, 1):
-        before, row[0] = row[0], above
-        for at, other in enumerate(heard, 1):
-            before, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, before + (one != other))
-    return row[-1]
