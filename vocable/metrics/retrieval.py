@@ -29,6 +29,7 @@ class Retrieval:
         return self.ranks < k
 
 
+@torch.no_grad()
 def retrieve(queries: Float[Tensor, "M D"], keys: Float[Tensor, "M D"]) -> Retrieval:
     """Rank each query's own key among all keys, by dot product.
 
@@ -43,13 +44,17 @@ def retrieve(queries: Float[Tensor, "M D"], keys: Float[Tensor, "M D"]) -> Retri
         >>> retrieve(torch.eye(4), torch.eye(4)[[0, 1, 3, 2]]).hits().tolist()
         [True, True, False, False]
     """
-    ranks, nearest = [queries.new_zeros(0, dtype=torch.int64)], [queries.new_zeros(0, dtype=torch.int64)]
-    for start in range(0, len(queries), _BLOCK):
-        similarities = queries[start : start + _BLOCK] @ keys.T
-        paired = similarities.diagonal(start)[:, None]
-        ranks.append((~(similarities < paired)).sum(1) - 1)  # negated, so that NaN is no hit
-        nearest.append(similarities.argmax(1))
-    return Retrieval(ranks=torch.cat(ranks), nearest=torch.cat(nearest))
+    count = len(queries)
+    ranks, nearest = (torch.empty(count, dtype=torch.int64, device=queries.device) for _ in range(2))
+    buffers = queries.new_empty(2, min(count, _BLOCK), count)  # used again: buffers made anew fragment the memory
+    for start in range(0, count, _BLOCK):
+        rows = slice(start, min(start + _BLOCK, count))
+        similarities, worse = buffers[:, : rows.stop - start]
+        torch.mm(queries[rows], keys.T, out=similarities)
+        torch.lt(similarities, similarities.diagonal(start)[:, None], out=worse)  # NaN is never worse, so no hit
+        ranks[rows] = count - 1 - worse.sum(1).long()
+        nearest[rows] = similarities.argmax(1)
+    return Retrieval(ranks=ranks, nearest=nearest)
 
 
 def retrieval_scores(

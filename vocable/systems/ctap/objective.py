@@ -276,7 +276,7 @@ def runs(
 
 def _retrieval_top1(speech: Float[Tensor, "M D"], phonemes: Float[Tensor, "M D"]) -> Float[Tensor, ""]:
     """Return the share of some speech frames whose nearest phoneme frame is their own; 0 if there are none."""
-    found = retrieve(speech[:_WATCHED].detach().float(), phonemes[:_WATCHED].detach().float())
+    found = retrieve(speech[:_WATCHED].float(), phonemes[:_WATCHED].float())
     return found.hits().sum() / max(len(found.ranks), 1)
 
 
