@@ -6,14 +6,17 @@ accepts any tokenizer that follows the one it needs.
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from pydantic import Field
 from torch import Tensor
 
 from vocable.audio import Audio
+from vocable.errors import ConfigError
+from vocable.schema import config
 from vocable.tokens import Tokens, TokenSpec
 
 
@@ -167,6 +170,53 @@ class HasVoice(ClipTokenizer, Protocol):
 
         Raises:
             AudioError: If the recording is too short.
+        """
+        ...
+
+
+@config
+class Mix:
+    """How a converter that mixes levels combines two recordings.
+
+    Attributes:
+        levels: Number of levels taken from the source, from the first; the others are the voice's.
+        upto: Last level taken from the voice; those after it are left out. All by default.
+        align: Pairing of frames. ``repeat`` repeats the voice to the source's length, or cuts it. ``dtw`` aligns it
+            with the source, for a recording of the same words.
+    """
+
+    levels: Annotated[int, Field(ge=1)] = 1
+    upto: int | None = None
+    align: Literal["repeat", "dtw"] = "repeat"
+
+    def __post_init__(self) -> None:
+        if self.upto is not None and self.upto <= self.levels:
+            raise ConfigError(f"upto is {self.upto}: it must be greater than levels, {self.levels}")
+
+
+@runtime_checkable
+class VoiceConverter(Protocol):
+    """A tokenizer that converts a recording to another voice."""
+
+    def convert(self, source: Audio, voice: Audio, mix: Mix | None = None) -> Audio:
+        """Convert a recording to another voice.
+
+        Args:
+            source: Recording whose words and timing are kept, at any sample rate.
+            voice: Recording of the target speaker, at any sample rate.
+            mix: How levels are mixed, for tokenizers that keep the voice in their levels.
+
+        Raises:
+            SpecError: If the tokenizer does not mix levels in this way.
+            AudioError: If a recording is too short.
+        """
+        ...
+
+    def check_mix(self, mix: Mix | None) -> None:
+        """Check that the tokenizer mixes levels in this way.
+
+        Raises:
+            SpecError: If it mixes no levels, or does not have those that are named.
         """
         ...
 

@@ -9,7 +9,7 @@ from tests.models import ready, ready_ctap, ready_speaker
 from vocable.apps.vc import Mix, convert
 from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError, SpecError
-from vocable.systems.guided.tokenizer import aligned, mix_levels
+from vocable.systems.guided.tokenizer import align_frames, mix_levels
 from vocable.testing import speechlike
 
 SOURCE = speechlike(11_000, 8_000)
@@ -73,10 +73,10 @@ def test_the_guided_codec_keeps_as_many_levels_as_asked_and_aligns() -> None:
     codec = ready("spectral")
     source, voice = speechlike(16_000), speechlike(9_000, seed=1)
     tokens, reference = codec.encode(source), codec.encode(voice)
-    beside = aligned(source, voice, codec.spec)
+    frames = align_frames(source, voice, codec.spec)
     for levels in (1, 2, 3):
         made = convert(codec, source, voice, Mix(levels=levels, align="dtw"))
-        assert np.array_equal(made.samples, codec.decode(mix_levels(tokens, reference, levels, beside)).samples)
+        assert np.array_equal(made.samples, codec.decode(mix_levels(tokens, reference, levels, frames)).samples)
         plain = convert(codec, source, voice, Mix(levels=levels))
         assert np.array_equal(plain.samples, codec.decode(mix_levels(tokens, reference, levels)).samples)
         assert np.abs(made.samples - plain.samples).max() > 1e-3
@@ -99,18 +99,20 @@ def test_the_voice_gives_levels_up_to_the_one_asked_for_and_what_lies_above_is_l
 
 
 def test_a_mix_that_cannot_be_is_refused() -> None:
-    with pytest.raises(SpecError, match="levels up to 5 are asked of a codec that has 4"):
+    with pytest.raises(SpecError, match="upto is 5: this codec has 4 levels"):
         convert(ready("spectral"), SOURCE, ANN, Mix(upto=5))
-    with pytest.raises(ConfigError, match="upto is 2: the voice's levels begin after the source's 2"):
+    with pytest.raises(ConfigError, match="upto is 2: it must be greater than levels, 2"):
         Mix(levels=2, upto=2)
-    with pytest.raises(SpecError, match="4 of 4 levels are the source's: leave one at least to the voice"):
+    with pytest.raises(SpecError, match="levels is 4: of 4 levels at least one must be the voice's"):
         convert(ready("spectral"), SOURCE, ANN, Mix(levels=4))
-    with pytest.raises(SpecError, match="a CtapTokenizer swaps the voice and mixes no levels: leave 'levels', 'up"):
+    with pytest.raises(
+        SpecError, match="a CtapTokenizer keeps the voice beside its tokens and mixes no levels: leave 'levels'"
+    ):
         convert(ready_ctap(), SOURCE, ANN, Mix())
-    with pytest.raises(ConfigError, match="levels is 0: at least the first is the source's"):
+    with pytest.raises(ConfigError, match="levels is 0: Input should be greater than or equal to 1"):
         Mix(levels=0)
-    with pytest.raises(ConfigError, match="align is 'hmm'; choose repeat or dtw"):
-        Mix(align="hmm")
+    with pytest.raises(ConfigError, match="align is 'hmm': Input should be 'repeat' or 'dtw'"):
+        Mix(align="hmm")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.3, 0.499])
@@ -123,5 +125,5 @@ def test_a_voice_that_is_too_short_is_refused(seconds: float) -> None:
 
 @pytest.mark.parametrize("tokenizer", [ready_speaker, object])
 def test_a_tokenizer_that_cannot_is_refused(tokenizer: type) -> None:
-    with pytest.raises(SpecError, match=r"cannot part the voice from what is said: VQ-CTAP can, such as ctap-small"):
+    with pytest.raises(SpecError, match=r"cannot convert voices; take guided-small or ctap-small or supervised-small"):
         convert(tokenizer(), SOURCE, ANN)

@@ -96,13 +96,13 @@ def test_the_guided_codec_mixes_levels(run: Run, here: Path) -> None:
         (("in/other/a.wav", "-o", "out"), "out/a.wav: two inputs would be written here; rename one, or"),
         (("in/empty",), "in/empty: no audio in here"),
         (("-o", "x.aif"), "'.aif' is not an audio format vocable writes"),
-        (("--model", "in/speaker"), "a VqalattentTokenizer cannot part the voice from what is said: VQ-CTAP can, such"),
+        (("--model", "in/speaker"), "a VqalattentTokenizer cannot convert voices; take guided-small or ctap-small"),
         (("--model", "nowhere"), "nowhere: no such model; give a folder, or one of: "),
         (
             ("--levels", "2"),
-            "a CtapTokenizer swaps the voice and mixes no levels: leave 'levels', 'upto' and",
+            "a CtapTokenizer keeps the voice beside its tokens and mixes no levels: leave",
         ),
-        (("--align", "x"), "align is 'x'; choose repeat or dtw"),
+        (("--align", "x"), "align is 'x': Input should be 'repeat' or 'dtw'"),
         (("--vocoder", "nobody"), "there is no vocoder 'nobody'; give a folder, or one of: griffin-lim"),
     ],
 )

@@ -10,7 +10,7 @@ import transformers
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, ShapeError
 from vocable.features.xvector import XVectorEncoder
-from vocable.systems.guided.teachers import find_voice
+from vocable.systems.guided.teachers import find_speaker_extractor
 
 NOISE = Audio(np.random.default_rng(0).uniform(-0.1, 0.1, 20_000).astype(np.float32) + 0.02, 16_000)
 
@@ -43,11 +43,11 @@ def test_voices_are_those_of_transformers_and_of_each_clip_alone(tmp_path: Path)
 
 def test_it_teaches_by_its_folder_and_another_is_another_teacher(tmp_path: Path) -> None:
     folder = saved_voice(tmp_path / "wavlm")
-    teacher = find_voice(str(folder))
+    teacher = find_speaker_extractor(str(folder))
     assert (teacher.name, teacher.width, teacher.frame_rate) == ("wavlm", 12, None)
     assert torch.equal(teacher.hear(NOISE), XVectorEncoder.load(str(folder))(torch.from_numpy(NOISE.samples)[None])[0])
-    assert find_voice(str(folder)).digest == teacher.digest
-    assert find_voice(str(saved_voice(tmp_path / "other", normalise=False))).digest != teacher.digest
+    assert find_speaker_extractor(str(folder)).digest == teacher.digest
+    assert find_speaker_extractor(str(saved_voice(tmp_path / "other", normalise=False))).digest != teacher.digest
     with pytest.raises(AudioError, match=r"0\.40 s are too short for a voice to be heard"):
         teacher.hear(Audio(NOISE.samples[:6_400], 16_000))
 
@@ -56,12 +56,12 @@ def test_what_is_no_such_model_is_refused_by_name(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in ("nobody/nothing", "speechbrain/nothing", "nowhere"):
         with pytest.raises(CheckpointError, match=f"{name}: no folder, not in the local cache"):
-            find_voice(name)
+            find_speaker_extractor(name)
     with pytest.raises(CheckpointError, match="slow: hears 8000 Hz, 16000 is wanted"):
-        find_voice(str(saved_voice(tmp_path / "slow", rate=8_000)))
+        find_speaker_extractor(str(saved_voice(tmp_path / "slow", rate=8_000)))
     plain = tmp_path / "plain"
     config = transformers.WavLMConfig.from_pretrained(saved_voice(tmp_path / "whole"))
     transformers.WavLMModel(config).save_pretrained(plain)
     transformers.Wav2Vec2FeatureExtractor().save_pretrained(plain)
     with pytest.raises(CheckpointError, match=r"plain: \d+ parameters are not in it.*; give a model trained to verify"):
-        find_voice(str(plain))
+        find_speaker_extractor(str(plain))

@@ -15,7 +15,7 @@ from vocable.audio import Audio, read_blocks
 from vocable.errors import AudioError, SpecError
 from vocable.interfaces import Streaming, Tokenizer
 from vocable.systems.guided.tokenizer import GuidedTokenizer
-from vocable.systems.windows import Counted, whole, windows
+from vocable.systems.windows import CountedBlocks, sample_windows, utterance_window
 from vocable.testing import LAWS, speechlike
 from vocable.tokens import Tokens
 
@@ -76,30 +76,31 @@ def test_windows_give_what_one_masked_pass_over_a_padded_batch_gives(name: str) 
 
 
 def _cut(tokenizer: GuidedTokenizer, clip: Audio) -> list[tuple[torch.Tensor, torch.Tensor, slice]]:
-    hop, reach = tokenizer.spec.hop or 1, tokenizer.model.config.backbone.encoder_reach
+    hop, reach = tokenizer.spec.hop or 1, tokenizer.model.encoder.reach
     if reach is None:
-        return list(whole(Counted([clip.samples]), hop))
-    return list(windows(Counted([clip.samples]), 100, reach, hop))
+        return list(utterance_window(CountedBlocks([clip.samples]), hop))
+    return list(sample_windows(CountedBlocks([clip.samples]), 100, reach, hop))
 
 
 def test_reach_is_the_receptive_field_and_no_less() -> None:
-    """A change in the sound reaches exactly the tokens' latents that ``encoder_reach`` says, and so for samples."""
+    """A change in the sound reaches exactly the tokens' latents that ``reach`` says, and so for samples."""
     tokenizer = ready("spectral")
-    model, backbone = tokenizer.model.eval(), tokenizer.model.config.backbone
+    model = tokenizer.model.eval()
     mask = torch.ones(1, 61, dtype=torch.bool)
     with torch.inference_mode():
         quiet, loud = torch.zeros(1, 61 * 320), torch.zeros(1, 61 * 320)
         loud[:, 30 * 320 : 31 * 320] = torch.randn(320) * 0.1
         moved = (model.encoder(quiet, mask) - model.encoder(loud, mask)).abs().amax(2)[0] > 1e-6
-        assert moved.nonzero().flatten().tolist() == list(
-            range(30 - backbone.encoder_reach, 31 + backbone.encoder_reach)
+        assert moved.nonzero().flatten().tolist() == list(range(30 - model.encoder.reach, 31 + model.encoder.reach))
+        flat, bump = (
+            torch.zeros(1, 61, model.config.backbone.latent_width),
+            torch.zeros(1, 61, model.config.backbone.latent_width),
         )
-        flat, bump = torch.zeros(1, 61, backbone.latent_width), torch.zeros(1, 61, backbone.latent_width)
         bump[:, 30] = 1.0
         heard = (model.decoder(flat, mask) - model.decoder(bump, mask)).abs().reshape(61, 320).amax(1) > 1e-7
         reached = heard.nonzero().flatten().tolist()
-        assert reached[0] >= 30 - backbone.decoder_reach
-        assert reached[-1] <= 30 + backbone.decoder_reach
+        assert reached[0] >= 30 - model.decoder.reach
+        assert reached[-1] <= 30 + model.decoder.reach
 
 
 def test_a_file_read_in_blocks_has_the_tokens_of_the_file_read_whole(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``vocable vc``."""
+"""Command ``vocable vc``: convert recordings to another voice."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,36 +8,37 @@ import typer
 
 def vc(
     inputs: Annotated[list[str], typer.Argument(help="Audio files, folders, or glob patterns in quotes.")],
-    voice: Annotated[Path, typer.Option(help="A recording of whoever shall speak: half a second or more.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="An audio file for one input; or a folder.")] = Path(
+    voice: Annotated[Path, typer.Option(help="Recording of the target speaker, half a second or more.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Audio file for one input, else a folder.")] = Path(
         "converted"
     ),
-    model: Annotated[str, typer.Option(help="A model that can change the voice: a name or a folder.")] = "ctap-small",
+    model: Annotated[str, typer.Option(help="Name or folder of a model that converts voices.")] = "ctap-small",
     vocoder: Annotated[
-        str | None, typer.Option(help="From spectra to sound: a name, a folder, or griffin-lim. Default: the best.")
+        str | None, typer.Option(help="Name or folder of a vocoder, or griffin-lim. Default: the best bundled one.")
     ] = None,
     levels: Annotated[
         int | None,
-        typer.Option(min=1, help="Of a guided codec: so many of the recording's levels are kept. [default: 1]"),
+        typer.Option(min=1, help="For a guided codec: number of the recording's levels to keep. [default: 1]"),
     ] = None,
     upto: Annotated[
-        int | None, typer.Option(min=2, help="Of a guided codec: the last level of the voice's. [default: all]")
+        int | None, typer.Option(min=2, help="For a guided codec: last of the voice's levels. [default: all]")
     ] = None,
     align: Annotated[
-        str | None, typer.Option(help="Of a guided codec: repeat (the default), or dtw for a voice that says the same.")
+        str | None,
+        typer.Option(help="For a guided codec: repeat the voice (the default), or dtw for a voice of the same words."),
     ] = None,
 ) -> None:
-    """Say what recordings say in the voice of another.
+    """Convert recordings to another voice.
 
-    A guided codec (--model guided-small) mixes levels in place of that: the first of the recording, the others of the
-    voice, which is repeated, or aligned with the recording where it says the same words.
+    A guided codec (--model guided-small) mixes levels: the first of the recording, the others of the voice. The voice
+    is repeated, or aligned with the recording where it says the same words.
     """
-    from vocable.apps.vc import Mix
     from vocable.corpus.speech import convert_files
+    from vocable.interfaces import Mix
     from vocable.systems.registry import load
 
-    options = {"levels": levels, "upto": upto, "align": align}
-    asked: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    mix = Mix(**asked) if asked else None
+    options: dict[str, Any] = {"levels": levels, "upto": upto, "align": align}
+    given = {name: value for name, value in options.items() if value is not None}
+    mix = Mix(**given) if given else None
     outcome = convert_files(load(model, vocoder=vocoder), inputs, voice, out, mix=mix, say=typer.echo)
     outcome.finish()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, SpecError
+from vocable.interfaces import Mix
 from vocable.systems.base import BaseTokenizer
 from vocable.systems.describe import HasUsage
 from vocable.text.phonemes import PhonemeSet
@@ -102,6 +103,33 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         vector = self.voice_of(voice)[None] if voice is not None else tokens.voice
         spectra = self.spectra(tokens, check_voice(vector, self.config.voice_size))
         return Audio(self.vocoder.render(spectra)[: int(tokens.samples[0])], self.spec.sample_rate)
+
+    def convert(self, source: Audio, voice: Audio, mix: Mix | None = None) -> Audio:
+        """Convert a recording to another voice: decode its tokens with the other voice vector.
+
+        Args:
+            source: Recording whose words and timing are kept, at any sample rate.
+            voice: At least half a second of the target speaker, at any sample rate.
+            mix: Must be None.
+
+        Raises:
+            SpecError: If ``mix`` is given.
+            AudioError: If the source is empty or the voice too short.
+        """
+        self.check_mix(mix)
+        return self.decode(self.encode(source), voice)
+
+    def check_mix(self, mix: Mix | None) -> None:
+        """Check that no mixing of levels is asked for.
+
+        Raises:
+            SpecError: If ``mix`` is given.
+        """
+        if mix is not None:
+            raise SpecError(
+                f"a {type(self).__name__} keeps the voice beside its tokens and mixes no levels: leave 'levels', "
+                "'upto' and 'align' out"
+            )
 
     def voice_of(self, audio: Audio) -> Float[Tensor, " V"]:
         """Return the voice vector of the middle of a recording.

@@ -1,11 +1,12 @@
-"""Clips cut into windows of one shape, so that a clip has the same tokens in any batch and in any pieces.
+"""Windows of one shape over a clip, so that its tokens depend on neither batch nor block boundaries.
 
-A kernel may round differently for another batch size or length, and one rounding can tip a nearest-entry choice. So a
-network never meets another shape: windows of ``core + 2 · reach`` frames lie on a grid that starts at the clip's first
-frame, each goes through alone, and of each the core is kept.
+A kernel may round differently for another batch size or length, and one rounding error can change the nearest entry.
+So a network never sees another shape: windows of ``core + 2 · reach`` frames lie on a grid that starts at the clip's
+first frame. Each runs alone, and of each the core is kept.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,74 +16,112 @@ from torch import Tensor
 
 from vocable.shapes import frames_for
 
-Window = tuple[Float[Tensor, "1 T"], Bool[Tensor, "1 N"], slice]  # samples, which frames are real, which to keep
+
+class SampleWindow(NamedTuple):
+    """A window of samples.
+
+    Attributes:
+        samples: Samples, T = N · hop; zero outside the clip.
+        mask: True on frames that lie in the clip.
+        core: Frames to keep of what the network returns.
+    """
+
+    samples: Float[Tensor, "1 T"]
+    mask: Bool[Tensor, "1 N"]
+    core: slice
 
 
-class Counted:
-    """Blocks of samples, and how many samples have gone by."""
+class FrameWindow(NamedTuple):
+    """A window of frames.
+
+    Attributes:
+        frames: Index of each frame in the clip; those outside it repeat the nearest one.
+        mask: True on frames that lie in the clip.
+        core: Frames to keep of what the network returns.
+    """
+
+    frames: Int[Tensor, " N"]
+    mask: Bool[Tensor, "1 N"]
+    core: slice
+
+
+class CountedBlocks:
+    """Blocks of samples that counts the samples as they are read.
+
+    Args:
+        blocks: Blocks of one clip, of any size.
+
+    Attributes:
+        samples: Number of samples read so far.
+    """
 
     def __init__(self, blocks: Iterable[Float[ndarray, " T"]]) -> None:
-        self.blocks, self.samples = blocks, 0
+        self._blocks, self.samples = blocks, 0
 
     def __iter__(self) -> Iterator[Float[ndarray, " T"]]:
-        """The blocks, counted."""
-        for block in self.blocks:
+        for block in self._blocks:
             self.samples += block.size
             yield block
 
 
-def windows(blocks: Counted, core: int, reach: int, hop: int) -> Iterator[Window]:
-    """Windows of core + 2 · reach frames, the cores side by side from the clip's first frame.
+def sample_windows(blocks: CountedBlocks, core: int, reach: int, hop: int) -> Iterator[SampleWindow]:
+    """Cut a clip into windows whose cores lie side by side from its first frame.
 
     Args:
-        blocks: The clip in pieces of any size.
+        blocks: Blocks of one clip, of any size.
         core: Frames of each window that are kept.
-        reach: Frames on either side of them.
+        reach: Frames of context on either side of them.
         hop: Samples of a frame.
     """
     size = core + 2 * reach
-    held = np.zeros(reach * hop, dtype=np.float32)
-    first = -reach  # frame of the clip that the held samples begin with
-    inner = slice(reach, reach + core)
+    buffer = np.zeros(reach * hop, dtype=np.float32)
+    first = -reach  # frame of the clip that the buffer begins with
     for block in blocks:
-        held = np.concatenate([held, block])
-        while held.size >= size * hop:
-            real = torch.arange(first, first + size)[None] >= 0
-            yield torch.from_numpy(held[: size * hop].copy())[None], real, inner
-            held, first = held[core * hop :], first + core
+        buffer = np.concatenate([buffer, block])
+        while buffer.size >= size * hop:
+            mask = torch.arange(first, first + size)[None] >= 0
+            yield SampleWindow(torch.from_numpy(buffer[: size * hop].copy())[None], mask, slice(reach, reach + core))
+            buffer, first = buffer[core * hop :], first + core
     frames = frames_for(blocks.samples, hop)
     while first + reach < frames:
         padded = np.zeros(size * hop, dtype=np.float32)
-        here = held[: size * hop]
-        padded[: here.size] = here
-        where = torch.arange(first, first + size)[None]
-        keep = slice(reach, min(reach + core, frames - first))
-        yield torch.from_numpy(padded)[None], (where >= 0) & (where < frames), keep
-        held, first = held[core * hop :], first + core
+        rest = buffer[: size * hop]
+        padded[: rest.size] = rest
+        positions = torch.arange(first, first + size)[None]
+        kept = slice(reach, min(reach + core, frames - first))
+        yield SampleWindow(torch.from_numpy(padded)[None], (positions >= 0) & (positions < frames), kept)
+        buffer, first = buffer[core * hop :], first + core
 
 
-def whole(blocks: Counted, hop: int) -> Iterator[Window]:
-    """The whole clip as one window, for networks that must see it so."""
+def utterance_window(blocks: CountedBlocks, hop: int) -> Iterator[SampleWindow]:
+    """Return a whole clip as one window, for networks with an unlimited receptive field; none for an empty clip.
+
+    Args:
+        blocks: Blocks of one clip, of any size.
+        hop: Samples of a frame.
+    """
     samples = np.concatenate([np.zeros(0, dtype=np.float32), *blocks])
     frames = frames_for(samples.size, hop)
     if not frames:
         return
     padded = np.pad(samples, (0, frames * hop - samples.size))
-    yield torch.from_numpy(padded)[None], torch.ones(1, frames, dtype=torch.bool), slice(None)
+    yield SampleWindow(torch.from_numpy(padded)[None], torch.ones(1, frames, dtype=torch.bool), slice(None))
 
 
-def spans(frames: int, core: int, reach: int) -> Iterator[tuple[Int[Tensor, " N"], Bool[Tensor, "1 N"], slice]]:
-    """The same windows over a sequence that is there already.
+def frame_windows(frames: int, core: int, reach: int) -> Iterator[FrameWindow]:
+    """Cut a sequence of frames into the windows that :func:`sample_windows` cuts its samples into.
 
-    Yields:
-        Which frames the window holds, each in [0, frames): those outside are no real ones; which are real; which of
-        them to keep.
+    Args:
+        frames: Length of the sequence.
+        core: Frames of each window that are kept.
+        reach: Frames of context on either side of them.
 
     Example:
-        >>> [(where.tolist(), keep) for where, _, keep in spans(5, core=3, reach=1)]
+        >>> [(window.frames.tolist(), window.core) for window in frame_windows(5, core=3, reach=1)]
         [([0, 0, 1, 2, 3], slice(1, 4, None)), ([2, 3, 4, 4, 4], slice(1, 3, None))]
     """
     for start in range(0, frames, max(core, 1)):
-        where = torch.arange(start - reach, start + core + reach)
-        real = (where >= 0) & (where < frames)
-        yield where.clamp(0, frames - 1), real[None], slice(reach, reach + min(core, frames - start))
+        positions = torch.arange(start - reach, start + core + reach)
+        mask = (positions >= 0) & (positions < frames)
+        kept = slice(reach, reach + min(core, frames - start))
+        yield FrameWindow(positions.clamp(0, frames - 1), mask[None], kept)

@@ -62,8 +62,8 @@ def teachers(run: GuidedRun) -> list[Variant]:
         "layers-mean": _heard_at(run, ()),
         "cosine": replace(run, semantic=replace(semantic, form="cosine")),
         "d-axis": replace(run, semantic=replace(semantic, form="d_axis")),
-        "standardised": replace(run, semantic=replace(semantic, standardised=True)),
-        "frames-as-they-are": replace(run, semantic=replace(semantic, standardised=False)),
+        "standardised": replace(run, semantic=replace(semantic, standardize=True)),
+        "frames-as-they-are": replace(run, semantic=replace(semantic, standardize=False)),
         "level-2-alone": replace(run, acoustic=replace(acoustic, levels="2")),
     }
     return [Variant(name=name, run=one) for name, one in made.items() if name == "recipe" or one != run]

@@ -43,18 +43,16 @@ def test_sizes_are_those_of_hifi_gan_and_encodec() -> None:
 
 def test_maps_of_the_papers_crop_have_the_papers_shapes() -> None:
     with torch.device("meta"):
-        verdicts = Discriminators(DiscriminatorConfig())(torch.zeros(2, PAPER))
-    assert (
-        sum(len(verdict.maps) for verdict in verdicts) == 69
-    )  # which the recipe with SpeechTokenizer's weights counts
-    assert len(verdicts) == 11
-    assert verdicts[0].logits.shape == (2, 1, 297, 2)  # 24,000 samples of every second one over 81
-    assert [verdict.logits.shape[2] for verdict in verdicts[5:8]] == [
+        outputs = Discriminators(DiscriminatorConfig())(torch.zeros(2, PAPER))
+    assert sum(len(output.maps) for output in outputs) == 69  # which the recipe with SpeechTokenizer's weights counts
+    assert len(outputs) == 11
+    assert outputs[0].logits.shape == (2, 1, 297, 2)  # 24,000 samples of every second one over 81
+    assert [output.logits.shape[2] for output in outputs[5:8]] == [
         750,
         376,
         188,
     ]  # of 48,000, a half, a quarter; / 64
-    assert [tuple(verdict.logits.shape[2:]) for verdict in verdicts[8:]] == [(184, 65), (90, 129), (372, 33)]
+    assert [tuple(output.logits.shape[2:]) for output in outputs[8:]] == [(184, 65), (90, 129), (372, 33)]
 
 
 def test_a_verdict_is_of_its_own_clip_and_longer_crops_have_more() -> None:
@@ -63,12 +61,12 @@ def test_a_verdict_is_of_its_own_clip_and_longer_crops_have_more() -> None:
     samples = torch.randn(2, 1_001)
     for both, alone in zip(network(samples), network(samples[:1]), strict=True):
         assert torch.allclose(both.logits[:1], alone.logits, atol=1e-5)
-    with pytest.raises(ShapeError, match="crops of 255 samples: a discriminator hears 256"):
+    with pytest.raises(ShapeError, match="crops have 255 samples, a discriminator needs 256"):
         network(samples[:, :255])
 
 
 def moved(network: Discriminators, samples: Tensor, change: Tensor) -> list[list[bool]]:
-    """For each verdict, which of its last axis a change of the samples moves."""
+    """For each output, which of its last axis a change of the samples moves."""
     before, after = (network(one) for one in (samples, samples + change))
     return [
         ((one.logits - other.logits).abs().amax(tuple(range(one.logits.ndim - 1))) > 1e-6).tolist()
@@ -186,9 +184,9 @@ def test_discriminators_that_have_won_are_an_alarm() -> None:
     ("settings", "message"),
     [
         ({"periods": (), "scales": 0, "windows": ()}, "there is no period, scale or window"),
-        ({"periods": (1,)}, "at least 2"),
-        ({"windows": (8,)}, "at least 16"),
-        ({"scale_width": 24}, "a multiple of 16"),
+        ({"periods": (1,)}, "greater than or equal to 2"),
+        ({"windows": (8,)}, "greater than or equal to 16"),
+        ({"scale_width": 24}, "multiple of 16"),
     ],
 )
 def test_sizes_out_of_range_are_refused(settings: dict[str, object], message: str) -> None:
@@ -197,5 +195,5 @@ def test_sizes_out_of_range_are_refused(settings: dict[str, object], message: st
 
 
 def test_a_game_before_the_first_step_is_refused() -> None:
-    with pytest.raises(ConfigError, match="begin is -1: it must be at least 0"):
+    with pytest.raises(ConfigError, match="begin is -1: Input should be greater than or equal to 0"):
         AdversaryConfig(begin=-1)

@@ -13,7 +13,7 @@ from vocable.errors import AudioError, SpecError
 from vocable.metrics.spectral import mel_cepstral_distance
 from vocable.shapes import frames_for
 from vocable.systems import registry as hub
-from vocable.systems.guided.tokenizer import aligned, mix_levels
+from vocable.systems.guided.tokenizer import align_frames, mix_levels
 from vocable.testing import speechlike
 from vocable.tokens import Tokens, TokenSpec
 
@@ -67,36 +67,36 @@ def test_frames_that_are_named_stand_beside_the_sources(kept: int) -> None:
 @pytest.mark.parametrize("beside", [[0, 1, 2], [0, 0, 0, 3], [0, -1, 0, 0]])
 def test_frames_that_are_not_there_are_refused(beside: list[int]) -> None:
     with pytest.raises(SpecError, match="frames of the reference are named for 4 of the source: name one of its 3"):
-        mix_levels(clip(4, 0), clip(3, 1), beside=torch.tensor(beside))
+        mix_levels(clip(4, 0), clip(3, 1), frames=torch.tensor(beside))
 
 
 @pytest.mark.parametrize("samples", [529, 16_000, 16_001, 16_319, 20_000])
 def test_a_clip_beside_itself_is_frame_by_frame(samples: int) -> None:
     sound = speechlike(samples)
-    assert aligned(sound, sound, SPEC).tolist() == list(range(frames_for(samples, 320)))
+    assert align_frames(sound, sound, SPEC).tolist() == list(range(frames_for(samples, 320)))
 
 
 @pytest.mark.parametrize(("speed", "rate"), [(0.7, 16_000), (1.4, 16_000), (1.25, 24_000)])
 def test_a_recording_played_faster_is_followed(speed: float, rate: int) -> None:
     sound = speechlike(32_000)
     changed = np.interp(np.arange(0, 31_999, speed), np.arange(32_000), sound.samples).astype(np.float32)
-    beside = aligned(sound, Audio(changed, 16_000).resample(rate), SPEC).numpy()
+    beside = align_frames(sound, Audio(changed, 16_000).resample(rate), SPEC).numpy()
     there = frames_for(changed.size, 320)
     assert (beside.size, bool((np.diff(beside) >= 0).all()), bool((beside < there).all())) == (100, True, True)
     assert np.abs(beside - np.arange(100) / speed).mean() < 3
 
 
 def test_what_cannot_be_aligned_is_refused() -> None:
-    with pytest.raises(AudioError, match="the reference is shorter than 33 ms: nothing in it can be aligned"):
-        aligned(speechlike(16_000), speechlike(500), SPEC)
+    with pytest.raises(AudioError, match="the reference is shorter than 33 ms and cannot be aligned"):
+        align_frames(speechlike(16_000), speechlike(500), SPEC)
     with pytest.raises(AudioError, match="the source is shorter than 33 ms"):
-        aligned(speechlike(1), speechlike(16_000), SPEC)
+        align_frames(speechlike(1), speechlike(16_000), SPEC)
     with pytest.raises(SpecError, match="tokens that follow a text have no frames in time"):
-        aligned(speechlike(16_000), speechlike(16_000), replace(SPEC, hop=None))
+        align_frames(speechlike(16_000), speechlike(16_000), replace(SPEC, hop=None))
 
 
 def test_real_sentences_come_nearer_to_the_voice_where_they_are_aligned_with_it(speech_data: Path) -> None:
-    """Two speakers who say the same: aligned, the levels of the voice stand where it says what the source says."""
+    """Two speakers who say the same: align_frames, the levels of the voice stand where it says what the source says."""
     codec = hub.load("guided-small")
     clips = read_manifest(speech_data / "emo_emodb_de" / "manifest.jsonl")
     gains = []
@@ -105,12 +105,11 @@ def test_real_sentences_come_nearer_to_the_voice_where_they_are_aligned_with_it(
         assert said[0].speaker != said[-1].speaker
         source, voice = (Audio.read(one.audio_path, 16_000) for one in (said[0], said[-1]))
         tokens, reference = codec.encode(source), codec.encode(voice)
+        frames = align_frames(source, voice, codec.spec)
         repeated, along = (
             mel_cepstral_distance(voice.samples, codec.decode(mixed).samples, 16_000, align="dtw").value
-            for mixed in (
-                mix_levels(tokens, reference), mix_levels(tokens, reference, 1, aligned(source, voice, codec.spec)),
-            )
-        )  # fmt: skip
+            for mixed in (mix_levels(tokens, reference), mix_levels(tokens, reference, 1, frames))
+        )
         gains.append(repeated - along)
     assert min(gains) > 0
     assert sum(gains) / len(gains) > 0.5, "decibels"

@@ -18,7 +18,7 @@ from vocable.systems.guided.adversary import WaveformAdversary
 from vocable.systems.guided.config import AdversaryConfig, DiscriminatorConfig, GuidedLosses
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.objective import Balanced, Balancer, GuidedObjective
-from vocable.systems.guided.teachers import Lesson
+from vocable.systems.guided.teachers import DistillationOutput
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.testing import speechlike
 from vocable.train.objective import Turn
@@ -50,9 +50,9 @@ class FirstLevel:
     def __init__(self, weight: Weight) -> None:
         self.weight = weight
 
-    def lesson(self, batch: CropBatch, quantized: Quantized, step: int) -> Lesson:
+    def distill(self, batch: CropBatch, quantized: Quantized, step: int) -> DistillationOutput:
         loud = batch.samples.reshape(*batch.mask.shape, HOP).square().mean(-1)
-        return Lesson((quantized.levels[0].mean(-1) - loud)[batch.mask].square().mean())
+        return DistillationOutput((quantized.levels[0].mean(-1) - loud)[batch.mask].square().mean())
 
 
 class Judge:
@@ -251,27 +251,27 @@ def test_level_dropout_is_the_same_for_a_clip_however_many_processes_share_the_b
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     objective = codec(GuidedLosses(level_dropout=0.5))
-    whole = torch.stack([objective._levels(12, step) for step in range(40)])
+    whole = torch.stack([objective._draw_levels(12, step) for step in range(40)])
     for size in (2, 3):
         shares = []
         for rank in range(size):
             monkeypatch.setattr(module, "world", lambda rank=rank, size=size: (rank, size))
-            shares.append(torch.stack([objective._levels(12 // size, step) for step in range(40)]))
+            shares.append(torch.stack([objective._draw_levels(12 // size, step) for step in range(40)]))
         assert torch.equal(torch.cat(shares, dim=1), whole)
     monkeypatch.undo()
-    assert torch.equal(whole, torch.stack([objective._levels(12, step) for step in range(40)]))
+    assert torch.equal(whole, torch.stack([objective._draw_levels(12, step) for step in range(40)]))
     assert len(whole.unique(dim=0)) == 40, "steps share their draw"
     assert sorted(whole.unique().tolist()) == [1, 2, 3, 4]
     full = float((whole == 4).float().mean())  # half keep all levels, and of the others a quarter draws all
     assert full == pytest.approx(0.5 + 0.5 / 4, abs=0.08)
-    assert torch.equal(codec()._levels(12, 3), torch.full((12,), 4))
+    assert torch.equal(codec()._draw_levels(12, 3), torch.full((12,), 4))
     other = codec(GuidedLosses(level_dropout=0.5), seed=1)
-    assert not torch.equal(whole, torch.stack([other._levels(12, step) for step in range(40)]))
+    assert not torch.equal(whole, torch.stack([other._draw_levels(12, step) for step in range(40)]))
 
 
 def test_dropped_levels_reach_the_quantizer(monkeypatch: pytest.MonkeyPatch) -> None:
     objective = codec(GuidedLosses(level_dropout=1.0))
-    monkeypatch.setattr(objective, "_levels", lambda size, step: torch.tensor([1, 2]))
+    monkeypatch.setattr(objective, "_draw_levels", lambda size, step: torch.tensor([1, 2]))
     list(turns(objective, 0))
     updates = [int(book.updates) for book in objective.model.quantizer.books]
     counts = [float(book.counts.sum()) for book in objective.model.quantizer.books]

@@ -21,7 +21,7 @@ def seed() -> None:
 # A convolution of I to O channels has I·O·kernel directions, O lengths (I if it is transposed) and O biases.
 #
 #                  encoder                                               decoder
-# enter                576 = 64·7 + 2·64                              7_342_080 = 1024·1024·7 + 2·1024
+# in_proj              576 = 64·7 + 2·64                              7_342_080 = 1024·1024·7 + 2·1024
 # residual unit     12_608 = 64·32·3 + 2·32 + 32·64 + 2·64               12_608   the same four
 #                           + 64·64 + 2·64
 #                   49_792   the same with 128                           49_792
@@ -33,11 +33,11 @@ def seed() -> None:
 #                8_390_656 = 512·1024·16 + 2·1024                     8_390_144 = 1024·512·16 + 1024 + 512
 # LSTM          41_975_808 = 2·4·1024·(1024 + 1024 + 2)              16_793_600 = 2·4·1024·(1024 + 1024 + 2)
 #                           + 2·4·1024·(2048 + 1024 + 2)
-# leave         14_682_112 = 2048·1024·7 + 2·1024                           450 = 64·7 + 2
+# out_proj      14_682_112 = 2048·1024·7 + 2·1024                           450 = 64·7 + 2
 # sum           67_705_856                                           35_182_530
 PARTS = {
-    "encoder": {"enter": 576, "stages": 11_047_360, "memory": 41_975_808, "leave": 14_682_112},
-    "decoder": {"enter": 7_342_080, "stages": 11_046_400, "memory": 16_793_600, "leave": 450},
+    "encoder": {"in_proj": 576, "stages": 11_047_360, "lstm": 41_975_808, "out_proj": 14_682_112},
+    "decoder": {"in_proj": 7_342_080, "stages": 11_046_400, "lstm": 16_793_600, "out_proj": 450},
 }
 
 
@@ -100,7 +100,7 @@ def test_noise_behind_the_end_is_not_heard() -> None:
     assert_same(encoder(samples, mask)[mask], encoder(torch.where(real, samples, noise), mask)[mask])
 
 
-def test_the_encoder_hears_both_ways_and_the_decoders_memory_does_not_look_ahead() -> None:
+def test_the_encoder_hears_both_ways_and_the_decoders_lstm_does_not_look_ahead() -> None:
     mask = torch.ones(1, 40, dtype=torch.bool)
     samples = torch.randn(1, 40 * TINY.hop, requires_grad=True)
     SeanetEncoder(TINY)(samples, mask)[0, 20].sum().backward()

@@ -29,7 +29,7 @@ from vocable.systems.guided.config import (
     SemanticConfig,
 )
 from vocable.systems.guided.recipe import GuidedRun
-from vocable.systems.guided.teachers import find_frames, find_voice
+from vocable.systems.guided.teachers import find_frame_extractor, find_speaker_extractor
 from vocable.train import checkpoint
 from vocable.train.run import override
 from vocable.train.schedule import LearningRate, Weight
@@ -116,7 +116,7 @@ def test_the_tokenizer_holds_nothing_of_teachers_or_adversary_and_says_who_taugh
     assert {part: (one["name"], one["width"], one["frame_rate"]) for part, one in taught.items()} == {
         "semantic": ("hubert", 16, 50.0), "acoustic": ("ecapa", 24, None),
     }  # fmt: skip
-    assert taught["semantic"]["digest"] == find_frames(teachers["semantic"]).digest
+    assert taught["semantic"]["digest"] == find_frame_extractor(teachers["semantic"]).digest
     kept = set(load_file(newest / "training.safetensors"))
     assert {"generator.model.semantic.project.weight", "generator.model.acoustic.deviation"} < kept
     assert {"generator.model.balance.sums", "discriminator.model.periods.0.last.bias"} < kept
@@ -181,7 +181,7 @@ def test_what_cannot_be_taught_says_why(teachers: dict[str, str], manifest: Path
     run = guided.small_taught()
     refused: list[tuple[Any, type[VocableError], str]] = [
         (lambda: recipes.fit(run, [manifest], tmp_path / "run"), ConfigError,
-         r"the recipe has a semantic teacher: say which, with --teacher semantic=FOLDER"),
+         r"the recipe has a semantic teacher: name it with --teacher semantic=FOLDER"),
         (lambda: override(run, teachers=["semantic"]), ConfigError, "a teacher is 'semantic'; write PART=SOURCE"),
         (lambda: override(run, teachers=["prosodic=x"]), ConfigError,
          "the recipe has no prosodic teacher; it has semantic, acoustic"),
@@ -189,12 +189,12 @@ def test_what_cannot_be_taught_says_why(teachers: dict[str, str], manifest: Path
         (lambda: override(recipes.find("vocoder-tiny"), teachers=["semantic=x"]), ConfigError, "has no teachers"),
         (lambda: override(run, teachers=["semantic=nowhere", "acoustic=x"]).teachers(), CheckpointError,
          "nowhere: no folder"),
-        (lambda: find_frames(teachers["semantic"], layers=(3,)), ConfigError,
+        (lambda: find_frame_extractor(teachers["semantic"], layers=(3,)), ConfigError,
          r"hubert has no layer \[3\]; it has 0 to 2"),
-        (lambda: find_voice(teachers["semantic"]), CheckpointError,
+        (lambda: find_speaker_extractor(teachers["semantic"]), CheckpointError,
          r"hubert: .*(give a model trained to verify speakers|holds no model of this kind)"),
-        (lambda: find_voice(str(tmp_path)), CheckpointError, "holds no embedding_model.safetensors"),
-        (lambda: find_frames(teachers["acoustic"]), CheckpointError, "ecapa: holds no model of this kind"),
+        (lambda: find_speaker_extractor(str(tmp_path)), CheckpointError, "holds no embedding_model.safetensors"),
+        (lambda: find_frame_extractor(teachers["acoustic"]), CheckpointError, "ecapa: holds no model of this kind"),
         (lambda: replace(run, model=GuidedConfig(num_codebooks=1)), ConfigError, "this codec has one level"),
     ]  # fmt: skip
     for attempt, error, message in refused:
@@ -258,7 +258,7 @@ def test_fine_tuning_begins_from_a_codec_with_its_codebooks(
 
 def test_whisper_and_resemblyzer_teach_from_real_recordings(weights: Path, speech_data: Path, tmp_path: Path) -> None:
     """The encoder of Whisper tiny.en in HuBERT's place, Resemblyzer in ECAPA's, as the experiments have them."""
-    whisper = find_frames(str(weights / "whisper-tiny.en"), layers=(-1,))
+    whisper = find_frame_extractor(str(weights / "whisper-tiny.en"), layers=(-1,))
     utterances = read_manifest(speech_data / "read_speechocean762" / "manifest.jsonl", "dev")
     chosen = {one.speaker: one for one in utterances if one.duration and one.duration < 3}
     some = list(chosen.values())[:4]
@@ -266,7 +266,7 @@ def test_whisper_and_resemblyzer_teach_from_real_recordings(weights: Path, speec
     frames = whisper.hear(clip)
     assert frames.shape == (-(-clip.samples.size // 320), 384)
     assert (whisper.name, whisper.frame_rate, whisper.layers) == ("whisper-tiny.en", 50.0, [4])
-    assert find_frames(str(weights / "whisper-tiny.en")).digest != whisper.digest
+    assert find_frame_extractor(str(weights / "whisper-tiny.en")).digest != whisper.digest
 
     run = tiny(1, cache=None).with_teachers(
         {"semantic": str(weights / "whisper-tiny.en"), "acoustic": "resemblyzer"}, str(tmp_path / "kept")

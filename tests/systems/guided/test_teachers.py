@@ -15,7 +15,7 @@ from vocable.systems.guided.teachers import (
     AlignLayer,
     MeanLayer,
     SemanticTeacher,
-    alarms,
+    distillation_alarms,
 )
 from vocable.train.schedule import Weight
 
@@ -46,9 +46,9 @@ def semantic(**settings: Any) -> SemanticTeacher:
     )
 
 
-def acoustic(wanted: Tensor, **settings: Any) -> AcousticTeacher:
+def acoustic(target: Tensor, **settings: Any) -> AcousticTeacher:
     torch.manual_seed(0)
-    mean, deviation = wanted.mean(0), wanted.std(0, correction=0)
+    mean, deviation = target.mean(0), target.std(0, correction=0)
     config = AcousticConfig(**settings)
     return AcousticTeacher(config, latents=WIDTH, weight=Weight(value=1.0), mean=mean, deviation=deviation)
 
@@ -56,21 +56,21 @@ def acoustic(wanted: Tensor, **settings: Any) -> AcousticTeacher:
 @pytest.mark.parametrize("form", ["cosine", "d_axis", "t_axis"])
 def test_the_semantic_teacher_teaches_the_first_level_alone(form: str) -> None:
     teacher, levels = semantic(form=form), noise(LEVELS, CLIPS, FRAMES, WIDTH).requires_grad_()
-    wanted = noise(CLIPS, FRAMES, 5, seed=1)
+    target = noise(CLIPS, FRAMES, 5, seed=1)
     optimizer = torch.optim.Adam([*teacher.parameters(), levels], lr=0.05)
-    lessons = []
+    outputs = []
     for _ in range(60):
-        lessons.append(teacher.lesson(batch(semantic=wanted), quantized(levels), 0))
+        outputs.append(teacher.distill(batch(semantic=target), quantized(levels), 0))
         optimizer.zero_grad()
-        lessons[-1].loss.backward()
+        outputs[-1].loss.backward()
         optimizer.step()
     assert levels.grad is not None
     assert levels.grad[0].abs().sum() > 0
     assert not levels.grad[1:].any()
     assert not levels.grad[0, 1, 6:].any(), "padding is taught"
-    distances = [float(lesson.stats["semantic_distance"]) for lesson in lessons]
+    distances = [float(output.stats["semantic_distance"]) for output in outputs]
     assert distances[-1] < 0.3 * distances[0]
-    assert lessons[0].stats.keys() == {"semantic_distance", "semantic_of_a_constant", "semantic_variety"}
+    assert outputs[0].stats.keys() == {"semantic_distance", "semantic_of_a_constant", "semantic_variety"}
 
 
 def test_what_a_teacher_says_of_every_frame_is_no_lesson() -> None:
@@ -78,56 +78,56 @@ def test_what_a_teacher_says_of_every_frame_is_no_lesson() -> None:
     levels, said = noise(LEVELS, CLIPS, FRAMES, WIDTH), 3.0 + noise(CLIPS, FRAMES, 5, seed=1)
     said[..., 4] = 3.0  # never moves
     plain, other = (
-        semantic(standardised=one).lesson(batch(semantic=said), quantized(levels), 0) for one in (False, True)
+        semantic(standardize=one).distill(batch(semantic=said), quantized(levels), 0) for one in (False, True)
     )
     assert float(plain.stats["semantic_of_a_constant"]) < 0.1
     assert float(other.stats["semantic_of_a_constant"]) > 0.7
 
 
 def test_frames_that_the_teacher_says_nothing_of_do_not_count() -> None:
-    teacher, levels, wanted = semantic(), noise(LEVELS, CLIPS, FRAMES, WIDTH), noise(CLIPS, FRAMES, 5, seed=1)
-    wanted[:, -1] = 0
-    before = teacher.lesson(batch(semantic=wanted), quantized(levels), 0)
+    teacher, levels, target = semantic(), noise(LEVELS, CLIPS, FRAMES, WIDTH), noise(CLIPS, FRAMES, 5, seed=1)
+    target[:, -1] = 0
+    before = teacher.distill(batch(semantic=target), quantized(levels), 0)
     levels[0, :, -1] = 100.0
-    after = teacher.lesson(batch(semantic=wanted), quantized(levels), 0)
+    after = teacher.distill(batch(semantic=target), quantized(levels), 0)
     assert torch.equal(before.loss, after.loss)
 
 
-@pytest.mark.parametrize(("levels_taught", "reached"), [("2:", [False, True, True]), ("2", [False, True, False])])
+@pytest.mark.parametrize(("distilled_levels", "reached"), [("2:", [False, True, True]), ("2", [False, True, False])])
 @pytest.mark.parametrize("form", ["kl", "cosine"])
 @pytest.mark.parametrize("pooling", ["attention", "mean"])
 def test_the_acoustic_teacher_teaches_the_levels_it_is_asked_to(
-    form: str, pooling: str, levels_taught: str, reached: list[bool]
+    form: str, pooling: str, distilled_levels: str, reached: list[bool]
 ) -> None:
-    wanted = noise(CLIPS, 6, seed=1)
-    teacher = acoustic(wanted, form=form, pooling=pooling, levels=levels_taught)
+    target = noise(CLIPS, 6, seed=1)
+    teacher = acoustic(target, form=form, pooling=pooling, levels=distilled_levels)
     levels = noise(LEVELS, CLIPS, FRAMES, WIDTH)
     levels.requires_grad_()
     optimizer = torch.optim.Adam([*teacher.parameters(), levels], lr=0.02)
     losses = []
     for _ in range(40):
-        lesson = teacher.lesson(batch(acoustic=wanted), quantized(levels), 0)
+        output = teacher.distill(batch(acoustic=target), quantized(levels), 0)
         optimizer.zero_grad()
-        lesson.loss.backward()
+        output.loss.backward()
         optimizer.step()
-        losses.append(float(lesson.loss.detach()))
+        losses.append(float(output.loss.detach()))
     assert losses[-1] < 0.3 * losses[0]
     assert levels.grad is not None
     assert [bool(level.any()) for level in levels.grad] == reached
-    assert lesson.stats.keys() == {"acoustic_of_a_constant", "acoustic_variety", "acoustic_entropy"}
+    assert output.stats.keys() == {"acoustic_of_a_constant", "acoustic_variety", "acoustic_entropy"}
 
 
 def test_clips_that_dropped_these_levels_do_not_count() -> None:
-    wanted = noise(CLIPS, 6, seed=1)
-    teacher, levels = acoustic(wanted), noise(LEVELS, CLIPS, FRAMES, WIDTH)
+    target = noise(CLIPS, 6, seed=1)
+    teacher, levels = acoustic(target), noise(LEVELS, CLIPS, FRAMES, WIDTH)
     levels[1:, 2] = 0
-    before = teacher.lesson(batch(acoustic=wanted), quantized(levels), 0)
-    other = wanted.clone()
+    before = teacher.distill(batch(acoustic=target), quantized(levels), 0)
+    other = target.clone()
     other[2] = 50.0
-    after = teacher.lesson(batch(acoustic=other), quantized(levels), 0)
+    after = teacher.distill(batch(acoustic=other), quantized(levels), 0)
     assert torch.equal(before.loss, after.loss)
     levels[1:] = 0
-    nothing = teacher.lesson(batch(acoustic=wanted), quantized(levels), LATE)
+    nothing = teacher.distill(batch(acoustic=target), quantized(levels), LATE)
     assert float(nothing.loss.detach()) == 0.0
     assert nothing.alarms == (), "where nobody is heard, nobody is blamed"
 
@@ -149,70 +149,70 @@ def test_pooling_is_by_eight_heads_or_by_a_plain_mean() -> None:
     assert isinstance(mean, MeanLayer)
     hidden, mask = noise(2, FRAMES, WIDTH), torch.ones(2, FRAMES, dtype=torch.bool)
     mixed = hidden[:, torch.randperm(FRAMES, generator=torch.Generator().manual_seed(0))]
-    assert torch.allclose(mean(hidden, mask), mean.leave(hidden.mean(1)), atol=1e-6)
+    assert torch.allclose(mean(hidden, mask), mean.out_proj(hidden.mean(1)), atol=1e-6)
     assert torch.allclose(mean(hidden, mask), mean(mixed, mask), atol=1e-6)
 
 
-def lessons_alarm(part: str, lesson: Any) -> str:
-    [alarm] = lesson.alarms
+def only_alarm(part: str, output: Any) -> str:
+    [alarm] = output.alarms
     assert part in alarm
     return alarm
 
 
 def test_a_semantic_teacher_that_always_says_the_same_is_inert() -> None:
-    wanted = (noise(1, 1, 5) + 0.01 * noise(CLIPS, FRAMES, 5, seed=1)).expand(CLIPS, FRAMES, 5)
-    lesson = semantic().lesson(batch(semantic=wanted), quantized(noise(LEVELS, CLIPS, FRAMES, WIDTH)), 0)
-    assert "semantic teacher is inert" in lessons_alarm("semantic", lesson)
+    target = (noise(1, 1, 5) + 0.01 * noise(CLIPS, FRAMES, 5, seed=1)).expand(CLIPS, FRAMES, 5)
+    output = semantic().distill(batch(semantic=target), quantized(noise(LEVELS, CLIPS, FRAMES, WIDTH)), 0)
+    assert "semantic teacher is inert" in only_alarm("semantic", output)
 
 
 def test_a_voice_that_is_not_standardised_is_inert_and_its_entropy_says_so() -> None:
-    wanted = torch.nn.functional.normalize(noise(CLIPS, 192, seed=1), dim=1)
+    target = torch.nn.functional.normalize(noise(CLIPS, 192, seed=1), dim=1)
     levels = quantized(noise(LEVELS, CLIPS, FRAMES, WIDTH))
-    teacher = acoustic(wanted)
-    assert teacher.lesson(batch(acoustic=wanted), levels, 0).alarms == ()
+    teacher = acoustic(target)
+    assert teacher.distill(batch(acoustic=target), levels, 0).alarms == ()
     teacher.mean.zero_()
     teacher.deviation.fill_(1.0)
-    lesson = teacher.lesson(batch(acoustic=wanted), levels, 0)
-    assert "acoustic teacher is inert" in lessons_alarm("acoustic", lesson)
-    assert float(lesson.stats["acoustic_entropy"]) == pytest.approx(torch.tensor(192.0).log().item(), abs=0.01)
+    output = teacher.distill(batch(acoustic=target), levels, 0)
+    assert "acoustic teacher is inert" in only_alarm("acoustic", output)
+    assert float(output.stats["acoustic_entropy"]) == pytest.approx(torch.tensor(192.0).log().item(), abs=0.01)
 
 
 def test_levels_that_always_say_the_same_have_collapsed() -> None:
-    wanted = noise(CLIPS, FRAMES, 5, seed=1)
+    target = noise(CLIPS, FRAMES, 5, seed=1)
     same = quantized(noise(LEVELS, 1, 1, WIDTH).expand(LEVELS, CLIPS, FRAMES, WIDTH))
     teacher = semantic()
-    assert teacher.lesson(batch(semantic=wanted), same, 0).alarms == (), "nobody is patient for no step at all"
-    assert "semantic levels collapsed" in lessons_alarm("semantic", teacher.lesson(batch(semantic=wanted), same, LATE))
+    assert teacher.distill(batch(semantic=target), same, 0).alarms == (), "nobody is patient for no step at all"
+    assert "semantic levels collapsed" in only_alarm("semantic", teacher.distill(batch(semantic=target), same, LATE))
     voices = noise(CLIPS, 6, seed=1)
-    lesson = acoustic(voices).lesson(batch(acoustic=voices), same, LATE)
-    assert "acoustic levels collapsed" in lessons_alarm("acoustic", lesson)
+    output = acoustic(voices).distill(batch(acoustic=voices), same, LATE)
+    assert "acoustic levels collapsed" in only_alarm("acoustic", output)
 
 
 def test_a_student_no_better_than_a_constant_learns_nothing() -> None:
     levels = quantized(3 * noise(LEVELS, CLIPS, FRAMES, WIDTH))
-    wanted = noise(CLIPS, FRAMES, 5, seed=1)
-    lesson = semantic().lesson(batch(semantic=wanted), levels, LATE)
-    assert "semantic loss teaches nothing" in lessons_alarm("semantic", lesson)
+    target = noise(CLIPS, FRAMES, 5, seed=1)
+    output = semantic().distill(batch(semantic=target), levels, LATE)
+    assert "semantic loss teaches nothing" in only_alarm("semantic", output)
     voices = noise(CLIPS, 6, seed=1)
     with torch.no_grad():
         teacher = acoustic(voices)
-        teacher.align.leave.weight.mul_(10.0)
-    assert "acoustic loss teaches nothing" in lessons_alarm(
-        "acoustic", teacher.lesson(batch(acoustic=voices), levels, LATE)
+        teacher.align.out_proj.weight.mul_(10.0)
+    assert "acoustic loss teaches nothing" in only_alarm(
+        "acoustic", teacher.distill(batch(acoustic=voices), levels, LATE)
     )
 
 
 def test_a_loss_near_zero_is_an_alarm_and_a_middling_one_is_none() -> None:
-    assert alarms("acoustic", 0.005, 0.5, 0.5, patient=False) == (
-        "the acoustic loss is 0.005: nothing is left to learn from it, it weighs too much",
+    assert distillation_alarms("acoustic", 0.005, 0.5, 0.5, is_due=False) == (
+        "the acoustic loss has nothing left to teach: its distance is 0.005; lower its weight",
     )
-    assert alarms("acoustic", 0.2, 0.5, 0.3, patient=True) == ()
+    assert distillation_alarms("acoustic", 0.2, 0.5, 0.3, is_due=True) == ()
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: AcousticConfig(temperature=0.0), "acoustic temperature is 0.0: it must be positive"),
+        (lambda: AcousticConfig(temperature=0.0), "temperature is 0.0: Input should be greater than 0"),
         (lambda: AlignLayer(width=10, heads=8, outputs=2), "8 heads must divide the width 10"),
     ],
 )

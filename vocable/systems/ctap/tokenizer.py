@@ -18,7 +18,7 @@ from vocable.systems.ctap.facts import model_facts
 from vocable.systems.ctap.model import CtapModel
 from vocable.systems.describe import HasUsage, Table
 from vocable.systems.voiced import VoicedTokenizer
-from vocable.systems.windows import Counted, spans, windows
+from vocable.systems.windows import CountedBlocks, frame_windows, sample_windows
 from vocable.tokens import Tokens
 
 
@@ -68,9 +68,9 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
             AudioError: The clip is empty.
         """
         self.model.eval()
-        counted = Counted([audio.resample(self.spec.sample_rate).samples])
+        counted = CountedBlocks([audio.resample(self.spec.sample_rate).samples])
         parts = []
-        for samples, real, inner in windows(counted, self._core, self._margin, self.config.hop):
+        for samples, real, inner in sample_windows(counted, self._core, self._margin, self.config.hop):
             frames = self.model.frames(samples.to(self.device))
             parts.append(self.model.transcoder.speech_encoder(frames, real.to(self.device))[:, inner].cpu())
         if not parts:
@@ -234,7 +234,7 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
     ) -> Float[Tensor, "1 S D"]:
         """A network over windows of tokens, which makes so many rows of each token."""
         parts = []
-        for where, real, inner in spans(len(sequence), self._core, self._margin):
+        for where, real, inner in frame_windows(len(sequence), self._core, self._margin):
             made = network(sequence[where][None].to(self.device), real.to(self.device))
             parts.append(made[:, inner.start * rows : inner.stop * rows].cpu())
         return torch.cat(parts, dim=1).float()

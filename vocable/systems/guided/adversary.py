@@ -1,4 +1,4 @@
-"""The codec's adversary: discriminators in a game, on the samples of whole crops."""
+"""Discriminators of the guided codec and their losses, on the samples of whole crops."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,21 +18,26 @@ from vocable.systems.guided.config import AdversaryConfig, DiscriminatorConfig
 from vocable.train.schedule import Weight
 
 ADVERSARIAL, FEATURE = "adversarial", "feature"
-_WON = 0.02  # what discriminators pay that tell everything apart
+_CERTAIN = 0.02  # discriminator loss under which real and decoded samples are always told apart
+_PERIOD_WIDTHS = (1, 4, 16, 32, 32)  # of the layers, as multiples of the first width
+_SCALE_LAYERS = (  # width as a multiple of the first, kernel, stride, groups
+    (1, 15, 1, 1), (1, 41, 2, 4), (2, 41, 2, 16), (4, 41, 4, 16), (8, 41, 4, 16), (8, 41, 1, 16), (8, 5, 1, 1),
+)  # fmt: skip
+_DILATIONS = (1, 2, 4)  # over time, of the layers that halve the frequencies
 
 
 class WaveformAdversary:
-    """Plays a configuration.
+    """Losses of the discriminators and of the codec against them.
 
     Args:
-        config: Who and how.
-        adversarial: Weight of the codec's loss for being told apart.
+        config: Discriminators and how they are trained.
+        adversarial: Weight of the codec's adversarial loss.
         feature: Weight of feature matching.
-        steps: In the whole run.
+        steps: Steps of the whole run.
 
     Attributes:
-        network: The discriminators.
-        start: First step it plays.
+        network: Discriminators.
+        start: First step at which they are trained.
     """
 
     def __init__(self, config: AdversaryConfig, *, adversarial: Weight, feature: Weight, steps: int) -> None:
@@ -40,45 +45,55 @@ class WaveformAdversary:
         self.network: nn.Module = Discriminators(config.discriminators)
         self._weights = {ADVERSARIAL: adversarial, FEATURE: feature}
 
-    def losses(self, real: Float[Tensor, "B T"], made: Float[Tensor, "B T"]) -> dict[str, Float[Tensor, ""]]:
-        """What the discriminators minimise; ``made`` is detached."""
-        heard, fake = self.network(real), self.network(made)
+    def losses(self, real: Float[Tensor, "B T"], fake: Float[Tensor, "B T"]) -> dict[str, Float[Tensor, ""]]:
+        """Return the discriminators' losses.
+
+        Args:
+            real: Samples of the recordings.
+            fake: Decoded samples, detached.
+        """
+        real_outputs, fake_outputs = self.network(real), self.network(fake)
         return {
-            "real": real_loss([one.logits for one in heard], self.config.game),
-            "made": made_loss([one.logits for one in fake], self.config.game),
+            "real": real_loss([output.logits for output in real_outputs], self.config.game),
+            "made": made_loss([output.logits for output in fake_outputs], self.config.game),
         }
 
-    def generator_losses(self, real: Float[Tensor, "B T"], made: Float[Tensor, "B T"]) -> dict[str, Float[Tensor, ""]]:
-        """What the codec minimises against them. No gradient is computed for the discriminators."""
-        with self._still():
-            fake = self.network(made)
+    def generator_losses(self, real: Float[Tensor, "B T"], fake: Float[Tensor, "B T"]) -> dict[str, Float[Tensor, ""]]:
+        """Return the codec's losses. No gradient is computed for the discriminators.
+
+        Args:
+            real: Samples of the recordings.
+            fake: Decoded samples.
+        """
+        with self._frozen():
+            fake_outputs = self.network(fake)
             with torch.no_grad():
-                heard = self.network(real)
-        maps = [[seen for one in side for seen in one.maps] for side in (heard, fake)]
+                real_outputs = self.network(real)
+        maps = [[one for output in outputs for one in output.maps] for outputs in (real_outputs, fake_outputs)]
         return {
-            ADVERSARIAL: generator_loss([one.logits for one in fake], self.config.game),
+            ADVERSARIAL: generator_loss([output.logits for output in fake_outputs], self.config.game),
             FEATURE: feature_matching_loss(*maps, relative=self.config.relative),
         }
 
     def weights(self, step: int) -> dict[str, float]:
-        """Of all these losses, by name."""
+        """Return the weight of each loss at a step."""
         return {"real": 1.0, "made": 1.0} | {name: weight.at(step) for name, weight in self._weights.items()}
 
     def learning_rate(self, step: int) -> float | None:
-        """Of the discriminators at a step; None where it is the run's."""
+        """Return the discriminators' learning rate at a step; None for that of the run."""
         rate = self.config.learning_rate
         return None if rate is None else rate.at(step - self.start, max(1, self._steps - self.start))
 
     def alarms(self, losses: Mapping[str, Float[Tensor, ""]]) -> tuple[str, ...]:
-        """What looks wrong with the discriminators' losses, in words."""
-        paid = float(losses["real"].detach() + losses["made"].detach())
-        if paid >= _WON:
+        """Return warnings about the discriminators' losses."""
+        total = float(losses["real"].detach() + losses["made"].detach())
+        if total >= _CERTAIN:
             return ()
-        return (f"the discriminators tell everything apart (loss {paid:.4f}): the codec learns nothing from them",)
+        return (f"the discriminators tell everything apart (loss {total:.4f}): the codec learns nothing from them",)
 
     @contextmanager
-    def _still(self) -> Iterator[None]:
-        """Gradients pass through the discriminators, and do not reach their parameters."""
+    def _frozen(self) -> Iterator[None]:
+        """Let gradients pass through the discriminators without reaching their parameters."""
         self.network.requires_grad_(False)
         try:
             yield
@@ -86,20 +101,13 @@ class WaveformAdversary:
             self.network.requires_grad_(True)
 
 
-_PERIOD_WIDTHS = (1, 4, 16, 32, 32)  # of the layers, in first widths
-_SCALE_LAYERS = (  # widths in first widths, kernel, stride, groups
-    (1, 15, 1, 1), (1, 41, 2, 4), (2, 41, 2, 16), (4, 41, 4, 16), (8, 41, 4, 16), (8, 41, 1, 16), (8, 5, 1, 1),
-)  # fmt: skip
-_DILATIONS = (1, 2, 4)  # over time, of the layers that halve the frequencies
-
-
 @dataclass(frozen=True)
-class Verdict:
-    """What one discriminator says of a batch.
+class DiscriminatorOutput:
+    """Output of one discriminator for a batch.
 
     Attributes:
-        logits: High where it hears a recording; of any shape.
-        maps: What its layers saw on the way.
+        logits: Scores of any shape, high for real samples.
+        maps: Feature maps of its layers.
     """
 
     logits: Tensor
@@ -110,14 +118,14 @@ class Discriminators(nn.Module):
     """All discriminators of a configuration.
 
     Source:
-        Kong et al., HiFi-GAN, arXiv:2010.05646, sections 2.3 and appendix A.2 (periods and scales; weight norm at
-        every scale, where they have spectral norm at the first); Défossez et al., EnCodec, arXiv:2210.13438,
-        section 3.4 and ``encodec/msstftd.py`` (spectra).
+        Kong et al., HiFi-GAN, arXiv:2010.05646, sections 2.3 and appendix A.2 (periods and scales; weight norm at every
+        scale, where they have spectral norm at the first); Défossez et al., EnCodec, arXiv:2210.13438, section 3.4 and
+        ``encodec/msstftd.py`` (spectra).
 
     Example:
         >>> config = DiscriminatorConfig(periods=(2,), scales=1, scale_width=16, windows=(64,), filters=2)
-        >>> verdicts = Discriminators(config)(torch.zeros(3, 640))
-        >>> [len(verdict.maps) for verdict in verdicts], {len(verdict.logits) for verdict in verdicts}
+        >>> outputs = Discriminators(config)(torch.zeros(3, 640))
+        >>> [len(output.maps) for output in outputs], {len(output.logits) for output in outputs}
         ([6, 8, 5], {3})
     """
 
@@ -128,20 +136,23 @@ class Discriminators(nn.Module):
         self.scales = nn.ModuleList(ScaleDiscriminator(scale, config.scale_width) for scale in range(config.scales))
         self.spectra = nn.ModuleList(SpectrumDiscriminator(window, config.filters) for window in config.windows)
 
-    def forward(self, samples: Float[Tensor, "B T"]) -> list[Verdict]:
-        """Verdicts in the order of periods, scales and windows.
+    def forward(self, samples: Float[Tensor, "B T"]) -> list[DiscriminatorOutput]:
+        """Return an output for each period, scale and window, in this order.
 
         Raises:
-            ShapeError: The crops are shorter than a window.
+            ShapeError: If the crops are shorter than a window or period.
         """
         longest = max((*self.config.windows, *self.config.periods), default=1)
         if samples.shape[1] < longest:
-            raise ShapeError(f"crops of {samples.shape[1]} samples: a discriminator hears {longest}; make longer crops")
-        return [judge(samples) for part in (self.periods, self.scales, self.spectra) for judge in part]
+            raise ShapeError(
+                f"crops have {samples.shape[1]} samples, a discriminator needs {longest}; make longer crops"
+            )
+        networks = (*self.periods, *self.scales, *self.spectra)
+        return [discriminator(samples) for discriminator in networks]
 
 
 class PeriodDiscriminator(nn.Module):
-    """Looks at every ``period``-th sample: rows of the waveform folded to that width."""
+    """Discriminator of the samples at multiples of a period: the waveform is folded into rows of that length."""
 
     def __init__(self, period: int, width: int) -> None:
         super().__init__()
@@ -154,19 +165,16 @@ class PeriodDiscriminator(nn.Module):
         )
         self.last = weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)))
 
-    def forward(self, samples: Float[Tensor, "B T"]) -> Verdict:
-        """The end is mirrored to fill the last row."""
+    def forward(self, samples: Float[Tensor, "B T"]) -> DiscriminatorOutput:
+        """Score samples; the last row is filled by reflection."""
         folded = F.pad(samples[:, None], (0, -samples.shape[1] % self.period), mode="reflect")
-        hidden, maps = folded.unflatten(2, (-1, self.period)), []
-        for layer in self.layers:
-            hidden = F.leaky_relu(layer(hidden), 0.1)
-            maps.append(hidden)
+        hidden, maps = _feature_maps(self.layers, folded.unflatten(2, (-1, self.period)), slope=0.1)
         logits = self.last(hidden)
-        return Verdict(logits, [*maps, logits])
+        return DiscriminatorOutput(logits, [*maps, logits])
 
 
 class ScaleDiscriminator(nn.Module):
-    """Looks at the waveform at a half, a quarter … of its rate."""
+    """Discriminator of the waveform at 1 / 2^``halvings`` of its sample rate."""
 
     def __init__(self, halvings: int, width: int) -> None:
         super().__init__()
@@ -178,20 +186,18 @@ class ScaleDiscriminator(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.last = weight_norm(nn.Conv1d(inputs, 1, 3, padding=1))
 
-    def forward(self, samples: Float[Tensor, "B T"]) -> Verdict:
-        """Averages of four samples, every second one, once for each halving."""
-        hidden, maps = samples[:, None], []
+    def forward(self, samples: Float[Tensor, "B T"]) -> DiscriminatorOutput:
+        """Score samples; each halving averages four samples at a stride of two."""
+        hidden = samples[:, None]
         for _ in range(self.halvings):
             hidden = F.avg_pool1d(hidden, 4, 2, 2)
-        for layer in self.layers:
-            hidden = F.leaky_relu(layer(hidden), 0.1)
-            maps.append(hidden)
+        hidden, maps = _feature_maps(self.layers, hidden, slope=0.1)
         logits = self.last(hidden)
-        return Verdict(logits, [*maps, logits])
+        return DiscriminatorOutput(logits, [*maps, logits])
 
 
 class SpectrumDiscriminator(nn.Module):
-    """Looks at short-time spectra, real and imaginary parts as two channels."""
+    """Discriminator of short-time spectra, with real and imaginary parts as two channels."""
 
     def __init__(self, window: int, filters: int) -> None:
         super().__init__()
@@ -205,14 +211,21 @@ class SpectrumDiscriminator(nn.Module):
         self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
         self.last = weight_norm(nn.Conv2d(filters, 1, (3, 3), padding=1))
 
-    def forward(self, samples: Float[Tensor, "B T"]) -> Verdict:
-        """Whole windows only; scaled to the variance of the samples."""
+    def forward(self, samples: Float[Tensor, "B T"]) -> DiscriminatorOutput:
+        """Score samples by whole windows, scaled to the variance of the samples."""
         window = hann(self.window, samples.device)
         values = torch.stft(
             samples, self.window, self.window // 4, window=window, center=False, return_complex=True
         ) / window.norm()  # fmt: skip
-        hidden, maps = torch.stack([values.real, values.imag], dim=1).transpose(2, 3), []
-        for layer in self.layers:
-            hidden = F.leaky_relu(layer(hidden), 0.2)
-            maps.append(hidden)
-        return Verdict(self.last(hidden), maps)
+        channels = torch.stack([values.real, values.imag], dim=1).transpose(2, 3)
+        hidden, maps = _feature_maps(self.layers, channels, slope=0.2)
+        return DiscriminatorOutput(self.last(hidden), maps)
+
+
+def _feature_maps(layers: nn.ModuleList, hidden: Tensor, slope: float) -> tuple[Tensor, list[Tensor]]:
+    """Run layers with leaky ReLUs and return the last output and all of them."""
+    maps = []
+    for layer in layers:
+        hidden = F.leaky_relu(layer(hidden), slope)
+        maps.append(hidden)
+    return hidden, maps

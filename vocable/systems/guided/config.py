@@ -1,118 +1,111 @@
-"""Sizes of the guided codec: two backbones, one quantizer."""
+"""Configurations of the guided codec and of its training.
 
-from dataclasses import asdict, dataclass, field
+:class:`GuidedConfig` is stored with a model; the others belong to a training run.
+"""
+
+from dataclasses import field
 from math import prod
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from vocable.checks import DEEPEST, LARGEST, WIDEST, check_whole, tuples
+from pydantic import Field
+
 from vocable.errors import ConfigError
-from vocable.features.spectrogram import window_margin
 from vocable.losses.adversarial import Game
 from vocable.losses.reconstruction import MEL_SCALES, MelScale
+from vocable.schema import MAX_DEPTH, MAX_WIDTH, Depth, Entries, Width, config
 from vocable.tokens import TokenSpec
 from vocable.train.schedule import LearningRate, Weight
 
+_Stride = Annotated[int, Field(ge=2, le=MAX_DEPTH)]
+_Window = Annotated[int, Field(ge=16, le=MAX_WIDTH)]
+_OFF = Weight(value=0.0)
 
-@dataclass(frozen=True, kw_only=True)
+
+@config
 class SpectralConfig:
-    """The fast backbone: spectra in, ConvNeXt blocks at the token rate, spectra out."""
+    """Sizes of the spectral backbone: ConvNeXt blocks at the token rate between short-time spectra.
 
-    hop: int = 320  # samples per token frame
-    spectrum_hop: int = 160  # samples per short-time spectrum; divides the hop
-    n_fft: int = 640  # window of a spectrum in samples; a multiple of spectrum_hop
-    width: int = 256
-    expansion: int = 3  # hidden width of a block, in widths
-    kernel: int = 7  # frames a block mixes; odd
-    encoder_blocks: int = 4
-    decoder_blocks: int = 6
-    latent_width: int = 64  # what is quantized
-    initial_scale: float = 0.3  # of each block's contribution at the start of training
+    Attributes:
+        kind: Name of the backbone in ``model.json``.
+        hop: Samples of a token frame.
+        spectrum_hop: Samples from one short-time spectrum to the next; divides ``hop``.
+        n_fft: Window of a spectrum in samples; a multiple of ``spectrum_hop``.
+        width: Channels of the blocks.
+        expansion: Channels inside a block, as a multiple of ``width``.
+        kernel: Frames that a block's convolution spans; odd.
+        encoder_blocks: Blocks of the encoder.
+        decoder_blocks: Blocks of the decoder.
+        latent_width: Dimension D of the latents that are quantized.
+        initial_scale: Scale of each block's residual branch at the start of training.
+    """
+
+    kind: Literal["spectral"] = "spectral"
+    hop: Width = 320
+    spectrum_hop: Width = 160
+    n_fft: Width = 640
+    width: Width = 256
+    expansion: Depth = 3
+    kernel: Depth = 7
+    encoder_blocks: Depth = 4
+    decoder_blocks: Depth = 6
+    latent_width: Width = 64
+    initial_scale: float = 0.3
 
     def __post_init__(self) -> None:
-        check_whole(self, WIDEST, "hop", "spectrum_hop", "n_fft", "width", "latent_width")
-        check_whole(self, DEEPEST, "expansion", "kernel", "encoder_blocks", "decoder_blocks")
         if self.hop % self.spectrum_hop or self.n_fft % self.spectrum_hop or self.kernel % 2 == 0:
             raise ConfigError(
                 f"spectrum_hop {self.spectrum_hop} must divide hop {self.hop} and n_fft {self.n_fft}, "
                 f"and kernel {self.kernel} must be odd"
             )
 
-    @property
-    def bins(self) -> int:
-        """Frequency bins of a spectrum."""
-        return self.n_fft // 2 + 1
 
-    @property
-    def spectra_per_frame(self) -> int:
-        """Short-time spectra per token frame."""
-        return self.hop // self.spectrum_hop
-
-    @property
-    def encoder_reach(self) -> int:
-        """Frames on either side that a token can depend on."""
-        margin = window_margin(self.n_fft, self.spectrum_hop)
-        return self.encoder_blocks * (self.kernel // 2) + -(-margin // self.hop)
-
-    @property
-    def decoder_reach(self) -> int:
-        """Frames on either side that a sample can depend on."""
-        margin = window_margin(self.n_fft, self.spectrum_hop)
-        return self.decoder_blocks * (self.kernel // 2) + -(-margin // self.hop)
-
-
-@dataclass(frozen=True, kw_only=True)
+@config
 class SeanetConfig:
-    """The paper's backbone: SEANet convolutions and an LSTM, as in SpeechTokenizer's published configuration."""
+    """Sizes of the paper's backbone: SEANet convolutions and an LSTM, as SpeechTokenizer configures them.
 
-    channels: int = 64  # after the first convolution; doubled at each stride
-    strides: tuple[int, ...] = (2, 4, 5, 8)  # of the encoder, in order; the decoder mirrors them
-    lstm_layers: int = 2
-    latent_width: int = 1024  # what is quantized
+    Attributes:
+        kind: Name of the backbone in ``model.json``.
+        channels: Channels after the first convolution; doubled at each stride.
+        strides: Strides of the encoder, in order; the decoder mirrors them.
+        lstm_layers: Layers of each LSTM.
+        latent_width: Dimension D of the latents that are quantized.
+    """
 
-    def __post_init__(self) -> None:
-        check_whole(self, WIDEST, "channels", "latent_width")
-        check_whole(self, DEEPEST, "lstm_layers")
-        check_whole(self, DEEPEST, "strides", least=2)
-        if not self.strides or self.channels % 2:
-            raise ConfigError(f"strides {self.strides} must be some, channels {self.channels} even")
+    kind: Literal["seanet"] = "seanet"
+    channels: Annotated[int, Field(ge=2, le=MAX_WIDTH, multiple_of=2)] = 64
+    strides: Annotated[tuple[_Stride, ...], Field(min_length=1)] = (2, 4, 5, 8)
+    lstm_layers: Depth = 2
+    latent_width: Width = 1024
 
     @property
     def hop(self) -> int:
-        """Samples per token frame: the product of the strides."""
+        """Samples of a token frame: the product of the strides."""
         return prod(self.strides)
 
-    @property
-    def encoder_reach(self) -> int | None:
-        """None: a bidirectional LSTM sees the whole clip."""
-        return None
 
-    @property
-    def decoder_reach(self) -> int | None:
-        """None: an LSTM sees all that went before."""
-        return None
-
-
-@dataclass(frozen=True, kw_only=True)
+@config
 class GuidedConfig:
-    """The whole codec."""
+    """Sizes of a guided codec.
 
-    backbone: SpectralConfig | SeanetConfig = field(default_factory=SpectralConfig)
-    sample_rate: int = 16_000  # Hz
-    num_codebooks: int = 8
-    codebook_size: int = 1024
-    codebook_decay: float = 0.99
-    restart_below: float = 0.03  # an entry used less than this share of uniform use is restarted
+    Attributes:
+        backbone: Networks on both sides of the quantizer.
+        sample_rate: Sample rate in Hz.
+        num_codebooks: Levels Q of the residual quantizer.
+        codebook_size: Entries K of each level.
+        codebook_decay: Decay of the moving means that the codebooks follow, in (0, 1).
+        restart_below: Share of uniform use below which an entry is restarted.
+    """
 
-    def __post_init__(self) -> None:
-        check_whole(self, 1 << 20, "sample_rate")
-        check_whole(self, DEEPEST, "num_codebooks")
-        check_whole(self, LARGEST, "codebook_size")
-        if not 0 < self.codebook_decay < 1:
-            raise ConfigError(f"codebook_decay is {self.codebook_decay}: it must lie between 0 and 1")
+    backbone: Annotated[SpectralConfig | SeanetConfig, Field(discriminator="kind")] = SpectralConfig()
+    sample_rate: Annotated[int, Field(ge=1, le=1 << 20)] = 16_000
+    num_codebooks: Depth = 8
+    codebook_size: Entries = 1024
+    codebook_decay: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    restart_below: float = 0.03
 
     @property
     def spec(self) -> TokenSpec:
-        """What the tokens cover and carry."""
+        """Rates and sizes of the tokens."""
         return TokenSpec(
             sample_rate=self.sample_rate,
             hop=self.backbone.hop,
@@ -121,169 +114,121 @@ class GuidedConfig:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class GuidedLosses:
-    """Weights of the terms, and how levels are dropped.
+    """Weights of the training losses and their schedules.
 
     Attributes:
-        waveform: Mean absolute difference of samples.
-        log_mel: Mean absolute difference of log-mel magnitudes, over ``mel_scales``.
-        spectrum: Mean squared difference of compressed spectra.
-        commitment: Of the quantizer.
-        semantic: Of the teacher of the first level.
-        acoustic: Of the teacher of the levels after it.
-        adversarial: For being told apart by discriminators.
-        feature: Of feature matching with them.
-        mel_scales: Windows of the log-mel term.
-        phase: Share of the complex part in the spectrum term.
-        balance: Norm of the gradient at the waveform, of which the weights there are shares; 0: plain weights.
-        quantize_from: Steps trained as a plain autoencoder first; then k-means has something to find. A run that begins
-            from a trained model does without them.
+        waveform: Weight of the mean absolute difference of samples.
+        log_mel: Weight of the mean absolute difference of log-mel magnitudes, over ``mel_scales``.
+        spectrum: Weight of the mean squared difference of compressed spectra.
+        commitment: Weight of the quantizer's commitment loss.
+        semantic: Weight of the distillation of the semantic teacher, into level 1.
+        acoustic: Weight of the distillation of the acoustic teacher, into the levels after it.
+        adversarial: Weight of the generator's adversarial loss.
+        feature: Weight of feature matching with the discriminators.
+        mel_scales: Windows of the log-mel loss.
+        phase: Share of the complex part in the spectrum loss.
+        balance: Norm of the gradient at the waveform, of which the weights of the losses there become shares. With 0
+            the weights are used as they are.
+        quantize_from: Steps that a model with untrained codebooks trains as a plain autoencoder first, so that k-means
+            finds clusters.
         level_dropout: Share of clips that use a random number of levels.
     """
 
-    waveform: Weight = field(default_factory=lambda: Weight(value=0.0))
+    waveform: Weight = _OFF
     log_mel: Weight = field(default_factory=lambda: Weight(value=1.0))
     spectrum: Weight = field(default_factory=lambda: Weight(value=30.0))
     commitment: Weight = field(default_factory=lambda: Weight(value=0.25))
-    semantic: Weight = field(default_factory=lambda: Weight(value=0.0))
-    acoustic: Weight = field(default_factory=lambda: Weight(value=0.0))
-    adversarial: Weight = field(default_factory=lambda: Weight(value=0.0))
-    feature: Weight = field(default_factory=lambda: Weight(value=0.0))
-    mel_scales: tuple[MelScale, ...] = MEL_SCALES
-    phase: float = 0.5
-    balance: float = 0.0
-    quantize_from: int = 0
-    level_dropout: float = 0.25
-
-    def __post_init__(self) -> None:
-        if self.balance < 0 or not self.mel_scales:
-            raise ConfigError(f"balance {self.balance} is at least 0, and mel_scales {self.mel_scales} at least one")
+    semantic: Weight = _OFF
+    acoustic: Weight = _OFF
+    adversarial: Weight = _OFF
+    feature: Weight = _OFF
+    mel_scales: Annotated[tuple[MelScale, ...], Field(min_length=1)] = MEL_SCALES
+    phase: Annotated[float, Field(ge=0, le=1)] = 0.5
+    balance: Annotated[float, Field(ge=0)] = 0.0
+    quantize_from: Annotated[int, Field(ge=0)] = 0
+    level_dropout: Annotated[float, Field(ge=0, le=1)] = 0.25
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class SemanticConfig:
-    """The teacher of the first level.
+    """Distillation of a semantic teacher's frames into level 1.
 
     Attributes:
-        form: One less the cosine of frames (the paper), or SpeechTokenizer's along dimensions (``d_axis``) or frames.
-        layers: Of the teacher, whose mean is taken; all by default.
-        standardised: Each of the teacher's numbers, over the corpus, first: what it says of every frame is no lesson.
-            Half of what Whisper's last layer says is that.
-        source: The teacher: a folder, or a name on the hub. It is given where a run is started.
+        form: Loss: 1 - cosine of frames (the paper), or SpeechTokenizer's along dimensions (``d_axis``) or frames.
+        layers: Layers of the teacher to average, 0 to its depth or counted from the last as -1; all by default.
+        standardize: Whether the targets are standardized by their mean and deviation over the corpus. Half of the
+            energy of Whisper's last layer is the same for every frame, from which nothing can be learned.
+        source: Folder or hub name of the teacher, set when a run is started.
     """
 
     form: Literal["cosine", "d_axis", "t_axis"] = "cosine"
     layers: tuple[int, ...] = ()
-    standardised: bool = False
+    standardize: bool = False
     source: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class AcousticConfig:
-    """The teacher of the other levels.
+    """Distillation of an acoustic teacher's speaker embedding into the levels after the first.
 
     Attributes:
-        form: KL divergence of softmax distributions over standardised coordinates (the paper), or one less the cosine.
-        levels: Whose sum it hears: all from the second on, or the second alone.
-        pooling: How frames become one vector before they are compared: by the align layer's attention (the paper), or
-            by their plain mean, what that layer is worth being the question.
-        heads: Of the align layer's attention.
-        temperature: Of the distributions.
-        source: The teacher: ``resemblyzer``, or ECAPA-TDNN's folder or name on the hub. It is given where a run is
-            started.
+        form: Loss: KL divergence of softmax distributions over standardized coordinates (the paper), or 1 - cosine.
+        levels: Levels whose sum is compared: all from the second on, or the second alone.
+        pooling: Pooling of frames to one vector: by the align layer's attention (the paper), or by their mean.
+        heads: Heads of the align layer's attention.
+        temperature: Softmax temperature of the distributions, > 0.
+        source: ``resemblyzer``, or folder or hub name of the teacher, set when a run is started.
     """
 
     form: Literal["kl", "cosine"] = "kl"
     levels: Literal["2:", "2"] = "2:"
     pooling: Literal["attention", "mean"] = "attention"
-    heads: int = 8
-    temperature: float = 1.0
+    heads: Depth = 8
+    temperature: Annotated[float, Field(gt=0)] = 1.0
     source: str | None = None
 
-    def __post_init__(self) -> None:
-        if self.temperature <= 0:
-            raise ConfigError(f"acoustic temperature is {self.temperature}: it must be positive")
 
-
-@dataclass(frozen=True, kw_only=True)
+@config
 class DiscriminatorConfig:
-    """Which discriminators there are; the defaults are the papers'.
+    """Sizes of the discriminators; the defaults are those of HiFi-GAN and EnCodec.
 
     Attributes:
-        periods: In samples, of the multi-period discriminator.
+        periods: Periods of the multi-period discriminator, in samples.
         period_width: Channels of its first layer.
-        scales: Of the multi-scale discriminator: the waveform, its half, its quarter …
-        scale_width: Channels of its first layer; a multiple of 16.
-        windows: In samples, of the multi-STFT discriminator; the hop is a quarter.
-        filters: Channels of its layers.
-
-    Raises:
-        ConfigError: There is none, or a size is out of range.
+        scales: Number of multi-scale discriminators: on the waveform, its half rate, its quarter rate and so on.
+        scale_width: Channels of their first layer; a multiple of 16.
+        windows: Windows of the multi-STFT discriminators, in samples; their hop is a quarter.
+        filters: Channels of their layers.
     """
 
-    periods: tuple[int, ...] = (2, 3, 5, 7, 11)
-    period_width: int = 32
-    scales: int = 3
-    scale_width: int = 128
-    windows: tuple[int, ...] = (1024, 2048, 512)
-    filters: int = 32
+    periods: tuple[Annotated[int, Field(ge=2, le=MAX_WIDTH)], ...] = (2, 3, 5, 7, 11)
+    period_width: Width = 32
+    scales: Annotated[int, Field(ge=0, le=MAX_DEPTH)] = 3
+    scale_width: Annotated[int, Field(ge=16, le=MAX_WIDTH, multiple_of=16)] = 128
+    windows: tuple[_Window, ...] = (1024, 2048, 512)
+    filters: Width = 32
 
     def __post_init__(self) -> None:
         if not (self.periods or self.scales or self.windows):
             raise ConfigError("discriminators: there is no period, scale or window; name at least one")
-        if min(self.periods, default=2) < 2 or self.scales < 0 or min(self.windows, default=16) < 16:
-            raise ConfigError(
-                f"discriminators: periods {self.periods} are at least 2, scales {self.scales} at least 0, "
-                f"windows {self.windows} at least 16"
-            )
-        if min(self.period_width, self.filters) < 1 or self.scale_width < 16 or self.scale_width % 16:
-            raise ConfigError(
-                f"discriminators: period_width {self.period_width} and filters {self.filters} are at least 1, "
-                f"scale_width {self.scale_width} is a multiple of 16"
-            )
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class AdversaryConfig:
-    """Who plays, and how.
+    """Discriminators and how they are trained.
 
     Attributes:
-        discriminators: The networks.
-        game: ``hinge`` or ``least_squares``.
-        relative: Feature matching is over the magnitude of each map.
-        begin: First step it plays.
-        learning_rate: Of the discriminators, from that step on; the run's by default.
+        discriminators: Sizes of the networks.
+        game: Adversarial loss: ``hinge`` or ``least_squares``.
+        relative: Whether feature matching is relative to the magnitude of each feature map.
+        begin: First step at which the discriminators are trained.
+        learning_rate: Learning rate of the discriminators, from that step on; the run's by default.
     """
 
-    discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    discriminators: DiscriminatorConfig = DiscriminatorConfig()
     game: Game = "hinge"
     relative: bool = True
-    begin: int = 0
+    begin: Annotated[int, Field(ge=0)] = 0
     learning_rate: LearningRate | None = None
-
-    def __post_init__(self) -> None:
-        if self.begin < 0:
-            raise ConfigError(f"adversary: begin is {self.begin}: it must be at least 0")
-
-
-def config_to_json(config: GuidedConfig) -> dict[str, Any]:
-    """A config as plain values, with the backbone's kind by name."""
-    kind = "spectral" if isinstance(config.backbone, SpectralConfig) else "seanet"
-    return {**asdict(config), "backbone": {"kind": kind, **asdict(config.backbone)}}
-
-
-def config_from_json(values: dict[str, Any]) -> GuidedConfig:
-    """The inverse of :func:`config_to_json`.
-
-    Raises:
-        ConfigError: A key is missing or unknown, or a value is of the wrong kind or out of range.
-    """
-    try:
-        backbone = dict(values["backbone"])
-        kind = {"spectral": SpectralConfig, "seanet": SeanetConfig}[backbone.pop("kind")]
-        return GuidedConfig(**{**values, "backbone": kind(**tuples(backbone))})
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"the model's configuration cannot be used ({error}); was it written by another version?"
-        ) from error

@@ -1,4 +1,4 @@
-"""The codec as a network: encoder, residual quantizer, decoder. Training and tokens both go through it."""
+"""Network of the guided codec: encoder, residual quantizer, decoder."""
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from vocable.systems.guided.networks import SeanetDecoder, SeanetEncoder, Spectr
 
 
 class GuidedModel(nn.Module):
-    """Waveform → latents → ids → latents → waveform, for whole masked batches.
+    """Waveform → latents → ids → latents → waveform, for masked batches.
 
     Args:
         config: Sizes; its ``backbone`` chooses the networks on both sides.
@@ -25,8 +25,8 @@ class GuidedModel(nn.Module):
         super().__init__()
         self.config = config
         backbone = config.backbone
-        self.encoder: nn.Module
-        self.decoder: nn.Module
+        self.encoder: SpectralEncoder | SeanetEncoder
+        self.decoder: SpectralDecoder | SeanetDecoder
         if isinstance(backbone, SpectralConfig):
             self.encoder, self.decoder = SpectralEncoder(backbone), SpectralDecoder(backbone)
         else:
@@ -40,21 +40,18 @@ class GuidedModel(nn.Module):
         )
 
     def forward(
-        self,
-        samples: Float[Tensor, "B T"],
-        mask: Bool[Tensor, "B N"],
-        levels: Int[Tensor, " B"] | None = None,
+        self, samples: Float[Tensor, "B T"], mask: Bool[Tensor, "B N"], levels: Int[Tensor, " B"] | None = None
     ) -> tuple[Float[Tensor, "B T"], Quantized]:
-        """A training pass: the speech made again, and what the quantizer says of it.
+        """Run a training pass and return decoded samples and the quantizer's output.
 
         Args:
-            samples: In [-1, 1], T = N · hop, zero behind each clip's end.
-            mask: True on frames that hold any of the clip.
-            levels: Levels each clip may use (level dropout).
+            samples: Samples in [-1, 1], T = N · hop, zero after each clip's end.
+            mask: True on real frames.
+            levels: Number of levels that each clip may use, in [1, Q] (level dropout); all by default.
         """
         quantized = self.quantizer(self.encoder(samples, mask), mask, levels)
         return self.decoder(quantized.latents, mask), quantized
 
     def reconstruct(self, samples: Float[Tensor, "B T"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B T"]:
-        """The speech made again without quantizing: a plain autoencoder's pass."""
+        """Return decoded samples without quantizing, as a plain autoencoder."""
         return self.decoder(self.encoder(samples, mask) * mask[..., None], mask)

@@ -1,8 +1,12 @@
-"""The fast backbone: short-time spectra in, 1-D ConvNeXt blocks at the token rate, short-time spectra out.
+"""Networks of the guided codec: the spectral backbone, the paper's SEANet backbone, and pooling for distillation.
 
-Nothing here looks further than its convolutions: every layer works on one frame but the depthwise convolutions,
-whose input is masked, so that outside a clip there are zeros whether or not the batch goes on. That gives the
-codec a finite receptive field, and tokens that depend on neither padding nor neighbours.
+Both backbones give a clip the same output alone, in any batch and under any padding. Every layer that looks at
+neighboring steps sees its input masked at its own resolution, so that outside a clip there are zeros whether or not the
+batch goes on. SEANet's convolutions are padded with zeros, because a reflection would need each clip's end. Its LSTMs
+run on packed sequences, so that the backward direction starts at a clip's last frame.
+
+Source:
+    SEANet: Tagliasacchi et al., arXiv:2009.02095; sizes of Zhang et al., SpeechTokenizer, arXiv:2308.16692.
 """
 
 from itertools import accumulate, pairwise
@@ -15,211 +19,317 @@ from torch.nn.functional import elu
 from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from vocable.features.spectrogram import samples_from_spectra, spectra
+from vocable.errors import ConfigError
+from vocable.features.spectrogram import samples_from_spectra, spectra, window_margin
 from vocable.nn.convnext import Block
 from vocable.nn.polar import spectra_from_polar
 from vocable.systems.guided.config import SeanetConfig, SpectralConfig
 
-_LOUDEST = 6.0  # log of the largest magnitude a full-scale clip can have in a window of 640
-_QUIETEST = 1e-2  # added to magnitudes before the logarithm: 90 dB under full scale
+_MAX_LOG_MAGNITUDE = 6.0  # of a full-scale clip in a window of 640 samples
+_MAGNITUDE_FLOOR = 1e-2  # added to magnitudes before the logarithm: 90 dB under full scale
+_OUTER_KERNEL = 7  # of the first and last convolution of a SEANet
+_INNER_KERNEL = 3  # inside a residual unit
 
 
 class SpectralEncoder(nn.Module):
-    """Waveform to latents."""
+    """Encoder of the spectral backbone: compressed short-time spectra through ConvNeXt blocks at the token rate."""
 
     def __init__(self, config: SpectralConfig) -> None:
         super().__init__()
         self.config = config
-        per_frame = config.spectra_per_frame * config.bins * 3
-        self.enter = nn.Linear(per_frame, config.width)
+        self.in_proj = nn.Linear(_head_size(config), config.width)
         self.norm = nn.LayerNorm(config.width)
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.encoder_blocks))
-        self.leave = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, config.latent_width))
+        self.out_norm = nn.LayerNorm(config.width)
+        self.out_proj = nn.Linear(config.width, config.latent_width)
+
+    @property
+    def reach(self) -> int:
+        """Frames on either side that a latent depends on."""
+        return _reach(self.config, self.config.encoder_blocks)
 
     def forward(self, samples: Float[Tensor, "B T"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
-        """T = N · hop samples in [-1, 1], zero behind each clip's end."""
+        """Encode samples to latents.
+
+        Args:
+            samples: Samples in [-1, 1], T = N · hop, zero after each clip's end.
+            mask: True on real frames.
+        """
         values = spectra(samples, self.config.n_fft, self.config.spectrum_hop)
-        energy = values.real.square() + values.imag.square() + _QUIETEST**2
-        shrink = energy.pow(-0.35)  # magnitude to the power 0.3, phase kept
-        features = torch.cat([values.real * shrink, values.imag * shrink, 0.5 * energy.log()], dim=-1)
-        hidden = self.norm(self.enter(features.reshape(*mask.shape, -1)))
+        energy = values.real.square() + values.imag.square() + _MAGNITUDE_FLOOR**2
+        compression = energy.pow(-0.35)  # magnitude to the power 0.3, phase kept
+        features = torch.cat([values.real * compression, values.imag * compression, 0.5 * energy.log()], dim=-1)
+        hidden = self.norm(self.in_proj(features.reshape(*mask.shape, -1)))
         for block in self.blocks:
             hidden = block(hidden, mask)
-        return self.leave(hidden)
+        return self.out_proj(self.out_norm(hidden))
 
 
 class SpectralDecoder(nn.Module):
-    """Latents to short-time spectra to waveform."""
+    """Decoder of the spectral backbone: ConvNeXt blocks, short-time spectra, overlap-add."""
 
     def __init__(self, config: SpectralConfig) -> None:
         super().__init__()
         self.config = config
-        self.enter = nn.Linear(config.latent_width, config.width)
+        self.in_proj = nn.Linear(config.latent_width, config.width)
         self.norm = nn.LayerNorm(config.width)
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.decoder_blocks))
-        self.leave = nn.Sequential(
-            nn.LayerNorm(config.width), nn.Linear(config.width, config.spectra_per_frame * config.bins * 3)
-        )
+        self.out_norm = nn.LayerNorm(config.width)
+        self.out_proj = nn.Linear(config.width, _head_size(config))
+
+    @property
+    def reach(self) -> int:
+        """Frames on either side that a sample depends on."""
+        return _reach(self.config, self.config.decoder_blocks)
 
     def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B T"]:
-        """Samples, T = N · hop; zero where the mask is False."""
+        """Decode latents to samples.
+
+        Args:
+            latents: Quantized latents.
+            mask: True on real frames.
+
+        Returns:
+            Samples, T = N · hop; zero where the mask is False.
+        """
         config = self.config
-        values = self.predict(latents, mask)
-        per_spectrum = mask.repeat_interleave(config.spectra_per_frame, dim=1)
-        samples = samples_from_spectra(values, per_spectrum.to(latents.dtype), config.n_fft, config.spectrum_hop)
+        values = self.predict_spectra(latents, mask)
+        spectrum_mask = mask.repeat_interleave(config.hop // config.spectrum_hop, dim=1)
+        samples = samples_from_spectra(values, spectrum_mask.to(latents.dtype), config.n_fft, config.spectrum_hop)
         return samples * mask.repeat_interleave(config.hop, dim=1)
 
-    def predict(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Complex[Tensor, "B S F"]:
-        """The spectra before overlap-add."""
-        hidden = self.norm(self.enter(latents))
+    def predict_spectra(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Complex[Tensor, "B S F"]:
+        """Predict the short-time spectra before overlap-add, S = N · hop / spectrum_hop."""
+        hidden = self.norm(self.in_proj(latents))
         for block in self.blocks:
             hidden = block(hidden, mask)
-        head = self.leave(hidden).reshape(mask.shape[0], -1, 3, self.config.bins)
-        return spectra_from_polar(head, loudest=_LOUDEST)
+        head = self.out_proj(self.out_norm(hidden)).reshape(mask.shape[0], -1, 3, self.config.n_fft // 2 + 1)
+        return spectra_from_polar(head, loudest=_MAX_LOG_MAGNITUDE)
+
+
+class SeanetEncoder(nn.Module):
+    """Encoder of the SEANet backbone: strided convolutions and a bidirectional LSTM."""
+
+    reach = None  # the LSTM makes each latent depend on the whole clip
+
+    def __init__(self, config: SeanetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = _widths(config)
+        self.in_proj = _conv(1, widths[0], _OUTER_KERNEL)
+        self.stages = nn.ModuleList(
+            DownsamplingStage(inputs, outputs, stride)
+            for (inputs, outputs), stride in zip(pairwise(widths), config.strides, strict=True)
+        )
+        self.lstm = ResidualLstm(widths[-1], config.lstm_layers, bidirectional=True)
+        self.out_proj = _conv(2 * widths[-1], config.latent_width, _OUTER_KERNEL)
+
+    def forward(self, samples: Float[Tensor, "B T"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
+        """Encode samples to latents.
+
+        Args:
+            samples: Samples in [-1, 1], T = N · hop, zero after each clip's end.
+            mask: True on real frames, which come first in each row.
+        """
+        if mask.shape[1] == 0:  # a convolution needs at least one frame
+            return samples.new_zeros(*mask.shape, self.config.latent_width)
+        frame_mask, *finer_masks = _mask_pyramid(mask, self.config)
+        hidden = self.in_proj(samples[:, None] * finer_masks[-1])
+        for stage, stage_mask in zip(self.stages, reversed(finer_masks), strict=True):
+            hidden = stage(hidden, stage_mask)
+        hidden = self.lstm(hidden, mask)
+        return self.out_proj(elu(hidden) * frame_mask).transpose(1, 2)
+
+
+class SeanetDecoder(nn.Module):
+    """Decoder of the SEANet backbone: an LSTM and transposed convolutions."""
+
+    reach = None  # the LSTM makes each sample depend on all frames before it
+
+    def __init__(self, config: SeanetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = _widths(config)[::-1]
+        self.in_proj = _conv(config.latent_width, widths[0], _OUTER_KERNEL)
+        self.lstm = ResidualLstm(widths[0], config.lstm_layers, bidirectional=False)
+        self.stages = nn.ModuleList(
+            UpsamplingStage(inputs, outputs, stride)
+            for (inputs, outputs), stride in zip(pairwise(widths), config.strides[::-1], strict=True)
+        )
+        self.out_proj = _conv(widths[-1], 1, _OUTER_KERNEL)
+
+    def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B T"]:
+        """Decode latents to samples.
+
+        Args:
+            latents: Quantized latents.
+            mask: True on real frames, which come first in each row.
+
+        Returns:
+            Samples, T = N · hop; zero where the mask is False.
+        """
+        if mask.shape[1] == 0:
+            return latents.new_zeros(mask.shape)
+        masks = _mask_pyramid(mask, self.config)
+        hidden = self.in_proj(latents.transpose(1, 2) * masks[0])
+        hidden = self.lstm(hidden, mask)
+        for stage, (input_mask, output_mask) in zip(self.stages, pairwise(masks), strict=True):
+            hidden = stage(hidden, input_mask, output_mask)
+        return (self.out_proj(elu(hidden) * masks[-1]) * masks[-1])[:, 0]
+
+
+class DownsamplingStage(nn.Module):
+    """A residual unit, then a convolution to a resolution ``stride`` times coarser."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.residual = ResidualUnit(inputs)
+        self.downsample = _conv(inputs, outputs, 2 * stride, stride)
+
+    def forward(
+        self, hidden: Float[Tensor, "B inputs steps"], mask: Bool[Tensor, "B 1 steps"]
+    ) -> Float[Tensor, "B outputs fewer"]:
+        """Return the hidden states at steps / stride; the mask is that of the input."""
+        return self.downsample(elu(self.residual(hidden, mask)) * mask)
+
+
+class UpsamplingStage(nn.Module):
+    """A transposed convolution to a resolution ``stride`` times finer, then a residual unit."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.upsample = _transposed_conv(inputs, outputs, stride)
+        self.residual = ResidualUnit(outputs)
+
+    def forward(
+        self, hidden: Float[Tensor, "B inputs steps"], input_mask: Bool[Tensor, "B 1 steps"],
+        output_mask: Bool[Tensor, "B 1 more"],
+    ) -> Float[Tensor, "B outputs more"]:  # fmt: skip
+        """Return the hidden states at steps · stride."""
+        return self.residual(self.upsample(elu(hidden) * input_mask), output_mask)
+
+
+class ResidualUnit(nn.Module):
+    """Two convolutions through half the channels, beside a pointwise convolution."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = _conv(width, width // 2, _INNER_KERNEL)
+        self.conv2 = _conv(width // 2, width, 1)
+        self.shortcut = _conv(width, width, 1)
+
+    def forward(
+        self, hidden: Float[Tensor, "B D steps"], mask: Bool[Tensor, "B 1 steps"]
+    ) -> Float[Tensor, "B D steps"]:
+        """Mask the input of the first convolution alone: the other two look at no neighbor."""
+        return self.shortcut(hidden) + self.conv2(elu(self.conv1(elu(hidden) * mask)))
+
+
+class ResidualLstm(nn.Module):
+    """An LSTM over the real frames of each clip, with a skip connection."""
+
+    def __init__(self, width: int, layers: int, *, bidirectional: bool) -> None:
+        super().__init__()
+        self.directions = 1 + bidirectional
+        self.layers = nn.LSTM(width, width, layers, batch_first=True, bidirectional=bidirectional)
+
+    def forward(self, hidden: Float[Tensor, "B D N"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B outputs N"]:
+        """Return D channels for each direction; after a clip's end they are the skip connection alone."""
+        lengths = mask.sum(dim=1).clamp(min=1).cpu()  # packing refuses empty rows: they run over one frame
+        packed = pack_padded_sequence(hidden.transpose(1, 2), lengths, batch_first=True, enforce_sorted=False)
+        output, _ = pad_packed_sequence(self.layers(packed)[0], batch_first=True, total_length=mask.shape[1])
+        return output.transpose(1, 2) + hidden.repeat(1, self.directions, 1)
+
+
+class AlignLayer(nn.Module):
+    """Self-attention with a skip connection and a norm, attention pooling over time, and a linear layer.
+
+    Args:
+        width: Dimension D of the frames.
+        heads: Number of attention heads; divides the width.
+        outputs: Dimension F of the vector.
+
+    Source:
+        arXiv:2507.06802, "8-head attention mechanism"; the paper says no more of it.
+
+    Example:
+        >>> layer = AlignLayer(width=16, heads=8, outputs=3)
+        >>> layer(torch.zeros(2, 5, 16), torch.ones(2, 5, dtype=torch.bool)).shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(self, width: int, heads: int, outputs: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise ConfigError(f"the align layer's {heads} heads must divide the width {width} of the levels")
+        self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.norm = nn.LayerNorm(width)
+        self.score = nn.Linear(width, 1)
+        self.out_proj = nn.Linear(width, outputs)
+
+    def forward(self, hidden: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B F"]:
+        """Return one vector for each clip, of which at least one frame is real."""
+        attended, _ = self.attention(hidden, hidden, hidden, key_padding_mask=~mask, need_weights=False)
+        hidden = self.norm(hidden + attended)
+        weights = self.score(hidden).masked_fill(~mask[..., None], -torch.inf).softmax(1)
+        return self.out_proj((weights * hidden).sum(1))
+
+
+class MeanLayer(nn.Module):
+    """Mean over time and a linear layer: the align layer without its attention.
+
+    Args:
+        width: Dimension D of the frames.
+        outputs: Dimension F of the vector.
+
+    Example:
+        >>> layer = MeanLayer(width=16, outputs=3)
+        >>> layer(torch.zeros(2, 5, 16), torch.ones(2, 5, dtype=torch.bool)).shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.out_proj = nn.Linear(width, outputs)
+
+    def forward(self, hidden: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B F"]:
+        """Return one vector for each clip, of which at least one frame is real."""
+        weights = mask[..., None].to(hidden.dtype)
+        return self.out_proj((hidden * weights).sum(1) / weights.sum(1))
 
 
 def _block(config: SpectralConfig) -> Block:
     return Block(config.width, config.kernel, config.expansion, config.initial_scale)
 
 
-_EDGE = 7  # kernel of the convolutions on either side of a network
-_INNER = 3  # kernel inside a residual unit
+def _head_size(config: SpectralConfig) -> int:
+    """Return the numbers per token frame: three for each bin of each of its spectra."""
+    return config.hop // config.spectrum_hop * (config.n_fft // 2 + 1) * 3
 
 
-class SeanetEncoder(nn.Module):
-    """Waveform to latents."""
-
-    def __init__(self, config: SeanetConfig) -> None:
-        super().__init__()
-        self.config = config
-        widths = _widths(config)
-        self.enter = _conv(1, widths[0], _EDGE)
-        self.stages = nn.ModuleList(
-            Down(inputs, outputs, stride)
-            for (inputs, outputs), stride in zip(pairwise(widths), config.strides, strict=True)
-        )
-        self.memory = Memory(widths[-1], config.lstm_layers, bidirectional=True)
-        self.leave = _conv(2 * widths[-1], config.latent_width, _EDGE)
-
-    def forward(self, samples: Float[Tensor, "B T"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
-        """T = N · hop samples in [-1, 1], zero behind each clip's end; the mask is True on a row's first frames."""
-        if mask.shape[1] == 0:  # a convolution wants at least one frame
-            return samples.new_zeros(*mask.shape, self.config.latent_width)
-        frames, *finer = _resolutions(mask, self.config)
-        hidden = self.enter(samples[:, None] * finer[-1])
-        for stage, here in zip(self.stages, reversed(finer), strict=True):
-            hidden = stage(hidden, here)
-        hidden = self.memory(hidden, mask)
-        return self.leave(elu(hidden) * frames).transpose(1, 2)
-
-
-class SeanetDecoder(nn.Module):
-    """Latents to waveform."""
-
-    def __init__(self, config: SeanetConfig) -> None:
-        super().__init__()
-        self.config = config
-        widths = _widths(config)[::-1]
-        self.enter = _conv(config.latent_width, widths[0], _EDGE)
-        self.memory = Memory(widths[0], config.lstm_layers, bidirectional=False)
-        self.stages = nn.ModuleList(
-            Up(inputs, outputs, stride)
-            for (inputs, outputs), stride in zip(pairwise(widths), config.strides[::-1], strict=True)
-        )
-        self.leave = _conv(widths[-1], 1, _EDGE)
-
-    def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B T"]:
-        """Samples, T = N · hop; zero where the mask is False. The mask is True on a row's first frames."""
-        if mask.shape[1] == 0:
-            return latents.new_zeros(mask.shape)
-        masks = _resolutions(mask, self.config)
-        hidden = self.enter(latents.transpose(1, 2) * masks[0])
-        hidden = self.memory(hidden, mask)
-        for stage, (here, finer) in zip(self.stages, pairwise(masks), strict=True):
-            hidden = stage(hidden, here, finer)
-        return (self.leave(elu(hidden) * masks[-1]) * masks[-1])[:, 0]
-
-
-class Down(nn.Module):
-    """A residual unit, then a convolution to a resolution ``stride`` times coarser."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.unit = ResidualUnit(inputs)
-        self.coarser = _conv(inputs, outputs, 2 * stride, stride)
-
-    def forward(
-        self, hidden: Float[Tensor, "B inputs steps"], mask: Bool[Tensor, "B 1 steps"]
-    ) -> Float[Tensor, "B outputs fewer"]:
-        """Steps / stride of them; the mask is that of the input."""
-        return self.coarser(elu(self.unit(hidden, mask)) * mask)
-
-
-class Up(nn.Module):
-    """A transposed convolution to a resolution ``stride`` times finer, then a residual unit."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.finer = _transposed(inputs, outputs, stride)
-        self.unit = ResidualUnit(outputs)
-
-    def forward(
-        self, hidden: Float[Tensor, "B inputs steps"], here: Bool[Tensor, "B 1 steps"], finer: Bool[Tensor, "B 1 more"]
-    ) -> Float[Tensor, "B outputs more"]:
-        """Steps · stride of them; the masks are those of the input and of the output."""
-        return self.unit(self.finer(elu(hidden) * here), finer)
-
-
-class ResidualUnit(nn.Module):
-    """Two convolutions through half the channels, beside a third that takes each step by itself."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.narrow = _conv(width, width // 2, _INNER)
-        self.widen = _conv(width // 2, width, 1)
-        self.skip = _conv(width, width, 1)
-
-    def forward(
-        self, hidden: Float[Tensor, "B D steps"], mask: Bool[Tensor, "B 1 steps"]
-    ) -> Float[Tensor, "B D steps"]:
-        """Only the first convolution looks sideways, so only its input is masked."""
-        return self.skip(hidden) + self.widen(elu(self.narrow(elu(hidden) * mask)))
-
-
-class Memory(nn.Module):
-    """An LSTM over the real frames of each clip, with a skip; two directions make twice the channels."""
-
-    def __init__(self, width: int, layers: int, *, bidirectional: bool) -> None:
-        super().__init__()
-        self.directions = 1 + bidirectional
-        self.lstm = nn.LSTM(width, width, layers, batch_first=True, bidirectional=bidirectional)
-
-    def forward(self, hidden: Float[Tensor, "B D N"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B outputs N"]:
-        """The outputs are D times the directions; behind a clip's end they are the skip alone."""
-        lengths = mask.sum(dim=1).clamp(min=1).cpu()  # packing refuses empty rows: they run over one frame
-        packed = pack_padded_sequence(hidden.transpose(1, 2), lengths, batch_first=True, enforce_sorted=False)
-        output, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=mask.shape[1])
-        return output.transpose(1, 2) + hidden.repeat(1, self.directions, 1)
+def _reach(config: SpectralConfig, blocks: int) -> int:
+    """Return the frames on either side in the receptive field of some blocks and the short-time spectra."""
+    margin = window_margin(config.n_fft, config.spectrum_hop)
+    return blocks * (config.kernel // 2) + -(-margin // config.hop)
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Module:
-    """Zeros on either side, kernel - stride in all, one more in front if odd: n steps become n / stride."""
-    padding = (kernel - stride + 1) // 2  # if odd, the last zero behind is one too many and never reached
+    """Return a convolution from n steps to n / stride, padded with kernel - stride zeros, the odd one in front."""
+    padding = (kernel - stride + 1) // 2  # if odd, the last zero at the end is one too many and never reached
     return weight_norm(nn.Conv1d(inputs, outputs, kernel, stride, padding))
 
 
-def _transposed(inputs: int, outputs: int, stride: int) -> nn.Module:
-    """The mirror image, with a kernel of 2 · stride: cut where the other one pads, n steps become n · stride."""
-    cut, odd = (stride + 1) // 2, stride % 2
-    return weight_norm(nn.ConvTranspose1d(inputs, outputs, 2 * stride, stride, cut, odd))
+def _transposed_conv(inputs: int, outputs: int, stride: int) -> nn.Module:
+    """Return the transposed convolution from n steps to n · stride that mirrors :func:`_conv` of kernel 2 · stride."""
+    return weight_norm(nn.ConvTranspose1d(inputs, outputs, 2 * stride, stride, (stride + 1) // 2, stride % 2))
 
 
 def _widths(config: SeanetConfig) -> list[int]:
-    """Channels at each resolution, from samples to frames."""
+    """Return the channels at each resolution, from samples to frames."""
     return [config.channels * 2**level for level in range(len(config.strides) + 1)]
 
 
-def _resolutions(mask: Bool[Tensor, "B N"], config: SeanetConfig) -> list[Bool[Tensor, "B 1 steps"]]:
-    """The mask at each resolution, from frames to samples."""
+def _mask_pyramid(mask: Bool[Tensor, "B N"], config: SeanetConfig) -> list[Bool[Tensor, "B 1 steps"]]:
+    """Return the mask at each resolution, from frames to samples."""
     factors = accumulate(reversed(config.strides), mul, initial=1)
     return [mask.repeat_interleave(factor, dim=1)[:, None] for factor in factors]

@@ -1,4 +1,4 @@
-"""Runs of the guided codec (arXiv:2507.06802)."""
+"""Training runs of the guided codec (arXiv:2507.06802)."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -31,10 +31,10 @@ from vocable.systems.guided.teachers import (
     SEMANTIC,
     AcousticTeacher,
     SemanticTeacher,
-    find_frames,
-    find_voice,
+    find_frame_extractor,
+    find_speaker_extractor,
 )
-from vocable.systems.guided.tokenizer import GuidedTokenizer, config_facts
+from vocable.systems.guided.tokenizer import GuidedTokenizer, describe_config
 from vocable.train.run import Run
 from vocable.train.schedule import LearningRate, Weight
 from vocable.train.trainer import TrainConfig
@@ -42,15 +42,15 @@ from vocable.train.trainer import TrainConfig
 
 @dataclass(frozen=True, kw_only=True)
 class GuidedRun(Run):
-    """A guided codec in training, on random crops.
+    """Training run of a guided codec, on random crops.
 
-    A teacher whose weight stays 0 is heard and does not teach: such a run has the very crops of one that it teaches.
+    A teacher whose weight stays 0 is run but not distilled, so that its crops are those of a run that distills it.
 
     Attributes:
-        semantic: The teacher of the first level; None: there is none.
-        acoustic: The teacher of the other levels.
-        adversary: Discriminators, and how they play.
-        cache: Folder where what the teachers say of recordings is kept.
+        semantic: Semantic teacher, of level 1; None for a run without one.
+        acoustic: Acoustic teacher, of the other levels; None for a run without one.
+        adversary: Discriminators and how they are trained; None for a run without them.
+        cache: Folder where the teachers' features are kept.
     """
 
     model: GuidedConfig
@@ -66,49 +66,53 @@ class GuidedRun(Run):
             raise ConfigError("an acoustic teacher teaches the levels after the first; this codec has one level")
 
     def with_teachers(self, sources: Mapping[str, str], cache: str) -> "GuidedRun":
-        """The same run with its teachers named: ``semantic``, ``acoustic``, or both.
+        """Return a copy of this run with the teacher checkpoints set.
+
+        Args:
+            sources: Folder or name of the ``semantic`` teacher, the ``acoustic`` one, or both.
+            cache: Folder where the teachers' features are kept.
 
         Raises:
-            ConfigError: The recipe has no such teacher.
+            ConfigError: If the recipe has no such teacher.
         """
-        there = [part for part in (SEMANTIC, ACOUSTIC) if getattr(self, part) is not None]
-        if unknown := [part for part in sources if part not in there]:
-            raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {', '.join(there) or 'none'}")
-        named: dict[str, Any] = {
+        available = [part for part in (SEMANTIC, ACOUSTIC) if getattr(self, part) is not None]
+        if unknown := [part for part in sources if part not in available]:
+            raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {', '.join(available) or 'none'}")
+        configs: dict[str, Any] = {
             part: replace(getattr(self, part), source=source) for part, source in sources.items()
         }  # fmt: skip
-        return replace(self, cache=cache, **named)
+        return replace(self, cache=cache, **configs)
 
     def teachers(self) -> dict[str, dict[str, Any]]:
-        """Name, digest, rates and width of each teacher that teaches."""
-        return {part: facts_of(listener) for part, listener in self._listeners.items() if self._teaches(part)}
+        """Return name, digest, rates and width of each teacher that is distilled."""
+        return {part: facts_of(extractor) for part, extractor in self._extractors.items() if self._is_distilled(part)}
 
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Crops:
         """Return the training data of some manifests; see :meth:`material_of`."""
         return self.material_of(read_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> Crops:
-        """Crops of whole token frames, with what teachers say of them."""
+        """Return crops of whole token frames, with the teachers' features as targets."""
         folder = Path(self.cache or "")
         return Crops(
             utterances, self.batches, sample_rate=self.model.sample_rate, hop=self.model.backbone.hop,
-            targets={part: Targets(listener, folder / part) for part, listener in self._listeners.items()},
+            targets={part: Targets(extractor, folder / part) for part, extractor in self._extractors.items()},
         )  # fmt: skip
 
     def objective(self, material: Crops, start: GuidedTokenizer | None = None) -> GuidedObjective:
-        """A codec with random weights, or with those of another of the same sizes."""
+        """Return the objective of a codec with random weights, or with those of ``start``."""
         model, losses, latents = GuidedModel(self.model), self.losses, self.model.backbone.latent_width
         if start is not None:
             if not isinstance(start, GuidedTokenizer) or start.model.config != self.model:
                 raise ConfigError("the model to begin from is no guided codec of this recipe's sizes; take another")
             model.load_state_dict(start.model.state_dict())
         teachers: list[Teacher] = []
-        if self.semantic is not None and self._teaches(SEMANTIC):
+        if self.semantic is not None and self._is_distilled(SEMANTIC):
             mean, deviation = material.scale(SEMANTIC)
             teachers.append(
                 SemanticTeacher(self.semantic, latents=latents, weight=losses.semantic, mean=mean, deviation=deviation)
             )
-        if self.acoustic is not None and self._teaches(ACOUSTIC):
+        if self.acoustic is not None and self._is_distilled(ACOUSTIC):
             mean, deviation = material.scale(ACOUSTIC)
             teachers.append(
                 AcousticTeacher(self.acoustic, latents=latents, weight=losses.acoustic, mean=mean, deviation=deviation)
@@ -119,34 +123,34 @@ class GuidedRun(Run):
                 self.adversary, adversarial=losses.adversarial, feature=losses.feature, steps=self.train.steps
             )
         return GuidedObjective(
-            model, losses, teachers=teachers, adversary=adversary, seed=self.train.seed, facts=self.teachers()
+            model, losses, teachers=teachers, adversary=adversary, seed=self.train.seed, teacher_records=self.teachers()
         )
 
-    def _teaches(self, part: str) -> bool:
+    def _is_distilled(self, part: str) -> bool:
         weight: Weight = getattr(self.losses, part)
         return weight.value > 0
 
     @cached_property
-    def _listeners(self) -> dict[str, Listener]:
-        """All that are heard, by their part; loads them."""
-        found: dict[str, Listener] = {}
+    def _extractors(self) -> dict[str, Listener]:
+        """Feature extractor of each teacher, by its part; loads them."""
+        extractors: dict[str, Listener] = {}
         for part, config in ((SEMANTIC, self.semantic), (ACOUSTIC, self.acoustic)):
             if config is None:
                 continue
             if config.source is None or self.cache is None:
-                raise ConfigError(f"the recipe has a {part} teacher: say which, with --teacher {part}=FOLDER")
+                raise ConfigError(f"the recipe has a {part} teacher: name it with --teacher {part}=FOLDER")
             if isinstance(config, SemanticConfig):
-                found[part] = find_frames(config.source, config.layers)
+                extractors[part] = find_frame_extractor(config.source, config.layers)
             else:
-                found[part] = find_voice(config.source)
-        return found
+                extractors[part] = find_speaker_extractor(config.source)
+        return extractors
 
 
 def paper() -> GuidedRun:
-    """The paper's sizes: 16 kHz, SEANet strides 2·4·5·8, 50 Hz, RVQ 8 × 1024, AdamW, 3-second crops, λ = 0.5.
+    """Return the paper's run: 16 kHz, SEANet strides 2·4·5·8, 50 Hz, RVQ 8 × 1024, AdamW, 3-second crops, λ = 0.5.
 
-    500 h of LibriSpeech for 10 epochs are 300,000 steps of 20 crops (spec/consistent.md, sections 2 to 5). Weights on
-    the waveform are those of EnCodec's family (shares of a gradient of norm 1), beside which a λ of 0.5 is felt.
+    Ten epochs over 500 h of LibriSpeech are 300,000 steps of 20 crops (sections 2 to 5). The weights on the waveform
+    are EnCodec's (shares of a gradient of norm 1), beside which a λ of 0.5 has an effect.
     """
     return GuidedRun(
         model=GuidedConfig(backbone=SeanetConfig()),
@@ -166,9 +170,9 @@ def paper() -> GuidedRun:
 
 
 def paper_speechtokenizer() -> GuidedRun:
-    """The paper's sizes with the weights of SpeechTokenizer's configuration; each teacher has half of its 120.
+    """Return the paper's run with the weights of SpeechTokenizer's configuration; each teacher has half of its 120.
 
-    That code sums over 11 discriminators, and twice over their 69 maps, where ours are means.
+    SpeechTokenizer sums over 11 discriminators, and twice over their 69 feature maps, where vocable takes means.
     """
     return replace(
         paper(),
@@ -185,7 +189,7 @@ def paper_speechtokenizer() -> GuidedRun:
 
 
 def small() -> GuidedRun:
-    """The model in the box: the spectral backbone, 5 M parameters, trained on two CPU cores."""
+    """Return the run of the bundled model: the spectral backbone, 5 M parameters, trained on two CPU cores."""
     return GuidedRun(
         model=GuidedConfig(),
         losses=GuidedLosses(quantize_from=1_000),
@@ -195,11 +199,11 @@ def small() -> GuidedRun:
 
 
 def small_taught() -> GuidedRun:
-    """``small`` with both teachers and a small adversary, for two CPU cores.
+    """Return ``small`` with both teachers and a small adversary, for two CPU cores.
 
-    The last layer is the one where Whisper's encoder, which stands in for HuBERT offline, knows phones best; half of
-    what it says is the same for every frame, so it is standardised. The teachers' weights are from runs of 1,000 steps,
-    judged on dev (docs/log.md): with the paper's 0.5 a voice costs a codec of this size 1.1 of its PESQ.
+    Phones are best known to the last layer of Whisper's encoder, which stands in for HuBERT offline. Half of its energy
+    is the same for every frame, so it is standardized. The teachers' weights come from runs of 1,000 steps, compared on
+    dev (docs/log.md): with the paper's 0.5 the acoustic teacher costs a codec of this size 1.1 of its PESQ.
     """
     run = small()
     return replace(
@@ -208,21 +212,21 @@ def small_taught() -> GuidedRun:
             run.losses, semantic=Weight(value=1.0, start=2_000), acoustic=Weight(value=0.05, start=2_000),
             adversarial=Weight(value=0.1, ramp=1_000, start=4_000), feature=Weight(value=0.5, ramp=1_000, start=4_000),
         ),
-        semantic=SemanticConfig(layers=(-1,), standardised=True),
+        semantic=SemanticConfig(layers=(-1,), standardize=True),
         acoustic=AcousticConfig(),
         adversary=AdversaryConfig(
             discriminators=DiscriminatorConfig(periods=(), scales=0, windows=(1024, 512, 256), filters=8),
-            begin=3_900,  # a little before the codec listens to them
+            begin=3_900,  # a little before their losses reach the codec
             learning_rate=LearningRate(peak=2e-4),
         ),
     )  # fmt: skip
 
 
 def small_adversarial() -> GuidedRun:
-    """A second stage for a codec that is trained already (``--init guided-small``): the adversary of ``small_taught``.
+    """Return a second stage for a trained codec (``--init guided-small``): the adversary of ``small_taught`` alone.
 
-    A fresh codec is told apart too easily, so that the first stage has no adversary; a trained one meets it for some
-    hundred steps before it listens.
+    Discriminators tell an untrained codec apart too easily, so that the first stage has none. A trained codec is
+    first joined by their losses after some hundred steps.
     """
     run, taught = small(), small_taught()
     assert taught.adversary is not None
@@ -238,7 +242,7 @@ def small_adversarial() -> GuidedRun:
 
 
 def tiny() -> GuidedRun:
-    """For tests: the shape of ``small`` with next to no weights."""
+    """Return a run for tests: the shape of ``small`` with next to no weights."""
     return GuidedRun(
         model=GuidedConfig(
             backbone=SpectralConfig(width=16, expansion=2, encoder_blocks=1, decoder_blocks=2, latent_width=8),
@@ -251,7 +255,7 @@ def tiny() -> GuidedRun:
 
 
 def tiny_taught() -> GuidedRun:
-    """For tests: ``tiny`` with both teachers of ``small_taught``, and no adversary."""
+    """Return a run for tests: ``tiny`` with both teachers of ``small_taught``, and no adversary."""
     run = tiny()
     return replace(
         run,
@@ -276,5 +280,5 @@ SYSTEM = System(
     },
     example="guided-small",
     uses=frozenset({"vc"}),
-    describe_config=config_facts,
+    describe_config=describe_config,
 )

@@ -1,7 +1,11 @@
-"""What frozen teachers ask of the levels: the first is to say what is said, those after it who says it, and how.
+"""Teachers of the guided codec: frozen feature extractors, and the distillation of their features into the levels.
 
-Both learn through a small network of their own that belongs to training: no tokenizer is exported with one. (Seed 3:
-cosine for HuBERT, KL divergence for ECAPA-TDNN through an align layer of 8 heads.)
+The semantic teacher's frames are distilled into level 1, the acoustic teacher's speaker embedding into the levels after
+it. Each student has a small network that belongs to training and is exported with no tokenizer.
+
+Source:
+    Speech Tokenizer is Key to Consistent Representation, arXiv:2507.06802: cosine for HuBERT, KL divergence for
+    ECAPA-TDNN through an align layer of 8 heads.
 """
 
 from collections.abc import Sequence
@@ -11,7 +15,7 @@ from typing import Final
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vocable.audio import Audio
@@ -29,28 +33,158 @@ from vocable.folder import digest_of
 from vocable.losses import distillation
 from vocable.quantizers import Quantized
 from vocable.systems.guided.config import AcousticConfig, SemanticConfig
+from vocable.systems.guided.networks import AlignLayer, MeanLayer
 from vocable.train.schedule import Weight
 
 SEMANTIC, ACOUSTIC = "semantic", "acoustic"
+RESEMBLYZER = "resemblyzer"
 
 _FORMS = {
     "cosine": distillation.cosine_loss,
     "d_axis": distillation.d_axis_loss,
     "t_axis": distillation.t_axis_loss,
 }
-_NOTHING = 0.01  # of a cosine's distance, or nats: what is less is as good as nothing
-_ALIKE = 0.05  # share of the teacher's variety; a student with less says one thing
-_PATIENCE = 1_000  # steps at full weight before a student is told that it has learnt nothing
+_DIGEST_NAMES: dict[type, str] = {  # fixed, so that features kept by earlier versions stay valid
+    Ge2eEncoder: "VoiceEncoder", EcapaTdnn: "EcapaTdnn", XVectorEncoder: "XVectorEncoder",
+}  # fmt: skip
+_NEGLIGIBLE = 0.01  # cosine distance, or divergence in nats
+_COLLAPSED = 0.05  # share of the teacher's variety under which a student counts as constant
+_PATIENCE = 1_000  # steps at full weight before a student that has learned nothing is reported
+
+
+class FrameFeatureExtractor:
+    """Frozen extractor of frames: the mean of some layers of an encoder.
+
+    Args:
+        encoder: Frozen encoder.
+        layers: Layers to average, 0 to the encoder's depth or counted from the last as -1; all by default.
+
+    Attributes:
+        name: Name of the encoder, for reports.
+        digest: Digest of the encoder's weights and the layers.
+        sample_rate: Sample rate of the encoder's input in Hz.
+        frame_rate: Frames per second.
+        width: Dimension F of a frame.
+        layers: Layers that are averaged, in order.
+
+    Raises:
+        ConfigError: If the encoder has no such layer.
+    """
+
+    def __init__(self, encoder: HubertEncoder | WhisperEncoder, layers: Sequence[int] = ()) -> None:
+        count = encoder.depth + 1
+        if not all(-count <= layer < count for layer in layers):
+            raise ConfigError(f"{encoder.name} has no layer {list(layers)}; it has 0 to {encoder.depth}")
+        self._encoder = encoder
+        self.layers = sorted({layer % count for layer in layers}) if layers else list(range(count))
+        self.name, self.width = encoder.name, encoder.width
+        self.sample_rate: int = encoder.sample_rate
+        self.frame_rate: float | None = encoder.frame_rate
+        self.digest = digest_of({"encoder": encoder.digest, "layers": self.layers}, {})
+
+    def hear(self, clip: Audio) -> Float[Tensor, "N F"]:
+        """Return the frames of a clip."""
+        return self._encoder.features(clip, layers=self.layers)
+
+
+class SpeakerFeatureExtractor:
+    """Frozen extractor of one speaker embedding for a clip.
+
+    Args:
+        encoder: Frozen speaker encoder.
+        name: Name of the encoder, for reports.
+
+    Attributes:
+        name: Name of the encoder, for reports.
+        digest: Digest of the encoder's class and weights.
+        sample_rate: Sample rate of the encoder's input in Hz.
+        frame_rate: None: there is one vector for a clip.
+        width: Dimension F of the embedding.
+    """
+
+    sample_rate: Final = 16_000
+    frame_rate: Final = None
+
+    def __init__(self, encoder: Ge2eEncoder | EcapaTdnn | XVectorEncoder, name: str) -> None:
+        self._encoder, self.name, self.width = encoder, name, int(encoder.width)
+        described: dict[str, object] = {"voice": _DIGEST_NAMES[type(encoder)]}
+        self._shortest = ecapa.SHORTEST
+        if isinstance(encoder, XVectorEncoder):
+            described["normalise"], self._shortest = encoder.normalise, encoder.shortest
+        self.digest = digest_of(described, encoder.state_dict())
+
+    def hear(self, clip: Audio) -> Float[Tensor, " F"]:
+        """Return the embedding of a clip.
+
+        Raises:
+            AudioError: If the clip is shorter than 0.2 s, or 0.5 s for x-vectors.
+        """
+        samples = torch.from_numpy(clip.resample(self.sample_rate).samples)[None]
+        if samples.shape[1] < self._shortest:
+            raise AudioError(
+                f"the clip has {samples.shape[1] / self.sample_rate:.2f} s, {self.name} needs "
+                f"{self._shortest / self.sample_rate:.2f} s for a speaker embedding"
+            )
+        with torch.no_grad():
+            return self._encoder(raise_level(samples) if isinstance(self._encoder, Ge2eEncoder) else samples)[0]
+
+
+def find_frame_extractor(name: str, layers: Sequence[int] = ()) -> FrameFeatureExtractor:
+    """Load a semantic teacher: HuBERT, WavLM, wav2vec 2.0 or the encoder of Whisper.
+
+    Args:
+        name: Folder, or name on the hub such as ``facebook/hubert-base-ls960``.
+        layers: Layers to average; all by default.
+
+    Raises:
+        CheckpointError: If the model is not at hand, or of another kind.
+        ConfigError: If it has no such layer.
+        MissingDependencyError: If transformers is not installed.
+    """
+    if any(Path(name).glob("encoder*.safetensors")):
+        return FrameFeatureExtractor(WhisperEncoder.load(name), layers)
+    try:
+        from transformers import AutoConfig
+    except ImportError as error:
+        raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
+    config = fetch(name, lambda place, local: AutoConfig.from_pretrained(place, local_files_only=local))
+    if config.model_type == "whisper":
+        return FrameFeatureExtractor(WhisperEncoder.load(name), layers)
+    if config.model_type in KINDS:
+        return FrameFeatureExtractor(HubertEncoder.load(name), layers)
+    raise CheckpointError(f"{name}: is a {config.model_type}; a semantic teacher is a whisper, {', '.join(KINDS)}")
+
+
+def find_speaker_extractor(name: str) -> SpeakerFeatureExtractor:
+    """Load an acoustic teacher: Resemblyzer, ECAPA-TDNN, or a model of transformers with x-vectors.
+
+    Args:
+        name: ``resemblyzer``; a folder with SpeechBrain's ``embedding_model`` or with transformers' ``config.json``; or
+            a name on the hub, where names of ``speechbrain/`` are ECAPA-TDNN and others are of transformers.
+
+    Raises:
+        CheckpointError: If the model is not at hand, or of none of these kinds.
+        MissingDependencyError: If the wheel of Resemblyzer, or transformers, is not installed.
+    """
+    if name == RESEMBLYZER:
+        return SpeakerFeatureExtractor(Ge2eEncoder.pretrained(), RESEMBLYZER)
+    folder = Path(name)
+    of_transformers = (
+        (folder / "config.json").is_file() and not any((folder / file).is_file() for file in ecapa.FILES)
+        if folder.is_dir() else "/" in name and not name.startswith("speechbrain/")
+    )  # fmt: skip
+    encoder = XVectorEncoder.load(name) if of_transformers else EcapaTdnn.load(name)
+    return SpeakerFeatureExtractor(encoder, encoder.name)
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What a teacher says of a batch.
+class DistillationOutput:
+    """Distillation loss of one teacher for a batch.
 
     Attributes:
-        loss: Disagreement of the quantized levels with it.
-        stats: Things to log.
-        alarms: What looks wrong, in words.
+        loss: Loss of the quantized levels against the targets.
+        stats: Statistics to log, by name.
+        alarms: Warnings.
     """
 
     loss: Float[Tensor, ""]
@@ -59,14 +193,14 @@ class Lesson:
 
 
 class SemanticTeacher(nn.Module):
-    """Compares a linear view of the first level with the teacher's frames, where it says any.
+    """Distillation of a teacher's frames into level 1, through a linear projection.
 
     Args:
-        config: How.
-        latents: Width of the levels, D.
-        weight: Of the loss.
-        mean: Of the teacher's frames over the corpus.
-        deviation: Of these.
+        config: Form of the loss and of the targets.
+        latents: Dimension D of the levels.
+        weight: Weight of the loss.
+        mean: Mean of the teacher's frames over the corpus, (F,).
+        deviation: Standard deviation of the teacher's frames over the corpus, (F,).
     """
 
     name = SEMANTIC
@@ -83,35 +217,50 @@ class SemanticTeacher(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
 
-    def lesson(self, batch: CropBatch, quantized: Quantized, step: int) -> Lesson:
-        """The loss of a batch, and how far level and teacher vary over its frames."""
-        wanted = batch.targets[self.name]
-        mask = batch.mask & (wanted != 0).any(2)  # frames that the teacher says nothing of are 0
-        if self.config.standardised:
-            wanted = distillation.standardised(wanted, self.mean, self.deviation)
-        made = self.project(quantized.levels[0]).float()
+    def distill(self, batch: CropBatch, quantized: Quantized, step: int) -> DistillationOutput:
+        """Return the loss of a batch, and how far student and teacher vary over its frames.
+
+        Args:
+            batch: Crops with the teacher's frames as a target; frames of zeros have no target.
+            quantized: Output of the quantizer.
+            step: Training step.
+        """
+        target = batch.targets[self.name]
+        mask = batch.mask & (target != 0).any(2)
+        if self.config.standardize:
+            target = distillation.standardised(target, self.mean, self.deviation)
+        student = self.project(quantized.levels[0]).float()
         with torch.no_grad():
-            apart = distillation.cosine_loss(made, wanted, mask)
-            apart, ours, theirs = _over_processes(apart, _variety(made[mask]), _variety(wanted[mask]))
-        return Lesson(
-            _FORMS[self.config.form](made, wanted, mask),
-            {f"{self.name}_distance": apart, f"{self.name}_of_a_constant": theirs, f"{self.name}_variety": ours},
-            alarms(self.name, float(apart), float(theirs), float(ours), patient=_patient(self.weight, step)),
-        )
+            distance = distillation.cosine_loss(student, target, mask)
+            distance, student_variety, teacher_variety = _mean_over_processes(
+                distance, _variety(student[mask]), _variety(target[mask])
+            )
+        return DistillationOutput(
+            _FORMS[self.config.form](student, target, mask),
+            {
+                f"{self.name}_distance": distance,
+                f"{self.name}_of_a_constant": teacher_variety,
+                f"{self.name}_variety": student_variety,
+            },
+            distillation_alarms(
+                self.name, float(distance), float(teacher_variety), float(student_variety),
+                is_due=_is_due(self.weight, step),
+            ),
+        )  # fmt: skip
 
 
 class AcousticTeacher(nn.Module):
-    """Compares what is heard in the levels after the first with the teacher's vector of the recording.
+    """Distillation of a teacher's speaker embedding into the levels after the first, through an align layer.
 
     Args:
-        config: How.
-        latents: Width of the levels, D.
-        weight: Of the loss.
-        mean: Of the teacher's vectors over the corpus.
-        deviation: Of these.
+        config: Form of the loss, levels and pooling.
+        latents: Dimension D of the levels.
+        weight: Weight of the loss.
+        mean: Mean of the teacher's embeddings over the corpus, (F,).
+        deviation: Standard deviation of the teacher's embeddings over the corpus, (F,).
 
     Raises:
-        ConfigError: The heads do not divide the width of the levels.
+        ConfigError: If the heads do not divide the dimension of the levels.
     """
 
     name = ACOUSTIC
@@ -129,247 +278,97 @@ class AcousticTeacher(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
 
-    def lesson(self, batch: CropBatch, quantized: Quantized, step: int) -> Lesson:
-        """The loss over the clips that use these levels, the teacher's entropy, and how far both vary over clips."""
-        wanted = batch.targets[self.name]
+    def distill(self, batch: CropBatch, quantized: Quantized, step: int) -> DistillationOutput:
+        """Return the loss over the clips that use these levels, and how far student and teacher vary over clips.
+
+        Args:
+            batch: Crops with the teacher's embeddings as a target.
+            quantized: Output of the quantizer.
+            step: Training step.
+        """
+        embedding, temperature = batch.targets[self.name], self.config.temperature
         levels = quantized.levels[1:2] if self.config.levels == "2" else quantized.levels[1:]
-        heard = levels.sum(0)
-        there = (levels.detach() != 0).flatten(2).any(2).any(0)  # dropped levels are 0
-        made = self.align(heard, batch.mask).float()
-        told = distillation.standardised(wanted, self.mean, self.deviation)
+        summed = levels.sum(0)
+        clip_mask = (levels.detach() != 0).flatten(2).any(2).any(0)  # dropped levels are 0
+        student = self.align(summed, batch.mask).float()
+        target = distillation.standardised(embedding, self.mean, self.deviation)
         with torch.no_grad():
-            unsure = distillation.entropy(told / self.config.temperature).mean()
+            teacher_entropy = distillation.entropy(target / temperature).mean()
         if self.config.form == "kl":
-            loss = distillation.divergence_loss(made, told, there, self.config.temperature)
+            loss = distillation.divergence_loss(student, target, clip_mask, temperature)
             with torch.no_grad():
-                ours, theirs = (_divergence(part[there] / self.config.temperature) for part in (made, told))
-                ours, theirs = (self.config.temperature**2 * part for part in (ours, theirs))
+                student_variety, teacher_variety = (
+                    temperature**2 * _divergence(logits[clip_mask] / temperature) for logits in (student, target)
+                )
         else:
-            loss = distillation.cosine_loss(made[:, None], wanted[:, None], there[:, None])
+            loss = distillation.cosine_loss(student[:, None], embedding[:, None], clip_mask[:, None])
             with torch.no_grad():
-                ours, theirs = _variety(made[there]), _variety(wanted[there])
-        apart, ours, theirs, unsure = _over_processes(loss.detach(), ours, theirs, unsure)
-        alarmed = int(there.sum()) > 1  # one clip has no variety
-        patient = _patient(self.weight, step)
-        return Lesson(
-            loss,
-            {f"{self.name}_of_a_constant": theirs, f"{self.name}_variety": ours, f"{self.name}_entropy": unsure},
-            alarms(self.name, float(apart), float(theirs), float(ours), patient=patient) if alarmed else (),
+                student_variety, teacher_variety = _variety(student[clip_mask]), _variety(embedding[clip_mask])
+        loss_mean, student_variety, teacher_variety, teacher_entropy = _mean_over_processes(
+            loss.detach(), student_variety, teacher_variety, teacher_entropy
         )
+        alarms: tuple[str, ...] = ()
+        if int(clip_mask.sum()) > 1:  # one clip has no variety
+            alarms = distillation_alarms(
+                self.name, float(loss_mean), float(teacher_variety), float(student_variety),
+                is_due=_is_due(self.weight, step),
+            )  # fmt: skip
+        stats = {
+            f"{self.name}_of_a_constant": teacher_variety,
+            f"{self.name}_variety": student_variety,
+            f"{self.name}_entropy": teacher_entropy,
+        }
+        return DistillationOutput(loss, stats, alarms)
 
 
-class AlignLayer(nn.Module):
-    """Self-attention beside a skip, behind a norm; then the mean over time with weights of its own; then linear.
-
-    Args:
-        width: D.
-        heads: Divide the width.
-        outputs: Of a vector.
-
-    Source:
-        Seed 3, "8-head attention mechanism"; the rest is ours, as nothing more is said of it.
-
-    Example:
-        >>> layer = AlignLayer(width=16, heads=8, outputs=3)
-        >>> layer(torch.zeros(2, 5, 16), torch.ones(2, 5, dtype=torch.bool)).shape
-        torch.Size([2, 3])
-    """
-
-    def __init__(self, width: int, heads: int, outputs: int) -> None:
-        super().__init__()
-        if heads < 1 or width % heads:
-            raise ConfigError(f"the align layer's {heads} heads must divide the width {width} of the levels")
-        self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.norm = nn.LayerNorm(width)
-        self.score = nn.Linear(width, 1)
-        self.leave = nn.Linear(width, outputs)
-
-    def forward(self, hidden: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B F"]:
-        """One vector a clip; at least one frame of each is real."""
-        seen, _ = self.attention(hidden, hidden, hidden, key_padding_mask=~mask, need_weights=False)
-        hidden = self.norm(hidden + seen)
-        weights = self.score(hidden).masked_fill(~mask[..., None], -torch.inf).softmax(1)
-        return self.leave((weights * hidden).sum(1))
-
-
-class MeanLayer(nn.Module):
-    """The plain mean over time, then linear: the align layer without its attention.
+def distillation_alarms(
+    part: str, distance: float, constant_distance: float, variety: float, *, is_due: bool
+) -> tuple[str, ...]:
+    """Return warnings about a distillation that cannot work, has collapsed or learns nothing.
 
     Args:
-        width: D.
-        outputs: Of a vector.
+        part: Name of the teacher.
+        distance: Distance of the student from the targets.
+        constant_distance: Distance of the best constant answer, which is also how far the targets vary.
+        variety: Distance of the student's answers from constant.
+        is_due: Whether the student has had the steps to learn something.
 
     Example:
-        >>> layer = MeanLayer(width=16, outputs=3)
-        >>> layer(torch.zeros(2, 5, 16), torch.ones(2, 5, dtype=torch.bool)).shape
-        torch.Size([2, 3])
+        >>> distillation_alarms("semantic", distance=0.3, constant_distance=0.25, variety=0.2, is_due=True)
+        ('the semantic loss teaches nothing: its distance is 0.300, that of a constant 0.250; raise its weight',)
     """
-
-    def __init__(self, width: int, outputs: int) -> None:
-        super().__init__()
-        self.leave = nn.Linear(width, outputs)
-
-    def forward(self, hidden: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B F"]:
-        """One vector a clip; at least one frame of each is real."""
-        real = mask[..., None].to(hidden.dtype)
-        return self.leave((hidden * real).sum(1) / real.sum(1))
-
-
-def alarms(part: str, apart: float, constant: float, variety: float, *, patient: bool) -> tuple[str, ...]:
-    """What looks wrong with a lesson: the failure signatures of the seed, and those of its spec.
-
-    Args:
-        part: Which teacher.
-        apart: Distance of the student from the teacher.
-        constant: Distance of the best constant answer, which is also how far the teacher varies.
-        variety: How far the student varies.
-        patient: It had its time to learn.
-
-    Example:
-        >>> alarms("semantic", apart=0.3, constant=0.25, variety=0.2, patient=True)
-        ('the semantic loss teaches nothing: 0.300 from its teacher, where a constant is 0.250; raise its weight',)
-    """
-    if constant < _NOTHING:
-        return (f"the {part} teacher is inert: it says the same everywhere (a constant is {constant:.3f} from it)",)
-    if apart < _NOTHING:
-        return (f"the {part} loss is {apart:.3f}: nothing is left to learn from it, it weighs too much",)
-    if patient and variety < _ALIKE * constant:
-        return (f"the {part} levels collapsed: they say the same everywhere ({variety:.4f} of {constant:.3f})",)
-    if patient and apart >= constant:
+    if constant_distance < _NEGLIGIBLE:
+        return (f"the {part} teacher is inert: a constant has a distance of {constant_distance:.3f} from its targets",)
+    if distance < _NEGLIGIBLE:
+        return (f"the {part} loss has nothing left to teach: its distance is {distance:.3f}; lower its weight",)
+    if is_due and variety < _COLLAPSED * constant_distance:
+        return (f"the {part} levels collapsed: their variety is {variety:.4f} of {constant_distance:.3f}",)
+    if is_due and distance >= constant_distance:
         return (
-            f"the {part} loss teaches nothing: {apart:.3f} from its teacher, where a constant is {constant:.3f}; "
-            "raise its weight",
+            f"the {part} loss teaches nothing: its distance is {distance:.3f}, that of a constant "
+            f"{constant_distance:.3f}; raise its weight",
         )
     return ()
 
 
-def _patient(weight: Weight, step: int) -> bool:
+def _is_due(weight: Weight, step: int) -> bool:
     return step >= weight.start + weight.ramp + _PATIENCE
 
 
-def _over_processes(*values: Tensor) -> Tensor:
-    """Means over processes, each of which saw a part of the batch, in one message."""
+def _mean_over_processes(*values: Tensor) -> Tensor:
+    """Return the mean of each value over the processes, in one message."""
     return global_sum(torch.stack(values)) / world()[1]
 
 
 def _variety(vectors: Float[Tensor, "M F"]) -> Float[Tensor, ""]:
-    """One less the mean cosine with the direction that is nearest to all."""
+    """Return 1 - the mean cosine with the direction that is nearest to all vectors."""
     directions = F.normalize(vectors.float(), dim=1)
     return 1 - directions.mean(0).norm() if len(vectors) else vectors.new_zeros(())
 
 
 def _divergence(logits: Float[Tensor, "M F"]) -> Float[Tensor, ""]:
-    """Mean KL divergence of distributions from their mean, in nats."""
+    """Return the mean KL divergence of distributions from their mean, in nats."""
     if not len(logits):
         return logits.new_zeros(())
-    known = F.log_softmax(logits, dim=1)
-    return (known.exp() * (known - known.exp().mean(0).log())).sum(1).mean()
-
-
-RESEMBLYZER = "resemblyzer"
-
-
-class FrameListener:
-    """The mean of some layers of an encoder, frame by frame.
-
-    Args:
-        encoder: Frozen.
-        layers: 0 to its depth, or from behind; all of them by default.
-
-    Raises:
-        ConfigError: There is no such layer.
-    """
-
-    def __init__(self, encoder: HubertEncoder | WhisperEncoder, layers: Sequence[int] = ()) -> None:
-        there = encoder.depth + 1
-        if not all(-there <= layer < there for layer in layers):
-            raise ConfigError(f"{encoder.name} has no layer {list(layers)}; it has 0 to {encoder.depth}")
-        self._encoder = encoder
-        self.layers = sorted({layer % there for layer in layers}) if layers else list(range(there))
-        self.name, self.width = encoder.name, encoder.width
-        self.sample_rate: int = encoder.sample_rate
-        self.frame_rate: float | None = encoder.frame_rate
-        self.digest = digest_of({"encoder": encoder.digest, "layers": self.layers}, {})
-
-    def hear(self, clip: Audio) -> Float[Tensor, "N F"]:
-        """Frames of the whole clip."""
-        return self._encoder.features(clip, layers=self.layers)
-
-
-class VoiceListener:
-    """The voice of a clip, heard as a whole.
-
-    Args:
-        encoder: Frozen.
-        name: In reports.
-    """
-
-    sample_rate: Final = 16_000
-    frame_rate: Final = None
-
-    def __init__(self, encoder: Ge2eEncoder | EcapaTdnn | XVectorEncoder, name: str) -> None:
-        self._encoder, self.name, self.width = encoder, name, int(encoder.width)
-        known: dict[str, object] = {"voice": type(encoder).__name__}
-        self._shortest = ecapa.SHORTEST
-        if isinstance(encoder, XVectorEncoder):
-            known["normalise"], self._shortest = encoder.normalise, encoder.shortest
-        self.digest = digest_of(known, encoder.state_dict())
-
-    def hear(self, clip: Audio) -> Float[Tensor, " F"]:
-        """The vector as the encoder gives it.
-
-        Raises:
-            AudioError: The clip is shorter than 0.2 s, or 0.5 s for x-vectors.
-        """
-        samples = torch.from_numpy(clip.resample(self.sample_rate).samples)[None]
-        if samples.shape[1] < self._shortest:
-            raise AudioError(f"{samples.shape[1] / self.sample_rate:.2f} s are too short for a voice to be heard")
-        with torch.no_grad():
-            return self._encoder(raise_level(samples) if isinstance(self._encoder, Ge2eEncoder) else samples)[0]
-
-
-def find_frames(name: str, layers: Sequence[int] = ()) -> FrameListener:
-    """A semantic teacher: HuBERT, WavLM, wav2vec 2.0 or the encoder of Whisper.
-
-    Args:
-        name: A folder, or a name on the hub, such as ``facebook/hubert-base-ls960``.
-        layers: Whose mean is taken; all by default.
-
-    Raises:
-        CheckpointError: The model is not at hand, or of another kind.
-        ConfigError: It has no such layer.
-    """
-    if any(Path(name).glob("encoder*.safetensors")):
-        return FrameListener(WhisperEncoder.load(name), layers)
-    try:
-        from transformers import AutoConfig
-    except ImportError as error:
-        raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
-    config = fetch(name, lambda place, local: AutoConfig.from_pretrained(place, local_files_only=local))
-    if config.model_type == "whisper":
-        return FrameListener(WhisperEncoder.load(name), layers)
-    if config.model_type in KINDS:
-        return FrameListener(HubertEncoder.load(name), layers)
-    raise CheckpointError(f"{name}: is a {config.model_type}; a semantic teacher is a whisper, {', '.join(KINDS)}")
-
-
-def find_voice(name: str) -> VoiceListener:
-    """An acoustic teacher: ``resemblyzer``, ECAPA-TDNN, or a model of transformers with x-vectors.
-
-    Args:
-        name: ``resemblyzer``; a folder with SpeechBrain's ``embedding_model`` or with transformers' ``config.json``;
-            or a name on the hub, where what is not SpeechBrain's is transformers'.
-
-    Raises:
-        CheckpointError: The model is not at hand, or of none of these kinds.
-        MissingDependencyError: The wheel of resemblyzer, or transformers, is not installed.
-    """
-    if name == RESEMBLYZER:
-        return VoiceListener(Ge2eEncoder.pretrained(), RESEMBLYZER)
-    there = Path(name)
-    of_transformers = (
-        (there / "config.json").is_file() and not any((there / file).is_file() for file in ecapa.FILES)
-        if there.is_dir() else "/" in name and not name.startswith("speechbrain/")
-    )  # fmt: skip
-    encoder = XVectorEncoder.load(name) if of_transformers else EcapaTdnn.load(name)
-    return VoiceListener(encoder, encoder.name)
+    log_probs = F.log_softmax(logits, dim=1)
+    return (log_probs.exp() * (log_probs - log_probs.exp().mean(0).log())).sum(1).mean()

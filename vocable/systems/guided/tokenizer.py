@@ -1,13 +1,13 @@
-"""The codec in use: audio to tokens and back, in windows of one fixed shape (see :mod:`vocable.systems.windows`).
+"""Tokenizer of the guided codec: encoding and decoding in windows, and voice conversion by mixing levels.
 
-The frames around a window's core are those that the spectral codec's networks can see. A clip then has the same tokens
-alone, in any batch, under any padding and in any pieces *by construction*, in constant memory. The SEANet codec's LSTM
-sees the whole clip: it takes one clip at a time, whole.
+The spectral backbone runs in windows of one shape (see :mod:`vocable.systems.windows`) with as much context as its
+networks can see. So a clip has the same tokens alone, in any batch, under any padding and in any blocks *by
+construction*, in constant memory. The LSTM of the SEANet backbone sees the whole clip: clips run one at a time and
+whole.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,23 +17,26 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, SpecError
+from vocable.folder import Migration
+from vocable.interfaces import Mix
 from vocable.metrics.spectral import dtw_path, mel_cepstra
 from vocable.shapes import frames_for
 from vocable.systems.base import BaseTokenizer
 from vocable.systems.describe import Table, codebook_table, parameter_rows, spec_rows
-from vocable.systems.guided.config import GuidedConfig, config_from_json, config_to_json
+from vocable.systems.guided.config import GuidedConfig
 from vocable.systems.guided.model import GuidedModel
-from vocable.systems.windows import Counted, spans, whole, windows
+from vocable.systems.windows import CountedBlocks, frame_windows, sample_windows, utterance_window
 from vocable.tokens import Tokens, TokenSpec
 
-_WINDOW = 256  # frames that go through the network together
+_WINDOW = 256  # frames that run through the network together
 
 
 class GuidedTokenizer(BaseTokenizer[GuidedModel]):
     """A trained guided codec.
 
     Args:
-        model: The network; it is put in evaluation mode.
+        model: Network; using the tokenizer puts it in evaluation mode.
+        aliases: Digests of the same weights under earlier formats.
 
     Example:
         >>> import vocable
@@ -47,123 +50,176 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
     system = "guided"
     config_class = GuidedConfig
     model_class = GuidedModel
+    migration = Migration(
+        config=dict,
+        tensors=[
+            (r"^(encoder|decoder)\.enter\.", r"\1.in_proj."),
+            (r"^(encoder|decoder)\.leave\.0\.", r"\1.out_norm."),
+            (r"^(encoder|decoder)\.leave\.(1\.)?", r"\1.out_proj."),
+            (r"^(encoder|decoder)\.memory\.lstm\.", r"\1.lstm.layers."),
+            (r"^(encoder\.stages\.\d+)\.coarser\.", r"\1.downsample."),
+            (r"^(decoder\.stages\.\d+)\.finer\.", r"\1.upsample."),
+            (r"\.unit\.narrow\.", ".residual.conv1."),
+            (r"\.unit\.widen\.", ".residual.conv2."),
+            (r"\.unit\.skip\.", ".residual.shortcut."),
+        ],
+    )
 
     @property
     def streams(self) -> bool:
         """Whether long audio is encoded in constant memory."""
-        return self.config.backbone.encoder_reach is not None
+        return self.model.encoder.reach is not None
 
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Tokens of one clip.
+        """Encode one clip.
 
         Args:
-            audio: Any rate.
-            text: Carried along in the tokens, not looked at.
+            audio: Recording at any sample rate.
+            text: Transcript, carried along in the tokens; not used.
+
+        Raises:
+            AudioError: If the clip is empty.
         """
         tokens = self.encode_blocks([audio.resample(self.spec.sample_rate).samples])
         return replace(tokens, text=None if text is None else (text,))
 
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
-        """Speech of one clip, as long as what was encoded. Any prefix of the levels will do.
+        """Decode one clip to audio as long as what was encoded.
+
+        Args:
+            tokens: Tokens of one clip, made by this tokenizer, with all levels or the first ones.
+            voice: Must be None: this codec keeps the voice in its tokens.
 
         Raises:
-            SpecError: Another tokenizer's tokens, more than one clip, or a ``voice``: this codec keeps the voice
-                in its tokens.
+            SpecError: If the tokens are another tokenizer's or hold several clips, or a voice is given.
         """
         if voice is not None:
             raise SpecError("the guided codec keeps the voice in its tokens and takes no other; decode without `voice`")
         return Audio(np.concatenate(list(self.decode_blocks(tokens))), self.spec.sample_rate)
 
-    @torch.inference_mode()
-    def encode_blocks(self, blocks: Iterable[Float[ndarray, " T"]]) -> Tokens:
-        """Tokens of one clip that comes in pieces at ``spec.sample_rate``. How it is cut does not matter.
+    def convert(self, source: Audio, voice: Audio, mix: Mix | None = None) -> Audio:
+        """Convert a recording to another voice by mixing levels; see :func:`mix_levels`.
 
-        Memory is constant for the spectral backbone; SEANet's gathers the clip first.
+        Args:
+            source: Recording whose words and timing are kept, at any sample rate.
+            voice: Recording of the target speaker, at any sample rate.
+            mix: Levels of either recording and pairing of their frames; by default level 1 of the source and all others
+                of the voice, which is repeated.
 
         Raises:
-            AudioError: There is not one sample.
+            SpecError: If this codec does not have the levels that ``mix`` names.
+            AudioError: If a recording is empty, or shorter than 33 ms where frames are aligned.
+        """
+        self.check_mix(mix)
+        mix = mix or Mix()
+        frames = align_frames(source, voice, self.spec) if mix.align == "dtw" else None
+        last = mix.upto or self.spec.num_codebooks
+        tokens, reference = (self.encode(clip).keep_levels(last) for clip in (source, voice))
+        return self.decode(mix_levels(tokens, reference, mix.levels, frames))
+
+    def check_mix(self, mix: Mix | None) -> None:
+        """Check that this codec has the levels that a mix names.
+
+        Raises:
+            SpecError: If ``mix`` names more levels than there are, or leaves none to the voice.
+        """
+        mix, available = mix or Mix(), self.spec.num_codebooks
+        if mix.upto is not None and mix.upto > available:
+            raise SpecError(f"upto is {mix.upto}: this codec has {available} levels; choose at most {available}")
+        if mix.levels >= available:
+            raise SpecError(f"levels is {mix.levels}: of {available} levels at least one must be the voice's")
+
+    @torch.inference_mode()
+    def encode_blocks(self, blocks: Iterable[Float[ndarray, " T"]]) -> Tokens:
+        """Encode one clip given in blocks; the block boundaries do not matter.
+
+        Memory is constant for the spectral backbone; the SEANet backbone gathers the clip first.
+
+        Args:
+            blocks: Samples at ``spec.sample_rate``, in order.
+
+        Raises:
+            AudioError: If there is no sample.
         """
         self.model.eval()
-        counted = Counted(blocks)
-        pieces = windows(counted, self._core, self._reach, self._hop) if self.streams else whole(counted, self._hop)
-        parts = []
-        for samples, real, inner in pieces:
-            latents = self.model.encoder(samples.to(self.device), real.to(self.device))
-            parts.append(self.model.quantizer.encode(latents[:, inner]).cpu())
+        counted, reach, hop = CountedBlocks(blocks), self.model.encoder.reach, self.config.backbone.hop
+        windows = (
+            utterance_window(counted, hop) if reach is None
+            else sample_windows(counted, _WINDOW - 2 * reach, reach, hop)
+        )  # fmt: skip
+        ids = []
+        for samples, mask, core in windows:
+            latents = self.model.encoder(samples.to(self.device), mask.to(self.device))
+            ids.append(self.model.quantizer.encode(latents[:, core]).cpu())
         if counted.samples == 0:
-            raise AudioError("the audio is empty: there are no samples to work on")
-        ids = torch.cat(parts, dim=2)
-        return Tokens(
-            ids=ids,
-            lengths=torch.tensor([ids.shape[2]]),
-            samples=torch.tensor([counted.samples]),
-            spec=self.spec,
-            tokenizer=self.digest,
-        )
+            raise AudioError("the audio is empty: there are no samples to encode")
+        return self._tokens(torch.cat(ids, dim=2), counted.samples, None)
 
     def decode_blocks(self, tokens: Tokens) -> Iterator[Float[ndarray, " T"]]:
-        """Speech of one clip, piece by piece; as long as what was encoded."""
+        """Decode one clip block by block; together the blocks are as long as what was encoded.
+
+        Raises:
+            SpecError: If the tokens are another tokenizer's or hold several clips.
+        """
         self.check_clip(tokens)
         self.model.eval()
-        left, frames = int(tokens.samples[0]), int(tokens.lengths[0])
-        reach = self.model.config.backbone.decoder_reach or 0
-        core = _WINDOW - 2 * reach if self.streams else frames
-        for where, real, inner in spans(frames, core, reach):
-            ids, mask = tokens.ids[:, :, where].to(self.device), real.to(self.device)
-            with torch.inference_mode():  # not around the generator: it would hold between pieces
-                made = self.model.decoder(self.model.quantizer.decode(ids) * mask[..., None], mask)
-            piece = made[0, inner.start * self._hop : inner.stop * self._hop].float().cpu().numpy()[:left]
-            left -= piece.size
-            yield piece
+        remaining, frames = int(tokens.samples[0]), int(tokens.lengths[0])
+        reach, hop = self.model.decoder.reach, self.config.backbone.hop
+        core = frames if reach is None else _WINDOW - 2 * reach
+        for window in frame_windows(frames, core, reach or 0):
+            ids, mask = tokens.ids[:, :, window.frames].to(self.device), window.mask.to(self.device)
+            with torch.inference_mode():  # not around the generator: it would stay on between blocks
+                decoded = self.model.decoder(self.model.quantizer.decode(ids) * mask[..., None], mask)
+            block = decoded[0, window.core.start * hop : window.core.stop * hop].float().cpu().numpy()[:remaining]
+            remaining -= block.size
+            yield block
+
+    def describe(self) -> list[Table]:
+        """Return tables of sizes and rates, and of the codebooks as training left them."""
+        books = self.model.quantizer.books
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        entries = sum(book.entries.numel() for book in books)
+        sizes = [
+            ("digest", self.digest),
+            ("parameters", f"{parameters:,} and {entries:,} codebook values"),
+            *spec_rows(self.spec),
+            ("long audio", "constant memory, tokens of the whole" if self.streams else "whole clips only"),
+        ]
+        return [Table("Model", sizes), codebook_table(books)]
 
     def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
         books = self.model.quantizer.books
         return torch.stack([books[level - 1].lookup(ids[:, level - 1]) for level in levels]).sum(0)
 
-    def describe(self) -> list[Table]:
-        """Sizes and rates, and the codebooks as training left them."""
-        return model_facts(self.model, digest=self.digest, spec=self.spec, streams=self.streams)
 
-    @property
-    def _hop(self) -> int:
-        return self.model.config.backbone.hop
-
-    @property
-    def _reach(self) -> int:
-        return self.model.config.backbone.encoder_reach or 0
-
-    @property
-    def _core(self) -> int:
-        return _WINDOW - 2 * self._reach
-
-    @classmethod
-    def _config_from_json(cls, values: dict[str, Any]) -> Any:
-        return config_from_json(values)
-
-    def _config_to_json(self) -> dict[str, Any]:
-        return config_to_json(self.config)
+def describe_config(config: GuidedConfig) -> list[Table]:
+    """Return a table of rates and network sizes of a configuration, before any training."""
+    with torch.device("meta"):
+        model = GuidedModel(config)
+    rows = parameter_rows({"encoder": model.encoder, "decoder": model.decoder})
+    return [Table("Model", [*spec_rows(config.spec), *rows])]
 
 
-def mix_levels(source: Tokens, reference: Tokens, kept: int = 1, beside: Int[Tensor, " N"] | None = None) -> Tokens:
-    """The first levels of one clip with the other levels of another.
+def mix_levels(source: Tokens, reference: Tokens, kept: int = 1, frames: Int[Tensor, " N"] | None = None) -> Tokens:
+    """Combine the first levels of one clip with the other levels of another.
 
     Args:
-        source: One clip whose words are kept.
-        reference: One clip of the voice, by the same tokenizer.
-        kept: Levels taken from the source, from the first.
-        beside: Which frame of the reference stands beside each of the source's: see :func:`aligned`. By default the
-            reference is repeated to the source's length, or cut, whatever is said there.
+        source: Tokens of one clip, whose first levels are kept.
+        reference: Tokens of one clip of the target voice, by the same tokenizer.
+        kept: Number of levels taken from the source, from the first.
+        frames: Frame of the reference to pair with each frame of the source; see :func:`align_frames`. By default the
+            reference is repeated to the source's length, or cut.
 
     Returns:
-        As long as the source.
+        Tokens as long as the source.
 
     Raises:
-        SpecError: More than one clip, other tokenizers or levels, an empty reference, a ``kept`` that leaves nothing
-            to mix, or frames that the reference does not have.
+        SpecError: If there is more than one clip, tokenizers or numbers of levels differ, the reference is empty,
+            ``kept`` leaves nothing to mix, or ``frames`` names frames that the reference does not have.
 
     Source:
-        Speech Tokenizer is Key to Consistent Representation, arXiv:2507.06802, voice conversion; both pairings of
-        frames are ours, as the paper's is not known.
+        Speech Tokenizer is Key to Consistent Representation, arXiv:2507.06802, voice conversion. The paper does not say
+        how it pairs frames; both ways are ours.
 
     Example:
         >>> spec = TokenSpec(sample_rate=16_000, hop=320, codebook_size=8, num_codebooks=2)
@@ -175,7 +231,7 @@ def mix_levels(source: Tokens, reference: Tokens, kept: int = 1, beside: Int[Ten
         >>> source, voice = clip([1, 2, 3], [0, 0, 0]), clip([7, 7], [4, 5])
         >>> mix_levels(source, voice).ids.tolist()
         [[[1, 2, 3], [4, 5, 4]]]
-        >>> mix_levels(source, voice, beside=torch.tensor([0, 0, 1])).ids.tolist()
+        >>> mix_levels(source, voice, frames=torch.tensor([0, 0, 1])).ids.tolist()
         [[[1, 2, 3], [4, 4, 5]]]
     """
     if len(source) != 1 or len(reference) != 1:
@@ -184,78 +240,57 @@ def mix_levels(source: Tokens, reference: Tokens, kept: int = 1, beside: Int[Ten
         raise SpecError("source and reference are of different tokenizers or levels; encode both with the same")
     if not 1 <= kept < source.spec.num_codebooks:
         raise SpecError(f"{kept} levels are kept: it must be 1 to {source.spec.num_codebooks - 1}")
-    frames, there = int(source.lengths[0]), int(reference.lengths[0])
-    if there == 0:
-        raise SpecError("the reference has no frames")
-    if beside is None:
-        beside = torch.arange(frames) % there
-    elif beside.shape != (frames,) or not bool(((beside >= 0) & (beside < there)).all()):
+    count, available = int(source.lengths[0]), int(reference.lengths[0])
+    if available == 0:
+        raise SpecError("the reference has no frames; give a longer recording")
+    if frames is None:
+        frames = torch.arange(count) % available
+    elif frames.shape != (count,) or not bool(((frames >= 0) & (frames < available)).all()):
         raise SpecError(
-            f"{len(beside)} frames of the reference are named for {frames} of the source: name one of its {there} "
-            "for each, as `aligned` does"
+            f"{len(frames)} frames of the reference are named for {count} of the source: name one of its {available} "
+            "for each, as `align_frames` does"
         )
-    return replace(source, ids=torch.cat([source.ids[:, :kept, :frames], reference.ids[:, kept:, beside]], dim=1))
+    return replace(source, ids=torch.cat([source.ids[:, :kept, :count], reference.ids[:, kept:, frames]], dim=1))
 
 
-def aligned(source: Audio, reference: Audio, spec: TokenSpec) -> Int[Tensor, " N"]:
-    """For each token frame of a clip the frame of another recording of the same words in which the same is said.
+def align_frames(source: Audio, reference: Audio, spec: TokenSpec) -> Int[Tensor, " N"]:
+    """Align the token frames of a clip with those of another recording of the same words.
 
-    Dynamic time warping of mel cepstra, as :func:`vocable.metrics.spectral.mel_cepstral_distance` pairs frames. Nobody
-    checks that the words are the same: of other words it pairs what sounds alike, in order.
+    The alignment is dynamic time warping of mel cepstra, as in
+    :func:`vocable.metrics.spectral.mel_cepstral_distance`. It does not check that the words are the same.
 
     Args:
-        source: The clip; any rate.
-        reference: The other recording; any rate.
-        spec: Of the tokens.
+        source: Clip at any sample rate.
+        reference: Other recording at any sample rate.
+        spec: Token spec with a fixed frame rate.
 
     Returns:
-        Frames of the reference, never going back.
+        Frame of the reference for each frame of the source, never decreasing.
 
     Raises:
-        AudioError: One of them is shorter than 33 ms.
-        SpecError: Tokens of this kind do not follow the clock.
+        AudioError: If a recording is shorter than 33 ms.
+        SpecError: If the tokens have no fixed frame rate.
 
     Example:
         >>> from vocable.testing import speechlike
         >>> spec = TokenSpec(sample_rate=16_000, hop=320, codebook_size=8, num_codebooks=2)
         >>> clip = speechlike(16_000)
         >>> late = Audio(np.concatenate([np.zeros(3_200, np.float32), clip.samples]), 16_000)  # by ten frames
-        >>> aligned(clip, late, spec)[20:25].tolist()
+        >>> align_frames(clip, late, spec)[20:25].tolist()
         [30, 31, 32, 33, 34]
     """
     if spec.hop is None:
-        raise SpecError("tokens that follow a text have no frames in time to pair")
+        raise SpecError("tokens that follow a text have no frames in time to align")
     clips = [clip.resample(spec.sample_rate).samples for clip in (source, reference)]
-    hop = (spec.hop + 0.5) / spec.sample_rate  # which is cut to whole samples there
+    hop = (spec.hop + 0.5) / spec.sample_rate  # mel_cepstra rounds down to whole samples
     cepstra = [mel_cepstra(samples, spec.sample_rate, hop) for samples in clips]
     for name, frames in zip(("source", "reference"), cepstra, strict=True):
         if not len(frames):
-            raise AudioError(f"the {name} is shorter than 33 ms: nothing in it can be aligned")
+            raise AudioError(f"the {name} is shorter than 33 ms and cannot be aligned; give a longer recording")
     path = dtw_path(*cepstra)
-    heard = np.arange(len(cepstra[0]))
-    first, last = (np.searchsorted(path[:, 0], heard, side) for side in ("left", "right"))
+    positions = np.arange(len(cepstra[0]))
+    first, last = (np.searchsorted(path[:, 0], positions, side) for side in ("left", "right"))
     middle = path[(first + last - 1) // 2, 1]
-    count, there = (frames_for(samples.size, spec.hop) for samples in clips)
-    behind = np.arange(1, count - heard.size + 1)  # frames at the end that no whole window of cepstra covers
-    return torch.from_numpy(np.minimum(np.concatenate([middle, middle[-1] + behind]), there - 1))
-
-
-def model_facts(model: GuidedModel, *, digest: str, spec: TokenSpec, streams: bool) -> list[Table]:
-    """Tables of a trained codec: sizes and rates, and its codebooks as training left them."""
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    entries = sum(book.entries.numel() for book in model.quantizer.books)
-    sizes = [
-        ("digest", digest),
-        ("parameters", f"{parameters:,} and {entries:,} codebook values"),
-        *spec_rows(spec),
-        ("long audio", "constant memory, tokens of the whole" if streams else "whole clips only"),
-    ]
-    return [Table("Model", sizes), codebook_table(model.quantizer.books)]
-
-
-def config_facts(config: GuidedConfig) -> list[Table]:
-    """A table of a codec that is not trained yet: rates, and the sizes of its networks."""
-    with torch.device("meta"):
-        model = GuidedModel(config)
-    rows = parameter_rows({"encoder": model.encoder, "decoder": model.decoder})
-    return [Table("Model", [*spec_rows(config.spec), *rows])]
+    count, available = (frames_for(samples.size, spec.hop) for samples in clips)
+    tail = np.arange(1, count - positions.size + 1)  # last frames, which no whole window of cepstra covers
+    return torch.from_numpy(np.minimum(np.concatenate([middle, middle[-1] + tail]), available - 1))
