@@ -52,7 +52,7 @@ def test_a_configuration_is_read_as_it_was_written(backbone: SpectralConfig | Se
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"blocks": 1}, "backbone.spectral.blocks: Unexpected keyword argument"),
+        ({"blocks": 1}, "spectral.blocks: Unexpected keyword argument"),
         ({"kind": "other"}, "does not match any of the expected tags: 'spectral', 'seanet'"),
         ({"kind": None}, "does not match any of the expected tags: 'spectral', 'seanet'"),
     ],
