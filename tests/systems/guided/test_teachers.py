@@ -8,6 +8,8 @@ from torch import Tensor
 
 from vocable.data.crops import CropBatch
 from vocable.errors import ConfigError
+from vocable.features.voice import Ge2eEncoder
+from vocable.folder import digest_of
 from vocable.quantizers import Quantized
 from vocable.systems.guided.config import AcousticConfig, SemanticConfig
 from vocable.systems.guided.teachers import (
@@ -15,6 +17,7 @@ from vocable.systems.guided.teachers import (
     AlignLayer,
     MeanLayer,
     SemanticTeacher,
+    SpeakerFeatureExtractor,
     distillation_alarms,
 )
 from vocable.train.schedule import Weight
@@ -219,3 +222,10 @@ def test_a_loss_near_zero_is_an_alarm_and_a_middling_one_is_none() -> None:
 def test_settings_out_of_range_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_the_digest_of_a_speaker_extractor_is_that_of_vocable_0_1() -> None:
+    """Features that were kept and runs that were begun before the encoder was renamed stay valid."""
+    encoder = Ge2eEncoder()
+    former = digest_of({"voice": "VoiceEncoder"}, encoder.state_dict())
+    assert SpeakerFeatureExtractor(encoder, "resemblyzer").digest == former
