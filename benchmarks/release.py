@@ -109,7 +109,7 @@ def _kept(run: Path, out: Path, every: int, suffix: str) -> list[dict[str, Any]]
     (out / f"log{suffix}.jsonl").write_text("".join(json.dumps(_rounded(line)) + "\n" for line in kept))
     settings = json.loads((run / "run.json").read_text())
     settings["data"] = [
-        {"path": "/".join(Path(path).parts[-2:]), "sha256": digest} for path, digest in manifests_of(settings)
+        {"path": "/".join(Path(entry.path).parts[-2:]), "sha256": entry.sha256} for entry in manifests_of(settings)
     ]
     if settings.get("cache"):
         settings["cache"] = Path(settings["cache"]).name

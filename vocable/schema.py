@@ -1,21 +1,31 @@
-"""Typed records: settings that validate themselves, and the one reader of JSON that comes from disk.
+"""Typed records: configurations that validate themselves, and the one reader of JSON files.
 
 A configuration is a frozen dataclass made by :func:`config`. Pydantic checks its fields when it is constructed, when
-one is replaced (:func:`dataclasses.replace`) and when it is read from JSON. Anything a stranger can have written goes
-through :func:`read_json` or :func:`parse`, out of which nothing but a named error comes.
+one is replaced (:func:`dataclasses.replace`) and when it is read from JSON. Files that a stranger can have written are
+read by :func:`read_json` or :func:`parse`, which raise nothing but a named error.
 
 A network is built before its weights are compared with it, so the sizes that a file may ask for are bounded here.
 """
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
-from pydantic import ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import (
+    ConfigDict,
+    Field,
+    JsonValue,
+    PydanticUserError,
+    RootModel,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from vocable.errors import CheckpointError, ConfigError, VocableError
@@ -31,7 +41,7 @@ Entries = Annotated[int, Field(ge=1, le=MAX_ENTRIES)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A fraction of a whole, below 1, such as a dropout rate."""
 
-_MAX_BYTES = 64 << 20  # of a JSON file: the largest that vocable writes, a page's results, has a tenth of it
+_MAX_BYTES = 64 << 20  # of a file: the largest that vocable writes, the results of a page, has a tenth of it
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 _T = TypeVar("_T")
 
@@ -55,8 +65,8 @@ def config(cls: type[_T]) -> type[_T]:
         >>> to_json(Block())
         {'width': 256}
     """
-    made: Any = pydantic_dataclass(frozen=True, kw_only=True, config=_STRICT)(cls)
-    validate = made.__init__
+    decorated: Any = pydantic_dataclass(frozen=True, kw_only=True, config=_STRICT)(cls)
+    validate = decorated.__init__
 
     @wraps(validate)
     def checked(self: Any, *args: Any, **values: Any) -> None:
@@ -65,9 +75,23 @@ def config(cls: type[_T]) -> type[_T]:
         except ValidationError as error:
             raise ConfigError(f"{cls.__name__}: {first_problem(error)}") from error
 
-    made.__init__ = checked
-    record: type[_T] = made
+    decorated.__init__ = checked
+    record: type[_T] = decorated
     return record
+
+
+class JsonObject(RootModel[dict[str, JsonValue]]):
+    """Any JSON object; its numbers are finite.
+
+    Attributes:
+        root: The object as a dictionary.
+    """
+
+    @model_validator(mode="after")
+    def _check_numbers(self) -> "JsonObject":
+        if not _is_finite(self.root):
+            raise ValueError("a number is NaN or infinite")
+        return self
 
 
 def to_json(value: Any) -> Any:
@@ -121,24 +145,36 @@ def read_json(path: str | os.PathLike[str], kind: type[_T], *, advice: str = "co
     Raises:
         VocableError: (of the class ``error``) If the file cannot be read, is no JSON, or does not hold such a record.
     """
-    source = Path(path)
+    text = read_file(Path(path), error, advice)
     try:
-        with source.open("rb") as file:
-            text = file.read(_MAX_BYTES + 1)
-    except (OSError, ValueError) as problem:  # ValueError: a path with a null byte
-        raise error(
-            f"{source}: cannot be read ({getattr(problem, 'strerror', None) or problem}); {advice}"
-        ) from problem
-    if len(text) > _MAX_BYTES:
-        raise error(f"{source}: is larger than {_MAX_BYTES >> 20} MiB; {advice}")
-    try:
-        return parse(kind, text, str(source), ConfigError)
+        return parse(kind, text, str(path), ConfigError)
     except ConfigError as problem:
         raise error(f"{problem}; {advice}") from problem
 
 
+def read_file(path: Path, error: Callable[[str], VocableError], advice: str) -> bytes:
+    """Read a text file of bounded size.
+
+    Args:
+        path: Path of a file of at most 64 MiB.
+        error: Class of the error to raise.
+        advice: What the reader of the message can do; closes it.
+
+    Raises:
+        VocableError: (of the class ``error``) If the file cannot be read, or is larger.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES + 1)
+    except (OSError, ValueError) as problem:  # ValueError: a path with a null byte
+        raise error(f"{path}: cannot be read ({getattr(problem, 'strerror', None) or problem}); {advice}") from problem
+    if len(text) > _MAX_BYTES:
+        raise error(f"{path}: is larger than {_MAX_BYTES >> 20} MiB; {advice}")
+    return text
+
+
 def first_problem(error: ValidationError) -> str:
-    """Return the first of a validation's problems as ``name is value: reason``, and how many more there are."""
+    """Return the first problem of a validation as ``name is value: reason``, and the number of others."""
     first, *others = error.errors(include_url=False)
     place = ".".join(str(part) for part in first["loc"])
     more = f" (and {len(others)} more)" if others else ""
@@ -147,6 +183,14 @@ def first_problem(error: ValidationError) -> str:
     value = repr(first.get("input"))
     shown = value if len(value) <= 80 else f"{value[:77]}..."
     return f"{place + ' is ' if place else ''}{shown}: {first['msg']}{more}"
+
+
+def _is_finite(value: Any) -> bool:  # no JsonValue: runtime checkers of annotations cannot follow its recursion
+    if isinstance(value, dict):
+        return all(_is_finite(inner) for inner in value.values())
+    if isinstance(value, list):
+        return all(_is_finite(inner) for inner in value)
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 _ADAPTERS: dict[Any, Any] = {}  # by type: making one takes a millisecond

@@ -178,15 +178,35 @@ def test_a_missing_file_is_named(saved: Path, name: str) -> None:
 
 def test_a_missing_seal_is_named(saved: Path) -> None:
     (saved / "training.json").unlink()
-    assert_refused(saved, r"training.json: cannot be used \(.*No such file.*\); resume from another checkpoint")
+    assert_refused(saved, r"training.json: cannot be read \(.*No such file.*\); resume from another checkpoint")
     (saved / "training.json").write_text("[1, 2]")
-    assert_refused(saved, r"training.json: cannot be used")
+    assert_refused(saved, r"training.json: .*should be an object; resume from another checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("step", "8"), ("step", -8), ("step", 8.5), ("files", ["model.bin"]), ("files", {"model.bin": 3}), ("files", None),
+     ("format", "1"), ("format", None), ("step", float("nan")), ("more", 1)],
+)  # fmt: skip
+def test_a_seal_with_other_values_is_named(saved: Path, name: str, value: object) -> None:
+    seal = json.loads((saved / "training.json").read_text())
+    (saved / "training.json").write_text(json.dumps(seal | {name: value}))
+    assert_refused(saved, rf"training.json: (Invalid|{name}|.*NaN).*; resume from another checkpoint")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 5_000 + "]" * 5_000, '{"format": 1, "step": 8}'])
+def test_a_seal_that_is_none_is_named(saved: Path, text: str) -> None:
+    (saved / "training.json").write_text(text)
+    assert_refused(saved, r"training.json: .*; resume from another checkpoint")
+    with (saved / "training.json").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    assert_refused(saved, r"training.json: is larger than 64 MiB; resume from another checkpoint")
 
 
 def test_another_version_is_refused(saved: Path) -> None:
     seal = json.loads((saved / "training.json").read_text())
     (saved / "training.json").write_text(json.dumps(seal | {"format": 2}))
-    assert_refused(saved, "checkpoint format 2, this vocable reads 1; install another one")
+    assert_refused(saved, "checkpoint format 2, this vocable reads 1; install another version")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import vocable
 from vocable.errors import CheckpointError, ConfigError
 from vocable.evaluate.describe import describe
 from vocable.systems.guided import recipe as guided
-from vocable.train.record import beginnings, manifests_of, read_record, schedules
+from vocable.train.record import manifests_of, read_record, schedules, start_steps
 from vocable.train.run import run_to_json
 from vocable.train.schedule import LearningRate, Weight
 
@@ -38,13 +38,45 @@ def test_a_run_that_has_not_begun_has_no_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("settings", ["{", "[]", '{"train": {}}', '{"train": {"steps": "many"}}', '{"train": 3}'])
 def test_settings_that_are_none(tmp_path: Path, settings: str) -> None:
-    with pytest.raises(CheckpointError, match=r"run\.json: cannot be read .*is this a run's folder\?"):
+    with pytest.raises(CheckpointError, match=r"run\.json: .*is this a run's folder\?"):
         read_record(_write(tmp_path, settings=settings))
+
+
+HOSTILE = {
+    "nested too deep": '{"train": ' + "[" * 5_000 + "]" * 5_000 + "}",
+    "infinite": '{"train": {"steps": 1e999}}',
+    "no number": '{"train": {"steps": NaN}}',
+    "a number of many digits": '{"train": {"steps": ' + "9" * 5_000 + "}}",
+    "no text": b"\xff\xfe",
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_settings_and_lines_are_one_named_error(tmp_path: Path, text: str | bytes) -> None:
+    content = text if isinstance(text, bytes) else text.encode()
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"run\.json: .*is this a run's folder\?") as caught:
+        read_record(tmp_path)
+    assert len(str(caught.value)) < 500
+    _write(tmp_path)
+    (tmp_path / "log.jsonl").write_bytes(content + b'\n{"step": 1}\n')
+    with pytest.raises(CheckpointError, match=r"log\.jsonl, line 1: "):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["run.json", "log.jsonl"])
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path, name: str) -> None:
+    _write(tmp_path)
+    with (tmp_path / name).open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(CheckpointError, match=f"{name}: is larger than 64 MiB; is this a run's folder"):
+        read_record(tmp_path)
 
 
 @pytest.mark.parametrize("line", ["words", "[1]", '{"x": 1}'])
 def test_a_bad_line_in_the_middle_is_named(tmp_path: Path, line: str) -> None:
-    with pytest.raises(CheckpointError, match=r"log\.jsonl, line 2: is no line of a log"):
+    with pytest.raises(CheckpointError, match=r"log\.jsonl, line 2: "):
         read_record(_write(tmp_path, f'{{"step": 1}}\n{line}\n{{"step": 3}}\n'))
 
 
@@ -56,7 +88,7 @@ def test_manifests_are_known_by_path_whether_or_not_a_run_kept_their_digests(tmp
 
 @pytest.mark.parametrize("data", [3, None, {"a": 1}, [3], [["a.jsonl"]], [{"path": 3}], [{"path": "a", "sha256": 3}]])
 def test_manifests_that_are_none(data: object) -> None:
-    with pytest.raises(CheckpointError, match=r"run\.json: 'data' has .*, which is no path of a manifest"):
+    with pytest.raises(CheckpointError, match=r"run\.json: data"):
         manifests_of({"data": data})
 
 
@@ -78,7 +110,7 @@ def test_every_schedule_of_a_recipe_is_found_and_runs_as_training_runs_it() -> N
     for step in (0, 9, 15, 5_000, 9_999):
         assert found["log_mel"](step) == run.losses.log_mel.at(step)
         assert found["learning_rate"](step) == run.train.learning_rate.at(step, 10_000)
-    assert beginnings(run_to_json(run)) == {"quantize_from": 1_000}
+    assert start_steps(run_to_json(run)) == {"quantize_from": 1_000}
 
 
 def test_schedules_of_an_unknown_system_are_found_wherever_they_stand() -> None:
@@ -88,11 +120,14 @@ def test_schedules_of_an_unknown_system_are_found_wherever_they_stand() -> None:
     found = schedules(values)
     assert set(found) == {"learning_rate", "kl", "losses.kl", "prior.learning_rate"}
     assert {schedule(2) for schedule in found.values()} == {0.5, 3.0}
-    assert beginnings({}) == {}
+    assert start_steps({}) == {}
 
 
 def test_schedules_out_of_range_are_refused() -> None:
-    for value, message in (("x", "numbers are wanted"), (-1, "neither may be negative")):
+    for value, message in (
+        ("x", "schedule losses.kl: start is 'x'"),
+        (-1, "schedule losses.kl: start is -1: .*greater"),
+    ):
         weight = {"value": 1.0, "start": value, "ramp": 0}
         with pytest.raises(ConfigError, match=message):
             schedules({"train": {"steps": 4}, "losses": {"kl": weight}})

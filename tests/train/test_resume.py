@@ -18,7 +18,6 @@ import vocable
 from tests.runs import log, three_clips
 from vocable import recipes
 from vocable.errors import CheckpointError, ConfigError, ManifestError, OutputError
-from vocable.files import sha256
 from vocable.train import checkpoint
 from vocable.train import run as module
 from vocable.train.record import read_record
@@ -145,13 +144,13 @@ def test_resume_with_another_recipe_is_refused(manifest: Path, stopped: Path) ->
         ("model", replace(tiny(), model=replace(tiny().model, codebook_size=32))),
         ("batches", replace(tiny(), batches=replace(tiny().batches, seed=1))),
     ):
-        with pytest.raises(CheckpointError, match=f"run.json: was made by a recipe with other '{name}' settings"):
+        with pytest.raises(CheckpointError, match=f"run.json: the run's recipe has other '{name}' settings"):
             fit(manifest, stopped, run=changed)
     (stopped / "run.json").write_text("{")
-    with pytest.raises(CheckpointError, match=r"run.json: cannot be read"):
+    with pytest.raises(CheckpointError, match=r"run.json: .*; is this a run's folder"):
         fit(manifest, stopped)
     (stopped / "run.json").write_text("[]")
-    with pytest.raises(CheckpointError, match=r"run.json: holds no settings"):
+    with pytest.raises(CheckpointError, match=r"run.json: .*should be an object; is this a run's folder"):
         fit(manifest, stopped)
 
 
@@ -171,30 +170,38 @@ def test_resume_with_other_data_is_refused(manifest: Path, stopped: Path, tmp_pa
     other = copied(manifest, tmp_path / "other")
     other.write_text(other.read_text().replace('"0.wav"', '"1.wav"'))
     before = (stopped / "run.json").read_bytes()
-    with pytest.raises(CheckpointError, match=f"run.json: {other} is not what the run learns from .{manifest}, SHA-2"):
+    with pytest.raises(CheckpointError, match=f"run.json: {other} is not the run's manifest .{manifest}, SHA-2"):
         fit(other, stopped)
     for manifests, message in (
-        ([manifest, other], f"run.json: the run does not learn from {other}; leave it out"),
-        ([manifest, manifest], f"run.json: the run does not learn from {manifest}; leave it out"),
-        ([other, manifest], f"run.json: {other} is not what the run learns from"),
+        ([manifest, other], f"run.json: the run does not train on {other}; leave it out"),
+        ([manifest, manifest], f"run.json: the run does not train on {manifest}; leave it out"),
+        ([other, manifest], f"run.json: {other} is not the run's manifest"),
     ):
         with pytest.raises(CheckpointError, match=message):
             recipes.fit(tiny(), manifests, stopped, resume=True, quiet=True)
-    with pytest.raises(CheckpointError, match=r"run\.json: the run learns from split 'train', not 'None'"):
+    with pytest.raises(CheckpointError, match=r"run\.json: the run trains on split 'train', not 'None'"):
         recipes.fit(tiny(), [manifest], stopped, split=None, resume=True, quiet=True)
     assert (stopped / "run.json").read_bytes() == before
     values = json.loads(before)
-    (stopped / "run.json").write_text(json.dumps(values | {"data": [{"path": "gone.jsonl"}, *values["data"]]}))
-    with pytest.raises(CheckpointError, match=f"run.json: the run learns from {manifest} too; pass all its manifests"):
+    (stopped / "run.json").write_text(
+        json.dumps(values | {"data": [values["data"][0] | {"path": "gone.jsonl"}, *values["data"]]})
+    )
+    with pytest.raises(CheckpointError, match=f"run.json: the run trains on {manifest}, too; pass all its manifests"):
         fit(manifest, stopped)
 
 
-def test_a_run_of_before_without_digests_goes_on_and_has_them_from_then_on(manifest: Path, stopped: Path) -> None:
+def test_a_run_of_vocable_0_1_is_refused_in_one_line_that_says_what_to_do(manifest: Path, stopped: Path) -> None:
     values = json.loads((stopped / "run.json").read_text())
-    (stopped / "run.json").write_text(json.dumps(values | {"data": ["gone.jsonl"]}))
-    assert fit(manifest, stopped)[-1] == "resumed at step 5"
-    wanted = {"path": str(manifest), "sha256": sha256(manifest)}
-    assert json.loads((stopped / "run.json").read_text())["data"] == [wanted]
+    assert values.pop("format") == 2
+    (stopped / "run.json").write_text(json.dumps(values))
+    wanted = rf"run.json: this run was begun by vocable 0.1 and cannot be resumed; .* with --init {stopped} to start"
+    with pytest.raises(CheckpointError, match=wanted) as caught:
+        fit(manifest, stopped)
+    assert "\n" not in str(caught.value)
+    assert vocable.load(stopped).spec.num_codebooks == 4
+    (stopped / "run.json").write_text(json.dumps(values | {"format": 3}))
+    with pytest.raises(CheckpointError, match="was begun in format 3 and cannot be resumed"):
+        fit(manifest, stopped)
 
 
 @pytest.mark.parametrize("name", ["training.safetensors", "model.safetensors", "model.json", "training.json"])

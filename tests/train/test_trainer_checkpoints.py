@@ -19,7 +19,7 @@ def test_old_checkpoints_are_dropped(tmp_path: Path) -> None:
 def test_resume_refuses_a_run_that_is_over(tmp_path: Path) -> None:
     assert not Trainer(Line(), Source(), CONFIG, tmp_path, quiet=True).resume()
     Trainer(Line(), Source(), CONFIG, tmp_path, quiet=True).run()
-    with pytest.raises(CheckpointError, match="has made 6 steps, 4 were asked for; raise --steps"):
+    with pytest.raises(CheckpointError, match="has 6 steps, the run only 4; raise --steps"):
         Trainer(Line(), Source(), replace(CONFIG, steps=4), tmp_path, quiet=True).resume()
 
 

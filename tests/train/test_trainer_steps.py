@@ -98,5 +98,5 @@ def test_a_source_that_fails_is_heard(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["steps", "log_every", "save_every", "keep"])
 def test_counts_are_at_least_one(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name} is 0: it must be at least 1"):
+    with pytest.raises(ConfigError, match=f"{name} is 0: .*greater than or equal to 1"):
         TrainConfig(**{"steps": 1, name: 0})

@@ -35,7 +35,7 @@ from vocable.interfaces import Embedding, Tokenizer
 from vocable.systems import registry as hub
 from vocable.systems.registry import find_recipe, recipes
 from vocable.tokens import Tokens
-from vocable.train.record import Record, beginnings, read_record, schedules
+from vocable.train.record import Record, read_record, schedules, start_steps
 from vocable.train.run import run_to_json
 
 Named = tuple[str, Picture]  # a file's name without its suffix, and what it shows
@@ -140,7 +140,7 @@ def _schedules(values: Mapping[str, object], rows: Sequence[Mapping[str, object]
             if key.endswith("/weight") or key in planned}  # fmt: skip
     found = {name: curve_of(rows, keys[name]) for name in planned if name in keys}
     logged: dict[str, Curve] = {name: (steps - 1, values) for name, (steps, values) in found.items()}  # step 1 is made
-    return schedule_picture(planned, _steps(values), begins=beginnings(values), logged=logged)
+    return schedule_picture(planned, _steps(values), begins=start_steps(values), logged=logged)
 
 
 def _steps(values: Mapping[str, object]) -> int:

@@ -1,1 +1,1 @@
-"""Steps, schedules, checkpoints and logs. Knows nothing about speech."""
+"""Training: the loop, schedules, checkpoints, logs and runs. Nothing here depends on speech."""

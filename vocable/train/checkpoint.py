@@ -1,44 +1,69 @@
-"""Checkpoints: a folder a step, safetensors and JSON, whole or absent.
+"""Checkpoints: one folder a step, of safetensors and JSON files, complete or absent.
 
 ```text
 RUN/checkpoints/step-00001000/
-├── …                       what the objective exports: a model folder, ready to use
+├── …                       files that the objective exports: a model folder, ready to use
 ├── training.safetensors    weights, buffers and optimizer moments of every part
 └── training.json           format, step, and the SHA-256 of every other file; written last
 ```
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vocable.errors import CheckpointError, OutputError
 from vocable.files import make_folder, sha256, write_json, write_whole
+from vocable.schema import config, read_json
 
 FORMAT = 1
 _SEAL = "training.json"
+_ADVICE = "resume from another checkpoint"
+
+
+@config
+class CheckpointFile:
+    """Contents of ``training.json``.
+
+    Attributes:
+        format: Version of the layout.
+        step: Number of finished steps.
+        files: SHA-256 of every other file, by name.
+    """
+
+    format: int
+    step: Annotated[int, Field(ge=0)]
+    files: dict[str, str]
 
 
 def save(folder: Path, step: int, parts: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer],
          export: Any, *, keep: int = 3) -> Path:  # fmt: skip
-    """Write the checkpoint of a step and drop all but the newest ``keep``.
+    """Write the checkpoint of a step, and delete all but the newest ``keep``.
 
-    Everything goes to a hidden folder that is renamed when complete, so a kill leaves the older ones as they were.
+    The files go to a hidden folder that is renamed when complete, so that a kill leaves older checkpoints intact.
+
+    Args:
+        folder: Folder of the run's checkpoints.
+        step: Number of finished steps.
+        parts: Networks by name.
+        optimizers: Optimizer of each network, by the same names.
+        export: Function that writes a model folder.
+        keep: Number of checkpoints to keep.
 
     Raises:
-        OutputError: The folder cannot be written.
+        OutputError: If the folder cannot be written.
     """
     target = folder / _name(step)
     hidden = folder / f".{target.name}.part"
-    for left in folder.glob(".step-*"):  # by a kill
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in folder.glob(".step-*"):  # of a killed process
+        shutil.rmtree(leftover, ignore_errors=True)
     make_folder(hidden)
     try:
         export(hidden)
@@ -50,10 +75,10 @@ def save(folder: Path, step: int, parts: Mapping[str, nn.Module], optimizers: Ma
         digests = {file.name: sha256(file) for file in sorted(hidden.iterdir())}
         write_json(hidden / _SEAL, {"format": FORMAT, "step": step, "files": digests})
         if target.exists():
-            _drop(target)
+            _delete(target)
         hidden.rename(target)
         for old in steps(folder)[:-keep]:
-            _drop(old)
+            _delete(old)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"{target}: cannot be written ({reason}); check the rights and the free space") from error
@@ -63,10 +88,10 @@ def save(folder: Path, step: int, parts: Mapping[str, nn.Module], optimizers: Ma
 
 
 def restore(checkpoint: Path, parts: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]) -> int:
-    """Load a checkpoint into parts and optimizers; returns the number of steps it has seen.
+    """Load a checkpoint into parts and optimizers, and return its number of finished steps.
 
     Raises:
-        CheckpointError: A file is missing, altered or of another version, or the parts have other tensors.
+        CheckpointError: If a file is missing, altered or of another version, or the parts have other tensors.
     """
     step = verify(checkpoint)
     try:
@@ -74,49 +99,41 @@ def restore(checkpoint: Path, parts: Mapping[str, nn.Module], optimizers: Mappin
         if unknown := {key.split(".", 1)[0] for key in tensors} - set(parts):
             raise KeyError(f"it has no {' and no '.join(sorted(unknown))}")
         for name, part in parts.items():
-            part.load_state_dict(_under(tensors, f"{name}.model."))
+            part.load_state_dict(_strip_prefix(tensors, f"{name}.model."))
         for name, optimizer in optimizers.items():
-            _load_optimizer(optimizer, _under(tensors, f"{name}.optimizer."))
+            _load_optimizer(optimizer, _strip_prefix(tensors, f"{name}.optimizer."))
     except (SafetensorError, RuntimeError, KeyError) as error:
-        first = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"{checkpoint}: does not fit this recipe ({first}); resume with the recipe it was made by"
+            f"{checkpoint}: does not fit this recipe ({reason}); resume with the recipe of the run"
         ) from error
     return step
 
 
 def verify(checkpoint: Path) -> int:
-    """Check a checkpoint's version and every file's digest; returns its step.
+    """Check a checkpoint's version and the digest of every file, and return its number of finished steps.
 
     Raises:
-        CheckpointError: A file is missing, altered or of another version.
+        CheckpointError: If a file is missing, altered or of another version.
     """
-    try:
-        seal = json.loads((checkpoint / _SEAL).read_text(encoding="utf-8"))
-        version, step, files = seal["format"], int(seal["step"]), dict(seal["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    seal = read_json(checkpoint / _SEAL, CheckpointFile, advice=_ADVICE)
+    if seal.format != FORMAT:
         raise CheckpointError(
-            f"{checkpoint / _SEAL}: cannot be used ({error}); resume from another checkpoint"
-        ) from error
-    if version != FORMAT:
-        raise CheckpointError(
-            f"{checkpoint}: checkpoint format {version}, this vocable reads {FORMAT}; install another one"
+            f"{checkpoint}: checkpoint format {seal.format}, this vocable reads {FORMAT}; install another version"
         )
-    if checkpoint.name != _name(step):
-        raise CheckpointError(
-            f"{checkpoint / _SEAL}: says step {step}, its folder another; resume from another checkpoint"
-        )
-    for name, digest in files.items():
+    if checkpoint.name != _name(seal.step):
+        raise CheckpointError(f"{checkpoint / _SEAL}: step {seal.step} is not the step of its folder; {_ADVICE}")
+    for name, digest in seal.files.items():
         file = checkpoint / Path(name).name
         if not file.is_file():
-            raise CheckpointError(f"{file}: the file is missing; resume from another checkpoint")
+            raise CheckpointError(f"{file}: the file is missing; {_ADVICE}")
         if sha256(file) != digest:
-            raise CheckpointError(f"{file}: the file is altered (its SHA-256 differs); resume from another checkpoint")
-    return step
+            raise CheckpointError(f"{file}: the file is altered (its SHA-256 differs); {_ADVICE}")
+    return seal.step
 
 
 def steps(folder: Path) -> list[Path]:
-    """Complete checkpoints, oldest first."""
+    """Return the complete checkpoints of a folder, oldest first."""
     return sorted(path.parent for path in folder.glob(f"step-*/{_SEAL}"))
 
 
@@ -124,14 +141,14 @@ def _name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def _drop(checkpoint: Path) -> None:
-    """Hide a checkpoint before deleting its files, so that a kill in between leaves no half of one."""
+def _delete(checkpoint: Path) -> None:
+    """Hide a checkpoint, then delete its files, so that a kill in between leaves no incomplete one."""
     hidden = checkpoint.with_name(f".{checkpoint.name}.gone")
     checkpoint.rename(hidden)
     shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 

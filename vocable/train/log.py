@@ -10,23 +10,24 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from vocable.errors import OutputError
+from vocable.errors import CheckpointError, OutputError
 from vocable.files import write_whole
+from vocable.train.record import parse_log_line
 
 
 class Log:
-    """One run's log: ``log.jsonl`` and ``tensorboard/`` in its folder, and a bar on the terminal.
+    """Log of one run: ``log.jsonl`` and ``tensorboard/`` in its folder, and a progress bar.
 
     Without the package tensorboard (extra ``train``) there is no ``tensorboard/``.
 
     Args:
-        folder: The run's folder.
-        steps: Steps in the whole run.
-        start: Steps already made; later lines of an earlier log are cut off.
-        quiet: No bar.
+        folder: Folder of the run.
+        steps: Number of steps of the whole run.
+        start: Number of finished steps; later lines of an earlier log are removed.
+        quiet: Whether to hide the progress bar.
 
     Raises:
-        OutputError: Here and in every method: the folder cannot be written.
+        OutputError: If the folder cannot be written; every method raises it.
     """
 
     def __init__(self, folder: Path, *, steps: int, start: int = 0, quiet: bool = False) -> None:
@@ -46,11 +47,11 @@ class Log:
         self._clock = time.monotonic()
 
     def advance(self, step: int, note: str) -> None:
-        """Move the bar to a step."""
+        """Move the progress bar to a step and show a note beside it."""
         self._bar.update(self._task, completed=step, note=note)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
-        """Log the values of a step: numbers, or lists of one number a level."""
+        """Log the values of a step: numbers, or lists with one number for each codebook level."""
         line = {"step": step, "seconds": round(time.monotonic() - self._clock, 1), **values}
         with self._writing():
             with self._path.open("a", encoding="utf-8") as file:
@@ -59,11 +60,11 @@ class Log:
                 self._board.add_scalar(name, value, step)
 
     def say(self, text: str) -> None:
-        """Print a line above the bar."""
+        """Print a line above the progress bar."""
         self._bar.console.print(text, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Flush everything."""
+        """Flush and close the log."""
         self._bar.stop()
         with self._writing():
             if self._board:
@@ -88,7 +89,7 @@ def _board(folder: Path, start: int) -> Any:
 
 
 def _flat(values: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Numbers by name, with the level after the name where there is one number a level."""
+    """Yield scalars by name; the elements of a list are named after their level."""
     for name, value in values.items():
         if isinstance(value, list):
             yield from ((f"{name}/{level}", number) for level, number in enumerate(value, 1))
@@ -97,7 +98,7 @@ def _flat(values: dict[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null."""
+    """Replace NaN and infinity, which JSON does not have, by None."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -107,6 +108,6 @@ def _plain(value: Any) -> Any:
 
 def _step_of(line: str) -> float:
     try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")  # half a line, from a kill: cut it off
+        return float(parse_log_line(line, "log.jsonl")["step"])
+    except CheckpointError:
+        return float("inf")  # an incomplete line, left by a killed process, is removed

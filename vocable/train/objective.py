@@ -1,4 +1,4 @@
-"""What the trainer asks of a system: turns, each with named losses and their weights."""
+"""Interface between the trainer and a system: the losses of each optimizer update, with their weights."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 @runtime_checkable
 class Batch(Protocol):
-    """What the trainer needs to know of a batch."""
+    """A batch of training examples."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Where each row is from, for messages."""
+        """Source of each example, for messages."""
         ...
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on a device."""
+        """Return the batch on a device."""
         ...
 
 
@@ -29,21 +29,27 @@ class Batches(Protocol):
     """Batches as a function of the step."""
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
-        """This rank's slice of the global batch of a step."""
+        """Return this rank's slice of the global batch of a step.
+
+        Args:
+            step: Step, counted from 0.
+            rank: Rank of this process.
+            world: Number of processes.
+        """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """One optimizer's move within a step.
+    """One optimizer update within a step.
 
     Attributes:
-        name: Which of :meth:`Objective.parts` moves.
-        losses: Raw values by name; the names are the log's names.
-        weights: Of the losses, by the same names, at this step.
-        stats: Things to log, one value or one a level.
-        learning_rate: Of this move, where the part has a schedule of its own; the run's otherwise.
-        alarms: What looks wrong at this step, in words.
+        name: Name of the part to update, one of :meth:`Objective.parts`.
+        losses: Unweighted losses by name, as the log names them.
+        weights: Weight of each loss at this step, by the same names.
+        stats: More values to log by name, scalar or one for each codebook level.
+        learning_rate: Learning rate of this update, where the part has a schedule of its own; else None.
+        alarms: Warnings about this step, as sentences for the user.
     """
 
     name: str
@@ -55,28 +61,27 @@ class Turn:
 
     @property
     def total(self) -> Float[Tensor, ""]:
-        """The weighted sum; a loss of weight 0 costs no gradient."""
-        live = [self.weights[name] * loss for name, loss in self.losses.items() if self.weights[name] != 0]
-        return torch.stack(live).sum() if live else torch.zeros(())
+        """Weighted sum of the losses; a loss of weight 0 is left out, so that it costs no backward pass."""
+        weighted = [self.weights[name] * loss for name, loss in self.losses.items() if self.weights[name] != 0]
+        return torch.stack(weighted).sum() if weighted else torch.zeros(())
 
 
 @runtime_checkable
 class Objective(Protocol):
-    """A system in training: its networks, and what they are to become."""
+    """The networks of a system in training, and their losses."""
 
     def parts(self) -> Mapping[str, nn.Module]:
-        """The networks that have an optimizer of their own, by the names of the turns."""
+        """Return the networks that have an optimizer each, by the names of the turns."""
         ...
 
     def turns(self, batch: Any, step: int) -> Iterator[Turn]:
-        """The moves of one step, in order. A generator: each turn sees the parts the turns before it moved."""
+        """Yield the updates of one step in order.
+
+        Each update is applied before the next one is computed, so that a discriminator's turn can precede the
+        generator's.
+        """
         ...
 
     def export(self, folder: Path) -> None:
-        """Write what a user of the trained system needs into a folder."""
+        """Write the files that use the trained networks, such as a model folder."""
         ...
-
-
-def clip_gradients(parameters: list[nn.Parameter], largest: float) -> float:
-    """Scale gradients so that their joint norm is at most ``largest``; returns the norm before."""
-    return float(nn.utils.clip_grad_norm_(parameters, largest))

@@ -1,27 +1,40 @@
-"""What a run left in its folder: its settings and its log."""
+"""Settings and log of a run, as they lie in its folder."""
 
-import json
-import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vocable.errors import CheckpointError, ConfigError
+from vocable.errors import CheckpointError
+from vocable.schema import JsonObject, config, parse, read_file, read_json
 from vocable.train.schedule import LearningRate, Weight
 
+_ADVICE = "is this a run's folder?"
 _Path = tuple[str, ...]
+
+
+@config
+class ManifestEntry:
+    """A manifest that a run was trained on.
+
+    Attributes:
+        path: Path of the manifest.
+        sha256: SHA-256 of the file; None where vocable 0.1 did not keep it.
+    """
+
+    path: str
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
 class Record:
-    """A run's settings and log.
+    """Settings and log of a run.
 
     Attributes:
-        folder: Of the run.
-        values: ``run.json``.
-        rows: Lines of ``log.jsonl``; none if there is no log yet. Half a line at the end, from a kill, is left out.
+        folder: Folder of the run.
+        values: Contents of ``run.json``.
+        rows: Lines of ``log.jsonl``; none if there is no log yet. An incomplete last line is left out.
     """
 
     folder: Path
@@ -30,70 +43,83 @@ class Record:
 
     @property
     def steps(self) -> int:
-        """Of the whole run."""
+        """Number of steps of the whole run."""
         return int(self.values["train"]["steps"])
 
     @property
     def manifests(self) -> list[str]:
-        """Paths of what the run learnt from, in order."""
-        return [path for path, _ in manifests_of(self.values)]
+        """Paths of the training manifests, in order."""
+        return [entry.path for entry in manifests_of(self.values)]
 
 
 def read_record(folder: Path) -> Record:
     """Read a run's ``run.json`` and ``log.jsonl``.
 
     Raises:
-        CheckpointError: A file cannot be read, or is not what a run writes.
+        CheckpointError: If a file cannot be read, or is not what a run writes.
     """
     settings, log = folder / "run.json", folder / "log.jsonl"
-    try:
-        values = json.loads(settings.read_text(encoding="utf-8"))
-        int(values["train"]["steps"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{settings}: cannot be read ({error}); is this a run's folder?") from error
+    values = read_json(settings, JsonObject, advice=_ADVICE).root
+    train = values.get("train")
+    if not isinstance(train, dict) or type(train.get("steps")) is not int:
+        raise CheckpointError(f"{settings}: has no number of steps under train.steps; {_ADVICE}")
+    lines = read_file(log, CheckpointError, _ADVICE).decode(errors="replace").splitlines() if log.exists() else []
     rows = []
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
-            float(row["step"])
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines):
-                break
-            raise CheckpointError(f"{log}, line {number}: is no line of a log; remove it") from error
-        rows.append(row)
+            rows.append(parse_log_line(line, f"{log}, line {number}"))
+        except CheckpointError:
+            if number < len(lines):  # a killed process leaves an incomplete last line
+                raise
     return Record(folder, values, rows)
 
 
-def manifests_of(values: Mapping[str, Any]) -> list[tuple[str, str | None]]:
-    """Path and SHA-256 of every manifest that a run learnt from; the runs in the box kept the paths alone.
+def parse_log_line(line: str, where: str) -> dict[str, Any]:
+    """Return the values of a line of ``log.jsonl``.
+
+    Args:
+        line: JSON object with a number under ``step``.
+        where: File and line number, for the message.
 
     Raises:
-        CheckpointError: ``data`` is not what a run writes.
+        CheckpointError: If it is no such line.
+    """
+    row = parse(JsonObject, line.encode(), where, CheckpointError).root
+    if type(row.get("step")) not in (int, float):
+        raise CheckpointError(f"{where}: has no step; remove the line")
+    return row
+
+
+def manifests_of(values: Mapping[str, Any]) -> list[ManifestEntry]:
+    """Return the manifests that a run was trained on; early runs of vocable 0.1 kept their paths alone.
+
+    Raises:
+        CheckpointError: If ``data`` is not what a run writes.
 
     Example:
-        >>> manifests_of({"data": ["a.jsonl", {"path": "b.jsonl", "sha256": "5e8f…"}]})
-        [('a.jsonl', None), ('b.jsonl', '5e8f…')]
+        >>> [entry.path for entry in manifests_of({"data": ["a.jsonl", {"path": "b.jsonl", "sha256": "5e8f…"}]})]
+        ['a.jsonl', 'b.jsonl']
     """
-    found: list[tuple[str, str | None]] = []
     entries = values.get("data", [])
-    for entry in entries if isinstance(entries, list) else [entries]:
-        path, digest = (entry.get("path"), entry.get("sha256")) if isinstance(entry, Mapping) else (entry, None)
-        if not isinstance(path, str) or not isinstance(digest, str | None):
-            raise CheckpointError(f"run.json: 'data' has {reprlib.repr(entry)}, which is no path of a manifest")
-        found.append((path, digest))
-    return found
+    if isinstance(entries, list):
+        entries = [{"path": entry} if isinstance(entry, str) else entry for entry in entries]
+    return list(parse(_Manifests, {"data": entries}, "run.json", CheckpointError).data)
+
+
+@config
+class _Manifests:
+    data: tuple[ManifestEntry, ...]
 
 
 def schedules(values: Mapping[str, Any]) -> dict[str, Callable[[int], float]]:
-    """Every loss weight and learning rate of a run's settings, by the last part of its name.
+    """Return every loss weight and learning rate of a run's settings, by the last part of its name.
 
     Args:
-        values: As ``run.json`` has them. A mapping with the fields of :class:`~vocable.train.schedule.Weight` or of
-            :class:`~vocable.train.schedule.LearningRate` is one, wherever it stands: no system has to be known.
+        values: Contents of ``run.json``. Any mapping with the fields of :class:`~vocable.train.schedule.Weight` or
+            :class:`~vocable.train.schedule.LearningRate` is a schedule, so that no system has to be known.
 
     Raises:
-        ConfigError: One is out of range.
+        ConfigError: If a schedule is out of range.
 
     Example:
         >>> run = {"train": {"steps": 10}, "losses": {"mel": {"value": 2.0, "start": 5, "ramp": 0}, "phase": 0.5}}
@@ -102,20 +128,21 @@ def schedules(values: Mapping[str, Any]) -> dict[str, Callable[[int], float]]:
     """
     steps = int(values["train"]["steps"])
     found: dict[str, Callable[[int], float]] = {}
-    for path, inner in _mappings(values):
+    for path, mapping in _mappings(values):
         name = path[-1] if path[-1] not in found else ".".join(path)
-        if set(inner) == _fields(Weight):
-            found[name] = _checked(Weight, path, inner).at
-        elif set(inner) == _fields(LearningRate):
-            found[name] = partial(_checked(LearningRate, path, inner).at, steps=steps)
+        where = f"schedule {'.'.join(path)}"
+        if set(mapping) == {field.name for field in fields(Weight)}:
+            found[name] = parse(Weight, mapping, where).at
+        elif set(mapping) == {field.name for field in fields(LearningRate)}:
+            found[name] = partial(parse(LearningRate, mapping, where).at, steps=steps)
     return found
 
 
-def beginnings(values: Mapping[str, Any]) -> dict[str, int]:
-    """Steps at which something begins, by name: whole numbers of the losses whose name ends in ``_from``.
+def start_steps(values: Mapping[str, Any]) -> dict[str, int]:
+    """Return the steps at which a stage starts, by name: the whole numbers among the losses named ``…_from``.
 
     Example:
-        >>> beginnings({"losses": {"quantize_from": 1000, "phase": 0.5}})
+        >>> start_steps({"losses": {"quantize_from": 1000, "phase": 0.5}})
         {'quantize_from': 1000}
     """
     losses = values.get("losses", {})
@@ -127,14 +154,3 @@ def _mappings(values: Mapping[str, Any], path: _Path = ()) -> Iterator[tuple[_Pa
         if isinstance(value, Mapping):
             yield (*path, key), value
             yield from _mappings(value, (*path, key))
-
-
-def _fields(kind: type[Weight] | type[LearningRate]) -> set[str]:
-    return {field.name for field in fields(kind)}
-
-
-def _checked(kind: Any, path: tuple[str, ...], values: Mapping[str, Any]) -> Any:
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ConfigError(f"schedule {'.'.join(path)} is {dict(values)}: numbers are wanted") from error

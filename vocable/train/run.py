@@ -1,23 +1,24 @@
 """Training runs: everything a recipe decides, and the function that trains one into a folder."""
 
-import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Protocol, get_args, get_type_hints, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from vocable.collective import world
 from vocable.errors import CheckpointError, ConfigError, VocableError
 from vocable.files import make_folder, sha256, write_json
+from vocable.schema import JsonObject, read_json, to_json
 from vocable.train.objective import Batches, Objective
 from vocable.train.record import manifests_of
 from vocable.train.trainer import TrainConfig, Trainer, join_processes
 
+FORMAT = 2  # of run.json; vocable 0.1 wrote none
 _Paths = Sequence[str | os.PathLike[str]]
 
 
@@ -142,20 +143,21 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
     target = Path(folder)
     run = run if find is None else replace(run, find=find)
     settings = {
+        "format": FORMAT,
         **run_to_json(run),
         "data": [{"path": str(path), "sha256": sha256(Path(path))} for path in manifests if Path(path).is_file()],
         "split": split,
         "start": None if start is None else start.digest,
         "teachers": run.teachers(),
     }
-    if rank == 0:  # which writes the file that is looked for
+    if rank == 0:  # the rank that writes the file
         _check_folder(settings, target, resume)
     if run.batches.batch_size % size:
         batch = run.batches.batch_size
         raise ConfigError(f"a batch of {batch} cannot be shared by {size} processes; choose a multiple")
     material = run.material(manifests, split)
     torch.manual_seed(run.train.seed)
-    objective = run.objective(material, start)  # which may refuse: nothing is written before
+    objective = run.objective(material, start)  # may raise, so nothing is written before
     if rank == 0:
         for problem in material.problems:
             say(f"left out: {problem}")
@@ -173,29 +175,25 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
 def override(run: Run, *, steps: int | None = None, batch_size: int | None = None, seed: int | None = None,
              precision: str | None = None, not_finite: str | None = None, teachers: Sequence[str] = (),
              cache: Path | None = None) -> Run:  # fmt: skip
-    """The same run with some values replaced; None keeps the recipe's.
+    """Return the run with some values replaced; None keeps the recipe's.
 
     Args:
-        run: From a recipe.
-        steps: In the whole run.
-        batch_size: Rows of the global batch.
-        seed: Of weights, batches and all else that is random.
-        precision: As in :class:`TrainConfig`.
-        not_finite: As in :class:`TrainConfig`.
-        teachers: ``PART=SOURCE`` of each, such as ``acoustic=resemblyzer``.
-        cache: Folder where what they say of recordings is kept; ``teachers`` by default.
+        run: Run from a recipe.
+        steps: Number of steps of the whole run.
+        batch_size: Size of the global batch.
+        seed: Seed of weights, batches and everything else that is random.
+        precision: Precision of the networks; see :class:`TrainConfig`.
+        not_finite: Reaction to a loss that is not finite; see :class:`TrainConfig`.
+        teachers: Source of each teacher as ``PART=SOURCE``, such as ``acoustic=resemblyzer``.
+        cache: Folder that caches the teachers' features; ``teachers`` by default.
 
     Raises:
-        ConfigError: A value is out of range, or the run has no such teacher.
+        ConfigError: If a value is out of range, or the run has no such teacher.
     """
     if teachers or cache:
-        run = run.with_teachers(dict(_named(teacher) for teacher in teachers), str(cache or "teachers"))
-    for name, value, allowed in (("precision", precision, _choices("precision")),
-                                 ("not_finite", not_finite, _choices("not_finite"))):  # fmt: skip
-        if value is not None and value not in allowed:
-            raise ConfigError(f"{name} is '{value}'; choose {' or '.join(allowed)}")
-    asked = {"steps": steps, "seed": seed, "precision": precision, "not_finite": not_finite}
-    train = replace(run.train, **{name: value for name, value in asked.items() if value is not None})  # type: ignore[arg-type]
+        run = run.with_teachers(dict(_split_teacher(teacher) for teacher in teachers), str(cache or "teachers"))
+    given = {"steps": steps, "seed": seed, "precision": precision, "not_finite": not_finite}
+    train = replace(run.train, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     batches = replace(
         run.batches,
         batch_size=run.batches.batch_size if batch_size is None else batch_size,
@@ -204,68 +202,64 @@ def override(run: Run, *, steps: int | None = None, batch_size: int | None = Non
     return replace(run, train=train, batches=batches)
 
 
-def _named(teacher: str) -> tuple[str, str]:
+def _split_teacher(teacher: str) -> tuple[str, str]:
     part, _, source = teacher.partition("=")
     if not part or not source:
         raise ConfigError(f"a teacher is '{teacher}'; write PART=SOURCE, such as acoustic=resemblyzer")
     return part, source
 
 
-def _choices(name: str) -> tuple[str, ...]:
-    return get_args(get_type_hints(TrainConfig)[name])
-
-
 def run_to_json(run: Run) -> dict[str, Any]:
     """Return a run's settings as plain JSON values."""
-    values = asdict(run)
-    del values["find"]
-    plain: dict[str, Any] = json.loads(json.dumps(values))
-    return plain
+    return {field.name: to_json(getattr(run, field.name)) for field in fields(run) if field.name != "find"}
 
 
 def _check_folder(settings: Mapping[str, Any], folder: Path, resume: bool) -> None:
-    """Refuse a folder that holds a run which these settings do not go on with."""
-    known = folder / "run.json"
-    if not known.exists():
+    """Raise an error if the folder holds a run that these settings do not continue."""
+    file = folder / "run.json"
+    if not file.exists():
         return
     if not resume:
-        raise ConfigError(f"{folder}: holds a run already; pass --resume to go on with it, or choose another folder")
-    try:
-        before = json.loads(known.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{known}: cannot be read ({error})") from error
-    if not isinstance(before, dict):
-        raise CheckpointError(f"{known}: holds no settings; is this a run's folder?")
-    if before.get("start") != settings["start"]:
-        raise CheckpointError(f"{known}: the run began from {before.get('start') or 'nothing'}; pass the same --init")
-    if (taught := _digests(before)) != _digests(settings):
-        raise CheckpointError(f"{known}: the run was taught by {taught or 'nobody'}; give it the same teachers")
+        raise ConfigError(f"{folder}: holds a run already; pass --resume to continue it, or choose another folder")
+    stored = read_json(file, JsonObject, advice="is this a run's folder?").root
+    if (version := stored.get("format")) != FORMAT:
+        made = "by vocable 0.1" if version is None else f"in format {version}"
+        raise CheckpointError(
+            f"{file}: this run was begun {made} and cannot be resumed; train into another folder, with --init {folder} "
+            "to start from its newest weights"
+        )
+    if stored.get("start") != settings["start"]:
+        raise CheckpointError(f"{file}: the run began from {stored.get('start') or 'nothing'}; pass the same --init")
+    if (teachers := _teacher_digests(stored)) != _teacher_digests(settings):
+        raise CheckpointError(f"{file}: the run has the teachers {teachers or 'none'}; pass the same ones")
     for key in ("model", "batches"):
-        if before.get(key) != settings[key]:
-            raise CheckpointError(f"{known}: was made by a recipe with other '{key}' settings; resume with that recipe")
-    _check_data(before, settings, known)
+        if stored.get(key) != settings[key]:
+            raise CheckpointError(f"{file}: the run's recipe has other '{key}' settings; resume with that recipe")
+    _check_data(stored, settings, file)
 
 
-def _digests(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Of a run's teachers, by part; a run of before has none."""
+def _teacher_digests(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return name and digest of a run's teachers, by part."""
     teachers = settings.get("teachers")
     teachers = teachers if isinstance(teachers, Mapping) else {}
-    return {part: f"{one.get('name')} ({one.get('digest')})" for part, one in teachers.items()}
+    return {
+        part: f"{one.get('name')} ({one.get('digest')})" for part, one in teachers.items() if isinstance(one, Mapping)
+    }
 
 
-def _check_data(before: Mapping[str, Any], now: Mapping[str, Any], known: Path) -> None:
-    """Refuse other data than a run began with: batches would no longer be those of its seed and step."""
-    if before.get("split", now["split"]) != now["split"]:
+def _check_data(stored: Mapping[str, Any], settings: Mapping[str, Any], file: Path) -> None:
+    """Raise an error if the data are not those of the stored run: a batch is a function of data, seed and step."""
+    if stored.get("split") != settings["split"]:
         raise CheckpointError(
-            f"{known}: the run learns from split '{before['split']}', not '{now['split']}'; give the same split"
+            f"{file}: the run trains on split '{stored.get('split')}', not '{settings['split']}'; pass the same split"
         )
-    for one, other in zip_longest(manifests_of(before), manifests_of(now)):
-        if other is None:
-            raise CheckpointError(f"{known}: the run learns from {one[0]} too; pass all its manifests, in order")
-        if one is None:
-            raise CheckpointError(f"{known}: the run does not learn from {other[0]}; leave it out")
-        if one[1] not in (None, other[1]):  # None: a run of before, which kept no digest
+    for before, now in zip_longest(manifests_of(stored), manifests_of(settings)):
+        if now is None:
+            raise CheckpointError(f"{file}: the run trains on {before.path}, too; pass all its manifests, in order")
+        if before is None:
+            raise CheckpointError(f"{file}: the run does not train on {now.path}; leave it out")
+        if before.sha256 != now.sha256:
             raise CheckpointError(
-                f"{known}: {other[0]} is not what the run learns from ({one[0]}, SHA-256 {one[1][:12]}…); "
-                "give it the manifest it began with, or begin another run"
+                f"{file}: {now.path} is not the run's manifest ({before.path}, SHA-256 {str(before.sha256)[:12]}…); "
+                "pass the manifest it began with, or begin another run"
             )

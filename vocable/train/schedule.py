@@ -1,13 +1,22 @@
 """Loss weights and learning rates as pure functions of the step."""
 
-from dataclasses import dataclass
+from typing import Annotated
 
-from vocable.errors import ConfigError
+from pydantic import Field
+
+from vocable.schema import config
+
+_Steps = Annotated[int, Field(ge=0)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class Weight:
-    """A loss weight: zero before ``start``, then a straight line to ``value`` over ``ramp`` steps, then constant.
+    """Schedule of a loss weight: zero before ``start``, a linear ramp, then constant.
+
+    Attributes:
+        value: Weight after the ramp.
+        start: First step, counted from 0, at which the loss counts.
+        ramp: Number of steps of the linear ramp from zero to ``value``.
 
     Example:
         >>> weight = Weight(value=2.0, start=10, ramp=4)
@@ -16,26 +25,27 @@ class Weight:
     """
 
     value: float
-    start: int = 0
-    ramp: int = 0
-
-    def __post_init__(self) -> None:
-        if self.start < 0 or self.ramp < 0:
-            raise ConfigError(f"a schedule starts at {self.start} and ramps {self.ramp} steps: neither may be negative")
+    start: _Steps = 0
+    ramp: _Steps = 0
 
     def at(self, step: int) -> float:
-        """The weight at a step (0 is the first)."""
+        """Return the weight at a step, counted from 0."""
         if step < self.start:
             return 0.0
         return self.value if self.ramp == 0 else self.value * min(1.0, (step - self.start) / self.ramp)
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class LearningRate:
-    """Warm-up, a plateau, and a straight line down to zero ("warm-up, stable, decay").
+    """Schedule of a learning rate: linear warm-up, a plateau, and a linear decay to zero ("warmup-stable-decay").
 
-    The plateau has no memory of the total, so a run that should go on longer can be resumed from any checkpoint
-    before the decay with the same result as if it had been planned so.
+    The plateau does not depend on the number of steps. So a run can be resumed from any checkpoint before the decay
+    with more steps, and gives what a run planned with that many steps gives.
+
+    Attributes:
+        peak: Learning rate on the plateau.
+        warmup: Number of warm-up steps.
+        decay: Share of all steps, at the end, over which the rate decays, in [0, 1].
 
     Source:
         Hägele et al., arXiv:2405.18392.
@@ -46,16 +56,12 @@ class LearningRate:
         [0.1, 1.0, 1.0, 0.5, 0.02]
     """
 
-    peak: float
-    warmup: int = 200  # steps
-    decay: float = 0.4  # share of all steps, at the end
-
-    def __post_init__(self) -> None:
-        if self.peak <= 0 or self.warmup < 0 or not 0 <= self.decay <= 1:
-            raise ConfigError(f"learning rate {self}: the peak must be positive and the decay a share in [0, 1]")
+    peak: Annotated[float, Field(gt=0)]
+    warmup: _Steps = 200
+    decay: Annotated[float, Field(ge=0, le=1)] = 0.4
 
     def at(self, step: int, steps: int) -> float:
-        """The rate at a step of a run of so many."""
+        """Return the learning rate at a step, counted from 0, of a run of ``steps`` steps."""
         rising = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         falling = (steps - step) / (self.decay * steps) if self.decay else 1.0
         return self.peak * min(rising, falling, 1.0)

@@ -1,8 +1,8 @@
-"""The loop. It knows turns, optimizers, checkpoints and logs, and nothing of what is being learnt.
+"""Training loop over the turns of an objective, with optimizers, checkpoints and logs.
 
-Everything random in a step is drawn after seeding torch from the run's seed, the step and the rank, and a batch
-is a function of the step. So the state of a run is its tensors and the number of steps made, and a run that was
-killed and resumed is, on a CPU, bit for bit the run that was not.
+At each step torch is seeded from the run's seed, the step and the rank, and a batch is a function of the step. So the
+state of a run is its tensors and the number of finished steps. On a CPU a run that was killed and resumed is bit for
+bit the run that was not.
 """
 
 import atexit
@@ -11,61 +11,73 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.distributed as dist
+from pydantic import Field
 from torch import Tensor, nn
 
 from vocable.collective import average_gradients, global_sum, is_distributed, world
-from vocable.errors import CheckpointError, ConfigError, TrainingError
+from vocable.errors import CheckpointError, TrainingError
 from vocable.files import make_folder
+from vocable.schema import Share, config
 from vocable.train import checkpoint
 from vocable.train.log import Log
-from vocable.train.objective import Batch, Batches, Objective, Turn, clip_gradients
+from vocable.train.objective import Batch, Batches, Objective, Turn
 from vocable.train.schedule import LearningRate
 
-_SKIPS_IN_A_ROW = 20
-_LOW_USAGE = 0.1
+_MAX_SKIPS = 20  # steps in a row
+_LOW_USAGE = 0.1  # share of a codebook below which the user is warned
 _ALARMS = "alarms"
+_Count = Annotated[int, Field(ge=1)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class TrainConfig:
-    """How a run goes."""
+    """Configuration of the training loop.
 
-    steps: int
+    Attributes:
+        steps: Number of steps of the whole run.
+        learning_rate: Schedule of the learning rate, for turns without one of their own.
+        betas: Coefficients of AdamW's moving averages.
+        weight_decay: Weight decay of AdamW, on matrices alone.
+        clip: Maximum joint gradient norm of a part.
+        seed: Seed of everything random in a step.
+        precision: Precision of the networks. Weights, optimizer states and quantizers stay in float32.
+        not_finite: Reaction to a loss or gradient that is not finite: stop the run, or skip the batch.
+        log_every: Steps between lines of the log.
+        save_every: Steps between checkpoints.
+        keep: Number of checkpoints to keep.
+    """
+
+    steps: _Count
     learning_rate: LearningRate = field(default_factory=lambda: LearningRate(peak=1e-3))
-    betas: tuple[float, float] = (0.8, 0.99)  # of AdamW
-    weight_decay: float = 1e-3
-    clip: float = 1.0  # largest joint gradient norm of a part
+    betas: tuple[Share, Share] = (0.8, 0.99)
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-3
+    clip: Annotated[float, Field(gt=0)] = 1.0
     seed: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
-    not_finite: Literal["stop", "skip"] = "stop"  # what to do at a loss or gradient that is NaN or infinite
-    log_every: int = 50  # steps
-    save_every: int = 500  # steps
-    keep: int = 3  # checkpoints
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "log_every", "save_every", "keep"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 1")
+    not_finite: Literal["stop", "skip"] = "stop"
+    log_every: _Count = 50
+    save_every: _Count = 500
+    keep: _Count = 3
 
 
 class Trainer:
-    """Runs an objective over batches.
+    """Training of an objective over batches.
 
-    Under ``torchrun`` every process runs the same code: gradients are averaged, rank 0 writes.
+    Under ``torchrun`` every process runs the same code: gradients are averaged, and rank 0 writes.
 
     Args:
-        objective: What to train. Its parts must be :class:`torch.nn.Module`.
-        batches: What to train on.
-        config: How.
-        folder: Where logs and checkpoints go.
-        device: ``cpu``, ``cuda`` or another torch device.
-        quiet: No progress bar.
+        objective: Networks and losses to train.
+        batches: Batches to train on.
+        config: Configuration of the loop.
+        folder: Folder for logs and checkpoints.
+        device: Torch device, such as ``cpu`` or ``cuda``.
+        quiet: Whether to hide the progress bar.
     """
 
     def __init__(self, objective: Objective, batches: Batches, config: TrainConfig, folder: Path, *,
@@ -81,36 +93,37 @@ class Trainer:
         self._skipped = 0
 
     def resume(self) -> bool:
-        """Go on from the newest checkpoint in the folder; False if there is none.
+        """Restore the newest checkpoint in the folder; return False if there is none.
 
         Raises:
-            CheckpointError: The newest one cannot be used.
+            CheckpointError: If it cannot be used, or has more steps than the run.
         """
-        found = checkpoint.steps(self.folder / "checkpoints")
-        if not found:
+        checkpoints = checkpoint.steps(self.folder / "checkpoints")
+        if not checkpoints:
             return False
-        self.step = checkpoint.restore(found[-1], self.parts, self.optimizers)
+        self.step = checkpoint.restore(checkpoints[-1], self.parts, self.optimizers)
         if self.step > self.config.steps:
             raise CheckpointError(
-                f"{found[-1]}: has made {self.step} steps, {self.config.steps} were asked for; raise --steps"
+                f"{checkpoints[-1]}: has {self.step} steps, the run only {self.config.steps}; raise --steps"
             )
         return True
 
     def run(self) -> None:
-        """Train to the last step, logging and saving on the way.
+        """Train to the last step, with logs and checkpoints.
 
         Raises:
-            TrainingError: A loss or gradient is not finite and ``not_finite`` says stop, or too many were skipped.
+            TrainingError: If a loss or gradient is not finite and ``not_finite`` is ``stop``, or too many steps in a
+                row were skipped.
         """
         make_folder(self.folder)
         log = Log(self.folder, steps=self.config.steps, start=self.step, quiet=self.quiet) if self.rank == 0 else None
         try:
-            threads = torch.get_num_threads()  # which each thread sets for itself: without it two would fight
-            with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as ahead:
-                coming: Future[Batch] = ahead.submit(self.batches.batch, self.step, self.rank, self.world)
+            threads = torch.get_num_threads()  # a setting of each thread: with the default two would compete
+            with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as loader:
+                following: Future[Batch] = loader.submit(self.batches.batch, self.step, self.rank, self.world)
                 while self.step < self.config.steps:
-                    batch = coming.result()
-                    coming = ahead.submit(self.batches.batch, self.step + 1, self.rank, self.world)
+                    batch = following.result()
+                    following = loader.submit(self.batches.batch, self.step + 1, self.rank, self.world)
                     values = self._step(batch.to(self.device), log)
                     self.step += 1
                     if log:
@@ -122,7 +135,7 @@ class Trainer:
                 log.close()
 
     def save(self) -> None:
-        """Write a checkpoint (on rank 0; the others wait)."""
+        """Write a checkpoint on rank 0, while the other ranks wait."""
         if self.rank == 0:
             folder = self.folder / "checkpoints"
             checkpoint.save(
@@ -151,14 +164,14 @@ class Trainer:
             if total.requires_grad:
                 total.backward()
             average_gradients(parameters)
-            norm = clip_gradients(parameters, self.config.clip)
+            norm = float(nn.utils.clip_grad_norm_(parameters, self.config.clip))
             means = self._means({**turn.losses, "total": total})
-            values |= _logged(turn, means, norm)
+            values |= _turn_values(turn, means, norm)
             values[_ALARMS] = [*values.get(_ALARMS, ()), *turn.alarms]
             if not (math.isfinite(means["total"]) and math.isfinite(norm)):
-                for buffer, kept in zip(buffers, before, strict=True):  # a codebook learns before the loss is known
+                for buffer, kept in zip(buffers, before, strict=True):  # the forward pass updates codebooks
                     buffer.copy_(kept)
-                self._refuse(turn, batch, norm, log)
+                self._handle_not_finite(turn, batch, norm, log)
                 return values
             values["learning_rate"] = rate
             if turn.learning_rate is not None:
@@ -168,20 +181,22 @@ class Trainer:
             optimizer.step()
 
     def _means(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
-        """Losses of the global batch, in one message."""
+        """Return the losses of the global batch, reduced in one message."""
         local = torch.stack([loss.detach().float().to(self.device) for loss in losses.values()])
         return dict(zip(losses, (global_sum(local) / self.world).tolist(), strict=True))
 
-    def _refuse(self, turn: Turn, batch: Batch, norm: float, log: Log | None) -> None:
-        """A loss or gradient is not finite: this turn moves nothing. Stop, or go on without this batch."""
+    def _handle_not_finite(self, turn: Turn, batch: Batch, norm: float, log: Log | None) -> None:
+        """Stop the run, or report the skipped batch, after a turn whose loss or gradient is not finite."""
         self._skipped += 1
         losses = ", ".join(f"{name} {float(loss.detach()):g}" for name, loss in turn.losses.items())
         where = f"step {self.step}, {turn.name}: not finite ({losses}, gradient norm {norm:g})"
-        what = f"{where}; batch: {', '.join(batch.names)}"
-        if self.config.not_finite == "stop" or self._skipped >= _SKIPS_IN_A_ROW:
-            raise TrainingError(f"{what}. Look at these recordings, lower the learning rate, or pass --not-finite skip")
+        problem = f"{where}; batch: {', '.join(batch.names)}"
+        if self.config.not_finite == "stop" or self._skipped >= _MAX_SKIPS:
+            raise TrainingError(
+                f"{problem}. Check these recordings, lower the learning rate, or pass --not-finite skip"
+            )
         if log:
-            log.say(f"skipped {what}")
+            log.say(f"skipped {problem}")
 
     def _report(self, log: Log, values: dict[str, Any]) -> None:
         alarms = values.pop(_ALARMS, ())
@@ -213,10 +228,10 @@ class Trainer:
 
 
 def join_processes() -> str:
-    """Join the process group ``torchrun`` prepared, if it did; returns the device of this process.
+    """Join the process group that ``torchrun`` prepared, if any, and return the device of this process.
 
-    The group stays until the process ends: one that is left and joined again meets what its store still holds of the
-    first, and may wait for ever.
+    The group stays until the process ends. A group that is destroyed and joined again finds stale keys in its store,
+    and may wait for ever.
     """
     device = "cpu"
     if torch.cuda.is_available():
@@ -233,7 +248,7 @@ def _leave_processes() -> None:
         dist.destroy_process_group()
 
 
-def _logged(turn: Turn, means: Mapping[str, float], norm: float) -> dict[str, Any]:
+def _turn_values(turn: Turn, means: Mapping[str, float], norm: float) -> dict[str, Any]:
     values: dict[str, Any] = {f"{turn.name}/total": means["total"], f"{turn.name}/gradient_norm": norm}
     for name in turn.losses:
         values[f"{turn.name}/{name}"] = means[name]

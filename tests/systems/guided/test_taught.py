@@ -140,7 +140,7 @@ def test_another_teacher_does_not_go_on(whole: Path, teachers: dict[str, str], m
     folder = shutil.copytree(whole, tmp_path / "run")
     before = (folder / "run.json").read_bytes()
     other = teachers | {"semantic": str(saved(tmp_path / "other", normalise=True))}
-    with pytest.raises(CheckpointError, match=r"run.json: the run was taught by .*hubert.*give it the same teachers"):
+    with pytest.raises(CheckpointError, match=r"run.json: the run has the teachers .*hubert.*pass the same ones"):
         fit(tiny(40), other, manifest, folder, resume=True)
     assert (folder / "run.json").read_bytes() == before
     shutil.copytree(whole.parent / "kept", tmp_path / "kept")
