@@ -69,7 +69,7 @@ def _made(name: str, seed: int) -> Any:
     sizes = find_recipe(name.removeprefix("recipe ")).model
     labels = {"digit": tuple("0123456789"), "speaker": ("a", "b", "c")}
     network = VqalattentModel(replace(sizes, labels=labels))
-    network.prior_of.fill_(network.codebook_number())
+    network.prior_codebook.fill_(network.codebook_fingerprint())
     return VqalattentTokenizer(network)
 
 

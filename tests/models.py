@@ -22,7 +22,7 @@ from vocable.systems.supervised import recipe as supervised
 from vocable.systems.supervised.model import SupervisedModel
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 from vocable.systems.vqalattent import recipe as vqalattent
-from vocable.systems.vqalattent.image import picture, to_unit
+from vocable.systems.vqalattent.image import mel_image, to_unit
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.testing import speechlike
@@ -68,16 +68,16 @@ def ready_speaker(
     ))  # fmt: skip
     with torch.no_grad():
         nn.init.constant_(model.vqvae.decoder[-1].bias, 0.5)  # pictures of something that can be heard
-        seen = [picture(digit(which, 0, 1.0).samples, sizes.image) for which in range(10)]
+        seen = [mel_image(digit(which, 0, 1.0).samples, sizes.image) for which in range(10)]
         model.vqvae.train()(to_unit(torch.stack(seen), model.bounds))
         for matrix in model.prior.parameters():
             if matrix.ndim > 1:
                 nn.init.normal_(matrix, std=0.25)
-        model.typical.fill_(0.25)
+        model.mean_duration.fill_(0.25)
         for column, key in enumerate(model.config.prior.conditions):
             each = 0.2 + torch.arange(10) / 50 if key == "digit" else 0.25 + torch.arange(len(speakers)) / 8
-            model.seconds[column, : len(each)] = each
-        model.prior_of.fill_(model.codebook_number())
+            model.label_durations[column, : len(each)] = each
+        model.prior_codebook.fill_(model.codebook_fingerprint())
     return VqalattentTokenizer(model, "griffin-lim")
 
 

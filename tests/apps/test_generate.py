@@ -97,13 +97,13 @@ def test_a_strip_without_voices_to_choose_from() -> None:
 
 
 def test_a_label_that_is_not_known_lists_those_that_are(speaker: VqalattentTokenizer) -> None:
-    with pytest.raises(ConfigError, match="digit '10' is not known; there are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"):
+    with pytest.raises(ConfigError, match="digit '10' is unknown; choose one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"):
         generate(speaker, label=10)
-    with pytest.raises(ConfigError, match="digit 'x' is not known"):
+    with pytest.raises(ConfigError, match="digit 'x' is unknown"):
         generate_strip(speaker, [1, "x"])
-    with pytest.raises(ConfigError, match="speaker 'eve' is not known; there are voice0, voice1"):
+    with pytest.raises(ConfigError, match="speaker 'eve' is unknown; choose one of voice0, voice1"):
         generate(speaker, label=1, speaker="eve")
-    with pytest.raises(ConfigError, match="cannot be asked for a accent; it takes digit, speaker"):
+    with pytest.raises(ConfigError, match="this model has no condition 'accent'; its conditions: digit, speaker"):
         generate(speaker, label=1, accent="x")
 
 
@@ -129,6 +129,6 @@ def test_a_model_without_conditions_takes_no_label() -> None:
 
 def test_a_prior_that_is_not_trained_is_refused() -> None:
     model = ready_speaker().model
-    model.prior_of.zero_()
+    model.prior_codebook.zero_()
     with pytest.raises(CheckpointError, match="prior is not trained"):
         generate(VqalattentTokenizer(model), label=7)

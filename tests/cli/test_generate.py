@@ -80,13 +80,13 @@ def test_the_choice_can_be_narrowed(run: Run, model: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--digit", 12), "digit '12' is not known; there are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
-        (("--digit", "1 x"), "digit 'x' is not known; there are 0, 1,"),
-        (("--speaker", "eve"), "speaker 'eve' is not known; there are ann, bob"),
-        (("--accent", "x"), "cannot be asked for a accent; it takes digit, speaker"),
-        (("--gender", "female"), "cannot be asked for a gender"),
-        (("--top-k", 99), "top_k is 99: 1 to 32 is wanted"),
-        (("--top-p", 0), "top_p is 0.0: over 0"),
+        (("--digit", 12), "digit '12' is unknown; choose one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+        (("--digit", "1 x"), "digit 'x' is unknown; choose one of 0, 1,"),
+        (("--speaker", "eve"), "speaker 'eve' is unknown; choose one of ann, bob"),
+        (("--accent", "x"), "this model has no condition 'accent'; its conditions: digit, speaker"),
+        (("--gender", "female"), "this model has no condition 'gender'"),
+        (("--top-k", 99), "top_k is 99: give 1 to 32"),
+        (("--top-p", 0), "top_p is 0.0: give more than 0"),
         (("-n", 2, "-o", "x.wav"), "x.wav is one file and 2 utterances are asked for; name a folder"),
         (("--digit", "1 2", "-n", 2, "-o", "x.FLAC"), "x.FLAC is one file and 2 utterances"),
         (("-o", "x.aif"), "'.aif' is not an audio format vocable writes"),
@@ -137,7 +137,7 @@ def test_train_then_begin_another_prior_from_it_then_speak(run: Run, tmp_path: P
         assert code == 0, out
         assert Audio.read(tmp_path / f"{name}.wav").sample_rate == 8_000
     code, _, err = run("generate", "--digit", "7", "--model", tmp_path / "two", "-o", tmp_path / "x.wav")
-    assert (code, "digit '7' is not known; there are 0, 1, 2" in err) == (1, True)
+    assert (code, "digit '7' is unknown; choose one of 0, 1, 2" in err) == (1, True)
 
 
 def test_a_beginning_that_is_none_is_one_line_and_leaves_nothing(run: Run, model: Path, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from vocable.data.batches import BatchConfig, ClipStore
 from vocable.data.crops import CropConfig, Crops
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, ConfigError, ManifestError
+from vocable.systems.vqalattent.config import ImageSpec
 from vocable.systems.vqalattent.data import ImageConfig, Images
-from vocable.systems.vqalattent.image import ImageSpec
 
 SPEC = ImageSpec(sample_rate=8_000, n_fft=256, bins=16, frames=20)
 

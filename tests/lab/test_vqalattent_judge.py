@@ -23,7 +23,8 @@ from vocable import load, recipes
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
 from vocable.errors import CheckpointError, ConfigError
-from vocable.systems.vqalattent.image import ImageSpec, picture, speech_bounds
+from vocable.systems.vqalattent.config import ImageSpec
+from vocable.systems.vqalattent.image import find_speech, mel_image
 from vocable.train.trainer import Trainer
 from vocable_lab.vqalattent import judge
 from vocable_lab.vqalattent.classifier import Classifier, ClassifierConfig, ClassifierObjective, bent
@@ -45,7 +46,7 @@ def pictures(manifest: Path, split: str) -> tuple[Tensor, list[str]]:
     """In decibels, with the digits they show."""
     known = read_manifest(manifest, split)
     clips = [Audio.read(one.audio_path).samples for one in known]
-    shown = torch.stack([picture(clip, SPEC, bounds=speech_bounds(clip, SPEC)) for clip in clips])
+    shown = torch.stack([mel_image(clip, SPEC, bounds=find_speech(clip, SPEC)) for clip in clips])
     return shown, [str(one.value("digit")) for one in known]
 
 

@@ -36,7 +36,7 @@ def model(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a few steps with its classifier, which has seen the recordings for a little longer."""
     torch.set_num_threads(1)
     run = recipes.find("vqalattent-tiny")
-    prior = replace(run.model.prior, unknown=0.2)
+    prior = replace(run.model.prior, label_dropout=0.2)
     run = replace(run, model=replace(run.model, prior=prior), train=replace(run.train, steps=120, save_every=120))
     folder = tmp_path_factory.mktemp("runs") / "little"
     recipes.fit(run, [corpus], folder, quiet=True, say=lambda line: None)

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from vocable.errors import CheckpointError, ConfigError
 from vocable.folder import read_model, system_of, write_model
+from vocable.systems.vqalattent.config import ImageSpec
 from vocable.systems.vqalattent.data import ImageBatch
-from vocable.systems.vqalattent.image import ImageSpec, from_unit
+from vocable.systems.vqalattent.image import from_unit
 from vocable.train.objective import Turn
 
 SYSTEM = "vqalattent-classifier"

@@ -93,7 +93,7 @@ def features(tokenizer: VqalattentTokenizer, tokens: Tokens, space: str) -> Floa
     if space == "tokens":
         return tokens.ids[:, 0].float().numpy()
     if space == "spectrogram":
-        return from_unit(tokenizer.pictures(tokens), tokenizer.model.bounds).flatten(1).numpy()
+        return from_unit(tokenizer.decode_images(tokens), tokenizer.model.bounds).flatten(1).numpy()
     raise ConfigError(f"there is no space '{space}'; there are {', '.join(SPACES)}")
 
 

@@ -11,8 +11,8 @@ import torch
 from vocable.data.manifest import Utterance, read_manifests
 from vocable.errors import CheckpointError, ConfigError
 from vocable.files import write_json
+from vocable.systems.vqalattent.config import ImageSpec
 from vocable.systems.vqalattent.data import ImageConfig, Images
-from vocable.systems.vqalattent.image import ImageSpec
 from vocable.systems.vqalattent.recipe import fsdd
 from vocable.train.run import Run
 from vocable.train.schedule import LearningRate

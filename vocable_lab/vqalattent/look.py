@@ -73,8 +73,8 @@ def sheet(look: Look, rows: Sequence[tuple[str, str, Utterance, Tokens]]) -> Pic
     columns = []
     for label, _, clip, fakes in rows:
         audio = Audio.read(clip.audio_path)
-        made = look.tokenizer.pictures(picked(fakes, np.arange(min(_FAKES, len(fakes)))))
-        again = look.tokenizer.pictures(look.tokenizer.encode(audio))
+        made = look.tokenizer.decode_images(picked(fakes, np.arange(min(_FAKES, len(fakes)))))
+        again = look.tokenizer.decode_images(look.tokenizer.encode(audio))
         columns.append((label, torch.cat([look.tokenizer.image(audio)[None], again, made]).numpy()))
     names = ("recording", "reconstruction", *(f"fake {number}" for number in range(1, _FAKES + 1)))
 

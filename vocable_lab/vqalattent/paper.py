@@ -161,7 +161,7 @@ class VqalattentPaper:
         for name, tokenizer in self.tokenizers.items():
             shown = {
                 "real_accuracy": tokenizer.image(clip)[None],
-                "reconstruction_accuracy": tokenizer.pictures(tokenizer.encode(clip)),
+                "reconstruction_accuracy": tokenizer.decode_images(tokenizer.encode(clip)),
             }
             told = {key: self._told(tokenizer, picture) for key, picture in shown.items()}
             rows.append(
@@ -179,7 +179,7 @@ class VqalattentPaper:
         tokens = tokenizer.sample([asked] * batch.count, seed=seed)
         make_folder(self.out / "fakes")
         tokens.write(self._file(item))
-        told = self._told(tokenizer, tokenizer.pictures(tokens))
+        told = self._told(tokenizer, tokenizer.decode_images(tokens))
         return [Row(entry=batch.entry, item=item, facts={"told": told})]
 
     def _told(self, tokenizer: VqalattentTokenizer, pictures: Float[Tensor, "B F S"]) -> list[str]:
@@ -190,7 +190,7 @@ class VqalattentPaper:
         for name, tokenizer in self.tokenizers.items():
             labels = tokenizer.labels.get(self.key, ())
             kinds: list[tuple[str | None, int]] = [(label, _FAKES) for label in labels]
-            if not labels or tokenizer.config.prior.unknown:
+            if not labels or tokenizer.config.prior.label_dropout:
                 kinds.append((None, _FAKES * max(10, len(labels))))
             for label, count in kinds:
                 most = count if self.plan.limit is None else min(count, self.plan.limit * (count // _FAKES))

@@ -27,7 +27,7 @@ def length(run: VqalattentRun) -> list[Variant]:
 def codebooks(run: VqalattentRun) -> list[Variant]:
     """Moving mean, gradient or stochastic entries; k-means, rows of the data, or blind at the beginning."""
     kinds: list[dict[str, Any]] = [{"codebook": kind} for kind in ("ema", "gradient", "stochastic")]
-    kinds += [{"begin": begin} for begin in ("data", "normal", "uniform")]
+    kinds += [{"codebook_init": begin} for begin in ("data", "normal", "uniform")]
     return [
         Variant(name="-".join(kind.values()), run=_with(run, vqvae=replace(run.model.vqvae, **kind))) for kind in kinds
     ]
@@ -37,10 +37,10 @@ def conditions(run: VqalattentRun) -> list[Variant]:
     """No label, the label under ids of the codebook, under an id of its own, with the speaker before it."""
     prior = run.model.prior
     sorts: dict[str, dict[str, Any]] = {
-        "none": {"conditions": (), "unknown": 0.0},
-        "shared-id": {"conditions": ("digit",), "label_ids": "shared", "unknown": 0.0},
-        "own-id": {"conditions": ("digit",), "unknown": 0.0},
-        "prefix": {"conditions": ("digit", "speaker"), "unknown": 0.0},
+        "none": {"conditions": (), "label_dropout": 0.0},
+        "shared-id": {"conditions": ("digit",), "label_ids": "shared", "label_dropout": 0.0},
+        "own-id": {"conditions": ("digit",), "label_dropout": 0.0},
+        "prefix": {"conditions": ("digit", "speaker"), "label_dropout": 0.0},
     }
     return [
         Variant(name=name, run=_with(run, prior=replace(prior, **sort)), shares=place > 0)
@@ -50,7 +50,7 @@ def conditions(run: VqalattentRun) -> list[Variant]:
 
 def sizes(run: VqalattentRun) -> list[Variant]:
     """Fewer ids, or fewer entries, each with and without a label asked: the paper's four rows and two more pairs."""
-    vqvae, prior = run.model.vqvae, replace(run.model.prior, unknown=run.model.prior.unknown or 0.2)
+    vqvae, prior = run.model.vqvae, replace(run.model.prior, label_dropout=run.model.prior.label_dropout or 0.2)
     sorts: dict[str, dict[str, Any]] = {
         "cr16-256": {"strides": (2, 2)},
         "cr4-256": {"strides": (2, 1)},
@@ -68,7 +68,7 @@ def _with(run: VqalattentRun, **parts: Any) -> VqalattentRun:
 
 def _has_prior(tokenizer: VqalattentTokenizer) -> bool:
     """Else it is still the VQ-VAE's stage."""
-    return bool(int(tokenizer.model.prior_of))
+    return bool(int(tokenizer.model.prior_codebook))
 
 
 def _classifier(run: VqalattentRun, manifests: Sequence[Path], out: Path) -> None:

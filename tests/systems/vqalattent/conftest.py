@@ -33,7 +33,7 @@ def speaker() -> VqalattentTokenizer:
 @pytest.fixture(scope="module")
 def open_minded() -> VqalattentTokenizer:
     """Whose training hid some labels."""
-    return ready_speaker(prior={"unknown": 0.2})
+    return ready_speaker(prior={"label_dropout": 0.2})
 
 
 def ids_of(speaker: VqalattentTokenizer, rows: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]:

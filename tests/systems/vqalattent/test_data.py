@@ -14,8 +14,9 @@ from tests.digits import digit, write_digits
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import ConfigError, ManifestError
-from vocable.systems.vqalattent.data import UNKNOWN, ImageBatch, ImageConfig, Images, known_values, labels_of
-from vocable.systems.vqalattent.image import ImageSpec, picture, speech_bounds, to_unit
+from vocable.systems.vqalattent.config import ImageSpec
+from vocable.systems.vqalattent.data import UNKNOWN, ImageBatch, ImageConfig, Images, collect_values, label_indices
+from vocable.systems.vqalattent.image import find_speech, mel_image, to_unit
 
 SPEC = ImageSpec(sample_rate=8_000, n_fft=256, bins=16, frames=20)
 PLAIN = ImageConfig(batch_size=6)
@@ -94,13 +95,13 @@ def test_every_recording_is_drawn_about_as_often(plain: Images) -> None:
 
 def test_a_picture_is_of_the_speech_on_the_corpus_scale(said: list[Utterance], plain: Images) -> None:
     samples = Audio.read(said[4].audio_path).samples
-    wanted = to_unit(picture(samples, SPEC, bounds=speech_bounds(samples, SPEC)), plain.bounds)
+    wanted = to_unit(mel_image(samples, SPEC, bounds=find_speech(samples, SPEC)), plain.bounds)
     assert torch.allclose(plain.image(4), wanted, atol=2e-3)  # kept as 16-bit
     assert plain.batch(0).images.shape == (6, 16, 20)
 
 
 def test_the_scale_ends_at_the_loudest_value_and_spans_its_range(said: list[Utterance], plain: Images) -> None:
-    everything = torch.stack([plain._picture(index) for index in range(len(said))])
+    everything = torch.stack([plain._image(index)[0] for index in range(len(said))])
     assert float(plain.bounds[1]) == float(everything.max())
     assert float(plain.bounds[1] - plain.bounds[0]) <= SPEC.range_db
     narrow, wide = (Images(said, PLAIN, replace(SPEC, range_db=size)) for size in (30.0, 500.0))
@@ -174,12 +175,12 @@ def test_a_batch_goes_to_a_device(plain: Images) -> None:
     ],
 )
 def test_values_are_in_order_and_numbers_in_that_of_numbers(there: Sequence[object], wanted: tuple[str, ...]) -> None:
-    assert known_values([about(digit=value) for value in there], "digit") == wanted
+    assert collect_values([about(digit=value) for value in there], "digit") == wanted
 
 
 def test_a_key_that_nobody_has_lists_those_there_are(said: list[Utterance]) -> None:
     with pytest.raises(
-        ManifestError, match="no utterance has 'accent' to learn from; there are digit, gender, speaker"
+        ManifestError, match="no utterance has 'accent' as a label; choose one of digit, gender, speaker"
     ):
         Images(said, PLAIN, SPEC, ("accent",))
 
@@ -187,7 +188,7 @@ def test_a_key_that_nobody_has_lists_those_there_are(said: list[Utterance]) -> N
 def test_a_label_that_is_missing_or_unknown_is_minus_one() -> None:
     values = {"digit": ("0", "7"), "speaker": ("ann",)}
     rows = [about(digit=7), about(digit=3, speaker="ann"), about(digit=None, speaker="eve"), about(digit="")]
-    assert labels_of(rows, values).tolist() == [[1, -1], [-1, 0], [-1, -1], [-1, -1]]
+    assert label_indices(rows, values).tolist() == [[1, -1], [-1, 0], [-1, -1], [-1, -1]]
     assert UNKNOWN == -1
 
 

@@ -17,7 +17,7 @@ from vocable.errors import ConfigError, ShapeError
 from vocable.systems.vqalattent import tokenizer as module
 from vocable.systems.vqalattent.config import PriorConfig
 from vocable.systems.vqalattent.model import VqalattentModel
-from vocable.systems.vqalattent.prior import _draw
+from vocable.systems.vqalattent.networks import _sample_ids
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 
 
@@ -45,7 +45,7 @@ def test_five_are_the_first_of_twenty(speaker: VqalattentTokenizer, monkeypatch:
     few = speaker.sample([ASKED] * 5, seed=1)
     assert torch.equal(few.ids, many.ids[:5])
     assert len({tuple(row) for row in many.ids[:, 0].tolist()}) == 20
-    monkeypatch.setattr(module, "_ROWS", 3)  # drawn in portions
+    monkeypatch.setattr(module, "_SAMPLE_ROWS", 3)  # drawn in portions
     assert torch.equal(speaker.sample([ASKED] * 20, seed=1).ids, many.ids)
 
 
@@ -82,7 +82,7 @@ def test_an_id_is_drawn_whatever_the_logits(
 ) -> None:
     """However wild, however narrow the choice: one of the ids there are, among the likeliest ``top_k``."""
     row = torch.tensor([logits], dtype=torch.float32)
-    drawn = _draw(row, torch.tensor([chance], dtype=torch.float64), temperature, min(top_k, len(logits)), top_p)
+    drawn = _sample_ids(row, torch.tensor([chance], dtype=torch.float64), temperature, min(top_k, len(logits)), top_p)
     assert drawn.shape == (1, 1)
     place = int(drawn)
     assert 0 <= place < len(logits)
@@ -94,7 +94,7 @@ def drawn_shares(chances: Tensor, **settings: Any) -> Tensor:
     count = 4_000
     even = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     known: dict[str, Any] = {"temperature": 1.0, "top_k": None, "top_p": 1.0}
-    ids = _draw(chances.log().expand(count, -1).float(), even, **(known | settings))
+    ids = _sample_ids(chances.log().expand(count, -1).float(), even, **(known | settings))
     return ids.flatten().bincount(minlength=len(chances)) / count
 
 
@@ -125,16 +125,16 @@ def test_an_id_that_cannot_come_never_comes() -> None:
     assert drawn_shares(torch.tensor([0.0, 0.5, 0.0, 0.5])).tolist() == [0.0, 0.5, 0.0, 0.5]
 
 
-@pytest.mark.parametrize("label_ids", ["own", "shared"])
+@pytest.mark.parametrize("label_ids", ["separate", "shared"])
 def test_drawn_ids_are_entries_of_the_codebook(label_ids: str) -> None:
     """Even where a label or BOS is as likely as can be: the head has no output for it."""
     tokenizer = ready_speaker(prior={"label_ids": label_ids})
     prior = tokenizer.model.prior
     with torch.no_grad():
         prior.head.bias.copy_(torch.linspace(-20, 20, SIZE))
-        prior.tokens.weight[SIZE:] = 50.0
+        prior.token_embedding.weight[SIZE:] = 50.0
     assert prior.head.out_features == SIZE
-    assert prior.tokens.num_embeddings == (SIZE + 1 + 11 + 3 if label_ids == "own" else SIZE + 1)
+    assert prior.token_embedding.num_embeddings == (SIZE + 1 + 11 + 3 if label_ids == "separate" else SIZE + 1)
     ids = VqalattentTokenizer(tokenizer.model).sample([ASKED] * 4, temperature=5.0).ids
     assert int(ids.min()) >= 0
     assert int(ids.max()) < SIZE
@@ -143,12 +143,12 @@ def test_drawn_ids_are_entries_of_the_codebook(label_ids: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"temperature": -0.1}, "temperature is -0.1: 0 or more is wanted"),
+        ({"temperature": -0.1}, "temperature is -0.1: give 0 or more"),
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"temperature": float("inf")}, "temperature is inf"),
-        ({"top_k": 0}, "top_k is 0: 1 to 32 is wanted"),
+        ({"top_k": 0}, "top_k is 0: give 1 to 32"),
         ({"top_k": 33}, "top_k is 33"),
-        ({"top_p": 0.0}, "top_p is 0.0: over 0 and at most 1 is wanted"),
+        ({"top_p": 0.0}, "top_p is 0.0: give more than 0 and at most 1"),
         ({"top_p": 1.01}, "top_p is 1.01"),
         ({"top_p": float("nan")}, "top_p is nan"),
     ],
@@ -162,10 +162,10 @@ def test_settings_out_of_range_are_refused(speaker: VqalattentTokenizer, wrong: 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"digit": 10, "speaker": "ann"}, "digit '10' is not known; there are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
-        ({"digit": 1, "speaker": "eve"}, "speaker 'eve' is not known; there are ann, bob"),
-        ({"accent": "x"}, "this model cannot be asked for a accent; it takes digit, speaker"),
-        ({"digit": None, "speaker": "ann"}, "this prior always knew digit, speaker: say the digit too"),
+        ({"digit": 10, "speaker": "ann"}, "digit '10' is unknown; choose one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+        ({"digit": 1, "speaker": "eve"}, "speaker 'eve' is unknown; choose one of ann, bob"),
+        ({"accent": "x"}, "this model has no condition 'accent'; its conditions: digit, speaker"),
+        ({"digit": None, "speaker": "ann"}, "this prior was trained with all labels shown; give the digit, too"),
     ],
 )
 def test_what_is_not_known_lists_what_is(
@@ -212,12 +212,12 @@ def test_a_prior_without_conditions_speaks_without_being_asked() -> None:
     assert tokens.ids.shape == (2, 1, IDS)
     assert tokenizer.score(tokens).shape == (2, IDS)
     assert [table.title for table in tokenizer.describe()] == ["Model", "Codebooks in training"]
-    with pytest.raises(ConfigError, match="cannot be asked for a digit; it takes nothing"):
+    with pytest.raises(ConfigError, match="has no condition 'digit'; its conditions: none"):
         tokenizer.sample([{"digit": 1}])
 
 
 def test_nothing_asked_is_nothing_drawn(speaker: VqalattentTokenizer) -> None:
-    with pytest.raises(ShapeError, match="ask for at least one utterance"):
+    with pytest.raises(ShapeError, match="give a mapping for at least one utterance"):
         speaker.sample([])
 
 
@@ -240,11 +240,9 @@ def test_guidance_of_zero_is_no_guidance_and_more_of_it_leans_on_what_is_asked(
 
 
 def test_guidance_needs_a_prior_that_had_labels_hidden(speaker: VqalattentTokenizer) -> None:
-    with pytest.raises(
-        ConfigError, match=r"guidance is 1.0: 0 or more is wanted, and a prior trained with labels hidden"
-    ):
+    with pytest.raises(ConfigError, match=r"guidance is 1.0: give 0, or more to a prior trained with hidden labels"):
         speaker.sample([{"digit": 1}], guidance=1.0)
-    with pytest.raises(ConfigError, match=r"guidance 2.0 compares with labels left open"):
+    with pytest.raises(ConfigError, match=r"guidance 2.0 needs a prior trained with hidden labels"):
         PriorConfig(guidance=2.0)
 
 

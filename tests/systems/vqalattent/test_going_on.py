@@ -85,7 +85,7 @@ def test_a_new_prior_has_the_labels_and_durations_of_its_own_data(
     material = run.material_of(quiet)
     model = run.objective(material, trained).model
     assert model.config.labels == {"speaker": ("ann",), "gender": ("female",)}
-    assert model.seconds[:, 0].tolist() == pytest.approx([material.durations.mean()] * 2)
+    assert model.label_durations[:, 0].tolist() == pytest.approx([material.durations.mean()] * 2)
 
 
 def test_a_run_from_a_vqvae_goes_on_as_if_never_stopped(manifest: Path, whole: Path, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_model_that_does_not_fit_is_no_beginning(manifest: Path, whole: Path, 
     run = short()
     for changed, message in (
         (replace(run, model=replace(run.model, image=replace(SPEC, trim_db=20.0))), r"has ImageSpec\(.*trim_db=15.0"),
-        (short(width=8), r"has VqvaeConfig\(.*their pictures or ids are not the same"),
+        (short(width=8), r"has VqvaeConfig\(.*take another"),
         (short(order="row_major"), r"has VqvaeConfig\(.*time_major.*this recipe .*row_major"),
     ):
         with pytest.raises(ConfigError, match=message):
@@ -117,7 +117,10 @@ def test_a_model_that_does_not_fit_is_no_beginning(manifest: Path, whole: Path, 
 @pytest.mark.parametrize("recipe", ["vqalattent-tiny", "guided-tiny", "vqalattent-classifier"])
 def test_a_model_of_another_system_is_no_beginning(manifest: Path, tmp_path: Path, untyped: None, recipe: str) -> None:
     start, message = {
-        "vqalattent-tiny": (ready("spectral"), "the model to begin from is no VQalAttent; take another"),
+        "vqalattent-tiny": (
+            ready("spectral"),
+            "the model to begin from is a GuidedTokenizer, no VQalAttent; take another",
+        ),
         "guided-tiny": (ready_speaker(), "no guided codec of this recipe's sizes; take another"),
         "vqalattent-classifier": (ready_speaker(), "leave --init out"),
     }[recipe]

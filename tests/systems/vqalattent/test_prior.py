@@ -13,7 +13,7 @@ from tests.models import ready_speaker
 from tests.systems.vqalattent.conftest import ASKED, DIGITS, IDS, SIZE, ids_of
 from vocable.errors import CheckpointError, ConfigError, ShapeError
 from vocable.systems.base import collate_tokens
-from vocable.systems.vqalattent.prior import Prior
+from vocable.systems.vqalattent.networks import Prior
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 
 
@@ -38,10 +38,10 @@ def test_a_position_may_know_its_row_and_its_column(order: str) -> None:
     plain = ready_speaker({"order": order}).model.prior
     sizes = [sum(value.numel() for value in each.parameters()) for each in (prior, plain)]
     assert sizes[0] - sizes[1] == (8 + 11) * 32
-    assert torch.equal(plain._positions(), plain.places.weight)
-    added = (prior._positions() - prior.places.weight).detach()
+    assert torch.equal(plain._positions(), plain.position_embedding.weight)
+    added = (prior._positions() - prior.position_embedding.weight).detach()
     assert not added[:3].any()
-    rows, columns = (line.weight.detach() for line in prior.lines)
+    rows, columns = (line.weight.detach() for line in prior.axis_embeddings)
     for place in range(IDS):
         row, column = divmod(place, 11) if order == "row_major" else divmod(place, 8)[::-1]
         assert torch.allclose(added[3 + place], rows[row] + columns[column], atol=1e-5)
@@ -71,7 +71,7 @@ def test_no_two_labels_share_a_row_of_their_own(open_minded: VqalattentTokenizer
     ]
     seen = {(column, row[column]) for row in rows for column in range(3)}
     assert len(seen) == 1 + 11 + 3
-    assert {value for _, value in seen} == set(range(SIZE, prior.tokens.num_embeddings))
+    assert {value for _, value in seen} == set(range(SIZE, prior.token_embedding.num_embeddings))
 
 
 def test_attention_is_causal_and_sums_to_one(speaker: VqalattentTokenizer) -> None:
@@ -88,7 +88,7 @@ def test_attention_to_tokens_is_that_to_their_ids(speaker: VqalattentTokenizer) 
     prior = speaker.model.prior.eval()
     wanted = prior.attention(tokens.ids[:, 0], torch.tensor([[3, 1], [3, 1]]))
     assert all(torch.equal(*maps) for maps in zip(speaker.attention(tokens, [ASKED] * 2), wanted, strict=True))
-    with pytest.raises(ConfigError, match="digit 'x' is not known"):
+    with pytest.raises(ConfigError, match="digit 'x' is unknown"):
         speaker.attention(tokens, [ASKED, {"digit": "x"}])
 
 
@@ -104,7 +104,7 @@ def test_attention_is_what_a_block_weighs_values_with(speaker: VqalattentTokeniz
 
 def test_training_hides_labels_and_use_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each label with half the share, and all of a row with the other half."""
-    prior = ready_speaker(prior={"unknown": 0.4}).model.prior
+    prior = ready_speaker(prior={"label_dropout": 0.4}).model.prior
     seen: list[Tensor] = []
 
     def flat(self: Prior, ids: Tensor, labels: Tensor) -> Tensor:
@@ -174,12 +174,12 @@ def test_what_was_drawn_for_a_label_is_likelier_with_it(speaker: VqalattentToken
 
 
 def test_what_is_left_open_must_have_been_hidden(speaker: VqalattentTokenizer) -> None:
-    with pytest.raises(ConfigError, match="this prior always knew digit, speaker: say the digit too"):
+    with pytest.raises(ConfigError, match="this prior was trained with all labels shown; give the digit, too"):
         speaker.score(speaker.encode(digit(1, 1, 1.0)))
 
 
 def test_scores_need_labels_for_every_clip(speaker: VqalattentTokenizer) -> None:
-    with pytest.raises(ShapeError, match="labels for 1 utterances and tokens of 2"):
+    with pytest.raises(ShapeError, match="labels of 1 utterances for tokens of 2"):
         speaker.score(speaker.encode_batch([digit(1, 1, 1.0)] * 2), [ASKED])
 
 
@@ -194,9 +194,9 @@ def test_a_prior_that_cannot_be_used_is_refused(use: str) -> None:
     ask(VqalattentTokenizer(model))
     with torch.no_grad():
         model.vqvae.quantizer.books[0].entries[5, 2] += 0.01
-    with pytest.raises(CheckpointError, match="prior learnt the ids of another codebook; train it on this one"):
+    with pytest.raises(CheckpointError, match="prior was trained on the ids of another codebook; train it on this one"):
         ask(VqalattentTokenizer(model))
-    model.prior_of.zero_()
-    with pytest.raises(CheckpointError, match="prior is not trained: it encodes and decodes, but cannot speak yet"):
+    model.prior_codebook.zero_()
+    with pytest.raises(CheckpointError, match="prior is not trained: the model encodes and decodes, but cannot sample"):
         ask(VqalattentTokenizer(model))
     assert dict(VqalattentTokenizer(model).describe()[0].rows)["prior"] == "not trained yet"

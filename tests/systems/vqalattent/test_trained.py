@@ -29,7 +29,7 @@ def nearest_label(pictures: Tensor, trained: VqalattentTokenizer, manifest: Path
 def test_what_is_asked_for_is_what_is_spoken(trained: VqalattentTokenizer, manifest: Path) -> None:
     """A hundred utterances, ten of each digit, told by the nearest recording: chance is 0.1."""
     asked = [str(row % 10) for row in range(100)]
-    drawn = trained.pictures(trained.sample([{"digit": which} for which in asked], seed=0))
+    drawn = trained.decode_images(trained.sample([{"digit": which} for which in asked], seed=0))
     told = nearest_label(drawn, trained, manifest)
     assert np.mean([one == two for one, two in zip(asked, told, strict=True)]) > 0.5
 
@@ -41,7 +41,7 @@ def test_what_is_spoken_is_not_always_the_same(trained: VqalattentTokenizer) -> 
 
 def test_recordings_it_has_not_seen_come_back_as_the_same_digit(trained: VqalattentTokenizer, manifest: Path) -> None:
     test = read_manifest(manifest, "test")
-    made = trained.pictures(trained.encode_batch([Audio.read(one.audio_path) for one in test]))
+    made = trained.decode_images(trained.encode_batch([Audio.read(one.audio_path) for one in test]))
     told = nearest_label(made, trained, manifest)
     assert np.mean([one.value("digit") == label for one, label in zip(test, told, strict=True)]) > 0.9
 
@@ -68,5 +68,5 @@ def test_an_utterance_lasts_as_long_as_those_it_learnt_from(trained: VqalattentT
     lasting = [float(material.durations[(material.labels[:, 0] == which).numpy()].mean()) for which in range(10)]
     tokens = trained.sample([{"digit": which} for which in range(10)])
     assert tokens.voice[:, 1].tolist() == pytest.approx(lasting, rel=1e-4)
-    assert float(trained.model.typical) == pytest.approx(material.durations.mean(), rel=1e-5)
+    assert float(trained.model.mean_duration) == pytest.approx(material.durations.mean(), rel=1e-5)
     assert torch.equal(trained.model.bounds, material.bounds)

@@ -1,1 +1,1 @@
-"""A spectrogram VQ-VAE and a prior over its ids that speaks (VQalAttent, arXiv:2411.14642)."""
+"""VQalAttent: a VQ-VAE over log-mel images of utterances, and a transformer prior over its ids."""

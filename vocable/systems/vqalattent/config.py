@@ -1,102 +1,163 @@
-"""Sizes of VQalAttent: the picture, the VQ-VAE, the prior."""
+"""Configuration of VQalAttent: the image, the VQ-VAE and the prior over its ids."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import field
 from math import prod
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from vocable.checks import DEEPEST, LARGEST, WIDEST, check_choice, check_heads, check_share, check_whole
+from pydantic import Field
+
 from vocable.errors import ConfigError
-from vocable.systems.vqalattent.image import ImageSpec
+from vocable.schema import MAX_WIDTH, Depth, Entries, Share, Width, config
 from vocable.tokens import TokenSpec
 
 Codebook = Literal["ema", "gradient", "stochastic"]
-Beginning = Literal["kmeans", "data", "normal", "uniform"]
+CodebookInit = Literal["kmeans", "data", "normal", "uniform"]
 Order = Literal["row_major", "time_major"]
 Positions = Literal["absolute", "grid"]
-LabelIds = Literal["own", "shared"]
+LabelIds = Literal["separate", "shared"]
+Level = Literal["corpus", "clip"]
+_Stride = Literal[1, 2]
+_Positive = Annotated[float, Field(gt=0)]
+_AtLeastTwo = Annotated[int, Field(ge=2, le=MAX_WIDTH)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
+class ImageSpec:
+    """Log-mel image of an utterance.
+
+    Attributes:
+        sample_rate: Hz.
+        n_fft: Window and transform in samples, a multiple of 4.
+        bins: Mel filters F: height of the image.
+        frames: Spectra S: width of the image.
+        trim_db: Level under that of the loudest place at which leading and trailing sound counts as silence.
+        range_db: Depth of the scale under the loudest value, in dB.
+        level: Loudest value that becomes 1: that of the whole ``corpus``, as in the paper, or that of each ``clip``,
+            which keeps the loudness of the speaker and the noise of quiet places out of the image.
+
+    Example:
+        >>> round(ImageSpec().duration, 2)
+        1.02
+    """
+
+    sample_rate: Annotated[int, Field(ge=1, le=1 << 20)] = 22_050
+    n_fft: Annotated[int, Field(ge=8, le=MAX_WIDTH, multiple_of=4)] = 1024
+    bins: _AtLeastTwo = 64
+    frames: _AtLeastTwo = 88
+    trim_db: _Positive = 15.0
+    range_db: _Positive = 80.0
+    level: Level = "corpus"
+
+    @property
+    def hop(self) -> int:
+        """Samples from one spectrum to the next at the original speed: a quarter of a window."""
+        return self.n_fft // 4
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds of the speech that fills an image at its original speed."""
+        return self.frames * self.hop / self.sample_rate
+
+
+@config
 class VqvaeConfig:
-    """The network between picture and ids."""
+    """Sizes of the VQ-VAE between images and ids.
 
-    strides: tuple[int, int] = (2, 2)  # of the two strided convolutions; (2, 1) keeps four times as many ids
-    width: int = 256  # channels of hidden layers
-    residual_blocks: int = 3  # on either side
-    code_width: int = 64  # of what is quantized
-    codebook_size: int = 256
+    Attributes:
+        strides: Strides of the two strided convolutions. (2, 1) gives four times as many ids as (2, 2).
+        width: Channels of the hidden layers.
+        residual_blocks: Residual blocks in the encoder, and in the decoder.
+        latent_dim: Dimension of the quantized vectors.
+        codebook_size: Entries of the codebook.
+        codebook: Codebook learned by moving averages, by gradients, or by gradients with stochastic selection.
+        codebook_init: Initial values of the entries.
+        temperature: Temperature of the stochastic selection.
+        order: Order of the ids: mel row by mel row, or column by column.
+    """
+
+    strides: tuple[_Stride, _Stride] = (2, 2)
+    width: Width = 256
+    residual_blocks: Depth = 3
+    latent_dim: Width = 64
+    codebook_size: Entries = 256
     codebook: Codebook = "ema"
-    begin: Beginning = "kmeans"  # where the entries are at first
-    temperature: float = 1.0  # of stochastic selection
-    order: Order = "row_major"  # of the ids: mel row by mel row, or column by column
-
-    def __post_init__(self) -> None:
-        for name, kinds in (("codebook", Codebook), ("begin", Beginning), ("order", Order)):
-            check_choice(self, name, kinds)
-        check_whole(self, WIDEST, "width", "code_width")
-        check_whole(self, DEEPEST, "residual_blocks")
-        check_whole(self, LARGEST, "codebook_size")
-        if set(self.strides) - {1, 2} or len(self.strides) != 2 or self.temperature <= 0:
-            raise ConfigError(f"strides {self.strides} must be two of 1 and 2, temperature {self.temperature} over 0")
+    codebook_init: CodebookInit = "kmeans"
+    temperature: _Positive = 1.0
+    order: Order = "row_major"
 
     @property
     def reduction(self) -> int:
-        """Picture cells to one id along either axis."""
+        """Image cells to one id along either axis."""
         return prod(self.strides)
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class PriorConfig:
-    """The decoder-only transformer over ids."""
+    """Sizes of the prior, a decoder-only transformer over ids, and defaults of sampling.
 
-    blocks: int = 12
-    heads: int = 8
-    width: int = 256
-    dropout: float = 0.1  # of what goes into the first block
-    positions: Positions = "absolute"  # a vector for each position, or for its row and column too
-    conditions: tuple[str, ...] = ("digit",)  # keys of the manifest, each a token before the ids, in this order
-    label_ids: LabelIds = "own"  # labels have ids of their own, or use the first ids of the codebook
-    unknown: float = 0.0  # share of labels that training hides, so that they may be left open
-    temperature: float = 1.0  # of sampling, unless told otherwise
-    top_p: float = 1.0  # likewise
-    guidance: float = 0.0  # likewise
+    Attributes:
+        blocks: Transformer blocks.
+        heads: Attention heads; they divide the width.
+        width: Dimension of the embeddings and hidden states.
+        dropout: Dropout rate of the embeddings.
+        positions: Position embeddings: one for each position, or another two for its row and column.
+        conditions: Manifest keys whose labels stand as tokens before the ids, in this order.
+        label_ids: Labels have ``separate`` ids, or use the first ids of the codebook (``shared``).
+        label_dropout: Share of labels that training hides, so that sampling may leave them open.
+        temperature: Default temperature of sampling.
+        top_p: Default probability mass of nucleus sampling.
+        guidance: Default weight of classifier-free guidance.
+    """
+
+    blocks: Depth = 12
+    heads: Width = 8
+    width: Width = 256
+    dropout: Share = 0.1
+    positions: Positions = "absolute"
+    conditions: tuple[str, ...] = ("digit",)
+    label_ids: LabelIds = "separate"
+    label_dropout: Share = 0.0
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    guidance: Annotated[float, Field(ge=0)] = 0.0
 
     def __post_init__(self) -> None:
-        check_choice(self, "positions", Positions)
-        check_choice(self, "label_ids", LabelIds)
-        check_whole(self, WIDEST, "width", "heads")
-        check_whole(self, DEEPEST, "blocks")
-        check_heads(self)
-        check_share(self, "unknown", "dropout")
+        if self.width % self.heads:
+            raise ConfigError(f"heads {self.heads} must divide width {self.width}")
         if len(set(self.conditions)) < len(self.conditions):
-            raise ConfigError(f"conditions {', '.join(self.conditions)}: each is named once")
-        if self.guidance and not self.unknown:
-            raise ConfigError(
-                f"guidance {self.guidance} compares with labels left open: training must hide some (unknown)"
-            )
-        if self.label_ids == "shared" and self.unknown:
-            raise ConfigError("labels that share the codebook's ids cannot be left open: set unknown to 0")
+            raise ConfigError(f"conditions {', '.join(self.conditions)}: name each of them once")
+        if self.guidance and not self.label_dropout:
+            raise ConfigError(f"guidance {self.guidance} needs a prior trained with hidden labels: set label_dropout")
+        if self.label_ids == "shared" and self.label_dropout:
+            raise ConfigError("labels that share the codebook's ids cannot be left open: set label_dropout to 0")
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class VqalattentConfig:
-    """The whole system. ``labels`` are found in the training data: for each condition its values."""
+    """Configuration of the whole system.
 
-    image: ImageSpec = field(default_factory=ImageSpec)
-    vqvae: VqvaeConfig = field(default_factory=VqvaeConfig)
-    prior: PriorConfig = field(default_factory=PriorConfig)
+    Attributes:
+        image: Image of an utterance.
+        vqvae: Sizes of the VQ-VAE.
+        prior: Sizes of the prior.
+        labels: Values of each condition, as found in the training data.
+    """
+
+    image: ImageSpec = ImageSpec()
+    vqvae: VqvaeConfig = VqvaeConfig()
+    prior: PriorConfig = PriorConfig()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.image.bins % self.vqvae.reduction or self.image.frames % self.vqvae.reduction:
             raise ConfigError(
-                f"a picture of {self.image.bins} × {self.image.frames} is no multiple of {self.vqvae.reduction} "
+                f"an image of {self.image.bins} × {self.image.frames} is no multiple of {self.vqvae.reduction} "
                 "along both axes"
             )
         largest = max((len(values) for values in self.labels.values()), default=0)
         if self.prior.label_ids == "shared" and largest > self.vqvae.codebook_size:
-            raise ConfigError(f"{largest} labels cannot share {self.vqvae.codebook_size} ids; use own ids")
+            raise ConfigError(f"{largest} labels cannot share {self.vqvae.codebook_size} ids; use separate ids")
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -105,36 +166,10 @@ class VqalattentConfig:
 
     @property
     def frames(self) -> int:
-        """Ids of an utterance, however long it is."""
+        """Number of ids of an utterance, whatever its length."""
         return prod(self.grid)
 
     @property
     def spec(self) -> TokenSpec:
-        """What the tokens cover and carry: they follow the utterance and not the clock."""
+        """Token spec without a hop: the tokens divide the utterance, not the time."""
         return TokenSpec(sample_rate=self.image.sample_rate, hop=None, codebook_size=self.vqvae.codebook_size)
-
-
-def config_to_json(config: VqalattentConfig) -> dict[str, Any]:
-    """A config as plain values."""
-    return {**asdict(config), "labels": {key: list(values) for key, values in config.labels.items()}}
-
-
-def config_from_json(values: dict[str, Any]) -> VqalattentConfig:
-    """The inverse of :func:`config_to_json`.
-
-    Raises:
-        ConfigError: A key is missing or unknown, or a value is of the wrong kind or out of range.
-    """
-    try:
-        vqvae, prior = dict(values["vqvae"]), dict(values["prior"])
-        vqvae["strides"], prior["conditions"] = tuple(vqvae["strides"]), tuple(prior["conditions"])
-        return VqalattentConfig(
-            image=ImageSpec(**values["image"]),
-            vqvae=VqvaeConfig(**vqvae),
-            prior=PriorConfig(**prior),
-            labels={str(key): tuple(map(str, names)) for key, names in values["labels"].items()},
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ConfigError(
-            f"the model's configuration cannot be used ({error}); was it written by another version?"
-        ) from error

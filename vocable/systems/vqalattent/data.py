@@ -1,4 +1,4 @@
-"""Utterances as pictures of fixed size with what is known of them, as training batches.
+"""Training batches of images of whole utterances, with their labels.
 
 A batch is a function of the seed and the step and nothing else (``vocable.data.batches``).
 """
@@ -15,19 +15,21 @@ from torch import Tensor
 from vocable.data.batches import Batch, BatchConfig, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.errors import ManifestError
-from vocable.systems.vqalattent.image import ImageSpec, levelled, picture, speech_bounds, to_unit
+from vocable.systems.vqalattent.config import ImageSpec
+from vocable.systems.vqalattent.image import find_speech, mel_image, subtract_level, to_unit
 
-UNKNOWN = -1  # label of an utterance of which a key is not known
+UNKNOWN = -1
+"""Label of an utterance whose manifest line lacks the key."""
 
 
 @dataclass(frozen=True)
 class ImageBatch(Batch):
-    """Pictures of whole utterances.
+    """A batch of images of whole utterances.
 
     Attributes:
-        images: (B, F, S) in [0, 1].
-        labels: (B, C) for each key its value's place in the list of values, or -1.
-        names: Where each is from.
+        images: Images in [0, 1], shape (B, F, S).
+        labels: For each key the index of its value in the list of values, or -1, shape (B, C).
+        names: Audio path of each image.
     """
 
     images: Float[Tensor, "B F S"]
@@ -37,16 +39,16 @@ class ImageBatch(Batch):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageConfig(BatchConfig):
-    """How batches of pictures are made.
+    """Settings of image batches.
 
     Attributes:
-        gain_db: As of every batch; the scale cuts off what it pushes out.
-        warp: Vocal tracts longer or shorter by up to this share.
-        shift: Either end of the speech moved by up to this share of its length.
-        plain_from: Step from which on there is neither gain nor warp.
+        gain_db: Range of the random gain in dB, as of every batch; the scale of the images clips what exceeds it.
+        warp: Largest relative change of the vocal tract length.
+        shift: Largest shift of either end of the speech, as a share of its length.
+        plain_from: Step from which on there is neither gain nor warp; None augments every step.
 
     Raises:
-        ConfigError: A value is out of range.
+        ConfigError: If a value is out of range.
     """
 
     kind: ClassVar[str] = "images"
@@ -63,103 +65,104 @@ class ImageConfig(BatchConfig):
 
 
 class Images:
-    """Pictures drawn with equal chance.
+    """Training data: images of utterances, drawn uniformly.
 
     Args:
-        utterances: What to draw from.
-        config: How.
-        spec: Of the pictures.
-        keys: Of the manifest, that label the pictures: ``digit``, ``speaker`` or any other.
+        utterances: Utterances to draw from.
+        config: Settings of the batches.
+        spec: Image spec.
+        keys: Manifest keys that label the images, such as ``digit`` or ``speaker``.
 
     Attributes:
-        utterances: Those that can be used, in order.
-        problems: Why the others were left out.
-        labels: (M, C) of all utterances.
-        values: For each key its values as text, in order; numbers in the order of numbers.
-        loudness: Mean decibels of what is taken off a picture to level it.
-        bounds: Decibels of the quietest and the loudest value on the scale of these recordings.
+        utterances: Utterances that can be used, in order.
+        problems: Reasons why the others were left out.
+        labels: Labels of all utterances, shape (M, C).
+        values: Values of each key as text, sorted; numbers in numeric order.
+        mean_level: Mean decibels that scaling every clip by its own level subtracts.
+        bounds: Decibels of the quietest and the loudest value on the scale of these recordings, shape (2,).
         durations: Seconds of speech of each utterance.
 
     Raises:
-        ManifestError: No utterance can be used, or none has one of the keys.
+        ManifestError: If no utterance can be used, or none has one of the keys.
     """
 
     def __init__(
         self, utterances: Sequence[Utterance], config: ImageConfig, spec: ImageSpec, keys: Sequence[str] = ()
     ) -> None:
         self.config, self.spec = config, spec
-        self._store = ClipStore(utterances, spec.sample_rate, lambda _, samples: speech_bounds(samples, spec))
+        self._store = ClipStore(utterances, spec.sample_rate, lambda _, samples: find_speech(samples, spec))
         self.utterances, self.problems = self._store.utterances, self._store.problems
-        self.values = {key: known_values(self.utterances, key) for key in keys}
-        self.labels = labels_of(self.utterances, self.values)
-        self.durations = np.array([behind - first for first, behind in self._store.seen]) / spec.sample_rate
-        self.bounds = self._scale()
-        whole = [picture(self._store.samples(index), spec, bounds=speech)
-                 for index, speech in enumerate(self._store.seen)]  # fmt: skip
-        self.loudness = float(np.mean([levelled(one, spec)[1] for one in whole]))
+        self.values = {key: collect_values(self.utterances, key) for key in keys}
+        self.labels = label_indices(self.utterances, self.values)
+        self.durations = np.array([end - start for start, end in self._store.seen]) / spec.sample_rate
+        self.bounds = self._measure_scale()
+        levels = [self._image(index)[1] for index in range(len(self._store))]
+        self.mean_level = float(np.mean(levels))
 
     @property
     def hours(self) -> float:
-        """Speech to draw from."""
+        """Length of all speech, in hours."""
         return float(self.durations.sum()) / 3600
 
     def image(self, index: int) -> Float[Tensor, "F S"]:
-        """The picture of one utterance as it is, in [0, 1]."""
-        return to_unit(self._picture(index), self.bounds)
+        """Return the image of one utterance, without augmentation, in [0, 1]."""
+        return to_unit(self._image(index)[0], self.bounds)
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> ImageBatch:
-        """This rank's slice of the global batch of a step.
+        """Return this rank's slice of the global batch of a step.
 
         Raises:
-            ConfigError: The batch cannot be shared evenly.
+            ConfigError: If the batch cannot be shared evenly.
         """
         plain = self.config.plain_from is not None and step >= self.config.plain_from
-        rows = [self._drawn(random, plain) for random in self.config.draws(step, rank, world)]
+        rows = [self._draw(random, plain) for random in self.config.draws(step, rank, world)]
         images, indices = zip(*rows, strict=True)
         names = tuple(str(self.utterances[index].audio_path) for index in indices)
         return ImageBatch(torch.stack(images), self.labels[list(indices)], names)
 
-    def _drawn(self, random: np.random.Generator, plain: bool) -> tuple[Tensor, int]:
+    def _draw(self, random: np.random.Generator, plain: bool) -> tuple[Tensor, int]:
+        """Draw an utterance and augment its image; return the image in [0, 1] and the index of the utterance."""
         index = int(random.integers(len(self._store)))
-        first, behind = self._store.seen[index]
-        moved = random.uniform(-self.config.shift, self.config.shift, 2) * (behind - first)
+        start, end = self._store.seen[index]
+        shifts = random.uniform(-self.config.shift, self.config.shift, 2) * (end - start)
         gain, warp = random.uniform(*self.config.gain_db), 1.0 + random.uniform(-1, 1) * self.config.warp
         if plain:
             gain, warp = 0.0, 1.0
-        bounds = (first + round(moved[0]), behind + round(moved[1]))
-        return to_unit(self._picture(index, bounds, round(warp, 2)) + gain, self.bounds), index
+        bounds = (start + round(shifts[0]), end + round(shifts[1]))
+        return to_unit(self._image(index, bounds, round(warp, 2))[0] + gain, self.bounds), index
 
-    def _picture(self, index: int, bounds: tuple[int, int] | None = None, warp: float = 1.0) -> Tensor:
-        samples, speech = self._store.samples(index), self._store.seen[index]
-        return levelled(picture(samples, self.spec, bounds=bounds or speech, warp=warp), self.spec)[0]
+    def _image(self, index: int, bounds: tuple[int, int] | None = None, warp: float = 1.0) -> tuple[Tensor, float]:
+        """Return an utterance's image in dB, and the level that was subtracted."""
+        bounds = bounds or self._store.seen[index]
+        return subtract_level(mel_image(self._store.samples(index), self.spec, bounds=bounds, warp=warp), self.spec)
 
-    def _scale(self) -> Float[Tensor, "2"]:
-        extremes = [torch.stack(self._picture(index).aminmax()) for index in range(len(self._store))]
+    def _measure_scale(self) -> Float[Tensor, "2"]:
+        extremes = [torch.stack(self._image(index)[0].aminmax()) for index in range(len(self._store))]
         low, high = torch.stack(extremes).unbind(1)
         return torch.stack([torch.maximum(low.min(), high.max() - self.spec.range_db), high.max()])
 
 
-def known_values(utterances: Sequence[Utterance], key: str) -> tuple[str, ...]:
-    """Every value of a key, numbers in the order of numbers.
+def collect_values(utterances: Sequence[Utterance], key: str) -> tuple[str, ...]:
+    """Return every value of a manifest key, sorted; numbers in numeric order and first.
 
     Raises:
-        ManifestError: No utterance has the key.
+        ManifestError: If no utterance has the key.
     """
     found = {value for utterance in utterances if (value := utterance.value(key)) is not None}
     if not found:
-        there = sorted({"speaker", *(key for utterance in utterances for key in utterance.extra)})
-        raise ManifestError(f"no utterance has '{key}' to learn from; there are {', '.join(there)}")
+        available = sorted({"speaker", *(key for utterance in utterances for key in utterance.extra)})
+        raise ManifestError(f"no utterance has '{key}' as a label; choose one of {', '.join(available)}")
     return tuple(sorted(found, key=lambda value: (len(value) if value.isdecimal() else 1 << 20, value)))
 
 
-def labels_of(utterances: Sequence[Utterance], values: Mapping[str, Sequence[str]]) -> Int[Tensor, "M C"]:
-    """Places of the utterances' values in the lists of known ones; -1 where a value is not known.
+def label_indices(utterances: Sequence[Utterance], values: Mapping[str, Sequence[str]]) -> Int[Tensor, "M C"]:
+    """Return the index of each utterance's value of each key in the list of values, or -1 where it is not in it.
 
     Example:
-        >>> said = Utterance(audio_path="a.wav", extra={"digit": 7})
-        >>> labels_of([said], {"digit": ("1", "7"), "speaker": ("ann",)}).tolist()
+        >>> seven = Utterance(audio_path="a.wav", extra={"digit": 7})
+        >>> label_indices([seven], {"digit": ("1", "7"), "speaker": ("ann",)}).tolist()
         [[1, -1]]
     """
-    places = {key: {value: place for place, value in enumerate(known)} for key, known in values.items()}
-    rows = [[places[key].get(one.value(key) or "", UNKNOWN) for key in values] for one in utterances]
-    return torch.tensor(rows, dtype=torch.int64).reshape(len(utterances), len(places))
+    indices = {key: {value: index for index, value in enumerate(listed)} for key, listed in values.items()}
+    rows = [[indices[key].get(one.value(key) or "", UNKNOWN) for key in values] for one in utterances]
+    return torch.tensor(rows, dtype=torch.int64).reshape(len(utterances), len(indices))

@@ -1,31 +1,33 @@
-"""VQ-VAE and prior as one network with one state, and what was measured of the corpus they learnt."""
+"""VQ-VAE and prior as one network with one state dict, with statistics of the training corpus."""
 
 import hashlib
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vocable.errors import CheckpointError
+from vocable.folder import Migration
 from vocable.systems.vqalattent.config import VqalattentConfig
-from vocable.systems.vqalattent.prior import Prior
-from vocable.systems.vqalattent.vqvae import Vqvae
+from vocable.systems.vqalattent.networks import Prior, Vqvae
 
-_UNTRAINED = 0  # of ``prior_of``
+_UNTRAINED = 0  # value of ``prior_codebook``
 
 
 class VqalattentModel(nn.Module):
     """Both networks of the system.
 
     Args:
-        config: Sizes and labels.
+        config: Configuration with the labels of the training data.
 
     Attributes:
-        bounds: Decibels that 0 and 1 of a picture stand for.
-        seconds: (C, V) mean seconds of speech for each label of each condition, all else under it 0; and ``typical``
-            of all speech. A picture has lost its duration: this is where a new one gets it from.
-        loudness: Mean decibels taken off a picture, where each has its own scale: the same for level.
-        prior_of: A number made of the codebook that the prior learnt from; 0 if it has learnt nothing.
+        bounds: Decibels that 0 and 1 of an image stand for, shape (2,).
+        label_durations: Mean seconds of speech of each label of each condition, shape (C, V), padded with 0. An image
+            has lost its duration; a generated one gets it from here.
+        mean_duration: Mean seconds of speech of the corpus.
+        mean_level: Mean decibels subtracted from an image, where every clip is scaled by its own level.
+        prior_codebook: Fingerprint of the codebook that the prior was trained on; 0 before its training.
 
     Example:
         >>> from vocable.systems.vqalattent.config import PriorConfig, VqvaeConfig
@@ -35,10 +37,10 @@ class VqalattentModel(nn.Module):
     """
 
     bounds: Float[Tensor, "2"]
-    seconds: Float[Tensor, "C V"]
-    typical: Float[Tensor, ""]
-    loudness: Float[Tensor, ""]
-    prior_of: Tensor
+    label_durations: Float[Tensor, "C V"]
+    mean_duration: Float[Tensor, ""]
+    mean_level: Float[Tensor, ""]
+    prior_codebook: Tensor
 
     def __init__(self, config: VqalattentConfig) -> None:
         super().__init__()
@@ -47,23 +49,53 @@ class VqalattentModel(nn.Module):
         self.prior = Prior(config)
         values = max((len(names) for names in config.labels.values()), default=0)
         self.register_buffer("bounds", torch.tensor([-config.image.range_db, 0.0]))
-        self.register_buffer("seconds", torch.zeros(len(config.prior.conditions), values))
-        self.register_buffer("typical", torch.tensor(config.image.duration))
-        self.register_buffer("loudness", torch.zeros(()))
-        self.register_buffer("prior_of", torch.tensor(_UNTRAINED))
+        self.register_buffer("label_durations", torch.zeros(len(config.prior.conditions), values))
+        self.register_buffer("mean_duration", torch.tensor(config.image.duration))
+        self.register_buffer("mean_level", torch.zeros(()))
+        self.register_buffer("prior_codebook", torch.tensor(_UNTRAINED))
 
-    def codebook_number(self) -> int:
-        """A number that another codebook has not; stored as float16 and read again, a codebook keeps it."""
+    @property
+    def has_prior(self) -> bool:
+        """Whether the prior is trained."""
+        return int(self.prior_codebook) != _UNTRAINED
+
+    def codebook_fingerprint(self) -> int:
+        """Return a number that identifies the codebook; it survives storage as float16."""
         (book,) = self.vqvae.quantizer.books
         return int.from_bytes(hashlib.sha256(book.entries.detach().cpu().half().numpy().tobytes()).digest()[:7], "big")
 
     def check_prior(self) -> None:
-        """Raise where the prior cannot be used.
+        """Check that the prior can be used.
 
         Raises:
-            CheckpointError: It is not trained, or learnt the ids of another codebook.
+            CheckpointError: If the prior is not trained, or was trained on the ids of another codebook.
         """
-        if int(self.prior_of) == _UNTRAINED:
-            raise CheckpointError("this model's prior is not trained: it encodes and decodes, but cannot speak yet")
-        if int(self.prior_of) != self.codebook_number():
-            raise CheckpointError("this model's prior learnt the ids of another codebook; train it on this one")
+        if not self.has_prior:
+            raise CheckpointError("this model's prior is not trained: the model encodes and decodes, but cannot sample")
+        if int(self.prior_codebook) != self.codebook_fingerprint():
+            raise CheckpointError("this model's prior was trained on the ids of another codebook; train it on this one")
+
+
+def _from_format_1(values: dict[str, Any]) -> dict[str, Any]:
+    """Return today's configuration from that of vocable 0.1."""
+    vqvae, prior = dict(values["vqvae"]), dict(values["prior"])
+    vqvae["latent_dim"], vqvae["codebook_init"] = vqvae.pop("code_width"), vqvae.pop("begin")
+    prior["label_dropout"] = prior.pop("unknown")
+    prior["label_ids"] = "separate" if prior["label_ids"] == "own" else prior["label_ids"]
+    return {**values, "vqvae": vqvae, "prior": prior}
+
+
+MIGRATION = Migration(
+    config=_from_format_1,
+    tensors=[
+        (r"^prior\.tokens\.", "prior.token_embedding."),
+        (r"^prior\.places\.", "prior.position_embedding."),
+        (r"^prior\.lines\.", "prior.axis_embeddings."),
+        (r"^seconds$", "label_durations"),
+        (r"^typical$", "mean_duration"),
+        (r"^loudness$", "mean_level"),
+        (r"^prior_of$", "prior_codebook"),
+        (r"^(vqvae\.\w+\.\d+)\.first\.", r"\1.conv1."),
+        (r"^(vqvae\.\w+\.\d+)\.second\.", r"\1.conv2."),
+    ],
+)

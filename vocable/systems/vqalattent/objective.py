@@ -1,18 +1,19 @@
-"""What VQalAttent learns, in two stages of one run: pictures through a codebook, then the order of the ids.
+"""Training objective of VQalAttent, in two stages of one run: the VQ-VAE on images, then the prior on its ids.
 
 L_VQ-VAE = MSE(x, x̂) + λ · commitment (+ codebook, with gradient entries; + γ · KL(P ‖ uniform), with stochastic ones),
-L_prior = cross-entropy of the next id. (VQalAttent, arXiv:2411.14642, sections II and III; λ and γ unsaid there.)
+L_prior = cross-entropy of the next id (VQalAttent, arXiv:2411.14642, sections II and III). The paper gives no λ and γ.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from pydantic import Field
+from torch import nn
 
-from vocable.errors import ConfigError
+from vocable.schema import config
 from vocable.systems.vqalattent.data import ImageBatch
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
@@ -20,22 +21,26 @@ from vocable.train.objective import Turn
 from vocable.train.schedule import LearningRate, Weight
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class VqalattentLosses:
-    """Weights of the terms, and the two stages."""
+    """Loss weights and the two stages.
 
-    picture: Weight = field(default_factory=lambda: Weight(value=1.0))  # mean squared error
-    commitment: Weight = field(default_factory=lambda: Weight(value=0.25))
-    uniformity: Weight = field(default_factory=lambda: Weight(value=1e-3))  # of stochastic selection
-    vqvae_share: float = 0.5  # of all steps; the prior has the rest
-    prior_rate: LearningRate = field(default_factory=lambda: LearningRate(peak=1e-3))  # within its own stage
+    Attributes:
+        picture: Weight of the mean squared error of images.
+        commitment: Weight of the commitment loss.
+        uniformity: Weight of the uniformity loss of stochastic selection.
+        vqvae_share: Share of all steps that train the VQ-VAE; the rest train the prior.
+        prior_rate: Learning rate of the prior, over the steps of its stage.
+    """
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.vqvae_share <= 1:
-            raise ConfigError(f"vqvae_share is {self.vqvae_share}: a share in [0, 1] is wanted")
+    picture: Weight = Weight(value=1.0)
+    commitment: Weight = Weight(value=0.25)
+    uniformity: Weight = Weight(value=1e-3)
+    vqvae_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    prior_rate: LearningRate = LearningRate(peak=1e-3)
 
     def prior_from(self, steps: int) -> int:
-        """First step of the prior's stage in a run of so many.
+        """Return the first step of the prior's stage in a run of some steps.
 
         Example:
             >>> VqalattentLosses(vqvae_share=0.25).prior_from(100)
@@ -45,44 +50,43 @@ class VqalattentLosses:
 
 
 class VqalattentObjective:
-    """Trains a :class:`VqalattentModel`: the VQ-VAE's turns first, then the prior's on its frozen ids.
+    """Objective that trains a :class:`VqalattentModel`: first the VQ-VAE, then the prior on its frozen ids.
 
     Args:
-        model: Both networks; its scale and durations are those of the data already.
-        losses: Weights and stages.
-        rate: Of the VQ-VAE, within its own stage.
-        steps: In the whole run.
+        model: Both networks, with the scale and durations of the training data.
+        losses: Loss weights and stages.
+        rate: Learning rate of the VQ-VAE, over the steps of its stage.
+        steps: Steps of the whole run.
     """
 
     def __init__(self, model: VqalattentModel, losses: VqalattentLosses, *, rate: LearningRate, steps: int) -> None:
         self.model, self.losses, self.rate, self.steps = model, losses, rate, steps
-        self.first = losses.prior_from(steps)
+        self.prior_start = losses.prior_from(steps)
 
     def parts(self) -> Mapping[str, nn.Module]:
-        """``vqvae`` and ``prior``."""
+        """Return the networks to train: ``vqvae`` and ``prior``."""
         return {"vqvae": self.model.vqvae, "prior": self.model.prior}
 
     def turns(self, batch: ImageBatch, step: int) -> Iterator[Turn]:
-        """One turn: of the VQ-VAE or of the prior."""
-        yield self._vqvae(batch, step) if step < self.first else self._prior(batch, step)
+        """Yield the losses of one step: of the VQ-VAE or of the prior."""
+        yield self._vqvae(batch, step) if step < self.prior_start else self._prior(batch, step)
 
     def export(self, folder: Path) -> None:
-        """Write the tokenizer as it stands."""
+        """Write the tokenizer in its present state."""
         VqalattentTokenizer(self.model).save(folder)
 
     def _vqvae(self, batch: ImageBatch, step: int) -> Turn:
-        made, quantized = self.model.vqvae(batch.images)
-        losses = {"picture": F.mse_loss(made.float(), batch.images)} | quantized.losses
-        known = {name: getattr(self.losses, name).at(step) for name in ("picture", "commitment", "uniformity")}
-        weights = {name: known.get(name, 1.0) for name in losses}
-        rate = self.rate.at(step, self.first)
+        reconstruction, quantized = self.model.vqvae(batch.images)
+        losses = {"picture": F.mse_loss(reconstruction.float(), batch.images)} | quantized.losses
+        scheduled = {name: getattr(self.losses, name).at(step) for name in ("picture", "commitment", "uniformity")}
+        weights = {name: scheduled.get(name, 1.0) for name in losses}
+        rate = self.rate.at(step, self.prior_start)
         return Turn(name="vqvae", losses=losses, weights=weights, stats=quantized.stats, learning_rate=rate)
 
     def _prior(self, batch: ImageBatch, step: int) -> Turn:
-        with torch.autocast(batch.images.device.type, enabled=False):  # ids as the tokenizer in use has them
+        with torch.autocast(batch.images.device.type, enabled=False):  # ids exactly as the trained tokenizer has them
             ids = self.model.vqvae.encode(batch.images)
-        self.model.prior_of.fill_(self.model.codebook_number())
-        loss = self.model.prior.loss(ids, batch.labels)
-        losses: dict[str, Tensor] = {"next_id": loss}
-        rate = self.losses.prior_rate.at(step - self.first, self.steps - self.first)
+        self.model.prior_codebook.fill_(self.model.codebook_fingerprint())
+        losses = {"next_id": self.model.prior.loss(ids, batch.labels)}
+        rate = self.losses.prior_rate.at(step - self.prior_start, self.steps - self.prior_start)
         return Turn(name="prior", losses=losses, weights={"next_id": 1.0}, learning_rate=rate)

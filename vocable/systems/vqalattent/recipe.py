@@ -1,4 +1,4 @@
-"""Runs of VQalAttent (arXiv:2411.14642)."""
+"""Training recipes of VQalAttent (arXiv:2411.14642), and the system's record in the registry."""
 
 import os
 from collections.abc import Sequence
@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from vocable.data.manifest import Utterance, read_manifests
 from vocable.errors import ConfigError
 from vocable.systems.base import System
-from vocable.systems.vqalattent.config import PriorConfig, VqalattentConfig, VqvaeConfig
-from vocable.systems.vqalattent.data import ImageConfig, Images
-from vocable.systems.vqalattent.facts import config_facts
-from vocable.systems.vqalattent.image import ImageSpec
+from vocable.systems.vqalattent.config import ImageSpec, PriorConfig, VqalattentConfig, VqvaeConfig
+from vocable.systems.vqalattent.data import UNKNOWN, ImageConfig, Images
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.objective import VqalattentLosses, VqalattentObjective
-from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
+from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer, describe_config
 from vocable.train.run import Run
 from vocable.train.schedule import LearningRate
 from vocable.train.trainer import TrainConfig
@@ -21,7 +19,7 @@ from vocable.train.trainer import TrainConfig
 
 @dataclass(frozen=True, kw_only=True)
 class VqalattentRun(Run):
-    """A VQ-VAE, then its prior, on pictures of whole utterances."""
+    """Training run of a VQ-VAE and then its prior, on images of whole utterances."""
 
     model: VqalattentConfig
     losses: VqalattentLosses
@@ -32,50 +30,62 @@ class VqalattentRun(Run):
         return self.material_of(read_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> Images:
-        """Pictures labelled with the prior's conditions; plain ones from the prior's first step on."""
+        """Return images labeled with the prior's conditions, without augmentation from the prior's first step on."""
         config = replace(self.batches, plain_from=self.losses.prior_from(self.train.steps))
         return Images(utterances, config, self.model.image, self.model.prior.conditions)
 
     def objective(self, material: Images, start: VqalattentTokenizer | None = None) -> VqalattentObjective:
-        """Fresh networks for the labels in the data; or, from a trained model, its VQ-VAE as it is and a fresh prior.
+        """Return networks to train for the labels in the data.
+
+        Args:
+            material: Training data, from :meth:`material`. With ``start`` its images get the scale of that model and
+                lose their augmentation.
+            start: Trained model whose VQ-VAE is kept as it is; only a new prior is trained then.
 
         Raises:
-            ConfigError: ``start`` makes other ids than this recipe.
+            ConfigError: If ``start`` is no VQalAttent, or has other images or ids than this recipe.
         """
-        config = replace(self.model, labels=material.values)
-        losses = self.losses
+        config, losses = replace(self.model, labels=material.values), self.losses
         model = VqalattentModel(config)
         model.bounds.copy_(material.bounds)
         if start is not None:
-            if not isinstance(start, VqalattentTokenizer):
-                raise ConfigError("the model to begin from is no VQalAttent; take another")
-            theirs = start.model.config
-            for part in ("image", "vqvae"):
-                if getattr(theirs, part) != getattr(config, part):
-                    raise ConfigError(
-                        f"the model to begin from has {getattr(theirs, part)}, this recipe {getattr(config, part)}; "
-                        "their pictures or ids are not the same"
-                    )
-            model.vqvae.load_state_dict(start.model.vqvae.state_dict())
-            model.bounds.copy_(start.model.bounds)
-            material.bounds = start.model.bounds.cpu()  # its pictures on the scale that the VQ-VAE learnt, and plain:
+            _copy_vqvae(start, model)
+            material.bounds = start.model.bounds.cpu()
             material.config = replace(material.config, plain_from=0)  # the prior's stage is the whole run
             losses = replace(losses, vqvae_share=0.0)
-        model.typical.fill_(material.durations.mean())
-        model.loudness.fill_(material.loudness)
-        for column in range(material.labels.shape[1]):
-            for place in material.labels[:, column].unique().tolist():
-                if place >= 0:
-                    chosen = (material.labels[:, column] == place).numpy()
-                    model.seconds[column, place] = float(material.durations[chosen].mean())
+        model.mean_duration.fill_(material.durations.mean())
+        model.mean_level.fill_(material.mean_level)
+        for column, labels in enumerate(material.labels.unbind(1)):
+            for label in labels.unique().tolist():
+                if label != UNKNOWN:
+                    model.label_durations[column, label] = float(material.durations[(labels == label).numpy()].mean())
         return VqalattentObjective(model, losses, rate=self.train.learning_rate, steps=self.train.steps)
 
 
-def paper(strides: tuple[int, int] = (2, 2)) -> VqalattentRun:
-    """The paper's CR 16 on AudioMNIST: 100 epochs of the VQ-VAE, 70 of the prior, 24,000 recordings, batches of 32.
+def _copy_vqvae(start: object, model: VqalattentModel) -> None:
+    """Copy the VQ-VAE and the image scale of a trained model.
 
-    22,050 Hz, 64 × 88, 15 dB, codebook 256 × 64, 12 blocks of 8 heads are the paper's; widths, rates and batch are
-    those of its authors' later code (spec/vqalattent.md, sections 2 to 4).
+    Raises:
+        ConfigError: If it is no VQalAttent, or has other images or ids.
+    """
+    if not isinstance(start, VqalattentTokenizer):
+        raise ConfigError(f"the model to begin from is a {type(start).__name__}, no VQalAttent; take another")
+    for part in ("image", "vqvae"):
+        trained, needed = getattr(start.config, part), getattr(model.config, part)
+        if trained != needed:
+            raise ConfigError(f"the model to begin from has {trained}, this recipe {needed}; take another")
+    model.vqvae.load_state_dict(start.model.vqvae.state_dict())
+    model.bounds.copy_(start.model.bounds)
+
+
+def paper(strides: tuple[int, int] = (2, 2)) -> VqalattentRun:
+    """Return the paper's CR 16 on AudioMNIST: 100 epochs of the VQ-VAE, 70 of the prior, 24,000 clips, batch 32.
+
+    The paper gives 22,050 Hz, images of 64 × 88, 15 dB, a codebook of 256 × 64 and 12 blocks of 8 heads. Widths,
+    learning rates and batch size are those of its authors' later code.
+
+    Args:
+        strides: Strides of the VQ-VAE.
     """
     return VqalattentRun(
         model=VqalattentConfig(vqvae=VqvaeConfig(strides=strides)),
@@ -87,17 +97,17 @@ def paper(strides: tuple[int, int] = (2, 2)) -> VqalattentRun:
 
 
 def paper_cr4() -> VqalattentRun:
-    """The paper's CR 4: the second convolution has stride 1, an utterance has 32 × 44 = 1,408 ids."""
+    """Return the paper's CR 4: the second convolution has stride 1, an utterance has 32 × 44 = 1,408 ids."""
     return paper(strides=(2, 1))
 
 
 def fsdd(strides: tuple[int, int] = (2, 2)) -> VqalattentRun:
-    """The model in the box: the paper's shape at 8 kHz (FSDD has no more), half the width, for two CPU cores."""
+    """Return the bundled model's recipe: the paper's shape at FSDD's 8 kHz, half the width, for two CPU cores."""
     return VqalattentRun(
         model=VqalattentConfig(
             image=ImageSpec(sample_rate=8_000, n_fft=384, trim_db=30.0, range_db=45.0, level="clip"),
             vqvae=VqvaeConfig(strides=strides, width=128, order="time_major"),
-            prior=PriorConfig(width=128, positions="grid", conditions=("digit", "speaker"), unknown=0.2),
+            prior=PriorConfig(width=128, positions="grid", conditions=("digit", "speaker"), label_dropout=0.2),
         ),
         losses=VqalattentLosses(vqvae_share=0.5, prior_rate=LearningRate(peak=2e-3)),
         batches=ImageConfig(batch_size=16, warp=0.12, shift=0.03),
@@ -106,14 +116,14 @@ def fsdd(strides: tuple[int, int] = (2, 2)) -> VqalattentRun:
 
 
 def fsdd_vqvae() -> VqalattentRun:
-    """The VQ-VAE of ``fsdd`` alone, for more speakers than the prior shall have, which begins from it (``--init``)."""
+    """Return the VQ-VAE of ``fsdd`` alone, to train on more speakers; ``fsdd`` trains a prior from it (``--init``)."""
     run = fsdd()
     train = replace(run.train, steps=4_000)
     return replace(run, losses=replace(run.losses, vqvae_share=1.0), train=train)
 
 
 def fsdd_cr4() -> VqalattentRun:
-    """CR 4 of the same, 1,408 ids an utterance; narrower, so that 40 minutes of one CPU core show what there is."""
+    """Return CR 4 of ``fsdd`` with 1,408 ids an utterance, narrower, for 40 minutes of one CPU core."""
     run = fsdd(strides=(2, 1))
     model = replace(
         run.model,
@@ -125,11 +135,11 @@ def fsdd_cr4() -> VqalattentRun:
 
 
 def tiny() -> VqalattentRun:
-    """For tests: a picture of 16 × 22 and next to no weights."""
+    """Return a recipe for tests: an image of 32 × 44 and tiny networks."""
     return VqalattentRun(
         model=VqalattentConfig(
             image=ImageSpec(sample_rate=8_000, n_fft=256, bins=32, frames=44),
-            vqvae=VqvaeConfig(width=16, residual_blocks=1, code_width=8, codebook_size=32, order="time_major"),
+            vqvae=VqvaeConfig(width=16, residual_blocks=1, latent_dim=8, codebook_size=32, order="time_major"),
             prior=PriorConfig(width=32, blocks=2, heads=2, dropout=0.0),
         ),
         losses=VqalattentLosses(vqvae_share=0.2, prior_rate=LearningRate(peak=3e-3, warmup=10)),
@@ -152,5 +162,5 @@ SYSTEM = System(
     },
     example="vqalattent-fsdd",
     uses=frozenset({"generate"}),
-    describe_config=config_facts,
+    describe_config=describe_config,
 )

@@ -1,12 +1,12 @@
-"""VQalAttent in use: an utterance to a fixed number of ids and back, and ids from nothing.
+"""VQalAttent's tokenizer: an utterance to a fixed number of ids and back, and ids sampled from the prior.
 
-Every picture has one shape and goes through the network alone, so a clip has the same tokens in any batch by
-construction. A picture has lost when speech begins, how long it lasts and, where each clip has its own scale, how loud
-it is: three numbers beside the ids, in ``voice``.
+An image has lost when its speech begins, how long it lasts and, where each clip has its own scale, how loud it is.
+These three numbers stand beside the ids, in ``voice``.
 """
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from math import log2
 from typing import Any
 
 import numpy as np
@@ -18,39 +18,44 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.errors import ConfigError, ShapeError, SpecError
 from vocable.systems.base import BaseTokenizer
-from vocable.systems.describe import Table
-from vocable.systems.vqalattent.config import VqalattentConfig, config_from_json, config_to_json
+from vocable.systems.describe import Table, codebook_table, parameter_rows, spec_rows
+from vocable.systems.vqalattent.config import VqalattentConfig
 from vocable.systems.vqalattent.data import UNKNOWN
-from vocable.systems.vqalattent.facts import model_facts
-from vocable.systems.vqalattent.image import at_speed, from_unit, levelled, picture, speech_bounds, to_unit
-from vocable.systems.vqalattent.model import VqalattentModel
+from vocable.systems.vqalattent.image import find_speech, from_unit, mel_image, stretch_columns, subtract_level, to_unit
+from vocable.systems.vqalattent.model import MIGRATION, VqalattentModel
 from vocable.tokens import Tokens
 from vocable.vocoders import MelSpec, Vocoder, find_vocoder
 
-_BESIDE = 3  # numbers beside the ids: onset and seconds of the speech, decibels taken off its picture
-_LOUDEST = 100.0  # decibels: what a file may say of its level
-_ROWS = 64  # utterances drawn together: more take memory, fewer time
+_VOICE_SIZE = 3  # onset and duration of the speech in seconds, and the level subtracted from its image in dB
+_MAX_LEVEL = 100.0  # dB; bounds what a token file may ask for
+_SAMPLE_ROWS = 64  # utterances sampled together: more take memory, fewer time
 
 
 class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
     """A trained VQalAttent.
 
     Args:
-        model: The networks; using them puts them in evaluation mode.
-        vocoder: By name or folder, see :func:`vocable.vocoders.find_vocoder`; the best there is for this rate.
+        model: Networks; using the tokenizer puts them in evaluation mode.
+        vocoder: Name or folder, see :func:`vocable.vocoders.find_vocoder`; the best bundled one by default.
+        aliases: Digests of the same weights under earlier formats.
+
+    Attributes:
+        mel: Spec of the mel spectra that decoded images are resampled to.
+        vocoder: Vocoder that renders them.
 
     Example:
-        >>> from vocable.systems.vqalattent import recipe as vqalattent
-        >>> speaker = VqalattentTokenizer(VqalattentModel(vqalattent.tiny().model))
+        >>> from vocable.systems.vqalattent import recipe
+        >>> tokenizer = VqalattentTokenizer(VqalattentModel(recipe.tiny().model))
         >>> clip = Audio(np.sin(np.arange(8000) / 3).astype(np.float32) * 0.1, 8_000)
-        >>> tokens = speaker.encode(clip)
-        >>> tokens.ids.shape, speaker.decode(tokens).samples.shape
+        >>> tokens = tokenizer.encode(clip)
+        >>> tokens.ids.shape, tokenizer.decode(tokens).samples.shape
         (torch.Size([1, 1, 88]), (8000,))
     """
 
     system = "vqalattent"
     config_class = VqalattentConfig
     model_class = VqalattentModel
+    migration = MIGRATION
 
     def __init__(self, model: VqalattentModel, vocoder: str | None = None, *, aliases: Sequence[str] = ()) -> None:
         super().__init__(model, aliases=aliases)
@@ -59,172 +64,191 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
         self.vocoder: Vocoder = find_vocoder(vocoder, self.mel)
 
     @property
-    def device(self) -> torch.device:
-        """Where the networks lie."""
-        return self.model.bounds.device
-
-    @property
     def labels(self) -> Mapping[str, Sequence[str]]:
-        """What can be asked for: for each condition its values."""
+        """Values of each condition that sampling can ask for."""
         return {key: self.config.labels.get(key, ()) for key in self.config.prior.conditions}
 
-    # ---- audio to tokens and back ---------------------------------------------------------------------------------
+    # ---- coding ---------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Tokens of one utterance: the louder part of the clip, whatever its length, as one picture.
+        """Encode one utterance, the louder part of the clip, as one image of fixed size.
 
         Args:
-            audio: Any rate.
-            text: Carried along in the tokens, not looked at.
+            audio: Recording at any sample rate.
+            text: Transcript, carried along in the tokens; not used.
 
         Raises:
-            AudioError: The clip is silent or shorter than a quarter of a window.
+            AudioError: If the clip is silent or shorter than a quarter of a window.
         """
         self.model.eval()
-        samples, (first, behind), image, level = self._seen(audio)
+        samples = audio.resample(self.spec.sample_rate).samples
+        image, timing = self._analyze(samples)
         ids = self.model.vqvae.encode(image[None].to(self.device)).cpu()
-        rate = self.spec.sample_rate
-        beside = torch.tensor([[first / rate, (behind - first) / rate, level]], dtype=torch.float32)
-        return self._tokens(ids[:, None], samples.size, text, beside)
+        return self._tokens(ids[:, None], samples.size, text, torch.tensor([timing], dtype=torch.float32))
 
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
-        """Speech of one clip, as long as what was encoded, with silence around it where there was some.
+        """Decode one clip to audio as long as what was encoded, with its leading and trailing silence.
 
         Raises:
-            SpecError: Another tokenizer's tokens, more than one clip, no timing, or a ``voice``: it is in the ids.
+            SpecError: If the tokens are another tokenizer's, hold several clips or lack the timing, or a ``voice`` is
+                given: the voice is in the ids.
         """
         if voice is not None:
             raise SpecError("VQalAttent keeps the voice in its tokens and takes no other; decode without `voice`")
         self.check_clip(tokens)
-        values = self.pictures(tokens)[0]
-        if tokens.voice is None or tokens.voice.shape[1] != _BESIDE or not bool(tokens.voice.isfinite().all()):
+        image = self.decode_images(tokens)[0]
+        if tokens.voice is None or tokens.voice.shape[1] != _VOICE_SIZE or not bool(tokens.voice.isfinite().all()):
             raise SpecError(
-                "these tokens lack what stands beside the ids (`voice`): onset, seconds and level of the speech"
+                "these tokens lack onset, duration and level of the speech (`voice`); encode the clip again"
             )
-        rate, whole = self.spec.sample_rate, int(tokens.samples[0])
-        onset, length = (max(0, round(float(seconds) * rate)) for seconds in tokens.voice[0, :2].clamp(0, whole / rate))
-        level = float(tokens.voice[0, 2].clamp(-_LOUDEST, _LOUDEST))
+        rate, total = self.spec.sample_rate, int(tokens.samples[0])
+        onset, length = (max(0, round(float(value) * rate)) for value in tokens.voice[0, :2].clamp(0, total / rate))
+        level = float(tokens.voice[0, 2].clamp(-_MAX_LEVEL, _MAX_LEVEL))
         frames = max(1, round(length / self.mel.hop))
-        speech = self.vocoder.render(at_speed(from_unit(values, self.model.bounds.cpu()) + level, frames))[:length]
-        samples = np.zeros(whole, dtype=np.float32)
-        end = min(whole, onset + speech.size)
+        mel = stretch_columns(from_unit(image, self.model.bounds.cpu()) + level, frames)
+        speech = self.vocoder.render(mel)[:length]
+        samples = np.zeros(total, dtype=np.float32)
+        end = min(total, onset + speech.size)
         samples[onset:end] = speech[: end - onset]
         return Audio(samples, rate)
 
-    # ---- what is between ------------------------------------------------------------------------------------------
-
     def image(self, audio: Audio) -> Float[Tensor, "F S"]:
-        """The picture that an utterance is encoded from, in [0, 1].
+        """Return the image that an utterance is encoded from, in [0, 1].
 
         Raises:
-            AudioError: The clip is silent or shorter than a quarter of a window.
+            AudioError: If the clip is silent or shorter than a quarter of a window.
         """
-        return self._seen(audio)[2]
+        return self._analyze(audio.resample(self.spec.sample_rate).samples)[0]
 
     @torch.inference_mode()
-    def pictures(self, tokens: Tokens) -> Float[Tensor, "B F S"]:
-        """The pictures that tokens decode to, in [0, 1]; one at a time, so that each is the same as alone.
+    def decode_images(self, tokens: Tokens) -> Float[Tensor, "B F S"]:
+        """Decode tokens to images in [0, 1], one at a time, so that each is the same as alone.
 
         Raises:
-            SpecError: The tokens are another tokenizer's.
+            SpecError: If the tokens are another tokenizer's.
         """
         self.check_tokens(tokens)
         self.model.eval()
         return torch.cat([self.model.vqvae.decode(row[None].to(self.device)).cpu() for row in tokens.ids[:, 0]])
 
-    def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
-        return self.model.vqvae.quantizer.decode(ids)
+    def check_tokens(self, tokens: Tokens) -> None:
+        """Check that tokens were made by this tokenizer and fill one image a clip.
 
-    # ---- ids from nothing -----------------------------------------------------------------------------------------
+        Raises:
+            SpecError: If they are another tokenizer's, or hold another number of frames.
+        """
+        super().check_tokens(tokens)
+        if tokens.ids.shape[2] != self.config.frames:
+            raise SpecError(
+                f"these tokens have {tokens.ids.shape[2]} frames a clip, this tokenizer {self.config.frames}"
+            )
+
+    # ---- prior ----------------------------------------------------------------------------------------------------
 
     def sample(
         self, wanted: Sequence[Mapping[str, object]], *, seed: int = 0, temperature: float | None = None,
         top_k: int | None = None, top_p: float | None = None, guidance: float | None = None, cache: bool = True,
     ) -> Tokens:  # fmt: skip
-        """Draw the tokens of utterances that nobody said.
+        """Sample the tokens of new utterances.
 
         Args:
-            wanted: For each utterance the labels asked for, such as ``{"digit": 7}``. One that is not named is drawn,
-                each value as likely as the others; one that is None is left open, if training hid some.
-            seed: The n-th utterance of a seed is the same however many there are.
-            temperature: Under 1 the likely becomes likelier; 0 always takes the likeliest. The model's own by default.
-            top_k: Draw among so many of the likeliest.
-            top_p: Draw among the fewest that have this much probability together. The model's own by default.
-            guidance: Over 0 what is asked counts for more, and variety shrinks. The model's own by default; none where
-                nothing is asked.
-            cache: See :meth:`~vocable.systems.vqalattent.prior.Prior.sample`.
+            wanted: Labels of each utterance, such as ``{"digit": 7}``. A condition that is not named is drawn
+                uniformly; one that is None is left open, if training hid some labels.
+            seed: Seed of all utterances. The n-th utterance of a seed is the same however many there are.
+            temperature: Divisor of the logits; under 1 sharpens the distribution, 0 takes the most likely ids. The
+                model's default if None.
+            top_k: Number of most likely ids to sample from; all if None.
+            top_p: Probability mass of the smallest set of ids to sample from. The model's default if None.
+            guidance: Weight of classifier-free guidance; higher values follow the labels more and vary less. The
+                model's default if None, and 0 where no label is given.
+            cache: Whether to keep keys and values; see :meth:`~vocable.systems.vqalattent.networks.Prior.sample`.
 
         Raises:
-            ConfigError: A label or a condition is not known (the message lists those that are), or a setting is out of
-                range.
-            CheckpointError: The prior is not trained, or on another codebook.
+            ConfigError: If a condition or label is unknown, or a setting is out of range.
+            CheckpointError: If the prior is not trained, or was trained on another codebook.
+            ShapeError: If no utterance is asked for.
         """
-        own = self.config.prior
-        temperature = own.temperature if temperature is None else temperature
-        top_p = own.top_p if top_p is None else top_p
-        guidance = own.guidance if guidance is None else guidance
+        defaults = self.config.prior
+        temperature = defaults.temperature if temperature is None else temperature
+        top_p = defaults.top_p if top_p is None else top_p
+        guidance = defaults.guidance if guidance is None else guidance
         self.model.eval().check_prior()
         if not wanted:
-            raise ShapeError("there is nothing to draw: ask for at least one utterance")
-        labels = self._places([self._drawn(row, seed, index) for index, row in enumerate(wanted)])
+            raise ShapeError("sample got no labels; give a mapping for at least one utterance")
+        labels = self._label_indices([self._fill_labels(row, seed, index) for index, row in enumerate(wanted)])
         seeds = [int(np.random.SeedSequence((seed, row)).generate_state(1)[0]) for row in range(len(wanted))]
         if bool((labels == UNKNOWN).all()):
-            guidance = 0.0  # it would lead away from nothing asked to nothing asked
+            guidance = 0.0  # both kinds of logits would be the same
         parts = [
             self.model.prior.sample(
-                labels[at : at + _ROWS].to(self.device), seeds[at : at + _ROWS], temperature=temperature,
+                labels[at : at + _SAMPLE_ROWS].to(self.device), seeds[at : at + _SAMPLE_ROWS], temperature=temperature,
                 top_k=top_k, top_p=top_p, guidance=guidance, cache=cache,
-            ).cpu() for at in range(0, len(wanted), _ROWS)
+            ).cpu() for at in range(0, len(wanted), _SAMPLE_ROWS)
         ]  # fmt: skip
-        seconds = torch.tensor([self._seconds(row) for row in labels.tolist()])
-        beside = torch.stack([torch.zeros_like(seconds), seconds, self.model.loudness.cpu().expand_as(seconds)], dim=1)
+        seconds = torch.tensor([self._typical_duration(row) for row in labels.tolist()])
+        level = self.model.mean_level.cpu().expand_as(seconds)
         ids = torch.cat(parts)[:, None]
         return Tokens(
-            ids=ids, lengths=torch.full((len(ids),), ids.shape[2]), spec=self.spec, tokenizer=self.digest, voice=beside,
+            ids=ids, lengths=torch.full((len(ids),), ids.shape[2]), spec=self.spec, tokenizer=self.digest,
+            voice=torch.stack([torch.zeros_like(seconds), seconds, level], dim=1),
             samples=(seconds * self.spec.sample_rate).round().long(),
         )  # fmt: skip
 
     @torch.inference_mode()
     def score(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]] | None = None) -> Float[Tensor, "B N"]:
-        """Log-likelihood in nats of each id given those before it; a row's sum is that of its utterance.
+        """Return the log-likelihood of each id given those before it, in nats; a row's sum is that of its utterance.
 
         Args:
-            tokens: Of this tokenizer.
-            wanted: What is known of each utterance, as :meth:`sample` takes it; nothing by default.
+            tokens: Tokens of this tokenizer.
+            wanted: Labels of each utterance, as :meth:`sample` takes them; none by default.
 
         Raises:
-            ConfigError: A label is not known, or one is left open that training never hid.
-            SpecError: The tokens are another tokenizer's.
-            CheckpointError: The prior is not trained, or on another codebook.
+            ConfigError: If a label is unknown, or one is left open that training never hid.
+            SpecError: If the tokens are another tokenizer's.
+            ShapeError: If there are labels of another number of utterances.
+            CheckpointError: If the prior is not trained, or was trained on another codebook.
         """
-        labels = self._known(tokens, [{}] * len(tokens) if wanted is None else wanted)
-        pairs = zip(tokens.ids[:, 0].split(_ROWS), labels.split(_ROWS), strict=True)
-        prior = self.model.prior
-        return torch.cat(
-            [prior.log_likelihood(ids.to(self.device), asked.to(self.device)).cpu() for ids, asked in pairs]
-        )
+        labels = self._check_labels(tokens, [{}] * len(tokens) if wanted is None else wanted)
+        batches = zip(tokens.ids[:, 0].split(_SAMPLE_ROWS), labels.split(_SAMPLE_ROWS), strict=True)
+        prior, device = self.model.prior, self.device
+        return torch.cat([prior.log_likelihood(ids.to(device), rows.to(device)).cpu() for ids, rows in batches])
 
     @torch.inference_mode()
     def attention(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]]) -> list[Float[Tensor, "B H L L"]]:
-        """Where the prior looks: weights of each block and head, from each position (row) to those up to it.
+        """Return the prior's attention weights of each block and head, from each query (row) to each key (column).
 
         Args:
-            tokens: Of this tokenizer.
-            wanted: What is known of each utterance. BOS and the labels are the first positions.
+            tokens: Tokens of this tokenizer.
+            wanted: Labels of each utterance. BOS and the labels are the first positions.
 
         Raises:
-            As :meth:`score`.
+            VocableError: As :meth:`score`.
         """
-        labels = self._known(tokens, wanted)
+        labels = self._check_labels(tokens, wanted)
         maps = self.model.prior.attention(tokens.ids[:, 0].to(self.device), labels.to(self.device))
         return [weights.cpu() for weights in maps]
 
-    # ---- files and facts ------------------------------------------------------------------------------------------
+    # ---- files and tables -----------------------------------------------------------------------------------------
 
     def describe(self) -> list[Table]:
-        """Sizes and rates, labels, and the codebook as training left it."""
-        return model_facts(self.model, digest=self.digest, vocoder=self.vocoder.name)
+        """Return tables of sizes and rates, of the codebook as training left it, and of the labels."""
+        model, defaults = self.model, self.config.prior
+        low, high = model.bounds.tolist()
+        rows = [
+            ("digest", self.digest),
+            *parameter_rows({"VQ-VAE": model.vqvae, "prior": model.prior}),
+            *_utterance_rows(self.config),
+            ("scale", f"{low:.1f} to {high:.1f} dB"),
+            ("mean duration of speech", f"{float(model.mean_duration):.3f} s"),
+            ("vocoder", self.vocoder.name),
+            ("sampling defaults",
+             f"temperature {defaults.temperature:g}, top-p {defaults.top_p:g}, guidance {defaults.guidance:g}"),
+            ("prior", "trained" if model.has_prior else "not trained yet"),
+        ]  # fmt: skip
+        tables = [Table("Model", rows), codebook_table(model.vqvae.quantizer.books)]
+        labels = [(key, ", ".join(values)) for key, values in self.labels.items()]
+        return [*tables, Table("Labels", labels)] if labels else tables
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
@@ -233,69 +257,71 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
         stored = cls._read(folder, device)
         return cls(stored.network, vocoder, aliases=stored.aliases)
 
-    @classmethod
-    def _config_from_json(cls, values: dict[str, Any]) -> Any:
-        return config_from_json(values)
+    def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
+        return self.model.vqvae.quantizer.decode(ids)
 
-    def _config_to_json(self) -> dict[str, Any]:
-        return config_to_json(self.config)
+    def _analyze(self, samples: Float[ndarray, " T"]) -> tuple[Float[Tensor, "F S"], tuple[float, float, float]]:
+        """Return an utterance's image in [0, 1], and onset (s), duration (s) and level (dB) of its speech."""
+        rate, spec = self.spec.sample_rate, self.config.image
+        start, end = find_speech(samples, spec)
+        decibels, level = subtract_level(mel_image(samples, spec, bounds=(start, end)), spec)
+        return to_unit(decibels, self.model.bounds.cpu()), (start / rate, (end - start) / rate, level)
 
-    def _seen(self, audio: Audio) -> tuple[Float[ndarray, " T"], tuple[int, int], Float[Tensor, "F S"], float]:
-        """The samples at this model's rate, where speech begins and ends, its picture, and its level."""
-        samples = audio.resample(self.spec.sample_rate).samples
-        bounds = speech_bounds(samples, self.config.image)
-        decibels, level = levelled(picture(samples, self.config.image, bounds=bounds), self.config.image)
-        return samples, bounds, to_unit(decibels, self.model.bounds.cpu()), level
-
-    def check_tokens(self, tokens: Tokens) -> None:
-        """Check that tokens were made by this tokenizer, for one whole picture a clip.
-
-        Raises:
-            SpecError: If they are another tokenizer's, or hold another number of frames.
-        """
-        super().check_tokens(tokens)
-        if tokens.ids.shape[2] != self.config.frames:
-            raise SpecError(
-                f"tokens came with {tokens.ids.shape[2]} frames, this tokenizer makes all with {self.config.frames}"
-            )
-
-    def _known(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]]) -> Int[Tensor, "B C"]:
-        """Labels as places, of tokens that the prior can judge."""
+    def _check_labels(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]]) -> Int[Tensor, "B C"]:
+        """Check tokens and labels to score, and return the indices of the labels."""
         self.model.eval().check_prior()
         self.check_tokens(tokens)
         if len(wanted) != len(tokens):
-            raise ShapeError(f"there are labels for {len(wanted)} utterances and tokens of {len(tokens)}")
-        return self._places(wanted)
+            raise ShapeError(f"got labels of {len(wanted)} utterances for tokens of {len(tokens)}; give one for each")
+        return self._label_indices(wanted)
 
-    def _places(self, wanted: Sequence[Mapping[str, object]]) -> Int[Tensor, "B C"]:
-        """Labels as places among their values; -1 where one is left open."""
+    def _label_indices(self, wanted: Sequence[Mapping[str, object]]) -> Int[Tensor, "B C"]:
+        """Return the index of each label among the values of its condition; -1 where it is left open."""
         rows = []
-        for asked in wanted:
-            for key, value in asked.items():
+        for labels in wanted:
+            for key, value in labels.items():
                 if key not in self.labels:
-                    known = ", ".join(self.labels) or "nothing"
-                    raise ConfigError(f"this model cannot be asked for a {key}; it takes {known}")
+                    available = ", ".join(self.labels) or "none"
+                    raise ConfigError(f"this model has no condition '{key}'; its conditions: {available}")
                 if value is not None and str(value) not in self.labels[key]:
-                    raise ConfigError(f"{key} '{value}' is not known; there are {', '.join(self.labels[key])}")
-            open_ones = [key for key in self.labels if asked.get(key) is None]
-            if open_ones and not self.config.prior.unknown:
-                raise ConfigError(f"this prior always knew {', '.join(self.labels)}: say the {open_ones[0]} too")
+                    raise ConfigError(f"{key} '{value}' is unknown; choose one of {', '.join(self.labels[key])}")
+            missing = [key for key in self.labels if labels.get(key) is None]
+            if missing and not self.config.prior.label_dropout:
+                raise ConfigError(f"this prior was trained with all labels shown; give the {missing[0]}, too")
             rows.append([
-                UNKNOWN if key in open_ones else list(values).index(str(asked[key]))
+                UNKNOWN if key in missing else list(values).index(str(labels[key]))
                 for key, values in self.labels.items()
             ])  # fmt: skip
         return torch.tensor(rows, dtype=torch.int64).reshape(len(wanted), len(self.labels))
 
-    def _drawn(self, asked: Mapping[str, object], seed: int, row: int) -> dict[str, object]:
-        """What is asked, and a value for each condition that is not named."""
+    def _fill_labels(self, labels: Mapping[str, object], seed: int, row: int) -> dict[str, object]:
+        """Draw a value of each condition that is not named."""
         random = np.random.default_rng((seed, row, 1))
         drawn = {key: values[int(random.integers(len(values)))] for key, values in self.labels.items()}
-        return {**drawn, **asked}
+        return {**drawn, **labels}
 
-    def _seconds(self, labels: Sequence[int]) -> float:
-        """How long an utterance with these labels lasts: the mean duration of each, over that of all."""
-        typical = float(self.model.typical)
-        factors = [
-            float(self.model.seconds[column, place]) / typical for column, place in enumerate(labels) if place >= 0
+    def _typical_duration(self, labels: Sequence[int]) -> float:
+        """Return the seconds of speech with some labels: the product of their relative durations times the mean."""
+        mean = float(self.model.mean_duration)
+        ratios = [
+            float(self.model.label_durations[column, index]) / mean for column, index in enumerate(labels) if index >= 0
         ]
-        return typical * float(np.prod([factor for factor in factors if factor > 0] or [1.0]))
+        return mean * float(np.prod([ratio for ratio in ratios if ratio > 0] or [1.0]))
+
+
+def describe_config(config: VqalattentConfig) -> list[Table]:
+    """Return a table of rates and network sizes of a configuration, before any training."""
+    with torch.device("meta"):
+        model = VqalattentModel(config)
+    return [Table("Model", [*_utterance_rows(config), *parameter_rows({"VQ-VAE": model.vqvae, "prior": model.prior})])]
+
+
+def _utterance_rows(config: VqalattentConfig) -> list[tuple[str, str]]:
+    rows, columns = config.grid
+    image, bits = config.image, log2(config.vqvae.codebook_size)
+    return [
+        *spec_rows(config.spec),
+        ("image", f"{image.bins} mel × {image.frames} spectra of {image.n_fft} samples, {image.duration:.2f} s"),
+        ("ids of an utterance", f"{config.frames} ({rows} × {columns}), {config.frames * bits:.0f} bit"),
+        ("image values to an id", f"{image.bins * image.frames / config.frames:g}"),
+    ]
