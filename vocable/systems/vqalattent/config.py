@@ -17,7 +17,7 @@ Order = Literal["row_major", "time_major"]
 Positions = Literal["absolute", "grid"]
 LabelIds = Literal["separate", "shared"]
 Level = Literal["corpus", "clip"]
-_Stride = Literal[1, 2]
+Strides = tuple[Literal[1, 2], Literal[1, 2]]
 _Positive = Annotated[float, Field(gt=0)]
 _AtLeastTwo = Annotated[int, Field(ge=2, le=MAX_WIDTH)]
 
@@ -76,7 +76,7 @@ class VqvaeConfig:
         order: Order of the ids: mel row by mel row, or column by column.
     """
 
-    strides: tuple[_Stride, _Stride] = (2, 2)
+    strides: Strides = (2, 2)
     width: Width = 256
     residual_blocks: Depth = 3
     latent_dim: Width = 64

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from vocable.data.manifest import Utterance, read_manifests
 from vocable.errors import ConfigError
 from vocable.systems.base import System
-from vocable.systems.vqalattent.config import ImageSpec, PriorConfig, VqalattentConfig, VqvaeConfig
+from vocable.systems.vqalattent.config import ImageSpec, PriorConfig, Strides, VqalattentConfig, VqvaeConfig
 from vocable.systems.vqalattent.data import UNKNOWN, ImageConfig, Images
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.objective import VqalattentLosses, VqalattentObjective
@@ -78,7 +78,7 @@ def _copy_vqvae(start: object, model: VqalattentModel) -> None:
     model.bounds.copy_(start.model.bounds)
 
 
-def paper(strides: tuple[int, int] = (2, 2)) -> VqalattentRun:
+def paper(strides: Strides = (2, 2)) -> VqalattentRun:
     """Return the paper's CR 16 on AudioMNIST: 100 epochs of the VQ-VAE, 70 of the prior, 24,000 clips, batch 32.
 
     The paper gives 22,050 Hz, images of 64 × 88, 15 dB, a codebook of 256 × 64 and 12 blocks of 8 heads. Widths,
@@ -101,7 +101,7 @@ def paper_cr4() -> VqalattentRun:
     return paper(strides=(2, 1))
 
 
-def fsdd(strides: tuple[int, int] = (2, 2)) -> VqalattentRun:
+def fsdd(strides: Strides = (2, 2)) -> VqalattentRun:
     """Return the bundled model's recipe: the paper's shape at FSDD's 8 kHz, half the width, for two CPU cores."""
     return VqalattentRun(
         model=VqalattentConfig(
