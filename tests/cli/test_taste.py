@@ -10,14 +10,14 @@ from tests.cli.conftest import Run, quick_help
 from tests.lab.taste import TEXTS, little, write_corpus, write_weights
 from vocable.audio import Audio
 from vocable.features.hub import WEIGHTS
-from vocable.features.whisper import recall
+from vocable.features.whisper import load_encoder
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A TASTE of random weights in ``model``, and recordings: the first and the last say the same."""
     monkeypatch.setenv(WEIGHTS, str(write_weights(tmp_path / "weights")))
-    recall.cache_clear()
+    load_encoder.cache_clear()
     little(tmp_path / "codec").save(tmp_path / "model")
     write_corpus(tmp_path)
     return tmp_path

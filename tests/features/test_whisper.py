@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from tests.models import save_whisper
 from vocable.audio import Audio
-from vocable.data.targets import Listener
+from vocable.data.targets import FeatureExtractor
 from vocable.errors import AudioError, CheckpointError, ConfigError, ShapeError
 from vocable.features.spectrogram import mel_filters
-from vocable.features.whisper import EncoderSpec, Layers, WhisperEncoder, log_mel, recall
+from vocable.features.whisper import EncoderSpec, WhisperEncoder, WhisperLayers, load_encoder, log_mel
 
 
 @pytest.fixture(scope="module")
@@ -157,16 +157,16 @@ def test_an_encoder_is_recalled_by_its_name_and_digest(tmp_path: Path, monkeypat
     spec = WhisperEncoder.load(str(save_whisper(tmp_path / "here" / "one"))).spec
     assert (spec.name, spec.width, spec.depth) == ("one", 64, 2)
     with pytest.raises(CheckpointError, match=r"the encoder one is not at hand .*; set VOCABLE_WEIGHTS to .* one$"):
-        recall(spec)
+        load_encoder(spec)
     monkeypatch.setenv("VOCABLE_WEIGHTS", str(tmp_path / "here"))
-    assert recall(spec) is recall(spec)
-    assert recall(spec).spec == spec
+    assert load_encoder(spec) is load_encoder(spec)
+    assert load_encoder(spec).spec == spec
     assert WhisperEncoder.load("owner/one").spec == EncoderSpec(**(vars(spec) | {"name": "owner/one"}))
     save_whisper(tmp_path / "there" / "one", seed=1)
-    recall.cache_clear()
+    load_encoder.cache_clear()
     monkeypatch.setenv("VOCABLE_WEIGHTS", str(tmp_path / "there"))
     with pytest.raises(CheckpointError, match=r"there.one: gives features of another model \(sha256:.*VOCABLE_WEIGHTS"):
-        recall(spec)
+        load_encoder(spec)
 
 
 @pytest.mark.parametrize(
@@ -178,18 +178,18 @@ def test_a_spec_out_of_range_is_refused(change: dict[str, object]) -> None:
 
 
 def test_layers_stand_side_by_side(encoder: WhisperEncoder, clip: Audio) -> None:
-    layers = Layers(encoder, (-1, 2))
-    assert isinstance(layers, Listener)
+    layers = WhisperLayers(encoder, (-1, 2))
+    assert isinstance(layers, FeatureExtractor)
     assert (layers.layers, layers.width, layers.frame_rate) == ((4, 2), 768, 50.0)
-    heard = layers.hear(clip)
+    heard = layers.extract(clip)
     for place, layer in enumerate((4, 2)):
         assert torch.equal(heard[:, 384 * place : 384 * (place + 1)], encoder.features(clip, layers=(layer,)))
-    others = {Layers(encoder, chosen).digest for chosen in ((2, 4), (4,), (0, 2))}
+    others = {WhisperLayers(encoder, chosen).digest for chosen in ((2, 4), (4,), (0, 2))}
     assert len(others | {layers.digest}) == 4
-    assert Layers(encoder, (4, -3)).digest == layers.digest
+    assert WhisperLayers(encoder, (4, -3)).digest == layers.digest
     with pytest.raises(AudioError, match=r"lasts 30\.10 s: Whisper hears up to 30 s at a time; cut it"):
-        layers.hear(Audio(noise(481_600).numpy(), 16_000))
-    assert layers.hear(Audio(noise(1).numpy(), 16_000)).shape == (1, 768)
+        layers.extract(Audio(noise(481_600).numpy(), 16_000))
+    assert layers.extract(Audio(noise(1).numpy(), 16_000)).shape == (1, 768)
     for wrong in ((), (5,), (0, -6)):
         with pytest.raises(ConfigError, match=r"has no layers .*; it has 0 to 4"):
-            Layers(encoder, wrong)
+            WhisperLayers(encoder, wrong)

@@ -45,11 +45,13 @@ def test_it_teaches_by_its_folder_and_another_is_another_teacher(tmp_path: Path)
     folder = saved_voice(tmp_path / "wavlm")
     teacher = find_speaker_extractor(str(folder))
     assert (teacher.name, teacher.width, teacher.frame_rate) == ("wavlm", 12, None)
-    assert torch.equal(teacher.hear(NOISE), XVectorEncoder.load(str(folder))(torch.from_numpy(NOISE.samples)[None])[0])
+    assert torch.equal(
+        teacher.extract(NOISE), XVectorEncoder.load(str(folder))(torch.from_numpy(NOISE.samples)[None])[0]
+    )
     assert find_speaker_extractor(str(folder)).digest == teacher.digest
     assert find_speaker_extractor(str(saved_voice(tmp_path / "other", normalise=False))).digest != teacher.digest
     with pytest.raises(AudioError, match=r"the clip has 0.40 s, wavlm needs 0.50 s"):
-        teacher.hear(Audio(NOISE.samples[:6_400], 16_000))
+        teacher.extract(Audio(NOISE.samples[:6_400], 16_000))
 
 
 def test_what_is_no_such_model_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,14 +8,14 @@ import pytest
 from tests.lab.taste import TEXTS, write_corpus, write_weights
 from tests.models import ready
 from vocable.features.hub import WEIGHTS
-from vocable.features.whisper import recall
+from vocable.features.whisper import load_encoder
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A Whisper and a codec of random weights, and made-up speech of both splits."""
     monkeypatch.setenv(WEIGHTS, str(write_weights(tmp_path / "weights")))
-    recall.cache_clear()
+    load_encoder.cache_clear()
     ready("spectral").save(tmp_path / "codec")
     (tmp_path / "corpus").mkdir()
     manifest = write_corpus(tmp_path / "corpus", (*TEXTS, *TEXTS))

@@ -17,7 +17,7 @@ from vocable.evaluate.card import Card
 from vocable.evaluate.plan import Plan
 from vocable.evaluate.protocols import find_protocol
 from vocable.features.hub import WEIGHTS
-from vocable.features.whisper import recall
+from vocable.features.whisper import load_encoder
 from vocable.systems.taste.config import AggregatorConfig
 from vocable_lab.taste.doctor import TasteDoctor
 from vocable_lab.taste.probe import bigram, halves, kept, layer_top1, to_units
@@ -31,7 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_weights(folder / "weights")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(WEIGHTS, str(folder / "weights"))
-        recall.cache_clear()
+        load_encoder.cache_clear()
         model = little(folder / "codec")
         model.save(folder / "sound")
         asks = AggregatorConfig(layout="full", width=16, heads=2, key_layer=2, value_layer=1, mask_padding=False)
@@ -47,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cards(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Card]:
     monkeypatch.setenv(WEIGHTS, str(place / "weights"))
-    recall.cache_clear()
+    load_encoder.cache_clear()
     found = {}
     for name in ("sound", "ill"):
         plan = Plan(
@@ -114,7 +114,7 @@ def test_one_speaker_has_no_other_to_be_foretold_from(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(WEIGHTS, str(place / "weights"))
-    recall.cache_clear()
+    load_encoder.cache_clear()
     manifest = place / "corpus" / "manifest.jsonl"
     alone = place / "corpus" / "alone.jsonl"
     lines = [{**json.loads(line), "speaker": "s"} for line in manifest.read_text().splitlines()[:2]]
@@ -231,7 +231,7 @@ def test_lengths_blame_nobody_where_both_are_normalised_and_another_layer_may() 
 def test_what_a_longer_clip_costs_is_asked_with_the_same_units(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that pads by itself sees no change behind its reach, however long the padding."""
     monkeypatch.setenv(WEIGHTS, str(place / "weights"))
-    recall.cache_clear()
+    load_encoder.cache_clear()
     model = little(place / "codec")
     asks = replace(model.config.aggregator, mask_padding=False, padded_to=1500)
     padded = little(place / "codec", aggregator=asks)

@@ -18,7 +18,7 @@ from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, MissingDependencyError, TextError
 from vocable.evaluate.plan import Plan
 from vocable.features.hub import WEIGHTS
-from vocable.features.whisper import recall
+from vocable.features.whisper import load_encoder
 from vocable.systems.taste.config import UnitLmConfig
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.testing import speechlike
@@ -43,9 +43,9 @@ def _hears(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Whisper of random weights is found."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(WEIGHTS, str(write_weights(tmp_path_factory.mktemp("weights"))))
-        recall.cache_clear()
+        load_encoder.cache_clear()
         yield
-    recall.cache_clear()
+    load_encoder.cache_clear()
 
 
 @pytest.fixture(scope="module")

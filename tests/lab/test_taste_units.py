@@ -17,7 +17,7 @@ from vocable.evaluate.card import Card
 from vocable.evaluate.plan import Plan
 from vocable.evaluate.protocols import find_protocol
 from vocable.features.hub import WEIGHTS
-from vocable.features.whisper import recall
+from vocable.features.whisper import load_encoder
 from vocable.testing import speechlike
 from vocable_lab.taste.units import COLUMNS, TasteUnits, aligned, quantizes, said_clips
 from vocable_lab.taste.words import Words
@@ -30,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_weights(folder / "weights")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(WEIGHTS, str(folder / "weights"))
-        recall.cache_clear()
+        load_encoder.cache_clear()
         little(folder / "codec").save(folder / "one")
         little(folder / "codec", fusion="none", quantizer=None).save(folder / "alone")
     (folder / "corpus").mkdir()
@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def plan(place: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     monkeypatch.setenv(WEIGHTS, str(place / "weights"))
-    recall.cache_clear()
+    load_encoder.cache_clear()
     models = (str(place / "one"), str(place / "alone"))
     return Plan(tokenizers=models, manifests=(place / "corpus" / "manifest.jsonl",), split="dev")
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.data.batches import Batch, BatchConfig, ClipStore
 from vocable.data.manifest import Utterance
-from vocable.data.targets import Targets
+from vocable.data.targets import TargetCache
 from vocable.errors import ConfigError
 from vocable.shapes import frames_for, mask_from_lengths
 
@@ -82,7 +82,7 @@ class Crops:
 
     def __init__(
         self, utterances: Sequence[Utterance], config: CropConfig, *, sample_rate: int, hop: int,
-        targets: Mapping[str, Targets] | None = None,
+        targets: Mapping[str, TargetCache] | None = None,
     ) -> None:  # fmt: skip
         self.config, self.sample_rate, self.hop, self.targets = config, sample_rate, hop, dict(targets or {})
         for part, target in self.targets.items():
@@ -90,7 +90,7 @@ class Crops:
         self._store = ClipStore(utterances, sample_rate, self._look)
         self.problems = self._store.problems
         self._ends = np.cumsum([size for size, _ in self._store.seen], dtype=np.float64)
-        self._grid = hop if any(target.listener.frame_rate for target in self.targets.values()) else 1
+        self._grid = hop if any(target.extractor.frame_rate for target in self.targets.values()) else 1
 
     @property
     def hours(self) -> float:
@@ -115,7 +115,7 @@ class Crops:
         """Mean and standard deviation of a teacher's vectors over the recordings, each once, or of all its frames."""
         target = self.targets[part]
         files = sorted({files[part] for _, files in self._store.seen})
-        if target.listener.frame_rate is None:
+        if target.extractor.frame_rate is None:
             vectors = torch.stack([target.vector(file) for file in files]).double()
             return vectors.mean(0).float(), vectors.std(0, correction=0).float()
         count, total, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
@@ -128,11 +128,11 @@ class Crops:
     def _look(self, utterance: Utterance, samples: np.ndarray) -> tuple[int, dict[str, Path]]:
         """How long a clip is, and where what teachers say of it is kept."""
         clip = Audio(samples, self.sample_rate)
-        return samples.size, {part: one.keep(utterance.audio_path, clip) for part, one in self.targets.items()}
+        return samples.size, {part: one.store(utterance.audio_path, clip) for part, one in self.targets.items()}
 
     def _target(self, part: str, at: int, start: int) -> Tensor:
         file, target = self._store.seen[at][1][part], self.targets[part]
-        if target.listener.frame_rate is None:
+        if target.extractor.frame_rate is None:
             return target.vector(file)
         return target.frames(file, start // self.hop, self.config.frames)
 
@@ -150,15 +150,15 @@ class Crops:
         return crop, piece.size, name, (at, start)
 
 
-def _check_rates(part: str, target: Targets, sample_rate: int, hop: int) -> None:
-    listener = target.listener
-    if listener.sample_rate != sample_rate:
+def _check_rates(part: str, target: TargetCache, sample_rate: int, hop: int) -> None:
+    extractor = target.extractor
+    if extractor.sample_rate != sample_rate:
         raise ConfigError(
-            f"the {part} teacher {listener.name} hears {listener.sample_rate} Hz, the tokenizer {sample_rate} Hz; "
+            f"the {part} teacher {extractor.name} hears {extractor.sample_rate} Hz, the tokenizer {sample_rate} Hz; "
             "take one of the same rate"
         )
-    if listener.frame_rate is not None and listener.frame_rate * hop != sample_rate:
+    if extractor.frame_rate is not None and extractor.frame_rate * hop != sample_rate:
         raise ConfigError(
-            f"the {part} teacher {listener.name} has {listener.frame_rate:g} frames a second, the tokenizer "
+            f"the {part} teacher {extractor.name} has {extractor.frame_rate:g} frames a second, the tokenizer "
             f"{sample_rate / hop:g}; take one of the same rate"
         )

@@ -1,18 +1,16 @@
-"""What a frozen model says of whole recordings, computed once and kept: one safetensors file a recording.
+"""Cache of what frozen feature extractors compute of whole recordings: one safetensors file a recording.
 
 ```text
 FOLDER/
-├── teacher.json             who says it: name, digest, sample rate, frames a second, width
+├── teacher.json             the feature extractor: name, digest, sample rate, frames per second, width
 └── <SHA-256 of the audio>.safetensors   "target": (N, F) frames or (F,) one vector, float16; or (N,) ids, int32
 ```
 
-Of a recording played at another speed, ``…@0.9.safetensors``.
-
-Other weights, other layers or another width are another teacher, whose folder this is not. An hour of 768 numbers 50
-times a second takes 276 MB.
+The file of a recording played at another speed is called ``…@0.9.safetensors``. Other weights, other layers or another
+width make another feature extractor, which needs another folder. An hour of 768 numbers 50 times per second takes
+276 MB.
 """
 
-import json
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,105 +23,113 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError
 from vocable.files import make_folder, sha256, write_json, write_whole
+from vocable.schema import config, read_json
 
 _CARD = "teacher.json"
 
 
 @runtime_checkable
-class Listener(Protocol):
-    """A frozen model that says something of a whole recording."""
+class FeatureExtractor(Protocol):
+    """A frozen model that computes features or ids of a whole recording."""
 
     @property
     def name(self) -> str:
-        """In reports."""
+        """Name in reports."""
         ...
 
     @property
     def digest(self) -> str:
-        """Of its weights and of how they are used: equal digests, equal answers."""
+        """Digest of the weights and of how they are used: equal digests mean equal results."""
         ...
 
     @property
     def sample_rate(self) -> int:
-        """Of the audio it hears, in Hz."""
+        """Sample rate of the audio that it takes, in Hz."""
         ...
 
     @property
     def frame_rate(self) -> float | None:
-        """Frames a second; None where it says one vector of a recording."""
+        """Frames per second, or None if it computes one vector of a recording."""
         ...
 
     @property
     def width(self) -> int:
-        """Of a frame, or of the vector; where it says ids, how many different ones there are."""
+        """Dimension of a frame or of the vector; for ids, the number of different ids."""
         ...
 
-    def hear(self, clip: Audio) -> Float[Tensor, "*N F"] | Int[Tensor, " N"]:
-        """What it says of a clip: numbers, or one id a frame.
+    def extract(self, clip: Audio) -> Float[Tensor, "*N F"] | Int[Tensor, " N"]:
+        """Compute frames (N, F), one vector (F,), or ids (N,).
 
         Raises:
-            AudioError: Nothing can be said of it.
+            AudioError: If the clip cannot be used.
         """
         ...
 
 
-def facts_of(listener: Listener) -> dict[str, Any]:
-    """Who a listener is, as values of JSON."""
-    return {name: getattr(listener, name) for name in ("name", "digest", "sample_rate", "frame_rate", "width")}
+@config
+class _Card:
+    """Contents of ``teacher.json``; the attributes are those of :class:`FeatureExtractor`."""
+
+    name: str
+    digest: str
+    sample_rate: int
+    frame_rate: float | None
+    width: int
 
 
-class Targets:
-    """What one listener says of recordings.
+def describe_extractor(extractor: FeatureExtractor) -> dict[str, Any]:
+    """Return the identity of a feature extractor as JSON values."""
+    return {name: getattr(extractor, name) for name in ("name", "digest", "sample_rate", "frame_rate", "width")}
+
+
+class TargetCache:
+    """Results of one feature extractor, computed once and kept in a folder.
 
     Args:
-        listener: Who says it.
-        folder: Where it is kept; created if missing.
+        extractor: Feature extractor whose results are kept.
+        folder: Folder of the cache; created if missing.
 
     Raises:
-        CheckpointError: The folder holds what another teacher says.
-        OutputError: The folder cannot be written.
+        CheckpointError: If the folder belongs to another feature extractor.
+        OutputError: If the folder cannot be written.
     """
 
-    def __init__(self, listener: Listener, folder: Path) -> None:
-        self.listener, self.folder = listener, folder
+    def __init__(self, extractor: FeatureExtractor, folder: Path) -> None:
+        self.extractor, self.folder = extractor, folder
         make_folder(folder)
-        card = folder / _CARD
-        if not card.exists():
-            write_json(card, facts_of(listener))
-        try:
-            known = json.loads(card.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise CheckpointError(f"{card}: cannot be read ({error}); remove the folder, to hear all again") from error
-        if not isinstance(known, dict) or {**known, "name": ""} != {**facts_of(listener), "name": ""}:
-            other = known.get("name") if isinstance(known, dict) else None
+        path, card = folder / _CARD, describe_extractor(extractor)
+        if not path.exists():
+            write_json(path, card)
+        stored = read_json(path, _Card, advice="remove the folder, and its targets are computed again")
+        if any(getattr(stored, name) != value for name, value in card.items() if name != "name"):
             raise CheckpointError(
-                f"{folder}: keeps what another teacher says ({other}), not {listener.name} of {listener.digest[:23]}; "
-                "give another folder, or remove it"
+                f"{folder}: keeps the targets of another teacher ({stored.name}), not of {extractor.name}, "
+                f"{extractor.digest[:23]}; give another folder, or remove it"
             )
 
-    def keep(self, recording: Path, clip: Audio, speed: float = 1.0) -> Path:
-        """The file of a recording, made if it is not there.
+    def store(self, recording: Path, clip: Audio, speed: float = 1.0) -> Path:
+        """Return the file of a recording; compute it if it is missing.
 
         Args:
-            recording: The audio file.
-            clip: What is in it, at this speed.
-            speed: At which it is played.
+            recording: Path of the audio file.
+            clip: Audio of the file, played at this speed.
+            speed: Speed at which the recording is played; 1 is as recorded.
 
         Raises:
-            AudioError: Nothing can be said of it, or nothing that can be kept.
+            AudioError: If the feature extractor refuses the clip, or its result cannot be stored.
         """
-        file = self.kept(recording, speed)
+        file = self.path_of(recording, speed)
         if not file.exists():
-            target = self._small(self.listener.hear(clip).contiguous().cpu())
-            facts = {"digest": self.listener.digest}
-            write_whole(file, lambda path: save_file({"target": target}, path, metadata=facts))
+            target = self._to_storage(self.extractor.extract(clip).contiguous().cpu())
+            metadata = {"digest": self.extractor.digest}
+            write_whole(file, lambda path: save_file({"target": target}, path, metadata=metadata))
         return file
 
-    def kept(self, recording: Path, speed: float = 1.0) -> Path:
-        """Where what is said of a recording, played at a speed, is kept, or will be.
+    def path_of(self, recording: Path, speed: float = 1.0) -> Path:
+        """Return the path of a recording's file, which may not exist yet.
 
         Raises:
-            AudioError: The recording cannot be read.
+            AudioError: If the recording cannot be read.
         """
         try:
             return self.folder / f"{sha256(recording)}{'' if speed == 1 else f'@{speed}'}.safetensors"
@@ -131,65 +137,65 @@ class Targets:
             raise AudioError(f"{recording}: cannot be read ({error.strerror}); check the path") from error
 
     def vector(self, file: Path) -> Float[Tensor, " F"]:
-        """What is said of a whole recording.
+        """Read the vector of a recording.
 
         Raises:
-            CheckpointError: The file is not what :meth:`keep` wrote.
+            CheckpointError: If the file is not one that :meth:`store` wrote.
         """
-        return self._read(file, (self.listener.width,), slice(None))
+        return self._read(file, (self.extractor.width,), slice(None))
 
     def frames(self, file: Path, first: int, count: int) -> Float[Tensor, "N F"]:
-        """So many frames from ``first`` on; 0 where nothing is said, as behind the end.
+        """Read ``count`` frames from ``first`` on; frames past the end are 0.
 
         Raises:
-            CheckpointError: The file is not what :meth:`keep` wrote.
+            CheckpointError: If the file is not one that :meth:`store` wrote.
         """
-        found = self._read(file, (None, self.listener.width), slice(first, first + count))
-        return torch.nn.functional.pad(found, (0, 0, 0, count - len(found)))
+        frames = self._read(file, (None, self.extractor.width), slice(first, first + count))
+        return torch.nn.functional.pad(frames, (0, 0, 0, count - len(frames)))
 
     def all_frames(self, file: Path) -> Float[Tensor, "N F"]:
-        """The frames of a whole recording.
+        """Read all frames of a recording.
 
         Raises:
-            CheckpointError: The file is not what :meth:`keep` wrote.
+            CheckpointError: If the file is not one that :meth:`store` wrote.
         """
-        return self._read(file, (None, self.listener.width), slice(None))
+        return self._read(file, (None, self.extractor.width), slice(None))
 
     def ids(self, file: Path) -> Int[Tensor, " N"]:
-        """The ids of a whole recording, in [0, width).
+        """Read the ids of a recording, in [0, width).
 
         Raises:
-            CheckpointError: The file is not what :meth:`keep` wrote.
+            CheckpointError: If the file is not one that :meth:`store` wrote.
         """
         return self._read(file, (None,), slice(None), "I32").long()
 
-    def _small(self, target: Tensor) -> Tensor:
-        """What is said in the type it is kept in."""
+    def _to_storage(self, target: Tensor) -> Tensor:
+        """Return frames as float16 and ids as int32."""
         if target.is_floating_point():
-            small = target.half()
-            if not bool(small.isfinite().all()):
-                raise AudioError(f"{self.listener.name} says of it what no float16 holds")
-            return small
-        if not self._are_ids(target):
-            raise AudioError(f"{self.listener.name} says ids of it that are not in [0, {self.listener.width})")
+            half = target.half()
+            if not bool(half.isfinite().all()):
+                raise AudioError(f"{self.extractor.name} computes values that float16 cannot hold")
+            return half
+        if not self._in_range(target):
+            raise AudioError(f"{self.extractor.name} computes ids that are not in [0, {self.extractor.width})")
         return target.int()
 
-    def _are_ids(self, target: Tensor) -> bool:
-        return not target.numel() or (int(target.min()) >= 0 and int(target.max()) < self.listener.width)
+    def _in_range(self, ids: Tensor) -> bool:
+        return not ids.numel() or (int(ids.min()) >= 0 and int(ids.max()) < self.extractor.width)
 
-    def _read(self, file: Path, shape: tuple[int | None, ...], where: slice, wanted: str = "F16") -> Tensor:
+    def _read(self, file: Path, shape: tuple[int | None, ...], rows: slice, dtype: str = "F16") -> Tensor:
         try:
-            with safe_open(file, "pt") as kept:
-                digest, part = (kept.metadata() or {}).get("digest"), kept.get_slice("target")
+            with safe_open(file, "pt") as stored:
+                digest, part = (stored.metadata() or {}).get("digest"), stored.get_slice("target")
                 sizes, kind = part.get_shape(), part.get_dtype()
                 fits = len(sizes) == len(shape) and all(b in (None, a) for a, b in zip(sizes, shape, strict=True))
-                value = part[where] if fits and kind == wanted else None
+                value = part[rows] if fits and kind == dtype else None
         except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{file}: cannot be read ({error}); remove it, to hear it again") from error
-        if digest != self.listener.digest:
-            raise CheckpointError(f"{file}: is of another teacher than {self.listener.name}; remove it")
+            raise CheckpointError(f"{file}: cannot be read ({error}); remove it, and it is computed again") from error
+        if digest != self.extractor.digest:
+            raise CheckpointError(f"{file}: is of another teacher than {self.extractor.name}; remove it")
         if value is None or not bool(value.isfinite().all()):
             raise CheckpointError(f"{file}: holds {sizes} of {kind}, or numbers that are not finite; remove it")
-        if wanted == "I32" and not self._are_ids(value):
-            raise CheckpointError(f"{file}: holds ids that are not in [0, {self.listener.width}); remove it")
+        if dtype == "I32" and not self._in_range(value):
+            raise CheckpointError(f"{file}: holds ids that are not in [0, {self.extractor.width}); remove it")
         return value.float() if value.is_floating_point() else value

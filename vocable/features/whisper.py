@@ -201,7 +201,7 @@ class WhisperEncoder(nn.Module):
 
 
 @cache
-def recall(spec: EncoderSpec, device: str = "cpu") -> WhisperEncoder:
+def load_encoder(spec: EncoderSpec, device: str = "cpu") -> WhisperEncoder:
     """The encoder that another network was trained on, loaded once a process.
 
     Args:
@@ -224,8 +224,8 @@ def recall(spec: EncoderSpec, device: str = "cpu") -> WhisperEncoder:
     return encoder
 
 
-class Layers:
-    """Chosen layers of an encoder side by side, frame by frame: a :class:`~vocable.data.targets.Listener`.
+class WhisperLayers:
+    """Chosen layers of an encoder side by side, frame by frame: a :class:`~vocable.data.targets.FeatureExtractor`.
 
     Args:
         encoder: Frozen.
@@ -238,8 +238,8 @@ class Layers:
         ConfigError: There is no such layer, or none at all.
 
     Example:
-        >>> layers = Layers(WhisperEncoder(width=64, depth=2), (1, -1))
-        >>> layers.hear(Audio(torch.zeros(16_000).numpy(), 16_000)).shape, layers.width, layers.layers
+        >>> layers = WhisperLayers(WhisperEncoder(width=64, depth=2), (1, -1))
+        >>> layers.extract(Audio(torch.zeros(16_000).numpy(), 16_000)).shape, layers.width, layers.layers
         (torch.Size([50, 128]), 128, (1, 2))
     """
 
@@ -253,7 +253,7 @@ class Layers:
         self.frame_rate: float | None = encoder.frame_rate
         self.digest = digest_of({"encoder": encoder.digest, "side by side": list(self.layers)}, {})
 
-    def hear(self, clip: Audio) -> Float[Tensor, "N F"]:
+    def extract(self, clip: Audio) -> Float[Tensor, "N F"]:
         """Frames of the whole clip, F = layers · D.
 
         Raises:
@@ -270,7 +270,7 @@ class Layers:
             hidden = self._encoder.hidden(there)
         return torch.cat([hidden[layer][0] for layer in self.layers], dim=1)
 
-    def hear_long(self, clip: Audio) -> Float[Tensor, "N F"]:
+    def extract_long(self, clip: Audio) -> Float[Tensor, "N F"]:
         """Frames of a clip of any length: of more than 30 s each 30 s by themselves, as Whisper hears.
 
         Raises:
@@ -278,7 +278,7 @@ class Layers:
         """
         samples = clip.resample(self.sample_rate).samples
         starts = range(0, max(samples.size, 1), _PIECE)
-        return torch.cat([self.hear(Audio(samples[at : at + _PIECE], self.sample_rate)) for at in starts])
+        return torch.cat([self.extract(Audio(samples[at : at + _PIECE], self.sample_rate)) for at in starts])
 
 
 def log_mel(samples: Float[Tensor, "B T"], lengths: Int[Tensor, " B"], mels: int = 80) -> Float[Tensor, "B S mel"]:

@@ -166,8 +166,8 @@ class TokenizerUnits:
 
 
 @dataclass(frozen=True)
-class UnitListener:
-    """A source as a :class:`vocable.data.targets.Listener`: whole numbers, one a unit."""
+class UnitExtractor:
+    """A source as a :class:`vocable.data.targets.FeatureExtractor`: whole numbers, one a unit."""
 
     source: UnitSource
 
@@ -196,14 +196,14 @@ class UnitListener:
         """How many units there are."""
         return self.source.spec.size
 
-    def hear(self, clip: Audio) -> Int[Tensor, " N"]:
+    def extract(self, clip: Audio) -> Int[Tensor, " N"]:
         """The units of a clip."""
         return self.source.units(clip)
 
 
 @dataclass(frozen=True)
-class VoiceListener:
-    """A source as a listener to voices: one vector of a whole recording."""
+class UnitVoiceExtractor:
+    """A source as a feature extractor to voices: one vector of a whole recording."""
 
     source: UnitSource
     frame_rate: None = None
@@ -228,7 +228,7 @@ class VoiceListener:
         """Of the vector."""
         return self.source.spec.voice_width
 
-    def hear(self, clip: Audio) -> Float[Tensor, " V"]:
+    def extract(self, clip: Audio) -> Float[Tensor, " V"]:
         """The voice of a clip.
 
         Raises:
@@ -240,16 +240,16 @@ class VoiceListener:
         return voice
 
 
-def listener(source: UnitSource) -> UnitListener:
-    """What keeps a source's units on disk (:class:`vocable.data.targets.Targets`) listens to.
+def unit_extractor(source: UnitSource) -> UnitExtractor:
+    """What keeps a source's units on disk (:class:`vocable.data.targets.TargetCache`) listens to.
 
     Example:
         >>> import vocable
-        >>> heard = listener(TokenizerUnits(vocable.load("guided-small"), "guided-small"))
+        >>> heard = unit_extractor(TokenizerUnits(vocable.load("guided-small"), "guided-small"))
         >>> heard.frame_rate, heard.width
         (50.0, 1024)
     """
-    return UnitListener(source)
+    return UnitExtractor(source)
 
 
 def find_units(text: str, load: Callable[[str], Any]) -> UnitSource:

@@ -18,7 +18,7 @@ from vocable.evaluate.plan import Plan, names_of, settings_of, split_words
 from vocable.evaluate.runner import Results, Row
 from vocable.evaluate.summary import summed
 from vocable.features.hub import located
-from vocable.features.whisper import WhisperEncoder, recall
+from vocable.features.whisper import WhisperEncoder, load_encoder
 from vocable.files import make_folder, write_whole
 from vocable.metrics.score import Figure, Score, summarise, undefined
 from vocable.metrics.units import unit_anchors
@@ -76,7 +76,7 @@ class TasteDoctor:
         self.plan, self.out = plan, out
         ((self.name, source),) = names_of(plan.tokenizers).items()
         self.tokenizer = hub.load_as(source, TasteTokenizer)
-        self.source, self.encoder = self.tokenizer.source, recall(self.tokenizer.config.encoder)
+        self.source, self.encoder = self.tokenizer.source, load_encoder(self.tokenizer.config.encoder)
         self.clips, self.unsaid = said_clips(plan)
         self.words, self.quantizes = Words(), quantizes(self.tokenizer)
         self.tables, self.lacking = _tables(self.tokenizer)

@@ -144,7 +144,7 @@ def test_another_teacher_does_not_go_on(whole: Path, teachers: dict[str, str], m
         fit(tiny(40), other, manifest, folder, resume=True)
     assert (folder / "run.json").read_bytes() == before
     shutil.copytree(whole.parent / "kept", tmp_path / "kept")
-    with pytest.raises(CheckpointError, match=r"semantic: keeps what another teacher says \(hubert\), not other"):
+    with pytest.raises(CheckpointError, match=r"keeps the targets of another teacher \(hubert\), not of other"):
         fit(tiny(4), other, manifest, tmp_path / "new")
 
 
@@ -263,7 +263,7 @@ def test_whisper_and_resemblyzer_teach_from_real_recordings(weights: Path, speec
     chosen = {one.speaker: one for one in utterances if one.duration and one.duration < 3}
     some = list(chosen.values())[:4]
     clip = Audio.read(some[0].audio_path, 16_000)
-    frames = whisper.hear(clip)
+    frames = whisper.extract(clip)
     assert frames.shape == (-(-clip.samples.size // 320), 384)
     assert (whisper.name, whisper.frame_rate, whisper.layers) == ("whisper-tiny.en", 50.0, [4])
     assert find_frame_extractor(str(weights / "whisper-tiny.en")).digest != whisper.digest

@@ -11,7 +11,7 @@ import torch
 import vocable
 from vocable.apps.vc import convert
 from vocable.errors import AudioError, CheckpointError, ConfigError, SpecError
-from vocable.features.whisper import recall
+from vocable.features.whisper import load_encoder
 from vocable.interfaces import Embedding, HasVoice, PhonemeRecognizer
 from vocable.systems.supervised import recipe as supervised
 from vocable.systems.supervised.config import config_from_json, config_to_json
@@ -32,7 +32,7 @@ def test_decoding_does_without_whisper_and_encoding_says_where_to_look(
     tokens = tokenizer.encode(speechlike(16_000), text="six")
     tokenizer.save(tmp_path / "model")
     monkeypatch.delenv("VOCABLE_WEIGHTS")
-    recall.cache_clear()
+    load_encoder.cache_clear()
     again = vocable.load(tmp_path / "model", vocoder="griffin-lim")
     assert np.array_equal(again.decode(tokens).samples, tokenizer.decode(tokens).samples)
     assert again.transcribe(tokens) == tokenizer.transcribe(tokens)

@@ -12,7 +12,7 @@ from tests.lab.conftest import place  # noqa: F401
 from tests.models import ready
 from tests.systems.taste.made import model_of
 from vocable.features.hub import WEIGHTS
-from vocable.features.whisper import WhisperEncoder, recall
+from vocable.features.whisper import WhisperEncoder, load_encoder
 from vocable.systems.taste.config import tiny
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.systems.units import find_units
@@ -36,9 +36,9 @@ def weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hears(weights_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Pretrained parts are found there."""
     monkeypatch.setenv(WEIGHTS, str(weights_folder))
-    recall.cache_clear()
+    load_encoder.cache_clear()
     yield
-    recall.cache_clear()
+    load_encoder.cache_clear()
 
 
 @pytest.fixture

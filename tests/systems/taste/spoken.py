@@ -1,4 +1,4 @@
-"""Listeners that say how loud a clip is, and utterances of noise with texts."""
+"""Feature extractors that say how loud a clip is, and utterances of noise with texts."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ class Units:
     def __init__(self) -> None:
         self.heard: list[int] = []
 
-    def hear(self, clip: Audio) -> Tensor:
+    def extract(self, clip: Audio) -> Tensor:
         self.heard.append(clip.sample_rate)
         return (self._level(clip, 320) * 63).long()
 
@@ -38,7 +38,7 @@ class Frames(Units):
 
     name, digest, sample_rate, frame_rate, width = "frames", "frames", 16_000, 50.0, 6
 
-    def hear(self, clip: Audio) -> Tensor:
+    def extract(self, clip: Audio) -> Tensor:
         self.heard.append(clip.sample_rate)
         level = self._level(clip, 320)[:, None]
         return torch.cat([level.repeat(1, 3), -level.repeat(1, 3)], dim=1)
@@ -47,7 +47,7 @@ class Frames(Units):
 class Voice(Units):
     name, digest, sample_rate, frame_rate, width = "voice", "voice", 16_000, None, 2  # type: ignore[assignment]
 
-    def hear(self, clip: Audio) -> Tensor:
+    def extract(self, clip: Audio) -> Tensor:
         self.heard.append(clip.sample_rate)
         return torch.tensor([clip.duration, 1.0])
 
@@ -58,8 +58,8 @@ def record(path: Path, seconds: float, seed: int = 0) -> Path:
     return path
 
 
-def spoken(lines: list[Utterance], folder: Path, config: SpokenConfig | None = None, **listeners: Any) -> Spoken:
-    parts = {"units": Units(), "frames": Frames(), **listeners}
+def spoken(lines: list[Utterance], folder: Path, config: SpokenConfig | None = None, **extractors: Any) -> Spoken:
+    parts = {"units": Units(), "frames": Frames(), **extractors}
     return Spoken(
         lines, config or SpokenConfig(batch_size=8), subword_tokenizer=PIECES, cache=folder / "cache", **parts
     )

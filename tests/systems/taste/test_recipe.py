@@ -14,7 +14,7 @@ from tests.models import ready
 from vocable.data.manifest import read_manifest
 from vocable.errors import CheckpointError, ManifestError, TextError
 from vocable.features.hub import WEIGHTS
-from vocable.features.whisper import recall
+from vocable.features.whisper import load_encoder
 from vocable.train.run import fit
 
 
@@ -74,7 +74,7 @@ def test_features_that_another_model_said_are_refused(place: Path, monkeypatch: 
     run.material_of(lines)
     ready("seanet").save(place / "other-codec")
     cache = str(place / "cache")
-    with pytest.raises(CheckpointError, match=r"units: keeps what another teacher says .*give another folder"):
+    with pytest.raises(CheckpointError, match=r"units: keeps the targets of another teacher .*give another folder"):
         run.with_teachers({"units": str(place / "other-codec")}, cache).material_of(lines)
     write_weights(place / "others")
     state = load_file(place / "others/whisper-tiny.en/encoder.safetensors")
@@ -82,8 +82,8 @@ def test_features_that_another_model_said_are_refused(place: Path, monkeypatch: 
         {name: value + 0.01 for name, value in state.items()}, place / "others/whisper-tiny.en/encoder.safetensors"
     )
     monkeypatch.setenv(WEIGHTS, str(place / "others"))
-    recall.cache_clear()
-    with pytest.raises(CheckpointError, match=r"frames: keeps what another teacher says .*give another folder"):
+    load_encoder.cache_clear()
+    with pytest.raises(CheckpointError, match=r"frames: keeps the targets of another teacher .*give another folder"):
         tiny(place, 2).material_of(lines)
 
 

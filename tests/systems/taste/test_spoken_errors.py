@@ -1,4 +1,4 @@
-"""Settings, listeners and files that cannot be used are refused."""
+"""Settings, extractors and files that cannot be used are refused."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def test_nothing_to_learn_from_and_listeners_in_the_wrong_place(lines: list[Utte
         ({"longest": float("nan")}, "longest is nan"),
         ({"voice_width": 0}, "voice_width is 0"),
         ({"least_score": float("nan")}, "least_score is nan"),
-        ({"gain_db": (-3.0, 0.0)}, r"gain_db is \(-3.0, 0.0\): what listeners say is kept"),
+        ({"gain_db": (-3.0, 0.0)}, r"gain_db is \(-3.0, 0.0\): what feature extractors say is kept"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"speeds": ()}, r"speeds is \(\): give one or more"),
         ({"speeds": (1.0, 0.4)}, "speeds is .*between 0.5 and 2"),

@@ -83,10 +83,10 @@ def test_recordings_that_are_long_or_damaged_or_mute_to_a_listener_are_left_out(
     assert "cannot be read as audio" in problem
 
     class Choosy(Units):
-        def hear(self, clip: Audio) -> Tensor:
+        def extract(self, clip: Audio) -> Tensor:
             if clip.duration > 1.5:
                 raise AudioError("says nothing of it")
-            return super().hear(clip)
+            return super().extract(clip)
 
     drawn = spoken(lines, tmp_path / "other", units=Choosy())
     assert [str(problem) for problem in drawn.problems] == [f"{lines[1].name}: says nothing of it"]

@@ -10,13 +10,13 @@ from tests.systems.taste.spoken import PIECES, Frames, Units, Voice, spoken
 from vocable.audio import Audio
 from vocable.data.alignment.phones import words_of
 from vocable.data.manifest import Utterance, read_manifest
-from vocable.data.targets import Listener
+from vocable.data.targets import FeatureExtractor
 from vocable.systems.taste.data import Spoken, SpokenConfig
 from vocable.text.subword_tokenizers import BytePairTokenizer
 
 
 def test_the_listeners_are_what_the_protocol_says() -> None:
-    assert all(isinstance(one(), Listener) for one in (Units, Frames, Voice))
+    assert all(isinstance(one(), FeatureExtractor) for one in (Units, Frames, Voice))
 
 
 def test_a_row_is_what_was_heard_of_the_utterance(lines: list[Utterance], tmp_path: Path) -> None:
@@ -25,8 +25,8 @@ def test_a_row_is_what_was_heard_of_the_utterance(lines: list[Utterance], tmp_pa
     assert drawn.hours == pytest.approx(3.7 / 3600)
     row, clip = drawn.row(1), Audio.read(lines[1].audio_path)
     assert row.names == (str(lines[1].audio_path),)
-    assert torch.equal(row.units[0], Units().hear(clip))
-    heard = Frames().hear(clip.resample(16_000))
+    assert torch.equal(row.units[0], Units().extract(clip))
+    heard = Frames().extract(clip.resample(16_000))
     assert torch.allclose(row.keys[0], heard[:, :3], atol=1e-3)
     assert torch.allclose(row.values[0], heard[:, 3:], atol=1e-3)
     assert row.subword_mask.all()

@@ -22,8 +22,8 @@ def test_each_speed_is_a_row_that_is_heard_and_kept_for_itself(lines: list[Utter
     for at, speed in enumerate(speeds):
         row, played = drawn.row(3 + at), clip.played(speed)
         assert row.names == (path if speed == 1 else f"{path} at speed {speed}",)
-        assert torch.equal(row.units[0], Units().hear(played))
-        heard = Frames().hear(played.resample(16_000))
+        assert torch.equal(row.units[0], Units().extract(played))
+        heard = Frames().extract(played.resample(16_000))
         assert torch.allclose(row.keys[0], heard[:, :3], atol=1e-3)
         assert row.voices[0, 0] == pytest.approx(2.0 / speed, abs=1e-3)
         assert row.units.shape[1] == pytest.approx(50 / speed, abs=1)

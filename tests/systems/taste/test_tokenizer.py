@@ -14,7 +14,7 @@ from vocable.apps.score import score
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, ShapeError, SpecError, TextError
 from vocable.features.hub import WEIGHTS
-from vocable.features.whisper import recall
+from vocable.features.whisper import load_encoder
 from vocable.interfaces import Embedding, Tokenizer, WordEditor
 from vocable.systems.taste.sampling import Sampling
 from vocable.systems.taste.tokenizer import TasteTokenizer
@@ -186,7 +186,7 @@ def test_another_whisper_is_refused(
     taste: TasteTokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, weights_folder: Path
 ) -> None:
     monkeypatch.setenv(WEIGHTS, str(tmp_path))
-    recall.cache_clear()
+    load_encoder.cache_clear()
     with pytest.raises(CheckpointError, match=f"not at hand.*{WEIGHTS}"):
         taste.encode(speechlike(16_000), TEXT)
 

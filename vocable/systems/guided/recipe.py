@@ -9,7 +9,7 @@ from typing import Any
 
 from vocable.data.crops import CropConfig, Crops
 from vocable.data.manifest import Utterance, read_manifests
-from vocable.data.targets import Listener, Targets, facts_of
+from vocable.data.targets import FeatureExtractor, TargetCache, describe_extractor
 from vocable.errors import ConfigError
 from vocable.losses.reconstruction import MelScale
 from vocable.systems.base import System
@@ -85,7 +85,11 @@ class GuidedRun(Run):
 
     def teachers(self) -> dict[str, dict[str, Any]]:
         """Return name, digest, rates and width of each teacher that is distilled."""
-        return {part: facts_of(extractor) for part, extractor in self._extractors.items() if self._is_distilled(part)}
+        return {
+            part: describe_extractor(extractor)
+            for part, extractor in self._extractors.items()
+            if self._is_distilled(part)
+        }
 
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Crops:
         """Return the training data of some manifests; see :meth:`material_of`."""
@@ -96,7 +100,7 @@ class GuidedRun(Run):
         folder = Path(self.cache or "")
         return Crops(
             utterances, self.batches, sample_rate=self.model.sample_rate, hop=self.model.backbone.hop,
-            targets={part: Targets(extractor, folder / part) for part, extractor in self._extractors.items()},
+            targets={part: TargetCache(extractor, folder / part) for part, extractor in self._extractors.items()},
         )  # fmt: skip
 
     def objective(self, material: Crops, start: GuidedTokenizer | None = None) -> GuidedObjective:
@@ -131,9 +135,9 @@ class GuidedRun(Run):
         return weight.value > 0
 
     @cached_property
-    def _extractors(self) -> dict[str, Listener]:
+    def _extractors(self) -> dict[str, FeatureExtractor]:
         """Feature extractor of each teacher, by its part; loads them."""
-        extractors: dict[str, Listener] = {}
+        extractors: dict[str, FeatureExtractor] = {}
         for part, config in ((SEMANTIC, self.semantic), (ACOUSTIC, self.acoustic)):
             if config is None:
                 continue

@@ -82,7 +82,7 @@ class FrameFeatureExtractor:
         self.frame_rate: float | None = encoder.frame_rate
         self.digest = digest_of({"encoder": encoder.digest, "layers": self.layers}, {})
 
-    def hear(self, clip: Audio) -> Float[Tensor, "N F"]:
+    def extract(self, clip: Audio) -> Float[Tensor, "N F"]:
         """Return the frames of a clip."""
         return self._encoder.features(clip, layers=self.layers)
 
@@ -113,7 +113,7 @@ class SpeakerFeatureExtractor:
             described["normalise"], self._shortest = encoder.normalise, encoder.shortest
         self.digest = digest_of(described, encoder.state_dict())
 
-    def hear(self, clip: Audio) -> Float[Tensor, " F"]:
+    def extract(self, clip: Audio) -> Float[Tensor, " F"]:
         """Return the embedding of a clip.
 
         Raises:

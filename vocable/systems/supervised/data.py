@@ -21,7 +21,7 @@ from vocable.audio import Audio
 from vocable.data.alignment.phones import words_of
 from vocable.data.batches import Batch, BatchConfig, ClipStore
 from vocable.data.manifest import Utterance
-from vocable.data.targets import Targets
+from vocable.data.targets import TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.text.phonemes import PhonemeSet
@@ -97,15 +97,15 @@ class Whole:
     """
 
     def __init__(
-        self, utterances: Sequence[Utterance], config: WholeConfig, *, targets: Targets, hop: int, voice: int,
+        self, utterances: Sequence[Utterance], config: WholeConfig, *, targets: TargetCache, hop: int, voice: int,
         phonemes: PhonemeSet, most: int,
     ) -> None:  # fmt: skip
         self.config, self.targets, self.phonemes = config, targets, phonemes
         self.hop, self.voice, self.most = hop, voice, most
-        self.sample_rate = targets.listener.sample_rate
-        each = hop * (targets.listener.frame_rate or 0.0) / self.sample_rate
+        self.sample_rate = targets.extractor.sample_rate
+        each = hop * (targets.extractor.frame_rate or 0.0) / self.sample_rate
         if each < 1 or each % 1:
-            raise ConfigError(f"{targets.listener.name} says {each:g} frames in a token of {hop} samples: not whole")
+            raise ConfigError(f"{targets.extractor.name} says {each:g} frames in a token of {hop} samples: not whole")
         self.each = int(each)
         self._store = ClipStore(utterances, self.sample_rate, self._look)
         self.problems = self._store.problems
@@ -178,7 +178,7 @@ class Whole:
             )  # a blank between two that are alike
             if needed > room:
                 raise AlignmentError(f"{len(phones)} phones want {needed} places; in {seconds:.2f} s there are {room}")
-        return samples.size, self.targets.keep(utterance.audio_path, Audio(samples, self.sample_rate)), tuple(phones)
+        return samples.size, self.targets.store(utterance.audio_path, Audio(samples, self.sample_rate)), tuple(phones)
 
     @cached_property
     def _pronouncer(self) -> Pronouncer:

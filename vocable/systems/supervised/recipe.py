@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from vocable.data.manifest import Utterance, read_manifests
-from vocable.data.targets import Targets, facts_of
+from vocable.data.targets import TargetCache, describe_extractor
 from vocable.errors import ConfigError
-from vocable.features.whisper import EncoderSpec, Layers, WhisperEncoder
+from vocable.features.whisper import EncoderSpec, WhisperEncoder, WhisperLayers
 from vocable.systems.base import System
 from vocable.systems.supervised.config import SupervisedConfig
 from vocable.systems.supervised.data import Whole, WholeConfig
@@ -63,7 +63,7 @@ class SupervisedRun(Run):
 
     def teachers(self) -> dict[str, dict[str, Any]]:
         """Name, digest, rates and width of what Whisper says."""
-        return {ENCODER: facts_of(self._listener)}
+        return {ENCODER: describe_extractor(self._extractor)}
 
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Whole:
         """Return the training data of some manifests; see :meth:`material_of`."""
@@ -73,7 +73,8 @@ class SupervisedRun(Run):
         """Whole utterances, with what Whisper hears in them; those without text teach codebook and decoder alone."""
         sizes = self.model
         return Whole(
-            utterances, self.batches, targets=Targets(self._listener, Path(self.cache or "") / ENCODER), hop=sizes.hop,
+            utterances, self.batches, hop=sizes.hop,
+            targets=TargetCache(self._extractor, Path(self.cache or "") / ENCODER),
             voice=sizes.voice_frames * sizes.mel.hop, phonemes=PhonemeSet(sizes.phonemes), most=sizes.phones_per_token,
         )  # fmt: skip
 
@@ -94,11 +95,11 @@ class SupervisedRun(Run):
         return SupervisedObjective(model, self.losses)
 
     @cached_property
-    def _listener(self) -> Layers:
+    def _extractor(self) -> WhisperLayers:
         """Whisper's layers; loads it."""
         if self.source is None or self.cache is None:
             raise ConfigError(f"the recipe listens through a Whisper: say which, with --teacher {ENCODER}=FOLDER")
-        return Layers(WhisperEncoder.load(self.source), self.model.layers)
+        return WhisperLayers(WhisperEncoder.load(self.source), self.model.layers)
 
 
 def small() -> SupervisedRun:

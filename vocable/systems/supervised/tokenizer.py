@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import SpecError
-from vocable.features.whisper import Layers, recall
+from vocable.features.whisper import WhisperLayers, load_encoder
 from vocable.shapes import frames_for
 from vocable.systems.describe import HasUsage, Table
 from vocable.systems.supervised.config import SupervisedConfig, config_from_json, config_to_json
@@ -70,11 +70,11 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
         """
         samples = audio.resample(self.spec.sample_rate).samples
         self.model.eval()
-        whisper, parts = Layers(recall(self.config.encoder, str(self.device)), self.config.layers), []
+        whisper, parts = WhisperLayers(load_encoder(self.config.encoder, str(self.device)), self.config.layers), []
         for start in range(0, samples.size, _PIECE):
             piece = Audio(samples[start : start + _PIECE], self.spec.sample_rate)
             tokens = frames_for(piece.samples.size, self.config.hop)
-            frames = whisper.hear(piece)
+            frames = whisper.extract(piece)
             frames = torch.nn.functional.pad(frames, (0, 0, 0, tokens * self.config.pooled - len(frames)))
             real = torch.ones(1, tokens, dtype=torch.bool, device=self.device)
             parts.append(self.model.encoder(frames[None].to(self.device), real).cpu())

@@ -1,6 +1,6 @@
 """Whole utterances with their text, as training batches: subwords of words, what is heard, and the units that are said.
 
-A batch is a function of the seed and the step and nothing else (see ``vocable.data.batches``). What listeners say is
+A batch is a function of the seed and the step and nothing else (see ``vocable.data.batches``). Features and targets are
 computed once and kept (``vocable.data.targets``); units stay in memory, frames are read from their files. A recording
 played at other speeds is a row of its own at each: that sound is what is heard, and its words lie closer or wider.
 """
@@ -26,7 +26,7 @@ from vocable.data.alignment.phones import words_of
 from vocable.data.alignment.words import estimate_spans, subword_spans, word_spans
 from vocable.data.batches import BatchConfig
 from vocable.data.manifest import Utterance
-from vocable.data.targets import Listener, Targets
+from vocable.data.targets import FeatureExtractor, TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError, ManifestError, TextError
 from vocable.systems.taste.batch import SpokenBatch, SpokenRow
 from vocable.text.pronounce import ArpabetPronouncer
@@ -73,7 +73,7 @@ class SpokenConfig(BatchConfig):
             raise ConfigError(f"{self.kind}: share is {self.share}: it must be over 0 and at most 1")
         if any(self.gain_db):
             raise ConfigError(
-                f"{self.kind}: gain_db is {self.gain_db}: what listeners say is kept, so it must be (0, 0)"
+                f"{self.kind}: gain_db is {self.gain_db}: what feature extractors say is kept, so it must be (0, 0)"
             )
 
 
@@ -113,14 +113,14 @@ class Spoken:
 
     Raises:
         ManifestError: No utterance can be used.
-        ConfigError: A listener does not say what its part wants.
-        CheckpointError: The cache holds what other listeners say.
+        ConfigError: A feature extractor does not say what its part wants.
+        CheckpointError: The cache holds what other feature extractors say.
         OutputError: The cache cannot be written.
     """
 
     def __init__(
         self, utterances: Sequence[Utterance], config: SpokenConfig, *, subword_tokenizer: SubwordTokenizer,
-        units: Listener, frames: Listener, cache: Path, voice: Listener | None = None,
+        units: FeatureExtractor, frames: FeatureExtractor, cache: Path, voice: FeatureExtractor | None = None,
     ) -> None:  # fmt: skip
         if not units.frame_rate or not frames.frame_rate or frames.width % 2 or (voice and voice.frame_rate):
             raise ConfigError(
@@ -129,8 +129,8 @@ class Spoken:
             )
         self.config, self.subword_tokenizer = config, subword_tokenizer
         self._rate, self._unmatched = units.frame_rate, Counter[str]()
-        self._units, self._frames = Targets(units, cache / "units"), Targets(frames, cache / "frames")
-        self._voices = None if voice is None else Targets(voice, cache / "voices")
+        self._units, self._frames = TargetCache(units, cache / "units"), TargetCache(frames, cache / "frames")
+        self._voices = None if voice is None else TargetCache(voice, cache / "voices")
         self._pronouncer = once(ArpabetPronouncer)  # made when a line with an alignment has no phones
         self.problems: list[AudioError | AlignmentError | TextError] = []
         self.utterances: list[Utterance] = []
@@ -199,7 +199,7 @@ class Spoken:
         )  # fmt: skip
 
     def _look(self, utterance: Utterance, speed: float) -> _Known:
-        """What has to be known of an utterance; listeners are asked last, as they take longest."""
+        """What has to be known of an utterance; extractors are asked last, as they take longest."""
         recorded = header_seconds(utterance.audio_path)
         seconds, played = recorded / speed, "" if speed == 1 else f" at speed {speed:g}"
         if seconds > self.config.longest:
@@ -225,12 +225,12 @@ class Spoken:
         )  # fmt: skip
 
     def _heard(self, path: Path, speed: float) -> tuple[Path, Path, Path | None]:
-        """Where what the listeners say is kept; the audio is read once, if any of them has not heard it."""
+        """Where what the feature extractors say is kept; the audio is read once, if any of them has not heard it."""
         own = once(lambda: Audio.read(path).played(speed))
 
-        def heard(targets: Targets) -> Path:
-            file = targets.kept(path, speed)
-            return file if file.exists() else targets.keep(path, own().resample(targets.listener.sample_rate), speed)
+        def heard(targets: TargetCache) -> Path:
+            file = targets.path_of(path, speed)
+            return file if file.exists() else targets.store(path, own().resample(targets.extractor.sample_rate), speed)
 
         return heard(self._units), heard(self._frames), None if self._voices is None else heard(self._voices)
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from vocable.data.manifest import Utterance, read_manifests
-from vocable.data.targets import facts_of
+from vocable.data.targets import describe_extractor
 from vocable.errors import ConfigError, ManifestError
 from vocable.features.hub import located
-from vocable.features.whisper import EncoderSpec, Layers, WhisperEncoder
+from vocable.features.whisper import EncoderSpec, WhisperEncoder, WhisperLayers
 from vocable.systems.base import System
 from vocable.systems.taste import config as sizes
 from vocable.systems.taste.config import TasteConfig
@@ -22,7 +22,7 @@ from vocable.systems.taste.facts import config_facts
 from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.objective import TasteLosses, TasteObjective
 from vocable.systems.taste.tokenizer import TasteTokenizer
-from vocable.systems.units import UnitSource, UnitsSpec, VoiceListener, find_units, listener
+from vocable.systems.units import UnitSource, UnitsSpec, UnitVoiceExtractor, find_units, unit_extractor
 from vocable.text.subword_tokenizers import BytePairTokenizer, HubTokenizer
 from vocable.text.subwords import SubwordTokenizer
 from vocable.train.run import Run
@@ -76,7 +76,7 @@ class TasteRun(Run):
 
     def teachers(self) -> dict[str, dict[str, Any]]:
         """Name, digest, rates and width of the encoder and of what makes the units."""
-        found = {_ENCODER: facts_of(self._frames), _UNITS: facts_of(listener(self._source))}
+        found = {_ENCODER: describe_extractor(self._frames), _UNITS: describe_extractor(unit_extractor(self._source))}
         return found if self.pieces is None else found | {_PIECES: {"name": self.pieces, "digest": self._table.digest}}
 
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Spoken:
@@ -102,8 +102,8 @@ class TasteRun(Run):
         width = self._source.spec.voice_width
         return Spoken(
             utterances, replace(self.batches, voice_width=max(1, width)), subword_tokenizer=subword_tokenizer,
-            units=listener(self._source), frames=self._frames,
-            voice=VoiceListener(self._source) if width else None, cache=Path(self.cache),
+            units=unit_extractor(self._source), frames=self._frames,
+            voice=UnitVoiceExtractor(self._source) if width else None, cache=Path(self.cache),
         )  # fmt: skip
 
     def objective(self, material: Spoken, start: TasteTokenizer | None = None) -> TasteObjective:
@@ -139,9 +139,9 @@ class TasteRun(Run):
         return WhisperEncoder.load(self.encoder)
 
     @cached_property
-    def _frames(self) -> Layers:
+    def _frames(self) -> WhisperLayers:
         key, value = self.model.aggregator.key_layer, self.model.aggregator.value_layer
-        return Layers(self._encoder, (key, value))
+        return WhisperLayers(self._encoder, (key, value))
 
     @cached_property
     def _source(self) -> UnitSource:

@@ -17,7 +17,7 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.errors import CheckpointError, ConfigError, SpecError, TextError
 from vocable.features.hub import located
-from vocable.features.whisper import Layers, recall
+from vocable.features.whisper import WhisperLayers, load_encoder
 from vocable.shapes import frames_for
 from vocable.systems.base import BaseTokenizer
 from vocable.systems.describe import Table
@@ -310,8 +310,8 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
                 "line --text, or --recognise to take what a recogniser hears"
             )
         subwords = self.subword_tokenizer.tokenize(text)
-        listener = Layers(recall(self.config.encoder), self.config.layers)
-        keys, values = listener.hear_long(audio).chunk(2, dim=1)
+        extractor = WhisperLayers(load_encoder(self.config.encoder), self.config.layers)
+        keys, values = extractor.extract_long(audio).chunk(2, dim=1)
         voice = self.source.voice(audio) if self.config.units.voice_width else None
         return SpokenRow(
             subwords=subwords, keys=keys, values=values, units=torch.zeros(0, dtype=torch.int64),
