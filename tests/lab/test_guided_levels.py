@@ -17,9 +17,9 @@ from vocable.evaluate.card import ProbeRow
 from vocable.evaluate.plan import Plan
 from vocable.metrics.score import Figure
 from vocable.testing import speechlike
-from vocable_lab.guided.levels import COLUMNS, GuidedLevels, _read
-from vocable_lab.guided.taught import teachers_of
-from vocable_lab.guided.told import told_of
+from vocable_lab.guided.levels import COLUMNS, GuidedLevels, probe_figures
+from vocable_lab.guided.probe_clips import select_probe_clips
+from vocable_lab.guided.teachers import describe_teachers
 
 _ALIGNMENT = [["SIL", 0.0, 0.2], ["AH1", 0.2, 0.6], ["S", 0.6, 0.9], ["SIL", 0.9, 1.25]]
 
@@ -94,7 +94,7 @@ def test_a_report_says_who_taught(folder: Path, tmp_path: Path, written: str | N
     shutil.copytree(folder / "codec", tmp_path / "codec")
     if written is not None:
         (tmp_path / "codec/teachers.json").write_text(written)
-    assert teachers_of({"codec": tmp_path / "codec"}) == said
+    assert describe_teachers({"codec": tmp_path / "codec"}) == said
 
 
 def row(probe: str, view: str, mean: float, n: int = 9, metric: str = "top-1 accuracy") -> ProbeRow:
@@ -109,7 +109,7 @@ def test_figures_are_read_from_the_views_they_are_named_after() -> None:
         row("emotion", "all levels", 0.6), row("emotion", "all levels", 0.1, metric="mean recall of classes"),
         row("speaker", "level 1", 0.2), row("speaker", "levels 2 to 8", 0.9, n=0),
     ]  # fmt: skip
-    found = _read(rows, 8)
+    found = probe_figures(rows, 8)
     assert {key: round(figure.mean, 6) for key, figure in found.items()} == {
         "phone_error": 0.3, "ser_accuracy": 0.5, "ser_all": 0.6, "speaker_accuracy": 0.2,
     }  # fmt: skip
@@ -121,7 +121,9 @@ def test_probes_are_shown_nothing_of_test_where_another_split_is_judged_on(folde
     clips = read_manifest(folder / "full.jsonl")
     plan = Plan(manifests=(folder / "full.jsonl",))
     for split, speakers in ((None, {"s0", "s1", "s2"}), ("dev", {"s1", "s2"})):
-        told = told_of(replace(plan, split=split), [one for one in clips if one.split == (split or "test")], clips)
+        told = select_probe_clips(
+            replace(plan, split=split), [one for one in clips if one.split == (split or "test")], clips
+        )
         for probe, shown in told.clips.items():
             assert {one.speaker for one in shown} == speakers, probe
         assert {one.speaker for one in told.clips["emotion"] if one.split == "test"} == ({"s1"} if split else {"s0"})
@@ -136,14 +138,14 @@ def test_phones_are_from_alignments_first_and_each_probe_has_a_bounded_number_of
         for number in range(900)
     ]
     spoken = Utterance(audio_path="a.flac", speaker="a", duration=1.25, extra={"alignment": _ALIGNMENT})
-    without = told_of(Plan(), marked, marked)
-    assert (without.phones_from, len(without.clips["phoneme"]), len(without.clips["emotion"])) == (
+    without = select_probe_clips(Plan(), marked, marked)
+    assert (without.phone_key, len(without.clips["phoneme"]), len(without.clips["emotion"])) == (
         "phone_marks",
         300,
         300,
     )
     shown = without.clips["speaker"]
     assert (len(shown), len({one.speaker for one in shown})) == (320, 40)
-    told = told_of(Plan(), marked, [*marked, spoken])
-    assert (told.phones_from, [one.audio_path for one in told.clips["phoneme"]]) == ("alignment", [spoken.audio_path])
+    told = select_probe_clips(Plan(), marked, [*marked, spoken])
+    assert (told.phone_key, [one.audio_path for one in told.clips["phoneme"]]) == ("alignment", [spoken.audio_path])
     assert told.clips["phoneme"][0].extra["phone_marks"][1:3] == [(0.2, "AH"), (0.6, "S")]

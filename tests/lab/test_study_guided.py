@@ -119,7 +119,7 @@ def test_weights_teachers_and_pooling_change_one_thing() -> None:
     base = swapped.pop("recipe")
     assert {name: changes(one, base) for name, one in swapped.items()} == {
         "layers-mean": {"semantic.layers", "cache"}, "d-axis": {"semantic.form"},
-        "frames-as-they-are": {"semantic.standardised"}, "level-2-alone": {"acoustic.levels"},
+        "frames-as-they-are": {"semantic.standardize"}, "level-2-alone": {"acoustic.levels"},
     }  # fmt: skip
     paper = {one.name for one in STUDIES["teachers"](run_of("guided-paper-speechtokenizer"))}
     assert paper == {"recipe", "layer-last", "cosine", "standardised", "level-2-alone"}
@@ -137,7 +137,7 @@ def test_the_runs_of_a_seed_begin_with_the_same_weights_and_hear_the_same_crops(
         assert [teacher.name for teacher in objective.teachers] == {
             "reconstruction": [], "semantic": ["semantic"], "acoustic": ["acoustic"], "both": ["semantic", "acoustic"],
         }[variant.group]  # fmt: skip
-        assert set(variant.run.teachers()) == set(objective.facts) == {one.name for one in objective.teachers}
+        assert set(variant.run.teachers()) == set(objective.teacher_records) == {one.name for one in objective.teachers}
         weights = {name: value.clone() for name, value in objective.model.state_dict().items()}
         seen.setdefault(variant.run.train.seed, []).append((weights, material.batch(3).samples))
     for alike in seen.values():
@@ -197,9 +197,7 @@ def test_every_training_begins_from_a_model_where_one_is_named(place: Path, tmp_
 def test_rates_are_of_two_systems_and_the_recipe_says_which(tmp_path: Path) -> None:
     assert find_subject("rates", recipes.find("guided-tiny")) is SUBJECT
     assert find_subject("rates", recipes.find("ctap-tiny")).name == "VQ-CTAP"
-    with pytest.raises(
-        ConfigError, match="this recipe has no semantic teacher, which the study asks about: take guided"
-    ):
+    with pytest.raises(ConfigError, match="this recipe has no semantic teacher, which the study compares: take guided"):
         study("lessons", recipes.find("guided-tiny"), [], tmp_path)
     arguments = ["study", "pooling", "--recipe", "taste-tiny", "--data", "none.jsonl", "--out", str(tmp_path / "out")]
     assert "the study 'pooling' is of the guided codec: take one" in str(CliRunner().invoke(app, arguments).exception)

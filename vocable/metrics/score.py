@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -69,6 +69,15 @@ class Figure:
     excluded: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+
+    def complement(self) -> "Figure":
+        """Return the figure of 1 - x, such as the error rate of an accuracy.
+
+        Example:
+            >>> Figure(mean=0.75, low=0.5, high=0.875, n=9).complement()
+            Figure(mean=0.25, low=0.125, high=0.5, n=9, excluded=0, reasons={}, counts={})
+        """
+        return replace(self, mean=1 - self.mean, low=1 - self.high, high=1 - self.low)
 
     def text(self, form: str = ".3f") -> str:
         """The mean and, where there is one, its interval; or ``undefined``."""

@@ -1,1 +1,1 @@
-"""TBD."""
+"""Protocols and studies of the guided codec (arXiv:2507.06802)."""

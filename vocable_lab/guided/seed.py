@@ -1,8 +1,8 @@
-"""The evaluation that the guided codec's paper reports: coding, voice conversion, emotion and recognition.
+"""Protocol ``seed``: the evaluation that the guided codec's paper reports.
 
 Coding is scored on the clips of the split. Conversion takes the words of a clip of the split and the voice of another
-speaker, and compares with that speaker's own recording of the same sentence (``sentence_id`` of the manifest).
-Emotion is read from level 2 and words from level 1 by probes, of which the paper says no more than that.
+speaker, and is compared with that speaker's own recording of the same sentence (``sentence_id`` of the manifest).
+Probes read emotion from level 2 and words from level 1; the paper does not describe its probes further.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,26 +22,34 @@ from vocable.evaluate.runner import Results, Row
 from vocable.evaluate.summary import figures, off_anchor
 from vocable.systems import registry as hub
 from vocable.systems.guided.tokenizer import mix_levels
-from vocable_lab.guided.taught import teachers_of
-from vocable_lab.guided.voices import PARALLEL, UNCONVERTED, compared, conversions
+from vocable_lab.guided.conversion import PARALLEL, UNCONVERTED, draw_conversions, score_conversion
+from vocable_lab.guided.teachers import describe_teachers
 
-_PAPER = "arXiv:2507.06802, as its summary gives it; corpus and band of PESQ unsaid"
+_PAPER = "arXiv:2507.06802, as its summary gives it; it names neither corpus nor band of PESQ"
 _REPORTED = {
     "pesq_wb": 3.085, "vc_mcd": 6.076, "vc_pitch_correlation": 0.310, "ser_accuracy": 0.553, "asr_wer": 0.253,
 }  # fmt: skip
 _COLUMNS = (
     *PARALLEL,
     Column(key="ser_accuracy", title="SER top-1 accuracy", unit="%", better="higher", form=".1f",
-           caption="Emotion from level 2, read by a probe on speakers it was not fitted on."),
+           caption="Emotion predicted from level 2 by a probe, on speakers it was not fitted on."),
     Column(key="asr_wer", title="ASR WER", unit="%", better="lower", form=".1f",
-           caption="Words from level 1, read by a BLSTM with CTC over letters, greedy."),
+           caption="Words recognized from level 1 by a BLSTM with CTC over letters, decoded greedily."),
 )  # fmt: skip
 _VIEWS = {"emotion": ["level 2"], "characters": ["level 1"]}
-_READ = {"ser_accuracy": ("emotion", "top-1 accuracy"), "asr_wer": ("characters", "WER")}
+_PROBE_COLUMNS = {"ser_accuracy": ("emotion", "top-1 accuracy"), "asr_wer": ("characters", "WER")}
 
 
 class GuidedSeed:
-    """The paper's table; a :class:`~vocable.evaluate.benchmark.Evaluation`."""
+    """The paper's table; an :class:`~vocable.evaluate.benchmark.Evaluation`.
+
+    Args:
+        plan: One tokenizer, manifests, split, ``limit`` of clips and seed.
+        out: Not used.
+
+    Raises:
+        CheckpointError: If the tokenizer cannot be loaded.
+    """
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan = plan
@@ -49,19 +57,19 @@ class GuidedSeed:
         self.tokenizer = hub.load(source)
         self.clips = clips_of(plan)
         self.measures, _ = find_measures(("pesq_wb", "pesq_nb"))
-        self.conversions = conversions(self.clips, list(clips_of(plan, every=True).values()), plan.seed)
+        self.conversions = draw_conversions(self.clips, list(clips_of(plan, every=True).values()), plan.seed)
         self.tracker = find_judge("pitch")
 
     def items(self) -> Sequence[str]:
-        """Clips to code, then sentences to convert."""
+        """Return the names of the clips to code, then of the sentences to convert."""
         return [*(f"code {key}" for key in self.clips), *self.conversions]
 
     def work(self, item: str) -> Sequence[Row]:
-        """The rows of one of them."""
+        """Return the rows of one item."""
         return self._convert(item) if item in self.conversions else self._code(item)
 
     def settings(self) -> dict[str, Any]:
-        """All that the rows depend on."""
+        """Return all settings that the rows depend on."""
         return settings_of(self.plan, self.clips, {self.name: self.tokenizer.digest}) | {
             "task": "guided seed",
             "conversions": len(self.conversions),
@@ -70,45 +78,47 @@ class GuidedSeed:
         }
 
     def card(self, results: Results) -> Card:
-        """The paper's table, reported beside measured."""
-        rows = {name: [row for row in results.rows if row.entry == name] for name in self._kinds()}
+        """Return a card of the paper's table, with reported figures beside measured ones."""
+        rows = {name: [row for row in results.rows if row.entry == name] for name in self._entries()}
         columns = [*(measure.column for measure in self.measures), *_COLUMNS]
         entries = [
             Entry(
                 name=name, kind=kind, family=name, note=note,  # type: ignore[arg-type]
                 figures=figures(rows[name], columns, self.plan.seed),
             )
-            for name, (kind, note) in self._kinds().items() if rows[name]
+            for name, (kind, note) in self._entries().items() if rows[name]
         ]  # fmt: skip
-        probes = self._probes()
-        shown = dict(entries[0].figures) | {
-            key: row.figure for row in probes for key, wanted in _READ.items() if (row.probe, row.metric) == wanted
-        }
+        probes = self._probe_rows()
+        own_figures = dict(entries[0].figures) | {
+            key: row.figure for row in probes for key, place in _PROBE_COLUMNS.items()
+            if (row.probe, row.metric) == place
+        }  # fmt: skip
         entries[0] = replace(
-            entries[0], figures=shown, bit_rate=self.tokenizer.spec.bit_rate,
-            reported={key: (value, _PAPER) for key, value in _REPORTED.items() if key in shown},
+            entries[0], figures=own_figures, bit_rate=self.tokenizer.spec.bit_rate,
+            reported={key: (value, _PAPER) for key, value in _REPORTED.items() if key in own_figures},
         )  # fmt: skip
         return Card(
             title=f"{self.name}: the paper's table",
             lead=f"{len(self.clips)} clips coded, {len(self.conversions)} sentences converted. "
-            f"{teachers_of(names_of(self.plan.tokenizers))} Reported figures ({_PAPER}) are of "
-            "another corpus and a model trained on 500 hours: they say where this one stands, not which is better.",
+            f"{describe_teachers(names_of(self.plan.tokenizers))} Reported figures ({_PAPER}) are of "
+            "another corpus and a model trained on 500 hours: they show the distance to it, not which codec is better.",
             columns=[column for column in columns if any(column.key in entry.figures for entry in entries)],
             entries=entries, probes=probes, alarms=off_anchor(self.measures, entries),
-            quarantined=results.quarantined, settings=self.settings(), left_out=list(self._left_out(probes)),
+            quarantined=results.quarantined, settings=self.settings(), left_out=list(self._missing(probes)),
         )  # fmt: skip
 
-    def _left_out(self, probes: Sequence[ProbeRow]) -> Iterator[str]:
-        """Which figures the manifests tell too little for."""
-        read = {row.probe for row in probes}
-        lacking = {
+    def _missing(self, probes: Sequence[ProbeRow]) -> Iterator[str]:
+        """Yield what the manifests lack, for each figure that is left out."""
+        probed = {row.probe for row in probes}
+        required = {
             "conversion: no 'sentence_id' of the split is another speaker's in the same mood": bool(self.conversions),
-            "SER: no clip has 'emotion'": "emotion" in read,
-            "ASR: no manifest has a 'text' in its train split": "characters" in read,
+            "SER: no clip has 'emotion'": "emotion" in probed,
+            "ASR: no manifest has a 'text' in its train split": "characters" in probed,
         }
-        yield from (reason for reason, there in lacking.items() if not there)
+        yield from (reason for reason, is_available in required.items() if not is_available)
 
-    def _kinds(self) -> dict[str, tuple[str, str]]:
+    def _entries(self) -> dict[str, tuple[str, str]]:
+        """Return kind and note of each entry of the card."""
         return {
             self.name: ("tokenizer", self.tokenizer.digest),
             UNCONVERTED: ("anchor", "the source beside the target: what conversion must improve on"),
@@ -120,7 +130,7 @@ class GuidedSeed:
         key = item.removeprefix("code ")
         clip = Audio.read(self.clips[key].audio_path)
         reference = Heard(as_filed(clip))
-        made = {
+        decoded = {
             self.name: self.tokenizer.decode(self.tokenizer.encode(clip)),
             "identity": Identity().code(clip, key).audio,
             "noise": Noise(self.plan.seed).code(clip, key).audio,
@@ -129,27 +139,30 @@ class GuidedSeed:
             Row(entry=name, item=item, scores={
                 measure.column.key: measure(Pair(reference=reference, made=Heard(as_filed(audio))))
                 for measure in self.measures
-            }) for name, audio in made.items()
+            }) for name, audio in decoded.items()
         ]  # fmt: skip
 
     def _convert(self, item: str) -> list[Row]:
-        asked = self.conversions[item]
-        source, voice = (Audio.read(part.audio_path) for part in (asked.source, asked.voice))
+        conversion = self.conversions[item]
+        source, voice = (Audio.read(clip.audio_path) for clip in (conversion.source, conversion.voice))
         mixed = mix_levels(self.tokenizer.encode(source), self.tokenizer.encode(voice))
-        made = {self.name: self.tokenizer.decode(mixed), UNCONVERTED: source}
-        return [Row(entry=name, item=item, scores=compared(self.tracker, asked, audio)) for name, audio in made.items()]
+        converted = {self.name: self.tokenizer.decode(mixed), UNCONVERTED: source}
+        return [
+            Row(entry=name, item=item, scores=score_conversion(self.tracker, conversion, audio))
+            for name, audio in converted.items()
+        ]
 
-    def _probes(self) -> list[ProbeRow]:
-        """Emotion from level 2 of every clip that has one; letters from level 1 where a train split has texts."""
+    def _probe_rows(self) -> list[ProbeRow]:
+        """Probe level 2 for emotion and, where a train split has texts, level 1 for letters."""
         corpora = [read_manifest(manifest) for manifest in self.plan.manifests]
-        spoken = {
+        labelled = {
             "emotion": [clip for clips in corpora for clip in clips if clip.extra.get("emotion")],
             "characters": [
                 clip for clips in corpora for clip in clips if any(one.text and one.split == "train" for one in clips)
             ],
         }
         rows: list[ProbeRow] = []
-        for probe, utterances in spoken.items():
+        for probe, utterances in labelled.items():
             if utterances:
                 clips, _ = encoded(self.tokenizer, utterances)
                 rows += run_probe(probe, self.tokenizer, self.name, clips, views=_VIEWS[probe], seed=self.plan.seed)

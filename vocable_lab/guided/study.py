@@ -1,8 +1,8 @@
-"""Studies of the guided codec: what each teacher adds, how much and how it should, and what each level is worth.
+"""Studies of the guided codec: teachers, their weights and forms, pooling, and bit rates.
 
-The adversary is left out of all of them: they are for a CPU, where it costs four times as much as everything else. What
-a recipe begins late begins within a short run: quantizing after a tenth, teachers after a fifth, when what they hear
-with has learnt to read the levels.
+Studies run on a CPU, where an adversary costs four times as much as everything else, so they leave it out. Schedules
+are shortened with the run: quantizing starts after at most a tenth of it. Teachers start after at most a fifth, when
+their networks have learned to read the levels.
 """
 
 from collections.abc import Sequence
@@ -20,58 +20,58 @@ from vocable_lab.guided.levels import COLUMNS, GuidedLevels
 from vocable_lab.subjects import Subject, Variant
 
 _SEEDS = 3
-_TIMES = (0.2, 5.0)
+_FACTORS = (0.2, 5.0)
 _LEVELS = (1, 2, 4)  # and all eight: 50, 100, 200 and 400 tokens a second
-_QUANTIZED, _TAUGHT = 10, 5  # a run's share before which that has begun: one in so many steps
+_QUANTIZE_SHARE, _TEACHER_SHARE = 10, 5  # a schedule starts after at most 1 / share of the run
 _OFF = Weight(value=0.0)
 _LESSONS = {"reconstruction": (), "semantic": (SEMANTIC,), "acoustic": (ACOUSTIC,), "both": (SEMANTIC, ACOUSTIC)}
 
 
-def lessons(run: GuidedRun) -> list[Variant]:
-    """No teacher, each of them alone, and both, at three seeds: the paper's claim, and what is left of it over seeds.
+def compare_teachers(run: GuidedRun) -> list[Variant]:
+    """Return variants without a teacher, with each alone, and with both, at three seeds.
 
-    Of one seed all begin with the same weights and hear the same crops: who does not teach is heard all the same.
+    Variants of one seed begin with the same weights and see the same crops, because a teacher of weight 0 is still run.
     """
-    run = _taught(run)
+    run = _with_both_teachers(run)
     return [
-        Variant(name=f"{name}-seed{seed}", group=name, run=_seeded(_taught_by(run, parts), seed))
+        Variant(name=f"{name}-seed{seed}", group=name, run=_with_seed(_keep_teachers(run, parts), seed))
         for seed in range(run.train.seed, run.train.seed + _SEEDS) for name, parts in _LESSONS.items()
     ]  # fmt: skip
 
 
-def weights(run: GuidedRun) -> list[Variant]:
-    """λ of one teacher a fifth of the recipe's and five times as much, beside the recipe; the other as it is."""
-    run = _taught(run)
-    made = {"recipe": run} | {
-        f"{part}-{getattr(run.losses, part).value * times:g}": _with(
-            run, **{part: replace(getattr(run.losses, part), value=getattr(run.losses, part).value * times)}
-        ) for part in (SEMANTIC, ACOUSTIC) for times in _TIMES
+def compare_weights(run: GuidedRun) -> list[Variant]:
+    """Return the recipe, and variants with the weight of one teacher at a fifth and at five times the recipe's."""
+    run = _with_both_teachers(run)
+    runs = {"recipe": run} | {
+        f"{part}-{getattr(run.losses, part).value * factor:g}": _replace_losses(
+            run, **{part: replace(getattr(run.losses, part), value=getattr(run.losses, part).value * factor)}
+        ) for part in (SEMANTIC, ACOUSTIC) for factor in _FACTORS
     }  # fmt: skip
-    return [Variant(name=name, run=one) for name, one in made.items()]
+    return [Variant(name=name, run=variant) for name, variant in runs.items()]
 
 
-def teachers(run: GuidedRun) -> list[Variant]:
-    """The semantic teacher's layers, loss and frames; level 2 alone for the acoustic one."""
-    run = _taught(run)
+def compare_forms(run: GuidedRun) -> list[Variant]:
+    """Return variants of the semantic teacher's layers, loss and targets, and of the acoustic teacher's levels."""
+    run = _with_both_teachers(run)
     semantic, acoustic = run.semantic, run.acoustic
     assert semantic is not None
     assert acoustic is not None
-    made = {
+    runs = {
         "recipe": run,
-        "layer-last": _heard_at(run, (-1,)),
-        "layers-mean": _heard_at(run, ()),
+        "layer-last": _with_layers(run, (-1,)),
+        "layers-mean": _with_layers(run, ()),
         "cosine": replace(run, semantic=replace(semantic, form="cosine")),
         "d-axis": replace(run, semantic=replace(semantic, form="d_axis")),
         "standardised": replace(run, semantic=replace(semantic, standardize=True)),
         "frames-as-they-are": replace(run, semantic=replace(semantic, standardize=False)),
         "level-2-alone": replace(run, acoustic=replace(acoustic, levels="2")),
     }
-    return [Variant(name=name, run=one) for name, one in made.items() if name == "recipe" or one != run]
+    return [Variant(name=name, run=variant) for name, variant in runs.items() if name == "recipe" or variant != run]
 
 
-def pooling(run: GuidedRun) -> list[Variant]:
-    """The align layer's attention against a plain mean before the acoustic comparison."""
-    run = _taught(run)
+def compare_pooling(run: GuidedRun) -> list[Variant]:
+    """Return variants with the align layer's attention and with a plain mean before the acoustic loss."""
+    run = _with_both_teachers(run)
     acoustic = run.acoustic
     assert acoustic is not None
     attention, mean = replace(acoustic, pooling="attention"), replace(acoustic, pooling="mean")
@@ -81,77 +81,80 @@ def pooling(run: GuidedRun) -> list[Variant]:
     ]
 
 
-def rates(run: GuidedRun) -> list[Variant]:
-    """One training, measured at one, two, four and all levels; with the recipe's teachers or without."""
-    return [Variant(name="run", levels=_LEVELS, run=_plain(run))]
+def compare_rates(run: GuidedRun) -> list[Variant]:
+    """Return one training, with the recipe's teachers or without, to be measured at one, two, four and all levels."""
+    return [Variant(name="run", levels=_LEVELS, run=_shorten(run))]
 
 
-def _plain(run: GuidedRun) -> GuidedRun:
-    """Without an adversary, and with everything begun after a fifth of the run."""
-    quantized, taught = (run.train.steps // share for share in (_QUANTIZED, _TAUGHT))
+def _shorten(run: GuidedRun) -> GuidedRun:
+    """Return a run without an adversary, whose schedules start early enough for few steps."""
+    quantize_from, teach_from = (run.train.steps // share for share in (_QUANTIZE_SHARE, _TEACHER_SHARE))
     losses = replace(
-        run.losses, adversarial=_OFF, feature=_OFF, quantize_from=min(run.losses.quantize_from, quantized),
-        semantic=_sooner(run.losses.semantic, taught), acoustic=_sooner(run.losses.acoustic, taught),
+        run.losses, adversarial=_OFF, feature=_OFF, quantize_from=min(run.losses.quantize_from, quantize_from),
+        semantic=_start_by(run.losses.semantic, teach_from), acoustic=_start_by(run.losses.acoustic, teach_from),
     )  # fmt: skip
     return replace(run, adversary=None, losses=losses)
 
 
-def _sooner(weight: Weight, soonest: int) -> Weight:
-    return replace(weight, start=min(weight.start, soonest), ramp=min(weight.ramp, soonest))
+def _start_by(weight: Weight, step: int) -> Weight:
+    return replace(weight, start=min(weight.start, step), ramp=min(weight.ramp, step))
 
 
-def _taught(run: GuidedRun) -> GuidedRun:
-    """As :func:`_plain`.
+def _with_both_teachers(run: GuidedRun) -> GuidedRun:
+    """Return the run, shortened.
 
     Raises:
-        ConfigError: The recipe lacks a teacher.
+        ConfigError: If the recipe lacks a teacher.
     """
     for part in (SEMANTIC, ACOUSTIC):
         if getattr(run, part) is None or not getattr(run.losses, part).value:
             raise ConfigError(
-                f"this recipe has no {part} teacher, which the study asks about: take guided-small-taught, and name "
-                "its teachers with --teacher semantic=FOLDER --teacher acoustic=resemblyzer"
+                f"this recipe has no {part} teacher, which the study compares: take guided-small-taught, and name its "
+                "teachers with --teacher semantic=FOLDER --teacher acoustic=resemblyzer"
             )
-    return _plain(run)
+    return _shorten(run)
 
 
-def _taught_by(run: GuidedRun, parts: Sequence[str]) -> GuidedRun:
-    return _with(run, **{part: _OFF for part in (SEMANTIC, ACOUSTIC) if part not in parts})
+def _keep_teachers(run: GuidedRun, parts: Sequence[str]) -> GuidedRun:
+    return _replace_losses(run, **{part: _OFF for part in (SEMANTIC, ACOUSTIC) if part not in parts})
 
 
-def _seeded(run: GuidedRun, seed: int) -> GuidedRun:
+def _with_seed(run: GuidedRun, seed: int) -> GuidedRun:
     return replace(run, train=replace(run.train, seed=seed), batches=replace(run.batches, seed=seed))
 
 
-def _heard_at(run: GuidedRun, layers: tuple[int, ...]) -> GuidedRun:
-    """With other layers of the semantic teacher, kept in a place of their own unless they are the recipe's."""
+def _with_layers(run: GuidedRun, layers: tuple[int, ...]) -> GuidedRun:
+    """Return the run with other layers of the semantic teacher, cached in a folder of their own."""
     assert run.semantic is not None
     if layers == run.semantic.layers:
         return run
-    named = "-".join(map(str, layers)) or "all"
-    cache = None if run.cache is None else str(Path(run.cache) / f"layers{named}")
+    suffix = "-".join(map(str, layers)) or "all"
+    cache = None if run.cache is None else str(Path(run.cache) / f"layers{suffix}")
     return replace(run, semantic=replace(run.semantic, layers=layers), cache=cache)
 
 
-def _with(run: GuidedRun, **losses: Weight) -> GuidedRun:
-    changed: dict[str, Any] = losses
-    return replace(run, losses=replace(run.losses, **changed))
+def _replace_losses(run: GuidedRun, **losses: Weight) -> GuidedRun:
+    changes: dict[str, Any] = losses
+    return replace(run, losses=replace(run.losses, **changes))
 
 
-def _quantizes(tokenizer: GuidedTokenizer) -> bool:
-    """Else it is still a plain autoencoder."""
+def _has_codebooks(tokenizer: GuidedTokenizer) -> bool:
+    """Return whether the codec quantizes yet, rather than being a plain autoencoder."""
     return all(book.started for book in tokenizer.model.quantizer.books)
 
 
-_TRAIN = [
+_TRAIN_COLUMNS = [
     Column(key="train_semantic", title="train semantic loss", better="lower", form=".3f",
-           caption="Of level 1 with the semantic teacher, in training: mean over the batches logged since the "
+           caption="Semantic distillation loss of level 1 in training: mean over the batches logged since the "
            "checkpoint before."),
     Column(key="train_acoustic", title="train acoustic loss", better="lower", form=".3f",
-           caption="Of the levels that the acoustic teacher hears, likewise."),
+           caption="Acoustic distillation loss of the levels after the first, likewise."),
 ]  # fmt: skip
 
-STUDIES = {"lessons": lessons, "weights": weights, "teachers": teachers, "pooling": pooling, "rates": rates}
+STUDIES = {
+    "lessons": compare_teachers, "weights": compare_weights, "teachers": compare_forms, "pooling": compare_pooling,
+    "rates": compare_rates,
+}  # fmt: skip
 
 SUBJECT = Subject(
     name="the guided codec",
@@ -159,7 +162,7 @@ SUBJECT = Subject(
     run=GuidedRun,
     studies=STUDIES,
     evaluation=GuidedLevels,
-    columns=[*COLUMNS, *_TRAIN],
-    ready=_quantizes,
+    columns=[*COLUMNS, *_TRAIN_COLUMNS],
+    ready=_has_codebooks,
     logged={"generator/semantic": SEMANTIC, "generator/acoustic": ACOUSTIC},
 )
