@@ -99,6 +99,16 @@ def to_json(value: Any) -> Any:
     return _adapter(type(value)).dump_python(value, mode="json")
 
 
+def to_bytes(value: Any) -> bytes:
+    """Return a record as compact JSON text in UTF-8.
+
+    Example:
+        >>> to_bytes({"hop": 320})
+        b'{"hop":320}'
+    """
+    return _adapter(type(value)).dump_json(value)
+
+
 def parse(kind: type[_T], values: object, where: str,
           error: Callable[[str], VocableError] = ConfigError) -> _T:  # fmt: skip
     """Make a record of plain JSON values.
@@ -106,7 +116,7 @@ def parse(kind: type[_T], values: object, where: str,
     Args:
         kind: Type of the record: a class made by :func:`config`, or any class that pydantic can validate.
         values: JSON values, or the bytes of a JSON text.
-        where: File or setting that the values come from; opens the message of an error.
+        where: File or setting that the values come from, which opens the message of an error; or an empty string.
         error: Class of the error to raise.
 
     Raises:
@@ -120,16 +130,17 @@ def parse(kind: type[_T], values: object, where: str,
         Traceback (most recent call last):
         vocable.errors.ConfigError: run.json: steps is 'many': Input should be a valid integer
     """
+    prefix = f"{where}: " if where else ""
     try:
         text = values if isinstance(values, bytes) else json.dumps(values)
         record: _T = _adapter(kind).validate_json(text, strict=True)
         return record
     except ValidationError as problem:
-        raise error(f"{where}: {first_problem(problem)}") from problem
+        raise error(f"{prefix}{first_problem(problem)}") from problem
     except ConfigError as problem:  # a rule over several fields, from __post_init__
-        raise error(f"{where}: {problem}") from problem
+        raise error(f"{prefix}{problem}") from problem
     except (TypeError, ValueError, RecursionError) as problem:  # values that are no JSON, or are nested too deep
-        raise error(f"{where}: {str(problem)[:200]}") from problem
+        raise error(f"{prefix}{str(problem)[:200]}") from problem
 
 
 def read_json(path: str | os.PathLike[str], kind: type[_T], *, advice: str = "copy it again",

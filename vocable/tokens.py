@@ -1,9 +1,9 @@
-"""Tokens, what one of them covers and carries, and the files they are kept in.
+"""Tokens, their specification, and token files.
 
-A token file holds one batch of tokens and needs this module alone to be read:
+A token file holds one batch of tokens:
 
 ```text
-bytes           what
+bytes           contents
 0 … 7           magic: 89 56 4F 43 54 4F 4B 0A
 8 … 9           version, unsigned little-endian: 1
 10 … 13         H, length of the header, unsigned little-endian
@@ -21,34 +21,36 @@ import zlib
 from dataclasses import dataclass, replace
 from math import log2
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from torch import Tensor
 
-from vocable.errors import SpecError, TokenFileError
+from vocable.errors import ConfigError, SpecError, TokenFileError
 from vocable.files import write_whole
+from vocable.schema import config, parse, to_bytes
 
 MAGIC = b"\x89VOCTOK\n"
 VERSION = 1
-_LARGEST = 1 << 28  # ids of a padded batch (2 GiB): a small file may ask for more, with one long clip and many empty
+_MAX_IDS = 1 << 28  # of a padded batch (2 GiB): a small file with one long clip and many empty ones may ask for more
 _PREFIX = struct.Struct("<8sHI")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenSpec:
-    """What one token covers in time and carries in bits.
+    """Specification of tokens: the time that a frame covers, and the size and number of codebooks.
 
     Attributes:
-        sample_rate: Of the speech, in Hz.
-        hop: Samples a frame covers; None where frames do not follow the clock: a text, or one picture an utterance.
-        codebook_size: K, entries of each codebook.
-        num_codebooks: Q, ids of a frame.
+        sample_rate: Sample rate of the speech in Hz.
+        hop: Samples that a frame covers; None where frames have no fixed duration, as with one token for each subword.
+        codebook_size: Number of entries K of each codebook.
+        num_codebooks: Number of codebooks Q, which is the number of ids of a frame.
 
     Raises:
-        SpecError: A value is out of range, or a rate is asked of tokens that do not follow the clock.
+        SpecError: If a value is out of range, or a rate is asked of tokens without a fixed frame rate.
 
     Example:
         >>> spec = TokenSpec(sample_rate=16_000, hop=320, codebook_size=1024, num_codebooks=8)
@@ -63,33 +65,33 @@ class TokenSpec:
 
     def __post_init__(self) -> None:
         limits = {"sample_rate": 768_000, "hop": 1 << 24, "codebook_size": 1 << 24, "num_codebooks": 1024}
-        for name, largest in limits.items():
+        for name, most in limits.items():
             value = getattr(self, name)
             if value is None and name == "hop":
                 continue
-            if not 1 <= value <= largest:
-                raise SpecError(f"{name} is {value}: it must be between 1 and {largest}")
+            if not 1 <= value <= most:
+                raise SpecError(f"{name} is {value}: it must be between 1 and {most}")
 
     @property
     def frame_rate(self) -> float:
-        """Frames per second (Hz)."""
+        """Frames per second."""
         if self.hop is None:
             raise SpecError("frame_rate: these tokens do not follow the clock; count the frames instead")
         return self.sample_rate / self.hop
 
     @property
     def token_rate(self) -> float:
-        """Tokens per second: frames × codebooks."""
+        """Tokens per second: frame rate times number of codebooks."""
         return self.frame_rate * self.num_codebooks
 
     @property
     def bits_per_frame(self) -> float:
-        """Information in one frame at most, in bits."""
+        """Maximum information in one frame, in bits."""
         return self.num_codebooks * log2(self.codebook_size)
 
     @property
     def bit_rate(self) -> float:
-        """Bits per second at most."""
+        """Maximum bits per second."""
         return self.frame_rate * self.bits_per_frame
 
 
@@ -98,16 +100,16 @@ class Tokens:
     """A batch of clips as ids.
 
     Attributes:
-        ids: (B, Q, N), each in [0, K); 0 behind a clip's end.
-        lengths: (B,) frames of each clip that are real.
-        samples: (B,) samples of each clip at ``spec.sample_rate``, which decoding restores.
-        spec: What a token covers; its ``num_codebooks`` is this batch's Q.
-        tokenizer: Digest of the tokenizer that made them; decoding with another is an error.
-        text: The text of each clip, where there is one.
-        voice: (B, V) one vector of each clip beside its tokens, where a tokenizer makes one.
+        ids: Ids of shape (B, Q, N), each in [0, K); 0 behind a clip's end.
+        lengths: Number of frames of each clip, of shape (B,).
+        samples: Number of samples of each clip at ``spec.sample_rate``, of shape (B,); decoding restores it.
+        spec: Specification of the tokens; its ``num_codebooks`` is this batch's Q.
+        tokenizer: Digest of the tokenizer that made the tokens; decoding with another one is an error.
+        text: Transcript of each clip, None where there is none.
+        voice: Voice vector of each clip, of shape (B, V), for tokenizers that keep one beside the tokens.
 
     Raises:
-        SpecError: Shapes, ranges or counts contradict one another.
+        SpecError: If shapes, ranges or counts contradict one another.
 
     Example:
         >>> spec = TokenSpec(sample_rate=16_000, hop=320, codebook_size=4, num_codebooks=2)
@@ -129,17 +131,19 @@ class Tokens:
 
     def __post_init__(self) -> None:
         if self.ids.ndim != 3 or self.ids.dtype != torch.int64:
-            raise SpecError(f"ids are {self.ids.dtype} of shape {tuple(self.ids.shape)}: int64 (B, Q, N) is wanted")
+            raise SpecError(
+                f"ids are {self.ids.dtype} of shape {tuple(self.ids.shape)}, expected int64 of shape (B, Q, N)"
+            )
         batch, levels, frames = self.ids.shape
         if levels != self.spec.num_codebooks:
             raise SpecError(f"ids have {levels} levels but the spec says {self.spec.num_codebooks}")
         for name, value in (("lengths", self.lengths), ("samples", self.samples)):
             if value.shape != (batch,):
-                raise SpecError(f"{name} have shape {tuple(value.shape)}: one for each of the {batch} clips is wanted")
+                raise SpecError(f"{name} have shape {tuple(value.shape)}, expected ({batch},), one for each clip")
         if batch and (int(self.lengths.min()) < 0 or int(self.lengths.max()) > frames):
-            raise SpecError(f"lengths {self.lengths.tolist()} do not fit the {frames} frames there are")
+            raise SpecError(f"lengths {self.lengths.tolist()} do not fit the {frames} frames of the ids")
         if batch and int(self.samples.min()) < 0:
-            raise SpecError(f"samples {self.samples.tolist()} count samples: they cannot be negative")
+            raise SpecError(f"samples are {self.samples.tolist()}; counts cannot be negative")
         if self.ids.numel() and (int(self.ids.min()) < 0 or int(self.ids.max()) >= self.spec.codebook_size):
             raise SpecError(
                 f"ids lie in [{int(self.ids.min())}, {int(self.ids.max())}] "
@@ -148,24 +152,24 @@ class Tokens:
         if self.text is not None and len(self.text) != batch:
             raise SpecError(f"there are {len(self.text)} texts for {batch} clips")
         if self.voice is not None and (self.voice.ndim != 2 or len(self.voice) != batch or not self.voice.shape[1]):
-            raise SpecError(f"voice has shape {tuple(self.voice.shape)}: (B, V) with B = {batch} and V > 0 is wanted")
+            raise SpecError(f"voice has shape {tuple(self.voice.shape)}, expected ({batch}, V) with V > 0")
 
     def __len__(self) -> int:
-        """Clips in the batch."""
+        """Return the number of clips in the batch."""
         return self.ids.shape[0]
 
     def keep_levels(self, count: int) -> "Tokens":
-        """The first ``count`` levels of these tokens: a smaller bit rate.
+        """Return the tokens with the first ``count`` levels alone, for a lower bit rate.
 
         Raises:
-            SpecError: ``count`` is not in [1, Q].
+            SpecError: If ``count`` is not in [1, Q].
         """
         if not 1 <= count <= self.spec.num_codebooks:
             raise SpecError(f"{count} levels were asked of tokens that have {self.spec.num_codebooks}")
         return replace(self, ids=self.ids[:, :count], spec=replace(self.spec, num_codebooks=count))
 
     def clip(self, index: int) -> "Tokens":
-        """One clip as a batch of its own, without padding; a negative index counts from the end."""
+        """Return one clip as a batch of one, without padding; a negative index counts from the end."""
         index = range(len(self))[index]
         row = slice(index, index + 1)
         return replace(
@@ -178,10 +182,10 @@ class Tokens:
         )
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write a token file, whole or not at all.
+        """Write a token file, completely or not at all.
 
         Raises:
-            OutputError: The place cannot be written.
+            OutputError: If the file cannot be written.
         """
         write_whole(Path(path), lambda temporary: temporary.write_bytes(pack(self)))
 
@@ -190,7 +194,7 @@ class Tokens:
         """Read a token file.
 
         Raises:
-            TokenFileError: Missing, not a token file, of another version, truncated or altered.
+            TokenFileError: If the file is missing, no token file, of another version, truncated or altered.
         """
         try:
             data = Path(path).read_bytes()
@@ -202,45 +206,45 @@ class Tokens:
             raise TokenFileError(f"{path}: {error}") from error
 
 
-class _Clip(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    frames: int = Field(ge=0, lt=1 << 40)
-    samples: int = Field(ge=0, lt=1 << 50)
+@config
+class _Clip:
+    frames: Annotated[int, Field(ge=0, lt=1 << 40)]
+    samples: Annotated[int, Field(ge=0, lt=1 << 50)]
     text: str | None = None
 
 
-class _Header(BaseModel):
-    """The JSON part of a token file. Every key is required but ``hop`` may be null and ``text`` left out."""
+@config
+class _Header:
+    """JSON header of a token file. Every key is required, except that ``text`` may be missing."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
     sample_rate: int
     hop: int | None
     codebook_size: int
     num_codebooks: int
     tokenizer: str
-    voice_width: int = Field(ge=0, lt=1 << 20)
-    clips: list[_Clip]
+    voice_width: Annotated[int, Field(ge=0, lt=1 << 20)]
+    clips: tuple[_Clip, ...]
 
 
 def pack(tokens: Tokens) -> bytes:
-    """The bytes of a token file.
+    """Return tokens as the bytes of a token file.
 
     Raises:
-        SpecError: The batch is too large for one file.
+        SpecError: If the batch is too large for one file.
     """
     spec = tokens.spec
-    if tokens.ids.numel() > _LARGEST:
-        raise SpecError(f"{tokens.ids.numel()} ids are too many for one token file; write at most {_LARGEST}")
+    if tokens.ids.numel() > _MAX_IDS:
+        raise SpecError(f"{tokens.ids.numel()} ids are too many for one token file; write at most {_MAX_IDS}")
     texts = tokens.text or (None,) * len(tokens)
-    header = _Header(
+    header = to_bytes(_Header(
         sample_rate=spec.sample_rate, hop=spec.hop, codebook_size=spec.codebook_size,
         num_codebooks=spec.num_codebooks, tokenizer=tokens.tokenizer,
         voice_width=0 if tokens.voice is None else tokens.voice.shape[1],
-        clips=[
+        clips=tuple(
             _Clip(frames=frames, samples=samples, text=text)
             for frames, samples, text in zip(tokens.lengths.tolist(), tokens.samples.tolist(), texts, strict=True)
-        ],
-    ).model_dump_json(exclude_none=False).encode()  # fmt: skip
+        ),
+    ))  # fmt: skip
     rows = [tokens.ids[row, :, :frames].T.reshape(-1) for row, frames in enumerate(tokens.lengths.tolist())]
     ids = torch.cat(rows).cpu().numpy() if rows else np.zeros(0, dtype=np.int64)
     voice = b"" if tokens.voice is None else tokens.voice.detach().float().cpu().numpy().astype("<f4").tobytes()
@@ -249,22 +253,22 @@ def pack(tokens: Tokens) -> bytes:
 
 
 def unpack(data: bytes) -> Tokens:
-    """Tokens from the bytes of a token file.
+    """Return the tokens in the bytes of a token file.
 
     Raises:
-        TokenFileError: Not a token file, of another version, truncated or altered.
+        TokenFileError: If the bytes are no token file, of another version, truncated or altered.
     """
     header, spec, payload = _open(data)
     clips, bits = header.clips, _id_bits(spec)
     counts = [clip.frames * spec.num_codebooks for clip in clips]
     id_bytes = -(-sum(counts) * bits // 8)
-    promised = id_bytes + 4 * header.voice_width * len(clips)
-    if len(payload) != promised:
+    expected = id_bytes + 4 * header.voice_width * len(clips)
+    if len(payload) != expected:
         raise TokenFileError(
-            f"the header promises {promised} bytes of ids and voices, {len(payload)} are there; make the file again"
+            f"the header promises {expected} bytes of ids and voices, {len(payload)} are there; make the file again"
         )
     longest = max((clip.frames for clip in clips), default=0)
-    if len(clips) * spec.num_codebooks * longest > _LARGEST:
+    if len(clips) * spec.num_codebooks * longest > _MAX_IDS:
         raise TokenFileError(f"{len(clips)} clips of up to {longest} frames are too many for one file; split them")
     flat = torch.from_numpy(_unpack_bits(payload[:id_bytes], sum(counts), bits))
     voice = np.frombuffer(payload[id_bytes:], dtype="<f4").reshape(-1, max(1, header.voice_width))
@@ -287,14 +291,16 @@ def unpack(data: bytes) -> Tokens:
 
 
 def _open(data: bytes) -> tuple[_Header, TokenSpec, bytes]:
-    """The header, and the ids and voices still packed."""
+    """Return the header, its spec, and the packed ids and voices."""
     if len(data) < _PREFIX.size + 4 or not data.startswith(MAGIC):
         if data and MAGIC.startswith(data[: len(MAGIC)]):
             raise TokenFileError("the token file is truncated; copy or make it again")
         raise TokenFileError("this is not a token file: `vocable encode` makes them")
     _, version, header_size = _PREFIX.unpack_from(data)
     if version != VERSION:
-        raise TokenFileError(f"the token file is of version {version}, this vocable reads {VERSION}; update vocable")
+        raise TokenFileError(
+            f"the token file is of version {version}, this vocable reads {VERSION}; install another version of vocable"
+        )
     body, (checksum,) = data[:-4], struct.unpack("<I", data[-4:])
     if zlib.crc32(body) != checksum:
         raise TokenFileError("the token file is truncated or altered (wrong checksum); copy or make it again")
@@ -302,16 +308,12 @@ def _open(data: bytes) -> tuple[_Header, TokenSpec, bytes]:
     if start > len(body):
         raise TokenFileError(f"the header promises {header_size} bytes of itself; make the file again")
     try:
-        header = _Header.model_validate_json(body[_PREFIX.size : start])
+        header = parse(_Header, body[_PREFIX.size : start], "")
         spec = TokenSpec(
             sample_rate=header.sample_rate, hop=header.hop,
             codebook_size=header.codebook_size, num_codebooks=header.num_codebooks,
         )  # fmt: skip
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise TokenFileError(f"the header is not valid ({where} {first['msg']}); make the file again") from error
-    except SpecError as error:
+    except (ConfigError, SpecError) as error:
         raise TokenFileError(f"the header is not valid ({error}); make the file again") from error
     return header, spec, body[start:]
 
@@ -322,7 +324,7 @@ def _id_bits(spec: TokenSpec) -> int:
 
 def _pack_bits(ids: np.ndarray, bits: int) -> bytes:
     spread = np.empty((ids.size, bits), dtype=np.uint8)
-    for bit in range(bits):  # not in one expression: that takes ten times the memory
+    for bit in range(bits):  # one expression would take ten times the memory
         spread[:, bit] = (ids >> bit) & 1
     return np.packbits(spread, bitorder="little").tobytes()
 

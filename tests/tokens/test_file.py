@@ -1,5 +1,6 @@
 """A token file says what was written, at the price of its bit rate."""
 
+import hashlib
 import json
 import struct
 import zlib
@@ -69,6 +70,18 @@ def test_the_file_is_as_documented() -> None:
     assert data[-4:] == struct.pack("<I", zlib.crc32(data[:-4]))
 
 
+def test_the_bytes_are_those_of_vocable_0_1() -> None:
+    """Also where a text has quotes, control characters and letters outside ASCII, which JSON can write in many ways."""
+    spec = TokenSpec(sample_rate=16_000, hop=None, codebook_size=7, num_codebooks=2)
+    tokens = Tokens(
+        ids=torch.tensor([[[0, 1, 2], [3, 4, 5]], [[6, 0, 0], [2, 3, 0]]]), lengths=torch.tensor([3, 2]),
+        samples=torch.tensor([9, 8]), spec=spec, tokenizer='d"é', text=('a\x01\x7f\n\t"\\/ é😀', None),
+        voice=torch.ones(2, 3),
+    )  # fmt: skip
+    digest = "9c891daa86dce428a7c92d0c0b166d9161b7a43e27c4464d85ee357c2aa9725e"
+    assert hashlib.sha256(pack(tokens)).hexdigest() == digest
+
+
 def test_the_ids_cost_what_the_bit_rate_says() -> None:
     minute = Tokens(
         ids=torch.randint(1024, (1, 8, 3000), generator=torch.Generator().manual_seed(0)),
@@ -103,7 +116,7 @@ def test_a_full_disk_keeps_the_tokens_there_were(tmp_path: Path) -> None:
 
 
 def test_what_could_not_be_read_again_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LARGEST", 11)
+    monkeypatch.setattr(module, "_MAX_IDS", 11)
     with pytest.raises(SpecError, match="12 ids are too many for one token file; write at most 11"):
         pack(SMALL)
     assert same(unpack(pack(SMALL.clip(0))), SMALL.clip(0))
