@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from vocable.cli import asr, data, decode, demo, edit, encode, evaluate, generate, inspect, score, train, tts, vc
-from vocable.errors import VocableError
+from vocable.errors import ConfigError, VocableError
+from vocable.plugins import load_entry_point
 
 app = typer.Typer(
     name="vocable",
@@ -49,7 +50,12 @@ def _add_registered_commands() -> None:
     """Add the commands that the laboratory and other packages register, such as ``study`` and ``evaluate.listen``."""
     for point in entry_points(group="vocable.commands"):
         group, _, name = point.name.rpartition(".")
-        _GROUPS.get(group, app).command(name, no_args_is_help=True)(point.load())
+        try:
+            command = load_entry_point(point)
+        except ConfigError as error:  # a broken package takes no other command away
+            typer.echo(f"vocable: {error}", err=True)
+        else:
+            _GROUPS.get(group, app).command(name, no_args_is_help=True)(command)
 
 
 _add_registered_commands()

@@ -12,6 +12,7 @@ from vocable.errors import ConfigError
 from vocable.evaluate.benchmark import Evaluation
 from vocable.evaluate.plan import Plan
 from vocable.evaluate.reconstruction import Reconstruction
+from vocable.plugins import load_entry_point
 from vocable.systems.registry import system_of
 
 
@@ -43,7 +44,7 @@ def find_protocol(name: str | None, plan: Plan) -> Callable[[Plan, Path], Evalua
 
 
 def _loaded(point: EntryPoint) -> Callable[[Plan, Path], Evaluation]:
-    protocol: Callable[[Plan, Path], Evaluation] = point.load()
+    protocol: Callable[[Plan, Path], Evaluation] = load_entry_point(point)
     return protocol
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from vocable.errors import CheckpointError, ConfigError
 from vocable.folder import ModelFile, bundled
+from vocable.plugins import load_entry_point
 from vocable.schema import read_json
 from vocable.systems.base import BaseTokenizer, System
 from vocable.systems.ctap.recipe import SYSTEM as CTAP
@@ -39,7 +40,8 @@ def systems() -> dict[str, System]:
     """Return every system by name: the built-in ones, and those that other packages register.
 
     Raises:
-        ConfigError: If a registered record is no :class:`~vocable.systems.base.System`, or its name is taken.
+        ConfigError: If a registered record cannot be imported, is no :class:`~vocable.systems.base.System`, or its name
+            is taken.
 
     Example:
         >>> systems()["ctap"].title
@@ -47,11 +49,12 @@ def systems() -> dict[str, System]:
     """
     found = {system.name: system for system in _BUILT_IN}
     for point in entry_points(group="vocable.systems"):
-        record = point.load()
+        record = load_entry_point(point)
         if not isinstance(record, System) or record.name in found:
+            package = point.dist.name if point.dist else "unknown"
             raise ConfigError(
-                f"entry point '{point.name}' ({point.value}) gives no System with a name of its own; correct or "
-                "uninstall the package that declares it"
+                f"entry point '{point.name}' ({point.value}) of package '{package}' is no System with a new name; "
+                "correct or uninstall the package"
             )
         found[record.name] = record
     return found
@@ -59,10 +62,14 @@ def systems() -> dict[str, System]:
 
 @cache
 def recipes() -> dict[str, Callable[[], Run]]:
-    """Return every training recipe by name: those of systems and vocoders, and those that other packages register."""
+    """Return every training recipe by name: those of systems and vocoders, and those that other packages register.
+
+    Raises:
+        ConfigError: If a registered system or recipe cannot be imported.
+    """
     found = {name: recipe for system in systems().values() for name, recipe in system.recipes.items()}
     found |= VOCODERS
-    return found | {point.name: point.load() for point in entry_points(group="vocable.recipes")}
+    return found | {point.name: load_entry_point(point) for point in entry_points(group="vocable.recipes")}
 
 
 def find_recipe(name: str) -> Run:
@@ -76,7 +83,7 @@ def find_recipe(name: str) -> Run:
         8
     """
     if name not in recipes():
-        raise ConfigError(f"there is no recipe '{name}'; there are {', '.join(recipes())}")
+        raise ConfigError(f"there is no recipe '{name}'; choose one of {', '.join(recipes())}")
     return recipes()[name]()
 
 
@@ -136,7 +143,7 @@ def load_as(name: _Path, kind: type[_Tokenizer], device: str = "cpu") -> _Tokeni
     """
     tokenizer = load(name, device)
     if not isinstance(tokenizer, kind):
-        raise ConfigError(f"{name}: is a {type(tokenizer).__name__}, a {kind.__name__} is needed; take another model")
+        raise ConfigError(f"{name}: is a {type(tokenizer).__name__}, expected a {kind.__name__}; take another model")
     return tokenizer
 
 
@@ -184,6 +191,7 @@ def _find(name: _Path) -> tuple[Path, System]:
     described = read_json(folder / "model.json", ModelFile, advice="is this a model's or a run's folder?")
     if described.system not in systems():
         raise CheckpointError(
-            f"{folder / 'model.json'}: system '{described.system}' is not known; there are {', '.join(systems())}"
+            f"{folder / 'model.json'}: system '{described.system}' is not registered; install its package, or take a "
+            f"model of one of: {', '.join(systems())}"
         )
     return folder, systems()[described.system]
