@@ -18,5 +18,5 @@ def tiny(place: Path, steps: int) -> TasteRun:
     """The tiny recipe with units of the codec in this folder."""
     run = run_of("taste-tiny").with_teachers({"units": str(place / "codec")}, str(place / "cache"))
     train = replace(run.train, steps=steps, save_every=steps, log_every=1)
-    losses = replace(run.losses, heard_from=2, quantized_from=max(3, steps // 2))
+    losses = replace(run.losses, speech_from=2, quantized_from=max(3, steps // 2))
     return replace(run, train=train, losses=losses, batches=replace(run.batches, batch_size=3), size=64)

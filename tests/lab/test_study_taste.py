@@ -18,7 +18,7 @@ from vocable.errors import ConfigError
 from vocable.evaluate.curves import loss_picture, stat_picture
 from vocable.evaluate.describe import describe
 from vocable.systems import registry as hub
-from vocable.systems.taste.look import Look
+from vocable.systems.taste.model import Prediction
 from vocable.systems.taste.recipe import TasteRun
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.train.record import read_record
@@ -42,7 +42,7 @@ def test_layers_are_two_by_two_and_text_alone(name: str) -> None:
             assert variants[f"{key}-{value}"].model.layers == (named[key], named[value])
     assert len({one.cache for one in variants.values()}) == 4  # what is heard of other layers is kept elsewhere
     assert variants["text-only"].model.fusion == "none"
-    assert variants["text-only"].losses.heard_from == run.train.steps
+    assert variants["text-only"].losses.speech_from == run.train.steps
     assert len(variants) == 5
 
 
@@ -56,7 +56,7 @@ def test_causes_are_one_change_each(name: str) -> None:
         assert len(_changed(one, beside)) == (2 if cause == "seed-form" else 1), cause
     assert variants["unmasked-padding"].model.aggregator.padded_to == 1500
     assert not variants["unmasked-padding"].model.aggregator.mask_padding
-    assert variants["added-weak"].heard_begins == 0.1
+    assert variants["added-weak"].initial_scale == 0.1
     assert {one.case for one in variants.values()} == {"lower", "as_is"}
     assert "case-lower" in variants or run.case == "lower"
 
@@ -116,13 +116,15 @@ def test_a_weak_beginning_is_a_tenth_as_long(place: Path) -> None:
     run = tiny(place, 4)
     lengths = []
     for begins in (1.0, 0.1):
-        one = replace(run, heard_begins=begins)
+        one = replace(run, initial_scale=begins)
         material = one.material_of(read_manifest(place / "corpus/manifest.jsonl", "train"))
         torch.manual_seed(0)
         model = one.objective(material).model.eval()
         batch = material.row(0)
         with torch.no_grad():
-            lengths.append(model.heard(model.said(batch.subword_ids, batch.subword_mask), batch).vectors.norm())
+            lengths.append(
+                model.embed_speech(model.embed_text(batch.subword_ids, batch.subword_mask), batch).embeddings.norm()
+            )
     assert float(lengths[1] / lengths[0]) == pytest.approx(0.1, rel=1e-3)
 
 
@@ -173,7 +175,7 @@ def test_epochs_are_a_table_and_two_pictures(place: Path) -> None:
 def test_epochs_are_validated_in_evaluation_mode_on_the_split_that_is_asked_for(place: Path, split: str | None) -> None:
     run, manifest = tiny(place, 10), place / "corpus/manifest.jsonl"
     wild = replace(run.model, lm=replace(run.model.lm, dropout=0.5), text=replace(run.model.text, dropout=0.5))
-    run = replace(run, model=wild, losses=replace(run.losses, hidden=0.5))
+    run = replace(run, model=wild, losses=replace(run.losses, unit_dropout=0.5))
     study("epochs", run, [manifest], place / "study", split=split, quiet=True, say=lambda line: None)
     values = json.loads((place / "study/study.json").read_text())["run at step-00000010"]
     tokenizer = hub.load(place / "study/run/checkpoints/step-00000010")
@@ -188,7 +190,7 @@ def test_epochs_are_validated_in_evaluation_mode_on_the_split_that_is_asked_for(
 def test_epochs_evaluate_as_many_recordings_that_are_learnt_from_without_dropout(place: Path, limit: int) -> None:
     run, manifest = tiny(place, 10), place / "corpus/manifest.jsonl"
     wild = replace(run.model, lm=replace(run.model.lm, dropout=0.5), text=replace(run.model.text, dropout=0.5))
-    run = replace(run, model=wild, losses=replace(run.losses, hidden=0.5))
+    run = replace(run, model=wild, losses=replace(run.losses, unit_dropout=0.5))
     study("epochs", run, [manifest], place / "study", fakes=limit, quiet=True, say=lambda line: None)
     values = json.loads((place / "study/study.json").read_text())["run at step-00000010"]
     tokenizer = hub.load(place / "study/run/checkpoints/step-00000010")
@@ -217,14 +219,14 @@ def test_a_study_of_another_system_is_refused(place: Path) -> None:
         study("causes", recipes.find("ctap-tiny"), [place / "corpus/manifest.jsonl"], place / "study")
 
 
-def looks_of(tokenizer: TasteTokenizer, clips: Sequence[Utterance]) -> list[Look]:
+def looks_of(tokenizer: TasteTokenizer, clips: Sequence[Utterance]) -> list[Prediction]:
     """Clips in evaluation mode."""
     return [
-        tokenizer.look(Audio.read(clip.audio_path), clip.text or "", quantized=quantizes(tokenizer)) for clip in clips
+        tokenizer.predict(Audio.read(clip.audio_path), clip.text or "", quantize=quantizes(tokenizer)) for clip in clips
     ]
 
 
-def said_of(looks: Sequence[Look]) -> tuple[float, float]:
+def said_of(looks: Sequence[Prediction]) -> tuple[float, float]:
     """Nats a unit and top-1 over all units."""
     count = sum(len(look.units) for look in looks)
     right = sum(int((look.logits[:-1].argmax(1) == look.units).sum()) for look in looks)

@@ -35,8 +35,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model = little(folder / "codec")
         model.save(folder / "sound")
         asks = AggregatorConfig(layout="full", width=16, heads=2, key_layer=2, value_layer=1, mask_padding=False)
-        subwords = {**model.config.pieces, "case": "as_is"}
-        little(folder / "codec", aggregator=asks, fusion="add", quantizer=None, pieces=subwords).save(folder / "ill")
+        subwords = {**model.config.subwords, "case": "as_is"}
+        little(folder / "codec", aggregator=asks, fusion="add", quantizer=None, subwords=subwords).save(folder / "ill")
     (folder / "corpus").mkdir()
     manifest = write_corpus(folder / "corpus")
     lines = [json.loads(line) for line in manifest.read_text().splitlines()]
@@ -236,11 +236,11 @@ def test_what_a_longer_clip_costs_is_asked_with_the_same_units(place: Path, monk
     asks = replace(model.config.aggregator, mask_padding=False, padded_to=1500)
     padded = little(place / "codec", aggregator=asks)
     audio = Audio(np.sin(np.arange(16_000) / 9).astype(np.float32) / 3, 16_000)
-    look = padded.look(audio, "the dog is there")
-    assert look.weights is not None
-    assert look.weights.shape[2] == 1500
-    assert float(look.weights[..., 50:].sum(2).mean()) > 0.5
-    masked = little(place / "codec", aggregator=replace(asks, mask_padding=True)).look(audio, "the dog is there")
-    plain = model.look(audio, "the dog is there")
+    look = padded.predict(audio, "the dog is there")
+    assert look.attention is not None
+    assert look.attention.shape[2] == 1500
+    assert float(look.attention[..., 50:].sum(2).mean()) > 0.5
+    masked = little(place / "codec", aggregator=replace(asks, mask_padding=True)).predict(audio, "the dog is there")
+    plain = model.predict(audio, "the dog is there")
     assert torch.allclose(masked.logits, plain.logits, atol=1e-5)
     assert not torch.allclose(look.logits, plain.logits, atol=1e-3)

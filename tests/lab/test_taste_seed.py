@@ -292,7 +292,7 @@ def test_tokens_cost_what_their_pieces_cost(out: Path, taste: TasteTokenizer, co
     rate = subwords / sum(Audio.read(clip.audio_path).duration for clip in clips)
     assert cells["pieces_per_second"]["mean"] == pytest.approx(rate)
     assert cells["bits_per_second"]["mean"] == pytest.approx(rate * 2 * math.log2(8))
-    assert cells["text_bits_per_second"]["mean"] == pytest.approx(rate * math.log2(taste.config.text.size))
+    assert cells["text_bits_per_second"]["mean"] == pytest.approx(rate * math.log2(taste.config.text.vocabulary_size))
 
 
 def test_a_cut_run_ends_with_the_same_bytes(model: Path, corpus: Path, out: Path) -> None:
@@ -372,12 +372,12 @@ def test_a_model_without_a_clock_tells_no_durations(codec: Path, corpus: Path, t
     little(codec, lm=lm).save(tmp_path / "timeless")
     task = _task(tmp_path / "timeless", corpus, tmp_path / "out")
     (row,) = task.work(task.items()[0])
-    assert "has no clock" in row.facts["failed"]["edits"]
+    assert "no time positions" in row.facts["failed"]["edits"]
     assert "edit_carried" not in row.scores
 
 
 def test_the_map_shows_the_words(taste: TasteTokenizer) -> None:
-    look = taste.look(speechlike(16_000), "this is")
+    look = taste.predict(speechlike(16_000), "this is")
     spans = [(0.1, 0.4), (0.5, 0.9)]
     told, untold = attention_map(look, spans), attention_map(look, [])
     assert "Frames around words" in told.caption

@@ -60,13 +60,13 @@ def test_every_model_has_a_row_and_the_figures_are_those_of_its_looks(plan: Plan
     evaluation = TasteUnits(plan, tmp_path)
     tokenizer, right, nats, count, units, shares = evaluation.tokenizers["one"], 0, 0.0, 0, set(), []
     for clip in evaluation.clips.values():
-        look = tokenizer.look(Audio.read(clip.audio_path), clip.text or "")
+        look = tokenizer.predict(Audio.read(clip.audio_path), clip.text or "")
         right += int((look.logits[:-1].argmax(1) == look.units).sum())
         nats += float(F.cross_entropy(look.logits[:-1], look.units, reduction="sum"))
         count += len(look.units)
         units |= set(look.units.tolist())
-        assert look.heard is not None
-        shares.append((float(look.heard.norm(dim=1).mean() / look.said.norm(dim=1).mean()), len(look.said)))
+        assert look.acoustic is not None
+        shares.append((float(look.acoustic.norm(dim=1).mean() / look.text.norm(dim=1).mean()), len(look.text)))
     assert one.figures["top1"].mean == pytest.approx(right / count)
     assert one.figures["loss"].mean == pytest.approx(nats / count, rel=1e-4)
     assert one.figures["units_in_use"].mean == len(units)
@@ -125,16 +125,16 @@ def test_a_quantizer_that_training_has_not_come_to_is_left_out(plan: Plan, place
     early = little(place / "codec")
     assert quantizes(early)
     assert early.model.quantizer is not None
-    for book in early.model.quantizer.levels.books:
+    for book in early.model.quantizer.residual.books:
         book.entries.zero_()
     assert not quantizes(early)
     early.save(tmp_path / "early")
     card = measured(replace(plan, tokenizers=(str(tmp_path / "early"),)), tmp_path / "out")
     assert card.entries[0].figures["heard_to_said"].mean > 0
     clip = next(iter(said_clips(plan)[0].values()))
-    look = early.look(Audio.read(clip.audio_path), clip.text or "")
-    assert look.heard is not None
-    assert not bool(torch.any(look.heard))
+    look = early.predict(Audio.read(clip.audio_path), clip.text or "")
+    assert look.acoustic is not None
+    assert not bool(torch.any(look.acoustic))
 
 
 def test_it_is_found_by_its_name_for_several_models_of_taste(plan: Plan) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from tests.s3_graph import SmallS3
 from vocable.errors import CheckpointError, ConfigError, MissingDependencyError, ShapeError, SpecError
 from vocable.systems.cosyvoice import WEIGHTS, CosyVoiceDecoder
-from vocable.systems.s3 import S3Units
+from vocable.systems.units import S3Units
 from vocable.testing import speechlike
 
 RATE, PER_UNIT = 22_050, 441  # samples a second, and of a unit
@@ -101,14 +101,14 @@ def test_a_whole_folder_is_a_source_of_units_with_voices(package: list[FakeCosyV
 
 def test_what_does_not_fit_is_refused(package: list[FakeCosyVoice], folder: Path) -> None:
     source, voice = S3Units(folder), torch.zeros(192)
-    with pytest.raises(SpecError, match=r"a voice of \(192,\) is wanted, not none"):
+    with pytest.raises(SpecError, match=r"needs a voice of shape \(192,\), not none"):
         source.speech(torch.tensor([1, 2]))
-    with pytest.raises(SpecError, match=r"whole numbers in \[0, 4096\)"):
+    with pytest.raises(SpecError, match=r"integers in \[0, 4096\)"):
         source.speech(torch.tensor([1, 4096]), voice)
     with pytest.raises(SpecError, match="641 samples of 2 units: they give 1 to 640"):
         source.speech(torch.tensor([1, 2]), voice, samples=641)
     for units, heard in ((torch.zeros(0, dtype=torch.long), voice), (torch.tensor([1]), torch.zeros(3))):
-        with pytest.raises(ShapeError, match=rf"{len(units)} units in a voice of \({len(heard)},\)"):
+        with pytest.raises(ShapeError, match=rf"{len(units)} units in a voice of shape \({len(heard)},\)"):
             CosyVoiceDecoder(folder).speech(units, heard)
     assert not package
 

@@ -18,7 +18,7 @@ from vocable.audio import Audio
 from vocable.data.targets import FeatureExtractor, TargetCache
 from vocable.errors import CheckpointError, ConfigError, ShapeError, SpecError
 from vocable.systems import registry as hub
-from vocable.systems.units import TokenizerUnits, UnitSource, UnitsSpec, check, find_units, unit_extractor
+from vocable.systems.units import TokenizerUnits, UnitExtractor, UnitSource, UnitsSpec, check_source, find_units
 from vocable.testing import speechlike
 
 CLIP = speechlike(9_000)
@@ -67,7 +67,7 @@ def test_a_voice_goes_beside_the_units_where_the_tokenizer_has_one() -> None:
     assert np.array_equal(units.speech(units.units(clip), voice, samples=8_000).samples, wanted)
     moved = units.speech(units.units(clip), units.voice(other), samples=8_000).samples
     assert not np.array_equal(moved, wanted)
-    with pytest.raises(SpecError, match=r"a voice of \(72,\) is wanted, not none; `voice` makes one"):
+    with pytest.raises(SpecError, match=r"needs a voice of shape \(72,\), not none; `voice` gives one"):
         units.speech(units.units(clip))
     with pytest.raises(SpecError, match=r"not \(3,\)"):
         units.speech(units.units(clip), torch.zeros(3))
@@ -79,7 +79,7 @@ def test_a_codec_without_a_voice_has_none() -> None:
 
 
 def test_only_the_first_level_is_speech() -> None:
-    with pytest.raises(ConfigError, match="mine, level 2: these units have no decoder; level 1 alone is speech"):
+    with pytest.raises(ConfigError, match="mine, level 2: has no decoder of its own; give level 1"):
         source(2).speech(source(2).units(CLIP))
 
 
@@ -87,8 +87,8 @@ def test_only_the_first_level_is_speech() -> None:
     ("units", "samples", "error", "message"),
     [
         (torch.zeros(0, dtype=torch.long), None, ShapeError, r"units have shape \(0,\)"),
-        (torch.tensor([0, 10**6]), None, SpecError, r"units of mine are whole numbers in \[0, "),
-        (torch.tensor([0, -1]), None, SpecError, r"units of mine are whole numbers in \[0, "),
+        (torch.tensor([0, 10**6]), None, SpecError, r"units of mine are integers in \[0, "),
+        (torch.tensor([0, -1]), None, SpecError, r"units of mine are integers in \[0, "),
         (torch.tensor([0, 1]), 641, SpecError, "641 samples of 2 units: they give 1 to 640"),
         (torch.tensor([0, 1]), 0, SpecError, "0 samples of 2 units"),
     ],
@@ -99,18 +99,18 @@ def test_units_that_cannot_be_said(units: Tensor, samples: int | None, error: ty
 
 
 def test_targets_keep_whole_numbers(tmp_path: Path) -> None:
-    heard = unit_extractor(source(2))
+    heard = UnitExtractor(source(2))
     assert isinstance(heard, FeatureExtractor)
     targets = TargetCache(heard, tmp_path / "kept")
     CLIP.write(tmp_path / "a.wav")
     clip = Audio.read(tmp_path / "a.wav")
     assert torch.equal(targets.ids(targets.store(tmp_path / "a.wav", clip)), source(2).units(clip))
     with pytest.raises(CheckpointError, match="another teacher"):
-        TargetCache(unit_extractor(source(1)), tmp_path / "kept")
+        TargetCache(UnitExtractor(source(1)), tmp_path / "kept")
 
 
 def test_listeners_of_two_levels_are_two() -> None:
-    one, two = unit_extractor(source(1)), unit_extractor(source(2))
+    one, two = UnitExtractor(source(1)), UnitExtractor(source(2))
     assert one.digest != two.digest
     assert (one.frame_rate, one.sample_rate, one.width) == (50.0, 16_000, ready("spectral").spec.codebook_size)
 
@@ -162,7 +162,7 @@ def test_s3_by_file_and_by_folder(tmp_path: Path) -> None:
         ("guided-small:9999", ConfigError, "guided-small: has levels 1 to 8, not 9999"),
         ("guided-small:" + "9" * 5000, CheckpointError, "File name too long"),
         ("a" * 5000 + ":1", CheckpointError, "File name too long"),
-        ("vqalattent-fsdd", ConfigError, "do not follow the clock, so they are no units"),
+        ("vqalattent-fsdd", ConfigError, "have no fixed frame rate, so they are no units"),
         ("nobody", CheckpointError, "units 'nobody': nobody: no such model.*units are NAME or NAME:LEVEL"),
         ("guided-small:one", CheckpointError, "no such model"),
         ("", CheckpointError, "units ''"),
@@ -174,7 +174,7 @@ def test_names_that_give_no_units(text: str, error: type[Exception], message: st
 
 
 def test_a_picture_of_an_utterance_is_no_clock() -> None:
-    with pytest.raises(ConfigError, match="pictures: its tokens do not follow the clock"):
+    with pytest.raises(ConfigError, match="pictures: its tokens have no fixed frame rate"):
         TokenizerUnits(ready_speaker(), "pictures")
 
 
@@ -184,7 +184,7 @@ def test_a_picture_of_an_utterance_is_no_clock() -> None:
 def test_the_same_units_elsewhere_are_the_same() -> None:
     mine, elsewhere = source(), replace(source().spec, name="/another/place")
     assert mine.spec != elsewhere
-    assert check(mine, elsewhere) is None, "only the name differs"
+    assert check_source(mine, elsewhere) is None, "only the name differs"
 
 
 @pytest.mark.parametrize(
@@ -201,10 +201,19 @@ def test_the_same_units_elsewhere_are_the_same() -> None:
 )
 def test_units_of_another_model_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError, match=message):
-        check(source(), replace(source().spec, **change))
+        check_source(source(), replace(source().spec, **change))
 
 
 def test_units_know_no_hub() -> None:
     code = "import sys, vocable.systems.units; print('vocable.systems.registry' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert ran.stdout.strip() == "False"
+
+
+def test_units_are_known_by_an_earlier_digest_of_their_weights() -> None:
+    codec = ready("spectral")
+    migrated = type(codec)(codec.model, aliases=("sha256:of-format-1",))
+    pinned = replace(TokenizerUnits(codec, "mine").spec, digest="sha256:of-format-1")
+    check_source(TokenizerUnits(migrated, "mine"), pinned)
+    with pytest.raises(SpecError, match="units of another model"):
+        check_source(TokenizerUnits(codec, "mine"), pinned)

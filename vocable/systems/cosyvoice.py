@@ -1,8 +1,8 @@
-"""CosyVoice's flow and vocoder, by path: S3 units and a voice to speech.
+"""CosyVoice's flow and vocoder: S3 units and a voice to speech.
 
-Package and weights are another's. Here the package was replaced by one of the same names: what goes in and comes out
-is tested, the sound is not. The names are those of github.com/FunAudioLLM/CosyVoice (Apache-2.0) at the end of 2025.
-The package reads its weights with ``torch.load``: give it only folders that you trust.
+Package and weights are CosyVoice's own. The tests replace the package by one of the same names, so they check what goes
+in and comes out, not the sound. The names are those of github.com/FunAudioLLM/CosyVoice (Apache-2.0) at the end of
+2025. The package reads its weights with ``torch.load``: give it only folders that you trust.
 """
 
 import tempfile
@@ -18,26 +18,26 @@ from vocable.audio import Audio
 from vocable.errors import CheckpointError, MissingDependencyError, ShapeError
 
 WEIGHTS: Final = ("flow.pt", "hift.pt", "campplus.onnx", "cosyvoice.yaml")
-_HOW = (
+_INSTALL = (
     "clone github.com/FunAudioLLM/CosyVoice with its submodules, install its requirements, and put it and its "
     "third_party/Matcha-TTS on PYTHONPATH"
 )
 
 
 class CosyVoiceDecoder:
-    """Units to a waveform by flow matching and HiFT; a voice is an x-vector of CAM++.
+    """Decoder from units to a waveform by flow matching and HiFT. A voice is an x-vector of CAM++.
 
     Args:
-        folder: Of a CosyVoice-300M as published.
+        folder: Folder of a CosyVoice-300M as published.
 
     Attributes:
-        voice_width: Numbers of a voice.
+        voice_width: Dimension of a voice vector.
 
     Raises:
-        CheckpointError: The folder lacks a file.
+        CheckpointError: If the folder lacks a file.
 
     Source:
-        CosyVoice, arXiv:2407.05407, §3.3; ``cosyvoice/cli/model.py`` and ``frontend.py`` of its repository.
+        CosyVoice, arXiv:2407.05407, section 3.3; ``cosyvoice/cli/model.py`` and ``frontend.py`` of its repository.
     """
 
     voice_width: Final = 192
@@ -53,28 +53,31 @@ class CosyVoiceDecoder:
         try:
             from cosyvoice.cli.cosyvoice import CosyVoice
         except ImportError as error:
-            raise MissingDependencyError(f"{self.folder}: needs the cosyvoice package ({error}); {_HOW}") from error
+            raise MissingDependencyError(f"{self.folder}: needs the cosyvoice package ({error}); {_INSTALL}") from error
         return CosyVoice(str(self.folder))
 
     def voice(self, clip: Audio) -> Float[Tensor, " V"]:
-        """The voice heard in a recording, as CosyVoice hears it.
+        """Return the voice vector of a recording.
 
         Raises:
-            MissingDependencyError: The package cannot be imported.
+            MissingDependencyError: If the package cannot be imported.
         """
-        with tempfile.TemporaryDirectory() as folder:  # it takes a file
+        with tempfile.TemporaryDirectory() as folder:  # the package takes a file
             clip.resample(16_000).write(Path(folder) / "voice.wav")
             return self._model.frontend._extract_spk_embedding(str(Path(folder) / "voice.wav")).flatten().float().cpu()
 
     def speech(self, units: Int[Tensor, " N"], voice: Float[Tensor, " V"]) -> Audio:
-        """Speech at the package's rate (22,050 Hz), without a prompt.
+        """Decode units to speech at the package's sample rate (22,050 Hz), without a prompt.
 
         Raises:
-            MissingDependencyError: The package cannot be imported.
-            ShapeError: There are no units, or the voice has another width.
+            MissingDependencyError: If the package cannot be imported.
+            ShapeError: If there are no units, or the voice has another dimension.
         """
         if not len(units) or voice.shape != (self.voice_width,):
-            raise ShapeError(f"{len(units)} units in a voice of {tuple(voice.shape)}: some, and ({self.voice_width},)")
-        given = {"source_speech_token": units[None].int(), "flow_embedding": voice[None].float()}
-        parts = [made["tts_speech"].float().cpu() for made in self._model.model.tts(**given, stream=False)]
+            raise ShapeError(
+                f"{len(units)} units in a voice of shape {tuple(voice.shape)}; give at least one unit, and a voice of "
+                f"shape ({self.voice_width},)"
+            )
+        inputs = {"source_speech_token": units[None].int(), "flow_embedding": voice[None].float()}
+        parts = [part["tts_speech"].float().cpu() for part in self._model.model.tts(**inputs, stream=False)]
         return Audio(torch.cat(parts, dim=1)[0].clamp(-1, 1).numpy(), int(self._model.sample_rate))

@@ -1,157 +1,168 @@
-"""Units: the ids of one level of a tokenizer, used as what another model predicts.
-
-Any tokenizer whose frames follow the clock gives them, and so do CosyVoice's S3 files.
-"""
+"""Speech units: the ids of one level of a tokenizer, or of CosyVoice's S3, as the target of another model."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
+from pydantic import Field
 from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import CheckpointError, ConfigError, ShapeError, SpecError
+from vocable.features.s3 import S3Encoder
 from vocable.interfaces import HasVoice, Tokenizer
+from vocable.schema import MAX_WIDTH, Depth, Entries, config
+from vocable.systems.cosyvoice import WEIGHTS, CosyVoiceDecoder
+from vocable.systems.voiced import VoicedTokenizer
 from vocable.tokens import Tokens, TokenSpec
 
 _S3 = "s3:"
-_LEVELLED = re.compile(r"(.+):([0-9]{1,4})")
+_NAME_LEVEL = re.compile(r"(.+):([0-9]{1,4})")
 _NAMES = "NAME or NAME:LEVEL of a tokenizer (guided-small:1, ctap-small, a folder), or s3:FILE"
+_ShortText = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class UnitsSpec:
-    """Which units a model predicts.
+    """Description of the units that a model predicts.
 
     Attributes:
-        name: Of the source, as :func:`find_units` takes it; another machine may have it elsewhere.
-        level: Whose ids they are, 1 is the first.
-        digest: Of the source's very weights.
-        sample_rate: Of the speech, in Hz.
-        hop: Samples that a unit covers.
-        size: K, how many units there are.
-        voice_width: Numbers of the voice kept beside them; 0 where there is none.
+        name: Name of their source, as :func:`find_units` takes it. On another machine it may differ.
+        level: Level of the tokenizer whose ids they are, 1 is the first.
+        digest: Digest of the source's weights.
+        sample_rate: Sample rate of the speech in Hz.
+        hop: Samples per unit.
+        size: Number of units K.
+        voice_width: Dimension of the voice vector beside the units; 0 if there is none.
 
     Example:
         >>> UnitsSpec(name="s3", level=1, digest="-", sample_rate=16_000, hop=640, size=4096, voice_width=0).frame_rate
         25.0
     """
 
-    name: str
-    level: int
-    digest: str
-    sample_rate: int
-    hop: int
-    size: int
-    voice_width: int
+    name: _ShortText
+    level: Depth
+    digest: _ShortText
+    sample_rate: Entries
+    hop: Entries
+    size: Entries
+    voice_width: Annotated[int, Field(ge=0, le=MAX_WIDTH)]
 
     @property
     def frame_rate(self) -> float:
-        """Units a second."""
+        """Units per second."""
         return self.sample_rate / self.hop
 
 
 @runtime_checkable
 class UnitSource(Protocol):
-    """What makes units of speech, and perhaps speech of units."""
+    """Encoder from speech to units and, where there is one, decoder from units to speech."""
 
     @property
     def spec(self) -> UnitsSpec:
-        """Which units they are."""
+        """Description of the units."""
+        ...
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Digests that the source's weights had under earlier formats."""
         ...
 
     def units(self, clip: Audio) -> Int[Tensor, " N"]:
-        """The units of a clip of any rate: one for each ``hop`` samples, or part of them.
+        """Return the units of a clip at any sample rate: one for each ``hop`` samples or part of them.
 
         Raises:
-            AudioError: The clip cannot be used.
+            AudioError: If the clip cannot be used.
         """
         ...
 
     def voice(self, clip: Audio) -> Float[Tensor, " V"] | None:
-        """The voice of a clip, as :meth:`speech` takes it; None where ``voice_width`` is 0.
+        """Return the voice vector of a clip, as :meth:`speech` takes it; None where ``voice_width`` is 0.
 
         Raises:
-            AudioError: The clip cannot be used.
+            AudioError: If the clip cannot be used.
         """
         ...
 
     def speech(
         self, units: Int[Tensor, " N"], voice: Float[Tensor, " V"] | None = None, samples: int | None = None
     ) -> Audio:
-        """Speech of units.
+        """Decode units to speech.
 
         Args:
-            units: At least one.
-            voice: In whose voice.
-            samples: How many are wanted, N × ``hop`` at most; all of them by default.
+            units: At least one unit.
+            voice: Voice vector.
+            samples: Number of samples, at most N × ``hop``; all of them by default.
 
         Raises:
-            ConfigError: These units have no decoder.
-            SpecError: Units or voice are not of this source.
+            ConfigError: If these units have no decoder.
+            SpecError: If units or voice are not of this source.
         """
         ...
 
 
 class TokenizerUnits:
-    """The ids of one level of a tokenizer.
+    """Units that are the ids of one level of a tokenizer.
 
     Args:
-        tokenizer: Its frames follow the clock.
-        name: As :func:`find_units` takes it.
-        level: 1 is the first; only this one can be decoded on its own.
+        tokenizer: Tokenizer of a fixed frame rate.
+        name: Name of the tokenizer, as :func:`find_units` takes it.
+        level: Level, 1 is the first and the only one that can be decoded on its own.
 
     Raises:
-        ConfigError: The tokenizer does not follow the clock, or lacks the level.
+        ConfigError: If the tokenizer has no fixed frame rate, or lacks the level.
 
     Example:
         >>> import vocable
         >>> from vocable.testing import speechlike
         >>> source = TokenizerUnits(vocable.load("guided-small"), "guided-small")
-        >>> said = source.units(speechlike(8_000))
-        >>> said.shape, source.speech(said, samples=8_000).duration
+        >>> units = source.units(speechlike(8_000))
+        >>> units.shape, source.speech(units, samples=8_000).duration
         (torch.Size([25]), 0.5)
     """
 
     def __init__(self, tokenizer: Tokenizer, name: str, level: int = 1) -> None:
         spec = tokenizer.spec
         if spec.hop is None:
-            raise ConfigError(f"{name}: its tokens do not follow the clock, so they are no units; {_NAMES}")
+            raise ConfigError(f"{name}: its tokens have no fixed frame rate, so they are no units; give {_NAMES}")
         if not 1 <= level <= spec.num_codebooks:
             raise ConfigError(f"{name}: has levels 1 to {spec.num_codebooks}, not {level}")
         self.tokenizer = tokenizer
-        self._last: tuple[Audio, Tokens] | None = None  # units and voice are mostly asked of the same clip
+        self.aliases: tuple[str, ...] = tuple(getattr(tokenizer, "aliases", ()))
+        self._last: tuple[Audio, Tokens] | None = None  # one clip's units are often asked for twice
         self.spec = UnitsSpec(
             name=name, level=level, digest=tokenizer.digest, sample_rate=spec.sample_rate, hop=spec.hop,
             size=spec.codebook_size, voice_width=_voice_width(tokenizer),
         )  # fmt: skip
 
     def units(self, clip: Audio) -> Int[Tensor, " N"]:
-        """The ids of the level."""
-        return self._encoded(clip).ids[0, self.spec.level - 1]
+        """Return the ids of the level."""
+        return self._encode(clip).ids[0, self.spec.level - 1]
 
     def voice(self, clip: Audio) -> Float[Tensor, " V"] | None:
-        """The voice of a clip, where the tokenizer keeps it beside its tokens."""
-        found = self._encoded(clip).voice if self.spec.voice_width else None  # voice_of refuses short clips
-        return None if found is None else found[0]
+        """Return the voice vector of a clip, of any duration; None where the tokenizer keeps no voice."""
+        if not self.spec.voice_width:
+            return None
+        if isinstance(self.tokenizer, VoicedTokenizer):  # which needs no tokens for it
+            return self.tokenizer.embed_voice(clip)
+        voice = self._encode(clip).voice
+        return None if voice is None else voice[0]
 
     def speech(
         self, units: Int[Tensor, " N"], voice: Float[Tensor, " V"] | None = None, samples: int | None = None
     ) -> Audio:
-        """Speech of the first level alone, in a voice where the tokenizer keeps it beside its tokens."""
+        """Decode the first level alone, in a voice where the tokenizer keeps it beside its tokens."""
         if self.spec.level != 1:
-            raise ConfigError(
-                f"{self.spec.name}, level {self.spec.level}: these units have no decoder; level 1 alone is speech"
-            )
+            raise ConfigError(f"{self.spec.name}, level {self.spec.level}: has no decoder of its own; give level 1")
         check_units(self.spec, units, voice)
         spec = self.tokenizer.spec
         tokens = Tokens(
             ids=units[None, None].long().cpu(), lengths=torch.tensor([len(units)]),
-            samples=torch.tensor([samples_of(self.spec, units, samples)]), tokenizer=self.tokenizer.digest,
+            samples=torch.tensor([count_samples(self.spec, units, samples)]), tokenizer=self.tokenizer.digest,
             spec=TokenSpec(
                 sample_rate=spec.sample_rate, hop=spec.hop, codebook_size=spec.codebook_size, num_codebooks=1
             ),
@@ -159,109 +170,148 @@ class TokenizerUnits:
         )  # fmt: skip
         return self.tokenizer.decode(tokens)
 
-    def _encoded(self, clip: Audio) -> Tokens:
+    def _encode(self, clip: Audio) -> Tokens:
         if self._last is None or self._last[0] is not clip:
             self._last = clip, self.tokenizer.encode(clip)
         return self._last[1]
 
 
+class S3Units:
+    """Units of CosyVoice's supervised tokenizer S3. A whole CosyVoice folder also gives voices and speech.
+
+    Args:
+        path: ONNX file, or a folder with it, for units alone. A folder with ``flow.pt`` gives voices and speech, too,
+            for which the package ``cosyvoice`` is needed.
+
+    Raises:
+        CheckpointError: If there is no S3 tokenizer, or the folder is incomplete.
+        MissingDependencyError: If onnxruntime is not installed.
+    """
+
+    aliases: tuple[str, ...] = ()
+
+    def __init__(self, path: str | Path) -> None:
+        self.encoder = S3Encoder(path)
+        self.decoder = CosyVoiceDecoder(path) if (Path(path) / WEIGHTS[0]).is_file() else None
+        self.spec = UnitsSpec(
+            name=f"s3:{path}", level=1, digest=self.encoder.digest, sample_rate=self.encoder.sample_rate,
+            hop=self.encoder.hop, size=self.encoder.size,
+            voice_width=0 if self.decoder is None else self.decoder.voice_width,
+        )  # fmt: skip
+
+    def units(self, clip: Audio) -> Int[Tensor, " N"]:
+        """Return the units of a clip of at most 30 s."""
+        return self.encoder.units(clip)
+
+    def voice(self, clip: Audio) -> Float[Tensor, " V"] | None:
+        """Return the x-vector of a clip; None without a decoder."""
+        return None if self.decoder is None else self.decoder.voice(clip)
+
+    def speech(
+        self, units: Int[Tensor, " N"], voice: Float[Tensor, " V"] | None = None, samples: int | None = None
+    ) -> Audio:
+        """Decode units with CosyVoice's flow and vocoder, at 16 kHz."""
+        if self.decoder is None:
+            raise ConfigError(
+                f"{self.spec.name}: these units have no decoder; give the folder of a whole CosyVoice-300M"
+            )
+        check_units(self.spec, units, voice)
+        assert voice is not None  # there is a decoder, so there is a width
+        padded = torch.zeros(count_samples(self.spec, units, samples)).numpy()
+        decoded = self.decoder.speech(units, voice).resample(self.spec.sample_rate).samples
+        padded[: decoded.size] = decoded[: padded.size]  # the vocoder's frames end elsewhere, by less than 12 ms
+        return Audio(padded, self.spec.sample_rate)
+
+
 @dataclass(frozen=True)
 class UnitExtractor:
-    """A source as a :class:`vocable.data.targets.FeatureExtractor`: whole numbers, one a unit."""
+    """Extractor of units for :class:`vocable.data.targets.TargetCache`: one id per unit.
+
+    Example:
+        >>> import vocable
+        >>> extractor = UnitExtractor(TokenizerUnits(vocable.load("guided-small"), "guided-small"))
+        >>> extractor.frame_rate, extractor.width
+        (50.0, 1024)
+    """
 
     source: UnitSource
 
     @property
     def name(self) -> str:
-        """In reports."""
+        """Name in reports."""
         return f"{self.source.spec.name}, level {self.source.spec.level}"
 
     @property
     def digest(self) -> str:
-        """Of the source's weights, and the level."""
+        """Digest of the source's weights, and the level."""
         return f"{self.source.spec.digest}, level {self.source.spec.level}"
 
     @property
     def sample_rate(self) -> int:
-        """Of the speech, in Hz."""
+        """Sample rate of the speech in Hz."""
         return self.source.spec.sample_rate
 
     @property
-    def frame_rate(self) -> float:
-        """Units a second."""
+    def frame_rate(self) -> float | None:
+        """Units per second."""
         return self.source.spec.frame_rate
 
     @property
     def width(self) -> int:
-        """How many units there are."""
+        """Number of units K."""
         return self.source.spec.size
 
     def extract(self, clip: Audio) -> Int[Tensor, " N"]:
-        """The units of a clip."""
+        """Return the units of a clip."""
         return self.source.units(clip)
 
 
 @dataclass(frozen=True)
-class UnitVoiceExtractor:
-    """A source as a feature extractor to voices: one vector of a whole recording."""
-
-    source: UnitSource
-    frame_rate: None = None
+class UnitVoiceExtractor(UnitExtractor):
+    """Extractor of the voice beside the units, for :class:`vocable.data.targets.TargetCache`: one vector per clip."""
 
     @property
     def name(self) -> str:
-        """In reports."""
+        """Name in reports."""
         return f"{self.source.spec.name}, voice"
 
     @property
     def digest(self) -> str:
-        """Of the source's weights."""
+        """Digest of the source's weights."""
         return f"{self.source.spec.digest}, voice"
 
     @property
-    def sample_rate(self) -> int:
-        """Of the speech, in Hz."""
-        return self.source.spec.sample_rate
+    def frame_rate(self) -> None:
+        """None: there is one vector per recording."""
+        return None
 
     @property
     def width(self) -> int:
-        """Of the vector."""
+        """Dimension of the vector."""
         return self.source.spec.voice_width
 
     def extract(self, clip: Audio) -> Float[Tensor, " V"]:
-        """The voice of a clip.
+        """Return the voice vector of a clip.
 
         Raises:
-            ConfigError: These units keep no voice.
+            ConfigError: If the units have no voice.
         """
         voice = self.source.voice(clip)
         if voice is None:
-            raise ConfigError(f"{self.source.spec.name}: these units keep no voice beside them")
+            raise ConfigError(f"{self.source.spec.name}: these units have no voice beside them; give others")
         return voice
 
 
-def unit_extractor(source: UnitSource) -> UnitExtractor:
-    """What keeps a source's units on disk (:class:`vocable.data.targets.TargetCache`) listens to.
-
-    Example:
-        >>> import vocable
-        >>> heard = unit_extractor(TokenizerUnits(vocable.load("guided-small"), "guided-small"))
-        >>> heard.frame_rate, heard.width
-        (50.0, 1024)
-    """
-    return UnitExtractor(source)
-
-
 def find_units(text: str, load: Callable[[str], Any]) -> UnitSource:
-    """The source of a name.
+    """Return the source of units of a name.
 
     Args:
-        text: ``guided-small:1``, ``ctap-small``, a folder, ``FOLDER:2``, ``s3:FILE``, ``s3:FOLDER``.
-        load: A name or folder to a tokenizer, as :func:`vocable.systems.registry.load`.
+        text: ``guided-small:1``, ``ctap-small``, a folder, ``FOLDER:2``, ``s3:FILE`` or ``s3:FOLDER``.
+        load: Function that loads a tokenizer by name or folder, such as :func:`vocable.load`.
 
     Raises:
-        CheckpointError: There is no such model.
-        ConfigError: It does not follow the clock, or lacks the level.
+        CheckpointError: If there is no such model.
+        ConfigError: If the model has no fixed frame rate, or lacks the level.
 
     Example:
         >>> import vocable
@@ -269,39 +319,37 @@ def find_units(text: str, load: Callable[[str], Any]) -> UnitSource:
         2
     """
     if text.startswith(_S3):
-        from vocable.systems.s3 import S3Units  # which imports this module
-
         return S3Units(text.removeprefix(_S3))
-    levelled = _LEVELLED.fullmatch(text)
+    match = _NAME_LEVEL.fullmatch(text)
     try:
-        name, level = (text, "1") if levelled is None or Path(text).is_dir() else levelled.groups()
+        name, level = (text, "1") if match is None or Path(text).is_dir() else match.groups()
         tokenizer = load(name)
     except (CheckpointError, OSError) as error:  # OSError: no system takes such a path
         raise CheckpointError(f"units {text[:80]!r}: {str(error)[:200]}; units are {_NAMES}") from error
     return TokenizerUnits(tokenizer, name, int(level))
 
 
-def check(source: UnitSource, spec: UnitsSpec) -> None:
-    """That a model may use these units: they are those that it was trained on, wherever they lie.
+def check_source(source: UnitSource, spec: UnitsSpec) -> None:
+    """Check that a source gives the units that a model was trained on, whatever its name.
 
     Raises:
-        SpecError: They are another's, or of another level.
+        SpecError: If the units are another model's, or of another level.
     """
     found = source.spec
-    if (found.digest, found.level) != (spec.digest, spec.level):
+    if spec.digest not in (found.digest, *source.aliases) or found.level != spec.level:
         raise SpecError(
             f"{found.name}, level {found.level}: units of another model ({found.digest[:23]}); trained on "
             f"{spec.name}, level {spec.level} ({spec.digest[:23]}); give the tokenizer that it was trained on"
         )
-    if replace(found, name=spec.name, voice_width=spec.voice_width) != spec:
+    if replace(found, name=spec.name, digest=spec.digest, voice_width=spec.voice_width) != spec:
         raise SpecError(f"{found.name}: its units are {found}, the model says {spec}; one of the two was altered")
 
 
-def samples_of(spec: UnitsSpec, units: Tensor, samples: int | None) -> int:
-    """How many samples units are decoded to.
+def count_samples(spec: UnitsSpec, units: Tensor, samples: int | None) -> int:
+    """Return the number of samples to decode units to.
 
     Raises:
-        SpecError: More are wanted than they give.
+        SpecError: If the units give fewer samples.
     """
     most = len(units) * spec.hop
     if samples is not None and not 0 < samples <= most:
@@ -310,25 +358,23 @@ def samples_of(spec: UnitsSpec, units: Tensor, samples: int | None) -> int:
 
 
 def check_units(spec: UnitsSpec, units: Tensor, voice: Tensor | None) -> None:
-    """That units, and a voice where one is needed, can be decoded.
+    """Check that units, and a voice where one is needed, can be decoded.
 
     Raises:
-        ShapeError: There are no units.
-        SpecError: One is out of range, or there is no voice of the right width.
+        ShapeError: If there are no units.
+        SpecError: If a unit is out of range, or there is no voice of the right dimension.
     """
     if units.ndim != 1 or not len(units):
-        raise ShapeError(f"units have shape {tuple(units.shape)}: (N,) with N > 0 is wanted")
+        raise ShapeError(f"units have shape {tuple(units.shape)}; (N,) with N > 0 is needed")
     if units.is_floating_point() or int(units.min()) < 0 or int(units.max()) >= spec.size:
-        raise SpecError(
-            f"units of {spec.name} are whole numbers in [0, {spec.size}); these are {units.dtype}, or others"
-        )
+        raise SpecError(f"units of {spec.name} are integers in [0, {spec.size}); these are {units.dtype}, or others")
     if spec.voice_width and (voice is None or voice.shape != (spec.voice_width,)):
-        given = "none" if voice is None else str(tuple(voice.shape))
-        raise SpecError(f"{spec.name}: a voice of ({spec.voice_width},) is wanted, not {given}; `voice` makes one")
+        shape = "none" if voice is None else str(tuple(voice.shape))
+        raise SpecError(f"{spec.name}: needs a voice of shape ({spec.voice_width},), not {shape}; `voice` gives one")
 
 
 def _voice_width(tokenizer: Tokenizer) -> int:
-    """Numbers of the voice: asked of silence, since tokenizers do not say."""
+    """Return the dimension of a tokenizer's voice vectors, found with silence; 0 if it keeps no voice."""
     if not isinstance(tokenizer, HasVoice):
         return 0
     rate = tokenizer.spec.sample_rate

@@ -142,6 +142,10 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
                 f"the voice is {audio.duration:.2f} s long, at least {MIN_VOICE_SECONDS:g} s are needed; give a longer "
                 "recording of the speaker"
             )
+        return self.embed_voice(audio)
+
+    def embed_voice(self, audio: Audio) -> Float[Tensor, " V"]:
+        """Return the voice vector of the middle of a clip of any duration, without encoding it."""
         return self._voice(audio.resample(self.spec.sample_rate).samples)[0]
 
     @classmethod

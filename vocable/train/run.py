@@ -92,6 +92,16 @@ class Run(ABC):
             ConfigError: If ``start`` does not fit.
         """
 
+    def check_start(self, start: Any | None) -> None:  # noqa: B027 a hook, which most recipes need not use
+        """Check, before any data is read, that training can begin from a model, or without one.
+
+        Args:
+            start: Trained tokenizer to begin from, or None.
+
+        Raises:
+            ConfigError: If it cannot.
+        """
+
     def with_teachers(self, sources: Mapping[str, str], cache: str) -> "Run":
         """Return a copy of this run with the teacher checkpoints set.
 
@@ -142,6 +152,7 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
     rank, size = world()
     target = Path(folder)
     run = run if find is None else replace(run, find=find)
+    run.check_start(start)
     settings = {
         "format": FORMAT,
         **run_to_json(run),

@@ -23,9 +23,9 @@ from vocable.files import make_folder, write_whole
 from vocable.metrics.score import Figure, Score, summarise, undefined
 from vocable.metrics.units import unit_anchors
 from vocable.systems import registry as hub
-from vocable.systems.taste.batch import SpokenBatch
-from vocable.systems.taste.look import Look, look_at
-from vocable.systems.taste.objective import attention_centres
+from vocable.systems.taste.data import TasteBatch
+from vocable.systems.taste.model import Prediction, predict_units
+from vocable.systems.taste.objective import attention_centers
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.text.subword_tokenizers import HubTokenizer, subword_tokenizer_from_json
 from vocable.text.subwords import SubwordTokenizer
@@ -89,11 +89,11 @@ class TasteDoctor:
         """A clip: looked at in every way, its text by every table, its layers kept."""
         audio, clip = read(self.clips[item]), self.clips[item]
         text, units = clip.text or "", self.source.units(audio)
-        row = self.tokenizer.row(audio, text, units)
-        batch, model = SpokenBatch.of([row]).to(self.tokenizer.device), self.tokenizer.model
-        look = look_at(model, batch, row.subwords, quantized=self.quantizes)
+        row = self.tokenizer.example(audio, text, units)
+        batch, model = TasteBatch.of([row]).to(self.tokenizer.device), self.tokenizer.model
+        look = predict_units(model, batch, row.subwords, quantize=self.quantizes)
         found = looked(
-            look, look_at(model, batch, row.subwords, text_only=True), None, aligned(self.words, clip, audio)
+            look, predict_units(model, batch, row.subwords, text_only=True), None, aligned(self.words, clip, audio)
         )
         scores = {**found.scores, **_attention(look), **self._padded(look, batch)}
         self._keep(item, audio, units)
@@ -139,7 +139,7 @@ class TasteDoctor:
 
     # ---- the work -------------------------------------------------------------------------------------------------
 
-    def _padded(self, look: Look, batch: SpokenBatch) -> dict[str, Score]:
+    def _padded(self, look: Prediction, batch: TasteBatch) -> dict[str, Score]:
         """What silence behind the clip changes, masked and not."""
         frames = batch.keys.shape[1]
         keys, values = (F.pad(one, (0, 0, 0, _SILENCE)) for one in (batch.keys, batch.values))
@@ -147,10 +147,10 @@ class TasteDoctor:
         scores = {}
         for name, seen in (("", mask), ("_unmasked", torch.ones_like(mask))):
             longer = replace(batch, keys=keys, values=values, frame_mask=seen)
-            padded = look_at(self.tokenizer.model, longer, look.subwords, quantized=self.quantizes)
-            assert padded.weights is not None
-            mass = padded.weights.double().mean(0)[:, frames:].sum(1).mean()
-            scores[f"padding_mass{name}"] = Score(float(mass), weight=float(len(look.said)))
+            padded = predict_units(self.tokenizer.model, longer, look.subwords, quantize=self.quantizes)
+            assert padded.attention is not None
+            mass = padded.attention.double().mean(0)[:, frames:].sum(1).mean()
+            scores[f"padding_mass{name}"] = Score(float(mass), weight=float(len(look.text)))
             scores[f"padding_loss{name}"] = Score(_loss(padded) - _loss(look), weight=float(len(look.units)))
         return scores
 
@@ -252,13 +252,13 @@ class TasteDoctor:
         return self.out / "layers" / f"{list(self.clips).index(item):05d}.safetensors"
 
 
-def _attention(look: Look) -> dict[str, Score]:
+def _attention(look: Prediction) -> dict[str, Score]:
     """How far attention spreads, and whether it follows the text."""
-    assert look.weights is not None
-    looked = look.weights.double().mean(0)
+    assert look.attention is not None
+    looked = look.attention.double().mean(0)
     most = math.log(looked.shape[1])
     entropy = -torch.xlogy(looked, looked).sum(1).mean()
-    centres = attention_centres(looked, 1.0)
+    centres = attention_centers(looked, 1.0)
     steps = centres[1:] - centres[:-1]
     onward = undefined("there is one subword")
     if len(steps):
@@ -267,7 +267,7 @@ def _attention(look: Look) -> dict[str, Score]:
     return {"attention_spread": spread, "monotonicity": onward}
 
 
-def _loss(look: Look) -> float:
+def _loss(look: Prediction) -> float:
     """Nats of a unit; the end is not counted."""
     return float(F.cross_entropy(look.logits[:-1], look.units))
 
@@ -286,7 +286,7 @@ def _subword_rates(subword_tokenizer: SubwordTokenizer, text: str, seconds: floa
 def _tables(tokenizer: TasteTokenizer) -> tuple[dict[str, SubwordTokenizer], list[str]]:
     """Tables to hold the model's own against: the same with letters as they are, and Whisper's where it is at hand."""
     own = subword_tokenizer_from_json(
-        {**tokenizer.config.pieces, "case": "as_is"}, "the model's subwords", located=located
+        {**tokenizer.config.subwords, "case": "as_is"}, "the model's subwords", located=located
     )
     tables: dict[str, SubwordTokenizer] = {"its table, letters as they are": own}
     name = tokenizer.config.encoder.name

@@ -13,8 +13,8 @@ from torch import Tensor
 from vocable.evaluate.summary import counted, usage_figure
 from vocable.features.whisper import WhisperEncoder
 from vocable.metrics.score import Figure, Score, summarise, undefined
-from vocable.systems.taste.look import Look
-from vocable.systems.taste.objective import attention_centres
+from vocable.systems.taste.model import Prediction
+from vocable.systems.taste.objective import attention_centers
 from vocable_lab.taste.words import Spans, subword_times
 
 BINS = 10  # parts of a word
@@ -36,7 +36,7 @@ class Guess:
     nats: Float[ndarray, " N"]
 
 
-def guessed(look: Look) -> Guess:
+def guessed(look: Prediction) -> Guess:
     """How the units of a clip were predicted; the end behind them is not counted."""
     logits = look.logits[:-1].float()
     right = logits.topk(min(5, logits.shape[1]), dim=1).indices == look.units[:, None]
@@ -54,7 +54,7 @@ def repeated(units: Int[Tensor, " N"]) -> Bool[ndarray, " N"]:
     return torch.cat([torch.zeros(min(1, len(units)), dtype=torch.bool), units[1:] == units[:-1]]).numpy()
 
 
-def predicted(heard: Look, unquantized: Look | None, text: Look) -> dict[str, Score]:
+def predicted(heard: Prediction, unquantized: Prediction | None, text: Prediction) -> dict[str, Score]:
     """Scores of one clip by column, each weighing as much as the clip has units.
 
     Args:
@@ -75,17 +75,17 @@ def predicted(heard: Look, unquantized: Look | None, text: Look) -> dict[str, Sc
     return {key: Score(float(one.mean()), weight=float(len(one))) for key, one in values.items()}
 
 
-def weighed(look: Look) -> Score:
+def weighed(look: Prediction) -> Score:
     """How long the vectors that are heard are beside those of the text."""
-    assert look.heard is not None
-    share = look.heard.norm(dim=1).mean() / look.said.norm(dim=1).mean()
-    return Score(float(share), weight=float(len(look.said)))
+    assert look.acoustic is not None
+    share = look.acoustic.norm(dim=1).mean() / look.text.norm(dim=1).mean()
+    return Score(float(share), weight=float(len(look.text)))
 
 
-def attention_entropy(look: Look) -> Score:
+def attention_entropy(look: Prediction) -> Score:
     """Nats of what each subword looks at, mean of the heads."""
-    assert look.weights is not None
-    looked = look.weights.double().mean(0)
+    assert look.attention is not None
+    looked = look.attention.double().mean(0)
     return Score(float(-torch.xlogy(looked, looked).sum(1).mean()), weight=float(len(looked)))
 
 
@@ -104,7 +104,7 @@ class Attended:
     coverage: Score
 
 
-def attended(look: Look, spans: Spans) -> Attended:
+def attended(look: Prediction, spans: Spans) -> Attended:
     """What a model looks at, against when the words are said.
 
     Args:
@@ -114,9 +114,9 @@ def attended(look: Look, spans: Spans) -> Attended:
     Raises:
         AlignmentError: There are more or fewer words than the text has.
     """
-    assert look.weights is not None
-    subwords, looked = subword_times(spans, look.subwords), look.weights.double().mean(0)
-    centres = attention_centres(looked, 1.0).numpy()  # one unit a second: seconds
+    assert look.attention is not None
+    subwords, looked = subword_times(spans, look.subwords), look.attention.double().mean(0)
+    centres = attention_centers(looked, 1.0).numpy()  # one unit a second: seconds
     words = np.array(look.subwords.word_ids)
     means = np.bincount(words, centres) / np.bincount(words)
     frames = np.arange(looked.shape[1]) / WhisperEncoder.frame_rate

@@ -19,7 +19,7 @@ from vocable.evaluate.pictures import codebook_picture, count_ids
 from vocable.evaluate.plan import seeded
 from vocable.evaluate.runner import Row
 from vocable.features.whisper import WhisperEncoder, log_mel
-from vocable.systems.taste.look import Look
+from vocable.systems.taste.model import Prediction
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.tokens import Tokens
 from vocable_lab.taste.figures import BINS
@@ -92,7 +92,7 @@ def pictures(views: Views, rows: Sequence[Row], tokens: Sequence[Tokens]) -> Ite
     """
     for key, clip in list(views.clips.items())[:_MAPS]:
         audio = Audio.read(clip.audio_path)
-        look = views.tokenizer.look(audio, clip.text or "")
+        look = views.tokenizer.predict(audio, clip.text or "")
         yield attention_map(look, views.spans(clip, audio), title=f"where each subword looks: {key}")
     key, clip = next(iter(views.clips.items()))
     audio = Audio.read(clip.audio_path)
@@ -106,7 +106,7 @@ def pictures(views: Views, rows: Sequence[Row], tokens: Sequence[Tokens]) -> Ite
         yield codebook_picture(counts, title=f"{views.name}: codebook use")
 
 
-def attention_map(look: Look, spans: Spans, *, title: str = "Where each subword looks") -> Picture:
+def attention_map(look: Prediction, spans: Spans, *, title: str = "Where each subword looks") -> Picture:
     """Mean of the heads, subwords from top to bottom, with the borders of words by forced alignment.
 
     Args:
@@ -114,8 +114,8 @@ def attention_map(look: Look, spans: Spans, *, title: str = "Where each subword 
         spans: Of its words; none where they are not known.
         title: Of the picture.
     """
-    assert look.weights is not None
-    looked = look.weights.float().mean(0).numpy()
+    assert look.attention is not None
+    looked = look.attention.float().mean(0).numpy()
     rows, frames = looked.shape
     seconds = frames / WhisperEncoder.frame_rate
     first = [look.subwords.word_ids.index(word) for word in range(look.subwords.num_words)]

@@ -34,8 +34,8 @@ from vocable.metrics.codebook import LevelUsage
 from vocable.metrics.score import Score
 from vocable.metrics.text import wer
 from vocable.systems import registry as hub
-from vocable.systems.taste.batch import SpokenBatch
-from vocable.systems.taste.look import Look, look_at
+from vocable.systems.taste.data import TasteBatch
+from vocable.systems.taste.model import Prediction, predict_units
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.tokens import Tokens
 from vocable_lab.shared.phones import plain
@@ -95,12 +95,12 @@ class TasteSeed:
         clip = self.clips[item]
         audio, text = read(clip), clip.text or ""
         units = self.source.units(audio)
-        spoken = self.tokenizer.row(audio, text, units)
+        spoken = self.tokenizer.example(audio, text, units)
         look = partial(
-            look_at, self.tokenizer.model, SpokenBatch.of([spoken]).to(self.tokenizer.device), spoken.subwords
+            predict_units, self.tokenizer.model, TasteBatch.of([spoken]).to(self.tokenizer.device), spoken.subwords
         )
         heard, control = look(), look(text_only=True)
-        free = look(quantized=False) if self.quantizes else None
+        free = look(quantize=False) if self.quantizes else None
         row = _Growing(clip, scores=predicted(heard, free, control), facts={"units": units.tolist()})
         row.scores |= {"heard_to_said": weighed(heard), "attention_entropy": attention_entropy(heard)}
         row.tried("alignment", partial(self._aligned, item, audio, heard, control, row.facts))
@@ -164,7 +164,7 @@ class TasteSeed:
     # ---- the work -------------------------------------------------------------------------------------------------
 
     def _aligned(
-        self, item: str, audio: Audio, heard: Look, control: Look, facts: dict[str, Any]
+        self, item: str, audio: Audio, heard: Prediction, control: Prediction, facts: dict[str, Any]
     ) -> Mapping[str, Score]:
         """What is looked at against when it is said, and how units are predicted by their place in the word."""
         spans = self.words.said(self.clips[item], audio)

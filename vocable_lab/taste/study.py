@@ -40,7 +40,7 @@ def layers(run: TasteRun) -> list[Variant]:
         Variant(name=f"{key}-{value}", run=_heard_at(run, named[key], named[value]))
         for key, value in (("deep", "shallow"), ("deep", "deep"), ("shallow", "deep"), ("shallow", "shallow"))
     ]
-    alone = replace(_with(run, fusion="none"), losses=replace(run.losses, heard_from=run.train.steps))
+    alone = replace(_with(run, fusion="none"), losses=replace(run.losses, speech_from=run.train.steps))
     return [*variants, Variant(name="text-only", run=alone)]
 
 
@@ -66,8 +66,8 @@ def causes(run: TasteRun) -> list[Variant]:
         "recipe": run,
         "unmasked-padding": _with(run, aggregator=unmasked),
         "added": added,
-        "added-weak": replace(added, heard_begins=_WEAK),
-        "random-unit-model": _with(run, frozen_lm=True),
+        "added-weak": replace(added, initial_scale=_WEAK),
+        "random-unit-model": _with(run, freeze_lm=True),
         "case-lower": replace(run, case="lower"),
         "case-as-is": replace(run, case="as_is"),
         "shorter-pieces": replace(run, size=min(run.size, max(_LEAST, run.size // _SHORTER))),

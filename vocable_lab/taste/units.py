@@ -17,8 +17,8 @@ from vocable.evaluate.runner import Results, Row
 from vocable.evaluate.summary import summed
 from vocable.metrics.score import Figure
 from vocable.systems import registry as hub
-from vocable.systems.taste.batch import SpokenBatch
-from vocable.systems.taste.look import Look, look_at
+from vocable.systems.taste.data import TasteBatch
+from vocable.systems.taste.model import Prediction, predict_units
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable_lab.shared.phones import plain
 from vocable_lab.taste import columns as taste_columns
@@ -144,10 +144,10 @@ def aligned(words: Words, clip: Utterance, audio: Audio) -> Spans | None:
 
 def quantizes(tokenizer: TasteTokenizer) -> bool:
     """Whether training has come to the quantizer yet; until then its vectors are 0, and it is left out."""
-    return tokenizer.model.quantizer is not None and tokenizer.model.quantizer.begun
+    return tokenizer.model.quantizer is not None and tokenizer.model.quantizer.is_initialized
 
 
-def looked(look: Look, control: Look, free: Look | None, spans: Spans | None) -> Row:
+def looked(look: Prediction, control: Prediction, free: Prediction | None, spans: Spans | None) -> Row:
     """What a clip's looks say, in a row that has no name yet.
 
     Args:
@@ -193,10 +193,10 @@ def unit_entry(rows: Sequence[Row], clips: Mapping[str, Utterance], size: int, s
 def _row(
     name: str, item: str, tokenizer: TasteTokenizer, audio: Audio, text: str, units: Tensor, spans: Spans | None
 ) -> Row:
-    row = tokenizer.row(audio, text, units)
-    batch, model = SpokenBatch.of([row]).to(tokenizer.device), tokenizer.model
-    look = look_at(model, batch, row.subwords, quantized=quantizes(tokenizer))
-    found = looked(look, look_at(model, batch, row.subwords, text_only=True), None, spans)
+    row = tokenizer.example(audio, text, units)
+    batch, model = TasteBatch.of([row]).to(tokenizer.device), tokenizer.model
+    look = predict_units(model, batch, row.subwords, quantize=quantizes(tokenizer))
+    found = looked(look, predict_units(model, batch, row.subwords, text_only=True), None, spans)
     return Row(entry=name, item=item, scores=found.scores, facts=found.facts)
 
 

@@ -1,4 +1,4 @@
-"""Feature extractors that say how loud a clip is, and utterances of noise with texts."""
+"""Listeners that say how loud a clip is, and utterances of noise with texts."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
-from vocable.systems.taste.data import Spoken, SpokenConfig
+from vocable.systems.taste.data import TasteBatchConfig, TasteData
 from vocable.text.subword_tokenizers import BytePairTokenizer
 
 RATE = 8_000
@@ -58,8 +58,10 @@ def record(path: Path, seconds: float, seed: int = 0) -> Path:
     return path
 
 
-def spoken(lines: list[Utterance], folder: Path, config: SpokenConfig | None = None, **extractors: Any) -> Spoken:
+def spoken(
+    lines: list[Utterance], folder: Path, config: TasteBatchConfig | None = None, **extractors: Any
+) -> TasteData:
     parts = {"units": Units(), "frames": Frames(), **extractors}
-    return Spoken(
-        lines, config or SpokenConfig(batch_size=8), subword_tokenizer=PIECES, cache=folder / "cache", **parts
+    return TasteData(
+        lines, config or TasteBatchConfig(batch_size=8), subword_tokenizer=PIECES, cache=folder / "cache", **parts
     )

@@ -7,8 +7,8 @@ from torch import Tensor
 from tests.systems.taste.made import clock, model_of, relative
 from vocable.errors import CheckpointError
 from vocable.systems.taste.config import seed_exact
-from vocable.systems.taste.cosyvoice import begin_from_cosyvoice
 from vocable.systems.taste.model import TasteModel
+from vocable.systems.taste.recipe import load_cosyvoice
 
 
 def published(
@@ -60,26 +60,26 @@ def test_every_tensor_of_cosyvoice_has_its_place() -> None:
         state = {
             name: torch.empty(shape) for name, shape in published(51_866, 6, 14, 512, 1024, 4096, 16, 4096, 192).items()
         }
-    begin_from_cosyvoice(model, state)
+    load_cosyvoice(model, state)
     assert sum(value.numel() for value in state.values()) == pytest.approx(310.718e6, abs=1e3)
 
 
 def test_weights_arrive_where_they_belong() -> None:
     model, state = model_of(relative()), small()
     before = {name: value.clone() for name, value in model.aggregator.state_dict().items()}
-    begin_from_cosyvoice(model, state)
+    load_cosyvoice(model, state)
     for ours, theirs in (
-        ("text.table.weight", "text_embedding.weight"),
-        ("text.encoder.enter.1.bias", "text_encoder.embed.out.1.bias"),
+        ("text.embedding.weight", "text_embedding.weight"),
+        ("text.encoder.in_proj.1.bias", "text_encoder.embed.out.1.bias"),
         ("text.encoder.blocks.1.before.weight", "text_encoder.encoders.1.norm_mha.weight"),
         ("text.encoder.blocks.1.between.weight", "text_encoder.encoders.1.norm_ff.weight"),
-        ("lm.blocks.blocks.0.between.weight", "llm.encoders.0.norm2.weight"),
-        ("lm.blocks.blocks.1.query.weight", "llm.encoders.1.self_attn.linear_q.weight"),
-        ("lm.blocks.blocks.0.content_bias", "llm.encoders.0.self_attn.pos_bias_u"),
-        ("lm.blocks.blocks.0.contract.bias", "llm.encoders.0.feed_forward.w_2.bias"),
-        ("lm.blocks.norm.weight", "llm.after_norm.weight"),
-        ("lm.table.weight", "speech_embedding.weight"),
-        ("lm.voice.bias", "spk_embed_affine_layer.bias"),
+        ("lm.decoder.blocks.0.between.weight", "llm.encoders.0.norm2.weight"),
+        ("lm.decoder.blocks.1.query.weight", "llm.encoders.1.self_attn.linear_q.weight"),
+        ("lm.decoder.blocks.0.content_bias", "llm.encoders.0.self_attn.pos_bias_u"),
+        ("lm.decoder.blocks.0.contract.bias", "llm.encoders.0.feed_forward.w_2.bias"),
+        ("lm.decoder.norm.weight", "llm.after_norm.weight"),
+        ("lm.embedding.weight", "speech_embedding.weight"),
+        ("lm.voice_proj.bias", "spk_embed_affine_layer.bias"),
     ):
         assert torch.equal(model.state_dict()[ours], state[theirs]), ours
     assert all(torch.equal(value, before[name]) for name, value in model.aggregator.state_dict().items())
@@ -90,10 +90,10 @@ def test_files_of_another_model() -> None:
     state = small()
     del state["llm_decoder.bias"]
     with pytest.raises(CheckpointError, match=r"llm.pt: has no lm.head.bias"):
-        begin_from_cosyvoice(model, state)
+        load_cosyvoice(model, state)
     with pytest.raises(CheckpointError, match=r"one.pt: has an unknown extra.weight"):
-        begin_from_cosyvoice(model, small() | {"extra.weight": torch.zeros(1)}, "one.pt")
-    with pytest.raises(CheckpointError, match=r"lm.table.weight is of \(3, 16\), not \(24, 16\)"):
-        begin_from_cosyvoice(model, small() | {"speech_embedding.weight": torch.zeros(3, 16)})
+        load_cosyvoice(model, small() | {"extra.weight": torch.zeros(1)}, "one.pt")
+    with pytest.raises(CheckpointError, match=r"lm.embedding.weight is of \(3, 16\), not \(24, 16\)"):
+        load_cosyvoice(model, small() | {"speech_embedding.weight": torch.zeros(3, 16)})
     with pytest.raises(CheckpointError, match="has"):
-        begin_from_cosyvoice(model_of(clock()), small())
+        load_cosyvoice(model_of(clock()), small())

@@ -21,12 +21,18 @@ from tests.systems.taste.made import (
     repadded,
     row,
 )  # fmt: skip
-from vocable.systems.taste.aggregator import Aggregator, Attention, letters_places, pooled
-from vocable.systems.taste.batch import SpokenBatch
 from vocable.systems.taste.config import AggregatorConfig, QuantizerConfig, TasteConfig, TextConfig
-from vocable.systems.taste.layers import Durations, Joined, SpeechQuantizer, TextEncoder
-from vocable.systems.taste.model import TasteModel
-from vocable.systems.taste.relative import RelativeBlock, RelativeStack, distances
+from vocable.systems.taste.data import TasteBatch
+from vocable.systems.taste.model import DurationPredictor, Fusion, SpeechQuantizer, TasteModel, find_letter_positions
+from vocable.systems.taste.networks import (
+    Aggregator,
+    CrossAttention,
+    RelativeBlock,
+    RelativeStack,
+    distance_encodings,
+    pool_words,
+)
+from vocable.systems.taste.unit_lm import TextEncoder
 
 SIZES = ((5, 30, 14), (2, 11, 9), (3, 40, 20), (1, 1, 1))
 
@@ -44,25 +50,24 @@ def decoder(**changes: Any) -> TasteConfig:
 
 
 SYSTEMS = {
-    "seed": relative(), "full": full(pooled=True), "clock": clock(), "gated": relative(fusion="gated"),
-    "causal": decoder(causal=True), "pooled": decoder(pooled=True, place=False), "placed": full(place=True),
-    "ahead": relative(text=replace(relative().text, causal=False)),
+    "seed": relative(), "full": full(pool_words=True), "clock": clock(), "gated": relative(fusion="gated"),
+    "causal": decoder(causal=True), "pooled": decoder(pool_words=True, position_bias=False),
+    "placed": full(position_bias=True), "ahead": relative(text=replace(relative().text, causal=False)),
 }  # fmt: skip
 
 
 @torch.no_grad()
-def everything(model: TasteModel, batch: SpokenBatch) -> dict[str, Tensor]:
+def everything(model: TasteModel, batch: TasteBatch) -> dict[str, Tensor]:
     """All that the model makes of a batch; what lies on padding is cut off."""
-    said = model.said(batch.subword_ids, batch.subword_mask)
-    heard = model.heard(said, batch)
-    made = {"said": said, "heard": heard.vectors}
-    vectors = heard.vectors
+    said = model.embed_text(batch.subword_ids, batch.subword_mask)
+    heard = model.embed_speech(said, batch)
+    made = {"said": said, "heard": heard.embeddings}
+    vectors = heard.embeddings
     if model.quantizer is not None:
         found = model.quantizer(vectors, batch.subword_mask)
         vectors = found.latents
         made["ids"] = found.ids.transpose(1, 2)
-    joint = model.joint(said, vectors)
-    lasting = model.lasting(joint)
+    joint, lasting = model.fuse(said, vectors)
     if lasting is not None:
         made["lasting"] = lasting
     told = None if lasting is None else durations(batch)
@@ -92,21 +97,20 @@ def test_what_lies_on_padding_changes_nothing(name: str) -> None:
 def test_without_the_mask_padding_is_heard() -> None:
     model, batch = model_of(decoder(mask_padding=False)), batch_of(*SIZES)
     assert not torch.allclose(everything(model, batch)["heard"], everything(model, repadded(batch))["heard"])
-    heard = model.heard(model.said(batch.subword_ids, batch.subword_mask), batch)
-    assert bool((heard.weights[1, :, 0, 11:] > 0).all())
+    heard = model.embed_speech(model.embed_text(batch.subword_ids, batch.subword_mask), batch)
+    assert bool((heard.attention[1, :, 0, 11:] > 0).all())
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_parameter_learns_but_those_that_are_frozen(name: str) -> None:
-    config = replace(SYSTEMS[name], frozen_lm=True)
+    config = replace(SYSTEMS[name], freeze_lm=True)
     model, batch = model_of(config).train(), batch_of((5, 30, 14), (4, 20, 9))
-    said = model.said(batch.subword_ids, batch.subword_mask)
-    heard = model.heard(said, batch).vectors
+    said = model.embed_text(batch.subword_ids, batch.subword_mask)
+    heard = model.embed_speech(said, batch).embeddings
     if model.quantizer is not None:
         found = model.quantizer(heard, batch.subword_mask)
         heard = found.latents
-    joint = model.joint(said, heard)
-    lasting = model.lasting(joint)
+    joint, lasting = model.fuse(said, heard)
     logits = model.lm(
         joint,
         batch.subword_mask,
@@ -117,7 +121,7 @@ def test_every_parameter_learns_but_those_that_are_frozen(name: str) -> None:
     )
     loss = logits.square().sum() + (0.0 if lasting is None else lasting.square().sum())
     loss.backward()
-    frozen = ("lm.blocks.", "lm.head.", "lm.table.")
+    frozen = ("lm.decoder.", "lm.head.", "lm.embedding.")
     for key, value in model.named_parameters():
         if key.startswith(frozen):
             assert not value.requires_grad, key
@@ -137,7 +141,7 @@ def test_relative_attention_by_the_book(ahead: int) -> None:
     block, hidden = RelativeBlock(width, heads, 16, F.silu).eval(), noise(1, length, width)
     seen = torch.ones(1, length, length, dtype=torch.bool)
     seen = seen if ahead else seen.tril()
-    made = block(hidden, distances(length, ahead, width), seen)
+    made = block(hidden, distance_encodings(length, ahead, width), seen)
     normed = block.before(hidden)[0]
     query, key, value = (part(normed).view(length, heads, -1) for part in (block.query, block.key, block.value))
     found = torch.zeros(length, heads, width // heads)
@@ -165,7 +169,7 @@ def test_a_causal_stack_looks_at_nothing_later() -> None:
     one, two = noise(1, 6, 4), noise(1, 6, 4)
     two[:, 4:] += 1.0
     for causal in (True, False):
-        stack = RelativeStack(4, 8, blocks=2, heads=2, hidden=16, activate=F.relu, causal=causal).eval()
+        stack = RelativeStack(4, 8, blocks=2, heads=2, hidden=16, activation=F.relu, causal=causal).eval()
         same = torch.isclose(stack(one), stack(two), atol=1e-6).all(2)[0]
         assert same.tolist() == [causal] * 4 + [False] * 2 if causal else not same.any()
 
@@ -174,7 +178,9 @@ def test_a_causal_stack_looks_at_nothing_later() -> None:
 @pytest.mark.parametrize("positions", ["relative", "sinusoid"])
 def test_a_text_is_read_in_its_order(positions: Any) -> None:
     torch.manual_seed(0)
-    encoder = TextEncoder(TextConfig(size=9, embedding=4, width=8, blocks=1, heads=2, hidden=8, positions=positions), 6)
+    encoder = TextEncoder(
+        TextConfig(vocabulary_size=9, embedding=4, width=8, blocks=1, heads=2, hidden=8, positions=positions), 6
+    )
     subwords, mask = torch.tensor([[1, 2, 3, 4]]), torch.ones(1, 4, dtype=torch.bool)
     there, back = encoder.eval()(subwords, mask), encoder(subwords.flip(1), mask).flip(1)
     assert not torch.isclose(there, back, atol=1e-4).all(2).any()
@@ -183,7 +189,7 @@ def test_a_text_is_read_in_its_order(positions: Any) -> None:
 @torch.no_grad()
 def test_attention_is_torchs() -> None:
     torch.manual_seed(0)
-    attention = Attention(5, 7, 8, 2, 6).eval()
+    attention = CrossAttention(5, 7, 8, 2, 6).eval()
     query, keys, values = noise(2, 3, 5), noise(2, 9, 7), noise(2, 9, 7, seed=1)
     made, weights = attention(query, keys, values, None)
     asked, key, value = (
@@ -197,9 +203,9 @@ def test_attention_is_torchs() -> None:
 
 @torch.no_grad()
 def test_pieces_are_expected_where_their_letters_are() -> None:
-    sizes = AggregatorConfig(layout="full", width=8, heads=2, place=True)
+    sizes = AggregatorConfig(layout="full", width=8, heads=2, position_bias=True)
     torch.manual_seed(0)
-    aggregator = Aggregator(sizes, query=4, frame=6, out=8).eval()
+    aggregator = Aggregator(sizes, query_dim=4, frame_dim=6, out_dim=8).eval()
     aggregator.layers[0].query.weight.zero_()  # whatever they ask
     aggregator.layers[0].query.bias.zero_()
     aggregator.sharpness[0, 1] = 2000.0
@@ -207,7 +213,7 @@ def test_pieces_are_expected_where_their_letters_are() -> None:
     frames, subwords = torch.ones(1, 40, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool)
     frames[:, 20:] = False
     given = noise(1, 3, 4), noise(1, 40, 6), noise(1, 40, 6), subwords, frames, torch.tensor([[0, 1, 2]]), places
-    weights = aggregator(*given).weights[0]
+    weights = aggregator(*given).attention[0]
     where = (torch.arange(40) + 0.5) / 20
     for head, sharpness in enumerate((20.0, 2000.0)):
         scores = -sharpness * (where[None] - places[0][:, None]).square()
@@ -224,15 +230,15 @@ def test_values_pass_as_they_are_to_begin_with() -> None:
     )
     model = TasteModel(clock(aggregator=config))
     for layer in model.aggregator.layers:
-        assert torch.equal(layer.frames.value.weight, torch.eye(20))
-        assert not layer.frames.value.bias.any()
-        assert not torch.equal(layer.pieces.value.weight, torch.eye(20))
+        assert torch.equal(layer.cross_attn.value.weight, torch.eye(20))
+        assert not layer.cross_attn.value.bias.any()
+        assert not torch.equal(layer.self_attn.value.weight, torch.eye(20))
 
 
 def test_words_share_the_mean_of_their_pieces() -> None:
     vectors, mask = noise(2, 5, 3), torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
     words = torch.tensor([[0, 0, 1, 2, 2], [0, 1, 1, 0, 0]])
-    made = pooled(vectors, mask, words)
+    made = pool_words(vectors, mask, words)
     for place in (0, 1):
         assert torch.allclose(made[0, place], vectors[0, :2].mean(0))
     assert torch.allclose(made[0, 2], vectors[0, 2])
@@ -244,21 +250,21 @@ def test_words_share_the_mean_of_their_pieces() -> None:
 def test_letters_say_where_a_piece_is() -> None:
     model = model_of(clock())
     assert model.letters.tolist() == [float(len(subword)) for subword in VOCABULARY]
-    assert TasteModel(clock(pieces={"kind": "hub"})).letters.tolist() == [1.0] * SIZE
-    inside = TasteModel(clock(pieces={"vocabulary": ["##ab", "", *"c" * (SIZE - 2)]}))
+    assert TasteModel(clock(subwords={"kind": "hub"})).letters.tolist() == [1.0] * SIZE
+    inside = TasteModel(clock(subwords={"vocabulary": ["##ab", "", *"c" * (SIZE - 2)]}))
     assert inside.letters[:3].tolist() == [2.0, 1.0, 1.0]
     mask = torch.tensor([[True, True, False]])
-    assert letters_places(torch.tensor([[1.0, 3.0, 9.0]]), mask)[0, :2].tolist() == [0.125, 0.625]
+    assert find_letter_positions(torch.tensor([[1.0, 3.0, 9.0]]), mask)[0, :2].tolist() == [0.125, 0.625]
 
 
 def test_joined_ways() -> None:
     said, heard = noise(2, 3, 4), noise(2, 3, 4, seed=1)
-    assert torch.equal(Joined("add", 4)(said, heard), said + heard)
-    gated = Joined("gated", 4)
+    assert torch.equal(Fusion("add", 4)(said, heard), said + heard)
+    gated = Fusion("gated", 4)
     gate = gated.gate(torch.cat([said, heard], dim=2)).sigmoid()
     assert torch.allclose(gated(said, heard), said + gate * heard)
     assert torch.equal(gated(said, None), said)
-    weighted = Joined("weighted", 4)
+    weighted = Fusion("weighted", 4)
     with torch.no_grad():
         weighted.weights.copy_(torch.tensor([math.log(3.0), 0.0]))
     wanted = 0.75 * F.layer_norm(said, (4,)) + 0.25 * F.layer_norm(heard, (4,))
@@ -269,14 +275,14 @@ def test_joined_ways() -> None:
 def test_text_alone_is_what_nothing_heard_is() -> None:
     for config in (clock(), relative(), relative(fusion="gated")):
         model, batch = model_of(config), batch_of((4, 9, 9))
-        said = model.said(batch.subword_ids, batch.subword_mask)
-        assert torch.equal(model.joint(said, None), model.joint(said, torch.zeros_like(said)))
+        said = model.embed_text(batch.subword_ids, batch.subword_mask)
+        assert torch.equal(model.fuse(said, None)[0], model.fuse(said, torch.zeros_like(said))[0])
 
 
 @torch.no_grad()
 def test_quantizing_is_ids_and_back() -> None:
     torch.manual_seed(0)
-    quantizer = SpeechQuantizer(QuantizerConfig(levels=3, size=16, dim=4), width=6).train()
+    quantizer = SpeechQuantizer(QuantizerConfig(num_codebooks=3, codebook_size=16, dim=4), width=6).train()
     vectors, mask = noise(4, 30, 6), torch.ones(4, 30, dtype=torch.bool)
     for _ in range(3):
         quantizer(vectors, mask)
@@ -287,16 +293,16 @@ def test_quantizing_is_ids_and_back() -> None:
     assert torch.allclose(quantizer.decode(ids), found.latents, atol=1e-5)
     assert torch.allclose(found.levels.sum(0), found.latents, atol=1e-5)
     assert torch.allclose(quantizer.decode(ids[:, :1]), found.levels[0], atol=1e-5)
-    flat = vectors @ quantizer.enter.weight.T @ quantizer.enter.weight  # what 4 of 6 dimensions can keep
+    flat = vectors @ quantizer.in_proj.weight.T @ quantizer.in_proj.weight  # what 4 of 6 dimensions can keep
     errors = [float((flat - quantizer.decode(ids[:, :count])).square().mean()) for count in (1, 2, 3)]
     assert errors == sorted(errors, reverse=True)
     assert errors[2] < 0.2 * float(flat.square().mean())
 
 
 def test_durations_stay_within_reason() -> None:
-    lasting = Durations(4)
+    lasting = DurationPredictor(4)
     with torch.no_grad():
-        lasting.leave.weight.fill_(1e6)
+        lasting.out_proj.weight.fill_(1e6)
     found = lasting(noise(3, 50, 4)).exp().detach()
     assert 0.049 < float(found.min()) < float(found.max()) < 501
 
@@ -319,8 +325,8 @@ def test_what_is_heard_is_learnt() -> None:
         steps = torch.optim.AdamW(model.parameters(), lr=1e-2)
         for step in range(150):
             batch = told_by_values(step)
-            said = model.said(batch.subword_ids, batch.subword_mask)
-            joint = model.joint(said, model.heard(said, batch).vectors if hears else None)
+            said = model.embed_text(batch.subword_ids, batch.subword_mask)
+            joint, _ = model.fuse(said, model.embed_speech(said, batch).embeddings if hears else None)
             logits = model.lm(
                 joint, batch.subword_mask, batch.units, batch.unit_mask, batch.voices, torch.full((16, 4), 2.0)
             )
@@ -333,7 +339,7 @@ def test_what_is_heard_is_learnt() -> None:
     assert losses[True] < 0.6 * math.log(4)
 
 
-def told_by_values(seed: int) -> SpokenBatch:
+def told_by_values(seed: int) -> TasteBatch:
     """Four subwords of two units and five frames each; of a subword's four units its frames say which it is."""
     batch = batch_of(*[(4, 20, 8)] * 16, seed=seed)
     which = torch.randint(4, (16, 4), generator=torch.Generator().manual_seed(seed))

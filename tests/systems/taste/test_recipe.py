@@ -12,9 +12,10 @@ from tests.lab.taste import write_weights
 from tests.lab.taste_recipe import tiny
 from tests.models import ready
 from vocable.data.manifest import read_manifest
-from vocable.errors import CheckpointError, ManifestError, TextError
+from vocable.errors import CheckpointError, ConfigError, ManifestError, TextError
 from vocable.features.hub import WEIGHTS
 from vocable.features.whisper import load_encoder
+from vocable.systems.registry import find_recipe
 from vocable.train.run import fit
 
 
@@ -37,14 +38,14 @@ def test_a_text_that_may_not_be_what_is_said_is_told_before_training(place: Path
     assert len(told) == 3
     for line, number in zip(told, (3, 4, 5), strict=True):
         assert line.startswith(f"doubtful: {manifest}, line {number + 1}: ")
-        assert f"copy{number}.flac: its alignment_score is -60, that of most recordings around -2" in line
+        assert f"copy{number}.flac: its alignment_score is -60, the median is -2" in line
     assert not [line for line in said if line.startswith("left out")]
 
 
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        (None, ManifestError, "none of 7 lines has a 'text', and these tokens stand for what is said"),
+        (None, ManifestError, "none of 7 lines has a 'text', and these tokens stand for its subwords"),
         ("", ManifestError, "none of 7 lines has a 'text'"),
         (" ... ", TextError, "there are no letters to learn subwords from"),
     ],
@@ -66,7 +67,7 @@ def test_a_line_without_text_is_left_out_by_name(place: Path) -> None:
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     fit(tiny(place, 1), [manifest], place / "run", find=vocable.load, quiet=True, say=said.append)
     where = f"{manifest}, line 1: {place / 'corpus/0.flac'}"
-    assert said[0] == f"left out: {where}: its line has no 'text'; add what is said"
+    assert said[0] == f"left out: {where}: its line has no 'text'; add the transcript"
 
 
 def test_features_that_another_model_said_are_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,3 +101,21 @@ def test_units_outside_the_table_are_refused(place: Path) -> None:
     save_file({"target": units.to(torch.int32)}, file, metadata={"digest": digest})
     with pytest.raises(CheckpointError, match="holds ids that are not in"):
         run.material_of(lines)
+
+
+@pytest.mark.parametrize("name", ["taste-seed", "taste-full-mha"])
+def test_a_frozen_unit_model_of_random_weights_is_refused_before_any_data_is_read(tmp_path: Path, name: str) -> None:
+    run = find_recipe(name)
+    assert run.model.freeze_lm
+    with pytest.raises(
+        ConfigError, match=r"random weights; give --init FOLDER, a taste model .*CosyVoice-300M"
+    ) as told:
+        fit(run, [tmp_path / "no such manifest.jsonl"], tmp_path / "run", find=vocable.load, quiet=True)
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_seed_goes_on_from_a_model_that_is_given() -> None:
+    run = find_recipe("taste-seed")
+    run.check_start(object())
+    find_recipe("taste-paper").check_start(None)

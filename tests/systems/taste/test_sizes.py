@@ -11,26 +11,24 @@ import torch
 from tests.systems.taste.made import UNITS, clock, relative
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec
+from vocable.schema import parse, to_json
 from vocable.systems.taste.config import (
     AggregatorConfig,
     QuantizerConfig,
     TasteConfig,
     TextConfig,
     UnitLmConfig,
-    config_from_json,
-    config_to_json,
     full_mha,
     seed_exact,
     small,
     taste,
 )
-from vocable.systems.taste.facts import config_facts as describe
-from vocable.systems.taste.facts import parameter_counts
-from vocable.systems.taste.model import TasteModel
+from vocable.systems.taste.model import TasteModel, count_parameters
+from vocable.systems.taste.tokenizer import describe_config
 
 COSYVOICE = {  # millions, of CosyVoice-300M's unit model
-    "text table": 26.555, "text encoder": 82.410, "affine": 1.050, "unit model": 192.110, "head": 4.199,
-    "unit table": 4.194, "voice": 0.198, "special": 0.002,
+    "text embedding": 26.555, "text encoder": 82.410, "affine": 1.050, "unit model": 192.110, "head": 4.199,
+    "unit embedding": 4.194, "voice": 0.198, "special": 0.002,
 }  # fmt: skip
 
 
@@ -42,7 +40,7 @@ def untyped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def counts_of(config: TasteConfig) -> dict[str, tuple[int, int, int]]:
     with torch.device("meta"):
-        return parameter_counts(TasteModel(config))
+        return count_parameters(TasteModel(config))
 
 
 @pytest.mark.parametrize(
@@ -62,14 +60,14 @@ def test_the_seeds_parameters_part_by_part(
     assert set(millions) == {*COSYVOICE, "aggregator", "whole"}
     assert sum(count for name, (count, _, _) in counts.items() if name != "whole") == counts["whole"][0]
     frozen = {name for name, (_, _, count) in counts.items() if count and name != "whole"}
-    assert frozen == {"unit model", "head", "unit table"}
+    assert frozen == {"unit model", "head", "unit embedding"}
     assert counts["whole"][2] / 1e6 == pytest.approx(200.503, abs=0.001)
 
 
 def test_cosyvoices_blocks_tensor_by_tensor() -> None:
     with torch.device("meta"):
         model = TasteModel(seed_exact())
-    [*_, block] = model.lm.blocks.blocks
+    [*_, block] = model.lm.decoder.blocks
     wide = (1024, 1024)
     weights = {name: tuple(value.shape) for name, value in block.named_parameters()}
     assert weights == {
@@ -109,7 +107,7 @@ def test_the_small_system_is_small() -> None:
 
 @pytest.mark.parametrize("config", [seed_exact(), full_mha(), taste(), clock(), relative(), clock(quantizer=None)])
 def test_a_config_comes_back_from_json(config: TasteConfig) -> None:
-    assert config_from_json(json.loads(json.dumps(config_to_json(config)))) == config
+    assert parse(TasteConfig, json.loads(json.dumps(to_json(config))), "config") == config
 
 
 def nest(depth: int) -> list[Any]:
@@ -117,57 +115,58 @@ def nest(depth: int) -> list[Any]:
 
 
 HOSTILE: list[tuple[str, Any, str]] = [
-    ("aggregator.layout", "sideways", "layout is 'sideways'; choose bottleneck or full or decoder"),
-    ("aggregator.layout", ["full"], "choose bottleneck"),
-    ("aggregator.width", 1 << 40, "width is 1099511627776: it must be whole"),
+    ("aggregator.layout", "sideways", "layout is 'sideways': Input should be 'bottleneck', 'full' or 'decoder'"),
+    ("aggregator.layout", ["full"], "Input should be 'bottleneck'"),
+    ("aggregator.width", 1 << 40, "width is 1099511627776: .* less than or equal to 65536"),
     ("aggregator.width", 16.0, "width is 16.0"),
     ("aggregator.depth", 0, "depth is 0"),
-    ("aggregator.heads", 3, "heads 3 must divide width 16"),
+    ("aggregator.heads", 3, "heads is 3: it must divide the width, 16"),
     ("aggregator.value_layer", 5, "value_layer is 5: whisper has layers 0 to 4"),
-    ("aggregator.value_identity", True, "as wide as the encoder: 16 is not 20"),
-    ("aggregator.pooled", 1, "pooled is 1: true or false"),
-    ("text.size", 1 << 30, "size is 1073741824"),
-    ("text.dropout", float("nan"), "dropout is nan"),
+    ("aggregator.value_identity", True, "width is 16: value_identity needs the width of the encoder, 20"),
+    ("aggregator.pool_words", 1, "pool_words is 1: Input should be a valid boolean"),
+    ("text.vocabulary_size", 1 << 30, "vocabulary_size is 1073741824"),
+    ("text.dropout", float("nan"), "dropout is"),
     ("text.dropout", 1.0, "dropout is 1.0"),
-    ("text.positions", "clock", "positions is 'clock'"),
-    ("lm.heads", 16, "on the clock a head's width must be even"),
+    ("text.positions", "time", "positions is 'time'"),
+    ("lm.heads", 16, "time positions need a head of even width"),
     ("lm.size", 25, "lm.size is 25, but there are 24 units"),
     ("lm.blocks", True, "blocks is True"),
-    ("quantizer.levels", 65, "levels is 65"),
-    ("quantizer.size", 1, "size is 1"),
-    ("quantizer", 5, "cannot be used"),
-    ("units.hop", 0, "hop"),
+    ("quantizer.num_codebooks", 65, "num_codebooks is 65"),
+    ("quantizer.codebook_size", 1, "codebook_size is 1"),
+    ("quantizer", 5, "quantizer is 5"),
+    ("units.hop", 0, "hop is 0"),
     ("units.name", "a\nb", "name"),
-    ("encoder.width", -1, "width -1"),
-    ("pieces", [], "pieces are no JSON object"),
-    ("pieces", {"vocabulary": nest(9)}, "pieces are no JSON object"),
-    ("pieces", {"size": float("inf")}, "pieces are no JSON object"),
+    ("encoder.width", -1, "width"),
+    ("subwords", [], "subwords is"),
+    ("subwords", {"vocabulary": nest(400)}, "config"),
+    ("subwords", {"size": float("inf")}, "config"),
     ("fusion", "subtract", "fusion is 'subtract'"),
-    ("frozen_lm", "no", "frozen_lm is 'no'"),
-    ("lm.extra", 1, "cannot be used"),
+    ("freeze_lm", "no", "freeze_lm is 'no'"),
+    ("lm.extra", 1, "lm.extra: "),
+    ("extra", 1, "extra: "),
 ]
 
 
 @pytest.mark.usefixtures("untyped")
 @pytest.mark.parametrize(("where", "value", "message"), HOSTILE)
 def test_what_a_file_may_not_say(where: str, value: Any, message: str) -> None:
-    values = config_to_json(clock())
+    values = to_json(clock())
     *parts, last = where.split(".")
     inside = values
     for part in parts:
         inside = inside[part]
     inside[last] = value
     with pytest.raises(ConfigError, match=message):
-        config_from_json(values)
+        parse(TasteConfig, values, "config")
 
 
 @pytest.mark.usefixtures("untyped")
 @pytest.mark.parametrize("name", [one.name for one in fields(TasteConfig)])
 def test_what_a_file_may_not_leave_out(name: str) -> None:
-    values = config_to_json(clock())
+    values = to_json(clock())
     del values[name]
-    with pytest.raises(ConfigError, match=r"cannot be used .*another version"):
-        config_from_json(values)
+    with pytest.raises(ConfigError, match=f"config: {name}: Field required"):
+        parse(TasteConfig, values, "config")
 
 
 def test_layers_are_counted_from_behind_or_in_front() -> None:
@@ -178,18 +177,18 @@ def test_layers_are_counted_from_behind_or_in_front() -> None:
 
 
 def test_facts_say_rates_and_parameters() -> None:
-    first, parameters = describe(clock())
+    first, parameters = describe_config(clock())
     rows = {row[0]: row[1] for row in first.rows}
-    assert rows["bits of a subword"] == f"6 of speech, {4.32:.2f} of text at most"
-    assert rows["hears"] == "whisper, layer 4 for where and 2 for how"
-    assert rows["predicts"] == "units: 24 units at 25 Hz"
+    assert rows["bits per subword"] == f"6 of speech, {4.32:.2f} of text at most"
+    assert rows["encoder"] == "whisper, keys of layer 4, values of layer 2"
+    assert rows["units"] == "units: 24 units at 25 Hz"
     assert parameters.columns == ("part", "total", "trained", "frozen")
     assert parameters.rows[-1][0] == "whole"
-    frozen = {row[0]: row[3] for row in describe(relative(frozen_lm=True))[1].rows}
-    assert frozen["unit table"] == f"{24 * 16:,}"
-    assert frozen["text table"] == "0"
-    assert {"tokens": "vectors: there is no quantizer"}.items() <= {
-        row[0]: row[1] for row in describe(relative())[0].rows
+    frozen = {row[0]: row[3] for row in describe_config(relative(freeze_lm=True))[1].rows}
+    assert frozen["unit embedding"] == f"{24 * 16:,}"
+    assert frozen["text embedding"] == "0"
+    assert {"tokens": "none: there is no quantizer"}.items() <= {
+        row[0]: row[1] for row in describe_config(relative())[0].rows
     }.items()
 
 

@@ -9,7 +9,7 @@ import torch
 
 from tests.systems.taste.spoken import Units, spoken
 from vocable.data.manifest import Utterance
-from vocable.systems.taste.data import SpokenConfig, part_of
+from vocable.systems.taste.data import TasteBatchConfig, select_share
 
 
 def test_a_batch_is_rows_side_by_side_with_nothing_behind_their_ends(lines: list[Utterance], tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_a_batch_is_rows_side_by_side_with_nothing_behind_their_ends(lines: list
     batch = drawn.batch(0)
     assert set(batch.names) == set(alone), "eight draws of three"
     groups = {
-        "subword_mask": ("subword_ids", "words", "spans"), "frame_mask": ("keys", "values"), "unit_mask": ("units",)
+        "subword_mask": ("subword_ids", "word_ids", "spans"), "frame_mask": ("keys", "values"), "unit_mask": ("units",)
     }  # fmt: skip
     for at, name in enumerate(batch.names):
         for mask, fields in groups.items():
@@ -34,7 +34,7 @@ def test_a_batch_is_rows_side_by_side_with_nothing_behind_their_ends(lines: list
 def test_batches_are_of_seed_and_step_alone_and_every_utterance_is_as_likely(
     lines: list[Utterance], tmp_path: Path
 ) -> None:
-    config = SpokenConfig(batch_size=8, seed=3)
+    config = TasteBatchConfig(batch_size=8, seed=3)
     one, two = spoken(lines, tmp_path, config), spoken(lines, tmp_path, config)
     first, again = one.batch(5), two.batch(5)
     assert first.names == again.names
@@ -51,7 +51,7 @@ def test_a_smaller_part_lies_inside_a_larger_one_and_parts_no_speaker() -> None:
         Utterance(audio_path=f"/{number}.flac", speaker=f"s{number % 40}" if number < 300 else None)
         for number in range(320)
     ]
-    parts = {share: part_of(said, share) for share in (0.01, 0.25, 0.5, 1.0)}
+    parts = {share: select_share(said, share) for share in (0.01, 0.25, 0.5, 1.0)}
     paths = [{one.audio_path for one in part} for part in parts.values()]
     assert all(smaller < larger for smaller, larger in pairwise(paths))
     for share, part in parts.items():
@@ -61,12 +61,12 @@ def test_a_smaller_part_lies_inside_a_larger_one_and_parts_no_speaker() -> None:
         assert part == [one for one in said if one in part]
     assert parts[1.0] == said
     shuffled = [said[at] for at in np.random.default_rng(0).permutation(320)]
-    assert {one.audio_path for one in part_of(shuffled, 0.25)} == paths[1]
-    assert part_of([Utterance(audio_path="a.wav", speaker="\ud800")], 0.5)
+    assert {one.audio_path for one in select_share(shuffled, 0.25)} == paths[1]
+    assert select_share([Utterance(audio_path="a.wav", speaker="\ud800")], 0.5)
 
 
 def test_a_share_is_all_that_is_learnt_from(lines: list[Utterance], tmp_path: Path) -> None:
     units = Units()
-    drawn = spoken(lines, tmp_path, SpokenConfig(share=0.3), units=units)
-    assert drawn.utterances == part_of(lines, 0.3)
+    drawn = spoken(lines, tmp_path, TasteBatchConfig(share=0.3), units=units)
+    assert drawn.utterances == select_share(lines, 0.3)
     assert len(drawn) == len(units.heard) == 1

@@ -12,7 +12,7 @@ from tests.systems.taste.spoken import Units, record, spoken
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import AudioError, VocableError
-from vocable.systems.taste.data import SpokenConfig, doubtful
+from vocable.systems.taste.data import TasteBatchConfig, find_doubtful
 
 
 def test_scores_far_under_the_others_are_doubted_by_name_and_stay(lines: list[Utterance], tmp_path: Path) -> None:
@@ -20,30 +20,30 @@ def test_scores_far_under_the_others_are_doubted_by_name_and_stay(lines: list[Ut
     said = [
         Utterance(audio_path=f"/{number}.flac", extra={"alignment_score": score}) for number, score in enumerate(scores)
     ]
-    (doubt,) = doubtful(said)
-    assert str(doubt).startswith(
-        "/21.flac: its alignment_score is -33, that of most recordings around -20.25: its text"
-    )
-    assert doubtful(said[:19]) == []
-    assert doubtful([one.model_copy(update={"extra": {}}) for one in said]) == []
+    (doubt,) = find_doubtful(said)
+    assert str(doubt).startswith("/21.flac: its alignment_score is -33, the median is -20.25; check whether its text")
+    assert find_doubtful(said[:19]) == []
+    assert find_doubtful([one.model_copy(update={"extra": {}}) for one in said]) == []
     many = [lines[0], *(
         one.model_copy(update={"audio_path": record(tmp_path / f"{number}.wav", 0.8, number), "text": "good",
                                "extra": {"alignment_score": -1.0 - number % 4}})
         for number, one in enumerate([lines[1]] * 24)
     )]  # fmt: skip
     many[5] = many[5].model_copy(update={"extra": {"alignment_score": -40.0}})
-    drawn = spoken(many, tmp_path, SpokenConfig(speeds=(1.0, 1.25)))
+    drawn = spoken(many, tmp_path, TasteBatchConfig(speeds=(1.0, 1.25)))
     assert (len(drawn), drawn.problems) == (50, [])
     assert [str(doubt).partition(": its")[0] for doubt in drawn.doubts] == [many[5].name]
 
 
-def left_out(lines: list[Utterance], tmp_path: Path, config: SpokenConfig | None = None, **changes: Any) -> list[str]:
+def left_out(
+    lines: list[Utterance], tmp_path: Path, config: TasteBatchConfig | None = None, **changes: Any
+) -> list[str]:
     """Why the first of three is left out, changed like this; that it alone is."""
     known = {name: changes.pop(name) for name in ("text", "audio_path") if name in changes}
     changed = lines[0].model_copy(update={**known, "extra": {**lines[0].extra, **changes}})
     drawn = spoken([changed, *lines[1:]], tmp_path, config)
     assert [str(one.audio_path) for one in drawn.utterances] == [str(one.audio_path) for one in lines[1:]]
-    assert len(drawn.splits) == len(drawn) == 2
+    assert len(drawn.subwords) == len(drawn) == 2
     assert all(isinstance(problem, VocableError) for problem in drawn.problems)
     return [str(problem) for problem in drawn.problems]
 
@@ -54,10 +54,10 @@ def left_out(lines: list[Utterance], tmp_path: Path, config: SpokenConfig | None
         ({"text": None}, "its line has no 'text'"),
         ({"text": ""}, "its line has no 'text'"),
         ({"text": " ... "}, "there are no letters in it"),
-        ({"text": "twenty " * 30}, r"its text has \d+ pieces, its audio 25 units"),
+        ({"text": "twenty " * 30}, r"its text has \d+ subwords, its audio 25 units"),
         ({"alignment": [["G", 0.0, 7.0]]}, "the alignment ends at 7.000 s"),
         ({"alignment": "nothing"}, "is no list of"),
-        ({"alignment_score": -9.5}, r"its alignment_score is -9\.5, under -5"),
+        ({"alignment_score": -9.5}, r"its alignment_score is -9\.5, below -5"),
         ({"alignment_score": float("nan")}, "its alignment_score is nan"),
         ({"alignment_score": True}, "its alignment_score is True"),
         ({"alignment_score": "high"}, "its alignment_score is high"),
@@ -67,7 +67,7 @@ def left_out(lines: list[Utterance], tmp_path: Path, config: SpokenConfig | None
 def test_an_utterance_that_cannot_be_used_is_left_out_by_name(
     lines: list[Utterance], tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    (problem,) = left_out(lines, tmp_path, SpokenConfig(least_score=-5.0), **changes)
+    (problem,) = left_out(lines, tmp_path, TasteBatchConfig(min_score=-5.0), **changes)
     assert problem.startswith(lines[0].name)
     assert re.search(message, problem), problem
 
@@ -76,8 +76,8 @@ def test_recordings_that_are_long_or_damaged_or_mute_to_a_listener_are_left_out(
     lines: list[Utterance], tmp_path: Path
 ) -> None:
     long = record(tmp_path / "long.wav", 3.5)
-    (problem,) = left_out(lines, tmp_path, SpokenConfig(longest=3.0), audio_path=long)
-    assert problem == f"{lines[0].where}: {long}: lasts 3.5 s, and 3 s are the most; cut it between words"
+    (problem,) = left_out(lines, tmp_path, TasteBatchConfig(max_seconds=3.0), audio_path=long)
+    assert problem == f"{lines[0].where}: {long}: lasts 3.5 s, longer than 3 s; cut it between words"
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
     (problem,) = left_out(lines, tmp_path, audio_path=tmp_path / "broken.wav")
     assert "cannot be read as audio" in problem
@@ -94,5 +94,5 @@ def test_recordings_that_are_long_or_damaged_or_mute_to_a_listener_are_left_out(
 
 def test_scores_count_only_where_they_are_asked_for(lines: list[Utterance], tmp_path: Path) -> None:
     assert len(spoken(lines, tmp_path)) == 3
-    assert len(spoken(lines, tmp_path, SpokenConfig(least_score=-3.0))) == 3
-    assert len(spoken(lines, tmp_path, SpokenConfig(least_score=-2.9))) == 2
+    assert len(spoken(lines, tmp_path, TasteBatchConfig(min_score=-3.0))) == 3
+    assert len(spoken(lines, tmp_path, TasteBatchConfig(min_score=-2.9))) == 2

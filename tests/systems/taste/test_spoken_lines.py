@@ -8,13 +8,13 @@ import pytest
 
 from tests.systems.taste.spoken import record, spoken
 from vocable.data.manifest import read_manifest
-from vocable.systems.taste.data import SpokenConfig
+from vocable.systems.taste.data import TasteBatchConfig
 
 GOOD = {"text": "good day", "alignment_score": -2.0}
 SAID: dict[str, tuple[dict[str, Any], str]] = {
-    "low score": ({"alignment_score": -9.5}, "its alignment_score is -9.5, under -5"),
+    "low score": ({"alignment_score": -9.5}, "its alignment_score is -9.5, below -5"),
     "no text": ({"text": None}, "its line has no 'text'"),
-    "text of another": ({"text": "twenty " * 30}, "pieces, its audio 10 units"),
+    "text of another": ({"text": "twenty " * 30}, "subwords, its audio 10 units"),
     "no such file": ({"audio_path": "none.wav"}, "no such file"),
     "wrong alignment": ({"alignment": [["G", 0.0, 7.0]]}, "the alignment ends at 7.000 s"),
 }
@@ -38,7 +38,7 @@ def test_what_is_left_out_is_named_by_manifest_line_and_file(
     rows = rows_of(tmp_path, 3)
     rows[1] |= changes
     manifest = write(tmp_path, rows)
-    drawn = spoken(read_manifest(manifest), tmp_path, SpokenConfig(least_score=-5.0))
+    drawn = spoken(read_manifest(manifest), tmp_path, TasteBatchConfig(min_score=-5.0))
     (problem,) = drawn.problems
     path = tmp_path / rows[1]["audio_path"]
     assert str(problem).startswith(f"{manifest}, line 4: {path}: ")
@@ -52,12 +52,12 @@ def test_what_is_doubted_is_named_by_manifest_line_and_file(tmp_path: Path) -> N
     rows[7] |= {"text": "good good day", "alignment": [["G", 0.0, 0.2], ["UH", 0.2, 0.3], ["D", 0.3, 0.4]]}
     rows[7]["phones"] = [["G", "UH1", "D"]] * 2 + [["D", "EY1"]]
     manifest = write(tmp_path, rows)
-    drawn = spoken(read_manifest(manifest), tmp_path, SpokenConfig(speeds=(1.0, 1.25)))
+    drawn = spoken(read_manifest(manifest), tmp_path, TasteBatchConfig(speeds=(1.0, 1.25)))
     low, other = map(str, drawn.doubts)
-    assert low.startswith(f"{manifest}, line 12: {tmp_path / '5.wav'}: its alignment_score is -40, that of most")
+    assert low.startswith(f"{manifest}, line 12: {tmp_path / '5.wav'}: its alignment_score is -40, the median")
     assert other.startswith(f"{manifest}, line 16: {tmp_path / '7.wav'}: the alignment has 3 phones, the words have 8")
-    assert "guessed" in other
-    assert (len(drawn), drawn.unmatched, drawn.problems) == (48, 2, [])
+    assert "are estimated" in other
+    assert (len(drawn), drawn.num_mismatched, drawn.problems) == (48, 2, [])
 
 
 def test_recordings_that_nobody_listed_are_named_by_their_file(tmp_path: Path) -> None:

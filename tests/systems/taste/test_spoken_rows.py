@@ -11,7 +11,7 @@ from vocable.audio import Audio
 from vocable.data.alignment.phones import words_of
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.data.targets import FeatureExtractor
-from vocable.systems.taste.data import Spoken, SpokenConfig
+from vocable.systems.taste.data import TasteBatchConfig, TasteData
 from vocable.text.subword_tokenizers import BytePairTokenizer
 
 
@@ -21,7 +21,7 @@ def test_the_listeners_are_what_the_protocol_says() -> None:
 
 def test_a_row_is_what_was_heard_of_the_utterance(lines: list[Utterance], tmp_path: Path) -> None:
     drawn = spoken(lines, tmp_path)
-    assert (len(drawn), drawn.problems, drawn.unmatched) == (3, [], 0)
+    assert (len(drawn), drawn.problems, drawn.num_mismatched) == (3, [], 0)
     assert drawn.hours == pytest.approx(3.7 / 3600)
     row, clip = drawn.row(1), Audio.read(lines[1].audio_path)
     assert row.names == (str(lines[1].audio_path),)
@@ -34,9 +34,9 @@ def test_a_row_is_what_was_heard_of_the_utterance(lines: list[Utterance], tmp_pa
     assert row.unit_mask.all()
     assert row.voices.tolist() == [[0.0]]
     subwords = PIECES.tokenize("A good one")
-    assert drawn.splits[1] == subwords
+    assert drawn.subwords[1] == subwords
     assert row.subword_ids[0].tolist() == list(subwords.ids)
-    assert row.words[0].tolist() == list(subwords.word_ids)
+    assert row.word_ids[0].tolist() == list(subwords.word_ids)
 
 
 def test_aligned_pieces_lie_where_they_are_said_and_others_where_letters_would(
@@ -44,14 +44,14 @@ def test_aligned_pieces_lie_where_they_are_said_and_others_where_letters_would(
 ) -> None:
     drawn = spoken(lines, tmp_path)
     row = drawn.row(0)
-    second = int(row.words[0].tolist().index(1))
+    second = int(row.word_ids[0].tolist().index(1))
     assert bool(row.aligned)
     assert float(row.spans[0, second, 0]) == pytest.approx(0.6 * 25)
     assert float(row.spans[0, 0, 0]) == 0
     assert float(row.spans[0, -1, 1]) == row.units.shape[1] == 25
     other = drawn.row(2)
     assert not bool(other.aligned)
-    second = int(other.words[0].tolist().index(1))
+    second = int(other.word_ids[0].tolist().index(1))
     assert float(other.spans[0, second, 0]) == pytest.approx(18 * 3 / 8)
 
 
@@ -75,7 +75,7 @@ def test_an_alignment_with_other_words_than_the_text_leaves_a_guess_that_is_coun
         lines[0].model_copy(update={"text": one.pop("text"), "extra": {**lines[0].extra, **one}}) for one in other
     ]  # fmt: skip
     drawn = spoken([*changed, lines[0]], tmp_path)
-    assert (len(drawn), drawn.unmatched) == (3, 2)
+    assert (len(drawn), drawn.num_mismatched) == (3, 2)
     assert [bool(drawn.row(at).aligned) for at in range(3)] == [False, False, True]
 
 
@@ -94,15 +94,15 @@ def test_real_digit_strings_with_their_phones(speech_data: Path, tmp_path: Path)
         alignment = [[phone, *map(float, ends[at : at + 2])] for at, phone in enumerate(phones)]
         even.append(one.model_copy(update={"extra": {**one.extra, "alignment": alignment}}))
     subword_tokenizer = BytePairTokenizer.train([str(one.text) for one in rows], 60)
-    drawn = Spoken(
+    drawn = TasteData(
         even,
-        SpokenConfig(batch_size=4),
+        TasteBatchConfig(batch_size=4),
         subword_tokenizer=subword_tokenizer,
         units=Units(),
         frames=Frames(),
         cache=tmp_path / "cache",
     )
-    assert (len(drawn), drawn.unmatched, drawn.problems) == (4, 0, [])
+    assert (len(drawn), drawn.num_mismatched, drawn.problems) == (4, 0, [])
     for at in range(4):
         row = drawn.row(at)
         assert float(row.spans[0, -1, 1]) == row.units.shape[1]

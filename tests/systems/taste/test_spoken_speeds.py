@@ -9,12 +9,12 @@ import torch
 from tests.systems.taste.spoken import Frames, Units, Voice, spoken
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
-from vocable.systems.taste.data import SpokenConfig
+from vocable.systems.taste.data import TasteBatchConfig
 
 
 def test_each_speed_is_a_row_that_is_heard_and_kept_for_itself(lines: list[Utterance], tmp_path: Path) -> None:
     speeds, first = (0.8, 1.0, 1.25), {"units": Units(), "frames": Frames(), "voice": Voice()}
-    drawn = spoken(lines, tmp_path, SpokenConfig(batch_size=8, speeds=speeds), **first)
+    drawn = spoken(lines, tmp_path, TasteBatchConfig(batch_size=8, speeds=speeds), **first)
     assert (len(drawn), len(drawn.utterances), drawn.problems) == (9, 9, [])
     assert [one.audio_path.name for one in drawn.utterances] == ["a.wav"] * 3 + ["b.wav"] * 3 + ["c.wav"] * 3
     assert drawn.hours == pytest.approx(3.7 * (1 / 0.8 + 1 + 1 / 1.25) / 3600)
@@ -39,21 +39,21 @@ def test_each_speed_is_a_row_that_is_heard_and_kept_for_itself(lines: list[Utter
 
 @pytest.mark.parametrize("speed", [0.8, 1.25])
 def test_words_lie_where_they_are_said_at_that_speed(lines: list[Utterance], tmp_path: Path, speed: float) -> None:
-    row = spoken(lines[:1], tmp_path, SpokenConfig(speeds=(speed,))).row(0)
-    second = int(row.words[0].tolist().index(1))
+    row = spoken(lines[:1], tmp_path, TasteBatchConfig(speeds=(speed,))).row(0)
+    second = int(row.word_ids[0].tolist().index(1))
     assert bool(row.aligned)
     assert float(row.spans[0, second, 0]) == pytest.approx(0.6 / speed * 25)
     assert float(row.spans[0, -1, 1]) == row.units.shape[1]
 
 
 def test_every_copy_is_as_likely_and_one_too_long_is_left_out_alone(lines: list[Utterance], tmp_path: Path) -> None:
-    drawn = spoken(lines, tmp_path, SpokenConfig(batch_size=8, speeds=(0.8, 1.0), longest=2.2))
+    drawn = spoken(lines, tmp_path, TasteBatchConfig(batch_size=8, speeds=(0.8, 1.0), max_seconds=2.2))
     assert [str(problem) for problem in drawn.problems] == [
-        f"{lines[1].name}: lasts 2.5 s at speed 0.8, and 2.2 s are the most; cut it between words"
+        f"{lines[1].name}: lasts 2.5 s at speed 0.8, longer than 2.2 s; cut it between words"
     ]
     counts = Counter(name for step in range(100) for name in drawn.batch(step).names)
     assert len(counts) == len(drawn) == 5
     assert min(counts.values()) > 160 * 0.75
     mute = lines[0].model_copy(update={"text": ""})
-    drawn = spoken([mute, lines[2]], tmp_path, SpokenConfig(speeds=(0.8, 1.0)))
-    assert [str(problem) for problem in drawn.problems] == [f"{mute.name}: its line has no 'text'; add what is said"]
+    drawn = spoken([mute, lines[2]], tmp_path, TasteBatchConfig(speeds=(0.8, 1.0)))
+    assert [str(problem) for problem in drawn.problems] == [f"{mute.name}: its line has no 'text'; add the transcript"]

@@ -2,22 +2,24 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+import vocable
 from tests.models import ready
 from vocable.apps.edit import edit
 from vocable.apps.score import score
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, ShapeError, SpecError, TextError
 from vocable.features.hub import WEIGHTS
-from vocable.features.whisper import load_encoder
+from vocable.features.whisper import WhisperEncoder, load_encoder
 from vocable.interfaces import Embedding, Tokenizer, WordEditor
-from vocable.systems.taste.sampling import Sampling
 from vocable.systems.taste.tokenizer import TasteTokenizer
+from vocable.systems.taste.unit_lm import Sampling
 from vocable.testing import check_tokenizer, speechlike
 
 TEXT = "the dog and the other dog"
@@ -44,9 +46,30 @@ def test_more_than_thirty_seconds_are_heard_to_the_end(taste: TasteTokenizer) ->
     changed = clip.samples.copy()
     changed[-8_000:] = 0
     same = torch.equal(taste.encode(clip, TEXT).ids, taste.encode(Audio(changed, 16_000), TEXT).ids)
-    keys = taste._row(clip, TEXT).keys
+    keys = taste._example(clip, TEXT).keys
     assert keys.shape[0] == 31 * 50
-    assert not same or not torch.equal(keys, taste._row(Audio(changed, 16_000), TEXT).keys)
+    assert not same or not torch.equal(keys, taste._example(Audio(changed, 16_000), TEXT).keys)
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1.0])
+def test_encoding_a_clip_takes_one_pass_of_whisper(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setenv(WEIGHTS, str(weights))
+    load_encoder.cache_clear()
+    passes, hidden = [], WhisperEncoder.hidden
+
+    def counted(encoder: WhisperEncoder, *arguments: Any) -> list[torch.Tensor]:
+        passes.append(encoder.name)
+        return hidden(encoder, *arguments)
+
+    monkeypatch.setattr(WhisperEncoder, "hidden", counted)
+    tokenizer, clip = vocable.load("taste-small"), speechlike(round(seconds * 16_000))
+    tokens = tokenizer.encode(clip, TEXT)
+    assert passes == ["openai/whisper-tiny.en"]
+    alone = vocable.load("supervised-small").encode(clip)
+    assert tokens.voice is not None
+    assert torch.equal(tokens.voice, alone.voice)
 
 
 def test_units_are_drawn_alike_from_one_seed(taste: TasteTokenizer) -> None:
@@ -56,24 +79,26 @@ def test_units_are_drawn_alike_from_one_seed(taste: TasteTokenizer) -> None:
     assert not torch.equal(first, taste.units(tokens, seed=2))
     assert len(first) == -(-20_000 // taste.config.units.hop)
     likeliest = Sampling(temperature=0.0)
-    assert not torch.equal(taste.units(tokens, rule=likeliest), taste.units(tokens, rule=likeliest, text_only=True))
+    assert not torch.equal(
+        taste.units(tokens, sampling=likeliest), taste.units(tokens, sampling=likeliest, text_only=True)
+    )
 
 
 def test_what_is_looked_at_is_what_training_saw(taste: TasteTokenizer) -> None:
     clip = speechlike(20_000)
-    look = taste.look(clip, TEXT)
+    look = taste.predict(clip, TEXT)
     units = taste.source.units(clip)
     assert torch.equal(look.units, units)
     assert look.logits.shape == (len(units) + 1, taste.config.lm.size + 1)
-    assert look.weights is not None
-    assert look.lasting is not None
-    torch.testing.assert_close(look.weights.sum(2), torch.ones(look.weights.shape[:2]))
-    assert float(look.lasting.sum()) == pytest.approx(len(units), rel=1e-4)
+    assert look.attention is not None
+    assert look.durations is not None
+    torch.testing.assert_close(look.attention.sum(2), torch.ones(look.attention.shape[:2]))
+    assert float(look.durations.sum()) == pytest.approx(len(units), rel=1e-4)
     score = taste.score(clip, TEXT)
     expected = -torch.nn.functional.cross_entropy(look.logits[:-1], units, reduction="none")
     torch.testing.assert_close(score, expected)
-    alone = taste.look(clip, TEXT, text_only=True)
-    assert (alone.heard, alone.weights) == (None, None)
+    alone = taste.predict(clip, TEXT, text_only=True)
+    assert (alone.acoustic, alone.attention) == (None, None)
     assert not torch.allclose(alone.logits, look.logits)
 
 
@@ -151,7 +176,7 @@ def test_a_codec_edits_no_words() -> None:
 
 @pytest.mark.parametrize("text", [None, "", "  "])
 def test_a_text_is_needed(taste: TasteTokenizer, text: str | None) -> None:
-    with pytest.raises(TextError, match=r"there is no text: .* --text, or --recognise"):
+    with pytest.raises(TextError, match=r"there is no text, .* --text or --recognise"):
         taste.encode(speechlike(16_000), text)
 
 
@@ -197,4 +222,4 @@ def test_without_a_quantizer_there_are_no_tokens(taste: TasteTokenizer) -> None:
     plain = TasteTokenizer(model_of(replace(taste.config, quantizer=None)), find=ready)
     with pytest.raises(SpecError, match="has no quantizer"):
         plain.encode(speechlike(16_000), TEXT)
-    assert plain.look(speechlike(16_000), TEXT).heard is not None
+    assert plain.predict(speechlike(16_000), TEXT).acoustic is not None

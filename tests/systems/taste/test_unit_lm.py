@@ -11,8 +11,7 @@ from tests.systems.taste.made import UNITS, batch_of, clock, durations, model_of
 from vocable.errors import ConfigError
 from vocable.nn.transformer import sinusoids
 from vocable.systems.taste.config import TasteConfig
-from vocable.systems.taste.sampling import Sampling
-from vocable.systems.taste.unit_lm import Row, UnitLm, _Timing
+from vocable.systems.taste.unit_lm import IncrementalDecoder, Sampling, UnitLm, _Timing
 
 LIKELIEST = Sampling(temperature=0.0)
 BOTH = pytest.mark.parametrize("config", [clock(), relative()], ids=["clock", "relative"])
@@ -21,7 +20,7 @@ BOTH = pytest.mark.parametrize("config", [clock(), relative()], ids=["clock", "r
 def told(config: Any, seed: int = 0) -> tuple[UnitLm, Tensor, Tensor, Tensor, Tensor]:
     """A unit model, a joint vector of each subword, units, a voice, durations."""
     model, batch = model_of(config), batch_of((5, 3, 17), seed=seed)
-    joint = model.said(batch.subword_ids, batch.subword_mask).detach()
+    joint = model.embed_text(batch.subword_ids, batch.subword_mask).detach()
     return model.lm, joint, batch.units, batch.voices, durations(batch)
 
 
@@ -35,7 +34,7 @@ def at_once(lm: UnitLm, joint: Tensor, units: Tensor, voices: Tensor, lasts: Ten
 def test_one_by_one_it_thinks_what_it_thinks_at_once(config: Any) -> None:
     lm, joint, units, voices, lasts = told(config)
     together = at_once(lm, joint, units, voices, lasts)[0]
-    growing = Row(lm, joint, voices, lasts, most=17, total=17.0)
+    growing = IncrementalDecoder(lm, joint, voices, lasts, most=17, total=17.0)
     alone = torch.stack([growing.next(unit) for unit in [None, *units[0].tolist()]])
     assert alone.shape == (18, 25)
     assert torch.allclose(alone, together, atol=1e-5)
@@ -73,10 +72,10 @@ def test_a_text_without_units_yet(config: Any) -> None:
 def test_on_the_clock_durations_are_needed() -> None:
     lm, joint, units, voices, _ = told(clock())
     mask = torch.ones_like(units, dtype=torch.bool)
-    with pytest.raises(ConfigError, match="on the clock: it needs the durations"):
+    with pytest.raises(ConfigError, match="time positions: it needs the durations"):
         lm(joint, mask[:, :5], units, mask, voices)
-    with pytest.raises(ConfigError, match="on the clock: it needs the durations"):
-        lm.sample(joint, voices, rule=LIKELIEST, seed=0, limits=(1, 2))
+    with pytest.raises(ConfigError, match="time positions: it needs the durations"):
+        lm.sample(joint, voices, sampling=LIKELIEST, seed=0, limits=(1, 2))
 
 
 def test_only_the_shares_of_durations_count_where_the_units_are_known() -> None:
@@ -90,13 +89,13 @@ def test_only_the_shares_of_durations_count_where_the_units_are_known() -> None:
 def test_which_piece_is_said_when() -> None:
     lasts, mask = torch.tensor([[2.0, 1.0, 3.0], [1.0, 1.0, 9.0]]), torch.tensor([[True] * 3, [True, True, False]])
     timing = _Timing.of(lasts, mask, torch.tensor([[12.0], [4.0]]))
-    which, place = timing.pieces(torch.arange(7))
+    which, place = timing.locate(torch.arange(7))
     assert which.tolist() == [[0, 0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 1, 1, 1]]
     assert torch.allclose(place[0], torch.tensor([0.125, 0.375, 0.625, 0.875, 0.25, 0.75, 0.5 / 6]))
     assert torch.allclose(
         place[1], torch.tensor([0.25, 0.75, 0.25, 0.75, 1.25, 1.75, 2.0])
     )  # behind the end it goes on
-    clock_ = timing.clock(3)
+    clock_ = timing.positions(3)
     assert clock_[0].tolist() == [-1, -1, 2, 5, 9, -1, 0, 1, 2]
     assert clock_[1, 2:4].tolist() == [1, 3]
 
@@ -104,7 +103,7 @@ def test_which_piece_is_said_when() -> None:
 @torch.no_grad()
 def test_a_piece_of_no_length_is_never_said() -> None:
     lasts, mask = torch.tensor([[0.0, 4.0, 0.0]]), torch.ones(1, 3, dtype=torch.bool)
-    which, place = _Timing.of(lasts, mask, None).pieces(torch.arange(4))
+    which, place = _Timing.of(lasts, mask, None).locate(torch.arange(4))
     assert which.tolist() == [[1, 1, 1, 1]]
     assert bool(place.isfinite().all())
     lm, joint, units, voices, _ = told(clock())
@@ -115,7 +114,7 @@ def test_a_piece_of_no_length_is_never_said() -> None:
 def test_the_likeliest_units_are_those_it_thinks_likeliest(config: Any) -> None:
     lm, joint, _, voices, lasts = told(config)
     lm.head.bias.data[lm.end] = -50.0
-    units = lm.sample(joint, voices, lasts, rule=LIKELIEST, seed=0, limits=(0, 12), total=12.0)
+    units = lm.sample(joint, voices, lasts, sampling=LIKELIEST, seed=0, limits=(0, 12), total=12.0)
     assert len(units) == 12
     assert at_once(lm, joint, units[None], voices, lasts)[0, :-1].argmax(1).tolist() == units.tolist()
 
@@ -124,7 +123,7 @@ def test_the_likeliest_units_are_those_it_thinks_likeliest(config: Any) -> None:
 def test_one_seed_says_one_thing(config: Any) -> None:
     lm, joint, _, voices, lasts = told(config)
     said = [
-        lm.sample(joint, voices, lasts, rule=Sampling(temperature=2.0), seed=seed, limits=(9, 9)).tolist()
+        lm.sample(joint, voices, lasts, sampling=Sampling(temperature=2.0), seed=seed, limits=(9, 9)).tolist()
         for seed in (1, 1, 2)
     ]
     assert said[0] == said[1] != said[2]
@@ -133,7 +132,7 @@ def test_one_seed_says_one_thing(config: Any) -> None:
 @BOTH
 def test_limits_are_kept(config: Any) -> None:
     lm, joint, _, voices, lasts = told(config)
-    say = {"rule": Sampling(), "seed": 0}
+    say = {"sampling": Sampling(), "seed": 0}
     lm.head.bias.data[lm.end] = 50.0
     assert len(lm.sample(joint, voices, lasts, **say, limits=(0, 9))) == 0
     assert len(lm.sample(joint, voices, lasts, **say, limits=(4, 9))) == 4
@@ -149,11 +148,11 @@ def test_limits_are_kept(config: Any) -> None:
 
 def test_the_total_stretches_what_is_said() -> None:
     lm, joint, _, voices, lasts = told(clock())
-    say = {"rule": LIKELIEST, "seed": 0, "limits": (20, 20)}
+    say = {"sampling": LIKELIEST, "seed": 0, "limits": (20, 20)}
     one = lm.sample(joint, voices, lasts, **say, total=17.0)
     assert torch.equal(one, lm.sample(joint, voices, lasts, **say))  # the durations of 17 units
     assert torch.equal(one, lm.sample(joint, voices, 5 * lasts, **say, total=17.0))
-    growing = [Row(lm, joint, voices, lasts, most=1, total=total).next(None) for total in (17.0, 34.0)]
+    growing = [IncrementalDecoder(lm, joint, voices, lasts, most=1, total=total).next(None) for total in (17.0, 34.0)]
     assert not torch.allclose(*growing)
 
 
@@ -212,7 +211,7 @@ def test_rules_that_are_none(changes: dict[str, Any], message: str) -> None:
 def test_rows_of_many_lengths_are_packed_without_holes() -> None:
     """Were there a hole, the units of the shorter row would stand elsewhere."""
     model, batch = model_of(relative()), batch_of((2, 3, 9), (7, 3, 4))
-    said = model.said(batch.subword_ids, batch.subword_mask)
+    said = model.embed_text(batch.subword_ids, batch.subword_mask)
     together = model.lm(said, batch.subword_mask, batch.units, batch.unit_mask, batch.voices)
     for index, units in ((0, 9), (1, 4)):
         one = row(batch, index)
@@ -225,8 +224,8 @@ def test_rows_of_many_lengths_are_packed_without_holes() -> None:
 @pytest.mark.parametrize("config", [clock(), relative()], ids=["clock", "relative"])
 def test_units_that_are_hidden_tell_nothing(config: TasteConfig) -> None:
     model, batch = model_of(config), batch_of((4, 20, 9), (3, 15, 6))
-    joint = model.joint(model.said(batch.subword_ids, batch.subword_mask), None)
-    lasting = durations(batch) if config.lm.positions == "clock" else None
+    joint, _ = model.fuse(model.embed_text(batch.subword_ids, batch.subword_mask), None)
+    lasting = durations(batch) if config.lm.positions == "time" else None
 
     def says(units: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
         return model.lm(joint, batch.subword_mask, units, batch.unit_mask, batch.voices, lasting, known)
@@ -240,14 +239,14 @@ def test_units_that_are_hidden_tell_nothing(config: TasteConfig) -> None:
 def test_each_part_of_a_piece_is_told_of_itself() -> None:
     config = clock()
     model = model_of(config)
-    parts, width = config.lm.parts, config.lm.width
+    parts, width = config.lm.segments, config.lm.width
     with torch.no_grad():  # part k of any subword says k
-        model.lm.here.weight.zero_()
-        model.lm.here.bias.copy_(torch.arange(parts).float().repeat_interleave(width))
+        model.lm.segment_proj.weight.zero_()
+        model.lm.segment_proj.bias.copy_(torch.arange(parts).float().repeat_interleave(width))
     joint, lasts = torch.zeros(1, 1, width), torch.tensor([[20.0]])
     timing = model.lm._timing(lasts, torch.ones(1, 1, dtype=torch.bool), torch.tensor([[20.0]]))
     assert timing is not None
     units = torch.arange(20)
-    told = model.lm._now(joint, timing, units)[0, :, 0] - sinusoids(100.0 * (units + 0.5) / 20, width)[:, 0]
+    told = model.lm._condition(joint, timing, units)[0, :, 0] - sinusoids(100.0 * (units + 0.5) / 20, width)[:, 0]
     expected = ((units + 0.5) / 20 * parts - 0.5).clamp(0, parts - 1)
     torch.testing.assert_close(told, expected, atol=1e-4, rtol=0)

@@ -1,371 +1,325 @@
-"""Sizes of TASTE: the text side, the aggregator, the quantizer, the unit model; and the sizes that were published."""
+"""Configuration of TASTE: text encoder, aggregator, quantizer and unit model, and the sizes that were published."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import json
+from dataclasses import replace
 from math import log2
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from vocable.checks import DEEPEST, WIDEST, check_choice, check_heads, check_share, check_switches, check_whole, plain
+from pydantic import Field, JsonValue
+
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec
+from vocable.schema import MAX_DEPTH, Depth, Entries, Share, Width, config
 from vocable.systems.units import UnitsSpec
 from vocable.tokens import TokenSpec
 
-Layout = Literal["bottleneck", "full", "decoder"]
-Fusion = Literal["add", "gated", "weighted", "none"]
-_LARGEST = 1 << 20  # subwords and units that a file may ask for
-_NESTED = 6  # how deep the subwords' own values may lie
+FusionKind = Literal["add", "gated", "weighted", "none"]
+_Layer = Annotated[int, Field(ge=-1, le=MAX_DEPTH)]
+_MAX_SUBWORDS_CHARACTERS = 16 << 20  # of the subword tokenizer, as JSON
 WHISPER = EncoderSpec(name="openai/whisper-large-v3", digest="any", width=1280, depth=32)
 S3 = UnitsSpec(name="s3", level=1, digest="any", sample_rate=16_000, hop=320, size=4096, voice_width=192)
 
 
-@dataclass(frozen=True, kw_only=True)
+def _check_heads(width: int, heads: int) -> None:
+    if width % heads:
+        raise ConfigError(f"heads is {heads}: it must divide the width, {width}")
+
+
+@config
 class AggregatorConfig:
-    """What makes one vector for each subword of the frames that were heard.
+    """Cross-attention from subwords to Whisper frames, which gives one acoustic embedding per subword.
 
     Attributes:
-        layout: ``bottleneck`` asks with the table's vectors of the pieces, ``full`` with what the text encoder makes of
-            them, each once; ``decoder`` is a transformer that asks in each of its layers.
-        width: Of queries, keys and values, all heads together.
-        heads: Divide the width.
-        depth: Layers of a decoder.
-        hidden: Width of a decoder's networks for each position.
-        causal: The self-attention of a decoder looks at no later subword.
-        key_layer: Of the encoder; says where a subword is said. −1 is the last.
-        value_layer: Of the encoder; says what it sounds like.
-        pooled: All subwords of a word get the mean of their vectors.
-        place: Each head expects a subword about where its letters stand in the text.
-        mask_padding: Off, nothing is masked, and padding counts as if it were speech: a fault, to look for.
-        padded_to: Frames, all 0, that a clip is padded to, as Whisper pads to 1500; 0: none but those of a batch.
-        value_identity: The values' projection begins as the identity.
-        standard: Frames are standardised, feature by feature, over the speech learnt from.
+        layout: Networks and queries. ``bottleneck``: one attention layer that is queried by the subword embeddings.
+            ``full``: one attention layer that is queried by the text encoder's output. ``decoder``: a transformer
+            decoder over the subword embeddings.
+        width: Dimension of queries, keys and values, all heads together.
+        heads: Number of attention heads; divides the width.
+        depth: Number of decoder layers; 1 in the other layouts.
+        hidden: Width of a decoder's feed-forward networks.
+        causal: Whether a decoder's self-attention is causal.
+        key_layer: Whisper layer of the keys, 0 is the input of the first; −1 is the last.
+        value_layer: Whisper layer of the values.
+        pool_words: Whether all subwords of a word get the mean of their embeddings.
+        position_bias: Whether each head expects a subword where its letters stand in the text.
+        mask_padding: Whether padding is masked. False reproduces a suspected fault of the seed.
+        padded_to: Number of frames that a clip is padded to with zeros, as Whisper pads to 1500; 0 for no padding.
+        value_identity: Whether the value projection is initialized to the identity.
+        standardize: Whether Whisper's features are standardized over the training data.
     """
 
-    layout: Layout = "decoder"
-    width: int = 1280
-    heads: int = 20
-    depth: int = 1
-    hidden: int = 5120
+    layout: Literal["bottleneck", "full", "decoder"] = "decoder"
+    width: Width = 1280
+    heads: Width = 20
+    depth: Depth = 1
+    hidden: Width = 5120
     causal: bool = True
-    key_layer: int = -1
-    value_layer: int = 8
-    pooled: bool = False
-    place: bool = False
+    key_layer: _Layer = -1
+    value_layer: _Layer = 8
+    pool_words: bool = False
+    position_bias: bool = False
     mask_padding: bool = True
-    padded_to: int = 0
+    padded_to: Annotated[int, Field(ge=0, le=1 << 16)] = 0
     value_identity: bool = False
-    standard: bool = False
+    standardize: bool = False
 
     def __post_init__(self) -> None:
-        check_choice(self, "layout", Layout)
-        check_whole(self, WIDEST, "width", "heads", "hidden")
-        check_whole(self, DEEPEST, "depth")
-        check_whole(self, DEEPEST, "key_layer", "value_layer", least=-1)
-        check_switches(self, "causal", "pooled", "place", "mask_padding", "value_identity", "standard")
-        check_heads(self)
+        _check_heads(self.width, self.heads)
         if self.depth > 1 and self.layout != "decoder":
             raise ConfigError(f"depth is {self.depth}: layout '{self.layout}' has 1 layer; 'decoder' may have more")
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class TextConfig:
-    """What the text is read with.
+    """Text encoder.
 
     Attributes:
-        size: Subwords in the table.
-        embedding: Width of the table.
-        width: Of the encoder.
-        blocks: Of the encoder.
-        heads: Divide the width.
-        hidden: Width of the networks for each position.
-        causal: No later subword is looked at.
-        positions: ``relative`` as in CosyVoice, or ``sinusoid``.
-        dropout: In training.
+        vocabulary_size: Number of subwords.
+        embedding: Dimension of the subword embeddings.
+        width: Dimension of the encoder.
+        blocks: Number of transformer blocks.
+        heads: Number of attention heads; divides the width.
+        hidden: Width of the feed-forward networks.
+        causal: Whether a subword attends to earlier ones only.
+        positions: ``relative`` positions as in CosyVoice, or ``sinusoid`` position encodings.
+        dropout: Dropout rate in training.
     """
 
-    size: int = 51_866
-    embedding: int = 512
-    width: int = 1024
-    blocks: int = 6
-    heads: int = 16
-    hidden: int = 4096
+    vocabulary_size: Entries = 51_866
+    embedding: Width = 512
+    width: Width = 1024
+    blocks: Depth = 6
+    heads: Width = 16
+    hidden: Width = 4096
     causal: bool = True
     positions: Literal["relative", "sinusoid"] = "relative"
-    dropout: float = 0.1
+    dropout: Share = 0.1
 
     def __post_init__(self) -> None:
-        check_whole(self, _LARGEST, "size")
-        check_whole(self, WIDEST, "embedding", "width", "heads", "hidden")
-        check_whole(self, DEEPEST, "blocks")
-        check_switches(self, "causal")
-        check_choice(self, "positions", Literal["relative", "sinusoid"])
-        check_heads(self)
-        check_share(self, "dropout")
+        _check_heads(self.width, self.heads)
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class UnitLmConfig:
-    """What says the units one by one.
+    """Autoregressive model of speech units.
 
     Attributes:
-        size: Units K; the end is one more.
-        width: Of the blocks, and of the vectors that text and speech are joined in.
-        blocks: Of the model.
-        heads: Divide the width.
-        hidden: Width of the networks for each position.
-        positions: ``relative`` as in CosyVoice: subwords, then units. ``clock``: subwords stand where they are said.
-        parts: On the clock, of a subword: for each of them the subword's vector says something else.
-        dropout: In training.
+        size: Number of units K; the end of the sequence is one more id.
+        width: Dimension of the blocks, and of text and acoustic embeddings.
+        blocks: Number of transformer blocks.
+        heads: Number of attention heads; divides the width.
+        hidden: Width of the feed-forward networks.
+        positions: ``relative``: sequence positions, first the subwords, then the units, as in CosyVoice. ``time``:
+            subwords stand at the time at which they are spoken.
+        segments: Number of equal parts that a subword's duration is divided into; a projection of the subword's
+            embedding for each of them conditions the units in it. Used with ``time`` positions.
+        dropout: Dropout rate in training.
     """
 
-    size: int = 4096
-    width: int = 1024
-    blocks: int = 14
-    heads: int = 16
-    hidden: int = 4096
-    positions: Literal["relative", "clock"] = "relative"
-    parts: int = 1
-    dropout: float = 0.1
+    size: Entries = 4096
+    width: Width = 1024
+    blocks: Depth = 14
+    heads: Width = 16
+    hidden: Width = 4096
+    positions: Literal["relative", "time"] = "relative"
+    segments: Depth = 1
+    dropout: Share = 0.1
 
     def __post_init__(self) -> None:
-        check_whole(self, _LARGEST, "size")
-        check_whole(self, WIDEST, "width", "heads", "hidden")
-        check_whole(self, DEEPEST, "blocks", "parts")
-        check_choice(self, "positions", Literal["relative", "clock"])
-        check_heads(self)
-        check_share(self, "dropout")
-        if self.positions == "clock" and self.width // self.heads % 2:
-            raise ConfigError(f"width {self.width} with {self.heads} heads: on the clock a head's width must be even")
+        _check_heads(self.width, self.heads)
+        if self.positions == "time" and self.width // self.heads % 2:
+            raise ConfigError(f"width {self.width} with {self.heads} heads: time positions need a head of even width")
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class QuantizerConfig:
-    """Ids of what is heard of a subword.
+    """Residual vector quantizer of acoustic embeddings.
 
     Attributes:
-        levels: Codebooks Q.
-        size: Entries K of each.
-        dim: Width of the entries.
+        num_codebooks: Number of levels Q.
+        codebook_size: Number of entries K per level.
+        dim: Dimension of the entries.
     """
 
-    levels: int = 4
-    size: int = 512
-    dim: int = 256
-
-    def __post_init__(self) -> None:
-        check_whole(self, 64, "levels")
-        check_whole(self, _LARGEST, "size", least=2)
-        check_whole(self, WIDEST, "dim")
+    num_codebooks: Annotated[int, Field(ge=1, le=64)] = 4
+    codebook_size: Annotated[int, Field(ge=2, le=1 << 20)] = 512
+    dim: Width = 256
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class TasteConfig:
-    """The whole system.
+    """Configuration of a whole TASTE. No field has a default, so that a file which lacks one is refused.
 
     Attributes:
-        encoder: Whose frames are heard.
-        units: What is predicted.
-        pieces: The table of pieces, as its ``to_json`` has it.
-        aggregator: See :class:`AggregatorConfig`.
-        text: See :class:`TextConfig`.
-        lm: See :class:`UnitLmConfig`.
-        quantizer: None where what is heard stays continuous.
-        fusion: What is heard is added to what the text says (``add``), added through a gate (``gated``), or both are
-            normalised and weighed (``weighted``); ``none``: it is not taken up, the control of text alone.
-        frozen_lm: Blocks, head and table of the unit model stay as they are.
-        temperature: That units are drawn with, unless told otherwise.
+        encoder: Whisper encoder that gives the frames.
+        units: Speech units that are predicted.
+        subwords: Subword tokenizer, as its ``to_json`` writes it.
+        aggregator: Aggregator of frames.
+        text: Text encoder.
+        lm: Unit model.
+        quantizer: Quantizer; None for a model that predicts units from continuous embeddings and makes no tokens.
+        fusion: Combination of text and acoustic embedding. ``add``: their sum. ``gated``: a sum through a learned
+            gate. ``weighted``: a learned weighted mean of both, normalized. ``none``: the text embedding alone.
+        freeze_lm: Whether blocks, head and embedding of the unit model keep their weights.
+        temperature: Temperature of sampled units unless told otherwise; 0 takes the most likely unit.
     """
 
-    encoder: EncoderSpec = WHISPER
-    units: UnitsSpec = S3
-    pieces: dict[str, Any] = field(default_factory=dict)
-    aggregator: AggregatorConfig = field(default_factory=AggregatorConfig)
-    text: TextConfig = field(default_factory=TextConfig)
-    lm: UnitLmConfig = field(default_factory=UnitLmConfig)
-    quantizer: QuantizerConfig | None = None
-    fusion: Fusion = "add"
-    frozen_lm: bool = False
-    temperature: float = 1.0
+    encoder: EncoderSpec
+    units: UnitsSpec
+    subwords: dict[str, JsonValue]
+    aggregator: AggregatorConfig
+    text: TextConfig
+    lm: UnitLmConfig
+    quantizer: QuantizerConfig | None
+    fusion: FusionKind
+    freeze_lm: bool
+    temperature: Annotated[float, Field(ge=0, le=100)]
 
     def __post_init__(self) -> None:
-        check_choice(self, "fusion", Fusion)
-        check_switches(self, "frozen_lm")
-        if type(self.temperature) is not float or not 0 <= self.temperature <= 100:
-            raise ConfigError(f"temperature is {self.temperature!r:.40}: a number of 0 or more is wanted")
-        _check_units(self.units)
-        if type(self.pieces) is not dict or not plain(self.pieces, _NESTED):
-            raise ConfigError(
-                "pieces are no JSON object of plain values; take what to_json of a table of subwords gives"
-            )
+        if len(json.dumps(self.subwords, allow_nan=False)) > _MAX_SUBWORDS_CHARACTERS:
+            raise ConfigError(f"subwords: the tokenizer has more than {_MAX_SUBWORDS_CHARACTERS >> 20} MiB")
         if self.units.size != self.lm.size:
             raise ConfigError(f"lm.size is {self.lm.size}, but there are {self.units.size} units")
         for name in ("key_layer", "value_layer"):
-            if getattr(self.aggregator, name) > self.encoder.depth:
-                asked = getattr(self.aggregator, name)
-                raise ConfigError(f"{name} is {asked}: {self.encoder.name} has layers 0 to {self.encoder.depth}")
+            if (layer := getattr(self.aggregator, name)) > self.encoder.depth:
+                raise ConfigError(f"{name} is {layer}: {self.encoder.name} has layers 0 to {self.encoder.depth}")
         if self.aggregator.value_identity and self.aggregator.width != self.encoder.width:
             raise ConfigError(
-                f"value_identity wants the aggregator as wide as the encoder: {self.aggregator.width} is not "
+                f"aggregator.width is {self.aggregator.width}: value_identity needs the width of the encoder, "
                 f"{self.encoder.width}"
             )
 
     @property
     def layers(self) -> tuple[int, int]:
-        """The layers of keys and of values, counted from 0."""
+        """Whisper layers of keys and of values, counted from 0."""
         key, value = self.aggregator.key_layer, self.aggregator.value_layer
         depth = self.encoder.depth
         return (depth if key < 0 else key), (depth if value < 0 else value)
 
     @property
     def voice_width(self) -> int:
-        """Numbers of the voice that the unit model is given; one, zero, where the units keep none."""
+        """Dimension of the unit model's speaker input: 1, always zero, where the units have no voice."""
         return max(self.units.voice_width, 1)
 
     @property
     def spec(self) -> TokenSpec | None:
-        """What a token carries: one a subword of the text, whenever that is said. None without a quantizer."""
+        """Token spec, with one token per subword and no fixed frame rate; None without a quantizer."""
         if self.quantizer is None:
             return None
         return TokenSpec(
-            sample_rate=self.units.sample_rate, hop=None, codebook_size=self.quantizer.size,
-            num_codebooks=self.quantizer.levels,
+            sample_rate=self.units.sample_rate, hop=None, codebook_size=self.quantizer.codebook_size,
+            num_codebooks=self.quantizer.num_codebooks,
         )  # fmt: skip
 
     @property
     def bits(self) -> tuple[float, float]:
-        """Bits of a subword: of what is heard (0 without a quantizer), and of the text at most.
+        """Bits per subword: of its tokens (0 without a quantizer), and of its text at most.
 
         Source:
-            TASTE, arXiv:2504.07053: 4 · log2 512 = 36; the text is log2 of the table's size.
+            TASTE, arXiv:2504.07053: 4 · log2 512 = 36; the text has log2 of the vocabulary's size.
 
         Example:
             >>> taste().bits[0], round(taste().bits[1], 2)
             (36.0, 15.66)
         """
-        heard = self.quantizer.levels * log2(self.quantizer.size) if self.quantizer is not None else 0.0
-        return heard, log2(self.text.size)
-
-
-def config_to_json(config: TasteConfig) -> dict[str, Any]:
-    """A config as plain values."""
-    return asdict(config)
-
-
-def config_from_json(values: Mapping[str, Any]) -> TasteConfig:
-    """The inverse of :func:`config_to_json`.
-
-    Raises:
-        ConfigError: A key is missing or unknown, or a value is of the wrong kind or out of range.
-    """
-    try:
-        quantizer = values["quantizer"]
-        return TasteConfig(
-            encoder=EncoderSpec(**values["encoder"]),
-            units=UnitsSpec(**values["units"]),
-            pieces=values["pieces"],
-            aggregator=AggregatorConfig(**values["aggregator"]),
-            text=TextConfig(**values["text"]),
-            lm=UnitLmConfig(**values["lm"]),
-            quantizer=None if quantizer is None else QuantizerConfig(**quantizer),
-            fusion=values["fusion"],
-            frozen_lm=values["frozen_lm"],
-            temperature=float(values["temperature"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ConfigError(
-            f"the model's configuration cannot be used ({error}); was it written by another version?"
-        ) from error
+        spec = self.spec
+        speech = 0.0 if spec is None else spec.num_codebooks * log2(spec.codebook_size)
+        return speech, log2(self.text.vocabulary_size)
 
 
 def seed_exact(encoder: EncoderSpec = WHISPER, units: UnitsSpec = S3) -> TasteConfig:
-    """The seed's system: CosyVoice-300M's text side and unit model, the latter frozen, and 2.1 M parameters between.
+    """Return the seed's configuration: CosyVoice-300M's text side, its frozen unit model, and 2.1 M parameters between.
 
     Source:
         The seed's table 3 (312.8 M parameters, 112.3 M of them trained) against CosyVoice's configuration,
-        github.com/FunAudioLLM/CosyVoice ``examples/libritts/cosyvoice/conf/cosyvoice.yaml``: no other split fits, and
-        of two layouts that fit this is the one that takes keys of Whisper's width.
+        github.com/FunAudioLLM/CosyVoice ``examples/libritts/cosyvoice/conf/cosyvoice.yaml``. No other split fits.
+        Of two layouts that fit, this one takes keys of Whisper's width.
     """
-    asks = AggregatorConfig(layout="bottleneck", width=512, heads=16)
+    aggregator = AggregatorConfig(layout="bottleneck", width=512, heads=16)
     return TasteConfig(
-        encoder=encoder, units=units, aggregator=asks, lm=UnitLmConfig(size=units.size), fusion="add", frozen_lm=True
+        encoder=encoder, units=units, subwords={}, aggregator=aggregator, text=TextConfig(),
+        lm=UnitLmConfig(size=units.size), quantizer=None, fusion="add", freeze_lm=True, temperature=1.0,
     )  # fmt: skip
 
 
 def full_mha(encoder: EncoderSpec = WHISPER, units: UnitsSpec = S3) -> TasteConfig:
-    """As :func:`seed_exact`, with attention as the seed's text has it: 16 heads of 64, asked by the text encoder."""
-    asks = AggregatorConfig(layout="full", width=1024, heads=16)
-    return TasteConfig(
-        encoder=encoder, units=units, aggregator=asks, lm=UnitLmConfig(size=units.size), fusion="add", frozen_lm=True
-    )  # fmt: skip
+    """Return :func:`seed_exact` with the attention of the seed's text: 16 heads of 64, queried by the text encoder."""
+    return replace(seed_exact(encoder, units), aggregator=AggregatorConfig(layout="full", width=1024, heads=16))
 
 
 def taste(encoder: EncoderSpec = WHISPER, units: UnitsSpec = S3) -> TasteConfig:
-    """The paper's tokenizer. Its aggregator is as large as distil-Whisper's decoder, whose weights are not taken.
+    """Return the paper's configuration.
 
-    What the quantizer gives goes to the unit model as it is; the paper has 2 more blocks there.
+    The aggregator is as large as distil-Whisper's decoder, whose weights are not loaded. The paper puts two more
+    blocks between quantizer and unit model.
 
     Source:
         TASTE, arXiv:2504.07053, section 3 and appendix; github.com/mtkresearch/TASTE-SpokenLM.
     """
-    asks = AggregatorConfig(
+    aggregator = AggregatorConfig(
         layout="decoder", width=encoder.width, heads=max(1, encoder.width // 64), depth=2, hidden=4 * encoder.width,
-        value_layer=min(6, encoder.depth), pooled=True, value_identity=True,
+        value_layer=min(6, encoder.depth), pool_words=True, value_identity=True,
     )  # fmt: skip
     return TasteConfig(
-        encoder=encoder, units=units, aggregator=asks,
+        encoder=encoder, units=units, subwords={}, aggregator=aggregator,
         text=TextConfig(blocks=3, heads=8, hidden=2048),
         lm=UnitLmConfig(size=units.size, blocks=7, heads=8, hidden=2048),
-        quantizer=QuantizerConfig(), fusion="weighted",
+        quantizer=QuantizerConfig(), fusion="weighted", freeze_lm=False, temperature=1.0,
     )  # fmt: skip
 
 
-def small(encoder: EncoderSpec, units: UnitsSpec, pieces: Mapping[str, Any], size: int) -> TasteConfig:
-    """For two processor cores and some hours of speech: under 8 M parameters, on the clock.
+def small(encoder: EncoderSpec, units: UnitsSpec, subwords: dict[str, Any], size: int) -> TasteConfig:
+    """Return a configuration with under 8 M parameters and time positions, for two CPU cores and hours of speech.
 
     Args:
-        encoder: Such as Whisper tiny.en, of 384 values and 4 layers.
-        units: Such as 1024 at 25 Hz.
-        pieces: As their ``to_json`` has them.
-        size: How many subwords there are.
+        encoder: Whisper encoder, such as tiny.en with width 384 and 4 layers.
+        units: Speech units, such as 1024 at 25 Hz.
+        subwords: Subword tokenizer, as its ``to_json`` writes it.
+        size: Vocabulary size of the subword tokenizer.
     """
-    asks = AggregatorConfig(
+    aggregator = AggregatorConfig(
         layout="decoder", width=256, heads=8, depth=2, hidden=512, causal=False, key_layer=encoder.depth,
-        value_layer=encoder.depth // 2, place=True, standard=True,
+        value_layer=encoder.depth // 2, position_bias=True, standardize=True,
     )  # fmt: skip
     return TasteConfig(
-        encoder=encoder, units=units, pieces=dict(pieces), aggregator=asks,
+        encoder=encoder, units=units, subwords=subwords, aggregator=aggregator,
         text=TextConfig(
-            size=size, embedding=256, width=256, blocks=2, heads=4, hidden=512, causal=False, positions="sinusoid"
+            vocabulary_size=size, embedding=256, width=256, blocks=2, heads=4, hidden=512, causal=False,
+            positions="sinusoid",
         ),
         lm=UnitLmConfig(
-            size=units.size, width=256, blocks=5, heads=4, hidden=768, positions="clock", parts=6, dropout=0.2
+            size=units.size, width=256, blocks=5, heads=4, hidden=768, positions="time", segments=6, dropout=0.2
         ),
-        quantizer=QuantizerConfig(dim=128), fusion="weighted",
+        quantizer=QuantizerConfig(dim=128), fusion="weighted", freeze_lm=False, temperature=1.0,
     )  # fmt: skip
 
 
-def tiny(encoder: EncoderSpec, units: UnitsSpec, pieces: Mapping[str, Any], size: int) -> TasteConfig:
-    """Every part of :func:`small`, as small as it goes: for tests, in seconds."""
-    asks = AggregatorConfig(
-        layout="decoder", width=16, heads=2, depth=2, hidden=32, causal=False, key_layer=encoder.depth,
-        value_layer=encoder.depth // 2, place=True, standard=True,
-    )  # fmt: skip
-    return TasteConfig(
-        encoder=encoder, units=units, pieces=dict(pieces), aggregator=asks,
-        text=TextConfig(
-            size=size, embedding=12, width=16, blocks=1, heads=2, hidden=32, causal=False, positions="sinusoid",
-            dropout=0.0,
-        ),
-        lm=UnitLmConfig(
-            size=units.size, width=16, blocks=2, heads=2, hidden=32, positions="clock", parts=2, dropout=0.0
-        ),
-        quantizer=QuantizerConfig(levels=2, size=8, dim=8), fusion="weighted",
+def tiny(encoder: EncoderSpec, units: UnitsSpec, subwords: dict[str, Any], size: int) -> TasteConfig:
+    """Return :func:`small` with every part as small as possible, for tests."""
+    base = small(encoder, units, subwords, size)
+    return replace(
+        base, aggregator=replace(base.aggregator, width=16, heads=2, hidden=32),
+        text=replace(base.text, embedding=12, width=16, blocks=1, heads=2, hidden=32, dropout=0.0),
+        lm=replace(base.lm, width=16, blocks=2, heads=2, hidden=32, segments=2, dropout=0.0),
+        quantizer=QuantizerConfig(num_codebooks=2, codebook_size=8, dim=8),
     )  # fmt: skip
 
 
-def _check_units(units: UnitsSpec) -> None:
-    if not all(type(one) is str and 0 < len(one) <= 200 and one.isprintable() for one in (units.name, units.digest)):
-        raise ConfigError(f"units: name {units.name!r:.80} and digest {units.digest!r:.80} must be short texts")
-    check_whole(units, _LARGEST, "sample_rate", "hop", "size")
-    check_whole(units, DEEPEST, "level")
-    check_whole(units, WIDEST, "voice_width", least=0)
+_RENAMED = {
+    "aggregator": {"pooled": "pool_words", "place": "position_bias", "standard": "standardize"},
+    "text": {"size": "vocabulary_size"},
+    "lm": {"parts": "segments"},
+    "quantizer": {"levels": "num_codebooks", "size": "codebook_size"},
+}
+
+
+def migrate(values: dict[str, Any]) -> dict[str, Any]:
+    """Return today's form of a configuration that vocable 0.1 wrote."""
+    names = {"pieces": "subwords", "frozen_lm": "freeze_lm"}
+    migrated = {names.get(key, key): value for key, value in values.items()}
+    for part, renamed in _RENAMED.items():
+        if migrated[part] is not None:
+            migrated[part] = {renamed.get(key, key): value for key, value in migrated[part].items()}
+    if migrated["lm"]["positions"] == "clock":
+        migrated["lm"]["positions"] = "time"
+    return migrated

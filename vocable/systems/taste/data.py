@@ -1,85 +1,157 @@
-"""Whole utterances with their text, as training batches: subwords of words, what is heard, and the units that are said.
+"""Utterances with their text as training batches: subwords, frames of Whisper, and the units to predict.
 
-A batch is a function of the seed and the step and nothing else (see ``vocable.data.batches``). Features and targets are
-computed once and kept (``vocable.data.targets``); units stay in memory, frames are read from their files. A recording
-played at other speeds is a row of its own at each: that sound is what is heard, and its words lie closer or wider.
+A batch is a function of the seed and the step alone (see :mod:`vocable.data.batches`). Features are extracted once and
+kept on disk (:mod:`vocable.data.targets`); units stay in memory, frames are read from their files. A recording played
+at several speeds is one example at each of them.
 """
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache as once
 from hashlib import sha256
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
+from pydantic import Field
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from vocable.audio import Audio, header_seconds
 from vocable.data.alignment import Alignment, alignment_of
 from vocable.data.alignment.phones import words_of
 from vocable.data.alignment.words import estimate_spans, subword_spans, word_spans
-from vocable.data.batches import BatchConfig
+from vocable.data.batches import Batch, BatchConfig
 from vocable.data.manifest import Utterance
 from vocable.data.targets import FeatureExtractor, TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError, ManifestError, TextError
-from vocable.systems.taste.batch import SpokenBatch, SpokenRow
+from vocable.schema import Width, config
+from vocable.shapes import mask_from_lengths
 from vocable.text.pronounce import ArpabetPronouncer
 from vocable.text.subwords import Subwords, SubwordTokenizer
 
-_FAR = 4  # median distances under the median: there lie 78 % of recordings with another one's text, 1 % with their own
-_FEW = 20  # scores that a median says nothing of
-_LARGEST = 1e300  # of a score; a manifest may hold whole numbers that no float does
+_OUTLIER = 4  # median deviations below the median: 78 % of recordings with a wrong text lie there, 1 % of the others
+_MIN_SCORES = 20  # for a median to mean anything
+_MAX_SCORE = 1e300  # a manifest may hold integers that no float does
 
 
-@dataclass(frozen=True, kw_only=True)
-class SpokenConfig(BatchConfig):
-    """Which utterances are taken.
+@config
+class TasteBatchConfig(BatchConfig):
+    """Selection of utterances and size of batches.
 
     Attributes:
-        longest: Seconds; longer recordings are left out, never cut. One that is played slower may become too long.
-        least_score: Recordings whose ``alignment_score`` is lower are left out: their text may not be what is said. By
-            default all stay.
-        voice_width: Of the zeros that stand for a voice where nobody listens to voices.
-        speeds: Times as fast as it was recorded; each recording is there once at each of them, pitch and all.
-        share: Of the recordings that are learnt from, see :func:`part_of`.
-
-    Raises:
-        ConfigError: A value is out of range.
+        max_seconds: Maximal duration in seconds; longer recordings are left out, never cut. At a lower speed a
+            recording may become too long.
+        min_score: Minimal ``alignment_score``; recordings below it are left out, as their text may be wrong. None
+            keeps all.
+        voice_width: Dimension of the zeros that stand for a voice where no voice is extracted.
+        speeds: Playback speeds, 1 is as recorded; each recording is one example at each of them. Pitch changes along.
+        share: Share of the recordings to train on, see :func:`select_share`.
     """
 
     kind: ClassVar[str] = "utterances"
 
-    longest: float = 30.0
-    least_score: float | None = None
-    voice_width: int = 1
-    speeds: tuple[float, ...] = (1.0,)
-    share: float = 1.0
+    max_seconds: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    min_score: float | None = None
+    voice_width: Width = 1
+    speeds: tuple[Annotated[float, Field(ge=0.5, le=2)], ...] = (1.0,)
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check("longest", 1, 3600)
-        self._check("voice_width", 1, 1 << 16)
-        if self.least_score is not None and not math.isfinite(self.least_score):
-            raise ConfigError(f"{self.kind}: least_score is {self.least_score}: give a number, or None to keep all")
-        if not self.speeds or len({*self.speeds}) < len(self.speeds) or not all(0.5 <= one <= 2 for one in self.speeds):
-            raise ConfigError(f"{self.kind}: speeds is {self.speeds}: give one or more between 0.5 and 2, each once")
-        if not 0 < self.share <= 1:
-            raise ConfigError(f"{self.kind}: share is {self.share}: it must be over 0 and at most 1")
+        if not self.speeds or len({*self.speeds}) < len(self.speeds):
+            raise ConfigError(f"{self.kind}: speeds is {self.speeds}; give one or more, each once")
         if any(self.gain_db):
-            raise ConfigError(
-                f"{self.kind}: gain_db is {self.gain_db}: what feature extractors say is kept, so it must be (0, 0)"
-            )
+            raise ConfigError(f"{self.kind}: gain_db is {self.gain_db}; it must be (0, 0), as features are kept")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TasteExample:
+    """One utterance with U subwords, F frames and N units.
+
+    Attributes:
+        subwords: Text.
+        keys: Frames of the deep layer.
+        values: Frames of the shallow layer.
+        units: Units to predict; empty if they are unknown.
+        spans: Start and end of each subword, in units.
+        aligned: Whether the spans come from an alignment; otherwise they are estimated.
+        voice: Voice vector, or zeros.
+        name: Path of the recording, for messages.
+    """
+
+    subwords: Subwords
+    keys: Float[Tensor, "F D"]
+    values: Float[Tensor, "F D"]
+    units: Int[Tensor, " N"]
+    spans: Float[Tensor, "U 2"]
+    aligned: bool
+    voice: Float[Tensor, " V"]
+    name: str
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What is kept in memory of an utterance at a speed, and where the rest is."""
+class TasteBatch(Batch):
+    """Utterances side by side, padded with 0 to the longest: U subwords, F frames, N units.
+
+    Attributes:
+        subword_ids: Subword ids.
+        subword_mask: True on subwords.
+        word_ids: Index of the word that each subword belongs to.
+        keys: Frames of the deep layer, which tell where a subword is spoken.
+        values: Frames of the shallow layer, which tell how it sounds.
+        frame_mask: True on frames.
+        units: Unit ids.
+        unit_mask: True on units.
+        spans: Start and end of each subword in units. The spans of an utterance cover it without gaps.
+        aligned: Whether an utterance's spans come from an alignment; otherwise they are estimated.
+        voices: Voice vectors, or zeros.
+        names: Paths of the recordings, for messages.
+    """
+
+    subword_ids: Int[Tensor, "B U"]
+    subword_mask: Bool[Tensor, "B U"]
+    word_ids: Int[Tensor, "B U"]
+    keys: Float[Tensor, "B F D"]
+    values: Float[Tensor, "B F D"]
+    frame_mask: Bool[Tensor, "B F"]
+    units: Int[Tensor, "B N"]
+    unit_mask: Bool[Tensor, "B N"]
+    spans: Float[Tensor, "B U 2"]
+    aligned: Bool[Tensor, " B"]
+    voices: Float[Tensor, "B V"]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, examples: Sequence[TasteExample]) -> "TasteBatch":
+        """Collate at least one example."""
+
+        def pad(rows: list[Tensor]) -> Tensor:
+            return pad_sequence(rows, batch_first=True)
+
+        def mask(rows: list[Tensor]) -> Tensor:
+            lengths = torch.tensor([len(row) for row in rows])
+            return mask_from_lengths(lengths, int(lengths.max()))
+
+        ids = [torch.tensor(one.subwords.ids) for one in examples]
+        keys, units = [one.keys for one in examples], [one.units for one in examples]
+        return cls(
+            subword_ids=pad(ids), subword_mask=mask(ids),
+            word_ids=pad([torch.tensor(one.subwords.word_ids) for one in examples]),
+            keys=pad(keys), values=pad([one.values for one in examples]), frame_mask=mask(keys),
+            units=pad(units), unit_mask=mask(units), spans=pad([one.spans for one in examples]),
+            aligned=torch.tensor([one.aligned for one in examples]),
+            voices=torch.stack([one.voice for one in examples]), names=tuple(one.name for one in examples),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """An utterance at a speed: what is kept in memory, and the files of the rest."""
 
     speed: float
     seconds: float
@@ -91,220 +163,219 @@ class _Known:
     voice: Path | None
 
 
-class Spoken:
-    """Utterances drawn so that each is equally likely.
+class TasteData:
+    """Training data of TASTE: utterances that are equally likely to be drawn.
 
     Args:
-        utterances: With texts. Where a line has an ``alignment``, subwords have their place from it.
-        config: How.
-        subword_tokenizer: What becomes of the text.
-        units: Says ids, ``frame_rate`` of them a second.
-        frames: Says the deep and the shallow layer side by side, (F, 2 · D).
-        cache: Folder where what they say is kept: ``units``, ``frames`` and ``voices`` in it.
-        voice: Says one vector of a recording.
+        utterances: Utterances with texts. An ``alignment`` in their line gives subwords their spans.
+        config: Selection and batch size.
+        subword_tokenizer: Tokenizer of the texts.
+        units: Extractor of units.
+        frames: Extractor of the deep and the shallow layer side by side, (F, 2 · D).
+        cache: Folder that keeps the features, in ``units``, ``frames`` and ``voices``.
+        voice: Extractor of one voice vector per recording; None for zeros.
 
     Attributes:
-        utterances: Those that can be used, in order; once for each speed.
-        splits: Their texts in subwords.
-        problems: Why the others were left out; each names its manifest's line and its file.
-        doubts: Why some that stay may say something else than their text, named alike.
-        unmatched: Rows whose alignment has other words than their text (numbers, hyphens), so that the places of
-            their subwords are guessed.
+        utterances: Utterances that can be used, in order, once for each speed.
+        problems: Reasons why the others were left out; each names its manifest's line and its file.
+        doubts: Reasons why the text of some that are used may be wrong, named alike.
 
     Raises:
-        ManifestError: No utterance can be used.
-        ConfigError: A feature extractor does not say what its part wants.
-        CheckpointError: The cache holds what other feature extractors say.
-        OutputError: The cache cannot be written.
+        ManifestError: If no utterance can be used.
+        ConfigError: If an extractor gives another kind of features than its part needs.
+        CheckpointError: If the cache holds features of other extractors.
+        OutputError: If the cache cannot be written.
     """
 
     def __init__(
-        self, utterances: Sequence[Utterance], config: SpokenConfig, *, subword_tokenizer: SubwordTokenizer,
+        self, utterances: Sequence[Utterance], config: TasteBatchConfig, *, subword_tokenizer: SubwordTokenizer,
         units: FeatureExtractor, frames: FeatureExtractor, cache: Path, voice: FeatureExtractor | None = None,
     ) -> None:  # fmt: skip
         if not units.frame_rate or not frames.frame_rate or frames.width % 2 or (voice and voice.frame_rate):
             raise ConfigError(
-                f"{units.name} and {frames.name} must say something of each frame, {frames.name} of two layers of one "
-                "width, and who listens to voices one vector; exchange them"
+                f"units come from {units.name} and frames from {frames.name}: both must have a frame rate, frames two "
+                "layers of one width, and a voice must be one vector; exchange them"
             )
         self.config, self.subword_tokenizer = config, subword_tokenizer
-        self._rate, self._unmatched = units.frame_rate, Counter[str]()
+        self._unit_rate, self._mismatches = units.frame_rate, Counter[str]()
         self._units, self._frames = TargetCache(units, cache / "units"), TargetCache(frames, cache / "frames")
         self._voices = None if voice is None else TargetCache(voice, cache / "voices")
-        self._pronouncer = once(ArpabetPronouncer)  # made when a line with an alignment has no phones
+        self._pronouncer = once(ArpabetPronouncer)  # loaded at the first line with an alignment and without phones
         self.problems: list[AudioError | AlignmentError | TextError] = []
         self.utterances: list[Utterance] = []
-        self._known: list[_Known] = []
-        for utterance in part_of(utterances, config.share):
-            problems: dict[str, AudioError | AlignmentError | TextError] = {}  # which may be the same at every speed
+        self._entries: list[_Entry] = []
+        for utterance in select_share(utterances, config.share):
+            problems: dict[str, AudioError | AlignmentError | TextError] = {}  # often the same at every speed
             for speed in config.speeds:
                 try:
-                    self._known.append(self._look(utterance, speed))
+                    self._entries.append(self._load(utterance, speed))
                     self.utterances.append(utterance)
                 except (AudioError, AlignmentError, TextError) as error:  # which need not know the file
                     named = utterance.blamed(error)
                     problems.setdefault(str(named), named)
             self.problems += problems.values()
-        self.doubts = [*doubtful(self.utterances), *map(AlignmentError, self._unmatched)]
-        if not self._known:
+        self.doubts = [*find_doubtful(self.utterances), *map(AlignmentError, self._mismatches)]
+        if not self._entries:
             first = f"; the first: {self.problems[0]}" if self.problems else ""
             raise ManifestError(f"none of {len(utterances)} recordings can be used{first}")
 
     @property
-    def splits(self) -> list[Subwords]:
-        """The texts in subwords."""
-        return [known.subwords for known in self._known]
+    def subwords(self) -> list[Subwords]:
+        """Text of each example."""
+        return [entry.subwords for entry in self._entries]
 
     @property
-    def unmatched(self) -> int:
-        """Rows that are aligned, but with other words than their text has."""
-        return self._unmatched.total()
+    def num_mismatched(self) -> int:
+        """Number of examples whose alignment has other words than their text, so that spans are estimated."""
+        return self._mismatches.total()
 
     @property
     def hours(self) -> float:
-        """Speech to draw from; what is listed twice, or played at two speeds, counts twice."""
-        return sum(known.seconds for known in self._known) / 3600
+        """Hours of speech; a recording that is listed twice, or at two speeds, counts twice."""
+        return sum(entry.seconds for entry in self._entries) / 3600
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._entries)
 
-    def batch(self, step: int, rank: int = 0, world: int = 1) -> SpokenBatch:
-        """This rank's slice of the global batch of a step.
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> TasteBatch:
+        """Return this rank's slice of the global batch of a step.
 
         Raises:
-            ConfigError: The batch cannot be shared evenly.
-            CheckpointError: A file of the cache was altered.
+            ConfigError: If the batch cannot be shared evenly.
+            CheckpointError: If a file of the cache was altered.
         """
         draws = self.config.draws(step, rank, world)
-        return SpokenBatch.of([self._row(int(random.integers(len(self)))) for random in draws])
+        return TasteBatch.of([self._example(int(random.integers(len(self)))) for random in draws])
 
-    def row(self, index: int) -> SpokenBatch:
-        """One utterance, at one speed, as a batch of one.
+    def row(self, index: int) -> TasteBatch:
+        """Return one example as a batch of one.
 
         Raises:
-            CheckpointError: A file of the cache was altered.
+            CheckpointError: If a file of the cache was altered.
         """
-        return SpokenBatch.of([self._row(index)])
+        return TasteBatch.of([self._example(index)])
 
-    def _row(self, index: int) -> SpokenRow:
-        known = self._known[index]
-        keys, values = self._frames.all_frames(known.frames).chunk(2, dim=1)
+    def _example(self, index: int) -> TasteExample:
+        entry = self._entries[index]
+        keys, values = self._frames.all_frames(entry.frames).chunk(2, dim=1)
         voice = torch.zeros(self.config.voice_width)
-        if self._voices is not None and known.voice is not None:
-            voice = self._voices.vector(known.voice)
+        if self._voices is not None and entry.voice is not None:
+            voice = self._voices.vector(entry.voice)
         name = str(self.utterances[index].audio_path)
-        return SpokenRow(
-            subwords=known.subwords, keys=keys, values=values, units=known.units.long(), spans=known.spans,
-            aligned=known.aligned, voice=voice, name=name if known.speed == 1 else f"{name} at speed {known.speed:g}",
+        return TasteExample(
+            subwords=entry.subwords, keys=keys, values=values, units=entry.units.long(), spans=entry.spans,
+            aligned=entry.aligned, voice=voice, name=name if entry.speed == 1 else f"{name} at speed {entry.speed:g}",
         )  # fmt: skip
 
-    def _look(self, utterance: Utterance, speed: float) -> _Known:
-        """What has to be known of an utterance; extractors are asked last, as they take longest."""
+    def _load(self, utterance: Utterance, speed: float) -> _Entry:
+        """Check an utterance and extract its features, which takes longest and comes last."""
         recorded = header_seconds(utterance.audio_path)
-        seconds, played = recorded / speed, "" if speed == 1 else f" at speed {speed:g}"
-        if seconds > self.config.longest:
+        seconds, at_speed = recorded / speed, "" if speed == 1 else f" at speed {speed:g}"
+        if seconds > self.config.max_seconds:
             raise AudioError(
-                f"lasts {seconds:.1f} s{played}, and {self.config.longest:g} s are the most; cut it between words"
+                f"lasts {seconds:.1f} s{at_speed}, longer than {self.config.max_seconds:g} s; cut it between words"
             )
         if not utterance.text:
-            raise TextError("its line has no 'text'; add what is said")
+            raise TextError("its line has no 'text'; add the transcript")
         subwords = self.subword_tokenizer.tokenize(utterance.text)
-        _check_score(utterance, self.config.least_score)
+        _check_score(utterance, self.config.min_score)
         alignment = alignment_of(utterance, recorded)
-        files = self._heard(utterance.audio_path, speed)
-        units = self._units.ids(files[0]).int()
+        unit_file, frame_file, voice_file = self._extract(utterance.audio_path, speed)
+        units = self._units.ids(unit_file).int()
         if len(subwords.ids) > len(units):
             raise AlignmentError(
-                f"its text has {len(subwords.ids)} pieces, its audio {len(units)} units{played}: they do not belong "
-                "together"
+                f"its text has {len(subwords.ids)} subwords, its audio {len(units)} units{at_speed}; give it the text "
+                "of this recording"
             )
-        spans = None if alignment is None else self._aligned(utterance, alignment, subwords, len(units), speed)
-        found = estimate_spans(subwords, len(units)) if spans is None else spans
-        return _Known(
-            speed, seconds, subwords, units, torch.from_numpy(found).float(), spans is not None, files[1], files[2]
+        aligned = None if alignment is None else self._align(utterance, alignment, subwords, len(units), speed)
+        spans = estimate_spans(subwords, len(units)) if aligned is None else aligned
+        return _Entry(
+            speed, seconds, subwords, units, torch.from_numpy(spans).float(), aligned is not None, frame_file,
+            voice_file,
         )  # fmt: skip
 
-    def _heard(self, path: Path, speed: float) -> tuple[Path, Path, Path | None]:
-        """Where what the feature extractors say is kept; the audio is read once, if any of them has not heard it."""
-        own = once(lambda: Audio.read(path).played(speed))
+    def _extract(self, path: Path, speed: float) -> tuple[Path, Path, Path | None]:
+        """Return the files of units, frames and voice; the audio is read once, if any of them is missing."""
+        audio = once(lambda: Audio.read(path).played(speed))
 
-        def heard(targets: TargetCache) -> Path:
-            file = targets.path_of(path, speed)
-            return file if file.exists() else targets.store(path, own().resample(targets.extractor.sample_rate), speed)
+        def file_of(cache: TargetCache) -> Path:
+            if (file := cache.path_of(path, speed)).exists():
+                return file
+            return cache.store(path, audio().resample(cache.extractor.sample_rate), speed)
 
-        return heard(self._units), heard(self._frames), None if self._voices is None else heard(self._voices)
+        return file_of(self._units), file_of(self._frames), None if self._voices is None else file_of(self._voices)
 
-    def _aligned(
+    def _align(
         self, utterance: Utterance, alignment: Alignment, subwords: Subwords, units: int, speed: float
     ) -> ndarray | None:  # fmt: skip
+        """Return the aligned spans of the subwords, or None where the alignment has other words than the text."""
         try:
             spans = word_spans(alignment, words_of(utterance, self._pronouncer))
-            return subword_spans(spans, subwords, units, self._rate / speed)  # units in a second as it was recorded
+            return subword_spans(spans, subwords, units, self._unit_rate / speed)  # units per second as recorded
         except AlignmentError as error:
-            self._unmatched[f"{utterance.blamed(error)}; where its subwords are said is guessed until then"] += 1
+            self._mismatches[f"{utterance.blamed(error)}; until then its subwords' spans are estimated"] += 1
             return None
 
 
-def part_of(utterances: Sequence[Utterance], share: float) -> list[Utterance]:
-    """A share of the recordings, whole speakers at a time.
+def select_share(utterances: Sequence[Utterance], share: float) -> list[Utterance]:
+    """Select a share of the recordings, whole speakers at a time.
 
-    Speakers are taken in the order of their names' SHA-256 until the share is reached, so a smaller part lies inside a
-    larger one. Where no speaker is named, a recording has its own.
+    Speakers are taken in the order of their names' SHA-256 until the share is reached, so a smaller selection is part
+    of a larger one. A recording without a speaker counts as a speaker of its own.
 
     Args:
-        utterances: Any.
-        share: Over 0, at most 1.
+        utterances: Utterances to select from.
+        share: Share of the utterances, in (0, 1].
 
     Returns:
-        In the order they came in.
+        Selected utterances, in their order.
 
     Example:
-        >>> said = [Utterance(audio_path=f"{number}.flac", speaker=f"s{number % 4}") for number in range(8)]
-        >>> [len(part_of(said, share)) for share in (0.25, 0.3, 1.0)]
+        >>> clips = [Utterance(audio_path=f"{number}.flac", speaker=f"s{number % 4}") for number in range(8)]
+        >>> [len(select_share(clips, share)) for share in (0.25, 0.3, 1.0)]
         [2, 4, 8]
     """
     speakers = [one.speaker or one.audio_path.name for one in utterances]
-    sizes, taken, count = Counter(speakers), set[str](), 0
+    sizes, selected, count = Counter(speakers), set[str](), 0
     for speaker in sorted(sizes, key=lambda name: sha256(name.encode(errors="surrogatepass")).digest()):
         if count >= share * len(utterances):
             break
-        taken.add(speaker)
+        selected.add(speaker)
         count += sizes[speaker]
-    return [one for one, speaker in zip(utterances, speakers, strict=True) if speaker in taken]
+    return [one for one, speaker in zip(utterances, speakers, strict=True) if speaker in selected]
 
 
-def doubtful(utterances: Sequence[Utterance]) -> list[AlignmentError]:
-    """Why some utterances may say something else than their text: an ``alignment_score`` far under most of the others.
+def find_doubtful(utterances: Sequence[Utterance]) -> list[AlignmentError]:
+    """Return a warning for each utterance whose ``alignment_score`` is far below most others: its text may be wrong.
 
-    What is far, the scores themselves tell, as every aligner has its own scale.
+    The threshold comes from the scores themselves, as every aligner has its own scale.
     """
     scores = {one.name: score for one in utterances if (score := _score(one)) is not None}
-    if len(scores) < _FEW:
+    if len(scores) < _MIN_SCORES:
         return []
-    middle = np.median(list(scores.values()))
-    least = middle - _FAR * np.median([abs(score - middle) for score in scores.values()])
+    median = np.median(list(scores.values()))
+    least = median - _OUTLIER * np.median([abs(score - median) for score in scores.values()])
     return [
         AlignmentError(
-            f"{name}: its alignment_score is {score:g}, that of most recordings around {middle:g}: its text may not "
-            "be what is said; listen to it"
+            f"{name}: its alignment_score is {score:g}, the median is {median:g}; check whether its text is right"
         ) for name, score in scores.items() if score < least
     ]  # fmt: skip
 
 
 def _score(utterance: Utterance) -> float | None:
-    """How well an utterance was aligned, where its line tells."""
+    """Return an utterance's alignment score, or None if its line has none that is a number."""
     score = utterance.extra.get("alignment_score")
-    if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) < _LARGEST:
+    if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) < _MAX_SCORE:
         return None
     return float(score)
 
 
 def _check_score(utterance: Utterance, least: float | None) -> None:
-    """Refuse an utterance whose alignment says that something else is spoken."""
-    said, score = utterance.extra.get("alignment_score"), _score(utterance)
-    if least is None or said is None:
+    """Check that an utterance's alignment score, if its line has one, reaches the least one."""
+    written, score = utterance.extra.get("alignment_score"), _score(utterance)
+    if least is None or written is None:
         return
     if score is None or score < least:
         raise AlignmentError(
-            f"its alignment_score is {str(said)[:20]}, under {least:g}: its text may not be what is said; correct it"
+            f"its alignment_score is {str(written)[:20]}, below {least:g}; check whether its text is right"
         )

@@ -1,40 +1,220 @@
-"""The networks of TASTE with one state."""
+"""TASTE's networks as one module: text encoder, aggregator, quantizer, fusion, duration predictor and unit model."""
 
+import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vocable.systems.taste.aggregator import Aggregator, Heard, letters_places
-from vocable.systems.taste.batch import SpokenBatch
-from vocable.systems.taste.config import TasteConfig
-from vocable.systems.taste.layers import Durations, Joined, SpeechQuantizer, TextEncoder
-from vocable.systems.taste.standard import Standard
-from vocable.systems.taste.unit_lm import UnitLm
+from vocable.quantizers import Quantized, ResidualVectorQuantizer
+from vocable.systems.taste.config import FusionKind, QuantizerConfig, TasteConfig
+from vocable.systems.taste.data import TasteBatch
+from vocable.systems.taste.networks import Aggregated, Aggregator
+from vocable.systems.taste.unit_lm import TextEncoder, UnitLm
+from vocable.text.subwords import Subwords
+
+_INITIAL_DURATION = 5.0  # units per subword
+_MIN_DURATION, _MAX_DURATION = 0.05, 500.0  # units per subword
+_MIN_STD = 1e-3  # of a feature that hardly changes, so that its noise is not amplified
+RENAMED_TENSORS = (  # names of vocable 0.1 as regular expressions, and names of today
+    (r"^text\.table\.", "text.embedding."),
+    (r"^(text\.encoder|lm\.blocks|aggregator|quantizer)\.enter\.", r"\1.in_proj."),
+    (r"^(text|aggregator|quantizer|durations)\.leave\.", r"\1.out_proj."),
+    (r"^keys\.middle$", "key_scaler.mean"),
+    (r"^keys\.spread$", "key_scaler.std"),
+    (r"^values\.middle$", "value_scaler.mean"),
+    (r"^values\.spread$", "value_scaler.std"),
+    (r"^(aggregator\.layers\.\d+)\.before\.", r"\1.norm1."),
+    (r"^(aggregator\.layers\.\d+)\.between\.", r"\1.norm2."),
+    (r"^(aggregator\.layers\.\d+)\.behind\.", r"\1.norm3."),
+    (r"^(aggregator\.layers\.\d+)\.pieces\.", r"\1.self_attn."),
+    (r"^(aggregator\.layers\.\d+)\.frames\.", r"\1.cross_attn."),
+    (r"^quantizer\.levels\.", "quantizer.residual."),
+    (r"^fuse\.", "fusion."),
+    (r"^lm\.voice\.", "lm.voice_proj."),
+    (r"^lm\.table\.", "lm.embedding."),
+    (r"^lm\.here\.", "lm.segment_proj."),
+    (r"^lm\.blocks\.", "lm.decoder."),
+)
+
+
+class Fusion(nn.Module):
+    """Combination of the text and the acoustic embedding of each subword.
+
+    Args:
+        kind: ``add``: text + acoustic. ``gated``: text + g · acoustic, with a gate g computed from both.
+            ``weighted``: weighted mean of both, normalized; the two weights are learned. ``none``: text.
+        width: Dimension D of the embeddings.
+
+    Source:
+        Sum: the seed. Weighted mean behind layer norms: TASTE, arXiv:2504.07053, section 3.
+
+    Example:
+        >>> text = torch.ones(1, 2, 4)
+        >>> Fusion("add", 4)(text, None).equal(text)
+        True
+    """
+
+    def __init__(self, kind: FusionKind, width: int) -> None:
+        super().__init__()
+        self.kind = kind
+        if kind == "gated":
+            self.gate = nn.Linear(2 * width, width)
+        if kind == "weighted":
+            self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+            self.weights = nn.Parameter(torch.zeros(2))  # logits of the weights of text and acoustic embedding
+
+    def forward(self, text: Float[Tensor, "B U D"], acoustic: Float[Tensor, "B U D"] | None) -> Float[Tensor, "B U D"]:
+        """Return the fused embeddings; None stands for acoustic embeddings of 0."""
+        if self.kind == "none":
+            return text
+        if acoustic is None:
+            acoustic = torch.zeros_like(text)
+        if self.kind == "add":
+            return text + acoustic
+        if self.kind == "gated":
+            return text + self.gate(torch.cat([text, acoustic], dim=2)).sigmoid() * acoustic
+        shares = self.weights.softmax(0)
+        return shares[0] * self.norms[0](text) + shares[1] * self.norms[1](acoustic)
+
+
+class SpeechQuantizer(nn.Module):
+    """Quantizer of acoustic embeddings: linear projection down, residual codebooks, linear projection up.
+
+    The upward projection is initialized to the transpose of the downward one, so that an untrained quantizer loses as
+    little as possible.
+
+    Args:
+        config: Sizes.
+        width: Dimension D of the embeddings.
+
+    Source:
+        TASTE, arXiv:2504.07053, section 3: 1280 → 256, 4 × 512, moving means.
+
+    Example:
+        >>> quantizer = SpeechQuantizer(QuantizerConfig(num_codebooks=2, codebook_size=8, dim=4), width=6).eval()
+        >>> ids = quantizer.encode(torch.zeros(1, 3, 6))
+        >>> ids.shape, quantizer.decode(ids).shape
+        (torch.Size([1, 2, 3]), torch.Size([1, 3, 6]))
+    """
+
+    def __init__(self, config: QuantizerConfig, width: int) -> None:
+        super().__init__()
+        self.in_proj = nn.Linear(width, config.dim)
+        self.residual = ResidualVectorQuantizer(
+            num_codebooks=config.num_codebooks, codebook_size=config.codebook_size, dim=config.dim
+        )
+        self.out_proj = nn.Linear(config.dim, width, bias=False)
+        nn.init.orthogonal_(self.in_proj.weight)
+        nn.init.zeros_(self.in_proj.bias)
+        with torch.no_grad():
+            self.out_proj.weight.copy_(self.in_proj.weight.t())
+
+    def forward(self, embeddings: Float[Tensor, "B U D"], mask: Bool[Tensor, "B U"]) -> Quantized:
+        """Quantize a batch; in training mode the codebooks learn from it, see :class:`ResidualVectorQuantizer`."""
+        quantized = self.residual(self.in_proj(embeddings), mask)
+        return replace(quantized, latents=self.out_proj(quantized.latents), levels=self.out_proj(quantized.levels))
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether training has given the codebooks entries; until then all of them are 0."""
+        return bool(self.residual.books[0].entries.any())
+
+    @torch.no_grad()
+    def encode(self, embeddings: Float[Tensor, "B U D"]) -> Int[Tensor, "B Q U"]:
+        """Return the ids of all levels."""
+        return self.residual.encode(self.in_proj(embeddings))
+
+    def decode(self, ids: Int[Tensor, "B Q U"]) -> Float[Tensor, "B U D"]:
+        """Return the embeddings of the ids of the first levels, of any number of them."""
+        return self.out_proj(self.residual.decode(ids))
+
+
+class DurationPredictor(nn.Module):
+    """Prediction of how many units each subword lasts.
+
+    Args:
+        width: Dimension D of the fused embeddings.
+
+    Example:
+        >>> DurationPredictor(4)(torch.zeros(1, 2, 4)).exp().round().tolist()
+        [[5.0, 5.0]]
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, 1)
+        nn.init.zeros_(self.out_proj.weight)
+        nn.init.constant_(self.out_proj.bias, math.log(_INITIAL_DURATION))
+
+    def forward(self, joint: Float[Tensor, "B U D"]) -> Float[Tensor, "B U"]:
+        """Return the logarithm of each subword's duration in units."""
+        log_durations = self.out_proj(F.gelu(self.expand(self.norm(joint))))[..., 0]
+        return log_durations.float().clamp(math.log(_MIN_DURATION), math.log(_MAX_DURATION))
+
+
+class FeatureScaler(nn.Module):
+    """Standardization of a frozen network's features; the identity until :meth:`fit`.
+
+    Such features may lie ten standard deviations from 0, where a layer norm sees little but their constant part.
+
+    Args:
+        width: Number of features F.
+
+    Attributes:
+        mean: Mean of each feature.
+        std: Standard deviation of each feature.
+
+    Example:
+        >>> scaler = FeatureScaler(2)
+        >>> scaler.fit([torch.tensor([[1.0, 10.0], [3.0, 30.0]])])
+        >>> scaler(torch.tensor([[[3.0, 10.0]]])).tolist()
+        [[[1.0, -1.0]]]
+    """
+
+    mean: Float[Tensor, " F"]
+    std: Float[Tensor, " F"]
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("std", torch.ones(width))
+
+    def fit(self, clips: Iterable[Float[Tensor, "_ F"]]) -> None:
+        """Set means and standard deviations to those of some clips."""
+        frames = torch.cat(list(clips)).double()
+        self.mean.copy_(frames.mean(0))
+        self.std.copy_(frames.std(0, correction=0).clamp(min=_MIN_STD))
+
+    def forward(self, frames: Float[Tensor, "B N F"]) -> Float[Tensor, "B N F"]:
+        """Return standardized frames."""
+        return (frames - self.mean) / self.std
 
 
 class TasteModel(nn.Module):
-    """Everything that is trained, and what of it is frozen.
+    """All networks of TASTE.
 
-    Text alone is ``joint(said, None)``; the rest of the way is the same, so that it can always be asked what was heard
-    adds to it.
+    The control of text alone is ``fuse(text, None)``; everything behind it is the same.
 
     Args:
         config: Sizes.
 
     Attributes:
-        letters: Of each subword of the table.
+        letters: Number of letters of each subword of the vocabulary.
 
     Example:
         >>> from vocable.systems.taste.config import AggregatorConfig, TextConfig, UnitLmConfig, seed_exact
-        >>> from dataclasses import replace
-        >>> text = TextConfig(size=50, embedding=8, width=8, blocks=1, heads=2, hidden=8)
+        >>> text = TextConfig(vocabulary_size=50, embedding=8, width=8, blocks=1, heads=2, hidden=8)
         >>> lm = UnitLmConfig(width=8, blocks=1, heads=2, hidden=8)
-        >>> asks = AggregatorConfig(layout="bottleneck", width=8, heads=2)
-        >>> model = TasteModel(replace(seed_exact(), text=text, lm=lm, aggregator=asks))
-        >>> model.said(torch.tensor([[1, 2, 3]]), torch.ones(1, 3, dtype=torch.bool)).shape
+        >>> aggregator = AggregatorConfig(layout="bottleneck", width=8, heads=2)
+        >>> model = TasteModel(replace(seed_exact(), text=text, lm=lm, aggregator=aggregator))
+        >>> model.embed_text(torch.tensor([[1, 2, 3]]), torch.ones(1, 3, dtype=torch.bool)).shape
         torch.Size([1, 3, 8])
     """
 
@@ -43,60 +223,151 @@ class TasteModel(nn.Module):
     def __init__(self, config: TasteConfig) -> None:
         super().__init__()
         self.config = config
-        sizes, width = config.aggregator, config.lm.width
+        sizes, width, frame_dim = config.aggregator, config.lm.width, config.encoder.width
         self.text = TextEncoder(config.text, width)
-        asks = width if sizes.layout == "full" else config.text.embedding
-        if sizes.standard:
-            self.keys, self.values = Standard(config.encoder.width), Standard(config.encoder.width)
-        self.aggregator = Aggregator(sizes, query=asks, frame=config.encoder.width, out=width)
+        if sizes.standardize:
+            self.key_scaler, self.value_scaler = FeatureScaler(frame_dim), FeatureScaler(frame_dim)
+        query_dim = width if sizes.layout == "full" else config.text.embedding
+        self.aggregator = Aggregator(sizes, query_dim=query_dim, frame_dim=frame_dim, out_dim=width)
         self.quantizer = SpeechQuantizer(config.quantizer, width) if config.quantizer is not None else None
-        self.fuse = Joined(config.fusion, width)
+        self.fusion = Fusion(config.fusion, width)
         self.lm = UnitLm(config.lm, config.voice_width)
-        self.durations = Durations(width) if config.lm.positions == "clock" else None
-        self.register_buffer("letters", _letters(config.pieces, config.text.size))
-        if config.frozen_lm:
-            for part in (self.lm.blocks, self.lm.head, self.lm.table):
+        self.durations = DurationPredictor(width) if config.lm.positions == "time" else None
+        self.register_buffer("letters", _count_letters(config.subwords, config.text.vocabulary_size))
+        if config.freeze_lm:
+            for part in (self.lm.decoder, self.lm.head, self.lm.embedding):
                 part.requires_grad_(False)
 
-    def said(self, subwords: Int[Tensor, "B U"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U D"]:
-        """What the text says."""
+    def embed_text(self, subwords: Int[Tensor, "B U"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U D"]:
+        """Return the text embedding of each subword."""
         return self.text(subwords, mask)
 
-    def heard(self, said: Float[Tensor, "B U D"], batch: SpokenBatch) -> Heard:
-        """What is heard of the text's subwords, not yet quantized.
+    def embed_speech(self, text: Float[Tensor, "B U D"], batch: TasteBatch) -> Aggregated:
+        """Return the acoustic embedding of each subword, before quantization.
 
         Args:
-            said: Of :meth:`said`.
-            batch: Its subwords, their words, keys, values and masks.
+            text: Text embeddings, from :meth:`embed_text`.
+            batch: Subwords and frames.
         """
-        asks = said if self.config.aggregator.layout == "full" else self.text.table(batch.subword_ids)
-        places = letters_places(self.letters[batch.subword_ids], batch.subword_mask)
+        queries = text if self.config.aggregator.layout == "full" else self.text.embedding(batch.subword_ids)
+        positions = find_letter_positions(self.letters[batch.subword_ids], batch.subword_mask)
         keys, values = batch.keys, batch.values
-        if self.config.aggregator.standard:
-            keys, values = self.keys(keys), self.values(values)
-        return self.aggregator(
-            asks, keys, values, batch.subword_mask, batch.frame_mask, batch.words, places
-        )  # fmt: skip
+        if self.config.aggregator.standardize:
+            keys, values = self.key_scaler(keys), self.value_scaler(values)
+        return self.aggregator(queries, keys, values, batch.subword_mask, batch.frame_mask, batch.word_ids, positions)
 
-    def measure(self, clips: Iterable[SpokenBatch]) -> None:
-        """Take the scale of frames from some clips, each alone, where the sizes ask for one."""
-        if self.config.aggregator.standard:
+    def fit_scalers(self, clips: Iterable[TasteBatch]) -> None:
+        """Fit the standardization of frames to some clips, if the configuration asks for it."""
+        if self.config.aggregator.standardize:
             keys, values = zip(*((clip.keys[0], clip.values[0]) for clip in clips), strict=True)
-            self.keys.measure(keys)
-            self.values.measure(values)
+            self.key_scaler.fit(keys)
+            self.value_scaler.fit(values)
 
-    def joint(self, said: Float[Tensor, "B U D"], heard: Float[Tensor, "B U D"] | None) -> Float[Tensor, "B U D"]:
-        """What the unit model is told; without ``heard``, of the text alone."""
-        return self.fuse(said, heard)
+    def fuse(
+        self, text: Float[Tensor, "B U D"], acoustic: Float[Tensor, "B U D"] | None
+    ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B U"] | None]:
+        """Return the fused embeddings, and the logarithms of durations in units if the unit model needs them.
 
-    def lasting(self, joint: Float[Tensor, "B U D"]) -> Float[Tensor, "B U"] | None:
-        """The logarithm of each subword's units; None where the unit model needs no clock."""
-        return self.durations(joint) if self.durations is not None else None
+        Args:
+            text: Text embeddings.
+            acoustic: Acoustic embeddings; None for text alone.
+        """
+        joint = self.fusion(text, acoustic)
+        return joint, None if self.durations is None else self.durations(joint)
 
 
-def _letters(subwords: Mapping[str, Any], size: int) -> Float[Tensor, " P"]:
-    """How many letters each subword has; subwords that are kept elsewhere all count as one."""
-    table = subwords.get("vocabulary")
-    if not isinstance(table, list) or len(table) != size:
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """Teacher-forced prediction of a clip's units: each unit is predicted from the true units before it.
+
+    Attributes:
+        subwords: Text of the clip.
+        units: Units of the clip.
+        logits: Logits of each unit, and at position N those of the end; id K is the end.
+        text: Text embeddings.
+        acoustic: Acoustic embeddings; None for text alone.
+        attention: Attention weights of the aggregator, by head; None for text alone.
+        durations: Predicted duration of each subword, scaled to N units; None without time positions.
+    """
+
+    subwords: Subwords
+    units: Int[Tensor, " N"]
+    logits: Float[Tensor, "E C"]
+    text: Float[Tensor, "U D"]
+    acoustic: Float[Tensor, "U D"] | None
+    attention: Float[Tensor, "H U F"] | None
+    durations: Float[Tensor, " U"] | None
+
+
+@torch.inference_mode()
+def predict_units(
+    model: TasteModel, batch: TasteBatch, subwords: Subwords, *, text_only: bool = False, quantize: bool = True
+) -> Prediction:
+    """Predict the units of one clip with teacher forcing. The model is put in evaluation mode.
+
+    Args:
+        model: Networks.
+        batch: Batch of one clip with its units, on the model's device.
+        subwords: Text of the clip.
+        text_only: Whether to withhold the acoustic embeddings: the control.
+        quantize: Whether acoustic embeddings go through the quantizer, if there is one.
+    """
+    text = model.eval().embed_text(batch.subword_ids, batch.subword_mask)
+    speech = None if text_only else model.embed_speech(text, batch)
+    acoustic = None if speech is None else speech.embeddings
+    if acoustic is not None and quantize and model.quantizer is not None:
+        acoustic = model.quantizer.decode(model.quantizer.encode(acoustic))
+    joint, log_durations = model.fuse(text, acoustic)
+    durations = None if log_durations is None else log_durations.exp()
+    logits = model.lm(joint, batch.subword_mask, batch.units, batch.unit_mask, batch.voices, durations)
+    return Prediction(
+        subwords=subwords, units=batch.units[0].cpu(), logits=logits[0].float().cpu(), text=text[0].cpu(),
+        acoustic=None if acoustic is None else acoustic[0].cpu(),
+        attention=None if speech is None else speech.attention[0].cpu(),
+        durations=None if durations is None else (durations[0] * (batch.units.shape[1] / durations.sum())).cpu(),
+    )  # fmt: skip
+
+
+def count_parameters(model: TasteModel) -> dict[str, tuple[int, int, int]]:
+    """Count the parameters of each part and of the whole model, without Whisper: total, trained and frozen.
+
+    The parts are those of CosyVoice, so that they can be compared with its published sizes.
+    """
+    lm = model.lm
+    parts: dict[str, nn.Module | None] = {
+        "text embedding": model.text.embedding, "text encoder": model.text.encoder, "affine": model.text.out_proj,
+        "aggregator": model.aggregator, "quantizer": model.quantizer, "fusion": model.fusion,
+        "durations": model.durations, "unit model": lm.decoder, "segments": getattr(lm, "segment_proj", None),
+        "head": lm.head, "unit embedding": lm.embedding, "voice": lm.voice_proj, "special": lm.special, "whole": model,
+    }  # fmt: skip
+    counts = {}
+    for name, part in parts.items():
+        parameters = [] if part is None else list(part.parameters())
+        total = sum(parameter.numel() for parameter in parameters)
+        trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+        if total:
+            counts[name] = (total, trained, total - trained)
+    return counts
+
+
+def find_letter_positions(letters: Float[Tensor, "B U"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U"]:
+    """Return the middle of each subword among the letters of its text, in [0, 1].
+
+    Args:
+        letters: Number of letters of each subword.
+        mask: True on subwords.
+
+    Example:
+        >>> find_letter_positions(torch.tensor([[3.0, 1.0]]), torch.ones(1, 2, dtype=torch.bool))
+        tensor([[0.3750, 0.8750]])
+    """
+    real = letters * mask
+    return (real.cumsum(1) - real / 2) / real.sum(1, keepdim=True).clamp(min=1)
+
+
+def _count_letters(subwords: Mapping[str, Any], size: int) -> Float[Tensor, " P"]:
+    """Return the number of letters of each subword; 1 each where the vocabulary is kept elsewhere."""
+    vocabulary = subwords.get("vocabulary")
+    if not isinstance(vocabulary, list) or len(vocabulary) != size:
         return torch.ones(size)
-    return torch.tensor([float(max(1, len(str(subword).removeprefix("##")))) for subword in table])
+    return torch.tensor([float(max(1, len(str(entry).removeprefix("##")))) for entry in vocabulary])

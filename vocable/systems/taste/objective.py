@@ -1,208 +1,199 @@
-"""What TASTE learns: the next unit, from the text, from what is heard of it, from the same quantized: three stages.
+"""Training objective of TASTE, in three stages: units from text, from text and speech, from text and quantized speech.
 
-L = L_units + w · L_commitment (arXiv:2504.07053), and two terms of ours for little data: where each subword is said,
-and how long it lasts. With their weights 0 and one stage it is the seed's training.
+L = L_units + w · L_commitment (arXiv:2504.07053), and two terms of vocable's own for little data: where each subword
+is spoken, and how long it lasts. With their weights 0 and one stage it is the seed's training.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from pydantic import Field
 from torch import Tensor, nn
 
-from vocable.errors import ConfigError
 from vocable.features.whisper import WhisperEncoder
-from vocable.systems.taste.batch import SpokenBatch
+from vocable.schema import Share, config
+from vocable.systems.taste.data import TasteBatch
 from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.train.objective import Turn
 from vocable.train.schedule import Weight
 
-_INERT = 0.01  # of the text's vectors: speech that adds less is as good as not heard
-_PATIENCE = 500  # steps with speech before that is an alarm
-_NEAR = 0.5  # units around a span that count as inside it
-_LEAST = 1e-6  # of an attention: its logarithm stays finite
-_TERMS = ("units", "commitment", "alignment", "durations")
+_MIN_SPEECH = 0.01  # norm of acoustic embeddings over that of text embeddings, below which speech is ignored
+_ALARM_AFTER = 500  # steps with speech
+_MARGIN = 0.5  # units around a span that count as inside it
+_MIN_ATTENTION = 1e-6  # so that its logarithm stays finite
+_MIN_DURATION = 0.25  # units
+_WEIGHTED = ("units", "commitment", "alignment", "durations")
+_Step = Annotated[int, Field(ge=0)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class TasteLosses:
-    """Weights of the terms, and the stages.
+    """Loss weights and stages.
 
     Attributes:
-        units: Cross-entropy of the next unit, teacher-forced, and of the end.
-        commitment: Of the vectors to their codebooks.
-        alignment: Minus the logarithm of the attention inside each subword's span, where a recording is aligned.
-        durations: Squared error of the logarithm of each subword's units, where the model tells them.
-        heard_from: First step with speech; before it the text side and the unit model learn what text alone allows.
-        quantized_from: First step at which what is heard is quantized.
-        ordered: Each head of the aggregator is shown its own part of a subword's span, the first head the first: so
-            what is heard keeps the order that it was said in.
-        hidden: Share of the units before a unit that training hides from it, so that text and speech must tell more.
-        text_only: Share of rows that hear nothing, once there is speech: the control that every claim rests on.
+        units: Weight of the cross-entropy of the next unit and of the end, teacher-forced.
+        commitment: Weight of the commitment of acoustic embeddings to their codebooks.
+        alignment: Weight of the negative log-attention inside each subword's span, where an utterance is aligned.
+        durations: Weight of the squared error of log-durations, if the model predicts them.
+        speech_from: First step with speech. Before it, text encoder and unit model learn what text alone allows.
+        quantized_from: First step at which acoustic embeddings are quantized.
+        text_only: Share of rows without acoustic embeddings, once there is speech; trains the control of text alone.
+        ordered: Whether each head of the aggregator is trained to attend to its own part of a span, in order, so that
+            acoustic embeddings keep the order of sounds.
+        unit_dropout: Share of the previous units that are withheld in training, so that text and speech must predict
+            more.
     """
 
     units: Weight = field(default_factory=lambda: Weight(value=1.0))
     commitment: Weight = field(default_factory=lambda: Weight(value=1.0))
     alignment: Weight = field(default_factory=lambda: Weight(value=0.0))
     durations: Weight = field(default_factory=lambda: Weight(value=0.0))
-    heard_from: int = 0
-    quantized_from: int = 0
-    text_only: float = 0.0
+    speech_from: _Step = 0
+    quantized_from: _Step = 0
+    text_only: Share = 0.0
     ordered: bool = False
-    hidden: float = 0.0
-
-    def __post_init__(self) -> None:
-        if min(self.heard_from, self.quantized_from) < 0 or not (0 <= self.text_only < 1 and 0 <= self.hidden < 1):
-            raise ConfigError(
-                f"heard_from {self.heard_from} and quantized_from {self.quantized_from} are steps, text_only "
-                f"{self.text_only} and hidden {self.hidden} shares under 1"
-            )
+    unit_dropout: Share = 0.0
 
 
 class TasteObjective:
-    """Trains a :class:`TasteModel`; what is frozen there stays as it is.
+    """Objective that trains a :class:`TasteModel`, except for its frozen parts.
 
     Args:
-        model: With random weights, or some to begin from.
-        losses: Weights and stages.
+        model: Networks to train.
+        losses: Loss weights and stages.
     """
 
     def __init__(self, model: TasteModel, losses: TasteLosses) -> None:
         self.model, self.losses = model, losses
-        self._rate = model.config.units.frame_rate
+        self._unit_rate = model.config.units.frame_rate
 
     def parts(self) -> Mapping[str, nn.Module]:
-        """``taste``."""
+        """Return the networks by name: ``taste``."""
         return {"taste": self.model}
 
-    def turns(self, batch: SpokenBatch, step: int) -> Iterator[Turn]:
-        """One move."""
+    def turns(self, batch: TasteBatch, step: int) -> Iterator[Turn]:
+        """Yield the one optimizer step of a batch."""
         model, losses = self.model.train(), self.losses
-        said = model.said(batch.subword_ids, batch.subword_mask)
+        text = model.embed_text(batch.subword_ids, batch.subword_mask)
         terms: dict[str, Tensor] = {}
         stats: dict[str, Tensor] = {}
-        vectors = None
-        if step >= losses.heard_from:
-            heard = model.heard(said, batch)
-            vectors = heard.vectors
-            terms["alignment"], stats["alignment_error_ms"] = aligned(
-                heard.weights, batch, self._rate, ordered=losses.ordered
+        acoustic = None
+        if step >= losses.speech_from:
+            speech = model.embed_speech(text, batch)
+            acoustic = speech.embeddings
+            terms["alignment"], stats["alignment_error_ms"] = alignment_loss(
+                speech.attention, batch, self._unit_rate, ordered=losses.ordered
             )
             if model.quantizer is not None and step >= losses.quantized_from:
-                quantized = model.quantizer(vectors, batch.subword_mask)
-                vectors, stats = quantized.latents, stats | quantized.stats
+                quantized = model.quantizer(acoustic, batch.subword_mask)
+                acoustic, stats = quantized.latents, stats | quantized.stats
                 terms |= quantized.losses
-            stats["heard_to_said"] = length(vectors, batch) / length(said, batch)
-            hears = torch.rand(len(said), 1, 1, device=said.device) >= losses.text_only
-            vectors = vectors * hears
-        joint = model.joint(said, vectors)
-        lasting = model.lasting(joint)
-        if lasting is not None:
-            terms["durations"] = lasted(lasting, batch)
-        known = torch.rand(batch.units.shape, device=said.device) >= losses.hidden
-        clock = clocked(lasting)
-        logits = model.lm(joint, batch.subword_mask, batch.units, batch.unit_mask, batch.voices, clock, known)
-        terms["units"], found = next_units(logits, batch)
-        stats |= found
-        weights = {name: getattr(losses, name).at(step) if name in _TERMS else 1.0 for name in terms}
-        alarms = self._alarms(stats, step)
-        yield Turn(name="taste", losses=terms, weights=weights, stats=stats, alarms=alarms)
+            stats["heard_to_said"] = mean_norm(acoustic, batch) / mean_norm(text, batch)  # logged so since version 0.1
+            acoustic = acoustic * (torch.rand(len(text), 1, 1, device=text.device) >= losses.text_only)
+        joint, log_durations = model.fuse(text, acoustic)
+        if log_durations is not None:
+            terms["durations"] = duration_loss(log_durations, batch)
+        visible = torch.rand(batch.units.shape, device=text.device) >= losses.unit_dropout
+        durations = None if log_durations is None else log_durations.detach().exp()
+        logits = model.lm(joint, batch.subword_mask, batch.units, batch.unit_mask, batch.voices, durations, visible)
+        terms["units"], accuracy = unit_loss(logits, batch)
+        stats |= accuracy
+        weights = {name: getattr(losses, name).at(step) if name in _WEIGHTED else 1.0 for name in terms}
+        yield Turn(name="taste", losses=terms, weights=weights, stats=stats, alarms=self._alarms(stats, step))
 
     def export(self, folder: Path) -> None:
-        """Write the tokenizer as it stands."""
+        """Write the tokenizer in its present state."""
         TasteTokenizer(self.model).save(folder)
 
     def _alarms(self, stats: Mapping[str, Tensor], step: int) -> tuple[str, ...]:
-        share = float(stats.get("heard_to_said", torch.tensor(1.0)))
-        if step < self.losses.heard_from + _PATIENCE or share >= _INERT:
+        ratio = float(stats.get("heard_to_said", torch.tensor(1.0)))
+        if step < self.losses.speech_from + _ALARM_AFTER or ratio >= _MIN_SPEECH:
             return ()
-        return (f"what is heard is {share:.2%} as long as what the text says: the speech is ignored",)
+        return (f"acoustic embeddings have {ratio:.2%} of the norm of text embeddings: the speech is ignored",)
 
 
-def next_units(logits: Float[Tensor, "B E C"], batch: SpokenBatch) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """Mean cross-entropy of the units and the end, and how often the likeliest units are right.
+def unit_loss(logits: Float[Tensor, "B E C"], batch: TasteBatch) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+    """Return the mean cross-entropy of units and end, and the top-1 and top-5 accuracy of units.
 
     Args:
-        logits: E = N + 1 places, C = K + 1 entries; the last entry is the end.
-        batch: Its units.
+        logits: Logits of E = N + 1 positions and C = K + 1 ids; id K is the end.
+        batch: Batch with the units.
     """
-    targets = closed(batch.units, batch.unit_mask, end=logits.shape[2] - 1)
+    targets = append_end(batch.units, batch.unit_mask, end=logits.shape[2] - 1)
     loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-1)
     real = batch.unit_mask
-    best = logits.detach()[:, :-1].topk(5, dim=2).indices == batch.units[..., None]
-    share = real.sum().clamp(min=1)
-    return loss, {"top1": (best[..., 0] & real).sum() / share, "top5": (best.any(2) & real).sum() / share}
+    hits = logits.detach()[:, :-1].topk(5, dim=2).indices == batch.units[..., None]
+    count = real.sum().clamp(min=1)
+    return loss, {"top1": (hits[..., 0] & real).sum() / count, "top5": (hits.any(2) & real).sum() / count}
 
 
-def closed(units: Int[Tensor, "B N"], mask: Tensor, end: int) -> Int[Tensor, "B E"]:
-    """Units with the end behind each row's last one, and −1 behind that.
+def append_end(units: Int[Tensor, "B N"], mask: Tensor, end: int) -> Int[Tensor, "B E"]:
+    """Append the end to each row's units, and −1 behind it.
 
     Example:
-        >>> closed(torch.tensor([[5, 6, 0]]), torch.tensor([[True, True, False]]), end=9).tolist()
+        >>> append_end(torch.tensor([[5, 6, 0]]), torch.tensor([[True, True, False]]), end=9).tolist()
         [[5, 6, 9, -1]]
     """
     targets = F.pad(units.masked_fill(~mask, -1), (0, 1), value=-1)
     return targets.scatter(1, mask.sum(1, keepdim=True), end)
 
 
-def aligned(
-    weights: Float[Tensor, "B H U F"], batch: SpokenBatch, rate: float, *, ordered: bool = False
+def alignment_loss(
+    attention: Float[Tensor, "B H U F"], batch: TasteBatch, rate: float, *, ordered: bool = False
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """What attention outside of the subwords' spans costs, and how far its centres lie from their middles, in ms.
+    """Return the loss of attention outside of the subwords' spans, and its distance from their middles in ms.
 
     Args:
-        weights: Of the aggregator.
-        batch: Only recordings that are aligned count.
-        rate: Units a second.
-        ordered: Of H heads, each is wanted in its own H-th of the span; otherwise their mean anywhere in it.
+        attention: Attention weights of the aggregator.
+        batch: Batch with spans; only aligned utterances count.
+        rate: Units per second.
+        ordered: Whether each of the H heads has the H-th part of a span as its target; otherwise the mean of all heads
+            has the whole span.
     """
-    looked = weights.float()
-    mean = looked.mean(1, keepdim=True)
-    heads = looked.shape[1] if ordered else 1
-    centres = frame_centres(looked.shape[3], rate, looked.device)
+    attention = attention.float()
+    mean = attention.mean(1, keepdim=True)
+    heads = attention.shape[1] if ordered else 1
+    centers = frame_centers(attention.shape[3], rate, attention.device)
     start, end = (one[:, None, :, None] for one in batch.spans.unbind(2))  # (B, 1, U, 1)
-    part, head = (end - start) / heads, torch.arange(heads, device=looked.device)[:, None, None]
-    first, last = start + head * part - _NEAR, start + (head + 1) * part + _NEAR  # parts may lie between two frames
-    inside = (centres >= first) & (centres <= last)
+    part, head = (end - start) / heads, torch.arange(heads, device=attention.device)[:, None, None]
+    first, last = start + head * part - _MARGIN, start + (head + 1) * part + _MARGIN  # a part may have no frame center
+    inside = (centers >= first) & (centers <= last)
     counted = batch.subword_mask & batch.aligned[:, None]
-    cost = -((looked if ordered else mean) * inside).sum(3).clamp(min=_LEAST).log().mean(1)
-    off = (attention_centres(mean[:, 0].detach(), rate) - batch.spans.mean(2)).abs() * (1000 / rate)
-    return _mean(cost, counted), _mean(off, counted)
+    loss = -((attention if ordered else mean) * inside).sum(3).clamp(min=_MIN_ATTENTION).log().mean(1)
+    error = (attention_centers(mean[:, 0].detach(), rate) - batch.spans.mean(2)).abs() * (1000 / rate)
+    return _masked_mean(loss, counted), _masked_mean(error, counted)
 
 
-def frame_centres(frames: int, rate: float, device: torch.device | None = None) -> Float[Tensor, " F"]:
-    """Where Whisper's frames lie, in units: frame f is centred on f / 50 s."""
+def frame_centers(frames: int, rate: float, device: torch.device | None = None) -> Float[Tensor, " F"]:
+    """Return the centers of Whisper's frames in units: frame f is centered on f / 50 s."""
     return torch.arange(frames, device=device) * (rate / WhisperEncoder.frame_rate)
 
 
-def attention_centres(looked: Float[Tensor, "*B U F"], rate: float) -> Float[Tensor, "*B U"]:
-    """The centre of mass of what each subword looks at, in units."""
-    return (looked * frame_centres(looked.shape[-1], rate, looked.device)).sum(-1)
+def attention_centers(attention: Float[Tensor, "*B U F"], rate: float) -> Float[Tensor, "*B U"]:
+    """Return the center of mass of each subword's attention, in units."""
+    return (attention * frame_centers(attention.shape[-1], rate, attention.device)).sum(-1)
 
 
-def lasted(log_units: Float[Tensor, "B U"], batch: SpokenBatch) -> Float[Tensor, ""]:
-    """Squared error of the logarithm of each subword's units; of recordings that are not aligned, of the whole's."""
-    wanted = (batch.spans[..., 1] - batch.spans[..., 0]).clamp(min=0.25).log()
-    each = (log_units - wanted).square() * batch.subword_mask
-    whole = (log_units.exp() * batch.subword_mask).sum(1).log() - batch.unit_mask.sum(1).clamp(min=1).log()
-    rows = torch.where(batch.aligned, each.sum(1) / batch.subword_mask.sum(1).clamp(min=1), whole.square())
+def duration_loss(log_durations: Float[Tensor, "B U"], batch: TasteBatch) -> Float[Tensor, ""]:
+    """Return the squared error of log-durations: per subword in aligned utterances, of their sum in the others."""
+    target = (batch.spans[..., 1] - batch.spans[..., 0]).clamp(min=_MIN_DURATION).log()
+    errors = (log_durations - target).square() * batch.subword_mask
+    total = (log_durations.exp() * batch.subword_mask).sum(1).log() - batch.unit_mask.sum(1).clamp(min=1).log()
+    rows = torch.where(batch.aligned, errors.sum(1) / batch.subword_mask.sum(1).clamp(min=1), total.square())
     return rows.mean()
 
 
-def clocked(log_units: Float[Tensor, "B U"] | None) -> Float[Tensor, "B U"] | None:
-    """Units of each subword; the clock of the unit model teaches them nothing."""
-    return None if log_units is None else log_units.detach().exp()
+def mean_norm(embeddings: Float[Tensor, "B U D"], batch: TasteBatch) -> Float[Tensor, ""]:
+    """Return the mean norm of the embeddings of real subwords."""
+    return embeddings.detach().float().norm(dim=2)[batch.subword_mask].mean()
 
 
-def length(vectors: Float[Tensor, "B U D"], batch: SpokenBatch) -> Float[Tensor, ""]:
-    """Mean length of the vectors of real subwords."""
-    return vectors.detach().float().norm(dim=2)[batch.subword_mask].mean()
-
-
-def _mean(values: Tensor, counted: Tensor) -> Float[Tensor, ""]:
-    """Over what counts; 0, with a gradient, where nothing does."""
-    return (values * counted).sum() / counted.sum().clamp(min=1)
+def _masked_mean(values: Tensor, mask: Tensor) -> Float[Tensor, ""]:
+    """Return the mean over a mask; 0, with a gradient, if the mask is empty."""
+    return (values * mask).sum() / mask.sum().clamp(min=1)

@@ -1,6 +1,7 @@
-"""Runs of TASTE (arXiv:2504.07053), and of its core as the seed built it."""
+"""Training recipes of TASTE (arXiv:2504.07053) and of its core as the seed built it, and the system's record."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -8,130 +9,175 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from vocable.data.manifest import Utterance, read_manifests
 from vocable.data.targets import describe_extractor
-from vocable.errors import ConfigError, ManifestError
+from vocable.errors import CheckpointError, ConfigError, ManifestError
 from vocable.features.hub import located
 from vocable.features.whisper import EncoderSpec, WhisperEncoder, WhisperLayers
 from vocable.systems.base import System
 from vocable.systems.taste import config as sizes
 from vocable.systems.taste.config import TasteConfig
-from vocable.systems.taste.data import Spoken, SpokenConfig
-from vocable.systems.taste.facts import config_facts
+from vocable.systems.taste.data import TasteBatchConfig, TasteData
 from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.objective import TasteLosses, TasteObjective
-from vocable.systems.taste.tokenizer import TasteTokenizer
-from vocable.systems.units import UnitSource, UnitsSpec, UnitVoiceExtractor, find_units, unit_extractor
+from vocable.systems.taste.tokenizer import TasteTokenizer, describe_config
+from vocable.systems.units import UnitExtractor, UnitSource, UnitsSpec, UnitVoiceExtractor, find_units
 from vocable.text.subword_tokenizers import BytePairTokenizer, HubTokenizer
 from vocable.text.subwords import SubwordTokenizer
 from vocable.train.run import Run
 from vocable.train.schedule import LearningRate, Weight
 from vocable.train.trainer import TrainConfig
 
-_ENCODER, _UNITS, _PIECES = "encoder", "units", "pieces"
-_MEASURED = 200  # clips that the scale of frames is measured on
+_ENCODER, _UNITS, _SUBWORDS = "encoder", "units", "pieces"  # parts, as --teacher and run.json name them
+_SCALER_CLIPS = 200  # clips that the standardization of frames is fitted to
 _TINY_EN = EncoderSpec(name="openai/whisper-tiny.en", digest="any", width=384, depth=4)
 _SUPERVISED = UnitsSpec(
     name="supervised-small", level=1, digest="any", sample_rate=16_000, hop=640, size=1024, voice_width=64
+)
+_COSYVOICE = (  # tensors of CosyVoice, and of TasteModel
+    (r"^text_embedding\.", "text.embedding."),
+    (r"^text_encoder_affine_layer\.", "text.out_proj."),
+    (r"^text_encoder\.", "text.encoder."),
+    (r"^llm_embedding\.", "lm.special."),
+    (r"^llm_decoder\.", "lm.head."),
+    (r"^speech_embedding\.", "lm.embedding."),
+    (r"^spk_embed_affine_layer\.", "lm.voice_proj."),
+    (r"^llm\.", "lm.decoder."),
+    (r"\.embed\.out\.", ".in_proj."),
+    (r"\.after_norm\.", ".norm."),
+    (r"\.encoders\.", ".blocks."),
+    (r"\.self_attn\.linear_q\.", ".query."),
+    (r"\.self_attn\.linear_k\.", ".key."),
+    (r"\.self_attn\.linear_v\.", ".value."),
+    (r"\.self_attn\.linear_out\.", ".out."),
+    (r"\.self_attn\.linear_pos\.", ".distance."),
+    (r"\.self_attn\.pos_bias_u$", ".content_bias"),
+    (r"\.self_attn\.pos_bias_v$", ".distance_bias"),
+    (r"\.feed_forward\.w_1\.", ".expand."),
+    (r"\.feed_forward\.w_2\.", ".contract."),
+    (r"\.(norm1|norm_mha)\.", ".before."),
+    (r"\.(norm2|norm_ff)\.", ".between."),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TasteRun(Run):
-    """A TASTE in training, on whole utterances with their text.
+    """Training of a TASTE on utterances with their text.
 
     Attributes:
-        encoder: Whose layers are heard: a folder or hub name of a Whisper.
-        units: What is predicted, see :func:`vocable.systems.units.find_units`.
-        pieces: Whose subwords the text is cut in, a folder or hub name; None: they are learnt from the texts.
-        size: Subwords that are learnt at most.
-        case: What becomes of the letters, see :data:`vocable.text.written.CASES`.
-        cache: Folder where what encoder and units say of recordings is kept.
-        heard_begins: What the aggregator gives is so many times as long before anything is learnt: to ask what a weak
-            beginning costs.
+        encoder: Folder or hub name of the Whisper whose layers give the frames.
+        units: Units to predict, see :func:`vocable.systems.units.find_units`.
+        pieces: Folder or hub name of the model whose subwords the text is split into; None trains a subword tokenizer
+            on the texts.
+        size: Maximal vocabulary size of a trained subword tokenizer.
+        case: Treatment of case and punctuation, one of :data:`vocable.text.subwords.CASES`.
+        cache: Folder that keeps the features of encoder and units.
+        initial_scale: Factor of the initial acoustic embeddings: a control of what a weak beginning costs.
+        needs_start: Whether training must start from a model, because the recipe freezes weights that are of no use if
+            they are random.
     """
 
     model: TasteConfig
     losses: TasteLosses
-    batches: SpokenConfig
+    batches: TasteBatchConfig
     encoder: str = _TINY_EN.name
     units: str = _SUPERVISED.name
     pieces: str | None = None
     size: int = 512
     case: str = "lower"
     cache: str = "teachers"
-    heard_begins: float = 1.0
+    initial_scale: float = 1.0
+    needs_start: bool = False
 
     def with_teachers(self, sources: Mapping[str, str], cache: str) -> "TasteRun":
-        """The same run with ``encoder``, ``units`` or ``pieces`` from elsewhere.
+        """Return a copy of this run with another ``encoder``, ``units`` or ``pieces``.
 
         Raises:
-            ConfigError: It is another part that is named.
+            ConfigError: If another part is named.
         """
-        known = (_ENCODER, _UNITS, _PIECES)
-        if unknown := [part for part in sources if part not in known]:
-            raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {', '.join(known)}")
+        parts = (_ENCODER, _UNITS, _SUBWORDS)
+        if unknown := [part for part in sources if part not in parts]:
+            raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {', '.join(parts)}")
         return replace(self, cache=cache, **sources)  # type: ignore[arg-type]
 
     def teachers(self) -> dict[str, dict[str, Any]]:
-        """Name, digest, rates and width of the encoder and of what makes the units."""
-        found = {_ENCODER: describe_extractor(self._frames), _UNITS: describe_extractor(unit_extractor(self._source))}
-        return found if self.pieces is None else found | {_PIECES: {"name": self.pieces, "digest": self._table.digest}}
+        """Return name, digest, rates and width of the encoder and of the units."""
+        found = {_ENCODER: describe_extractor(self._frames), _UNITS: describe_extractor(UnitExtractor(self._source))}
+        if self.pieces is None:
+            return found
+        return found | {_SUBWORDS: {"name": self.pieces, "digest": self._hub_tokenizer.digest}}
 
-    def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Spoken:
+    def check_start(self, start: Any | None) -> None:
+        """Check that a recipe with a frozen unit model does not train against its random weights.
+
+        Raises:
+            ConfigError: If the recipe needs a model to start from, and there is none.
+        """
+        if self.needs_start and start is None:
+            raise ConfigError(
+                "this recipe freezes the unit model, which has random weights; give --init FOLDER, a taste model with "
+                "the weights of CosyVoice-300M (vocable.systems.taste.recipe.load_cosyvoice puts its llm.pt into one)"
+            )
+
+    def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> TasteData:
         """Return the training data of some manifests; see :meth:`material_of`."""
         return self.material_of(read_manifests(manifests, split))
 
-    def material_of(self, utterances: Sequence[Utterance]) -> Spoken:
-        """Utterances with their text in subwords, frames and units.
+    def material_of(self, utterances: Sequence[Utterance]) -> TasteData:
+        """Return utterances with subwords, frames and units.
 
         Raises:
-            ManifestError: No utterance has a text, or none can be used.
-            TextError: There are no letters in the texts.
-            CheckpointError: Encoder, units or subwords are not at hand.
+            ManifestError: If no utterance has a text, or none can be used.
+            TextError: If the texts have no letters.
+            CheckpointError: If encoder, units or subword tokenizer are not at hand.
         """
         texts = [one.text for one in utterances if one.text]
         if not texts:
             raise ManifestError(
-                f"none of {len(utterances)} lines has a 'text', and these tokens stand for what is said; write it there"
+                f"none of {len(utterances)} lines has a 'text', and these tokens stand for its subwords; add the "
+                "transcripts"
             )
-        subword_tokenizer: SubwordTokenizer = (
-            BytePairTokenizer.train(texts, self.size, self.case) if self.pieces is None else self._table
+        subwords: SubwordTokenizer = (
+            BytePairTokenizer.train(texts, self.size, self.case) if self.pieces is None else self._hub_tokenizer
         )
         width = self._source.spec.voice_width
-        return Spoken(
-            utterances, replace(self.batches, voice_width=max(1, width)), subword_tokenizer=subword_tokenizer,
-            units=unit_extractor(self._source), frames=self._frames,
-            voice=UnitVoiceExtractor(self._source) if width else None, cache=Path(self.cache),
+        return TasteData(
+            utterances, replace(self.batches, voice_width=max(1, width)), subword_tokenizer=subwords,
+            units=UnitExtractor(self._source), frames=self._frames, cache=Path(self.cache),
+            voice=UnitVoiceExtractor(self._source) if width else None,
         )  # fmt: skip
 
-    def objective(self, material: Spoken, start: TasteTokenizer | None = None) -> TasteObjective:
-        """A model of the recipe's sizes for these subwords and units; or one that was trained, to be trained on.
+    def objective(self, material: TasteData, start: TasteTokenizer | None = None) -> TasteObjective:
+        """Return a model of the recipe's sizes for the data's subwords and units, and its losses.
 
         Raises:
-            ConfigError: ``start`` is of other sizes, subwords, units, or another encoder.
+            ConfigError: If ``start`` has other sizes, subwords or units, or another encoder; or if it is missing, see
+                :meth:`check_start`.
         """
+        self.check_start(start)
         config = self.fitted(material.subword_tokenizer)
         model = TasteModel(config)
-        model.aggregator.scale(self.heard_begins)
+        model.aggregator.scale_output(self.initial_scale)
         if start is not None:
             if not isinstance(start, TasteTokenizer):
-                raise ConfigError("the model to begin from is no TASTE; take another")
+                raise ConfigError("the model to start from is no TASTE; take another")
             if other := [name for name in vars(config) if getattr(config, name) != getattr(start.config, name)]:
-                raise ConfigError(f"the model to begin from has other {', '.join(other)}; take one of this recipe")
+                raise ConfigError(f"the model to start from has other {', '.join(other)}; take one of this recipe")
             model.load_state_dict(start.model.state_dict())
         else:
-            places = np.unique(np.linspace(0, len(material) - 1, min(_MEASURED, len(material))).round().astype(int))
-            model.measure(material.row(place) for place in places.tolist())
+            count = min(_SCALER_CLIPS, len(material))
+            indices = np.unique(np.linspace(0, len(material) - 1, count).round().astype(int))
+            model.fit_scalers(material.row(index) for index in indices.tolist())
         return TasteObjective(model, self.losses)
 
-    def fitted(self, subword_tokenizer: SubwordTokenizer) -> TasteConfig:
-        """The recipe's sizes for these subwords, and for what encoder and units really are."""
+    def fitted(self, subwords: SubwordTokenizer) -> TasteConfig:
+        """Return the recipe's configuration with these subwords, and with the encoder and units at hand."""
         units = self._source.spec
         return replace(
-            self.model, encoder=self._encoder.spec, units=units, pieces=subword_tokenizer.to_json(),
-            text=replace(self.model.text, size=subword_tokenizer.size), lm=replace(self.model.lm, size=units.size),
+            self.model, encoder=self._encoder.spec, units=units, subwords=subwords.to_json(),
+            text=replace(self.model.text, vocabulary_size=subwords.size), lm=replace(self.model.lm, size=units.size),
         )  # fmt: skip
 
     @cached_property
@@ -150,53 +196,84 @@ class TasteRun(Run):
         return find_units(self.units, self.find)
 
     @cached_property
-    def _table(self) -> HubTokenizer:
+    def _hub_tokenizer(self) -> HubTokenizer:
         assert self.pieces is not None
         return HubTokenizer.load(self.pieces, self.case, located=located)
 
 
-def seed() -> TasteRun:
-    """The seed's run: Whisper large-v3, S3 units, CosyVoice's text side trained and its unit model frozen.
+def load_cosyvoice(model: TasteModel, state: Mapping[str, Tensor], where: str = "llm.pt") -> None:
+    """Load the weights of CosyVoice's text encoder and unit model; aggregator, fusion and quantizer stay as they are.
 
-    AdamW at 1e-4, 4 utterances, 10 epochs of LibriSpeech train-clean-100 (28,539) are the seed's; warm-up, decay and
-    clipping are not said there. CosyVoice's weights are taken where ``--init`` names a model that holds them.
+    Args:
+        model: Model with the sizes of the weights, such as that of :func:`~vocable.systems.taste.config.seed_exact`.
+        state: Tensors of ``llm.pt``, from :func:`vocable.features.pickled.read_pickled`.
+        where: Path of the file, for messages.
+
+    Raises:
+        CheckpointError: If a tensor is missing, unknown or of another shape.
+
+    Source:
+        github.com/FunAudioLLM/CosyVoice (Apache-2.0) ``cosyvoice/llm/llm.py``.
+    """
+    tensors = {_from_cosyvoice(name): value for name, value in state.items()}
+    own = {name: value for name, value in model.state_dict().items() if name.startswith(("text.", "lm."))}
+    if different := sorted(tensors.keys() ^ own.keys()):
+        kind = "has no" if different[0] in own else "has an unknown"
+        raise CheckpointError(f"{where}: {kind} {different[0]}; give the llm.pt of CosyVoice-300M, and a model like it")
+    for name, value in tensors.items():
+        if value.shape != own[name].shape:
+            raise CheckpointError(
+                f"{where}: {name} is of {tuple(value.shape)}, not {tuple(own[name].shape)}; give a model of its sizes"
+            )
+    model.load_state_dict(tensors, strict=False)
+
+
+def _from_cosyvoice(name: str) -> str:
+    for pattern, replacement in _COSYVOICE:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def seed() -> TasteRun:
+    """Return the seed's run: Whisper large-v3, S3 units, CosyVoice's text encoder trained and its unit model frozen.
+
+    AdamW at 1e-4, 4 utterances and 10 epochs of LibriSpeech train-clean-100 (28,539) are the seed's; it does not state
+    warm-up, decay and clipping. The model to start from, ``--init``, must hold CosyVoice's weights.
     """
     return TasteRun(
-        model=sizes.seed_exact(), losses=TasteLosses(), batches=SpokenConfig(batch_size=4),
+        model=sizes.seed_exact(), losses=TasteLosses(), batches=TasteBatchConfig(batch_size=4),
         encoder="openai/whisper-large-v3", units="s3:speech_tokenizer_v1.onnx", pieces="openai/whisper-large-v3",
-        case="as_is",
+        case="as_is", needs_start=True,
         train=TrainConfig(steps=71_350, learning_rate=LearningRate(peak=1e-4, warmup=500, decay=0.0),
                           weight_decay=1e-2, save_every=7_135, keep=10),
     )  # fmt: skip
 
 
 def full() -> TasteRun:
-    """As :func:`seed`, with attention as wide as its text has it: 16 heads, 1024."""
+    """Return :func:`seed` with attention as wide as its text has it: 16 heads, 1024."""
     return replace(seed(), model=sizes.full_mha())
 
 
 def paper() -> TasteRun:
-    """The paper's tokenizer and its three stages: text alone, what is heard, the same quantized.
+    """Return the paper's run in its three stages: text alone, speech, quantized speech.
 
-    Hours, steps and batches of 8 GPUs are the paper's only roughly: it gives epochs of 40,000 hours.
+    The paper states hours, steps and batches only roughly: epochs over 40,000 hours on 8 GPUs.
     """
-    return TasteRun(
-        model=sizes.taste(), batches=SpokenConfig(batch_size=96),
-        losses=TasteLosses(heard_from=60_000, quantized_from=120_000),
-        encoder="openai/whisper-large-v3", units="s3:speech_tokenizer_v1.onnx", pieces="openai/whisper-large-v3",
-        case="as_is",
+    return replace(
+        seed(), needs_start=False, model=sizes.taste(), batches=TasteBatchConfig(batch_size=96),
+        losses=TasteLosses(speech_from=60_000, quantized_from=120_000),
         train=TrainConfig(steps=200_000, learning_rate=LearningRate(peak=2e-4, warmup=10_000, decay=0.2),
                           weight_decay=1e-2, save_every=5_000),
     )  # fmt: skip
 
 
 def small() -> TasteRun:
-    """The model in the box: Whisper tiny.en, supervised units at 25 Hz; for one hour of speech and two CPU cores."""
+    """Return the run of ``taste-small``: Whisper tiny.en and supervised units at 25 Hz, for an hour of speech."""
     return TasteRun(
-        model=sizes.small(_TINY_EN, _SUPERVISED, {}, 256), batches=SpokenConfig(batch_size=16, longest=15.0),
+        model=sizes.small(_TINY_EN, _SUPERVISED, {}, 256), batches=TasteBatchConfig(batch_size=16, max_seconds=15.0),
         losses=TasteLosses(
-            alignment=Weight(value=0.3), durations=Weight(value=0.2), heard_from=100, quantized_from=700,
-            text_only=0.15, ordered=True, hidden=0.4,
+            alignment=Weight(value=0.3), durations=Weight(value=0.2), speech_from=100, quantized_from=700,
+            text_only=0.15, ordered=True, unit_dropout=0.4,
         ),
         size=256,
         train=TrainConfig(steps=1_300, learning_rate=LearningRate(peak=1e-3, warmup=200), betas=(0.9, 0.98),
@@ -205,12 +282,12 @@ def small() -> TasteRun:
 
 
 def tiny() -> TasteRun:
-    """For tests: next to no weights."""
+    """Return a run with next to no weights, for tests."""
     encoder = EncoderSpec(name=_TINY_EN.name, digest="any", width=128, depth=2)
     return TasteRun(
-        model=sizes.tiny(encoder, _SUPERVISED, {}, 32), batches=SpokenConfig(batch_size=8), size=48,
+        model=sizes.tiny(encoder, _SUPERVISED, {}, 32), batches=TasteBatchConfig(batch_size=8), size=48,
         losses=TasteLosses(
-            alignment=Weight(value=0.1), durations=Weight(value=0.2), heard_from=5, quantized_from=15, text_only=0.25
+            alignment=Weight(value=0.1), durations=Weight(value=0.2), speech_from=5, quantized_from=15, text_only=0.25
         ),
         train=TrainConfig(steps=40, learning_rate=LearningRate(peak=3e-3, warmup=10), log_every=10, save_every=20),
     )  # fmt: skip
@@ -229,5 +306,5 @@ SYSTEM = System(
     },
     example="taste-small",
     uses=frozenset({"edit", "score"}),
-    describe_config=config_facts,
+    describe_config=describe_config,
 )

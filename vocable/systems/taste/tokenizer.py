@@ -1,7 +1,7 @@
-"""TASTE in use: speech and its text to one token for each subword of the text, and back to speech by way of units.
+"""Trained TASTE: speech and its text to one token per subword, and tokens to speech by way of units.
 
-A clip goes through every network alone, so it has the same tokens in any batch by construction. Whisper and the source
-of the units are other models: the first is needed to encode, the second to decode.
+Whisper is needed to encode, the tokenizer of the units to decode; both are other models. Every clip goes through the
+networks alone, so it has the same tokens in any batch.
 """
 
 import os
@@ -18,16 +18,22 @@ from vocable.audio import Audio
 from vocable.errors import CheckpointError, ConfigError, SpecError, TextError
 from vocable.features.hub import located
 from vocable.features.whisper import WhisperLayers, load_encoder
+from vocable.folder import Migration
 from vocable.shapes import frames_for
 from vocable.systems.base import BaseTokenizer
-from vocable.systems.describe import Table
-from vocable.systems.taste.batch import SpokenBatch, SpokenRow
-from vocable.systems.taste.config import TasteConfig, config_from_json, config_to_json
-from vocable.systems.taste.facts import model_facts
-from vocable.systems.taste.look import Look, look_at
-from vocable.systems.taste.model import TasteModel
-from vocable.systems.taste.sampling import Sampling
-from vocable.systems.units import UnitSource, check, find_units
+from vocable.systems.describe import Table, codebook_table, spec_rows
+from vocable.systems.taste.config import TasteConfig, migrate
+from vocable.systems.taste.data import TasteBatch, TasteExample
+from vocable.systems.taste.model import (
+    RENAMED_TENSORS,
+    Prediction,
+    SpeechQuantizer,
+    TasteModel,
+    count_parameters,
+    predict_units,
+)
+from vocable.systems.taste.unit_lm import Sampling
+from vocable.systems.units import UnitSource, check_source, find_units
 from vocable.systems.voiced import check_voice
 from vocable.text.subword_tokenizers import subword_tokenizer_from_json
 from vocable.text.subwords import Subwords, SubwordTokenizer
@@ -38,12 +44,13 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
     """A trained TASTE.
 
     Args:
-        model: The networks; using them puts them in evaluation mode.
-        load: Finds the source of the units by its name, such as :func:`vocable.load`; needed to decode.
+        model: Networks. Using the tokenizer puts them in evaluation mode.
+        find: Function that loads the tokenizer of the units by name, such as :func:`vocable.load`; needed to decode.
+        aliases: Digests of the same weights under earlier formats.
 
     Attributes:
-        subword_tokenizer: What becomes of a text.
-        sampling: How units are drawn.
+        subword_tokenizer: Tokenizer of texts.
+        sampling: Sampling rule of units.
 
     Source:
         TASTE, arXiv:2504.07053; the seed's core, which stops at predicting units.
@@ -52,6 +59,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
     system = "taste"
     config_class = TasteConfig
     model_class = TasteModel
+    migration = Migration(config=migrate, tensors=RENAMED_TENSORS)
 
     def __init__(
         self, model: TasteModel, find: Callable[[str], Any] | None = None, *, aliases: Sequence[str] = ()
@@ -59,16 +67,16 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         super().__init__(model, aliases=aliases)
         self._find = find
         self.subword_tokenizer: SubwordTokenizer = subword_tokenizer_from_json(
-            model.config.pieces, "the model's subwords", located=located
+            model.config.subwords, "the model's subwords", located=located
         )
         self.sampling = Sampling(temperature=model.config.temperature)
 
     @property
     def spec(self) -> TokenSpec:
-        """What a token carries: one for each subword of the text.
+        """Token spec: one token per subword.
 
         Raises:
-            SpecError: The model has no quantizer.
+            SpecError: If the model has no quantizer.
         """
         if self.config.spec is None:
             raise SpecError("this model has no quantizer: it predicts units, but makes no tokens; train one that has")
@@ -76,68 +84,76 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
     @property
     def device(self) -> torch.device:
-        """Where the networks lie."""
+        """Torch device of the networks."""
         return self.model.letters.device
 
     @cached_property
     def source(self) -> UnitSource:
-        """What the units are of.
+        """Source of the units that the model predicts.
 
         Raises:
-            CheckpointError: It is not at hand.
-            SpecError: What has its name is another model.
+            CheckpointError: If it is not at hand.
+            SpecError: If another model has its name.
         """
-        wanted = self.config.units
+        spec = self.config.units
         if self._find is None:
-            raise CheckpointError(f"nobody said where the units are found ({wanted.name}); use vocable.load")
-        found = find_units(wanted.name, self._find)
-        check(found, wanted)
-        return found
+            raise CheckpointError(f"the units ({spec.name}) cannot be loaded without `find`; use vocable.load")
+        source = find_units(spec.name, self._find)
+        check_source(source, spec)
+        return source
+
+    @cached_property
+    def _layers(self) -> WhisperLayers:
+        return WhisperLayers(load_encoder(self.config.encoder), self.config.layers)
+
+    @property
+    def _quantizer(self) -> SpeechQuantizer:
+        quantizer = self.model.eval().quantizer
+        assert quantizer is not None  # `spec` refuses before
+        return quantizer
 
     # ---- audio to tokens and back ---------------------------------------------------------------------------------
 
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Tokens of one clip: for each subword of its text, what is heard of it.
+        """Encode one clip and its text: one token per subword.
 
         Args:
-            audio: Any rate. Of more than 30 s Whisper hears 30 s at a time.
-            text: What is said.
+            audio: Recording at any sample rate. Whisper takes 30 s at a time of a longer one.
+            text: Transcript.
 
         Raises:
-            TextError: There is no text, or no letters in it.
-            AudioError: The clip is empty.
-            CheckpointError: Whisper is not at hand, or another one.
-            SpecError: The model has no quantizer.
+            TextError: If there is no text, or no letters in it.
+            AudioError: If the clip is empty.
+            CheckpointError: If Whisper or the tokenizer of the units is not at hand.
+            SpecError: If the model has no quantizer.
         """
-        spec, row = self.spec, self._row(audio, text)
-        quantizer = self.model.eval().quantizer
-        assert quantizer is not None
+        spec, example = self.spec, self._example(audio, text)
         with torch.inference_mode():
-            batch = SpokenBatch.of([row]).to(self.device)
-            heard = self.model.heard(self.model.said(batch.subword_ids, batch.subword_mask), batch)
-            ids = quantizer.encode(heard.vectors).cpu()
-        return Tokens(
-            ids=ids, lengths=torch.tensor([ids.shape[2]]), spec=spec, tokenizer=self.digest, text=(text,),
-            samples=torch.tensor([audio.resample(spec.sample_rate).samples.size]),
-            voice=row.voice[None] if self.config.units.voice_width else None,
-        )  # fmt: skip
+            batch = TasteBatch.of([example]).to(self.device)
+            speech = self.model.eval().embed_speech(self.model.embed_text(batch.subword_ids, batch.subword_mask), batch)
+            ids = self._quantizer.encode(speech.embeddings).cpu()
+        voice = self.source.voice(audio) if self.config.units.voice_width else None
+        samples = audio.resample(spec.sample_rate).samples.size
+        return self._tokens(ids, samples, text, None if voice is None else voice[None])
 
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
-        """Speech of one clip, as long as what was encoded.
+        """Decode one clip to speech as long as what was encoded.
 
         Args:
-            tokens: Of this tokenizer, one clip, with its text.
-            voice: Whose voice it shall be, where the units keep one beside them. The tokens' own by default.
+            tokens: Tokens of one clip with its text, made by this tokenizer.
+            voice: Recording of the speaker to decode as, where the units have a voice; that of the tokens by default.
 
         Raises:
-            SpecError: Another tokenizer's tokens, of more than one clip, without their text, or without a voice.
-            CheckpointError: The source of the units is not at hand.
+            SpecError: If the tokens are another tokenizer's, hold several clips, or lack their text or voice.
+            CheckpointError: If the tokenizer of the units is not at hand.
         """
         self.check_clip(tokens)
-        units, heard = self.units(tokens), None
-        if self.config.units.voice_width:
-            heard = self.source.voice(voice) if voice is not None else self._voice(tokens)[0]
-        return self.source.speech(units, heard, samples=int(tokens.samples[0]))
+        units = self.units(tokens)
+        if not self.config.units.voice_width:
+            vector = None
+        else:
+            vector = self._voice(tokens)[0] if voice is None else self.source.voice(voice)
+        return self.source.speech(units, vector, samples=int(tokens.samples[0]))
 
     def select_levels(self, levels: Sequence[int] | None, available: int) -> list[int]:
         """Return the levels to use: the first so many, in order; all by default.
@@ -151,138 +167,148 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         return selected
 
     def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
-        quantizer = self.model.eval().quantizer
-        assert quantizer is not None
-        return quantizer.decode(ids[:, : len(levels)])
+        return self._quantizer.decode(ids[:, : len(levels)])
 
     # ---- units ----------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
     def units(
-        self, tokens: Tokens, *, seed: int = 0, rule: Sampling | None = None, text_only: bool = False
+        self, tokens: Tokens, *, seed: int = 0, sampling: Sampling | None = None, text_only: bool = False
     ) -> Int[Tensor, " N"]:
-        """Units of one clip's tokens, drawn one by one.
+        """Sample the units of one clip from its tokens.
 
         Args:
-            tokens: Of this tokenizer, one clip, with its text.
-            seed: The same seed draws the same units.
-            rule: How; ``sampling`` by default.
-            text_only: The tokens are not looked at: what text alone would say.
+            tokens: Tokens of one clip with its text, made by this tokenizer.
+            seed: Seed of the sampling.
+            sampling: Sampling rule; :attr:`sampling` by default.
+            text_only: Whether to withhold the tokens, so that the text alone decides.
 
         Raises:
-            SpecError: The tokens are another tokenizer's, or lack their text.
+            SpecError: If the tokens are another tokenizer's, or lack their text.
         """
-        joint, lasting = self._joint(tokens, text_only)
+        joint, durations = self._fuse(tokens, text_only)
         count = frames_for(int(tokens.samples[0]), self.config.units.hop)
         return self.model.lm.sample(
-            joint, self._voice(tokens).to(self.device), lasting, rule=rule or self.sampling, seed=seed,
+            joint, self._voice(tokens).to(self.device), durations, sampling=sampling or self.sampling, seed=seed,
             limits=(count, count), total=float(count),
         ).cpu()  # fmt: skip
 
-    @torch.inference_mode()
-    def look(
-        self, audio: Audio, text: str, *, text_only: bool = False, quantized: bool = True,
+    def predict(
+        self, audio: Audio, text: str, *, text_only: bool = False, quantize: bool = True,
         units: Int[Tensor, " N"] | None = None,
-    ) -> Look:  # fmt: skip
-        """What the model makes of a clip, each unit given those before it that were really said.
+    ) -> Prediction:  # fmt: skip
+        """Predict a clip's units with teacher forcing: each from the true units before it.
 
         Args:
-            audio: Any rate.
-            text: What is said.
-            text_only: Nothing is heard: the control.
-            quantized: What is heard goes through the quantizer, where there is one.
-            units: The clip's, where they are known already; made by the source otherwise.
+            audio: Recording at any sample rate.
+            text: Transcript.
+            text_only: Whether to withhold the acoustic embeddings: the control.
+            quantize: Whether acoustic embeddings go through the quantizer, if there is one.
+            units: Units of the clip; encoded by default.
 
         Raises:
-            TextError: No letters in the text.
-            AudioError: The clip is empty.
-            CheckpointError: Whisper or the source of the units is not at hand.
+            TextError: If the text has no letters.
+            AudioError: If the clip is empty.
+            CheckpointError: If Whisper or the tokenizer of the units is not at hand.
         """
-        row = self.row(audio, text, units)
-        batch = SpokenBatch.of([row]).to(self.device)
-        return look_at(self.model, batch, row.subwords, text_only=text_only, quantized=quantized)
+        example = self.example(audio, text, units)
+        batch = TasteBatch.of([example]).to(self.device)
+        return predict_units(self.model, batch, example.subwords, text_only=text_only, quantize=quantize)
 
-    def row(self, audio: Audio, text: str, units: Int[Tensor, " N"] | None = None) -> SpokenRow:
-        """A clip as :meth:`look` takes it: its text in subwords, what Whisper hears, the units that are said.
+    def example(self, audio: Audio, text: str, units: Int[Tensor, " N"] | None = None) -> TasteExample:
+        """Return a clip with its units, as :meth:`predict` needs it.
 
         Args:
-            audio: Any rate.
-            text: What is said.
-            units: The clip's, where they are known already; made by the source otherwise.
+            audio: Recording at any sample rate.
+            text: Transcript.
+            units: Units of the clip; encoded by default.
 
         Raises:
-            TextError: No letters in the text.
-            AudioError: The clip is empty.
-            CheckpointError: Whisper or the source of the units is not at hand.
+            TextError: If the text has no letters.
+            AudioError: If the clip is empty.
+            CheckpointError: If Whisper or the tokenizer of the units is not at hand.
         """
-        return replace(self._row(audio, text), units=self.source.units(audio) if units is None else units)
+        example = self._example(audio, text)
+        voice = self.source.voice(audio) if self.config.units.voice_width else None
+        return replace(
+            example, units=self.source.units(audio) if units is None else units,
+            voice=example.voice if voice is None else voice,
+        )  # fmt: skip
 
     def score(self, audio: Audio, text: str, *, text_only: bool = False) -> Float[Tensor, " N"]:
-        """Log-likelihood of each unit of a clip, in nats, given those before it and what is heard of its text.
+        """Return the log-likelihood of each unit of a clip in nats, given the units before it and the text.
+
+        Args:
+            audio: Recording at any sample rate.
+            text: Candidate transcript.
+            text_only: Whether to withhold the acoustic embeddings.
 
         Raises:
-            TextError: No letters in the text.
-            AudioError: The clip is empty.
+            TextError: If the text has no letters.
+            AudioError: If the clip is empty.
         """
-        look = self.look(audio, text, text_only=text_only)
-        return look.logits[:-1].log_softmax(1).gather(1, look.units[:, None])[:, 0]
+        prediction = self.predict(audio, text, text_only=text_only)
+        return prediction.logits[:-1].log_softmax(1).gather(1, prediction.units[:, None])[:, 0]
 
     # ---- words ----------------------------------------------------------------------------------------------------
 
     def words(self, tokens: Tokens) -> list[str]:
-        """The words of one clip's text, as the subwords have them.
+        """Return the words of one clip's text.
 
         Raises:
-            SpecError: The tokens lack their text, or are another tokenizer's.
+            SpecError: If the tokens lack their text, or are another tokenizer's.
         """
         self.check_tokens(tokens)
-        return list(self._said(tokens).word_texts)
+        return list(self._subwords(tokens).word_texts)
 
     def seconds(self, tokens: Tokens) -> list[float]:
-        """How long each word of one clip lasts, as its tokens have it; silence belongs to the word before it.
+        """Return the duration of each word of one clip; silence belongs to the word before it.
 
         Raises:
-            SpecError: As of :meth:`words`, or the model tells no durations.
+            SpecError: If the tokens lack their text, are another tokenizer's, or the model predicts no durations.
         """
-        subwords, lasting = self._said(tokens), self._lasting(tokens)
+        subwords, durations = self._subwords(tokens), self._durations(tokens)
         total = [0.0] * subwords.num_words
-        for word, units in zip(subwords.word_ids, lasting.tolist(), strict=True):
+        for word, units in zip(subwords.word_ids, durations.tolist(), strict=True):
             total[word] += units / self.config.units.frame_rate
         return total
 
     def swap_words(self, tokens: Tokens, donor: Tokens, first: int, last: int) -> Tokens:
-        """Tokens with those of some words taken from another clip, which may so become longer or shorter.
+        """Replace the tokens of some words by those of another clip. The clip becomes as much longer or shorter.
 
         Args:
-            tokens: Of one clip.
-            donor: Of another one that says the same words there.
-            first: 1 is the first word.
-            last: This one is swapped, too.
+            tokens: Tokens of the clip to edit.
+            donor: Tokens of a clip with the same words at these places.
+            first: First word to replace, counted from 1.
+            last: Last word to replace, inclusive.
 
         Raises:
-            SpecError: As of :meth:`words`, or there are no such words.
-            TextError: The words are not made of the same subwords.
+            SpecError: If the tokens lack their text, or there are no such words.
+            TextError: If the words differ, or have other subwords.
         """
-        own, other = self._said(tokens), self._said(donor)
+        own, other = self._subwords(tokens), self._subwords(donor)
         if not 1 <= first <= last <= min(own.num_words, other.num_words):
             raise SpecError(f"words {first} to {last} of {own.num_words} and {other.num_words}; 1 is the first")
-        here, there = (
-            [place for place, word in enumerate(subwords.word_ids) if first <= word + 1 <= last]
+        targets, sources = (
+            [index for index, word in enumerate(subwords.word_ids) if first <= word + 1 <= last]
             for subwords in (own, other)
         )
-        if [own.ids[place] for place in here] != [other.ids[place] for place in there]:
-            raise TextError(f"words {first} to {last} are not the same in both texts, or not of the same subwords")
+        if [own.ids[index] for index in targets] != [other.ids[index] for index in sources]:
+            raise TextError(f"words {first} to {last} differ in the two texts, or have other subwords")
         ids = tokens.ids.clone()
-        ids[:, :, here] = donor.ids[:, :, there]
-        longer = float(self._lasting(donor)[there].sum() - self._lasting(tokens)[here].sum())
+        ids[:, :, targets] = donor.ids[:, :, sources]
+        longer = float(self._durations(donor)[sources].sum() - self._durations(tokens)[targets].sum())
         samples = max(1, round(int(tokens.samples[0]) + longer * self.config.units.hop))
         return replace(tokens, ids=ids, samples=torch.tensor([samples]))
 
-    # ---- files and facts ------------------------------------------------------------------------------------------
+    # ---- files and tables -----------------------------------------------------------------------------------------
 
     def describe(self) -> list[Table]:
-        """Sizes and rates, parameters by part, and the codebooks as training left them."""
-        return model_facts(self.model, digest=self.digest)
+        """Return tables of sizes and rates, of parameters by part, and of the codebooks as training left them."""
+        tables = [Table("Model", [("digest", self.digest), *_config_rows(self.config)]), _parameter_table(self.model)]
+        if self.model.quantizer is not None:
+            tables.append(codebook_table(self.model.quantizer.residual.books))
+        return tables
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
@@ -293,56 +319,45 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         stored = cls._read(folder, device)
         return cls(stored.network, find, aliases=stored.aliases)
 
-    @classmethod
-    def _config_from_json(cls, values: dict[str, Any]) -> Any:
-        return config_from_json(values)
+    # ---- the networks' inputs -------------------------------------------------------------------------------------
 
-    def _config_to_json(self) -> dict[str, Any]:
-        return config_to_json(self.config)
-
-    # ---- the work -------------------------------------------------------------------------------------------------
-
-    def _row(self, audio: Audio, text: str | None) -> SpokenRow:
-        """A clip and its text as the networks take them; of its units nothing is known yet."""
+    def _example(self, audio: Audio, text: str | None) -> TasteExample:
+        """Return a clip and its text as the networks take them, without its units and voice."""
         if text is None or not text.strip():
             raise TextError(
-                "there is no text: these tokens stand for subwords of what is said; pass `text`; at the command "
-                "line --text, or --recognise to take what a recogniser hears"
+                "there is no text, and each of these tokens stands for a subword of it; pass `text`, or at the command "
+                "line --text or --recognise"
             )
         subwords = self.subword_tokenizer.tokenize(text)
-        extractor = WhisperLayers(load_encoder(self.config.encoder), self.config.layers)
-        keys, values = extractor.extract_long(audio).chunk(2, dim=1)
-        voice = self.source.voice(audio) if self.config.units.voice_width else None
-        return SpokenRow(
+        keys, values = self._layers.extract_long(audio).chunk(2, dim=1)
+        return TasteExample(
             subwords=subwords, keys=keys, values=values, units=torch.zeros(0, dtype=torch.int64),
-            spans=torch.zeros(len(subwords.ids), 2), aligned=False, name="",
-            voice=torch.zeros(self.config.voice_width) if voice is None else voice,
+            spans=torch.zeros(len(subwords.ids), 2), aligned=False, voice=torch.zeros(self.config.voice_width), name="",
         )  # fmt: skip
 
-    def _joint(self, tokens: Tokens, text_only: bool = False) -> tuple[Tensor, Tensor | None]:
-        """What the unit model is told of one clip, and how many units each subword lasts."""
+    def _fuse(self, tokens: Tokens, text_only: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Return the fused embeddings of one clip, and the duration of each subword in units."""
         self.check_tokens(tokens)
-        model, subwords = self.model.eval(), self._said(tokens)
-        ids = torch.tensor(subwords.ids, device=self.device)[None]
-        said = model.said(ids, torch.ones_like(ids, dtype=torch.bool))
-        assert model.quantizer is not None
-        joint = model.joint(said, None if text_only else model.quantizer.decode(tokens.ids.to(self.device)))
-        lasting = model.lasting(joint)
-        return joint, None if lasting is None else lasting.exp()
+        ids = torch.tensor(self._subwords(tokens).ids, device=self.device)[None]
+        quantizer = self._quantizer
+        text = self.model.embed_text(ids, torch.ones_like(ids, dtype=torch.bool))
+        acoustic = None if text_only else quantizer.decode(tokens.ids.to(self.device))
+        joint, log_durations = self.model.fuse(text, acoustic)
+        return joint, None if log_durations is None else log_durations.exp()
 
     @torch.inference_mode()
-    def _lasting(self, tokens: Tokens) -> Float[Tensor, " U"]:
-        """Units of each subword, stretched to the clip."""
-        _, lasting = self._joint(tokens)
-        if lasting is None:
-            raise SpecError("this model's tokens do not tell how long a word lasts: its unit model has no clock")
-        return lasting[0].cpu() * (int(tokens.samples[0]) / self.config.units.hop / float(lasting.sum()))
+    def _durations(self, tokens: Tokens) -> Float[Tensor, " U"]:
+        """Return the duration of each subword in units, scaled to the clip."""
+        _, durations = self._fuse(tokens)
+        if durations is None:
+            raise SpecError("this model's tokens hold no durations: its unit model has no time positions")
+        return durations[0].cpu() * (int(tokens.samples[0]) / self.config.units.hop / float(durations.sum()))
 
-    def _said(self, tokens: Tokens) -> Subwords:
-        """The text of one clip, in as many subwords as it has tokens."""
+    def _subwords(self, tokens: Tokens) -> Subwords:
+        """Return the text of one clip in as many subwords as it has tokens."""
         text = tokens.text[0] if tokens.text else None
         if len(tokens) != 1 or text is None:
-            raise SpecError(f"{len(tokens)} clips, text {text!r:.40}: one clip with its text is wanted")
+            raise SpecError(f"these tokens hold {len(tokens)} clips, text {text!r:.40}; give one clip with its text")
         subwords = self.subword_tokenizer.tokenize(text)
         if len(subwords.ids) != int(tokens.lengths[0]):
             raise SpecError(
@@ -353,6 +368,30 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
     def _voice(self, tokens: Tokens) -> Float[Tensor, "1 V"]:
         width = self.config.units.voice_width
-        if not width:
-            return torch.zeros(1, self.config.voice_width)
-        return check_voice(tokens.voice, width)
+        return check_voice(tokens.voice, width) if width else torch.zeros(1, self.config.voice_width)
+
+
+def describe_config(config: TasteConfig) -> list[Table]:
+    """Return tables of rates, sizes and parameters, before any training."""
+    with torch.device("meta"):
+        model = TasteModel(config)
+    return [Table("Model", _config_rows(config)), _parameter_table(model)]
+
+
+def _parameter_table(model: TasteModel) -> Table:
+    rows = [(name, *(f"{count:,}" for count in counts)) for name, counts in count_parameters(model).items()]
+    return Table("Parameters", rows, ("part", "total", "trained", "frozen"))
+
+
+def _config_rows(config: TasteConfig) -> list[tuple[str, str]]:
+    units, (speech, text), (key, value) = config.units, config.bits, config.layers
+    spec = spec_rows(config.spec) if config.spec is not None else [("tokens", "none: there is no quantizer")]
+    return [
+        *spec,
+        ("a token is", "a subword of the text"),
+        ("bits per subword", f"{speech:g} of speech, {text:.2f} of text at most"),
+        ("encoder", f"{config.encoder.name}, keys of layer {key}, values of layer {value}"),
+        ("units", f"{units.name}: {units.size} units at {units.sample_rate / units.hop:g} Hz"),
+        ("positions", config.lm.positions),
+        ("fusion", config.fusion),
+    ]

@@ -1,193 +1,299 @@
-"""The unit model: what is to be said, as vectors of subwords, to units one by one.
+"""Text encoder and unit model, which are CosyVoice's language model, and the sampling of units.
 
-A row is [start][voice][subwords …][task][units …], without holes and with padding last, so that looking back is all the
-mask it needs. The position before a unit says what it thinks of it; the one at the last unit says the end.
+The unit model is autoregressive. A sequence is [start][voice][subwords …][task][units …], packed without gaps and with
+padding last, so a causal mask is all that it needs. The position before a unit predicts it; the last unit's position
+predicts the end.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Annotated, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
+from pydantic import Field
 from torch import Tensor, nn
 
 from vocable.errors import ConfigError
 from vocable.nn.transformer import TransformerBlock, sinusoids
-from vocable.systems.taste.config import UnitLmConfig
-from vocable.systems.taste.relative import RelativeStack
-from vocable.systems.taste.sampling import Sampling
+from vocable.schema import config
+from vocable.systems.taste.config import TextConfig, UnitLmConfig
+from vocable.systems.taste.networks import KVCache, RelativeStack
 
 _PREFIX = 2  # positions before the subwords: start and voice
 _START, _TASK = 0, 1
-_NOWHEN = -1.0  # where on the clock start, voice and task stand
-_FINENESS = 100.0  # of the place within a subword: 0 to 1 are so many steps of a sinusoid
-_LATEST = 2.0  # lengths of the last subword, that the place within it grows to
-_BRIEFEST = 1e-3  # units that a subword lasts at least
+_NO_TIME = -1.0  # time of the start, voice and task tokens
+_PROGRESS_SCALE = 100.0  # steps of a sinusoid from the beginning of a subword to its end
+_MAX_PROGRESS = 2.0  # in durations of the last subword, after which units may follow
+_MIN_DURATION = 1e-3  # of a subword, in units
 
-Room = list[tuple[Tensor, Tensor]]  # each block's keys and values of the positions before
+
+@config
+class Sampling:
+    """Nucleus sampling of units with a rule against repetition: a unit that repeats is drawn anew from all units.
+
+    Attributes:
+        top_p: Probability that the candidates have together: the fewest most likely units that reach it.
+        top_k: Maximal number of candidates.
+        window: Number of previous units in which repetitions are counted.
+        repetition: Share of the window that makes a unit a repetition.
+        temperature: Temperature of the logits; 0 takes the most likely unit.
+
+    Raises:
+        ConfigError: If a value is out of range.
+
+    Source:
+        VALL-E 2, arXiv:2406.05370, section 4.4, with CosyVoice's numbers: github.com/FunAudioLLM/CosyVoice
+        (Apache-2.0) ``cosyvoice/utils/common.py``.
+
+    Example:
+        >>> sampling, generator = Sampling(top_k=1), torch.Generator().manual_seed(0)
+        >>> sampling.draw(torch.tensor([0.0, 9.0, 1.0]), [], generator)
+        1
+    """
+
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.8
+    top_k: Annotated[int, Field(ge=1)] = 25
+    window: Annotated[int, Field(ge=0)] = 10
+    repetition: Annotated[float, Field(gt=0)] = 0.1
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+
+    def draw(self, logits: Float[Tensor, " K"], previous: Sequence[int], generator: torch.Generator) -> int:
+        """Draw one id.
+
+        Args:
+            logits: Logits of K ids; an id of −∞ is never drawn.
+            previous: Ids drawn before, the latest last.
+            generator: Random generator on the CPU, so that a seed gives the same ids on every device.
+        """
+        exact = logits.detach().double().cpu()
+        if self.temperature == 0:
+            return int(exact.argmax())
+        probabilities = ((exact - exact.max()) / self.temperature).softmax(0)
+        ranked, ids = probabilities.sort(descending=True, stable=True)
+        candidates = ranked.cumsum(0) - ranked < self.top_p  # by what lies before: the first is always kept
+        candidates[self.top_k :] = False
+        drawn = int(ids[torch.multinomial(ranked * candidates, 1, generator=generator)])
+        recent = previous[max(0, len(previous) - self.window) :]
+        if self.window and recent.count(drawn) >= self.window * self.repetition:
+            drawn = int(torch.multinomial(probabilities, 1, generator=generator))
+        return drawn
+
+
+class TextEncoder(nn.Module):
+    """Encoder from subwords to text embeddings.
+
+    Args:
+        config: Sizes.
+        out_dim: Dimension D of the text embeddings.
+
+    Source:
+        CosyVoice, arXiv:2407.05407, section 2.2. With ``sinusoid`` positions, blocks as in GPT-2.
+
+    Example:
+        >>> sizes = TextConfig(vocabulary_size=9, embedding=4, width=8, blocks=1, heads=2, hidden=16)
+        >>> encoder = TextEncoder(sizes, out_dim=6)
+        >>> encoder(torch.zeros(2, 3, dtype=torch.int64), torch.ones(2, 3, dtype=torch.bool)).shape
+        torch.Size([2, 3, 6])
+    """
+
+    def __init__(self, config: TextConfig, out_dim: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(config.vocabulary_size, config.embedding)
+        self.encoder: RelativeStack | _SinusoidStack
+        if config.positions == "relative":
+            self.encoder = RelativeStack(
+                config.embedding, config.width, blocks=config.blocks, heads=config.heads, hidden=config.hidden,
+                activation=F.silu, causal=config.causal, dropout=config.dropout,
+            )  # fmt: skip
+        else:
+            self.encoder = _SinusoidStack(config)
+        self.out_proj = nn.Linear(config.width, out_dim)
+
+    def forward(self, subwords: Int[Tensor, "B U"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U D"]:
+        """Return the text embedding of each subword, 0 on padding."""
+        return self.out_proj(self.encoder(self.embedding(subwords), mask)) * mask[..., None]
+
+
+class _SinusoidStack(nn.Module):
+    """Input projection, sinusoidal position encodings, transformer blocks, norm."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.in_proj = nn.Linear(config.embedding, config.width)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(config.width, config.heads, config.hidden, causal=config.causal, dropout=config.dropout)
+            for _ in range(config.blocks)
+        )
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, vectors: Float[Tensor, "B U C"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U D"]:
+        hidden = self.in_proj(vectors)
+        hidden = hidden + sinusoids(torch.arange(hidden.shape[1], device=hidden.device), hidden.shape[2])
+        for block in self.blocks:
+            hidden = block(hidden, mask)
+        return self.norm(hidden)
 
 
 class UnitLm(nn.Module):
-    """P(units, end | subwords, voice) = Π P(unit n | units before n, subwords, voice).
+    """Unit model P(units, end | subwords, voice) = Π P(unit n | units before n, subwords, voice).
 
     Args:
-        config: Sizes, and how positions are told apart.
-        voice: Width V of a voice.
+        config: Sizes and kind of positions.
+        voice: Dimension V of voice vectors.
 
     Source:
         CosyVoice, arXiv:2407.05407, section 2.2; github.com/FunAudioLLM/CosyVoice (Apache-2.0)
-        ``cosyvoice/llm/llm.py``: with ``relative`` positions the same parameters. The clock is ours.
+        ``cosyvoice/llm/llm.py``: with ``relative`` positions the same parameters. Time positions are vocable's own.
 
     Example:
         >>> lm = UnitLm(UnitLmConfig(size=9, width=8, blocks=1, heads=2, hidden=16), voice=3).eval()
-        >>> joint, subwords = torch.zeros(1, 2, 8), torch.ones(1, 2, dtype=torch.bool)
-        >>> units = lm.sample(joint, torch.zeros(1, 3), rule=Sampling(), seed=0, limits=(4, 6))
-        >>> lm(joint, subwords, units[None], torch.ones_like(units[None], dtype=torch.bool), torch.zeros(1, 3)).shape[2]
+        >>> joint, mask = torch.zeros(1, 2, 8), torch.ones(1, 2, dtype=torch.bool)
+        >>> units = lm.sample(joint, torch.zeros(1, 3), sampling=Sampling(), seed=0, limits=(4, 6))
+        >>> lm(joint, mask, units[None], torch.ones_like(units[None], dtype=torch.bool), torch.zeros(1, 3)).shape[2]
         10
     """
 
     def __init__(self, config: UnitLmConfig, voice: int) -> None:
         super().__init__()
         width = config.width
-        self.size, self.heads, self.clock = config.size, config.heads, config.positions == "clock"
+        self.size, self.heads, self.timed = config.size, config.heads, config.positions == "time"
         self.special = nn.Embedding(2, width)  # start, task
-        self.voice = nn.Linear(voice, width)
-        self.table = nn.Embedding(config.size, width)
-        self.blocks: RelativeStack | _ClockStack
-        if self.clock:
-            self.blocks = _ClockStack(config)
-            self.here = nn.Linear(width, config.parts * width)
+        self.voice_proj = nn.Linear(voice, width)
+        self.embedding = nn.Embedding(config.size, width)
+        self.decoder: RelativeStack | _TimedStack
+        if self.timed:
+            self.decoder = _TimedStack(config)
+            self.segment_proj = nn.Linear(width, config.segments * width)
         else:
-            self.blocks = RelativeStack(
-                width, width, blocks=config.blocks, heads=config.heads, hidden=config.hidden, activate=F.relu,
-                causal=True, rectified=True, dropout=config.dropout,
+            self.decoder = RelativeStack(
+                width, width, blocks=config.blocks, heads=config.heads, hidden=config.hidden, activation=F.relu,
+                causal=True, rectify_input=True, dropout=config.dropout,
             )  # fmt: skip
         self.head = nn.Linear(width, config.size + 1)
 
     @property
     def end(self) -> int:
-        """The id behind the last unit: K."""
+        """Id of the end of the sequence, K."""
         return self.size
 
     def forward(
         self, joint: Float[Tensor, "B U D"], subword_mask: Bool[Tensor, "B U"], units: Int[Tensor, "B N"],
         unit_mask: Bool[Tensor, "B N"], voices: Float[Tensor, "B V"], durations: Float[Tensor, "B U"] | None = None,
-        known: Bool[Tensor, "B N"] | None = None,
+        visible: Bool[Tensor, "B N"] | None = None,
     ) -> Float[Tensor, "B E C"]:  # fmt: skip
-        """Logits of every unit and of the end, each from the units before it.
+        """Return the logits of every unit and of the end, given the units before it.
 
         Args:
-            joint: Vectors of the subwords.
+            joint: Fused embedding of each subword.
             subword_mask: True on subwords, padding last.
-            units: In [0, K) where they are real.
+            units: Unit ids in [0, K).
             unit_mask: True on units, padding last.
-            voices: Of the speakers, or 0; their length does not count.
-            durations: Of the subwords in units, for a model on the clock: stretched to last as long as the units.
-            known: Which units those behind them are told of; all by default. What is hidden must be made up for by
-                what was said and heard.
+            voices: Voice vectors, or zeros; they are normalized to length 1.
+            durations: Duration of each subword in units, for time positions. They are scaled to the number of units.
+            visible: False on units whose embedding is dropped from the input; all are visible by default.
 
         Returns:
-            E = N + 1 places, C = K + 1 entries: place n says what unit n is; a row's place behind its last unit is
-            where the end, id K, belongs. Behind that they say nothing.
+            Logits of E = N + 1 positions and C = K + 1 ids. Position n predicts unit n. A sequence's position behind
+            its last unit predicts the end, id K; positions behind that have no meaning.
 
         Raises:
-            ConfigError: This model is on the clock, and there are no durations.
+            ConfigError: If the model has time positions and there are no durations.
         """
         subwords, counts = subword_mask.sum(1, keepdim=True), unit_mask.sum(1, keepdim=True)
         timing = self._timing(durations, subword_mask, counts.float())
-        parts = self._parts(joint, units.masked_fill(~unit_mask, 0), voices, timing, known)
-        # A row's positions, as places among the parts: those behind its last subword skip the padding there.
+        inputs = self._embed(joint, units.masked_fill(~unit_mask, 0), voices, timing, visible)
+        # Packed positions as indices into the inputs: those behind the last subword skip the padding there.
         length = _PREFIX + int((subwords + counts).max()) + 1
-        row = torch.arange(length, device=joint.device)[None]
-        among = torch.where(row < _PREFIX + subwords, row, row + joint.shape[1] - subwords).clamp(
-            max=parts.shape[1] - 1
-        )
-        hidden = parts.gather(1, among[..., None].expand(-1, -1, parts.shape[2]))
-        clock = None if timing is None else timing.clock(units.shape[1]).gather(1, among)
-        hidden = self.blocks(hidden, clock)  # without a clock it is the mask that is None: padding comes last
-        says = torch.arange(units.shape[1] + 1, device=joint.device) + _PREFIX + subwords
-        says = says.clamp(max=length - 1)[..., None].expand(-1, -1, hidden.shape[2])
-        return self.head(hidden.gather(1, says))
+        packed = torch.arange(length, device=joint.device)[None]
+        index = torch.where(packed < _PREFIX + subwords, packed, packed + joint.shape[1] - subwords)
+        index = index.clamp(max=inputs.shape[1] - 1)
+        hidden = inputs.gather(1, index[..., None].expand(-1, -1, inputs.shape[2]))
+        positions = None if timing is None else timing.positions(units.shape[1]).gather(1, index)
+        hidden = self.decoder(hidden, positions)  # a relative stack takes this None as its mask: padding comes last
+        last = torch.arange(units.shape[1] + 1, device=joint.device) + _PREFIX + subwords
+        last = last.clamp(max=length - 1)[..., None].expand(-1, -1, hidden.shape[2])
+        return self.head(hidden.gather(1, last))
 
     @torch.no_grad()
     def sample(
         self, joint: Float[Tensor, "1 U D"], voices: Float[Tensor, "1 V"],
-        durations: Float[Tensor, "1 U"] | None = None, *, rule: Sampling, seed: int, limits: tuple[int, int],
+        durations: Float[Tensor, "1 U"] | None = None, *, sampling: Sampling, seed: int, limits: tuple[int, int],
         total: float | None = None,
     ) -> Int[Tensor, " N"]:  # fmt: skip
-        """Say one text.
+        """Sample the units of one text.
 
         Args:
-            joint: Vectors of its subwords.
-            voices: Of the speaker, or 0.
-            durations: Of the subwords in units, for a model on the clock.
-            rule: How each unit is drawn.
-            seed: The same seed draws the same units.
-            limits: How many there are at least, and at most.
-            total: Units that the durations are stretched to; by default they stay as they are.
+            joint: Fused embedding of each subword.
+            voices: Voice vector, or zeros.
+            durations: Duration of each subword in units, for time positions.
+            sampling: Sampling rule.
+            seed: Seed of the random generator.
+            limits: Minimal and maximal number of units.
+            total: Number of units that the durations are scaled to; unscaled by default.
 
         Raises:
-            ConfigError: The limits contradict each other, or this model is on the clock and there are no durations.
+            ConfigError: If the limits contradict each other, or durations are missing.
         """
         least, most = limits
         if not 0 <= least <= most:
-            raise ConfigError(f"limits are {least} to {most} units: at least 0 are wanted, and no more than at most")
+            raise ConfigError(f"limits are {least} to {most} units; the first must be at least 0, the second no less")
         generator = torch.Generator().manual_seed(seed)
-        row = Row(self, joint, voices, durations, most=most, total=total)
-        drawn: list[int] = []
-        while len(drawn) < most:
-            logits = row.next(drawn[-1] if drawn else None)
-            if len(drawn) < least:
+        decoder = IncrementalDecoder(self, joint, voices, durations, most=most, total=total)
+        units: list[int] = []
+        while len(units) < most:
+            logits = decoder.next(units[-1] if units else None)
+            if len(units) < least:
                 logits[self.end] = -torch.inf
-            unit = rule.draw(logits, drawn, generator)
+            unit = sampling.draw(logits, units, generator)
             if unit == self.end:
                 break
-            drawn.append(unit)
-        return torch.tensor(drawn, dtype=torch.int64, device=joint.device)
+            units.append(unit)
+        return torch.tensor(units, dtype=torch.int64, device=joint.device)
 
-    def _parts(
-        self, joint: Tensor, units: Tensor, voices: Tensor, timing: "_Timing | None", known: Tensor | None = None
+    def _embed(
+        self, joint: Tensor, units: Tensor, voices: Tensor, timing: "_Timing | None", visible: Tensor | None = None
     ) -> Float[Tensor, "B P D"]:
-        """[start, voice, subwords, task, units], with the padding of each."""
-        batch = len(joint)
-        start, task = (self.special.weight[which].expand(batch, 1, -1) for which in (_START, _TASK))
-        voice = self.voice(F.normalize(voices, dim=1))[:, None]
-        before = self.table(units) if known is None else self.table(units) * known[..., None]
-        said = torch.cat([task, before], dim=1)
+        """Return the inputs [start, voice, subwords, task, units], padding included."""
+        start, task = (self.special.weight[index].expand(len(joint), 1, -1) for index in (_START, _TASK))
+        voice = self.voice_proj(F.normalize(voices, dim=1))[:, None]
+        embedded = self.embedding(units) if visible is None else self.embedding(units) * visible[..., None]
+        after = torch.cat([task, embedded], dim=1)
         if timing is not None:
-            said = said + self._now(joint, timing, torch.arange(said.shape[1], device=joint.device))
-        return torch.cat([start, voice, joint, said], dim=1)
+            after = after + self._condition(joint, timing, torch.arange(after.shape[1], device=joint.device))
+        return torch.cat([start, voice, joint, after], dim=1)
 
-    def _now(self, joint: Tensor, timing: "_Timing", units: Int[Tensor, " E"]) -> Float[Tensor, "B E D"]:
-        """For each of these units, what is being said, and how much of it already."""
-        which, place = timing.pieces(units)
-        parts = self.here(joint).unflatten(2, (-1, joint.shape[2]))
-        count = parts.shape[2]
-        at = (place * count - 0.5).clamp(0, count - 1)  # between the middles of two parts: some of both
+    def _condition(self, joint: Tensor, timing: "_Timing", units: Int[Tensor, " E"]) -> Float[Tensor, "B E D"]:
+        """Return, for each unit, the current subword's segment projection and an encoding of its progress."""
+        subwords, progress = timing.locate(units)
+        segments = self.segment_proj(joint).unflatten(2, (-1, joint.shape[2]))
+        count = segments.shape[2]
+        at = (progress * count - 0.5).clamp(0, count - 1)  # interpolates between the middles of two segments
         below = at.floor().long()
         rows, share = torch.arange(len(joint), device=joint.device)[:, None], (at - below)[..., None]
-        told = (1 - share) * parts[rows, which, below] + share * parts[rows, which, (below + 1).clamp(max=count - 1)]
-        return told + sinusoids(_FINENESS * place, joint.shape[2])
+        above = (below + 1).clamp(max=count - 1)
+        mixed = (1 - share) * segments[rows, subwords, below] + share * segments[rows, subwords, above]
+        return mixed + sinusoids(_PROGRESS_SCALE * progress, joint.shape[2])
 
     def _timing(self, durations: Tensor | None, mask: Tensor, totals: Tensor | None) -> "_Timing | None":
-        if not self.clock:
+        if not self.timed:
             return None
         if durations is None:
-            raise ConfigError("this unit model is on the clock: it needs the durations of the subwords")
+            raise ConfigError("this unit model has time positions: it needs the durations of the subwords")
         return _Timing.of(durations, mask, totals)
 
 
-class Row:
-    """One text's row as it grows, with the keys and values of what came before.
+class IncrementalDecoder:
+    """Decoding of one sequence unit by unit, with a cache of keys and values.
 
     Args:
-        lm: The model.
-        joint: (1, U, D) vectors of the subwords.
-        voices: (1, V).
-        durations: Of the subwords, for a model on the clock.
-        most: Units there may be.
-        total: Units that the durations are stretched to.
+        lm: Unit model.
+        joint: Fused embedding of each subword, (1, U, D).
+        voices: Voice vector, (1, V).
+        durations: Duration of each subword in units, (1, U), for time positions.
+        most: Maximal number of units.
+        total: Number of units that the durations are scaled to; None leaves them.
     """
 
     def __init__(
@@ -195,70 +301,69 @@ class Row:
     ) -> None:
         self._lm, self._joint = lm, joint
         mask = torch.ones(joint.shape[:2], dtype=torch.bool, device=joint.device)
-        stretched = None if total is None else torch.full((1, 1), float(total), device=joint.device)
-        self._timing = lm._timing(durations, mask, stretched)
-        self._parts = lm._parts(joint, mask.new_zeros((1, 0), dtype=torch.int64), voices, self._timing)
-        self._known = self._said = 0
-        shape = (1, lm.heads, self._parts.shape[1] + most, joint.shape[2] // lm.heads)
-        self._room: Room = [(joint.new_empty(shape), joint.new_empty(shape)) for _ in lm.blocks.blocks]
+        totals = None if total is None else torch.full((1, 1), float(total), device=joint.device)
+        self._timing = lm._timing(durations, mask, totals)
+        self._prompt = lm._embed(joint, mask.new_zeros((1, 0), dtype=torch.int64), voices, self._timing)
+        self._cached = self._units = 0
+        shape = (1, lm.heads, self._prompt.shape[1] + most, joint.shape[2] // lm.heads)
+        self._cache: KVCache = [(joint.new_empty(shape), joint.new_empty(shape)) for _ in lm.decoder.blocks]
 
     def next(self, unit: int | None) -> Float[Tensor, " C"]:
-        """What the model thinks comes now.
+        """Return the logits of the next unit.
 
         Args:
-            unit: What came last; None to begin with.
+            unit: Unit before it; None at the beginning.
         """
-        timing = self._timing
+        timing, positions = self._timing, None
         if unit is None:
-            hidden = self._parts
-            clock = None if timing is None else timing.clock(0)
+            inputs = self._prompt
+            positions = None if timing is None else timing.positions(0)
         else:
-            self._said += 1
-            hidden = self._lm.table.weight[unit][None, None]
-            clock = None
+            self._units += 1
+            inputs = self._lm.embedding.weight[unit][None, None]
             if timing is not None:
-                here = torch.tensor([self._said], device=hidden.device)
-                hidden = hidden + self._lm._now(self._joint, timing, here)
-                clock = here[None] - 1.0
-        found = self._lm.blocks(hidden, clock, self._room, self._known)
-        self._known += hidden.shape[1]
-        return self._lm.head(found[0, -1])
+                index = torch.tensor([self._units], device=inputs.device)
+                inputs = inputs + self._lm._condition(self._joint, timing, index)
+                positions = index[None] - 1.0
+        hidden = self._lm.decoder(inputs, positions, self._cache, self._cached)
+        self._cached += inputs.shape[1]
+        return self._lm.head(hidden[0, -1])
 
 
 @dataclass(frozen=True)
 class _Timing:
-    """When each subword is said, in units."""
+    """Durations, ends and number of the subwords of each sequence, in units."""
 
-    lasts: Float[Tensor, "B U"]
+    durations: Float[Tensor, "B U"]
     ends: Float[Tensor, "B U"]
-    counts: Int[Tensor, "B 1"]  # subwords
+    counts: Int[Tensor, "B 1"]
 
     @classmethod
     def of(cls, durations: Tensor, mask: Tensor, totals: Tensor | None) -> "_Timing":
-        """Subwords one behind the other; stretched so that the last ends at the total."""
-        lasts = durations.float().clamp(min=_BRIEFEST) * mask
+        """Place subwords one behind the other, scaled so that the last ends at the total."""
+        durations = durations.float().clamp(min=_MIN_DURATION) * mask
         if totals is not None:
-            lasts = lasts * (totals / lasts.sum(1, keepdim=True).clamp(min=_BRIEFEST))
-        return cls(lasts, lasts.cumsum(1), mask.sum(1, keepdim=True))
+            durations = durations * (totals / durations.sum(1, keepdim=True).clamp(min=_MIN_DURATION))
+        return cls(durations, durations.cumsum(1), mask.sum(1, keepdim=True))
 
-    def clock(self, units: int) -> Float[Tensor, "B P"]:
-        """Where each of the parts [start, voice, subwords, task, units] stands."""
-        middles = self.ends - self.lasts / 2
-        nowhen = middles.new_full((len(middles), 1), _NOWHEN)
+    def positions(self, units: int) -> Float[Tensor, "B P"]:
+        """Return the time of each input [start, voice, subwords, task, units]; a subword's is its middle."""
+        middles = self.ends - self.durations / 2
+        none = middles.new_full((len(middles), 1), _NO_TIME)
         numbers = torch.arange(units, device=middles.device, dtype=middles.dtype).expand(len(middles), -1)
-        return torch.cat([nowhen, nowhen, middles, nowhen, numbers], dim=1)
+        return torch.cat([none, none, middles, none, numbers], dim=1)
 
-    def pieces(self, units: Int[Tensor, " E"]) -> tuple[Int[Tensor, "B E"], Float[Tensor, "B E"]]:
-        """Which subword is said at each of these units, and the share of it that is over by then."""
+    def locate(self, units: Int[Tensor, " E"]) -> tuple[Int[Tensor, "B E"], Float[Tensor, "B E"]]:
+        """Return the subword that is spoken at the middle of each unit, and the share of it that is over by then."""
         middles = (units + 0.5).expand(len(self.ends), -1).contiguous()
-        which = torch.minimum(torch.searchsorted(self.ends, middles, right=True), self.counts - 1)
-        end, lasts = self.ends.gather(1, which), self.lasts.gather(1, which)
-        place = 1 - (end - middles) / lasts.clamp(min=_BRIEFEST)
-        return which, place.clamp(0.0, _LATEST)
+        subwords = torch.minimum(torch.searchsorted(self.ends, middles, right=True), self.counts - 1)
+        end, duration = self.ends.gather(1, subwords), self.durations.gather(1, subwords)
+        progress = 1 - (end - middles) / duration.clamp(min=_MIN_DURATION)
+        return subwords, progress.clamp(0.0, _MAX_PROGRESS)
 
 
-class _ClockStack(nn.Module):
-    """Blocks whose attention is told how far apart two positions are on the clock."""
+class _TimedStack(nn.Module):
+    """Transformer blocks with rotary positions in time."""
 
     def __init__(self, config: UnitLmConfig) -> None:
         super().__init__()
@@ -269,8 +374,8 @@ class _ClockStack(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, vectors: Tensor, clock: Tensor, room: Room | None = None, first: int = 0) -> Tensor:
+    def forward(self, vectors: Tensor, positions: Tensor, cache: KVCache | None = None, cached: int = 0) -> Tensor:
         hidden = self.dropout(vectors)
         for index, block in enumerate(cast("list[TransformerBlock]", list(self.blocks))):
-            hidden = block(hidden, held=None if room is None else (room[index], first), positions=clock)
+            hidden = block(hidden, held=None if cache is None else (cache[index], cached), positions=positions)
         return self.norm(hidden)

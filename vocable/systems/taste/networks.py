@@ -1,0 +1,399 @@
+"""Attention networks of TASTE: CosyVoice's transformer with relative positions, and the aggregator of frames."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from vocable.nn.transformer import sinusoids
+from vocable.systems.taste.config import AggregatorConfig
+
+_INITIAL_SHARPNESS = 20.0  # halves a frame's weight 0.19 of a clip away from the expected position
+
+KVCache = list[tuple[Tensor, Tensor]]
+"""Keys and values of each block, of shape (B, H, T, D / H), with room for the whole sequence."""
+
+
+class RelativeBlock(nn.Module):
+    """Transformer block whose attention scores depend on the relative position of query and key.
+
+    A query q at position i and a key k at position j score (q + u) · k + (q + v) · W r(i − j), where r are sines and
+    cosines of the distance.
+
+    Args:
+        width: Dimension D of the block.
+        heads: Number of attention heads; divides the width.
+        hidden: Width of the feed-forward network.
+        activation: Activation of the feed-forward network.
+        dropout: Dropout rate of what attention and feed-forward network add.
+
+    Source:
+        Dai et al., arXiv:1901.02860, section 3.3, as in github.com/FunAudioLLM/CosyVoice (Apache-2.0)
+        ``cosyvoice/transformer/attention.py`` and ``encoder_layer.py``: the same parameters.
+
+    Example:
+        >>> block = RelativeBlock(width=8, heads=2, hidden=16, activation=F.relu)
+        >>> block(torch.zeros(2, 5, 8), distance_encodings(5, 0, 8)).shape
+        torch.Size([2, 5, 8])
+    """
+
+    def __init__(
+        self, width: int, heads: int, hidden: int, activation: Callable[[Tensor], Tensor], dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.heads, self.activation = heads, activation
+        self.before = nn.LayerNorm(width)
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.out = nn.Linear(width, width)
+        self.distance = nn.Linear(width, width, bias=False)
+        self.content_bias = nn.Parameter(torch.empty(heads, width // heads))
+        self.distance_bias = nn.Parameter(torch.empty(heads, width // heads))
+        nn.init.xavier_uniform_(self.content_bias)
+        nn.init.xavier_uniform_(self.distance_bias)
+        self.between = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, hidden)
+        self.contract = nn.Linear(hidden, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, hidden: Float[Tensor, "B L D"], encodings: Float[Tensor, "R D"],
+        attention_mask: Bool[Tensor, "#B L J"] | None = None, cache: tuple[Tensor, Tensor] | None = None,
+        cached: int = 0,
+    ) -> Float[Tensor, "B L D"]:  # fmt: skip
+        """Apply attention and the feed-forward network.
+
+        Args:
+            hidden: Vectors of L positions.
+            encodings: Encodings of all distances, from :func:`distance_encodings`.
+            attention_mask: True where a position may attend to one of the J positions; everywhere by default.
+            cache: Keys and values of the whole sequence. Those of ``hidden`` are written into it.
+            cached: Number of positions before ``hidden`` whose keys and values the cache holds.
+        """
+        normed = self.before(hidden)
+        query, key, value = (self._split_heads(part(normed)) for part in (self.query, self.key, self.value))
+        if cache is not None:
+            keys, values = cache
+            end = cached + key.shape[2]
+            keys[:, :, cached:end], values[:, :, cached:end] = key, value
+            key, value = keys[:, :, :end], values[:, :, :end]
+        distances = self._split_heads(self.distance(encodings)[None])
+        content = (query + self.content_bias[:, None]) @ key.transpose(2, 3)
+        relative = (query + self.distance_bias[:, None]) @ distances.transpose(2, 3)
+        scores = (content + _distances_to_keys(relative, key.shape[2])) / math.sqrt(query.shape[3])
+        if attention_mask is not None:
+            scores = scores.masked_fill(~attention_mask[:, None], -math.inf)
+        attended = scores.softmax(-1).to(value.dtype) @ value
+        hidden = hidden + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
+        expanded = self.dropout(self.activation(self.expand(self.between(hidden))))
+        return hidden + self.dropout(self.contract(expanded))
+
+    def _split_heads(self, vectors: Float[Tensor, "B L D"]) -> Float[Tensor, "B H L E"]:
+        return vectors.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class RelativeStack(nn.Module):
+    """CosyVoice's transformer: input projection and norm, relative blocks, output norm.
+
+    Args:
+        in_dim: Dimension of the input.
+        width: Dimension D of the blocks.
+        blocks: Number of blocks.
+        heads: Number of attention heads; divides the width.
+        hidden: Width of the feed-forward networks.
+        activation: Activation of the feed-forward networks.
+        causal: Whether a position attends to earlier ones only.
+        rectify_input: Whether a ReLU follows the input norm, as in the unit model.
+        dropout: Dropout rate in training.
+
+    Source:
+        github.com/FunAudioLLM/CosyVoice (Apache-2.0) ``cosyvoice/transformer/encoder.py``, ``subsampling.py``
+        (``linear`` and ``linear_legacy``), ``embedding.py`` (``rel_pos_espnet``).
+
+    Example:
+        >>> stack = RelativeStack(4, 8, blocks=1, heads=2, hidden=16, activation=F.silu, causal=True)
+        >>> stack(torch.zeros(2, 5, 4)).shape
+        torch.Size([2, 5, 8])
+    """
+
+    def __init__(
+        self, in_dim: int, width: int, *, blocks: int, heads: int, hidden: int,
+        activation: Callable[[Tensor], Tensor], causal: bool, rectify_input: bool = False, dropout: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.width, self.heads, self.causal, self.rectify_input = width, heads, causal, rectify_input
+        self.in_proj = nn.Sequential(nn.Linear(in_dim, width), nn.LayerNorm(width))
+        self.blocks = nn.ModuleList(RelativeBlock(width, heads, hidden, activation, dropout) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, vectors: Float[Tensor, "B L C"], mask: Bool[Tensor, "B L"] | None = None, cache: KVCache | None = None,
+        cached: int = 0,
+    ) -> Float[Tensor, "B L D"]:  # fmt: skip
+        """Encode a sequence.
+
+        Args:
+            vectors: Vectors of L positions.
+            mask: True on real positions. A causal stack needs none where padding comes last.
+            cache: Keys and values of each block, for incremental decoding with a causal stack.
+            cached: Number of positions before ``vectors`` that the cache holds.
+        """
+        length, total = vectors.shape[1], cached + vectors.shape[1]
+        hidden = self.dropout(self.in_proj(vectors))
+        hidden = self.dropout((F.relu(hidden) if self.rectify_input else hidden) * math.sqrt(self.width))
+        attention_mask = None if mask is None else mask[:, None].expand(-1, length, -1)
+        if self.causal and length > 1:
+            past = torch.ones(1, length, total, dtype=torch.bool, device=vectors.device).tril(cached)
+            attention_mask = past if attention_mask is None else past & attention_mask
+        ahead = 0 if self.causal else length - 1
+        encodings = distance_encodings(total, ahead, self.width, device=vectors.device)
+        encodings = self.dropout(encodings.to(hidden.dtype))
+        for index, block in enumerate(cast("list[RelativeBlock]", list(self.blocks))):
+            hidden = block(hidden, encodings, attention_mask, None if cache is None else cache[index], cached)
+        return self.norm(hidden)
+
+
+def distance_encodings(left: int, right: int, width: int, device: torch.device | None = None) -> Float[Tensor, "R D"]:
+    """Encode distances from ``left`` − 1 positions to the left down to ``right`` positions to the right.
+
+    Args:
+        left: Farthest distance to the left, plus 1.
+        right: Farthest distance to the right; 0 for causal attention.
+        width: Dimension D of the encodings.
+        device: Torch device of the result.
+
+    Source:
+        ``EspnetRelPositionalEncoding`` of CosyVoice: a sine and a cosine of each rate in turn.
+
+    Example:
+        >>> distance_encodings(2, 1, 2)
+        tensor([[ 0.8415,  0.5403],
+                [ 0.0000,  1.0000],
+                [-0.8415,  0.5403]])
+    """
+    rates = torch.exp(-math.log(10_000) / width * torch.arange(0, width, 2, device=device))
+    angles = torch.arange(left - 1, -right - 1, -1, device=device)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :width]
+
+
+def _distances_to_keys(scores: Float[Tensor, "B H L R"], keys: int) -> Float[Tensor, "B H L J"]:
+    """Reorder scores by distance into scores by key: row i of L is shifted by L − 1 − i columns.
+
+    Source:
+        Dai et al., arXiv:1901.02860, appendix B.
+    """
+    rows, columns = scores.shape[2:]
+    padded = F.pad(scores, (1, 0)).flatten(2)[..., rows:]
+    return padded.unflatten(2, (rows, columns))[..., :keys]
+
+
+@dataclass(frozen=True)
+class Aggregated:
+    """Output of the aggregator.
+
+    Attributes:
+        embeddings: Acoustic embedding of each subword; 0 on padding.
+        attention: Attention weights of the last layer, float32, by head.
+    """
+
+    embeddings: Float[Tensor, "B U D"]
+    attention: Float[Tensor, "B H U F"]
+
+
+class Aggregator(nn.Module):
+    """Cross-attention from subwords to frames: keys from a deep layer of Whisper, values from a shallow one.
+
+    The keys tell where a subword is spoken, the values how it sounds. A clip has the same embeddings alone and in any
+    batch, because neither padded frames nor padded subwords are attended to.
+
+    Args:
+        config: Sizes.
+        query_dim: Dimension of the queries.
+        frame_dim: Dimension of the frames.
+        out_dim: Dimension D of the acoustic embeddings.
+
+    Source:
+        TASTE, arXiv:2504.07053, section 3.1. Layout ``bottleneck`` fits the parameter count of the seed.
+
+    Example:
+        >>> sizes = AggregatorConfig(layout="full", width=8, heads=2)
+        >>> frames, subwords = torch.ones(1, 9, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool)
+        >>> output = Aggregator(sizes, query_dim=4, frame_dim=6, out_dim=8)(
+        ...     torch.zeros(1, 3, 4), torch.zeros(1, 9, 6), torch.zeros(1, 9, 6), subwords, frames,
+        ...     torch.tensor([[0, 0, 1]]), torch.tensor([[0.1, 0.4, 0.8]]),
+        ... )
+        >>> output.embeddings.shape, output.attention.shape
+        (torch.Size([1, 3, 8]), torch.Size([1, 2, 3, 9]))
+    """
+
+    def __init__(self, config: AggregatorConfig, *, query_dim: int, frame_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.config, width = config, config.width
+        if config.layout == "decoder":
+            self.in_proj = nn.Linear(query_dim, width)
+            self.layers = nn.ModuleList(_DecoderLayer(config, frame_dim) for _ in range(config.depth))
+            self.out_proj = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, out_dim))
+        else:
+            self.layers = nn.ModuleList([CrossAttention(query_dim, frame_dim, width, config.heads, out_dim)])
+        if config.position_bias:
+            self.sharpness = nn.Parameter(torch.full((config.depth, config.heads), _INITIAL_SHARPNESS))
+        if config.value_identity:
+            for layer in self.layers:
+                attention = layer.cross_attn if isinstance(layer, _DecoderLayer) else layer
+                cast("CrossAttention", attention).init_value_identity()
+
+    def forward(
+        self, queries: Float[Tensor, "B U C"], keys: Float[Tensor, "B F E"], values: Float[Tensor, "B F E"],
+        subword_mask: Bool[Tensor, "B U"], frame_mask: Bool[Tensor, "B F"], word_ids: Int[Tensor, "B U"],
+        letter_positions: Float[Tensor, "B U"],
+    ) -> Aggregated:  # fmt: skip
+        """Aggregate frames to one embedding per subword.
+
+        Args:
+            queries: Vector of each subword.
+            keys: Frames of the deep layer.
+            values: Frames of the shallow layer.
+            subword_mask: True on subwords, padding last.
+            frame_mask: True on frames, padding last.
+            word_ids: Index of the word that each subword belongs to.
+            letter_positions: Position of each subword in its text, from :func:`find_letter_positions`.
+        """
+        count = queries.shape[1]
+        if (more := self.config.padded_to - keys.shape[1]) > 0:
+            keys, values = F.pad(keys, (0, 0, 0, more)), F.pad(values, (0, 0, 0, more))
+            frame_mask = F.pad(frame_mask, (0, more))
+        masks = self.config.mask_padding
+        attention_mask = frame_mask[:, None].expand(-1, count, -1) if masks else None
+        bias = self._position_bias(frame_mask if masks else torch.ones_like(frame_mask), letter_positions)
+        if self.config.layout == "decoder":
+            hidden = self.in_proj(queries)
+            hidden = hidden + sinusoids(torch.arange(count, device=queries.device), hidden.shape[2])
+            for index, layer in enumerate(self.layers):
+                layer_bias = None if bias is None else bias[index]
+                hidden, attention = layer(hidden, keys, values, attention_mask, layer_bias, subword_mask)
+            hidden = self.out_proj(hidden)
+        else:
+            layer_bias = None if bias is None else bias[0]
+            hidden, attention = self.layers[0](queries, keys, values, attention_mask, layer_bias)
+        embeddings = hidden * subword_mask[..., None]
+        if self.config.pool_words:
+            embeddings = pool_words(embeddings, subword_mask, word_ids)
+        return Aggregated(embeddings, attention)
+
+    @torch.no_grad()
+    def scale_output(self, factor: float) -> None:
+        """Multiply the weights of the last linear layer, and so the embeddings, by a factor."""
+        last = self.out_proj[-1] if self.config.layout == "decoder" else cast("CrossAttention", self.layers[0]).out
+        for parameter in cast("nn.Linear", last).parameters():
+            parameter.mul_(factor)
+
+    def _position_bias(self, mask: Tensor, positions: Tensor) -> Float[Tensor, "A B H U F"] | None:
+        """Return the negative squared distance of frames from the letters' position, times each head's sharpness."""
+        if not self.config.position_bias:
+            return None
+        counts = mask.sum(1, keepdim=True).clamp(min=1)
+        frames = (torch.arange(mask.shape[1], device=mask.device) + 0.5) / counts
+        squared = (frames[:, None] - positions[..., None]).square()
+        return -F.softplus(self.sharpness)[:, None, :, None, None] * squared[None, :, None]
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention whose queries and memory may have different dimensions.
+
+    Args:
+        query_dim: Dimension of the queries.
+        memory_dim: Dimension of keys and values before projection.
+        width: Dimension of all heads together.
+        heads: Number of heads; divides the width.
+        out_dim: Dimension of the output.
+    """
+
+    def __init__(self, query_dim: int, memory_dim: int, width: int, heads: int, out_dim: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(query_dim, width)
+        self.key, self.value = nn.Linear(memory_dim, width), nn.Linear(memory_dim, width)
+        self.out = nn.Linear(width, out_dim)
+
+    def init_value_identity(self) -> None:
+        """Initialize the value projection to the identity: attention starts as a weighted mean of its inputs."""
+        nn.init.eye_(self.value.weight)
+        nn.init.zeros_(self.value.bias)
+
+    def forward(
+        self, queries: Float[Tensor, "B U C"], keys: Float[Tensor, "B F E"], values: Float[Tensor, "B F E"],
+        attention_mask: Bool[Tensor, "B U F"] | None, bias: Float[Tensor, "B H U F"] | None = None,
+    ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B H U F"]]:  # fmt: skip
+        """Return the attended values and the attention weights, which are float32.
+
+        Args:
+            queries: Vectors that attend.
+            keys: Vectors that are attended to.
+            values: Vectors that are averaged.
+            attention_mask: True where a query may attend; everywhere by default.
+            bias: Added to the attention scores.
+        """
+        query, key, value = (
+            projection(vectors).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for projection, vectors in ((self.query, queries), (self.key, keys), (self.value, values))
+        )
+        scores = (query @ key.transpose(2, 3)).float() / math.sqrt(query.shape[3])
+        if bias is not None:
+            scores = scores + bias
+        if attention_mask is not None:
+            scores = scores.masked_fill(~attention_mask[:, None], -math.inf)
+        weights = scores.softmax(-1)
+        return self.out((weights.to(value.dtype) @ value).transpose(1, 2).flatten(2)), weights
+
+
+class _DecoderLayer(nn.Module):
+    """Transformer decoder layer, norms first as in Whisper."""
+
+    def __init__(self, config: AggregatorConfig, frame_dim: int) -> None:
+        super().__init__()
+        width = config.width
+        self.causal = config.causal
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
+        self.self_attn = CrossAttention(width, width, width, config.heads, width)
+        self.cross_attn = CrossAttention(width, frame_dim, width, config.heads, width)
+        self.expand, self.contract = nn.Linear(width, config.hidden), nn.Linear(config.hidden, width)
+
+    def forward(
+        self, hidden: Tensor, keys: Tensor, values: Tensor, frame_mask: Tensor | None, bias: Tensor | None,
+        subword_mask: Tensor,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        normed, size = self.norm1(hidden), hidden.shape[1]
+        attention_mask = subword_mask[:, None].expand(-1, size, -1)
+        if self.causal:
+            attention_mask = attention_mask & torch.ones(size, size, dtype=torch.bool, device=hidden.device).tril()
+        hidden = hidden + self.self_attn(normed, normed, normed, attention_mask)[0]
+        attended, weights = self.cross_attn(self.norm2(hidden), keys, values, frame_mask, bias)
+        hidden = hidden + attended
+        return hidden + self.contract(F.gelu(self.expand(self.norm3(hidden)))), weights
+
+
+def pool_words(
+    vectors: Float[Tensor, "B U D"], mask: Bool[Tensor, "B U"], word_ids: Int[Tensor, "B U"]
+) -> Float[Tensor, "B U D"]:
+    """Return the mean of each word's vectors at each of its subwords (TASTE, arXiv:2504.07053, section 3).
+
+    Args:
+        vectors: Vector of each subword.
+        mask: True on subwords.
+        word_ids: Index of each subword's word, at most the subword's own index.
+
+    Example:
+        >>> pool_words(torch.tensor([[[1.0], [3.0]]]), torch.ones(1, 2, dtype=torch.bool), torch.tensor([[0, 0]]))
+        tensor([[[2.],
+                 [2.]]])
+    """
+    real = mask[..., None].to(vectors.dtype)
+    index = word_ids.masked_fill(~mask, 0)[..., None]
+    sums = torch.zeros_like(vectors).scatter_add(1, index.expand_as(vectors), vectors * real)
+    counts = torch.zeros_like(real).scatter_add(1, index, real)
+    return (sums / counts.clamp(min=1)).gather(1, index.expand_as(vectors)) * real
