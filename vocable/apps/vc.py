@@ -12,7 +12,7 @@ def convert(tokenizer: object, source: Audio, voice: Audio, mix: Mix | None = No
     """Convert a recording to another voice. Nothing is trained.
 
     A tokenizer that keeps the voice beside its tokens swaps it. The guided codec keeps it in the levels after the
-    first: there the source's first level is combined with the other levels of the voice, or as ``mix`` says.
+    first. It combines the source's first level with the other levels of the voice, or other levels as ``mix`` selects.
 
     Args:
         tokenizer: Tokenizer such as ``vocable.load("ctap-small")``.

@@ -31,14 +31,14 @@ def vc(
     """Convert recordings to another voice.
 
     A guided codec (--model guided-small) mixes levels: the first of the recording, the others of the voice. The voice
-    is repeated, or aligned with the recording where it says the same words.
+    is repeated, or aligned with the recording if both have the same words.
     """
     from vocable.corpus.speech import convert_files
     from vocable.interfaces import Mix
     from vocable.systems.registry import load
 
     options: dict[str, Any] = {"levels": levels, "upto": upto, "align": align}
-    given = {name: value for name, value in options.items() if value is not None}
-    mix = Mix(**given) if given else None
+    selected = {name: value for name, value in options.items() if value is not None}
+    mix = Mix(**selected) if selected else None
     outcome = convert_files(load(model, vocoder=vocoder), inputs, voice, out, mix=mix, say=typer.echo)
     outcome.finish()

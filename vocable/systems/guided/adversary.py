@@ -18,7 +18,7 @@ from vocable.systems.guided.config import AdversaryConfig, DiscriminatorConfig
 from vocable.train.schedule import Weight
 
 ADVERSARIAL, FEATURE = "adversarial", "feature"
-_CERTAIN = 0.02  # discriminator loss under which real and decoded samples are always told apart
+_CERTAIN = 0.02  # discriminator loss under which the discriminators always win
 _PERIOD_WIDTHS = (1, 4, 16, 32, 32)  # of the layers, as multiples of the first width
 _SCALE_LAYERS = (  # width as a multiple of the first, kernel, stride, groups
     (1, 15, 1, 1), (1, 41, 2, 4), (2, 41, 2, 16), (4, 41, 4, 16), (8, 41, 4, 16), (8, 41, 1, 16), (8, 5, 1, 1),
@@ -89,7 +89,7 @@ class WaveformAdversary:
         total = float(losses["real"].detach() + losses["made"].detach())
         if total >= _CERTAIN:
             return ()
-        return (f"the discriminators tell everything apart (loss {total:.4f}): the codec learns nothing from them",)
+        return (f"the discriminators are always right (loss {total:.4f}): the codec learns nothing from them",)
 
     @contextmanager
     def _frozen(self) -> Iterator[None]:

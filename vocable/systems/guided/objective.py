@@ -250,15 +250,16 @@ class GuidedObjective:
         self, real: Float[Tensor, "B T"], decoded: Float[Tensor, "B T"], step: int
     ) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Return the reconstruction losses whose weight is not 0, and the weights of all of them."""
-        terms: dict[str, Callable[[], Tensor]] = {
-            "waveform": lambda: waveform_loss(decoded, real),
-            "log_mel": lambda: log_mel_loss(
-                decoded, real, sample_rate=self.model.config.sample_rate, scales=self.losses.mel_scales
+        config, rate = self.losses, self.model.config.sample_rate
+        terms: dict[str, tuple[Weight, Callable[[], Tensor]]] = {
+            "waveform": (config.waveform, lambda: waveform_loss(decoded, real)),
+            "log_mel": (
+                config.log_mel, lambda: log_mel_loss(decoded, real, sample_rate=rate, scales=config.mel_scales)
             ),
-            "spectrum": lambda: compressed_spectrum_loss(decoded, real, phase=self.losses.phase),
-        }
-        weights = {name: getattr(self.losses, name).at(step) for name in terms}
-        return {name: term() for name, term in terms.items() if weights[name]}, weights
+            "spectrum": (config.spectrum, lambda: compressed_spectrum_loss(decoded, real, phase=config.phase)),
+        }  # fmt: skip
+        weights = {name: weight.at(step) for name, (weight, _) in terms.items()}
+        return {name: loss() for name, (_, loss) in terms.items() if weights[name]}, weights
 
     def _draw_levels(self, batch_size: int, step: int) -> Tensor:
         """Draw the number of levels of each clip, the same however many processes share the batch."""

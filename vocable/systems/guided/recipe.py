@@ -205,9 +205,9 @@ def small() -> GuidedRun:
 def small_taught() -> GuidedRun:
     """Return ``small`` with both teachers and a small adversary, for two CPU cores.
 
-    Phones are best known to the last layer of Whisper's encoder, which stands in for HuBERT offline. Half of its energy
-    is the same for every frame, so it is standardized. The teachers' weights come from runs of 1,000 steps, compared on
-    dev (docs/log.md): with the paper's 0.5 the acoustic teacher costs a codec of this size 1.1 of its PESQ.
+    The encoder of Whisper stands in for HuBERT offline. Its last layer encodes phones best; half of that layer's energy
+    is the same for every frame, so the targets are standardized. The teachers' weights come from runs of 1,000 steps,
+    compared on dev (docs/log.md): at the paper's 0.5 the acoustic teacher costs a codec of this size 1.1 of its PESQ.
     """
     run = small()
     return replace(
@@ -229,8 +229,8 @@ def small_taught() -> GuidedRun:
 def small_adversarial() -> GuidedRun:
     """Return a second stage for a trained codec (``--init guided-small``): the adversary of ``small_taught`` alone.
 
-    Discriminators tell an untrained codec apart too easily, so that the first stage has none. A trained codec is
-    first joined by their losses after some hundred steps.
+    Discriminators recognize an untrained codec too easily, so the first stage has none. In this stage they are trained
+    for a hundred steps before their losses reach the codec.
     """
     run, taught = small(), small_taught()
     assert taught.adversary is not None

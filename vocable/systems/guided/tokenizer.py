@@ -67,7 +67,7 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
 
     @property
     def streams(self) -> bool:
-        """Whether long audio is encoded in constant memory."""
+        """True if long audio is encoded in constant memory."""
         return self.model.encoder.reach is not None
 
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
@@ -218,8 +218,8 @@ def mix_levels(source: Tokens, reference: Tokens, kept: int = 1, frames: Int[Ten
             ``kept`` leaves nothing to mix, or ``frames`` names frames that the reference does not have.
 
     Source:
-        Speech Tokenizer is Key to Consistent Representation, arXiv:2507.06802, voice conversion. The paper does not say
-        how it pairs frames; both ways are ours.
+        Speech Tokenizer is Key to Consistent Representation, arXiv:2507.06802, voice conversion. The paper does not
+        describe its pairing of frames; both pairings are vocable's.
 
     Example:
         >>> spec = TokenSpec(sample_rate=16_000, hop=320, codebook_size=8, num_codebooks=2)
