@@ -1,4 +1,4 @@
-"""What the levels keep, by the runner: which figure comes from which view, and none where nothing is told of it."""
+"""Protocol ``levels`` through the runner: the view behind each figure, and no figure without labels."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ _ALIGNMENT = [["SIL", 0.0, 0.2], ["AH1", 0.2, 0.6], ["S", 0.6, 0.9], ["SIL", 0.9
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A codec of random weights; three speakers who say two sentences in two moods, with phones; the same, untold."""
+    """Return a folder with a random codec and two manifests of three speakers, with labels and without."""
     place = tmp_path_factory.mktemp("levels")
     ready("spectral").save(place / "codec")
     full, bare = [], []
@@ -48,11 +48,17 @@ def test_every_figure_where_the_manifest_tells_all(folder: Path, tmp_path: Path)
     result = CliRunner().invoke(app, [*words, "--data", str(folder / "full.jsonl"), "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     summary = json.loads((tmp_path / "summary.json").read_text())
-    whole = {key: cell for key, cell in summary["codec"].items() if not key.startswith("probe/")}
-    assert set(whole) == {column.key for column in COLUMNS}
-    assert all(cell["interval"] for key, cell in whole.items() if key.startswith(("ser", "phone", "speaker", "vc_mcd")))
-    assert (whole["pesq_wb"]["n"], whole["vc_target_closer_share"]["n"], whole["ser_all"]["n"]) == (4, 4, 12)
-    assert whole["vc_mcd"]["n"] == 8  # each of four to both others
+    all_levels = {key: cell for key, cell in summary["codec"].items() if not key.startswith("probe/")}
+    assert set(all_levels) == {column.key for column in COLUMNS}
+    assert all(
+        cell["interval"] for key, cell in all_levels.items() if key.startswith(("ser", "phone", "speaker", "vc_mcd"))
+    )
+    assert (all_levels["pesq_wb"]["n"], all_levels["vc_target_closer_share"]["n"], all_levels["ser_all"]["n"]) == (
+        4,
+        4,
+        12,
+    )
+    assert all_levels["vc_mcd"]["n"] == 8  # each of four to both others
     assert summary["unconverted"]["vc_target_closer_share"]["mean"] == 0.0
     assert summary["unconverted"]["vc_source_similarity"]["mean"] == pytest.approx(1.0)
     assert "pesq_wb" not in summary["unconverted"]
@@ -61,13 +67,13 @@ def test_every_figure_where_the_manifest_tells_all(folder: Path, tmp_path: Path)
     mixed = set(two) - set(one)  # one level alone has none to mix
     assert mixed == {"vc_target_closer_share", "vc_target_similarity", "vc_source_similarity", "vc_mcd",
                      "vc_pitch_correlation"}  # fmt: skip
-    assert all(two[key]["n"] == whole[key]["n"] for key in mixed)
-    assert two["vc_mcd"]["mean"] != whole["vc_mcd"]["mean"]
+    assert all(two[key]["n"] == all_levels[key]["n"] for key in mixed)
+    assert two["vc_mcd"]["mean"] != all_levels["vc_mcd"]["mean"]
     report = (tmp_path / "report.md").read_text()
     assert "No teacher took part in the training of codec." in report
     assert report.count("| bit/s") == 1
     assert (one["tokens_per_second"]["mean"], two["tokens_per_second"]["mean"]) == (50.0, 100.0)
-    assert one["log_mel_distance"]["mean"] != two["log_mel_distance"]["mean"] != whole["log_mel_distance"]["mean"]
+    assert one["log_mel_distance"]["mean"] != two["log_mel_distance"]["mean"] != all_levels["log_mel_distance"]["mean"]
 
 
 def test_what_the_manifest_lacks_has_no_figure(folder: Path, tmp_path: Path) -> None:
@@ -76,25 +82,25 @@ def test_what_the_manifest_lacks_has_no_figure(folder: Path, tmp_path: Path) -> 
     [entry] = card.entries
     assert set(entry.figures) == {"tokens_per_second", "bit_rate", "pesq_wb", "stoi", "log_mel_distance"}
     assert card.probes == []
-    for lacking in ("conversion", "parallel sentences", "phones", "emotion", "speakers"):
-        assert any(line.startswith(lacking) for line in card.left_out)
+    for missing in ("conversion", "parallel sentences", "phones", "emotion", "speakers"):
+        assert any(line.startswith(missing) for line in card.left_out)
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "sentence"),
     [
         (None, "No teacher took part in the training of codec."),
         ('{"semantic": {"name": "whisper-tiny.en"}, "acoustic": {"name": "resemblyzer"}}',
-         "codec was taught: semantic by whisper-tiny.en, acoustic by resemblyzer."),
-        ("[1, 2", "codec was taught: its teachers.json does not tell by whom."),
-        ('{"semantic": "x"}', "codec was taught: its teachers.json does not tell by whom."),
+         "Teachers of codec: whisper-tiny.en (semantic), resemblyzer (acoustic)."),
+        ("[1, 2", "Teachers of codec: not named in its teachers.json."),
+        ('{"semantic": "x"}', "Teachers of codec: not named in its teachers.json."),
     ],
 )  # fmt: skip
-def test_a_report_says_who_taught(folder: Path, tmp_path: Path, written: str | None, said: str) -> None:
+def test_a_report_names_the_teachers(folder: Path, tmp_path: Path, written: str | None, sentence: str) -> None:
     shutil.copytree(folder / "codec", tmp_path / "codec")
     if written is not None:
         (tmp_path / "codec/teachers.json").write_text(written)
-    assert describe_teachers({"codec": tmp_path / "codec"}) == said
+    assert describe_teachers({"codec": tmp_path / "codec"}) == sentence
 
 
 def row(probe: str, view: str, mean: float, n: int = 9, metric: str = "top-1 accuracy") -> ProbeRow:
@@ -121,12 +127,14 @@ def test_probes_are_shown_nothing_of_test_where_another_split_is_judged_on(folde
     clips = read_manifest(folder / "full.jsonl")
     plan = Plan(manifests=(folder / "full.jsonl",))
     for split, speakers in ((None, {"s0", "s1", "s2"}), ("dev", {"s1", "s2"})):
-        told = select_probe_clips(
+        probe_clips = select_probe_clips(
             replace(plan, split=split), [one for one in clips if one.split == (split or "test")], clips
         )
-        for probe, shown in told.clips.items():
+        for probe, shown in probe_clips.clips.items():
             assert {one.speaker for one in shown} == speakers, probe
-        assert {one.speaker for one in told.clips["emotion"] if one.split == "test"} == ({"s1"} if split else {"s0"})
+        assert {one.speaker for one in probe_clips.clips["emotion"] if one.split == "test"} == (
+            {"s1"} if split else {"s0"}
+        )
 
 
 def test_phones_are_from_alignments_first_and_each_probe_has_a_bounded_number_of_clips() -> None:
@@ -146,6 +154,9 @@ def test_phones_are_from_alignments_first_and_each_probe_has_a_bounded_number_of
     )
     shown = without.clips["speaker"]
     assert (len(shown), len({one.speaker for one in shown})) == (320, 40)
-    told = select_probe_clips(Plan(), marked, [*marked, spoken])
-    assert (told.phone_key, [one.audio_path for one in told.clips["phoneme"]]) == ("alignment", [spoken.audio_path])
-    assert told.clips["phoneme"][0].extra["phone_marks"][1:3] == [(0.2, "AH"), (0.6, "S")]
+    probe_clips = select_probe_clips(Plan(), marked, [*marked, spoken])
+    assert (probe_clips.phone_key, [one.audio_path for one in probe_clips.clips["phoneme"]]) == (
+        "alignment",
+        [spoken.audio_path],
+    )
+    assert probe_clips.clips["phoneme"][0].extra["phone_marks"][1:3] == [(0.2, "AH"), (0.6, "S")]

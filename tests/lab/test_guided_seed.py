@@ -1,4 +1,4 @@
-"""The codec's paper's table through the same runner: rows, resume, summary, and what others report beside it."""
+"""Protocol ``seed`` through the runner: rows, resume, summary, and reported figures."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ _KEYS = ("pesq_wb", "pesq_nb", "vc_mcd", "vc_pitch_correlation", "ser_accuracy")
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three speakers who say two sentences in two moods, without text: so there is nothing to recognise."""
+    """Write a manifest of three speakers, two sentences and two emotions, without text."""
     folder = tmp_path_factory.mktemp("moods")
     lines = []
     for speaker in range(3):
@@ -40,7 +40,7 @@ def test_the_papers_table(manifest: Path, tmp_path: Path) -> None:
     first = CliRunner().invoke(app, [*arguments, "--jobs", "1"])
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert {row["item"].split()[0] for row in rows} == {"code", "convert"}
-    # 4 clips of the one test speaker, each said with the voices of both others
+    # 4 clips of the one test speaker, each converted to the voices of both others
     assert sum(row["entry"] == "guided-small" and row["item"].startswith("convert") for row in rows) == 8
     summary = json.loads((out / "summary.json").read_text())
     cells = summary["guided-small"]

@@ -1,4 +1,4 @@
-"""Converted sentences beside recordings of the same sentence, and of no other."""
+"""Converted sentences are compared with recordings of the same sentence, and of no other."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from vocable_lab.guided.conversion import PARALLEL, Conversion, draw_conversions
 
 
 def clip(name: str, **extra: str) -> Utterance:
-    """Speaker, sentence and mood by letter, as ``a1s``."""
+    """Return a clip by the letters of speaker, sentence and emotion, as ``a1s``."""
     return Utterance(
         audio_path=f"{name}.flac", speaker=name[0], extra={"sentence_id": name[1], "emotion": name[2], **extra}
     )

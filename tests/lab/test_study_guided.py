@@ -1,4 +1,4 @@
-"""Studies of the guided codec: what variants are, that those of a seed begin alike, tables over seeds and levels."""
+"""Studies of the guided codec: variants, equal starts of one seed, tables over seeds and levels."""
 
 import json
 from dataclasses import asdict, replace
@@ -36,19 +36,19 @@ def run_of(name: str, steps: int | None = None) -> GuidedRun:
 
 
 def changes(one: GuidedRun, other: GuidedRun) -> set[str]:
-    """Settings that differ, as ``losses.semantic``."""
-    made, plain = (asdict(run) for run in (one, other))
+    """Return the settings that differ, such as ``losses.semantic``."""
+    changed, plain = (asdict(run) for run in (one, other))
     found = set()
     for key, value in plain.items():
         parts = value if isinstance(value, dict) else {"": value}
-        now = made[key] if isinstance(value, dict) and made[key] is not None else {"": made[key]}
+        now = changed[key] if isinstance(value, dict) and changed[key] is not None else {"": changed[key]}
         found |= {f"{key}.{part}".rstrip(".") for part in parts if now.get(part, None) != parts[part]}
     return found
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small random HuBERT and ECAPA-TDNN, and made-up speech: two speakers a split, two sentences, two moods."""
+    """Return a folder with a random HuBERT and ECAPA-TDNN, and synthetic speech of two speakers a split."""
     folder = tmp_path_factory.mktemp("study")
     torch.manual_seed(0)
     saved(folder / "hubert")
@@ -103,9 +103,9 @@ def test_no_adversary_takes_part_and_a_short_run_begins_all_within_its_fifth(nam
             assert losses.quantize_from <= 100
             assert max(losses.semantic.start, losses.semantic.ramp, losses.acoustic.start) <= 200
             assert (losses.adversarial, losses.feature) == (Weight(value=0.0), Weight(value=0.0))
-    whole = run_of("guided-small-taught")
-    assert whole.train.steps == 10_000
-    assert STUDIES["rates"](whole)[0].run.losses.semantic.start == whole.losses.semantic.start == 2_000
+    recipe = run_of("guided-small-taught")
+    assert recipe.train.steps == 10_000
+    assert STUDIES["rates"](recipe)[0].run.losses.semantic.start == recipe.losses.semantic.start == 2_000
 
 
 def test_weights_teachers_and_pooling_change_one_thing() -> None:

@@ -34,7 +34,7 @@ def _sentence(name: str, source: str | os.PathLike[str]) -> str:
     except CheckpointError:
         records = {}
     teachers = [
-        f"{part} by {record['name']}" for part, record in records.items()
+        f"{record['name']} ({part})" for part, record in records.items()
         if isinstance(record, dict) and "name" in record
     ]  # fmt: skip
-    return f"{name} was taught: {', '.join(teachers) or 'its teachers.json does not tell by whom'}."
+    return f"Teachers of {name}: {', '.join(teachers) or 'not named in its teachers.json'}."

@@ -1,4 +1,4 @@
-"""``guided-small-adversarial``: a trained codec meets discriminators, and nothing else is new to it."""
+"""Recipe ``guided-small-adversarial``: a second stage that adds discriminators to a trained codec."""
 
 import shutil
 from dataclasses import replace
@@ -19,16 +19,16 @@ from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.train.schedule import LearningRate, Weight
 
 STEPS = 12
-LISTENS = 4  # from when on the codec hears what the discriminators say
-RATES = LearningRate(peak=2e-4, warmup=5), LearningRate(peak=3e-4, warmup=3)  # theirs and the codec's
+FEEDBACK_FROM = 4  # first step at which the discriminators' losses reach the codec
+RATES = LearningRate(peak=2e-4, warmup=5), LearningRate(peak=3e-4, warmup=3)  # of the discriminators and of the codec
 
 
 def stage(**train: Any) -> GuidedRun:
-    """The recipe with a codec of next to no weights, and everything sooner."""
+    """Return the recipe with a codec of next to no weights and early schedules."""
     run = recipes.find("guided-small-adversarial")
     assert isinstance(run, GuidedRun)
     assert run.adversary is not None
-    later = Weight(value=0.1, start=LISTENS, ramp=2)
+    later = Weight(value=0.1, start=FEEDBACK_FROM, ramp=2)
     return replace(
         run,
         model=guided.tiny().model,
@@ -55,13 +55,13 @@ def start(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> GuidedTok
 
 
 @pytest.fixture(scope="module")
-def whole(manifest: Path, start: GuidedTokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(manifest: Path, start: GuidedTokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "whole"
     fit(stage(), manifest, folder, start=start)
     return folder
 
 
-def test_the_recipe_is_the_box_codec_with_an_adversary_and_no_teachers() -> None:
+def test_the_recipe_is_the_bundled_codec_with_an_adversary_and_no_teachers() -> None:
     run, small = recipes.find("guided-small-adversarial"), recipes.find("guided-small")
     assert isinstance(run, GuidedRun)
     assert (run.model, run.batches) == (small.model, small.batches)
@@ -71,8 +71,8 @@ def test_the_recipe_is_the_box_codec_with_an_adversary_and_no_teachers() -> None
     assert run.adversary.begin == 0 < run.losses.adversarial.start == run.losses.feature.start
 
 
-def test_every_step_logs_both_games_both_rates_and_both_gradient_norms(whole: Path) -> None:
-    lines = log(whole)
+def test_every_step_logs_losses_learning_rates_and_gradient_norms_of_both_sides(uninterrupted: Path) -> None:
+    lines = log(uninterrupted)
     assert finite(lines)
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     for step, line in enumerate(lines):
@@ -81,61 +81,65 @@ def test_every_step_logs_both_games_both_rates_and_both_gradient_norms(whole: Pa
         assert line["generator/gradient_norm"] > 0
         assert line["discriminator/learning_rate"] == RATES[0].at(step, STEPS)
         assert line["learning_rate"] == RATES[1].at(step, STEPS)
-        assert (line["generator/adversarial/weight"] > 0) == (line["generator/feature/weight"] > 0) == (step > LISTENS)
+        assert (
+            (line["generator/adversarial/weight"] > 0)
+            == (line["generator/feature/weight"] > 0)
+            == (step > FEEDBACK_FROM)
+        )
         assert {"generator/adversarial", "generator/feature", "generator/commitment"} < line.keys()
         assert not {"generator/semantic", "generator/acoustic"} & line.keys()
 
 
-def test_discriminators_move_by_their_own_rate_which_the_codec_does_not_feel(
+def test_discriminators_have_their_own_learning_rate_which_does_not_affect_the_codec(
     manifest: Path, start: GuidedTokenizer, tmp_path: Path
 ) -> None:
-    """AdamW's first step is as long as the rate. The codec does not listen to them yet."""
-    run, made = stage(weight_decay=0.0), []
+    """AdamW's first step is as long as the rate. Their losses do not reach the codec yet."""
+    run, folders = stage(weight_decay=0.0), []
     assert run.adversary is not None
     for rate in (1e-2, 1e-3):
-        theirs = replace(run.adversary, learning_rate=LearningRate(peak=rate, warmup=0, decay=0.0))
+        adversary = replace(run.adversary, learning_rate=LearningRate(peak=rate, warmup=0, decay=0.0))
         folder = tmp_path / f"{rate}"
-        fit(replace(run, adversary=theirs, train=replace(run.train, steps=1)), manifest, folder, start=start)
+        fit(replace(run, adversary=adversary, train=replace(run.train, steps=1)), manifest, folder, start=start)
         assert log(folder)[0]["discriminator/learning_rate"] == rate
-        made.append(folder)
-    apart = {}
+        folders.append(folder)
+    distances = {}
     for part in ("discriminator", "generator"):
-        one, two = (tensors(folder, 1, part) for folder in made)
-        apart[part] = max(float((one[name] - two[name]).abs().max()) for name in one)
-    assert apart == {"discriminator": pytest.approx(9e-3, rel=0.01), "generator": 0.0}
+        one, two = (tensors(folder, 1, part) for folder in folders)
+        distances[part] = max(float((one[name] - two[name]).abs().max()) for name in one)
+    assert distances == {"discriminator": pytest.approx(9e-3, rel=0.01), "generator": 0.0}
 
 
-def test_a_stage_that_was_stopped_goes_on_as_if_it_had_not_been(
-    whole: Path, manifest: Path, start: GuidedTokenizer, tmp_path: Path
+def test_a_resumed_stage_equals_an_uninterrupted_one(
+    uninterrupted: Path, manifest: Path, start: GuidedTokenizer, tmp_path: Path
 ) -> None:
-    """Discriminators and both optimizers among what is kept; with the model it began from given again."""
-    folder = shutil.copytree(whole, tmp_path / "run")
+    """Checkpoints hold discriminators and both optimizers; the initial model is passed again."""
+    folder = shutil.copytree(uninterrupted, tmp_path / "run")
     for step in (8, 12):
         shutil.rmtree(saved(folder, step))
     assert fit(stage(), manifest, folder, start=start, resume=True)[-1] == "resumed at step 4"
     for part in ("discriminator", "generator"):
-        one, two = (tensors(run, STEPS, part) for run in (folder, whole))
+        one, two = (tensors(run, STEPS, part) for run in (folder, uninterrupted))
         assert one.keys() == two.keys()
         assert [name for name in one if not torch.equal(one[name], two[name])] == []
-    assert log(folder) == log(whole)
+    assert log(folder) == log(uninterrupted)
 
 
 @pytest.mark.parametrize("side", ["losses", "generator_losses"])
-def test_a_game_that_is_not_finite_stops_and_says_which_side_it_was(
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_side(
     side: str, manifest: Path, start: GuidedTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken(monkeypatch, side, since=6)
+    break_losses(monkeypatch, side, since=6)
     part = {"losses": "discriminator", "generator_losses": "generator"}[side]
     with pytest.raises(TrainingError, match=rf"step 6, {part}: not finite \(.* nan.*; batch: .*\.wav@.*lower the lear"):
         fit(stage(), manifest, tmp_path / "run", start=start)
     assert [line["step"] for line in log(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_game_that_is_not_finite_once_is_skipped_with_a_line(
+def test_a_step_that_is_not_finite_is_skipped_with_a_line(
     manifest: Path, start: GuidedTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    broken(monkeypatch, "losses", since=6, until=7)
+    break_losses(monkeypatch, "losses", since=6, until=7)
     fit(stage(not_finite="skip"), manifest, tmp_path / "run", start=start)
     assert "skipped step 6, discriminator: not finite (real nan" in capsys.readouterr().out
     bad = log(tmp_path / "run")[6]
@@ -144,12 +148,12 @@ def test_a_game_that_is_not_finite_once_is_skipped_with_a_line(
     assert all(bool(value.isfinite().all()) for value in tensors(tmp_path / "run", STEPS, "discriminator").values())
 
 
-def broken(monkeypatch: pytest.MonkeyPatch, side: str, since: int, until: int = STEPS) -> None:
-    """One side of the game says NaN in these steps."""
-    whole, steps = getattr(WaveformAdversary, side), iter(range(STEPS))
+def break_losses(monkeypatch: pytest.MonkeyPatch, side: str, since: int, until: int = STEPS) -> None:
+    """Make the losses of one side NaN in some steps."""
+    original, steps = getattr(WaveformAdversary, side), iter(range(STEPS))
 
-    def say(self: WaveformAdversary, real: torch.Tensor, made: torch.Tensor) -> dict[str, torch.Tensor]:
+    def poisoned(self: WaveformAdversary, real: torch.Tensor, fake: torch.Tensor) -> dict[str, torch.Tensor]:
         poison = float("nan") if since <= next(steps) < until else 1.0
-        return {name: poison * loss for name, loss in whole(self, real, made).items()}
+        return {name: poison * loss for name, loss in original(self, real, fake).items()}
 
-    monkeypatch.setattr(WaveformAdversary, side, say)
+    monkeypatch.setattr(WaveformAdversary, side, poisoned)

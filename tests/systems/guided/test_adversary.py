@@ -1,4 +1,4 @@
-"""Discriminators of the papers' sizes, and the game that they play."""
+"""Discriminators of the papers' sizes, and their losses."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ PAPER = 48_000  # samples of a crop
 
 
 def sizes(network: nn.Module) -> int:
-    """Parameters, without the lengths that weight norm keeps apart."""
+    """Parameters, without the lengths that weight norm keeps distances."""
     return sum(one.numel() for name, one in network.named_parameters() if not name.endswith("original0"))
 
 
@@ -35,16 +35,16 @@ def test_sizes_are_those_of_hifi_gan_and_encodec() -> None:
         (1024, 1024, 41, 16), (1024, 1024, 5), (1024, 1, 3),
     ]  # fmt: skip
     spectra = [(2, 32, 27), (32, 32, 27), (32, 32, 27), (32, 32, 27), (32, 32, 9), (32, 1, 9)]
-    wanted = [count * sum(convolution(*layer) for layer in layers)
+    expected = [count * sum(convolution(*layer) for layer in layers)
               for count, layers in ((5, periods), (3, scales), (3, spectra))]  # fmt: skip
-    assert [sizes(part) for part in (network.periods, network.scales, network.spectra)] == wanted
-    assert wanted == [41_092_165, 29_610_627, 283_011]
+    assert [sizes(part) for part in (network.periods, network.scales, network.spectra)] == expected
+    assert expected == [41_092_165, 29_610_627, 283_011]
 
 
 def test_maps_of_the_papers_crop_have_the_papers_shapes() -> None:
     with torch.device("meta"):
         outputs = Discriminators(DiscriminatorConfig())(torch.zeros(2, PAPER))
-    assert sum(len(output.maps) for output in outputs) == 69  # which the recipe with SpeechTokenizer's weights counts
+    assert sum(len(output.maps) for output in outputs) == 69  # the recipe with SpeechTokenizer's weights counts them
     assert len(outputs) == 11
     assert outputs[0].logits.shape == (2, 1, 297, 2)  # 24,000 samples of every second one over 81
     assert [output.logits.shape[2] for output in outputs[5:8]] == [
@@ -55,7 +55,7 @@ def test_maps_of_the_papers_crop_have_the_papers_shapes() -> None:
     assert [tuple(output.logits.shape[2:]) for output in outputs[8:]] == [(184, 65), (90, 129), (372, 33)]
 
 
-def test_a_verdict_is_of_its_own_clip_and_longer_crops_have_more() -> None:
+def test_an_output_depends_on_its_clip_alone_and_short_crops_are_refused() -> None:
     torch.manual_seed(0)
     network = Discriminators(SMALL)
     samples = torch.randn(2, 1_001)
@@ -74,8 +74,8 @@ def moved(network: Discriminators, samples: Tensor, change: Tensor) -> list[list
     ]
 
 
-def test_a_period_discriminator_hears_every_so_manyth_sample_alone() -> None:
-    """A sample is heard in its own column of the fold, and in no other."""
+def test_a_period_discriminator_sees_the_columns_of_the_folded_samples_apart() -> None:
+    """A sample moves the logits of its column of the folded waveform, and no other."""
     torch.manual_seed(0)
     network = Discriminators(DiscriminatorConfig(periods=(2, 3, 5), period_width=4, scales=0, windows=()))
     samples, change = 0.1 * torch.randn(1, 1_800), torch.zeros(1, 1_800)
@@ -83,8 +83,8 @@ def test_a_period_discriminator_hears_every_so_manyth_sample_alone() -> None:
     assert moved(network, samples, change) == [[False, True], [False, True, False], [False, True, False, False, False]]
 
 
-def test_scales_below_the_first_do_not_hear_the_top_of_the_band() -> None:
-    """What alternates from sample to sample is heard at the full rate alone."""
+def test_coarser_scales_do_not_see_the_highest_frequencies() -> None:
+    """A signal that alternates from sample to sample moves the logits at the full rate alone."""
     torch.manual_seed(0)
     network = Discriminators(DiscriminatorConfig(periods=(), scales=3, scale_width=16, windows=()))
     samples, alternating = 0.1 * torch.randn(1, 2_048), torch.tensor([1.0, -1.0]).repeat(1_024)[None]
@@ -92,18 +92,18 @@ def test_scales_below_the_first_do_not_hear_the_top_of_the_band() -> None:
     assert [any(one) for one in moved(network, samples, torch.ones(1, 2_048))] == [True, True, True]
 
 
-def test_a_spectrum_discriminator_hears_real_and_imaginary_parts_of_whole_windows() -> None:
+def test_a_spectrum_discriminator_sees_real_and_imaginary_parts_of_whole_windows() -> None:
     torch.manual_seed(0)
-    [judge] = Discriminators(DiscriminatorConfig(periods=(), scales=0, windows=(64,), filters=3)).spectra
+    [discriminator] = Discriminators(DiscriminatorConfig(periods=(), scales=0, windows=(64,), filters=3)).spectra
     samples = torch.randn(1, 64 + 16 * 9 + 5)
     window = np.hanning(65)[:-1]
-    pieces = np.stack([samples[0, 16 * at : 16 * at + 64].numpy() * window for at in range(10)])
-    bins = torch.from_numpy(np.fft.rfft(pieces) / np.linalg.norm(window)).to(torch.complex64)
-    wanted = torch.nn.functional.leaky_relu(judge.layers[0](torch.stack([bins.real, bins.imag])[None]), 0.2)
-    assert torch.allclose(judge(samples).maps[0], wanted, atol=1e-5)
+    windows = np.stack([samples[0, 16 * at : 16 * at + 64].numpy() * window for at in range(10)])
+    bins = torch.from_numpy(np.fft.rfft(windows) / np.linalg.norm(window)).to(torch.complex64)
+    expected = torch.nn.functional.leaky_relu(discriminator.layers[0](torch.stack([bins.real, bins.imag])[None]), 0.2)
+    assert torch.allclose(discriminator(samples).maps[0], expected, atol=1e-5)
 
 
-def adversary(**settings: object) -> WaveformAdversary:
+def make_adversary(**settings: object) -> WaveformAdversary:
     torch.manual_seed(0)
     config = AdversaryConfig(**{"discriminators": SMALL} | settings)  # type: ignore[arg-type]
     return WaveformAdversary(config, adversarial=Weight(value=2.0, start=5), feature=Weight(value=3.0), steps=10)
@@ -119,64 +119,67 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("game", ["hinge", "least_squares"])
-def test_discriminators_that_move_against_their_loss_tell_apart_what_they_could_not(game: str, kind: str) -> None:
-    judge = adversary(game=game, discriminators=KINDS[kind])
+def test_discriminators_learn_to_tell_real_from_fake(game: str, kind: str) -> None:
+    adversary = make_adversary(game=game, discriminators=KINDS[kind])
     generator = torch.Generator().manual_seed(0)
-    real, made = torch.sin(torch.arange(640) / 3).expand(2, -1), torch.randn(2, 640, generator=generator) * 0.5
-    optimizer = torch.optim.AdamW(judge.network.parameters(), lr=1e-2)
-    paid = []
+    real, fake = torch.sin(torch.arange(640) / 3).expand(2, -1), torch.randn(2, 640, generator=generator) * 0.5
+    optimizer = torch.optim.AdamW(adversary.network.parameters(), lr=1e-2)
+    totals = []
     for _ in range(25):
-        losses = judge.losses(real, made)
+        losses = adversary.losses(real, fake)
         total = torch.stack(list(losses.values())).sum()
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-        paid.append(float(total.detach()))
-    assert paid[-1] < 0.5 * paid[0]
-    told = judge.generator_losses(real, made)["adversarial"]
-    passed = judge.generator_losses(real, real)["adversarial"]
-    assert float(told) > float(passed), "what is told apart pays more than what passes"
+        totals.append(float(total.detach()))
+    assert totals[-1] < 0.5 * totals[0]
+    loss = adversary.generator_losses(real, fake)["adversarial"]
+    real_loss = adversary.generator_losses(real, real)["adversarial"]
+    assert float(loss) > float(real_loss), "samples that are recognized as fake have the larger loss"
 
 
 def test_the_codec_has_a_gradient_and_the_discriminators_have_none() -> None:
-    judge = adversary()
-    made = (0.1 * torch.randn(2, 640)).requires_grad_()
+    adversary = make_adversary()
+    fake = (0.1 * torch.randn(2, 640)).requires_grad_()
     real = torch.randn(2, 640)
-    losses = judge.generator_losses(real, made)
+    losses = adversary.generator_losses(real, fake)
     torch.stack(list(losses.values())).sum().backward()
-    assert made.grad is not None
-    assert made.grad.abs().sum() > 0
-    assert all(one.grad is None and one.requires_grad for one in judge.network.parameters())
-    assert float(judge.generator_losses(real, real)["feature"]) == 0.0
+    assert fake.grad is not None
+    assert fake.grad.abs().sum() > 0
+    assert all(one.grad is None and one.requires_grad for one in adversary.network.parameters())
+    assert float(adversary.generator_losses(real, real)["feature"]) == 0.0
 
 
 @pytest.mark.parametrize("relative", [False, True])
 def test_features_are_matched_over_all_maps_of_all_discriminators(relative: bool) -> None:
-    judge = adversary(relative=relative)
-    real, made = torch.randn(2, 2, 640, generator=torch.Generator().manual_seed(1)).unbind()
+    adversary = make_adversary(relative=relative)
+    real, fake = torch.randn(2, 2, 640, generator=torch.Generator().manual_seed(1)).unbind()
     with torch.no_grad():
-        heard, fake = judge.network(real), judge.network(made)
-    apart = [
+        real_outputs, fake_outputs = adversary.network(real), adversary.network(fake)
+    distances = [
         float((one - other).abs().mean() / (one.abs().mean() if relative else 1.0))
-        for side, beside in zip(heard, fake, strict=True) for one, other in zip(side.maps, beside.maps, strict=True)
+        for outputs in zip(real_outputs, fake_outputs, strict=True)
+        for one, other in zip(*(output.maps for output in outputs), strict=True)
     ]  # fmt: skip
-    assert len(apart) == 2 * 6 + 2 * 8 + 2 * 5
-    assert float(judge.generator_losses(real, made)["feature"].detach()) == pytest.approx(np.mean(apart), rel=1e-4)
+    assert len(distances) == 2 * 6 + 2 * 8 + 2 * 5
+    assert float(adversary.generator_losses(real, fake)["feature"].detach()) == pytest.approx(
+        np.mean(distances), rel=1e-4
+    )
 
 
 def test_weights_and_rates_follow_their_schedules() -> None:
-    judge = adversary(begin=4, learning_rate=LearningRate(peak=1.0, warmup=2, decay=0.0))
-    assert judge.start == 4
-    assert judge.weights(4) == {"real": 1.0, "made": 1.0, "adversarial": 0.0, "feature": 3.0}
-    assert judge.weights(5)["adversarial"] == 2.0
-    assert [judge.learning_rate(step) for step in (4, 5, 9)] == [0.5, 1.0, 1.0]
-    assert adversary().learning_rate(3) is None
+    adversary = make_adversary(begin=4, learning_rate=LearningRate(peak=1.0, warmup=2, decay=0.0))
+    assert adversary.start == 4
+    assert adversary.weights(4) == {"real": 1.0, "made": 1.0, "adversarial": 0.0, "feature": 3.0}
+    assert adversary.weights(5)["adversarial"] == 2.0
+    assert [adversary.learning_rate(step) for step in (4, 5, 9)] == [0.5, 1.0, 1.0]
+    assert make_adversary().learning_rate(3) is None
 
 
-def test_discriminators_that_have_won_are_an_alarm() -> None:
-    judge = adversary()
-    assert judge.alarms({"real": torch.tensor(0.5), "made": torch.tensor(0.0)}) == ()
-    [alarm] = judge.alarms({"real": torch.tensor(0.01), "made": torch.tensor(0.001)})
+def test_discriminators_that_are_always_right_raise_an_alarm() -> None:
+    adversary = make_adversary()
+    assert adversary.alarms({"real": torch.tensor(0.5), "made": torch.tensor(0.0)}) == ()
+    [alarm] = adversary.alarms({"real": torch.tensor(0.01), "made": torch.tensor(0.001)})
     assert alarm == "the discriminators are always right (loss 0.0110): the codec learns nothing from them"
 
 
@@ -194,6 +197,6 @@ def test_sizes_out_of_range_are_refused(settings: dict[str, object], message: st
         DiscriminatorConfig(**settings)  # type: ignore[arg-type]
 
 
-def test_a_game_before_the_first_step_is_refused() -> None:
+def test_a_start_before_the_first_step_is_refused() -> None:
     with pytest.raises(ConfigError, match="begin is -1: Input should be greater than or equal to 0"):
         AdversaryConfig(begin=-1)

@@ -1,4 +1,4 @@
-"""The taught codec with its adversary under ``torchrun``: two processes train what one trains with the same batch."""
+"""A run with teachers and adversary under ``torchrun``: two processes train what one trains with the same batch."""
 
 import json
 import sys
@@ -21,13 +21,15 @@ from vocable.systems.guided.recipe import GuidedRun
 from vocable.testing import speechlike
 from vocable.train.schedule import LearningRate, Weight
 
-STEPS = 3  # in more, AdamW makes last bits large
+STEPS = 3  # with more, AdamW amplifies rounding errors
 VARY = {f"{part}_{what}" for part in ("semantic", "acoustic") for what in ("variety", "of_a_constant")}
 
 
-def whole(folder: Path, precision: str) -> GuidedRun:
-    """Everything at once: both teachers, all three kinds of discriminators, the balance; few entries, so that no tie
-    between two of them is decided by the last bit."""
+def full_run(folder: Path, precision: str) -> GuidedRun:
+    """Return a run with both teachers, all kinds of discriminators and the balance.
+
+    The codebooks have few entries, so that no tie between two of them is decided by rounding.
+    """
     run = guided.tiny_taught()
     run = replace(
         run,
@@ -52,12 +54,14 @@ def whole(folder: Path, precision: str) -> GuidedRun:
 
 def fit(folder: Path, out: str, precision: str) -> None:
     torch.set_num_threads(1)
-    recipes.fit(whole(folder, precision), [folder / "manifest.jsonl"], folder / out, quiet=True, say=lambda line: None)
+    recipes.fit(
+        full_run(folder, precision), [folder / "manifest.jsonl"], folder / out, quiet=True, say=lambda line: None
+    )
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Teachers, clips that are longer than a crop, and the run on one process and on two, in both precisions."""
+    """Return a folder with teachers, clips longer than a crop, and runs on one and on two processes."""
     folder = tmp_path_factory.mktemp("two")
     torch.manual_seed(0)
     saved(folder / "hubert")
@@ -79,8 +83,8 @@ def tensors(folder: Path) -> dict[str, Any]:
 def test_two_processes_log_what_one_logs(place: Path) -> None:
     """Losses, weights that the balance finds, gradient norms and rates, of both parts.
 
-    Of the last frame of a clip the teacher says nothing, so that the processes have unequal shares of what it says.
-    How far answers vary is told of each process's part alone, the mean over them is logged.
+    The teacher has no target for the last frame of a clip, so that the processes have unequal numbers of targets.
+    Variety is computed on each process's part alone, and its mean over processes is logged.
     """
     one, two = log(place / "one"), log(place / "two-float32")
     assert len(one) == STEPS
@@ -93,7 +97,7 @@ def test_two_processes_log_what_one_logs(place: Path) -> None:
             assert both[name] == pytest.approx(alone[name], rel=2e-3, abs=1e-5), (alone["step"], name)
 
 
-def test_two_processes_keep_what_one_keeps(place: Path) -> None:
+def test_two_processes_save_what_one_saves(place: Path) -> None:
     one, two = tensors(place / "one"), tensors(place / "two-float32")
     assert one.keys() == two.keys()
     for key in one:
@@ -101,7 +105,7 @@ def test_two_processes_keep_what_one_keeps(place: Path) -> None:
             assert torch.allclose(two[key].float(), one[key].float(), rtol=2e-3, atol=1e-5), key
 
 
-def test_in_bfloat16_all_is_finite_and_what_is_kept_is_float32(place: Path) -> None:
+def test_in_bfloat16_all_is_finite_and_checkpoints_are_float32(place: Path) -> None:
     lines = log(place / "two-bfloat16")
     assert len(lines) == STEPS
     assert all(value is not None for line in lines for value in line.values()), "a NaN is logged as null"

@@ -1,4 +1,4 @@
-"""Voice conversion by levels: the words' levels stay, the others come from the reference, frame by frame."""
+"""Voice conversion by mixing levels, with frames of the reference repeated or aligned."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,14 +28,14 @@ def clip(frames: int, seed: int, levels: int = 4) -> Tokens:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("frames", "there"), [(9, 4), (4, 9), (5, 5), (1, 3)])
+@pytest.mark.parametrize(("frames", "available"), [(9, 4), (4, 9), (5, 5), (1, 3)])
 @pytest.mark.parametrize("kept", [1, 2, 3])
-def test_levels_come_from_where_they_should_whatever_the_lengths(frames: int, there: int, kept: int) -> None:
-    source, reference = clip(frames, 0), clip(there, 1)
+def test_levels_come_from_source_and_reference_at_all_lengths(frames: int, available: int, kept: int) -> None:
+    source, reference = clip(frames, 0), clip(available, 1)
     mixed = mix_levels(source, reference, kept)
     assert torch.equal(mixed.ids[:, :kept], source.ids[:, :kept])
     for frame in range(frames):
-        assert torch.equal(mixed.ids[0, kept:, frame], reference.ids[0, kept:, frame % there])
+        assert torch.equal(mixed.ids[0, kept:, frame], reference.ids[0, kept:, frame % available])
     assert int(mixed.samples[0]) == int(source.samples[0])
 
 
@@ -44,7 +44,7 @@ def test_mixing_a_clip_with_itself_changes_nothing() -> None:
     assert torch.equal(mix_levels(source, source).ids, source.ids)
 
 
-def test_what_does_not_belong_together_is_refused() -> None:
+def test_clips_of_other_tokenizers_or_levels_are_refused() -> None:
     source = clip(4, 0)
     with pytest.raises(SpecError, match="different tokenizers or levels"):
         mix_levels(source, replace(clip(4, 1), tokenizer="two"))
@@ -57,36 +57,36 @@ def test_what_does_not_belong_together_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kept", [1, 3])
-def test_frames_that_are_named_stand_beside_the_sources(kept: int) -> None:
-    source, reference, beside = clip(5, 0), clip(3, 1), torch.tensor([2, 0, 1, 1, 2])
-    mixed = mix_levels(source, reference, kept, beside)
+def test_named_frames_are_paired_with_the_sources(kept: int) -> None:
+    source, reference, frames = clip(5, 0), clip(3, 1), torch.tensor([2, 0, 1, 1, 2])
+    mixed = mix_levels(source, reference, kept, frames)
     assert torch.equal(mixed.ids[:, :kept], source.ids[:, :kept])
-    assert torch.equal(mixed.ids[:, kept:], reference.ids[:, kept:, beside])
+    assert torch.equal(mixed.ids[:, kept:], reference.ids[:, kept:, frames])
 
 
-@pytest.mark.parametrize("beside", [[0, 1, 2], [0, 0, 0, 3], [0, -1, 0, 0]])
-def test_frames_that_are_not_there_are_refused(beside: list[int]) -> None:
+@pytest.mark.parametrize("frames", [[0, 1, 2], [0, 0, 0, 3], [0, -1, 0, 0]])
+def test_frames_out_of_range_are_refused(frames: list[int]) -> None:
     with pytest.raises(SpecError, match="frames of the reference are named for 4 of the source: name one of its 3"):
-        mix_levels(clip(4, 0), clip(3, 1), frames=torch.tensor(beside))
+        mix_levels(clip(4, 0), clip(3, 1), frames=torch.tensor(frames))
 
 
 @pytest.mark.parametrize("samples", [529, 16_000, 16_001, 16_319, 20_000])
-def test_a_clip_beside_itself_is_frame_by_frame(samples: int) -> None:
+def test_a_clip_aligned_with_itself_is_paired_frame_by_frame(samples: int) -> None:
     sound = speechlike(samples)
     assert align_frames(sound, sound, SPEC).tolist() == list(range(frames_for(samples, 320)))
 
 
 @pytest.mark.parametrize(("speed", "rate"), [(0.7, 16_000), (1.4, 16_000), (1.25, 24_000)])
-def test_a_recording_played_faster_is_followed(speed: float, rate: int) -> None:
+def test_alignment_follows_a_recording_played_faster(speed: float, rate: int) -> None:
     sound = speechlike(32_000)
     changed = np.interp(np.arange(0, 31_999, speed), np.arange(32_000), sound.samples).astype(np.float32)
-    beside = align_frames(sound, Audio(changed, 16_000).resample(rate), SPEC).numpy()
-    there = frames_for(changed.size, 320)
-    assert (beside.size, bool((np.diff(beside) >= 0).all()), bool((beside < there).all())) == (100, True, True)
-    assert np.abs(beside - np.arange(100) / speed).mean() < 3
+    frames = align_frames(sound, Audio(changed, 16_000).resample(rate), SPEC).numpy()
+    available = frames_for(changed.size, 320)
+    assert (frames.size, bool((np.diff(frames) >= 0).all()), bool((frames < available).all())) == (100, True, True)
+    assert np.abs(frames - np.arange(100) / speed).mean() < 3
 
 
-def test_what_cannot_be_aligned_is_refused() -> None:
+def test_recordings_that_cannot_be_aligned_are_refused() -> None:
     with pytest.raises(AudioError, match="the reference is shorter than 33 ms and cannot be aligned"):
         align_frames(speechlike(16_000), speechlike(500), SPEC)
     with pytest.raises(AudioError, match="the source is shorter than 33 ms"):
@@ -95,15 +95,15 @@ def test_what_cannot_be_aligned_is_refused() -> None:
         align_frames(speechlike(16_000), speechlike(16_000), replace(SPEC, hop=None))
 
 
-def test_real_sentences_come_nearer_to_the_voice_where_they_are_aligned_with_it(speech_data: Path) -> None:
-    """Two speakers who say the same: align_frames, the levels of the voice stand where it says what the source says."""
+def test_alignment_brings_real_sentences_nearer_to_the_voice(speech_data: Path) -> None:
+    """With two speakers and one sentence, aligned levels have a smaller mel-cepstral distance than repeated ones."""
     codec = hub.load("guided-small")
     clips = read_manifest(speech_data / "emo_emodb_de" / "manifest.jsonl")
     gains = []
     for sentence in ("a02", "a04", "b01", "b02"):
-        said = [one for one in clips if (one.value("sentence_id"), one.value("emotion")) == (sentence, "neutral")]
-        assert said[0].speaker != said[-1].speaker
-        source, voice = (Audio.read(one.audio_path, 16_000) for one in (said[0], said[-1]))
+        recordings = [one for one in clips if (one.value("sentence_id"), one.value("emotion")) == (sentence, "neutral")]
+        assert recordings[0].speaker != recordings[-1].speaker
+        source, voice = (Audio.read(one.audio_path, 16_000) for one in (recordings[0], recordings[-1]))
         tokens, reference = codec.encode(source), codec.encode(voice)
         frames = align_frames(source, voice, codec.spec)
         repeated, along = (

@@ -1,4 +1,4 @@
-"""What the guided codec is asked to learn, and the places for teachers and adversaries."""
+"""The training objective of the guided codec, with teachers and an adversary."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -43,7 +43,7 @@ class Clips:
 
 
 class FirstLevel:
-    """Wants the first level to say, through a fixed map, how loud the frame is."""
+    """A teacher whose target for the mean of level 1 is the energy of the frame."""
 
     name = "loudness"
 
@@ -51,25 +51,28 @@ class FirstLevel:
         self.weight = weight
 
     def distill(self, batch: CropBatch, quantized: Quantized, step: int) -> DistillationOutput:
-        loud = batch.samples.reshape(*batch.mask.shape, HOP).square().mean(-1)
-        return DistillationOutput((quantized.levels[0].mean(-1) - loud)[batch.mask].square().mean())
+        loudness = batch.samples.reshape(*batch.mask.shape, HOP).square().mean(-1)
+        return DistillationOutput((quantized.levels[0].mean(-1) - loudness)[batch.mask].square().mean())
 
 
-class Judge:
-    """Tells recordings from what was made by a linear look at each frame."""
+class LinearAdversary:
+    """An adversary with one linear layer over each frame."""
 
     def __init__(self, start: int = 0) -> None:
         self.start = start
         torch.manual_seed(1)
         self.network = nn.Linear(HOP, 1)
-        self.made: list[Tensor] = []
+        self.fake: list[Tensor] = []
 
-    def losses(self, real: Tensor, made: Tensor) -> dict[str, Tensor]:
-        self.made.append(made)
-        return {"real": (1 - self._look(real)).relu().mean(), "made": (1 + self._look(made)).relu().mean()}
+    def losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        self.fake.append(fake)
+        return {"real": (1 - self._logits(real)).relu().mean(), "made": (1 + self._logits(fake)).relu().mean()}
 
-    def generator_losses(self, real: Tensor, made: Tensor) -> dict[str, Tensor]:
-        return {"adversary": -self._look(made).mean(), "feature": (self._look(made) - self._look(real)).abs().mean()}
+    def generator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        return {
+            "adversary": -self._logits(fake).mean(),
+            "feature": (self._logits(fake) - self._logits(real)).abs().mean(),
+        }
 
     def weights(self, step: int) -> dict[str, float]:
         return {"real": 1.0, "made": 0.5, "adversary": 0.1 * step, "feature": 2.0}
@@ -80,7 +83,7 @@ class Judge:
     def alarms(self, losses: Mapping[str, Tensor]) -> tuple[str, ...]:
         return ()
 
-    def _look(self, samples: Tensor) -> Tensor:
+    def _logits(self, samples: Tensor) -> Tensor:
         return self.network(samples.reshape(len(samples), -1, HOP))
 
 
@@ -128,43 +131,43 @@ def test_quantizing_starts_at_its_step() -> None:
     assert list(before.losses) == ["log_mel", "spectrum"]
     assert before.stats == {}
     assert int(model.quantizer.books[0].updates) == 0
-    made = model.reconstruct(batch.samples, batch.mask)
-    wanted = module.log_mel_loss(made, batch.samples, sample_rate=16_000)
-    assert float(before.losses["log_mel"].detach()) == pytest.approx(float(wanted.detach()))
+    decoded = model.reconstruct(batch.samples, batch.mask)
+    expected = module.log_mel_loss(decoded, batch.samples, sample_rate=16_000)
+    assert float(before.losses["log_mel"].detach()) == pytest.approx(float(expected.detach()))
     [after] = objective.turns(batch, 2)
     assert list(after.losses) == ["log_mel", "spectrum", "commitment", "loudness"]
     assert set(after.stats) == {"used", "perplexity", "entropy", "dead", "restarts"}
     assert int(model.quantizer.books[0].updates) == 1
 
 
-def test_codebooks_that_have_learnt_are_not_put_aside_again() -> None:
-    """A run that begins from a trained codec quantizes from its first step, whatever the recipe says of fresh ones."""
+def test_trained_codebooks_are_used_from_the_first_step() -> None:
+    """A run that begins from a trained codec quantizes from its first step, whatever ``quantize_from`` is."""
     trained, batch = codec(), Clips().batch(1)
     list(trained.turns(batch, 0))
-    again = codec(replace(PLAIN, quantize_from=1_000))
-    again.model.load_state_dict(trained.model.state_dict())
-    [turn] = again.turns(batch, 0)
+    fresh = codec(replace(PLAIN, quantize_from=1_000))
+    fresh.model.load_state_dict(trained.model.state_dict())
+    [turn] = fresh.turns(batch, 0)
     assert "commitment" in turn.losses
-    assert int(again.model.quantizer.books[0].updates) == 2
+    assert int(fresh.model.quantizer.books[0].updates) == 2
 
 
-def test_a_teacher_of_the_first_level_reaches_the_encoder_when_its_weight_does() -> None:
+def test_a_teacher_of_the_first_level_reaches_the_encoder_once_its_weight_starts() -> None:
     objective = codec(teachers=[FirstLevel(Weight(value=4.0, start=3))])
     off = replace(PLAIN, **{name: Weight(value=0.0) for name in ("log_mel", "spectrum", "commitment")})
     objective.losses = off
     [early] = turns(objective, 2)
     [late] = turns(objective, 3)
     assert (early.weights["loudness"], late.weights["loudness"]) == (1.0, 4.0)
-    assert not early.total.requires_grad, "before it begins, nothing of it reaches the codec"
+    assert not early.total.requires_grad, "before its weight starts, no gradient reaches the codec"
     assert float(late.total.detach()) == pytest.approx(4 * float(late.losses["loudness"].detach()))
     late.total.backward()
     assert gradient(objective.model.encoder) > 0
     assert gradient(objective.model.decoder) == 0
 
 
-def test_the_adversary_plays_from_its_first_step() -> None:
-    judge = Judge(start=3)
-    objective = codec(adversary=judge)
+def test_the_adversary_is_trained_from_its_first_step() -> None:
+    adversary = LinearAdversary(start=3)
+    objective = codec(adversary=adversary)
     assert set(objective.parts()) == {"generator", "discriminator"}
     assert set(codec().parts()) == {"generator"}
     [alone] = turns(objective, 2)
@@ -179,26 +182,26 @@ def test_the_adversary_plays_from_its_first_step() -> None:
 
 
 def test_the_discriminators_turn_has_no_gradient_of_the_generator() -> None:
-    judge = Judge()
-    objective = codec(adversary=judge)
+    adversary = LinearAdversary()
+    objective = codec(adversary=adversary)
     moves = turns(objective, 5)
     next(moves).total.backward()
-    assert not judge.made[0].requires_grad
-    assert gradient(judge.network) > 0
+    assert not adversary.fake[0].requires_grad
+    assert gradient(adversary.network) > 0
     assert gradient(objective.model) == 0
     with torch.no_grad():
-        judge.network.weight += 1.0
+        adversary.network.weight += 1.0
     turn = next(moves)
-    frames = judge.made[0].reshape(-1, HOP)
+    frames = adversary.fake[0].reshape(-1, HOP)
     assert float(turn.losses["adversary"].detach()) == pytest.approx(
-        -float(judge.network(frames).mean().detach()), rel=1e-4
+        -float(adversary.network(frames).mean().detach()), rel=1e-4
     )
     turn.total.backward()
     assert gradient(objective.model.encoder) > 0
 
 
-def test_a_balance_weighs_what_passes_through_the_waveform_and_leaves_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each loss on samples pulls there with its share of a norm of 2; commitment and teacher keep their weights."""
+def test_a_balance_weighs_losses_on_the_waveform_and_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient of each loss on samples has its share of a norm of 2; commitment and teacher keep their weights."""
     adversary = WaveformAdversary(
         AdversaryConfig(discriminators=DiscriminatorConfig(periods=(2,), period_width=1, scales=0, windows=())),
         adversarial=Weight(value=4.0), feature=Weight(value=3.0), steps=9,
@@ -210,37 +213,39 @@ def test_a_balance_weighs_what_passes_through_the_waveform_and_leaves_the_rest(m
     norms: dict[str, float] = {}
     balance = Balancer.forward
 
-    def look(self: Balancer, made: Tensor, losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Balanced:
+    def record_norms(
+        self: Balancer, decoded: Tensor, losses: Mapping[str, Tensor], weights: Mapping[str, float]
+    ) -> Balanced:
         for name, loss in losses.items():
-            norms[name] = float(torch.autograd.grad(loss, made, retain_graph=True)[0].flatten(1).norm(dim=1).mean())
-        return balance(self, made, losses, weights)
+            norms[name] = float(torch.autograd.grad(loss, decoded, retain_graph=True)[0].flatten(1).norm(dim=1).mean())
+        return balance(self, decoded, losses, weights)
 
-    monkeypatch.setattr(Balancer, "forward", look)
+    monkeypatch.setattr(Balancer, "forward", record_norms)
     *_, turn = turns(objective, 3)
     shares = {name: turn.weights[name] * norm for name, norm in norms.items()}
-    asked = {"log_mel": 1.0, "spectrum": 2.0, "adversarial": 4.0, "feature": 3.0}
-    assert shares == pytest.approx({name: 2.0 * value / 10.0 for name, value in asked.items()}, rel=1e-4)
+    requested = {"log_mel": 1.0, "spectrum": 2.0, "adversarial": 4.0, "feature": 3.0}
+    assert shares == pytest.approx({name: 2.0 * value / 10.0 for name, value in requested.items()}, rel=1e-4)
     assert (turn.weights["commitment"], turn.weights["loudness"]) == (0.25, 4.0)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_teacher_and_adversary_in_a_run(tmp_path: Path, precision: str) -> None:
-    judge = Judge(start=2)
-    objective = codec(replace(PLAIN, quantize_from=1), teachers=[FirstLevel(Weight(value=1.0))], adversary=judge)
-    judged: list[Tensor] = []
+    adversary = LinearAdversary(start=2)
+    objective = codec(replace(PLAIN, quantize_from=1), teachers=[FirstLevel(Weight(value=1.0))], adversary=adversary)
+    weights: list[Tensor] = []
     config = TrainConfig(steps=4, log_every=1, save_every=4, precision=precision)  # type: ignore[arg-type]
     trainer = Trainer(objective, Clips(), config, tmp_path, quiet=True)
     report = trainer._report
 
-    def note(log: Any, values: dict[str, Any]) -> None:
-        judged.append(judge.network.weight.detach().clone())
+    def record(log: Any, values: dict[str, Any]) -> None:
+        weights.append(adversary.network.weight.detach().clone())
         assert all(torch.isfinite(torch.tensor(value)).all() for value in values.values())
         assert ("discriminator/total" in values, "generator/loudness" in values) == (trainer.step > 2, trainer.step > 1)
         report(log, values)
 
-    trainer._report = note  # type: ignore[method-assign]
+    trainer._report = record  # type: ignore[method-assign]
     trainer.run()
-    moved = [not torch.equal(before, after) for before, after in pairwise(judged)]
+    moved = [not torch.equal(before, after) for before, after in pairwise(weights)]
     assert moved == [False, True, True]
     assert (
         GuidedTokenizer.load(tmp_path / "checkpoints/step-00000004").digest == GuidedTokenizer(objective.model).digest
@@ -251,22 +256,22 @@ def test_level_dropout_is_the_same_for_a_clip_however_many_processes_share_the_b
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     objective = codec(GuidedLosses(level_dropout=0.5))
-    whole = torch.stack([objective._draw_levels(12, step) for step in range(40)])
+    full_batch = torch.stack([objective._draw_levels(12, step) for step in range(40)])
     for size in (2, 3):
         shares = []
         for rank in range(size):
             monkeypatch.setattr(module, "world", lambda rank=rank, size=size: (rank, size))
             shares.append(torch.stack([objective._draw_levels(12 // size, step) for step in range(40)]))
-        assert torch.equal(torch.cat(shares, dim=1), whole)
+        assert torch.equal(torch.cat(shares, dim=1), full_batch)
     monkeypatch.undo()
-    assert torch.equal(whole, torch.stack([objective._draw_levels(12, step) for step in range(40)]))
-    assert len(whole.unique(dim=0)) == 40, "steps share their draw"
-    assert sorted(whole.unique().tolist()) == [1, 2, 3, 4]
-    full = float((whole == 4).float().mean())  # half keep all levels, and of the others a quarter draws all
+    assert torch.equal(full_batch, torch.stack([objective._draw_levels(12, step) for step in range(40)]))
+    assert len(full_batch.unique(dim=0)) == 40, "steps share their draw"
+    assert sorted(full_batch.unique().tolist()) == [1, 2, 3, 4]
+    full = float((full_batch == 4).float().mean())  # half keep all levels, and a quarter of the others draws all
     assert full == pytest.approx(0.5 + 0.5 / 4, abs=0.08)
     assert torch.equal(codec()._draw_levels(12, 3), torch.full((12,), 4))
     other = codec(GuidedLosses(level_dropout=0.5), seed=1)
-    assert not torch.equal(whole, torch.stack([other._draw_levels(12, step) for step in range(40)]))
+    assert not torch.equal(full_batch, torch.stack([other._draw_levels(12, step) for step in range(40)]))
 
 
 def test_dropped_levels_reach_the_quantizer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,13 +284,13 @@ def test_dropped_levels_reach_the_quantizer(monkeypatch: pytest.MonkeyPatch) -> 
     assert counts == pytest.approx([14.0, 6.0, 0.0, 0.0])  # 8 and 6 frames that are real
 
 
-def test_export_is_the_tokenizer_as_it_stands(tmp_path: Path) -> None:
+def test_export_writes_the_current_tokenizer(tmp_path: Path) -> None:
     objective = codec()
     list(turns(objective, 0))
     objective.export(tmp_path / "model")
     assert objective.model.training, "exporting ended the training mode"
     clip = speechlike(3_000, seed=5)
-    wanted = GuidedTokenizer(objective.model)
-    again = GuidedTokenizer.load(tmp_path / "model")
-    assert again.digest == wanted.digest
-    assert torch.equal(again.encode(clip).ids, wanted.encode(clip).ids)
+    expected = GuidedTokenizer(objective.model)
+    fresh = GuidedTokenizer.load(tmp_path / "model")
+    assert fresh.digest == expected.digest
+    assert torch.equal(fresh.encode(clip).ids, expected.encode(clip).ids)

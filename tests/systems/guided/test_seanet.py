@@ -1,4 +1,4 @@
-"""The SEANet backbone: its size, its shapes, and that padding cannot be heard."""
+"""The SEANet backbone: its size, its shapes, and its independence of padding."""
 
 import pytest
 import torch
@@ -80,7 +80,7 @@ def test_padding_changes_nothing(config: SeanetConfig) -> None:
     lengths = [5, 1, 0, 9, 2]
     mask = mask_from_lengths(torch.tensor(lengths), 11)  # longer than the longest
     samples = torch.randn(5, 11 * config.hop) * mask.repeat_interleave(config.hop, dim=1)
-    latents = torch.randn(5, 11, config.latent_width)  # noise behind the end: the decoder masks what it is given
+    latents = torch.randn(5, 11, config.latent_width)  # noise after the end: the decoder masks its input
     encoder, decoder = SeanetEncoder(config).eval(), SeanetDecoder(config).eval()
     with torch.no_grad():
         encoded, decoded = encoder(samples, mask), decoder(latents, mask)
@@ -92,7 +92,7 @@ def test_padding_changes_nothing(config: SeanetConfig) -> None:
     assert decoded[0, : 5 * config.hop].abs().min() > 0
 
 
-def test_noise_behind_the_end_is_not_heard() -> None:
+def test_noise_after_the_end_changes_nothing() -> None:
     mask = mask_from_lengths(torch.tensor([3, 6]), 6)
     real = mask.repeat_interleave(TINY.hop, dim=1)
     samples, noise = torch.randn(2, 6 * TINY.hop), torch.randn(2, 6 * TINY.hop)
@@ -100,7 +100,7 @@ def test_noise_behind_the_end_is_not_heard() -> None:
     assert_same(encoder(samples, mask)[mask], encoder(torch.where(real, samples, noise), mask)[mask])
 
 
-def test_the_encoder_hears_both_ways_and_the_decoders_lstm_does_not_look_ahead() -> None:
+def test_the_encoder_sees_both_directions_and_the_decoders_lstm_does_not_look_ahead() -> None:
     mask = torch.ones(1, 40, dtype=torch.bool)
     samples = torch.randn(1, 40 * TINY.hop, requires_grad=True)
     SeanetEncoder(TINY)(samples, mask)[0, 20].sum().backward()
@@ -116,8 +116,8 @@ def test_the_encoder_hears_both_ways_and_the_decoders_lstm_does_not_look_ahead()
 def test_gradients_reach_every_parameter(config: SeanetConfig) -> None:
     mask = mask_from_lengths(torch.tensor([6, 3]), 6)
     encoder, decoder = SeanetEncoder(config), SeanetDecoder(config)
-    made = decoder(encoder(torch.randn(2, 6 * config.hop), mask), mask)
-    made.square().mean().backward()
+    decoded = decoder(encoder(torch.randn(2, 6 * config.hop), mask), mask)
+    decoded.square().mean().backward()
     for network in (encoder, decoder):
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None, name

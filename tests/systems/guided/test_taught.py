@@ -1,4 +1,4 @@
-"""Runs with teachers and an adversary: stable, exact when resumed, and nothing of either in the tokenizer."""
+"""Runs with teachers and an adversary: finite, exact when resumed, and absent from the exported tokenizer."""
 
 import json
 import math
@@ -80,15 +80,15 @@ def fit(run: GuidedRun, teachers: dict[str, str], manifest: Path, folder: Path, 
 
 
 @pytest.fixture(scope="module")
-def whole(teachers: dict[str, str], manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(teachers: dict[str, str], manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty steps without a break."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
     fit(tiny(40), teachers, manifest, folder)
     return folder
 
 
-def test_forty_steps_are_finite_with_both_rates_logged(whole: Path) -> None:
-    lines = log(whole)
+def test_forty_steps_are_finite_with_both_rates_logged(uninterrupted: Path) -> None:
+    lines = log(uninterrupted)
     assert len(lines) == 40
     numbers = [value for line in lines for value in line.values() if isinstance(value, float)]
     assert all(value is not None for line in lines for value in line.values()), "a NaN is logged as null"
@@ -105,54 +105,56 @@ def test_forty_steps_are_finite_with_both_rates_logged(whole: Path) -> None:
     assert {"discriminator/real", "discriminator/made", "acoustic_entropy", "semantic_variety"} < set(lines[-1])
 
 
-def test_the_tokenizer_holds_nothing_of_teachers_or_adversary_and_says_who_taught_it(
-    whole: Path, teachers: dict[str, str]
+def test_the_tokenizer_holds_no_weight_of_teachers_or_adversary_and_names_its_teachers(
+    uninterrupted: Path, teachers: dict[str, str]
 ) -> None:
-    newest = checkpoint.steps(whole / "checkpoints")[-1]
-    codec = vocable.load(whole)
+    newest = checkpoint.steps(uninterrupted / "checkpoints")[-1]
+    codec = vocable.load(uninterrupted)
     assert set(load_file(newest / "model.safetensors")) == set(codec.model.state_dict())
-    taught = json.loads((whole / "run.json").read_text())["teachers"]
-    assert taught == json.loads((newest / "teachers.json").read_text())
-    assert {part: (one["name"], one["width"], one["frame_rate"]) for part, one in taught.items()} == {
+    records = json.loads((uninterrupted / "run.json").read_text())["teachers"]
+    assert records == json.loads((newest / "teachers.json").read_text())
+    assert {part: (one["name"], one["width"], one["frame_rate"]) for part, one in records.items()} == {
         "semantic": ("hubert", 16, 50.0), "acoustic": ("ecapa", 24, None),
     }  # fmt: skip
-    assert taught["semantic"]["digest"] == find_frame_extractor(teachers["semantic"]).digest
+    assert records["semantic"]["digest"] == find_frame_extractor(teachers["semantic"]).digest
     kept = set(load_file(newest / "training.safetensors"))
     assert {"generator.model.semantic.project.weight", "generator.model.acoustic.deviation"} < kept
     assert {"generator.model.balance.sums", "discriminator.model.periods.0.last.bias"} < kept
 
 
-def test_a_run_that_goes_on_is_the_run_that_did_not_stop(
-    whole: Path, teachers: dict[str, str], manifest: Path, tmp_path: Path
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    uninterrupted: Path, teachers: dict[str, str], manifest: Path, tmp_path: Path
 ) -> None:
-    """Balance, align layer, discriminators and all moments are among what is kept."""
-    folder = shutil.copytree(whole, tmp_path / "run")
+    """Checkpoints hold the balance, the align layer, the discriminators and all moments."""
+    folder = shutil.copytree(uninterrupted, tmp_path / "run")
     for later in checkpoint.steps(folder / "checkpoints")[7:]:  # after step 28
         shutil.rmtree(later)
     fit(tiny(40), teachers, manifest, folder, resume=True)
-    one, two = (load_file(run / "checkpoints/step-00000040/training.safetensors") for run in (folder, whole))
+    one, two = (load_file(run / "checkpoints/step-00000040/training.safetensors") for run in (folder, uninterrupted))
     assert one.keys() == two.keys()
     assert [name for name in one if not torch.equal(one[name], two[name])] == []
-    assert log(folder) == log(whole)
+    assert log(folder) == log(uninterrupted)
 
 
-def test_another_teacher_does_not_go_on(whole: Path, teachers: dict[str, str], manifest: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(whole, tmp_path / "run")
+def test_a_run_is_not_resumed_with_another_teacher(
+    uninterrupted: Path, teachers: dict[str, str], manifest: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(uninterrupted, tmp_path / "run")
     before = (folder / "run.json").read_bytes()
     other = teachers | {"semantic": str(saved(tmp_path / "other", normalise=True))}
     with pytest.raises(CheckpointError, match=r"run.json: the run has the teachers .*hubert.*pass the same ones"):
         fit(tiny(40), other, manifest, folder, resume=True)
     assert (folder / "run.json").read_bytes() == before
-    shutil.copytree(whole.parent / "kept", tmp_path / "kept")
+    shutil.copytree(uninterrupted.parent / "kept", tmp_path / "kept")
     with pytest.raises(CheckpointError, match=r"keeps the targets of another teacher \(hubert\), not of other"):
         fit(tiny(4), other, manifest, tmp_path / "new")
 
 
 @pytest.mark.parametrize("recipe", [guided.paper, guided.paper_speechtokenizer, guided.small_taught])
-def test_the_recipes_terms_all_pull_and_stay_finite(
+def test_all_losses_of_the_recipes_have_weight_and_stay_finite(
     recipe: Any, teachers: dict[str, str], manifest: Path, tmp_path: Path
 ) -> None:
-    """Losses, teachers and game of the recipe on a codec of next to no weights; all begin at once."""
+    """Losses, teachers and adversary of the recipe on a codec of next to no weights; all start at once."""
     run = recipe()
     losses = {
         name: replace(getattr(run.losses, name), start=0, ramp=0)
@@ -173,11 +175,13 @@ def test_the_recipes_terms_all_pull_and_stay_finite(
     assert {"generator/adversarial/weight", "generator/semantic/weight", "generator/acoustic/weight"} < set(weights)
     assert all(value is not None for line in lines for value in line.values())
     shares = {name: weights[f"generator/{name}/weight"] for name in ("semantic", "acoustic")}
-    wanted = {guided.paper: (0.5, 0.5), guided.paper_speechtokenizer: (60.0, 60.0), guided.small_taught: (1.0, 0.05)}
-    assert tuple(shares.values()) == wanted[recipe]
+    expected = {guided.paper: (0.5, 0.5), guided.paper_speechtokenizer: (60.0, 60.0), guided.small_taught: (1.0, 0.05)}
+    assert tuple(shares.values()) == expected[recipe]
 
 
-def test_what_cannot_be_taught_says_why(teachers: dict[str, str], manifest: Path, tmp_path: Path) -> None:
+def test_impossible_teachers_are_refused_with_a_reason(
+    teachers: dict[str, str], manifest: Path, tmp_path: Path
+) -> None:
     run = guided.small_taught()
     refused: list[tuple[Any, type[VocableError], str]] = [
         (lambda: recipes.fit(run, [manifest], tmp_path / "run"), ConfigError,
@@ -218,22 +222,22 @@ def test_teachers_of_another_sample_rate_or_frame_rate_are_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_teacher_without_weight_is_heard_and_does_not_teach(
+def test_a_teacher_without_weight_is_run_and_not_distilled(
     teachers: dict[str, str], manifest: Path, tmp_path: Path
 ) -> None:
     run = tiny(4)
-    mute = replace(run, losses=replace(run.losses, semantic=Weight(value=0.0)))
-    fit(mute, teachers, manifest, tmp_path / "run")
+    without_semantic = replace(run, losses=replace(run.losses, semantic=Weight(value=0.0)))
+    fit(without_semantic, teachers, manifest, tmp_path / "run")
     assert set(json.loads((tmp_path / "run" / "run.json").read_text())["teachers"]) == {"acoustic"}
     assert "generator/acoustic" in log(tmp_path / "run")[-1]
     assert "generator/semantic" not in log(tmp_path / "run")[-1]
     clips, cache = read_manifest(manifest), str(tmp_path / "kept")
-    heard, taught, alone = (
+    without_loss, with_loss, without_teacher = (
         one.material_of(clips).batch(2).samples
-        for one in (mute.with_teachers(teachers, cache), run.with_teachers(teachers, cache), guided.tiny())
+        for one in (without_semantic.with_teachers(teachers, cache), run.with_teachers(teachers, cache), guided.tiny())
     )
-    assert torch.equal(heard, taught)
-    assert not torch.equal(heard, alone), "crops of taught runs begin on whole frames"
+    assert torch.equal(without_loss, with_loss)
+    assert not torch.equal(without_loss, without_teacher), "with teachers, crops begin on whole frames"
 
 
 def test_fine_tuning_begins_from_a_codec_with_its_codebooks(
@@ -244,9 +248,9 @@ def test_fine_tuning_begins_from_a_codec_with_its_codebooks(
     recipes.fit(first, [manifest], tmp_path / "first", quiet=True, say=lambda line: None)
     start = vocable.load(tmp_path / "first")
     late = replace(first, losses=replace(first.losses, quantize_from=1_000))
-    taught = tiny(8).with_teachers(teachers, str(tmp_path / "kept"))
-    taught = replace(taught, losses=replace(taught.losses, quantize_from=1_000))
-    for name, run in (("again", late), ("taught", taught)):
+    distilled = tiny(8).with_teachers(teachers, str(tmp_path / "kept"))
+    distilled = replace(distilled, losses=replace(distilled.losses, quantize_from=1_000))
+    for name, run in (("again", late), ("taught", distilled)):
         folder = tmp_path / name
         recipes.fit(run, [manifest], folder, start=start, quiet=True, say=lambda line: None)
         assert json.loads((folder / "run.json").read_text())["start"] == start.digest
@@ -256,8 +260,10 @@ def test_fine_tuning_begins_from_a_codec_with_its_codebooks(
         recipes.fit(guided.small(), [manifest], tmp_path / "other", start=start, quiet=True, say=lambda line: None)
 
 
-def test_whisper_and_resemblyzer_teach_from_real_recordings(weights: Path, speech_data: Path, tmp_path: Path) -> None:
-    """The encoder of Whisper tiny.en in HuBERT's place, Resemblyzer in ECAPA's, as the experiments have them."""
+def test_whisper_and_resemblyzer_are_teachers_on_real_recordings(
+    weights: Path, speech_data: Path, tmp_path: Path
+) -> None:
+    """The encoder of Whisper tiny.en in HuBERT's place, Resemblyzer in ECAPA's, as in the experiments."""
     whisper = find_frame_extractor(str(weights / "whisper-tiny.en"), layers=(-1,))
     utterances = read_manifest(speech_data / "read_speechocean762" / "manifest.jsonl", "dev")
     chosen = {one.speaker: one for one in utterances if one.duration and one.duration < 3}

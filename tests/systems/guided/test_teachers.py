@@ -1,4 +1,4 @@
-"""What teachers ask of the levels, and when they say that something is wrong."""
+"""Distillation of teachers into the levels, and its alarms."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from vocable.systems.guided.teachers import (
 from vocable.train.schedule import Weight
 
 CLIPS, FRAMES, WIDTH, LEVELS = 4, 10, 16, 3
-LATE = 5_000  # a step when every student had its time
+LATE = 5_000  # a step at which every student is due to have learned
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -57,7 +57,7 @@ def acoustic(target: Tensor, **settings: Any) -> AcousticTeacher:
 
 
 @pytest.mark.parametrize("form", ["cosine", "d_axis", "t_axis"])
-def test_the_semantic_teacher_teaches_the_first_level_alone(form: str) -> None:
+def test_the_semantic_loss_reaches_the_first_level_alone(form: str) -> None:
     teacher, levels = semantic(form=form), noise(LEVELS, CLIPS, FRAMES, WIDTH).requires_grad_()
     target = noise(CLIPS, FRAMES, 5, seed=1)
     optimizer = torch.optim.Adam([*teacher.parameters(), levels], lr=0.05)
@@ -70,24 +70,24 @@ def test_the_semantic_teacher_teaches_the_first_level_alone(form: str) -> None:
     assert levels.grad is not None
     assert levels.grad[0].abs().sum() > 0
     assert not levels.grad[1:].any()
-    assert not levels.grad[0, 1, 6:].any(), "padding is taught"
+    assert not levels.grad[0, 1, 6:].any(), "padding has a gradient"
     distances = [float(output.stats["semantic_distance"]) for output in outputs]
     assert distances[-1] < 0.3 * distances[0]
     assert outputs[0].stats.keys() == {"semantic_distance", "semantic_of_a_constant", "semantic_variety"}
 
 
-def test_what_a_teacher_says_of_every_frame_is_no_lesson() -> None:
-    """Beside a large constant a constant answer is near; standardised, it is as far as any."""
-    levels, said = noise(LEVELS, CLIPS, FRAMES, WIDTH), 3.0 + noise(CLIPS, FRAMES, 5, seed=1)
-    said[..., 4] = 3.0  # never moves
-    plain, other = (
-        semantic(standardize=one).distill(batch(semantic=said), quantized(levels), 0) for one in (False, True)
+def test_what_is_the_same_in_every_frame_is_no_target_once_standardized() -> None:
+    """A constant answer is near targets with a large constant part, and far from standardized ones."""
+    levels, target = noise(LEVELS, CLIPS, FRAMES, WIDTH), 3.0 + noise(CLIPS, FRAMES, 5, seed=1)
+    target[..., 4] = 3.0  # constant
+    plain, standardized = (
+        semantic(standardize=one).distill(batch(semantic=target), quantized(levels), 0) for one in (False, True)
     )
     assert float(plain.stats["semantic_of_a_constant"]) < 0.1
-    assert float(other.stats["semantic_of_a_constant"]) > 0.7
+    assert float(standardized.stats["semantic_of_a_constant"]) > 0.7
 
 
-def test_frames_that_the_teacher_says_nothing_of_do_not_count() -> None:
+def test_frames_without_a_target_do_not_count() -> None:
     teacher, levels, target = semantic(), noise(LEVELS, CLIPS, FRAMES, WIDTH), noise(CLIPS, FRAMES, 5, seed=1)
     target[:, -1] = 0
     before = teacher.distill(batch(semantic=target), quantized(levels), 0)
@@ -99,7 +99,7 @@ def test_frames_that_the_teacher_says_nothing_of_do_not_count() -> None:
 @pytest.mark.parametrize(("distilled_levels", "reached"), [("2:", [False, True, True]), ("2", [False, True, False])])
 @pytest.mark.parametrize("form", ["kl", "cosine"])
 @pytest.mark.parametrize("pooling", ["attention", "mean"])
-def test_the_acoustic_teacher_teaches_the_levels_it_is_asked_to(
+def test_the_acoustic_loss_reaches_the_configured_levels_alone(
     form: str, pooling: str, distilled_levels: str, reached: list[bool]
 ) -> None:
     target = noise(CLIPS, 6, seed=1)
@@ -130,13 +130,13 @@ def test_clips_that_dropped_these_levels_do_not_count() -> None:
     after = teacher.distill(batch(acoustic=other), quantized(levels), 0)
     assert torch.equal(before.loss, after.loss)
     levels[1:] = 0
-    nothing = teacher.distill(batch(acoustic=target), quantized(levels), LATE)
-    assert float(nothing.loss.detach()) == 0.0
-    assert nothing.alarms == (), "where nobody is heard, nobody is blamed"
+    empty = teacher.distill(batch(acoustic=target), quantized(levels), LATE)
+    assert float(empty.loss.detach()) == 0.0
+    assert empty.alarms == (), "without a clip there is no alarm"
 
 
 @pytest.mark.parametrize("pooling", ["attention", "mean"])
-def test_no_padding_is_heard(pooling: str) -> None:
+def test_padding_changes_no_vector(pooling: str) -> None:
     layer = acoustic(noise(CLIPS, 6, seed=1), pooling=pooling).align
     hidden, mask = noise(2, FRAMES, WIDTH), torch.ones(2, FRAMES, dtype=torch.bool)
     mask[1, 7:] = False
@@ -162,13 +162,13 @@ def only_alarm(part: str, output: Any) -> str:
     return alarm
 
 
-def test_a_semantic_teacher_that_always_says_the_same_is_inert() -> None:
+def test_a_semantic_teacher_of_constant_targets_is_inert() -> None:
     target = (noise(1, 1, 5) + 0.01 * noise(CLIPS, FRAMES, 5, seed=1)).expand(CLIPS, FRAMES, 5)
     output = semantic().distill(batch(semantic=target), quantized(noise(LEVELS, CLIPS, FRAMES, WIDTH)), 0)
     assert "semantic teacher is inert" in only_alarm("semantic", output)
 
 
-def test_a_voice_that_is_not_standardised_is_inert_and_its_entropy_says_so() -> None:
+def test_an_embedding_that_is_not_standardized_is_inert_and_has_maximal_entropy() -> None:
     target = torch.nn.functional.normalize(noise(CLIPS, 192, seed=1), dim=1)
     levels = quantized(noise(LEVELS, CLIPS, FRAMES, WIDTH))
     teacher = acoustic(target)
@@ -180,11 +180,11 @@ def test_a_voice_that_is_not_standardised_is_inert_and_its_entropy_says_so() -> 
     assert float(output.stats["acoustic_entropy"]) == pytest.approx(torch.tensor(192.0).log().item(), abs=0.01)
 
 
-def test_levels_that_always_say_the_same_have_collapsed() -> None:
+def test_constant_levels_have_collapsed() -> None:
     target = noise(CLIPS, FRAMES, 5, seed=1)
     same = quantized(noise(LEVELS, 1, 1, WIDTH).expand(LEVELS, CLIPS, FRAMES, WIDTH))
     teacher = semantic()
-    assert teacher.distill(batch(semantic=target), same, 0).alarms == (), "nobody is patient for no step at all"
+    assert teacher.distill(batch(semantic=target), same, 0).alarms == (), "a student is not due at the first step"
     assert "semantic levels collapsed" in only_alarm("semantic", teacher.distill(batch(semantic=target), same, LATE))
     voices = noise(CLIPS, 6, seed=1)
     output = acoustic(voices).distill(batch(acoustic=voices), same, LATE)
@@ -225,7 +225,7 @@ def test_settings_out_of_range_are_refused(make: Any, message: str) -> None:
 
 
 def test_the_digest_of_a_speaker_extractor_is_that_of_vocable_0_1() -> None:
-    """Features that were kept and runs that were begun before the encoder was renamed stay valid."""
+    """Cached features and runs from before the encoder was renamed stay valid."""
     encoder = Ge2eEncoder()
     former = digest_of({"voice": "VoiceEncoder"}, encoder.state_dict())
     assert SpeakerFeatureExtractor(encoder, "resemblyzer").digest == former

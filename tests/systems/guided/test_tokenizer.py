@@ -23,7 +23,7 @@ OLD_NAMES = (  # of format 1, by today's
 
 
 def as_format_1(tokenizer: GuidedTokenizer, folder: Path) -> str:
-    """Write a tokenizer as vocable 0.1 did; return the digest that it had there."""
+    """Write a tokenizer as vocable 0.1 did; return its digest in that format."""
     tokenizer.save(folder)
     described = json.loads((folder / "model.json").read_text())
     spectral = described["config"]["backbone"]["kind"] == "spectral"
