@@ -18,8 +18,8 @@ from vocable.data.manifest import read_manifest
 from vocable.errors import ConfigError
 from vocable.evaluate.benchmark import evaluate
 from vocable.evaluate.card import Column, Entry
-from vocable.evaluate.curves import curve_of, loss_picture, stat_names, stat_picture
-from vocable.evaluate.draw import Named, write
+from vocable.evaluate.curves import metric_names, plot_losses, plot_metrics, read_curve
+from vocable.evaluate.draw import Named, write_pictures
 from vocable.evaluate.plan import Plan
 from vocable.files import make_folder, write_json, write_whole
 from vocable.metrics.score import Figure
@@ -195,7 +195,7 @@ def _split_of(subject: Subject, manifests: Sequence[Path]) -> str | None:
 
 def _logged(rows: _Log, subject: Subject) -> dict[str, Figure]:
     """What these lines of a log say of what is measured, on average: of batches in training, with dropout."""
-    curves = {column: curve_of(rows, name)[1] for name, column in subject.logged.items()}
+    curves = {column: read_curve(rows, name)[1] for name, column in subject.logged.items()}
     return {
         f"{_TRAIN}{column}": Figure(mean=float(values.mean()), low=math.nan, high=math.nan, n=values.size)
         for column, values in curves.items()
@@ -213,16 +213,16 @@ def _pictures(name: str, log: _Log, measured: Mapping[int, Entry], subject: Subj
         } for step, entry in measured.items()
     ]  # fmt: skip
     if log:
-        yield f"{name}-losses", loss_picture([*log, *held], title=f"{name}: losses")
-    if stat_names(log):
-        yield f"{name}-figures", stat_picture([*log, *held], title=f"{name}: figures")
+        yield f"{name}-losses", plot_losses([*log, *held], title=f"{name}: losses")
+    if metric_names(log):
+        yield f"{name}-figures", plot_metrics([*log, *held], title=f"{name}: figures")
 
 
 def _draw(pictures: Iterator[Named], out: Path, say: Callable[[str], None]) -> None:
     if find_spec("matplotlib") is None:
         say("no pictures: they need matplotlib; run pip install 'vocable[evaluate]'")
         return
-    for path, picture in write(pictures, out):
+    for path, picture in write_pictures(pictures, out):
         say(f"{path}: {picture.title}")
 
 

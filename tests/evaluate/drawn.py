@@ -59,7 +59,8 @@ def _texts(figure: Figure) -> list[Any]:
     legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
     for legend in legends:
         found += legend.get_texts()
-    for axes in figure.axes:
+    children = [child for axes in figure.axes for child in axes.child_axes]
+    for axes in [*figure.axes, *children]:
         found += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label]
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())

@@ -15,7 +15,8 @@ from tests.models import ready
 from vocable.errors import ConfigError, InputError, ManifestError
 from vocable.evaluate import draw as module
 from vocable.evaluate.card import Picture
-from vocable.evaluate.draw import Clips, draw, folder_for, write
+from vocable.evaluate.describe import Clips
+from vocable.evaluate.draw import default_folder, draw, write_pictures
 from vocable.systems.registry import find_recipe
 from vocable.testing import speechlike
 from vocable.train.run import fit, override
@@ -25,8 +26,8 @@ from vocable.train.run import fit, override
 def blank(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is rendered but in the tests that look at figures: here it matters which there are."""
     if "figures" not in request.fixturenames:
-        for name in ("pictures", "latents", "curves"):
-            monkeypatch.setattr(f"vocable.evaluate.{name}.draw", lambda width, height, put: b"PNG")
+        for name in ("pictures", "curves"):
+            monkeypatch.setattr(f"vocable.evaluate.{name}.draw_figure", lambda width, height, fill: b"PNG")
 
 
 @pytest.fixture
@@ -61,12 +62,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_has_its_curves_and_with_recordings_its_latents(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     fit(override(find_recipe("guided-tiny"), steps=6), [data], run, quiet=True, say=lambda line: None)
-    written = dict(write(draw(str(run), Clips(manifest=data, limit=4)), run / "pictures"))
+    written = dict(write_pictures(draw(str(run), Clips(manifest=data, limit=4)), run / "pictures"))
     names = [path.stem for path in written]
     assert names[:3] == ["losses", "schedules", "codebooks-in-training"]
     assert names[-2:] == ["pca-speaker", "tsne-speaker"]
     assert all(path.read_bytes() == picture.png for path, picture in written.items())
-    assert folder_for(str(run)) == run / "pictures"
+    assert default_folder(str(run)) == run / "pictures"
 
 
 def test_a_run_that_has_not_logged_yet_has_its_schedules(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_tokens_audio_and_recipes_have_theirs(tmp_path: Path) -> None:
     ready("spectral").encode(speechlike(9_000)).write(tmp_path / "a.tokens")
     assert [name for name, _ in draw(str(tmp_path / "a.wav"))] == ["log-mel"]
     assert [name for name, _ in draw(str(tmp_path / "a.tokens"))] == ["tokens", "codebooks"]
-    wanted = [("schedules", "300,000 steps. Zero throughout: spectrum.")]
+    wanted = [("schedules", "300,000 steps. Always zero: spectrum.")]
     assert [(name, picture.caption) for name, picture in draw("guided-paper")] == wanted
     with pytest.raises(ConfigError, match="recordings are for a run or a model"):
         list(draw("guided-paper", Clips(manifest=tmp_path / "m.jsonl")))
@@ -152,7 +153,7 @@ def test_every_weight_of_ctap_is_drawn_against_the_step(monkeypatch: pytest.Monk
         return Picture(title="", caption="", png=b"PNG")
 
     run = find_recipe("ctap-small")
-    monkeypatch.setattr(module, "schedule_picture", note)
+    monkeypatch.setattr(module, "plot_schedules", note)
     assert [name for name, _ in draw("ctap-small")] == ["schedules"]
     terms = {"commitment", "phonemes", "spectrum", "contrastive", "kl", "consistency", "phoneme_branch"}
     assert planned.keys() >= terms | {"learning_rate", "second_rate"}
@@ -164,7 +165,7 @@ def test_every_weight_of_ctap_is_drawn_against_the_step(monkeypatch: pytest.Monk
 
 @pytest.mark.usefixtures("figures")
 def test_the_schedules_of_ctap_can_be_read(tmp_path: Path) -> None:
-    [(path, picture)] = write(draw("ctap-small"), tmp_path)
+    [(path, picture)] = write_pictures(draw("ctap-small"), tmp_path)
     assert path.read_bytes().startswith(b"\x89PNG")
     assert "7,500 steps" in picture.caption
 
@@ -181,16 +182,16 @@ def test_requests_that_cannot_be_met(model: Path, data: Path) -> None:
 def test_only_a_run_of_ones_own_gets_pictures_unasked(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert folder_for(str(model)) is None
-    assert folder_for("guided-small") is None
+    assert default_folder(str(model)) is None
+    assert default_folder("guided-small") is None
     (tmp_path / "run.json").write_text("{}")
     said: list[str] = []
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert folder_for(str(tmp_path), said.append) is None
+    assert default_folder(str(tmp_path), said.append) is None
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    assert folder_for(str(tmp_path), said.append) is None
+    assert default_folder(str(tmp_path), said.append) is None
     assert said[0].endswith("cannot be written; pass --out")
     assert "pip install 'vocable[evaluate]'" in said[1]
     (tmp_path / "model.json").write_text("{}")
-    assert folder_for(str(tmp_path), said.append) is None
+    assert default_folder(str(tmp_path), said.append) is None
     assert len(said) == 2

@@ -1,11 +1,11 @@
-"""Projections and similarities against their definitions, and on too little."""
+"""Projections against their definitions, and on too little."""
 
 import numpy as np
 import pytest
 
 from tests.evaluate.drawn import drawn
 from vocable.errors import ConfigError, ShapeError
-from vocable.evaluate.latents import cosine, pca, projection_picture, similarity_picture
+from vocable.evaluate.pictures import plot_projection, project_pca
 
 
 def _clusters(count: int, each: int = 12, width: int = 8) -> tuple[np.ndarray, list[str]]:
@@ -17,28 +17,28 @@ def _clusters(count: int, each: int = 12, width: int = 8) -> tuple[np.ndarray, l
 
 def test_pca_is_the_singular_value_decomposition() -> None:
     vectors = np.random.default_rng(0).standard_normal((30, 6)) * np.arange(1, 7)
-    points, shares = pca(vectors)
+    points, shares = project_pca(vectors)
     left, values, _ = np.linalg.svd(vectors - vectors.mean(0), full_matrices=False)
     assert np.allclose(np.abs(points), np.abs(left[:, :2] * values[:2]))
     assert shares == pytest.approx(tuple(values[:2] ** 2 / (values**2).sum()))
-    assert np.array_equal(pca(vectors)[0], points)
+    assert np.array_equal(project_pca(vectors)[0], points)
 
 
 def test_the_axes_tell_the_shares_and_the_legend_the_classes() -> None:
     vectors, labels = _clusters(3)
-    picture, figure = drawn(lambda: projection_picture(vectors, labels, title="Latents by speaker"))
+    picture, figure = drawn(lambda: plot_projection(vectors, labels, title="Latents by speaker"))
     axes = figure.axes[0]
-    assert axes.get_xlabel() == f"component 1 ({pca(vectors)[1][0]:.0%} of the variance)"
+    assert axes.get_xlabel() == f"component 1 ({project_pca(vectors)[1][0]:.0%} of the variance)"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["s0 (12)", "s1 (12)", "s2 (12)"]
     assert picture.title == "Latents by speaker: PCA of 36 points"
     shown = np.concatenate([np.asarray(part.get_offsets()) for part in axes.collections])
-    assert np.allclose(shown, pca(vectors)[0])
+    assert np.allclose(shown, project_pca(vectors)[0])
     assert len({tuple(np.asarray(part.get_facecolors())[0]) for part in axes.collections}) == 3
 
 
 def test_many_classes_have_marks_of_their_own_up_to_twelve() -> None:
     vectors, labels = _clusters(20, each=3)
-    _, figure = drawn(lambda: projection_picture(vectors, labels))
+    _, figure = drawn(lambda: plot_projection(vectors, labels))
     texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert len(texts) == 12
     assert texts[-1] == "others (27)"
@@ -50,19 +50,19 @@ def test_many_classes_have_marks_of_their_own_up_to_twelve() -> None:
 
 def test_tsne_keeps_neighbours_and_its_seed() -> None:
     vectors, labels = _clusters(3)
-    picture, figure = drawn(lambda: projection_picture(vectors, labels, method="tsne"))
+    picture, figure = drawn(lambda: plot_projection(vectors, labels, method="tsne"))
     points = np.concatenate([np.asarray(part.get_offsets()) for part in figure.axes[0].collections])
     distances = np.linalg.norm(points[:, None] - points[None], axis=2) + np.diag([np.inf] * len(points))
     assert all(labels[near] == label for near, label in zip(distances.argmin(1), labels, strict=True))
     assert picture.caption.startswith("Perplexity 11.7, seed 0.")
-    assert drawn(lambda: projection_picture(vectors, labels, method="tsne"))[0] == picture
+    assert drawn(lambda: plot_projection(vectors, labels, method="tsne"))[0] == picture
 
 
 @pytest.mark.parametrize("method", ["pca", "tsne"])
 @pytest.mark.parametrize("shape", [(2, 3), (3, 1), (5, 2)])
 def test_few_points_and_few_values_can_be_drawn(method: str, shape: tuple[int, int]) -> None:
     vectors = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    _, figure = drawn(lambda: projection_picture(vectors, ["a"] * len(vectors), method=method))
+    _, figure = drawn(lambda: plot_projection(vectors, ["a"] * len(vectors), method=method))
     assert np.isfinite(np.asarray(figure.axes[0].collections[0].get_offsets())).all()
 
 
@@ -76,25 +76,9 @@ def test_what_has_no_plane_is_refused() -> None:
         (np.ones((4, 3)), ["a"] * 4, "all 4 vectors are equal"),
     ):
         with pytest.raises(ShapeError, match=message):
-            projection_picture(vectors, labels)
+            plot_projection(vectors, labels)
 
 
 def test_an_unknown_projection_is_named() -> None:
     with pytest.raises(ConfigError, match="no projection 'umap'; choose pca or tsne"):
-        projection_picture(np.eye(2), ["a", "b"], method="umap")
-
-
-def test_cosines_do_not_depend_on_length_and_zero_has_none() -> None:
-    random = np.random.default_rng(0)
-    a, b = random.standard_normal((4, 3)), random.standard_normal((5, 3))
-    wanted = [[x @ y / np.sqrt((x @ x) * (y @ y)) for y in b] for x in a]
-    assert np.allclose(cosine(a, b * 7), wanted)
-    assert np.allclose(np.diag(cosine(a, a)), 1)
-    b[2] = 0
-    picture, figure = drawn(lambda: similarity_picture(a, b))
-    assert np.ma.getmaskarray(figure.axes[0].get_images()[0].get_array()).sum(0).tolist() == [0, 0, 4, 0, 0]
-    assert "4 pairs with a zero vector" in picture.caption
-    with pytest.raises(ShapeError, match=r"got shapes \(0, 3\) and \(5, 3\)"):
-        similarity_picture(a[:0], b)
-    with pytest.raises(ShapeError, match="finite"):
-        similarity_picture(a, np.full((5, 3), np.inf))
+        plot_projection(np.eye(2), ["a", "b"], method="umap")

@@ -8,14 +8,12 @@ from tests.evaluate.drawn import drawn, titles
 from tests.models import ready
 from vocable.audio import Audio
 from vocable.errors import ShapeError
-from vocable.evaluate.canvas import classes, words
+from vocable.evaluate.canvas import clean_label, group_rows
 from vocable.evaluate.pictures import (
-    attention_picture,
-    codebook_picture,
     count_ids,
-    entropy,
-    log_mel_picture,
-    token_picture,
+    plot_codebooks,
+    plot_log_mel,
+    plot_tokens,
 )
 from vocable.metrics.codebook import codebook_usage
 from vocable.testing import speechlike
@@ -34,7 +32,7 @@ def _tokens(ids: torch.Tensor, lengths: list[int], codebook_size: int, hop: int 
 
 def test_a_tone_lies_where_the_axis_says_whatever_its_rate() -> None:
     sounds = [("low", _tone(1000, 16_000)), ("of another rate", _tone(4000, 24_000, 0.3))]
-    picture, figure = drawn(lambda: log_mel_picture(sounds))
+    picture, figure = drawn(lambda: plot_log_mel(sounds))
     assert titles(figure) == ["low", "of another rate"]
     assert "12 kHz" in picture.caption
     for axes, hertz in zip(figure.axes, (1000, 4000), strict=False):
@@ -47,13 +45,13 @@ def test_a_tone_lies_where_the_axis_says_whatever_its_rate() -> None:
 
 def test_silence_is_dark_and_a_long_clip_is_cut_with_notice() -> None:
     silent = Audio(np.zeros(1600, dtype=np.float32), 16_000)
-    _, figure = drawn(lambda: log_mel_picture([("nothing", silent)]))
+    _, figure = drawn(lambda: plot_log_mel([("nothing", silent)]))
     assert np.allclose(figure.axes[0].get_images()[0].get_array(), -80)
-    picture, figure = drawn(lambda: log_mel_picture([("long", speechlike(31 * 8000, 8000)), ("one", speechlike(1))]))
+    picture, figure = drawn(lambda: plot_log_mel([("long", speechlike(31 * 8000, 8000)), ("one", speechlike(1))]))
     assert picture.caption.endswith("The first 30 s.")
     assert figure.axes[0].get_xlim() == (0.0, 30.0)
     with pytest.raises(ShapeError, match="at least one sound"):
-        log_mel_picture([])
+        plot_log_mel([])
 
 
 def test_equal_pictures_have_equal_bytes_and_leave_no_settings_behind() -> None:
@@ -61,55 +59,22 @@ def test_equal_pictures_have_equal_bytes_and_leave_no_settings_behind() -> None:
 
     sounds = [("a_$x$_b", speechlike(1600)), ("日本", speechlike(1600))]  # mathematics and a script without glyphs
     before = dict(matplotlib.rcParams)
-    first = log_mel_picture(sounds).png
+    first = plot_log_mel(sounds).png
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red"}):
-        assert log_mel_picture(sounds).png == first
+        assert plot_log_mel(sounds).png == first
     assert dict(matplotlib.rcParams) == before
 
 
 def test_names_are_drawn_as_they_are() -> None:
-    assert words("_hidden") == " _hidden"
-    assert words("x" * 60) == "x" * 47 + "…"
-    assert words("two\nlines") == "two lines"
-    assert words("\udce9") == "?"
-    found = classes([f"s{number}" for number in (10, 2, 2, 10, 1)])
+    assert clean_label("_hidden") == " _hidden"
+    assert clean_label("x" * 60) == "x" * 47 + "…"
+    assert clean_label("two\nlines") == "two lines"
+    assert clean_label("\udce9") == "?"
+    found = group_rows([f"s{number}" for number in (10, 2, 2, 10, 1)])
     assert [name for name, _ in found] == ["s1", "s2", "s10"]
-    many = classes([str(number // 2) for number in range(40)] + ["19"])
+    many = group_rows([str(number // 2) for number in range(40)] + ["19"])
     assert [name for name, _ in many] == [*map(str, range(10)), "19", "others"]
     assert sorted(np.concatenate([rows for _, rows in many])) == list(range(41))
-
-
-def test_attention_of_a_real_layer_head_by_head_and_averaged() -> None:
-    torch.manual_seed(0)
-    layer = torch.nn.MultiheadAttention(16, 4, batch_first=True)
-    text, speech = torch.randn(1, 5, 16), torch.randn(1, 30, 16)
-    with torch.no_grad():
-        heads = layer(text, speech, speech, average_attn_weights=False)[1][0].numpy()
-        mean = layer(text, speech, speech)[1].numpy()
-    names = ["the", "cat", "$at", "_on", "mats"]
-    picture, figure = drawn(lambda: attention_picture(heads, queries=names, names=("text", "speech (frame)")))
-    assert [title.split(":")[0] for title in titles(figure)] == [f"head {head}" for head in (1, 2, 3, 4)]
-    assert "4 heads, 5 queries, 30 keys" in picture.caption
-    shown = [np.asarray(axes.get_images()[0].get_array()) for axes in figure.axes[:4]]
-    assert np.allclose(np.mean(shown, axis=0), mean[0], atol=1e-6)
-    wanted = float(torch.distributions.Categorical(torch.from_numpy(heads[0])).entropy().mean() / np.log(2))
-    assert titles(figure)[0] == f"head 1: {wanted:.2f} bit"
-    assert entropy(heads[0]) == pytest.approx(wanted, abs=1e-5)
-    _, figure = drawn(lambda: attention_picture(mean))
-    assert len(titles(figure)) == 1
-
-
-def test_attention_that_is_none() -> None:
-    masked = np.zeros((1, 2, 3))
-    assert titles(drawn(lambda: attention_picture(masked))[1]) == ["head 1: no query"]
-    with pytest.raises(ShapeError, match="after softmax"):
-        attention_picture(np.full((1, 2, 3), -0.1))
-    with pytest.raises(ShapeError, match="after softmax"):
-        attention_picture(np.full((1, 2, 3), np.nan))
-    with pytest.raises(ShapeError, match="after softmax"):
-        attention_picture(np.zeros((1, 0, 3)))
-    with pytest.raises(ShapeError, match="1 names for 2 queries"):
-        attention_picture(masked, queries=["one"])
 
 
 def test_a_codebook_picture_says_what_the_metric_says() -> None:
@@ -118,7 +83,7 @@ def test_a_codebook_picture_says_what_the_metric_says() -> None:
     counts = count_ids(tokens)
     assert counts.sum(1).tolist() == [77] * 5
     groups = {"first": count_ids(tokens.clip(0)), "second": count_ids(tokens.clip(1))}
-    picture, figure = drawn(lambda: codebook_picture(counts, groups=groups, title="By clip"))
+    picture, figure = drawn(lambda: plot_codebooks(counts, groups=groups, title="By clip"))
     usage = codebook_usage(ids, tokens.lengths, 64)
     assert titles(figure) == [
         f"level {level.level}: {level.distinct} of 64\nperplexity {level.perplexity:.0f}" for level in usage
@@ -133,30 +98,30 @@ def test_a_codebook_picture_says_what_the_metric_says() -> None:
 
 
 def test_codebooks_without_use_are_refused() -> None:
-    drawn(lambda: codebook_picture(np.array([[7]])))
+    drawn(lambda: plot_codebooks(np.array([[7]])))
     with pytest.raises(ShapeError, match="level 2 has no frame"):
-        codebook_picture(np.array([[1, 2], [0, 0]]))
+        plot_codebooks(np.array([[1, 2], [0, 0]]))
     with pytest.raises(ShapeError, match=r"counts of 'x' have shape \(1, 3\)"):
-        codebook_picture(np.array([[1, 2]]), groups={"x": np.array([[1, 2, 3]])})
+        plot_codebooks(np.array([[1, 2]]), groups={"x": np.array([[1, 2, 3]])})
     with pytest.raises(ShapeError, match="negative"):
-        codebook_picture(np.array([[1, -2]]))
+        plot_codebooks(np.array([[1, -2]]))
     with pytest.raises(ShapeError, match=r"shape \(0, 4\)"):
-        codebook_picture(np.zeros((0, 4), dtype=int))
+        plot_codebooks(np.zeros((0, 4), dtype=int))
 
 
 def test_tokens_are_coloured_by_their_surprisal() -> None:
     ids = torch.tensor([[[0, 0, 1, 2]], [[0, 3, 3, 3]]])
-    picture, figure = drawn(lambda: token_picture(_tokens(ids, [4, 1], 4)))  # shares: 3/5, 1/5, 1/5; padding is none
+    picture, figure = drawn(lambda: plot_tokens(_tokens(ids, [4, 1], 4)))  # shares: 3/5, 1/5, 1/5; padding is none
     bits = np.asarray(figure.axes[0].get_images()[0].get_array())
     assert bits[0].tolist() == pytest.approx([-np.log2(0.6)] * 2 + [-np.log2(0.2)] * 2)
     assert picture.caption.endswith("Clip 1 of 2.")
     assert figure.axes[0].get_xlim() == (0.0, pytest.approx(0.08))
     text = _tokens(ids[:1], [4], 4, hop=None)
-    assert drawn(lambda: token_picture(text))[1].axes[0].get_xlabel() == "text position"
+    assert drawn(lambda: plot_tokens(text))[1].axes[0].get_xlabel() == "text position"
     long = _tokens(torch.zeros(1, 1, 600, dtype=torch.int64), [600], 4)
-    assert "The first 500 of 600 frames" in drawn(lambda: token_picture(long))[0].caption
+    assert "The first 500 of 600 frames" in drawn(lambda: plot_tokens(long))[0].caption
     with pytest.raises(ShapeError, match="no frame"):
-        token_picture(_tokens(ids[:1, :, :0], [0], 4))
+        plot_tokens(_tokens(ids[:1, :, :0], [0], 4))
 
 
 def test_tokens_of_a_real_codec_count_as_many_as_there_are_frames() -> None:

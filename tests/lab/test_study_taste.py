@@ -15,7 +15,7 @@ from vocable import recipes
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import ConfigError
-from vocable.evaluate.curves import loss_picture, stat_picture
+from vocable.evaluate.curves import plot_losses, plot_metrics
 from vocable.evaluate.describe import describe
 from vocable.systems import registry as hub
 from vocable.systems.taste.model import Prediction
@@ -167,8 +167,8 @@ def test_epochs_are_a_table_and_two_pictures(place: Path) -> None:
         check_words(figure)
         labels = [axes.get_legend_handles_labels()[1] for axes in figure.axes]
         assert ["training", "validation", "training, evaluated"] in labels
-    loss_picture(log)
-    assert stat_picture(log).title == "Figures in training"
+    plot_losses(log)
+    assert plot_metrics(log).title == "Metrics in training"
 
 
 @pytest.mark.parametrize("split", [None, "train"])

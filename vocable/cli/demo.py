@@ -1,4 +1,4 @@
-"""``vocable demo``."""
+"""Command ``vocable demo``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,20 +7,19 @@ import typer
 
 
 def demo(
-    audio: Annotated[Path | None, typer.Argument(help="A recording; without it, a recorded sentence.")] = None,
+    audio: Annotated[
+        Path | None, typer.Argument(help="Recording to encode. Default: a recorded sentence that comes with auditok.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tokens, speech and report.html.")] = Path("demo"),
-    model: Annotated[
-        str, typer.Option(help="A model in the box, a model's folder, or a run's folder.")
-    ] = "guided-small",
+    model: Annotated[str, typer.Option(help="Bundled model, folder of a model, or folder of a run.")] = "guided-small",
 ) -> None:
-    """Encode a recording, decode it, measure what was kept, and write a page to look at and listen to."""
+    """Encode a recording, decode it, score the decoded speech, and write a report to look at and listen to."""
     from rich.console import Console
     from rich.table import Table
 
-    from vocable.evaluate.demo import demo as run
+    from vocable.evaluate.demo import run_demo
 
-    figures = run(audio, out, model)
     table = Table(show_header=False, box=None)
-    for label, value in figures.rows():
+    for label, value in run_demo(audio, out, model).rows():
         table.add_row(label, value)
     Console(highlight=False, soft_wrap=True).print(table)

@@ -1,4 +1,4 @@
-"""``vocable inspect``."""
+"""Command ``vocable inspect``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,37 +7,41 @@ import typer
 
 
 def inspect(
-    what: Annotated[str, typer.Argument(help="A run's folder, a model, a recipe, a token file or an audio file.")],
+    what: Annotated[
+        str, typer.Argument(help="Folder of a run, name or folder of a model, recipe, token file, or audio file.")
+    ],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for pictures (PNG); a run's are in RUN/pictures.")
+        Path | None, typer.Option("--out", "-o", help="Folder for pictures (PNG). Default for a run: RUN/pictures.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="A JSONL manifest to look at a run's or model's tokenizer with.")
+        Path | None, typer.Option(help="JSONL manifest of recordings for the tokenizer of a run or model.")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Of the manifest; 'all' takes every line. Default: dev if there is one.")
+        str | None,
+        typer.Option(help="Split of the manifest; 'all' for every line. Default: dev if there is one, else all."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=2, help="Clips, spread evenly over the split.")] = 40,
+    limit: Annotated[int, typer.Option(min=2, help="Number of clips, spread evenly over the split.")] = 40,
     color: Annotated[
-        list[str] | None, typer.Option(help="Key of the manifest to colour by; repeat for more. Default: speaker.")
+        list[str] | None,
+        typer.Option(help="Manifest key that colors the latents; repeat it for several. Default: speaker."),
     ] = None,
 ) -> None:
-    """Show what a run, a model, a recipe, a token file or a recording is: sizes, rates, codebook use, progress.
+    """Describe a run, a model, a recipe, a token file or a recording: sizes, rates, codebook usage, progress.
 
-    With --out, and always for a run, pictures too. A run: losses, schedules, codebooks.
+    Pictures are written with --out, and always for a run.
 
-    A recipe: schedules before training. Tokens: the ids, and how often each occurs. Audio: its log-mel spectrogram.
+    A run has pictures of its losses, schedules and codebooks; a recipe of its schedules; tokens of their ids and of how
+    often each occurs; audio of its log-mel spectrogram.
 
-    A run or model with --data: spectrograms before and after, codebook use, PCA and t-SNE of the latents; and, where it
-    has a prior, the bits that the prior would save as an entropy model.
+    A run or model with --data also has spectrograms before and after coding, codebook usage, and PCA and t-SNE maps of
+    its latents. If it has a prior, the table shows the bits that the prior saves as an entropy model.
     """
     from rich.console import Console
     from rich.table import Table
 
     from vocable.errors import ConfigError
-    from vocable.evaluate.clips import Clips
-    from vocable.evaluate.describe import describe
-    from vocable.evaluate.draw import draw, folder_for, write
+    from vocable.evaluate.describe import Clips, describe
+    from vocable.evaluate.draw import default_folder, draw, write_pictures
 
     console = Console(highlight=False)
     clips = None if data is None else Clips(manifest=data, split=split, limit=limit, colors=tuple(color or ()))
@@ -49,8 +53,8 @@ def inspect(
             table.add_row(*row)
         console.print(table)
         console.print()
-    folder = out or folder_for(what, typer.echo)
+    folder = out or default_folder(what, typer.echo)
     if folder is None and clips is not None:
         raise ConfigError(f"{what}: pictures with --data need a folder; pass --out")
-    for path, picture in write(draw(what, clips, say=typer.echo), folder) if folder else ():
+    for path, picture in write_pictures(draw(what, clips, say=typer.echo), folder) if folder else ():
         typer.echo(f"{path}: {picture.title}")

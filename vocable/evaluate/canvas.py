@@ -1,8 +1,7 @@
-"""One way to draw: the same fonts, colours and bytes everywhere, whatever this machine's matplotlib is set to.
+"""Figures in one style: the same fonts, colors and bytes on every machine, whatever its matplotlib settings are.
 
-Figures are made with matplotlib's objects, never with pyplot: no window system, nothing left behind between two
-pictures. Colours are those of Okabe and Ito (2008), which colour-blind readers tell apart; classes also differ in
-the shape of their marks.
+Figures are matplotlib objects without pyplot, so that nothing is left behind between two figures. The colors are those
+of Okabe and Ito (2008), which color-blind readers can tell apart; classes also differ by the shape of their marks.
 """
 
 import io
@@ -11,7 +10,8 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -24,10 +24,15 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", "*", ">", "p", "h")
 SOFT = "#8a8a8a"
 OTHERS = "others"
 _DPI = 150
-_LONGEST = 48  # characters of a name
+_MAX_LABEL = 48  # characters
+_INK, _EDGE, _TICK, _GRID = "#000000", "#555555", "#333333", "#e4e4e4"
+_PAGE_COLORS = {
+    _INK: "var(--ink)", _EDGE: "var(--soft)", _TICK: "var(--soft)", SOFT: "var(--soft)", _GRID: "var(--line)",
+    **{color.lower(): f"var(--hue{index})" for index, color in enumerate(COLORS[:5])},
+}  # fmt: skip
 _STYLE = {
     "axes.axisbelow": True,
-    "axes.edgecolor": "#555555",
+    "axes.edgecolor": _EDGE,
     "axes.grid": True,
     "axes.labelsize": 10,
     "axes.spines.right": False,
@@ -37,30 +42,35 @@ _STYLE = {
     "figure.titlesize": 12.5,
     "figure.titleweight": "bold",
     "font.size": 9.5,
-    "grid.color": "#e4e4e4",
+    "grid.color": _GRID,
     "grid.linewidth": 0.7,
     "image.interpolation": "nearest",
     "legend.fontsize": 9,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
-    "xtick.color": "#333333",
-    "ytick.color": "#333333",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "vocable",
+    "xtick.color": _TICK,
+    "ytick.color": _TICK,
 }
 
 
-def draw(width: float, height: float, put: Callable[[Any], None]) -> bytes:
-    """A figure as PNG; equal figures give equal bytes.
+def draw_figure(
+    width: float, height: float, fill: Callable[[Any], None], kind: Literal["png", "svg"] = "png"
+) -> bytes:  # fmt: skip
+    """Draw a figure; equal figures give equal bytes.
 
     Args:
-        width: Inches; 150 pixels each.
-        height: Likewise.
-        put: Fills a matplotlib ``Figure``.
+        width: Width in inches of 150 pixels.
+        height: Height in inches.
+        fill: Function that draws into an empty matplotlib ``Figure``.
+        kind: ``png``, or ``svg`` with a transparent ground and colors that follow the dark mode of the browser.
 
     Raises:
-        MissingDependencyError: matplotlib is not installed.
+        MissingDependencyError: If matplotlib is not installed.
 
     Example:
-        >>> draw(2.0, 1.0, lambda figure: figure.suptitle("hello"))[1:4]
+        >>> draw_figure(2.0, 1.0, lambda figure: figure.suptitle("hello"))[1:4]
         b'PNG'
     """
     try:
@@ -68,43 +78,54 @@ def draw(width: float, height: float, put: Callable[[Any], None]) -> bytes:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError("pictures need matplotlib; run pip install 'vocable[evaluate]'") from error
+        raise MissingDependencyError("pictures need matplotlib; run pip install matplotlib") from error
     defaults: Any = matplotlib.rcParamsDefault
     style: Any = {key: defaults[key] for key in defaults if not key.startswith("backend")} | _STYLE
     with warnings.catch_warnings(), matplotlib.rc_context(style):
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
-        put(figure)
+        fill(figure)
         file = io.BytesIO()
-        figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
+        if kind == "png":
+            figure.savefig(file, format="png", metadata={"Software": None})
+            return file.getvalue()
+        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=metadata)
+    return _follow_dark_mode(file.getvalue().decode()).encode()
 
 
-def panels(figure: Any, count: int, columns: int, **shared: Any) -> list[Any]:
-    """So many axes in rows of at most ``columns``; the last row may be short."""
+def add_panels(figure: Any, count: int, columns: int, **shared: Any) -> list[Any]:
+    """Add panels to a figure, row by row.
+
+    Args:
+        figure: A matplotlib ``Figure``.
+        count: Number of panels; the last row may be short.
+        columns: Panels in a row, at most.
+        shared: Options of ``Figure.subplots``, such as ``sharex``.
+    """
     columns = min(columns, count)
-    grid = figure.subplots(rows_for(count, columns), columns, squeeze=False, **shared).reshape(-1)
+    grid = figure.subplots(count_rows(count, columns), columns, squeeze=False, **shared).reshape(-1)
     for axes in grid[count:]:
         axes.remove()
     return list(grid[:count])
 
 
-def rows_for(count: int, columns: int) -> int:
-    """Rows that so many panels take.
+def count_rows(count: int, columns: int) -> int:
+    """Return the number of rows that panels take.
 
     Example:
-        >>> [rows_for(count, 3) for count in (1, 3, 4)]
+        >>> [count_rows(count, 3) for count in (1, 3, 4)]
         [1, 1, 2]
     """
     return -(-count // max(1, min(columns, count)))
 
 
-def words(text: object, longest: int = _LONGEST) -> str:
-    r"""A name as it can be drawn: no mathematics, nothing hidden, not too long.
+def clean_label(text: object, longest: int = _MAX_LABEL) -> str:
+    r"""Return a name as matplotlib can show it: no mathematics, nothing unprintable, at most ``longest`` characters.
 
     Example:
-        >>> words("a$b$"), words("_me"), words(None), words("tokenizer", 6)
+        >>> clean_label("a$b$"), clean_label("_me"), clean_label(None), clean_label("tokenizer", 6)
         ('a\\$b\\$', ' _me', '(none)', 'token…')
     """
     name = "(none)" if text is None else str(text).encode("utf-8", "replace").decode()
@@ -113,24 +134,29 @@ def words(text: object, longest: int = _LONGEST) -> str:
     return (" " if name.startswith("_") else "") + name.replace("$", r"\$")  # matplotlib hides labels with a leading _
 
 
-def classes(labels: Sequence[str], most: int = len(MARKS)) -> list[tuple[str, Int[ndarray, " R"]]]:
-    """Labels and the rows that have each, in the order of their names; beyond ``most`` the rarest stand together.
+def group_rows(labels: Sequence[str], most: int = len(MARKS)) -> list[tuple[str, Int[ndarray, " R"]]]:
+    """Group rows by their label, in the natural order of labels; beyond ``most`` groups the rarest become "others".
 
     Example:
-        >>> [(name, rows.tolist()) for name, rows in classes(["b", "a", "b", "c"], most=2)]
+        >>> [(name, rows.tolist()) for name, rows in group_rows(["b", "a", "b", "c"], most=2)]
         [('b', [0, 2]), ('others', [1, 3])]
     """
     counts = Counter(labels)
-    kept = sorted(counts, key=lambda name: (-counts[name], _natural(name)))
+    kept = sorted(counts, key=lambda name: (-counts[name], natural_key(name)))
     kept = kept if len(kept) <= most else kept[: most - 1]
     column = np.array(labels, dtype=object)
-    found = [(name, np.flatnonzero(column == name)) for name in sorted(kept, key=_natural)]
+    groups = [(name, np.flatnonzero(column == name)) for name in sorted(kept, key=natural_key)]
     rest = np.flatnonzero([label not in kept for label in labels])
-    return [*found, (OTHERS, rest)] if rest.size else found
+    return [*groups, (OTHERS, rest)] if rest.size else groups
 
 
-def log_scale(axis: Any) -> None:
-    """Make an axis of a matplotlib ``Axes`` logarithmic, with numbers written as people write them."""
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Return a sort key that puts ``s2`` before ``s10``."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def set_log_scale(axis: Any) -> None:
+    """Make an axis of a matplotlib ``Axes`` logarithmic, with plain numbers as tick labels."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis._set_axes_scale("log")
@@ -141,6 +167,9 @@ def log_scale(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Sorts ``s2`` before ``s10``."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+def _follow_dark_mode(svg: str) -> str:
+    """Replace the colors of a figure by variables that the browser's color scheme sets."""
+    for color, variable in _PAGE_COLORS.items():
+        svg = svg.replace(f": {color}", f": {variable}")
+    style = (Path(__file__).parent / "page" / "plot.css").read_text(encoding="utf-8")
+    return re.sub(r"(<svg [^>]*>)", lambda match: f"{match[1]}<style>{style}</style>", svg, count=1)

@@ -1,4 +1,4 @@
-"""What a report card says, before it is written as JSON, Markdown or a page."""
+"""Report card: the result of one evaluation, before it is written as JSON, Markdown or a page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,18 +11,26 @@ from vocable.metrics.score import Figure
 
 Better = Literal["higher", "lower", "neither"]
 
+_MAIN_METRICS = (
+    "pesq_wb", "stoi", "wer", "speaker_similarity", "f0_correlation", "log_mel_distance", "estoi", "visqol",
+    "dnsmos_ovrl",
+)  # fmt: skip
+_MAX_UNNAMED = 6  # metrics that count as "few": all of them are main metrics then
+_COST_KEYS = ("bit_rate", "codebook_")
+_PERCENT_METRICS = ("accuracy", "rate", "recall", "wer", "cer", "per")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A metric as the card shows it.
+    """One metric, and the way its figures are written.
 
     Attributes:
-        key: In ``summary.json``, such as ``pesq_wb`` or ``wer@pocketsphinx-5.1.1``.
-        title: Such as ``PESQ-WB`` or ``WER``.
-        unit: Such as ``dB``; empty for a pure number; ``%`` means the figure is a share and is shown times 100.
-        better: Which way is better.
-        caption: What it measures, by which model, at which settings: a sentence or two.
-        form: Format of a figure.
+        key: Key in ``summary.json``, such as ``pesq_wb`` or ``wer@pocketsphinx-5.1.1``.
+        title: Title in tables, such as ``PESQ-WB`` or ``WER``.
+        unit: Unit, such as ``dB``; empty for a pure number. ``%`` marks a share, which is shown multiplied by 100.
+        better: Direction of improvement.
+        caption: Definition of the metric with its model and settings, a sentence or two.
+        form: Format specification of a figure.
     """
 
     key: str
@@ -32,21 +40,68 @@ class Column:
     caption: str
     form: str = ".2f"
 
+    @property
+    def factor(self) -> float:
+        """Factor from a figure to the number shown: 100 for shares."""
+        return 100.0 if self.unit == "%" else 1.0
+
+    @property
+    def heading(self) -> str:
+        """Title and unit.
+
+        Example:
+            >>> Column(key="wer", title="WER", unit="%", better="lower", caption="").heading
+            'WER, %'
+        """
+        return f"{self.title}, {self.unit}" if self.unit and self.unit not in self.title else self.title
+
+    @property
+    def arrow(self) -> str:
+        """Arrow in the direction of improvement, or an empty text."""
+        return {"higher": "↑", "lower": "↓", "neither": ""}[self.better]
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether the metric is a property of the tokens (bit rate, codebook usage) and not of the sound."""
+        return self.key.startswith(_COST_KEYS)
+
+    def format(self, value: float) -> str:
+        """Format a figure without its unit.
+
+        Example:
+            >>> Column(key="wer", title="WER", unit="%", better="lower", caption="", form=".1f").format(0.1234)
+            '12.3'
+        """
+        return "undefined" if math.isnan(value) else f"{self.factor * value:z{self.form}}".replace("-", "−")
+
+    def format_interval(self, figure: Figure) -> str:
+        """Format the 95 % interval; empty if there is none, or if both ends round to the same number.
+
+        Example:
+            >>> column = Column(key="pesq_wb", title="PESQ-WB", better="higher", caption="")
+            >>> column.format_interval(Figure(mean=2.5, low=2.0, high=3.0, n=9))
+            '2.00–3.00'
+        """
+        if math.isnan(figure.low) or math.isnan(figure.high):
+            return ""
+        low, high = self.format(figure.low), self.format(figure.high)
+        return "" if low == high else f"{low}{' to ' if figure.low < 0 else '–'}{high}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """Something that was judged: a tokenizer at a number of levels, a codec, an anchor, a folder of decoded audio.
+    """One row of the card: a tokenizer at a number of levels, a codec, an anchor, or a folder of decoded audio.
 
     Attributes:
-        name: In ``summary.json``, such as ``guided-small``, ``guided-small@4`` (levels) or ``Opus 6k``.
-        kind: ``tokenizer``, ``codec``, ``anchor`` or ``decoded``.
-        family: Entries of one family are one curve of the rate–quality plot.
-        note: A line on it: version, settings, digest.
-        bit_rate: Bits per second of payload, counted from the bytes; NaN where nothing is coded.
-        figures: By column key.
-        groups: Figures by a key of the manifest (``speaker``, ``gender``), then its value, then column key.
-        usage: Of each level's codebook over all clips; empty where there are no tokens.
-        reported: Figures of others for this very entry, by column key, as value and source.
+        name: Name in ``summary.json``, such as ``guided-small``, ``guided-small@4`` (4 levels) or ``Opus 6k``.
+        kind: Kind of the entry.
+        family: Name of the curve in rate-quality plots to which the entry belongs.
+        note: Version, settings and digest in one line.
+        bit_rate: Payload in bits per second, counted from the bytes; NaN where nothing is coded.
+        figures: Figures by column key.
+        groups: Figures by a manifest key (``speaker``, ``gender``), then by its value, then by column key.
+        usage: Usage of each level's codebook over all clips; empty where there are no tokens.
+        reported: Published figures of this entry by column key, each a value and its source.
     """
 
     name: str
@@ -62,15 +117,15 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A clip to listen to: the recording and what each entry made of it.
+    """A clip to listen to: the recording and its decoded versions.
 
     Attributes:
-        utterance: Its key in the manifest.
-        why: Why it is shown, such as ``worst PESQ-WB of guided-small``. Where it begins with ``worst`` or ``best``
-            the clip stands in the list of that name, otherwise it is shown large, with spectrograms.
-        facts: Such as speaker, gender, text.
-        recording: As it was scored.
-        made: By entry name, with a line of its figures.
+        utterance: Key of the clip in the manifest.
+        why: Reason for its choice, such as ``worst PESQ-WB of guided-small``. Samples whose reason begins with
+            ``worst`` or ``best`` are listed under it; the others are shown large, with spectrograms.
+        facts: Labels such as speaker, gender and text.
+        recording: The recording as it was scored.
+        made: Decoded audio by entry name, each with a caption that holds its figures.
     """
 
     utterance: str
@@ -82,12 +137,12 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture to look at.
+    """A picture with its title and caption.
 
     Attributes:
-        title: What it shows.
-        caption: How to read it.
-        png: Its bytes.
+        title: Title.
+        caption: Explanation in full sentences.
+        png: Bytes of the PNG file.
     """
 
     title: str
@@ -96,54 +151,19 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
-    """One run's whole result.
-
-    Attributes:
-        title: Of the page.
-        lead: A sentence: which data, how many clips, when.
-        columns: In the order of the table.
-        entries: In the order of the table; the first tokenizer is the one the page is about.
-        samples: Three to compare first, then the worst and the best of each tokenizer.
-        probes: Figures of probes; see ``vocable.evaluate.probes``.
-        alarms: What makes the run not to be trusted, such as an anchor off its place; empty if nothing.
-        quarantined: Clips left out for every entry, with the reason.
-        left_out: What could not be measured, such as codecs that this machine lacks, with what to do.
-        settings: Everything needed to run it again.
-        pictures: More to look at.
-        main: Keys of the columns to see first; where there are none, the well-known ones.
-        findings: What the figures add up to, a sentence each, with what they were held against.
-    """
-
-    title: str
-    lead: str
-    columns: Sequence[Column]
-    entries: Sequence[Entry]
-    samples: Sequence[Sample] = ()
-    probes: "Sequence[ProbeRow]" = ()
-    alarms: Sequence[str] = ()
-    quarantined: Mapping[str, str] = field(default_factory=dict)
-    left_out: Sequence[str] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    pictures: Sequence[Picture] = ()
-    main: Sequence[str] = ()
-    findings: Sequence[str] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class ProbeRow:
-    """What a small model reads out of frozen tokens.
+    """Result of one probe: a small model that predicts a label from frozen tokens.
 
     Attributes:
-        entry: The tokenizer's name.
-        probe: Such as ``speaker`` or ``characters``.
-        view: What the probe saw: ``level 1``, ``levels 2 to 8``, ``all levels``, ``voice vector``.
-        metric: Such as ``top-1 accuracy`` or ``WER``.
-        better: Which way is better.
-        figure: On speakers or clips the probe was not fitted on.
-        chance: What guessing among the classes gives; NaN where that means nothing.
-        majority: What always saying the commonest gives; NaN likewise.
-        note: Split, seeds, sizes.
+        entry: Name of the tokenizer.
+        probe: Name of the label, such as ``speaker`` or ``characters``.
+        view: Input of the probe: ``level 1``, ``levels 2 to 8``, ``all levels`` or ``voice vector``.
+        metric: Name of the metric, such as ``top-1 accuracy`` or ``WER``.
+        better: Direction of improvement.
+        figure: Result on speakers or clips outside the probe's training set.
+        chance: Result of a uniform random guess; NaN where that is undefined.
+        majority: Result of always predicting the most frequent label; NaN where that is undefined.
+        note: Split, seeds and sizes.
     """
 
     entry: str
@@ -155,3 +175,96 @@ class ProbeRow:
     chance: float
     majority: float
     note: str
+
+    @property
+    def column(self) -> Column:
+        """Column that formats the figures: accuracies and error rates in percent."""
+        share = self.metric.lower().endswith(_PERCENT_METRICS)
+        return Column(key=self.metric, title=self.metric, unit="%" if share else "", better=self.better, caption="",
+                      form=".1f" if share else ".3f")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """Result of one evaluation.
+
+    Attributes:
+        title: Title of the page.
+        lead: One sentence with the data, the number of clips and the date.
+        columns: Metrics in the order of the table.
+        entries: Rows in the order of the table; the first tokenizer is the subject of the page.
+        samples: Clips to compare first, then the worst and the best clips of each tokenizer.
+        probes: Results of probes; see ``vocable.evaluate.probes``.
+        alarms: Reasons not to trust the run, such as an anchor outside its range; empty if there are none.
+        quarantined: Clips left out for every entry, with the reason.
+        left_out: Lines about metrics and codecs that could not be measured on this machine, with the remedy.
+        settings: Settings needed to repeat the run.
+        pictures: Further pictures.
+        main: Keys of the main metrics; the well-known ones by default.
+        findings: Conclusions, a sentence each.
+    """
+
+    title: str
+    lead: str
+    columns: Sequence[Column]
+    entries: Sequence[Entry]
+    samples: Sequence[Sample] = ()
+    probes: Sequence[ProbeRow] = ()
+    alarms: Sequence[str] = ()
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+    left_out: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Sequence[Picture] = ()
+    main: Sequence[str] = ()
+    findings: Sequence[str] = ()
+
+    @property
+    def subject(self) -> Entry | None:
+        """Entry that the page is about: the first tokenizer, or else the first entry that is no anchor."""
+        entries = [entry for entry in self.entries if entry.kind != "anchor"]
+        return next((entry for entry in entries if entry.kind == "tokenizer"), entries[0] if entries else None)
+
+    @property
+    def main_columns(self) -> list[Column]:
+        """Main metrics: those in ``main``, else the well-known and the reported ones; all of them if they are few.
+
+        Example:
+            >>> columns = [Column(key=key, title=key, better="higher", caption="") for key in ("bit_rate", "stoi", "x")]
+            >>> [column.key for column in Card(title="", lead="", columns=columns, entries=[]).main_columns]
+            ['stoi', 'x']
+        """
+        if self.main:
+            return [column for column in self.columns if column.key in self.main]
+        scored = [column for column in self.columns if not column.is_cost and column.better != "neither"]
+        reported = {key for entry in self.entries for key in entry.reported}
+        by_name = {column.key.split("@")[0]: column for column in reversed(scored)}
+        main = [by_name[name] for name in _MAIN_METRICS if name in by_name]
+        few = len(scored) <= _MAX_UNNAMED
+        others = [one for one in scored if (few or one.key in reported) and one not in main]
+        return [*main, *others] or scored[:_MAX_UNNAMED]
+
+    @property
+    def further_columns(self) -> list[Column]:
+        """Metrics of the sound that are not main metrics."""
+        main = self.main_columns
+        return [column for column in self.columns if column not in main and not column.is_cost]
+
+    def best_entries(self, column: Column) -> set[str]:
+        """Return the names of the entries with the best figure, as rounded in the table; anchors do not compete.
+
+        Example:
+            >>> one = Figure(mean=1.001, low=1.0, high=1.1, n=2)
+            >>> entries = [Entry(name=name, kind="codec", family=name, note="", figures={"x": one}) for name in "ab"]
+            >>> column = Column(key="x", title="x", better="higher", caption="")
+            >>> sorted(Card(title="", lead="", columns=[column], entries=entries).best_entries(column))
+            ['a', 'b']
+        """
+        if column.better == "neither" or column.key.startswith("bit_rate"):
+            return set()
+        means = {entry.name: entry.figures[column.key].mean for entry in self.entries
+                 if entry.kind != "anchor" and column.key in entry.figures}  # fmt: skip
+        means = {name: mean for name, mean in means.items() if not math.isnan(mean)}
+        if len(means) < 2:
+            return set()
+        top = column.format((max if column.better == "higher" else min)(means.values()))
+        return {name for name, mean in means.items() if column.format(mean) == top}

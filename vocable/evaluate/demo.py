@@ -1,11 +1,13 @@
-"""The main job: a recording to tokens and back, with figures that say what was kept and a page to listen to."""
+"""Demo: the evaluation of one clip, with its tokens, its decoded speech and a report to look at and listen to."""
 
+import json
 import platform
 import shlex
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
@@ -13,30 +15,40 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+import soundfile
 import torch
-from jaxtyping import Float
-from numpy import ndarray
 
 from vocable.audio import Audio, read_blocks
 from vocable.errors import AudioError
-from vocable.evaluate.page import Rows
-from vocable.evaluate.report import Report, Sound, Table, write_report
+from vocable.evaluate.card import Card, Entry
+from vocable.evaluate.page.report import write_report
+from vocable.evaluate.pictures import plot_tokens
+from vocable.evaluate.plan import Plan, as_filed
+from vocable.evaluate.reconstruction import Reconstruction
+from vocable.evaluate.runner import Results
+from vocable.evaluate.samples import make_sample
 from vocable.files import make_folder
-from vocable.metrics import quality, spectral
-from vocable.metrics.codebook import LevelUsage, bit_rates, codebook_usage
-from vocable.metrics.score import Score
 from vocable.systems.registry import load
-from vocable.tokens import Tokens, TokenSpec
+from vocable.tokens import Tokens
 
-LONGEST = 30.0  # seconds of a recording that the demo looks at
+MAX_SECONDS = 30.0  # of a recording
+_METRICS = ("stoi", "log_mel_distance")
 _SENTENCE = "auditok/data/was_der_mensch_saet_das_wird_er_vielfach_ernten_44100Hz_mono_lead_trail_silence.wav"
-_SENTENCE_SECONDS = (7.2, 12.6)  # where it is spoken: STOI would measure the noise around it
+_SENTENCE_SECONDS = (7.2, 12.6)  # STOI would score the noise around the sentence
 _SPOKEN = "Speech becomes tokens, and the tokens become speech again. How much of it do you still hear?"
+_Rows = Iterator[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
-    """What the demo works on: ``stem`` names the files made from it, ``title`` and ``origin`` are for people."""
+class Recording:
+    """A recording for the demo.
+
+    Attributes:
+        audio: Samples at the rate of the tokenizer.
+        stem: Beginning of the names of output files.
+        title: Title of the report.
+        origin: Source of the recording, as part of a sentence.
+    """
 
     audio: Audio
     stem: str
@@ -45,229 +57,225 @@ class Clip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """What is left of the recording.
+class Demo:
+    """Results of the demo and the files it wrote.
 
     Attributes:
-        stoi: 0 to 1.
-        log_mel_distance: dB.
-        pesq_wb: 1 to 4.6; None where the pesq package is not installed.
+        recording: The recording.
+        model: Name or path of the tokenizer.
+        digest: Digest of the tokenizer.
+        tokens: Tokens of the recording, with all levels.
+        card: Evaluation of the recording: the tokenizer at several numbers of levels, and the anchors.
+        encode_seconds: Time of encoding, the first run in this process.
+        decode_seconds: Time of decoding all levels.
+        token_file: Token file.
+        speech_file: Speech decoded from all levels.
+        report_file: Report.
     """
 
-    stoi: Score
-    log_mel_distance: Score
-    pesq_wb: Score | None
-
-    def texts(self) -> tuple[str, str, str]:
-        """STOI, log-mel distance (without its dB) and PESQ-WB for people."""
-        quality = "not installed" if self.pesq_wb is None else self.pesq_wb.text(".2f")
-        return self.stoi.text(".3f"), self.log_mel_distance.text(".2f"), quality
-
-
-@dataclass(frozen=True, kw_only=True)
-class LevelFigures:
-    """Speech made again from the first so many levels.
-
-    Attributes:
-        levels: Decoded.
-        token_rate: Tokens per second.
-        bit_rate: Bits per second at most.
-        entropy_bit_rate: Bits per second after ideal entropy coding of this clip.
-        kept: What is left of the recording.
-    """
-
-    levels: int
-    token_rate: float
-    bit_rate: float
-    entropy_bit_rate: float
-    kept: Kept
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return f"{self.levels} level{'s' if self.levels > 1 else ''}"
-
-    @property
-    def rates(self) -> tuple[float, float, float]:
-        """Tokens/s, bit/s, and bit/s after entropy coding."""
-        return self.token_rate, self.bit_rate, self.entropy_bit_rate
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figures:
-    """What the demo found out and where it put things.
-
-    Attributes:
-        clip, origin, seconds, frames: Title of the recording, where it is from, its length, and that in tokens.
-        model, digest: The tokenizer as it was asked for, and what names its weights.
-        spec: What a token covers and carries.
-        versions: Figures by number of levels, the most first.
-        ceiling: Of the recording compared with itself.
-        floor: Of white noise as loud as the recording.
-        usage: Of each level's codebook.
-        encode_seconds, decode_seconds: Wall clock of one run, the first of the process, with all levels.
-        threads: Of torch.
-        token_file, speech_file, report_file: Written; the speech is from all levels.
-    """
-
-    clip: str
-    origin: str
-    seconds: float
+    recording: Recording
     model: str
     digest: str
-    spec: TokenSpec
-    frames: int
-    versions: tuple[LevelFigures, ...]
-    ceiling: Kept
-    floor: Kept
-    usage: tuple[LevelUsage, ...]
+    tokens: Tokens
+    card: Card
     encode_seconds: float
     decode_seconds: float
-    threads: int
     token_file: Path
     speech_file: Path
     report_file: Path
 
-    @property
-    def pcm_ratio(self) -> float:
-        """Bits of 16-bit samples at the tokenizer's rate for each bit of the tokens."""
-        return 16 * self.spec.sample_rate / self.spec.bit_rate
+    def rows(self) -> _Rows:
+        """Yield labels and values to print."""
+        spec, best = self.tokens.spec, self.card.entries[0]
+        size = f"{int(self.tokens.lengths[0]):,} frames × {spec.num_codebooks} levels, {spec.codebook_size:,} ids each"
+        yield "Recording", f"{self.recording.title} ({self.recording.origin})"
+        yield "Duration", f"{self.recording.audio.duration:.2f} s"
+        yield "Tokenizer", f"{self.model} ({self.digest[:19]})"
+        yield "Tokens", size
+        if spec.hop is not None:
+            entropy_coded = best.figures["bit_rate_entropy_coded"].mean
+            yield "Token rate", f"{spec.token_rate:,.0f} tokens/s"
+            yield "Bit rate", f"{spec.bit_rate:,.0f} bit/s, {entropy_coded:,.0f} after ideal entropy coding"
+            yield "16-bit PCM", f"{16 * spec.sample_rate / spec.bit_rate:.0f} × the bits of the tokens"
+        for entry in self.card.entries:
+            yield _entry_label(entry, spec.num_codebooks), self._describe_entry(entry)
+        for level in best.usage:
+            yield (
+                f"Codebook {level.level}",
+                (
+                    f"{level.distinct:,} of {level.codebook_size:,} ids occur (at most {level.reachable:,} could), "
+                    f"perplexity {level.perplexity:.1f}, {level.entropy:.2f} bits"
+                ),
+            )
+        yield from self.timing()
+        yield "Tokens in", str(self.token_file)
+        yield "Speech in", str(self.speech_file)
+        yield "Report", str(self.report_file)
 
-    @property
-    def speed(self) -> float:
-        """Seconds of speech encoded and decoded in one second."""
-        return self.seconds / (self.encode_seconds + self.decode_seconds)
+    def timing(self) -> _Rows:
+        """Yield labels and values of the time that encoding and decoding took."""
+        duration = self.recording.audio.duration
+        for name, taken in (("Encode", self.encode_seconds), ("Decode", self.decode_seconds)):
+            yield name, f"{taken:.2f} s, real-time factor {taken / duration:.3f} ({duration / taken:.1f} × real time)"
+        yield "Threads", str(torch.get_num_threads())
 
-    def rows(self) -> Rows:
-        """Pairs of label and value, for people."""
-        best = self.versions[0]
-        return (
-            ("Recording", f"{self.clip} ({self.origin})"),
-            ("Duration", f"{self.seconds:.2f} s"),
-            ("Tokenizer", f"{self.model} ({self.digest[:19]})"),
-            ("Tokens", _tokens_text(self.spec, self.frames)),
-            ("Token rate", f"{self.spec.token_rate:,.0f} tokens/s"),
-            ("Bit rate", f"{self.spec.bit_rate:,.0f} bit/s, {best.entropy_bit_rate:,.0f} after ideal entropy coding"),
-            ("16-bit PCM", f"{self.pcm_ratio:.0f} × the bits of the tokens"),
-            *((f"Kept by {row.name}", f"{row.bit_rate:,.0f} bit/s: {_kept_text(row.kept)}") for row in self.versions),
-            ("Ceiling: the recording itself", _kept_text(self.ceiling)),
-            ("Floor: noise as loud", _kept_text(self.floor)),
-            *((f"Codebook {level.level}", _usage_text(level)) for level in self.usage),
-            *self.timing(),
-            ("Tokens in", str(self.token_file)),
-            ("Speech in", str(self.speech_file)),
-            ("Page", str(self.report_file)),
-        )
-
-    def timing(self) -> Rows:
-        """Pairs of label and value: what encoding and decoding took."""
-        return (
-            ("Encode", _time_text(self.encode_seconds, self.seconds)),
-            ("Decode", _time_text(self.decode_seconds, self.seconds)),
-            ("Threads", str(self.threads)),
-        )
+    def _describe_entry(self, entry: Entry) -> str:
+        parts = []
+        for column in self.card.main_columns:
+            figure = entry.figures[column.key]
+            reason = f" ({', '.join(figure.reasons)})" if figure.reasons else f" {column.unit}".rstrip()
+            parts.append(f"{column.title} {column.format(figure.mean)}{reason}")
+        rate = f"{entry.bit_rate:,.0f} bit/s: " if entry.bit_rate == entry.bit_rate else ""
+        return rate + ", ".join([*parts, *self.card.left_out])
 
 
-def demo(path: Path | None, out: Path, model: str = "guided-small") -> Figures:
-    """Encode a recording, decode it from all, half, a quarter … of the levels, measure, and write a page.
+def run_demo(path: Path | None, out: Path, model: str = "guided-small") -> Demo:
+    """Encode a recording, decode it from all, half, a quarter … of the levels, score it, and write a report.
 
     Args:
-        path: A recording, of which the first 30 s are used. Without it: the recorded sentence that the package
-            auditok 0.2.0 carries, else one spoken by espeak-ng.
+        path: Recording, of which the first 30 s are used. By default the recorded sentence in the package auditok
+            0.2.0, or else a sentence spoken by espeak-ng.
         out: Folder, created if missing, for ``<stem>.tokens``, ``<stem>.decoded.wav`` and ``report.html``.
-        model: As :func:`vocable.load` takes it.
+        model: Name of a bundled model or path of a folder, as for :func:`vocable.load`.
 
     Raises:
-        AudioError: The recording cannot be used, or none was given and the machine has none.
-        CheckpointError: There is no such model.
-        MissingDependencyError: pystoi or matplotlib is not installed.
-        OutputError: The folder cannot be written.
+        AudioError: If the recording cannot be used, or none was given and the machine has none.
+        CheckpointError: If there is no such model.
+        MissingDependencyError: If pystoi or matplotlib is not installed.
+        OutputError: If the folder cannot be written.
     """
     tokenizer = load(model)
-    spec = tokenizer.spec
-    clip = find_clip(path, spec.sample_rate)
+    recording = find_recording(path, tokenizer.spec.sample_rate)
     make_folder(out)
     started = perf_counter()
-    tokens = tokenizer.encode(clip.audio)
+    tokens = tokenizer.encode(recording.audio)
     encoded = perf_counter()
-    sounds = {spec.num_codebooks: tokenizer.decode(tokens)}
+    speech = tokenizer.decode(tokens)
     decoded = perf_counter()
-    for levels in _level_counts(spec.num_codebooks)[1:]:
-        sounds[levels] = tokenizer.decode(tokens.keep_levels(levels))
-
-    usage = codebook_usage(tokens.ids, tokens.lengths, spec.codebook_size)
-    noise = np.random.default_rng(0).standard_normal(clip.audio.samples.size).astype(np.float32)
-    figures = Figures(
-        clip=clip.title,
-        origin=clip.origin,
-        seconds=clip.audio.duration,
-        model=model,
-        digest=tokenizer.digest,
-        spec=spec,
-        frames=int(tokens.lengths[0]),
-        versions=tuple(
-            _level_figures(tokens.keep_levels(levels).spec, usage, _kept(clip.audio, sound.samples))
-            for levels, sound in sounds.items()
-        ),
-        ceiling=_kept(clip.audio, clip.audio.samples),
-        floor=_kept(clip.audio, noise * np.sqrt(np.square(clip.audio.samples).mean())),
-        usage=usage,
-        encode_seconds=encoded - started,
-        decode_seconds=decoded - encoded,
-        threads=torch.get_num_threads(),
-        token_file=out / f"{clip.stem}.tokens",
-        speech_file=out / f"{clip.stem}.decoded.wav",
+    demo = Demo(
+        recording=recording, model=model, digest=tokenizer.digest, tokens=tokens,
+        card=_evaluate_clip(recording.audio, model, level_counts(tokens.spec.num_codebooks)[1:]),
+        encode_seconds=encoded - started, decode_seconds=decoded - encoded,
+        token_file=out / f"{recording.stem}.tokens", speech_file=out / f"{recording.stem}.decoded.wav",
         report_file=out / "report.html",
-    )
+    )  # fmt: skip
     command = shlex.join(["vocable", "demo", *([str(path)] if path else []), "--out", str(out), "--model", model])
-    write_report(figures.report_file, _report(figures, clip.audio, tokens, sounds, command))
-    tokens.write(figures.token_file)
-    sounds[spec.num_codebooks].write(figures.speech_file)
-    return figures
+    demo = replace(demo, card=_complete_card(demo, command))
+    write_report(demo.report_file, demo.card)
+    tokens.write(demo.token_file)
+    speech.write(demo.speech_file)
+    return demo
 
 
-def find_clip(path: Path | None, sample_rate: int) -> Clip:
-    """The recording asked for, or one that is on the machine.
+def level_counts(levels: int) -> list[int]:
+    """Return the numbers of levels to decode from: all of them, then the smaller powers of two.
+
+    Example:
+        >>> level_counts(8), level_counts(3)
+        ([8, 4, 2, 1], [3, 2, 1])
+    """
+    return [levels, *(1 << power for power in reversed(range((levels - 1).bit_length())))]
+
+
+def find_recording(path: Path | None, sample_rate: int) -> Recording:
+    """Read the given recording, or one that is on the machine.
 
     Args:
-        path: A recording; without it one is looked for.
-        sample_rate: Rate wanted in Hz.
+        path: Recording; None to look for one.
+        sample_rate: Sample rate of the result in Hz.
 
     Raises:
-        AudioError: The recording cannot be used, or none was given and the machine has none.
+        AudioError: If the recording cannot be used, or none was given and the machine has none.
     """
     if path is not None:
-        audio, cut = _beginning(path, sample_rate)
-        origin = f"the first {LONGEST:g} s of a longer recording" if cut else "your recording"
-        return Clip(audio=audio, stem=path.stem, title=path.name, origin=origin)
+        audio, is_cut = _read_beginning(path, sample_rate)
+        origin = f"the first {MAX_SECONDS:g} s of a longer recording" if is_cut else "your recording"
+        return Recording(audio=audio, stem=path.stem, title=path.name, origin=origin)
     sentence = _recorded_sentence()
     if sentence is not None:
         start, end = (int(at * sample_rate) for at in _SENTENCE_SECONDS)
-        return Clip(
+        return Recording(
             audio=Audio(Audio.read(sentence, sample_rate).samples[start:end], sample_rate),
             stem="was_der_mensch_saet",
             title="Was der Mensch sät, das wird er vielfach ernten",
-            origin="recorded speech from auditok 0.2.0 (MIT licence), without the silence around it",
+            origin="recorded speech from auditok 0.2.0 (MIT license), without the silence around it",
         )
     program = shutil.which("espeak-ng")
     if program is None:
         raise AudioError("no recording is on this machine; pass the path of one, or pip install auditok==0.2.0")
-    return Clip(audio=_speak(program, sample_rate), stem="spoken", title=_SPOKEN, origin="synthesised by espeak-ng")
+    return Recording(
+        audio=_synthesize(program, sample_rate), stem="spoken", title=_SPOKEN, origin="synthesized by espeak-ng"
+    )
 
 
-def _beginning(path: Path, sample_rate: int) -> tuple[Audio, bool]:
-    """At most so many seconds of a file, and whether it goes on."""
-    wanted, held, blocks = int(LONGEST * sample_rate), 0, []
+def _evaluate_clip(clip: Audio, model: str, levels: list[int]) -> Card:
+    """Evaluate a tokenizer on one clip, with samples of every number of levels."""
+    has_pesq = find_spec("pesq") is not None
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = Path(folder) / "manifest.jsonl"
+        soundfile.write(Path(folder) / "clip.wav", clip.samples, clip.sample_rate, subtype="FLOAT")  # no rounding
+        manifest.write_text(json.dumps({"audio_path": "clip.wav"}) + "\n", encoding="utf-8")
+        metrics = (*_METRICS, "pesq_wb") if has_pesq else _METRICS
+        plan = Plan(
+            tokenizers=(model,), manifests=(manifest,), split="all", levels=tuple(levels), codecs=(), metrics=metrics
+        )
+        evaluation = Reconstruction(plan, Path(folder))
+        (item,) = evaluation.items()
+        card = evaluation.card(Results(rows=evaluation.work(item), quarantined={}))
+        codecs = [codec for codec in evaluation.codecs if codec.kind == "tokenizer"]
+        captions = {entry.name: _caption(card, entry) for entry in card.entries}
+        sample = make_sample(item, "", clip, codecs, {}, as_filed, lambda entry, _: captions[entry])
+    left_out = () if has_pesq else ("PESQ-WB is not installed",)
+    return replace(card, samples=[sample], left_out=left_out, main=[column.key for column in card.main_columns])
+
+
+def _complete_card(demo: Demo, command: str) -> Card:
+    """Add the words, the token picture and the settings of the demo to the evaluation."""
+    origin, count = demo.recording.origin, demo.tokens.spec.num_codebooks * int(demo.tokens.lengths[0])
+    speed = demo.recording.audio.duration / (demo.encode_seconds + demo.decode_seconds)
+    lead = (
+        f"{origin[:1].upper()}{origin[1:]}: {demo.recording.audio.duration:.2f} s became {count:,} tokens of "
+        f"{demo.model} and speech again, at {speed:.{int(speed < 10)}f} × real time."
+    )
+    settings: Mapping[str, str] = dict(demo.timing()) | {
+        "Command": command,
+        "vocable": version("vocable"),
+        "Tokenizer": f"{demo.model}, {demo.digest}",
+        "torch": torch.__version__,
+        "Machine": f"{platform.system()} {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+        "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+    (sample,) = demo.card.samples
+    sample = replace(sample, utterance=demo.recording.title, why="The recording and its decoded versions")
+    return replace(demo.card, title=demo.recording.title, lead=lead, samples=[sample], settings=settings,
+                   pictures=[plot_tokens(demo.tokens)])  # fmt: skip
+
+
+def _caption(card: Card, entry: Entry) -> str:
+    figures = ((column, entry.figures[column.key]) for column in card.main_columns)
+    return ", ".join(f"{column.title} {column.format(figure.mean)}" for column, figure in figures)
+
+
+def _entry_label(entry: Entry, levels: int) -> str:
+    if entry.kind == "anchor":
+        return {"identity": "Ceiling: the recording itself", "noise": "Floor: the recording under noise"}[entry.name]
+    count = len(entry.usage) or levels
+    return f"Kept by {count} level{'s' if count > 1 else ''}"
+
+
+def _read_beginning(path: Path, sample_rate: int) -> tuple[Audio, bool]:
+    """Read at most 30 s of a file; also return whether the file is longer."""
+    limit, length, blocks = int(MAX_SECONDS * sample_rate), 0, []
     for block in read_blocks(path, sample_rate):
         blocks.append(block)
-        held += block.size
-        if held > wanted:
+        length += block.size
+        if length > limit:
             break
-    return Audio(np.concatenate(blocks)[:wanted], sample_rate), held > wanted
+    return Audio(np.concatenate(blocks)[:limit], sample_rate), length > limit
 
 
 def _recorded_sentence() -> Path | None:
-    """In the installed package, found without importing it: it warns of things removed from Python."""
+    """Return the sentence in the installed package auditok; importing that package would print warnings."""
     try:
         found = Path(str(distribution("auditok").locate_file(_SENTENCE)))
     except PackageNotFoundError:
@@ -275,7 +283,7 @@ def _recorded_sentence() -> Path | None:
     return found if found.is_file() else None
 
 
-def _speak(program: str, sample_rate: int) -> Audio:
+def _synthesize(program: str, sample_rate: int) -> Audio:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "spoken.wav"
         try:
@@ -283,118 +291,3 @@ def _speak(program: str, sample_rate: int) -> Audio:
         except (OSError, subprocess.SubprocessError) as error:
             raise AudioError(f"{program} could not speak ({error}); pass the path of a recording") from error
         return Audio.read(file, sample_rate)
-
-
-def _level_counts(levels: int) -> list[int]:
-    """All levels, then the powers of two below, downwards.
-
-    Example:
-        >>> _level_counts(8), _level_counts(3)
-        ([8, 4, 2, 1], [3, 2, 1])
-    """
-    return [levels, *(1 << power for power in reversed(range((levels - 1).bit_length())))]
-
-
-def _kept(recording: Audio, made: Float[ndarray, " T"]) -> Kept:
-    real, rate = recording.samples, recording.sample_rate
-    return Kept(
-        stoi=quality.stoi(real, made, rate),
-        log_mel_distance=spectral.log_mel_distance(real, made, rate),
-        pesq_wb=quality.pesq(real, made, rate, "wb") if find_spec("pesq") else None,
-    )
-
-
-def _level_figures(spec: TokenSpec, usage: tuple[LevelUsage, ...], kept: Kept) -> LevelFigures:
-    return LevelFigures(
-        levels=spec.num_codebooks,
-        token_rate=spec.token_rate,
-        bit_rate=spec.bit_rate,
-        entropy_bit_rate=bit_rates(usage[: spec.num_codebooks], spec.frame_rate).entropy_coded,
-        kept=kept,
-    )
-
-
-def _report(figures: Figures, recording: Audio, tokens: Tokens, sounds: dict[int, Audio], command: str) -> Report:
-    spec, best = figures.spec, figures.versions[0]
-    return Report(
-        title=figures.clip,
-        lead=f"{figures.origin[:1].upper()}{figures.origin[1:]}: {figures.seconds:.2f} s became "
-        f"{figures.frames * spec.num_codebooks:,} tokens of {figures.model} and speech again.",
-        tiles=(
-            ("Bit rate", f"{spec.bit_rate:,.0f} bit/s"),
-            ("Token rate", f"{spec.token_rate:,.0f} tokens/s"),
-            ("16-bit PCM takes", f"{figures.pcm_ratio:.0f} × the bits"),
-            ("STOI", best.kept.texts()[0]),
-            ("Log-mel distance", best.kept.log_mel_distance.text(".2f", " dB")),
-            ("Encode and decode", f"{figures.speed:.{int(figures.speed < 10)}f} × real time"),
-        ),
-        recording=Sound(
-            title="Recording", caption=f"at {spec.sample_rate:,} Hz, as the tokenizer hears it", audio=recording
-        ),
-        tokens=tokens,
-        versions=tuple(
-            Sound(
-                title=f"Made again from {row.name}",
-                caption=f"{row.bit_rate:,.0f} bit/s, STOI {row.kept.texts()[0]}",
-                audio=sounds[row.levels],
-            )
-            for row in figures.versions
-        ),
-        table=_figure_table(figures),
-        usage=figures.usage,
-        facts=(
-            ("Tokens and timing", (
-                ("Tokens", _tokens_text(spec, figures.frames)),
-                ("Frame rate", f"{spec.frame_rate:g} Hz, {spec.hop} samples a frame"),
-                ("Bits", f"{spec.bits_per_frame:g} a frame at most"),
-                *figures.timing(),
-            )),
-            ("How this was made", (
-                ("Command", command),
-                ("vocable", version("vocable")),
-                ("Tokenizer", f"{figures.model}, {figures.digest}"),
-                ("torch", torch.__version__),
-                ("Machine", f"{platform.system()} {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"),
-                ("Date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
-            )),
-        ),
-    )  # fmt: skip
-
-
-def _figure_table(figures: Figures) -> Table:
-    nothing = ("–",) * 3
-    return Table(
-        head=("", "Tokens/s", "bit/s", "Entropy-coded", "STOI ↑", "Log-mel distance, dB ↓", "PESQ-WB ↑"),
-        rows=(
-            ("Recording", *nothing, *figures.ceiling.texts()),
-            *((row.name, *(f"{rate:,.0f}" for rate in row.rates), *row.kept.texts()) for row in figures.versions),
-            ("Noise", *nothing, *figures.floor.texts()),
-        ),
-        notes=(
-            ("The first and last row", "are anchors: the ceiling, and the floor of white noise as loud."),
-            ("STOI", "estimates intelligibility; 1 is identity (Taal et al., 2011)."),
-            ("Log-mel distance", "is the mean difference of mel spectra in dB; 0 is identity."),
-            ("PESQ-WB", "estimates a listener's opinion of wide-band speech, from 1 to 4.6 (ITU-T P.862.2)."),
-            ("Entropy-coded", "is the bit rate left by an ideal coder that knows how often this clip uses each id."),
-        ),
-    )
-
-
-def _tokens_text(spec: TokenSpec, frames: int) -> str:
-    return f"{frames:,} frames × {spec.num_codebooks} levels, {spec.codebook_size:,} ids each"
-
-
-def _kept_text(kept: Kept) -> str:
-    intelligible, _, quality = kept.texts()
-    return f"STOI {intelligible}, log-mel distance {kept.log_mel_distance.text('.2f', ' dB')}, PESQ-WB {quality}"
-
-
-def _usage_text(level: LevelUsage) -> str:
-    return (
-        f"{level.distinct:,} of {level.codebook_size:,} ids occur (at most {level.reachable:,} could), "
-        f"perplexity {level.perplexity:.1f}, {level.entropy:.2f} bits"
-    )
-
-
-def _time_text(taken: float, seconds: float) -> str:
-    return f"{taken:.2f} s, real-time factor {taken / seconds:.3f} ({seconds / taken:.1f} × real time)"

@@ -1,8 +1,8 @@
-"""What a thing on disk or in the box is, as tables. Systems tell of themselves (``vocable.systems.facts``)."""
+"""Tables that describe a token file, a recording, a run, a model or a recipe, as ``vocable inspect`` prints them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import log, log2
 from pathlib import Path
 from typing import Any, Literal
@@ -10,28 +10,58 @@ from typing import Any, Literal
 import torch
 
 from vocable.audio import AUDIO_SUFFIXES, Audio
+from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AudioError, ConfigError, InputError
-from vocable.evaluate.clips import Clips
+from vocable.evaluate.plan import spread
 from vocable.folder import system_of as folder_system
 from vocable.interfaces import TokenGenerator, Tokenizer
 from vocable.metrics.codebook import codebook_usage
-from vocable.systems import registry as hub
-from vocable.systems.base import BaseTokenizer
+from vocable.systems import registry
 from vocable.systems.describe import Table, spec_rows
-from vocable.systems.registry import find_recipe
 from vocable.tokens import MAGIC, Tokens
 from vocable.train import checkpoint
 from vocable.train.record import read_record
 from vocable.train.run import run_to_json
 
 Kind = Literal["tokens", "audio", "run", "model", "recipe"]
+_PROGRESS_ROWS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clips:
+    """Selection of recordings on which a tokenizer is inspected.
+
+    Attributes:
+        manifest: Path of a JSONL manifest.
+        split: Split of the manifest; ``all`` for every line. By default ``dev`` if there is one, else every line.
+        limit: Maximum number of clips, spread evenly over the split.
+        colors: Manifest keys that color the latents, such as ``gender``; the speaker by default.
+    """
+
+    manifest: Path
+    split: str | None = None
+    limit: int = 40
+    colors: Sequence[str] = ()
+
+    def utterances(self) -> list[Utterance]:
+        """Read the selected lines.
+
+        Raises:
+            ManifestError: If there is none.
+        """
+        lines = read_manifest(self.manifest)
+        if self.split is None:
+            lines = [line for line in lines if line.split == "dev"] or lines
+        elif self.split != "all":
+            lines = read_manifest(self.manifest, self.split)
+        return spread(lines, self.limit)
 
 
 def kind_of(what: str) -> Kind:
-    """What sort of thing a name or path stands for.
+    """Return what a name or path stands for.
 
     Raises:
-        InputError: None that is known.
+        InputError: If it is none of the kinds.
 
     Example:
         >>> kind_of("guided-small"), kind_of("guided-tiny")
@@ -47,25 +77,24 @@ def kind_of(what: str) -> Kind:
         raise InputError(f"{path}: is not a token file or audio; give one of these, a run, a model or a recipe")
     if path.is_dir() and (path / "run.json").exists():
         return "run"
-    if path.is_dir() or what in hub.released():
+    if path.is_dir() or what in registry.released():
         return "model"
-    if what in hub.recipes():
+    if what in registry.recipes():
         return "recipe"
-    raise InputError(
-        f"{what}: is no file, folder, model ({', '.join(hub.released())}) or recipe ({', '.join(hub.recipes())})"
-    )
+    models, recipes = ", ".join(registry.released()), ", ".join(registry.recipes())
+    raise InputError(f"{what}: is no file, folder, model ({models}) or recipe ({recipes})")
 
 
 def describe(what: str, clips: Clips | None = None) -> list[Table]:
-    """Describe a token file, an audio file, a run's folder, a model's folder, a model in the box, or a recipe.
+    """Describe a token file, an audio file, a run's folder, a model's folder, a bundled model, or a recipe.
 
     Args:
-        what: A name or a path.
-        clips: Recordings: of a tokenizer with a prior, what their ids would cost if the prior coded them.
+        what: Name or path.
+        clips: Recordings; for a tokenizer with a prior, the bits that the prior saves on their ids are added.
 
     Raises:
-        InputError: It is none of these.
-        TokenFileError, AudioError, CheckpointError: It is one, but cannot be used.
+        InputError: If it is none of these.
+        TokenFileError, AudioError, CheckpointError: If it is one, but cannot be used.
 
     Example:
         >>> describe("guided-tiny")[0].rows[0]
@@ -73,16 +102,16 @@ def describe(what: str, clips: Clips | None = None) -> list[Table]:
     """
     kind = kind_of(what)
     if kind == "tokens":
-        return list(_tokens(Path(what)))
+        return list(_describe_tokens(Path(what)))
     if kind == "audio":
-        return list(_audio(Path(what)))
-    if kind in ("run", "model"):
-        tables = list(_run(Path(what)) if kind == "run" else _model(hub.load(what)))
-        return [*tables, *_likelihood(hub.load(what), clips)] if clips is not None else tables
-    return list(_recipe(what))
+        return [_describe_audio(Path(what))]
+    if kind == "recipe":
+        return list(_describe_recipe(what))
+    tables = list(_describe_run(Path(what)) if kind == "run" else registry.load(what).describe())
+    return [*tables, *_describe_likelihood(registry.load(what), clips)] if clips is not None else tables
 
 
-def _tokens(path: Path) -> Iterator[Table]:
+def _describe_tokens(path: Path) -> Iterator[Table]:
     tokens = Tokens.read(path)
     size, seconds = path.stat().st_size, int(tokens.samples.sum()) / tokens.spec.sample_rate
     rows = [
@@ -96,57 +125,53 @@ def _tokens(path: Path) -> Iterator[Table]:
     levels = codebook_usage(tokens.ids, tokens.lengths, tokens.spec.codebook_size)
     yield Table(
         "Levels",
-        [(str(level.level), f"{level.distinct} of {level.reachable} they can show", f"{level.perplexity:.0f}",
+        [(str(level.level), f"{level.distinct} of {level.reachable} reachable", f"{level.perplexity:.0f}",
           f"{level.entropy:.2f}") for level in levels],
         ("level", "entries used", "perplexity", "entropy (bit)"),
     )  # fmt: skip
 
 
-def _audio(path: Path) -> Iterator[Table]:
+def _describe_audio(path: Path) -> Table:
     audio = Audio.read(path)
-    loudest = max(abs(float(audio.samples.min())), abs(float(audio.samples.max())))
+    peak = max(abs(float(audio.samples.min())), abs(float(audio.samples.max())))
     rows = [
         ("speech", f"{audio.duration:.2f} s"),
         ("sample rate", f"{audio.sample_rate} Hz"),
-        ("loudest sample", f"{loudest:.4f} of full scale"),
+        ("peak", f"{peak:.4f} of full scale"),
     ]
-    yield Table(f"Audio {path}", rows)
+    return Table(f"Audio {path}", rows)
 
 
-def _model(tokenizer: BaseTokenizer[Any]) -> Iterator[Table]:
-    yield from tokenizer.describe()
-
-
-def _likelihood(tokenizer: object, clips: Clips) -> Iterator[Table]:
-    """What an entropy coder would save that knows the prior: an id costs -log2 of its probability."""
+def _describe_likelihood(tokenizer: object, clips: Clips) -> Iterator[Table]:
+    """Tabulate the bits of an id under entropy coders of growing knowledge: an id costs -log2 of its probability."""
     if not isinstance(tokenizer, TokenGenerator) or not isinstance(tokenizer, Tokenizer):
         return
-    spent: dict[str, list[float]] = {"nothing": [], "its labels": []}
+    costs: dict[str, list[float]] = {"nothing": [], "its labels": []}
     ids = []
     for utterance in clips.utterances():
         try:
             tokens = tokenizer.encode(Audio.read(utterance.audio_path))
         except AudioError:
             continue  # a silent clip has no tokens
-        known = {key: value for key in tokenizer.labels if (value := utterance.value(key)) in tokenizer.labels[key]}
+        labels = {key: value for key in tokenizer.labels if (value := utterance.value(key)) in tokenizer.labels[key]}
         ids.append(tokens.ids)
-        for name, said in (("nothing", {}), ("its labels", known)):
-            with suppress(ConfigError):  # a prior that always knew a label cannot do without
-                spent[name].append(-float(tokenizer.score(tokens, [said]).mean()) / log(2))
+        for name, condition in (("nothing", {}), ("its labels", labels)):
+            with suppress(ConfigError):  # a prior that was always conditioned on a label cannot do without
+                costs[name].append(-float(tokenizer.score(tokens, [condition]).mean()) / log(2))
     if not ids:
         return
-    together, nominal = torch.cat(ids, dim=2), log2(tokenizer.spec.codebook_size)
-    (level,) = codebook_usage(together, torch.tensor([together.shape[2]]), tokenizer.spec.codebook_size)
-    rows = [("every id alike", nominal), ("how often each id occurs in these clips", level.entropy)]
-    rows += [(f"the ids before it and {name}", sum(bits) / len(bits)) for name, bits in spent.items() if bits]
+    joined, nominal = torch.cat(ids, dim=2), log2(tokenizer.spec.codebook_size)
+    (level,) = codebook_usage(joined, torch.tensor([joined.shape[2]]), tokenizer.spec.codebook_size)
+    rows = [("uniform probabilities", nominal), ("frequency of each id in these clips", level.entropy)]
+    rows += [(f"previous ids and {name}", sum(bits) / len(bits)) for name, bits in costs.items() if bits]
     yield Table(
-        f"Bits an id costs a coder, {len(ids)} clips",
+        f"Bits per id for an entropy coder, {len(ids)} clips",
         [(name, f"{bits:.2f}", f"{1 - bits / nominal:.0%}") for name, bits in rows],
-        ("that knows", "bit", "saved"),
+        ("model of the coder", "bit", "saved"),
     )
 
 
-def _run(folder: Path) -> Iterator[Table]:
+def _describe_run(folder: Path) -> Iterator[Table]:
     record = read_record(folder)
     lines, saved = record.rows, checkpoint.steps(folder / "checkpoints")
     rows = [
@@ -156,35 +181,37 @@ def _run(folder: Path) -> Iterator[Table]:
     ]
     yield Table(f"Run {folder}", rows)
     if lines:
-        shown = sorted(key for key in lines[-1] if "/" in key and not key.endswith("/weight"))
-        marks = sorted({round(index * (len(lines) - 1) / 7) for index in range(8)})
+        keys = sorted(key for key in lines[-1] if "/" in key and not key.endswith("/weight"))
+        marks = {round(index * (len(lines) - 1) / (_PROGRESS_ROWS - 1)) for index in range(_PROGRESS_ROWS)}
         yield Table(
             "Progress",
-            [(str(lines[mark]["step"]), *(_number(lines[mark].get(key)) for key in shown)) for mark in marks],
-            ("step", *(key.removeprefix("generator/") for key in shown)),
-        )
-    yield Table("Settings", list(_flat({**record.values, "data": record.manifests})))
+            [(str(lines[mark]["step"]), *(_format_number(lines[mark].get(key)) for key in keys))
+             for mark in sorted(marks)],
+            ("step", *(key.removeprefix("generator/") for key in keys)),
+        )  # fmt: skip
+    yield Table("Settings", list(_flatten({**record.values, "data": record.manifests})))
     model = saved[-1] if saved else folder
-    if (model / "model.json").exists() and folder_system(model) in hub.systems():  # a vocoder or judge tells no more
-        yield from _model(hub.load(folder))
+    is_tokenizer = (model / "model.json").exists() and folder_system(model) in registry.systems()
+    if is_tokenizer:  # vocoders and classifiers have no description
+        yield from registry.load(folder).describe()
 
 
-def _recipe(name: str) -> Iterator[Table]:
-    run = find_recipe(name)
-    system = next((one for one in hub.systems().values() if name in one.recipes), None)
+def _describe_recipe(name: str) -> Iterator[Table]:
+    run = registry.find_recipe(name)
+    system = next((one for one in registry.systems().values() if name in one.recipes), None)
     if system is not None:
         first, *more = system.describe_config(run.model)
         yield from (replace(first, title=f"Recipe {name}"), *more)
-    yield Table("Settings", list(_flat(run_to_json(run))))
+    yield Table("Settings", list(_flatten(run_to_json(run))))
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", str(value)
 
 
-def _number(value: Any) -> str:
+def _format_number(value: Any) -> str:
     return "" if value is None else f"{value:.4g}"

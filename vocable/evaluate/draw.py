@@ -1,4 +1,4 @@
-"""What a thing on disk or in the box looks like, as pictures. Which ones there are depends on what it is."""
+"""Pictures of a token file, a recording, a run, a model or a recipe, as ``vocable inspect`` writes them."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,93 +14,87 @@ from numpy import ndarray
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import ConfigError, InputError, ManifestError, VocableError
-from vocable.evaluate.canvas import classes
+from vocable.evaluate.canvas import group_rows
 from vocable.evaluate.card import Picture
-from vocable.evaluate.clips import Clips, spread
 from vocable.evaluate.curves import (
-    Curve,
-    curve_of,
-    loss_picture,
-    schedule_picture,
-    stat_names,
-    stat_picture,
+    metric_names,
+    plot_codebook_usage,
+    plot_losses,
+    plot_metrics,
+    plot_schedules,
+    read_curve,
     usage_names,
-    usage_picture,
 )
-from vocable.evaluate.describe import kind_of
-from vocable.evaluate.latents import projection_picture
-from vocable.evaluate.pictures import codebook_picture, count_ids, log_mel_picture, token_picture
+from vocable.evaluate.describe import Clips, kind_of
+from vocable.evaluate.pictures import count_ids, plot_codebooks, plot_log_mel, plot_projection, plot_tokens
+from vocable.evaluate.plan import spread
 from vocable.files import make_folder, write_whole
 from vocable.interfaces import Embedding, Tokenizer
-from vocable.systems import registry as hub
-from vocable.systems.registry import find_recipe, recipes
+from vocable.systems import registry
 from vocable.tokens import Tokens
-from vocable.train.record import Record, read_record, schedules, start_steps
+from vocable.train.record import beginnings, read_record, schedules
 from vocable.train.run import run_to_json
 
-Named = tuple[str, Picture]  # a file's name without its suffix, and what it shows
+Named = tuple[str, Picture]  # file name without its suffix, picture
 
-_SOUNDS = 3  # clips whose spectrograms are drawn
-_STRETCHES = 10  # points a clip gives to a projection, at most
-_FRAMES_WITHOUT_CLOCK = 4  # in a stretch of tokens that do not follow the clock
-_UNKNOWN = "(none)"
-_OWN_KEYS = ("speaker", "split", "text")
-_GROUPS = 6  # classes whose codebook use is drawn
+_MAX_SPECTROGRAMS = 3  # clips
+_MAX_POINTS = 10  # of one clip in a projection
+_POINT_FRAMES = 4  # frames of a point where tokens have no frame rate
+_NO_LABEL = "(none)"
+_FIELDS = ("speaker", "split", "text")  # keys of a manifest that are attributes of an utterance
+_MAX_GROUPS = 6  # classes whose codebook usage is drawn
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A recording, its tokens, and the speech made from them."""
-
+class _EncodedClip:
     utterance: Utterance
     recording: Audio
     tokens: Tokens
 
 
 def draw(what: str, clips: Clips | None = None, *, say: Callable[[str], None] = print) -> Iterator[Named]:
-    """Pictures of a token file, an audio file, a run, a model or a recipe, one by one.
+    """Draw the pictures of a token file, an audio file, a run, a model or a recipe, one by one.
 
     Args:
-        what: As :func:`~vocable.evaluate.describe.describe` takes it.
+        what: Name or path, as for :func:`~vocable.evaluate.describe.describe`.
         clips: Recordings for the tokenizer of a run or a model.
-        say: Gets lines about recordings that cannot be used.
+        say: Function that receives a line about each recording that cannot be used.
 
     Raises:
-        InputError: It is nothing that is known, or there is nothing to draw without ``clips``.
-        ConfigError: ``clips`` for what has no tokenizer.
-        ManifestError: No clip, or a key to colour by that no line has.
+        InputError: If the name is unknown, or there is nothing to draw without ``clips``.
+        ConfigError: If ``clips`` are given for something that is not a run or a model.
+        ManifestError: If there is no clip, or no line has a key of ``clips.colors``.
     """
     kind = kind_of(what)
     if clips is not None and kind not in ("run", "model"):
         raise ConfigError(f"{what}: recordings are for a run or a model; leave the data out")
     if kind == "audio":
-        yield "log-mel", log_mel_picture([(Path(what).name, Audio.read(what))])
+        yield "log-mel", plot_log_mel([(Path(what).name, Audio.read(what))])
     elif kind == "tokens":
         tokens = Tokens.read(what)
-        yield "tokens", token_picture(tokens)
-        yield "codebooks", codebook_picture(count_ids(tokens))
-    elif kind == "recipe":
-        yield "schedules", _schedules(run_to_json(find_recipe(what)), [])
+        yield "tokens", plot_tokens(tokens)
+        yield "codebooks", plot_codebooks(count_ids(tokens))
+    elif kind == "recipe" or (kind == "model" and clips is None and what in registry.recipes()):
+        # a bundled model without recordings shows the recipe of its name
+        yield "schedules", _plot_run_schedules(run_to_json(registry.find_recipe(what)), [])
     else:
         if kind == "run":
-            yield from _record(read_record(Path(what)))
-        elif clips is None and what in recipes():  # a model in the box, named like the recipe that made it
-            yield "schedules", _schedules(run_to_json(find_recipe(what)), [])
+            yield from _draw_run(Path(what))
         elif clips is None:
             raise InputError(f"{what}: the pictures of a model need recordings; pass --data MANIFEST")
         if clips is not None:
-            yield from _tokenizer(hub.load(what), clips, say)
+            yield from _draw_tokenizer(registry.load(what), clips, say)
 
 
-def folder_for(what: str, say: Callable[[str], None] = print) -> Path | None:
-    """Where pictures go if nobody says: into a run's own folder; None for all else, and where that cannot be.
+def default_folder(what: str, say: Callable[[str], None] = print) -> Path | None:
+    """Return the default folder of pictures: ``pictures`` in a run's folder that can be written, None otherwise.
 
     Args:
-        what: As :func:`draw` takes it.
-        say: Gets a line about why a run has no pictures.
+        what: Name or path, as for :func:`draw`.
+        say: Function that receives a line with the reason why a run has no pictures.
     """
     folder = Path(what)
-    if kind_of(what) != "run" or (folder / "model.json").exists():  # a published model keeps what it was published with
+    if kind_of(what) != "run" or (folder / "model.json").exists():  # a published model's folder stays as it is
         return None
     if find_spec("matplotlib") is None:
         say("no pictures: they need matplotlib; run pip install 'vocable[evaluate]'")
@@ -111,80 +105,76 @@ def folder_for(what: str, say: Callable[[str], None] = print) -> Path | None:
     return folder / "pictures"
 
 
-def write(pictures: Iterator[Named], folder: Path) -> Iterator[tuple[Path, Picture]]:
+def write_pictures(pictures: Iterator[Named], folder: Path) -> Iterator[tuple[Path, Picture]]:
     """Write each picture as a PNG as soon as it is drawn, whole or not at all.
 
     Raises:
-        OutputError: The folder cannot be written.
+        OutputError: If the folder cannot be written.
     """
     for name, picture in pictures:
         make_folder(folder)
-        target, png = folder / f"{name}.png", picture.png
-        write_whole(target, partial(Path.write_bytes, data=png))
+        target = folder / f"{name}.png"
+        write_whole(target, partial(Path.write_bytes, data=picture.png))
         yield target, picture
 
 
-def _record(record: Record) -> Iterator[Named]:
+def _draw_run(folder: Path) -> Iterator[Named]:
+    record = read_record(folder)
     if record.rows:
-        yield "losses", loss_picture(record.rows)
-    if stat_names(record.rows):
-        yield "figures", stat_picture(record.rows)
-    yield "schedules", _schedules(record.values, record.rows)
+        yield "losses", plot_losses(record.rows)
+    if metric_names(record.rows):
+        yield "metrics", plot_metrics(record.rows)
+    yield "schedules", _plot_run_schedules(record.values, record.rows)
     if usage_names(record.rows):
-        yield "codebooks-in-training", usage_picture(record.rows)
+        yield "codebooks-in-training", plot_codebook_usage(record.rows)
 
 
-def _schedules(values: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> Picture:
-    planned = schedules(values)
+def _plot_run_schedules(values: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> Picture:
+    planned, train = schedules(values), values["train"]
     keys = {key.removesuffix("/weight").rpartition("/")[2]: key for row in rows for key in row
             if key.endswith("/weight") or key in planned}  # fmt: skip
-    found = {name: curve_of(rows, keys[name]) for name in planned if name in keys}
-    logged: dict[str, Curve] = {name: (steps - 1, values) for name, (steps, values) in found.items()}  # step 1 is made
-    return schedule_picture(planned, _steps(values), begins=start_steps(values), logged=logged)
+    curves = {name: read_curve(rows, keys[name]) for name in planned if name in keys}
+    logged = {name: (steps - 1, logged) for name, (steps, logged) in curves.items()}  # a log counts steps from 1
+    steps = int(train["steps"]) if isinstance(train, Mapping) else 0
+    return plot_schedules(planned, steps, begins=beginnings(values), logged=logged)
 
 
-def _steps(values: Mapping[str, object]) -> int:
-    train = values["train"]
-    return int(train["steps"]) if isinstance(train, Mapping) else 0
-
-
-def _tokenizer(tokenizer: Tokenizer, clips: Clips, say: Callable[[str], None]) -> Iterator[Named]:
-    chosen = clips.utterances()
+def _draw_tokenizer(tokenizer: Tokenizer, clips: Clips, say: Callable[[str], None]) -> Iterator[Named]:
+    utterances = clips.utterances()
     for key in clips.colors:
-        if all(_label(item, key) == _UNKNOWN for item in chosen):
-            known = sorted({*_OWN_KEYS, *(key for item in chosen for key in item.extra)})
-            raise ManifestError(f"{clips.manifest}: no line has '{key}' to colour by; there are {', '.join(known)}")
+        if all(_label(item, key) == _NO_LABEL for item in utterances):
+            keys = sorted({*_FIELDS, *(key for item in utterances for key in item.extra)})
+            raise ManifestError(f"{clips.manifest}: no line has '{key}' to color by; there are {', '.join(keys)}")
     colors = clips.colors or ("speaker",)
-    seen = list(_encoded(tokenizer, chosen, say))
-    for number, clip in enumerate(spread(seen, _SOUNDS), 1):
+    encoded = list(_encode_clips(tokenizer, utterances, say))
+    for number, clip in enumerate(spread(encoded, _MAX_SPECTROGRAMS), 1):
         sounds = [("recording", clip.recording), ("from its tokens", tokenizer.decode(clip.tokens))]
-        yield f"log-mel-{number}", log_mel_picture(sounds, title=clip.utterance.audio_path.name)
-    yield "codebooks", codebook_picture(sum((count_ids(clip.tokens) for clip in seen[1:]), count_ids(seen[0].tokens)))
+        yield f"log-mel-{number}", plot_log_mel(sounds, title=clip.utterance.audio_path.name)
+    counts = np.stack([count_ids(clip.tokens) for clip in encoded])
+    yield "codebooks", plot_codebooks(counts.sum(0))
     for key in colors:
-        groups = [_label(clip.utterance, key) for clip in seen]
-        if 1 < len(set(groups)) <= _GROUPS:
-            yield f"codebooks-by-{_file(key)}", _codebooks_by(seen, groups, key)
+        labels = [_label(clip.utterance, key) for clip in encoded]
+        if 1 < len(set(labels)) <= _MAX_GROUPS:
+            groups = {name: counts[rows].sum(0) for name, rows in group_rows(labels)}
+            picture = plot_codebooks(counts.sum(0), groups=groups, title=f"Codebook usage by {key}")
+            yield f"codebooks-by-{_file_stem(key)}", picture
     if not isinstance(tokenizer, Embedding):
         say("no picture of the latents: this tokenizer has no vectors behind its ids")
         return
-    stretches = [_stretches(tokenizer.embed(clip.tokens)[0].cpu().numpy(), clip.tokens) for clip in seen]
+    points = [_average_stretches(tokenizer.embed(clip.tokens)[0].cpu().numpy(), clip.tokens) for clip in encoded]
     for key in colors:
-        names = [_label(clip.utterance, key) for clip, rows in zip(seen, stretches, strict=True) for _ in rows]
+        names = [_label(clip.utterance, key) for clip, rows in zip(encoded, points, strict=True) for _ in rows]
         for method in ("pca", "tsne"):
-            picture = projection_picture(np.concatenate(stretches), names, method=method, title=f"Latents by {key}")
-            yield f"{method}-{_file(key)}", picture
+            picture = plot_projection(np.concatenate(points), names, method=method, title=f"Latents by {key}")
+            yield f"{method}-{_file_stem(key)}", picture
 
 
-def _codebooks_by(seen: Sequence[_Seen], groups: Sequence[str], key: str) -> Picture:
-    counts = np.stack([count_ids(clip.tokens) for clip in seen])
-    by = {name: counts[rows].sum(0) for name, rows in classes(groups)}
-    return codebook_picture(counts.sum(0), groups=by, title=f"Codebook use by {key}")
-
-
-def _encoded(tokenizer: Tokenizer, chosen: Sequence[Utterance], say: Callable[[str], None]) -> Iterator[_Seen]:
-    """The clips that can be used; the others are named."""
+def _encode_clips(
+    tokenizer: Tokenizer, utterances: Sequence[Utterance], say: Callable[[str], None]
+) -> Iterator[_EncodedClip]:
+    """Encode the clips that can be used; say which cannot."""
     used = 0
-    for item in chosen:
+    for item in utterances:
         try:
             audio = Audio.read(item.audio_path, tokenizer.spec.sample_rate)
             tokens = tokenizer.encode(audio, item.text)
@@ -192,23 +182,23 @@ def _encoded(tokenizer: Tokenizer, chosen: Sequence[Utterance], say: Callable[[s
             say(f"left out: {error}")
             continue
         used += 1
-        yield _Seen(item, audio, tokens)
+        yield _EncodedClip(item, audio, tokens)
     if not used:
-        raise InputError(f"none of {len(chosen)} recordings can be used; the first: {chosen[0].audio_path}")
+        raise InputError(f"none of {len(utterances)} recordings can be used; the first: {utterances[0].audio_path}")
 
 
 def _label(item: Utterance, key: str) -> str:
-    value = getattr(item, key) if key in _OWN_KEYS else item.extra.get(key)
-    return _UNKNOWN if value is None else str(value)
+    value = getattr(item, key) if key in _FIELDS else item.extra.get(key)
+    return _NO_LABEL if value is None else str(value)
 
 
-def _stretches(latents: Float[ndarray, "N D"], tokens: Tokens) -> Float[ndarray, "M D"]:
-    """Means over stretches of about a second, at most so many of them, evenly over the clip."""
-    length = _FRAMES_WITHOUT_CLOCK if tokens.spec.hop is None else max(1, round(tokens.spec.frame_rate))
+def _average_stretches(latents: Float[ndarray, "N D"], tokens: Tokens) -> Float[ndarray, "M D"]:
+    """Return means over stretches of about one second, at most 10 of them, evenly over the clip."""
+    length = _POINT_FRAMES if tokens.spec.hop is None else max(1, round(tokens.spec.frame_rate))
     parts = np.array_split(latents, max(1, round(len(latents) / length)))
-    return np.stack([part.mean(0) for part in spread(parts, _STRETCHES)])
+    return np.stack([part.mean(0) for part in spread(parts, _MAX_POINTS)])
 
 
-def _file(key: str) -> str:
-    """A key of a manifest as part of a file's name."""
+def _file_stem(key: str) -> str:
+    """Return a manifest key as part of a file name."""
     return "".join(letter if letter.isalnum() else "-" for letter in key)

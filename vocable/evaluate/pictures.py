@@ -1,7 +1,7 @@
-"""Pictures of sounds, tokens, codebooks and attention, as the four papers show them.
+"""Pictures of sounds, tokens, codebooks and latents.
 
-Every function is pure: arrays in, a :class:`~vocable.evaluate.card.Picture` out, the same bytes for the same input.
-Pictures of latents are in ``latents``, those of a training run in ``curves``.
+Every function is pure: arrays in, a picture out, the same bytes for the same input. Pictures of a training run are in
+:mod:`vocable.evaluate.curves`, rate-quality plots in :mod:`vocable.evaluate.rates`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,253 +13,330 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from vocable.audio import Audio
-from vocable.errors import ShapeError
-from vocable.evaluate.canvas import COLORS, SOFT, draw, log_scale, panels, rows_for, words
+from vocable.errors import ConfigError, MissingDependencyError, ShapeError
+from vocable.evaluate.canvas import (
+    COLORS,
+    MARKS,
+    OTHERS,
+    SOFT,
+    add_panels,
+    clean_label,
+    count_rows,
+    draw_figure,
+    group_rows,
+    set_log_scale,
+)
 from vocable.evaluate.card import Picture
 from vocable.features.spectrogram import mel_filters, spectra
 from vocable.tokens import Tokens
 
+RANGE_DB = 80.0
+MAX_SECONDS = 30.0  # of a clip
 _MELS = 80
-_RANGE_DB = 80.0
-_SECONDS = 30.0  # of a clip that are drawn
-_FRAMES = 500  # of tokens that are drawn
-_HERTZ = (200, 500, 1000, 2000, 4000, 8000, 16_000)
+_MAX_FRAMES = 500  # token frames in a picture
+_HERTZ_TICKS = (200, 500, 1000, 2000, 4000, 8000, 16_000)
+_PERPLEXITY = 30.0  # of t-SNE
 
 
-def log_mel_picture(sounds: Sequence[tuple[str, Audio]], *, title: str = "Log-mel spectrograms") -> Picture:
-    """Sounds one below the other: 80 Slaney mel bands, windows of 40 ms every 10 ms, one scale of colours.
+def plot_log_mel(sounds: Sequence[tuple[str, Audio]], *, title: str = "Log-mel spectrograms") -> Picture:
+    """Plot the log-mel spectrograms of several sounds, one below the other, with one color scale.
+
+    Each has 80 Slaney mel bands of the power spectrum in windows of 40 ms every 10 ms.
 
     Args:
-        sounds: Title and clip of each. Clips of unlike rates are resampled to the highest; of long ones the first
-            30 s are drawn.
-        title: Of the whole picture.
+        sounds: Title and clip of each; clips are resampled to the highest rate and cut after 30 s.
+        title: Title of the whole picture.
 
     Raises:
-        ShapeError: There is no sound.
+        ShapeError: If there is no sound.
 
     Example:
         >>> from vocable.testing import speechlike
-        >>> picture = log_mel_picture([("recording", speechlike(8_000)), ("decoded", speechlike(8_000, seed=1))])
+        >>> picture = plot_log_mel([("recording", speechlike(8_000)), ("decoded", speechlike(8_000, seed=1))])
         >>> picture.title
         'Log-mel spectrograms'
     """
     if not sounds:
         raise ShapeError("a log-mel picture needs at least one sound")
     rate = max(audio.sample_rate for _, audio in sounds)
-    powers = [_mel_powers(audio.resample(rate)) for _, audio in sounds]
-    loudest = max(max(float(power.max()) for power in powers), 1e-10)  # silence stays dark
-    levels = [10 * np.log10(np.maximum(power / loudest, 10 ** (-_RANGE_DB / 10))) for power in powers]
-    longest = max(level.shape[0] for level in levels) / 100
+    powers = [mel_power(audio.resample(rate)) for _, audio in sounds]
+    peak = max(max(float(power.max()) for power in powers), 1e-10)  # silence stays dark
+    longest = max(len(power) for power in powers) / 100
 
-    def put(figure: Any) -> None:
-        figure.suptitle(words(title))
-        rows = panels(figure, len(sounds), 1, sharex=True)
-        for axes, (name, _), level in zip(rows, sounds, levels, strict=True):
-            image = axes.imshow(
-                level.T, origin="lower", aspect="auto", cmap="magma", vmin=-_RANGE_DB, vmax=0.0,
-                extent=(0.0, level.shape[0] / 100, -0.5, _MELS - 0.5),
-            )  # fmt: skip
-            axes.set(title=words(name), xlim=(0.0, longest), ylabel="frequency (kHz)")
-            _hertz(axes, rate)
+    def fill(figure: Any) -> None:
+        figure.suptitle(clean_label(title))
+        rows = add_panels(figure, len(sounds), 1, sharex=True)
+        for axes, (name, _), power in zip(rows, sounds, powers, strict=True):
+            image = _draw_log_mel(axes, power, peak, rate)
+            axes.set(title=clean_label(name), xlim=(0.0, longest), ylabel="frequency (kHz)")
             axes.tick_params(labelbottom=axes is rows[-1])
         rows[-1].set_xlabel("time (s)")
         figure.colorbar(image, ax=rows, label="dB below the loudest", pad=0.015)
 
-    cut = f" The first {_SECONDS:g} s." if any(audio.duration > _SECONDS for _, audio in sounds) else ""
+    cut = f" The first {MAX_SECONDS:g} s." if any(audio.duration > MAX_SECONDS for _, audio in sounds) else ""
     caption = (
         f"{_MELS} mel bands up to {rate / 2000:g} kHz, windows of 40 ms every 10 ms; 0 dB is the loudest point of all "
         f"{len(sounds)}.{cut}"
     )
-    return Picture(title=title, caption=caption, png=draw(8.0, 0.7 + 2.1 * len(sounds), put))
+    return Picture(title=title, caption=caption, png=draw_figure(8.0, 0.7 + 2.1 * len(sounds), fill))
 
 
-def attention_picture(weights: Float[ndarray, "H N M"], *, queries: Sequence[str] | None = None,
-                      names: tuple[str, str] = ("query", "key (frame)"),
-                      title: str = "Attention") -> Picture:  # fmt: skip
-    """Attention maps, heads side by side on one scale; over each the mean entropy of its rows.
-
-    0 bit is a query that looks at one key, log2 M bit one that looks at all alike. Rows of zeros (masked queries) do
-    not count.
+def plot_spectrogram(audio: Audio, peak: float) -> bytes:
+    """Plot the log-mel spectrogram of one sound for a page.
 
     Args:
-        weights: As attention gives them after the softmax: H heads, N queries, M keys; none negative.
-        queries: What each query is, such as its text token; shown if there are at most 40.
-        names: Of the two axes.
-        title: Of the picture.
+        audio: Clip of any rate; the first 30 s are shown.
+        peak: Mel power of 0 dB, from :func:`peak_power` of the reference.
+
+    Returns:
+        SVG file.
 
     Raises:
-        ShapeError: An axis is empty, a weight is negative or not finite, or there are not N names.
+        MissingDependencyError: If matplotlib is not installed.
+    """
+
+    def fill(figure: Any) -> None:
+        (axes,) = add_panels(figure, 1, 1)
+        _draw_log_mel(axes, mel_power(audio), peak, audio.sample_rate, _HERTZ_TICKS[1:])
+        axes.set(xlabel="time (s)", ylabel="kHz")
+
+    return draw_figure(3.5, 1.8, fill, "svg")
+
+
+def mel_power(audio: Audio) -> Float[ndarray, "S mel"]:
+    """Return 80 mel bands of the power spectrum every 10 ms, of the first 30 s, on no absolute scale.
 
     Example:
-        >>> attention_picture(np.full((2, 3, 4), 0.25), queries=["the", "cat", "sat"]).title
-        'Attention'
+        >>> from vocable.testing import speechlike
+        >>> mel_power(speechlike(16_000)).shape
+        (100, 80)
     """
-    if not weights.size or not np.isfinite(weights).all() or float(weights.min()) < 0:
-        raise ShapeError(f"attention of shape {weights.shape} is empty, negative or not finite; give it after softmax")
-    if queries is not None and len(queries) != weights.shape[1]:
-        raise ShapeError(f"there are {len(queries)} names for {weights.shape[1]} queries")
-    heads, rows, _ = weights.shape
-    columns = min(heads, 4)
-    most = float(weights.max()) or 1.0
-
-    def put(figure: Any) -> None:
-        figure.suptitle(words(title))
-        maps = panels(figure, heads, columns, sharex=True, sharey=True)
-        for head, (axes, values) in enumerate(zip(maps, weights, strict=True), 1):
-            axes.grid(visible=False)
-            image = axes.imshow(values, aspect="auto", cmap="viridis", vmin=0.0, vmax=most)
-            bits = entropy(values)
-            axes.set_title(f"head {head}: " + ("no query" if np.isnan(bits) else f"{bits:.2f} bit"))
-            if queries is not None and rows <= 40:
-                axes.set_yticks(range(rows), [words(query, 16) for query in queries])
-            axes.set(xlabel=words(names[1]) if head > heads - columns else "",
-                     ylabel=words(names[0]) if head % columns == 1 or columns == 1 else "")  # fmt: skip
-        figure.colorbar(image, ax=maps, label="weight", pad=0.015)
-
-    height = 0.9 + rows_for(heads, 4) * (max(2.0, 0.17 * rows) if queries is not None and rows <= 40 else 2.2)
-    caption = (
-        f"{heads} heads, {rows} queries, {weights.shape[2]} keys; the mean entropy of the rows over each, "
-        f"at most {np.log2(weights.shape[2]):.2f} bit."
-    )
-    return Picture(title=title, caption=caption, png=draw(1.6 + 2.2 * max(columns, 2), height, put))
+    hop = max(1, round(audio.sample_rate / 100))
+    samples = audio.samples[: int(MAX_SECONDS * audio.sample_rate)]
+    padded = torch.from_numpy(np.pad(samples, (0, -samples.size % hop)))[None]
+    values = spectra(padded, 4 * hop, hop)[0].abs().square()
+    return (values @ mel_filters(audio.sample_rate, 4 * hop, _MELS)).numpy()
 
 
-def entropy(weights: Float[ndarray, "N M"]) -> float:
-    """Mean entropy in bits of the rows that are not zero, each taken as shares; NaN if all are.
+def peak_power(recording: Audio) -> float:
+    """Return the mel power of 0 dB in the spectrograms of a recording and its decoded versions.
 
-    Example:
-        >>> entropy(np.array([[0.5, 0.5], [1.0, 0.0], [0.0, 0.0]]))
-        0.5
+    It is the loudest point of the recording, or a floor 60 dB below full scale: hiss beside silence must not look loud.
     """
-    rows = weights[weights.sum(1) > 0].astype(np.float64)
-    if not len(rows):
-        return float("nan")
-    shares = rows / rows.sum(1, keepdims=True)
-    return float(-(shares * np.log2(np.where(shares > 0, shares, 1.0))).sum(1).mean()) + 0.0
+    return max(float(mel_power(recording).max()), 1e-3)
 
 
-def codebook_picture(counts: Int[ndarray, "Q K"], *, groups: Mapping[str, Int[ndarray, "_ _"]] | None = None,
-                     title: str = "Codebook use") -> Picture:  # fmt: skip
-    """How often each entry of each level occurs, the commonest first, as a share of the frames.
+def plot_codebooks(counts: Int[ndarray, "Q K"], *, groups: Mapping[str, Int[ndarray, "_ _"]] | None = None,
+                   title: str = "Codebook usage") -> Picture:  # fmt: skip
+    """Plot how often each entry of each level occurs, the most frequent first, as a share of the frames.
 
     Args:
-        counts: Frames that chose each of the K entries, level by level.
-        groups: The same for classes of clips, such as one count a gender: a line each, ranked by itself.
-        title: Of the picture.
+        counts: Frames by entry and level.
+        groups: Counts of subsets of the clips, such as one a gender: one line each, ranked by itself.
+        title: Title of the picture.
 
     Raises:
-        ShapeError: No level, a negative count, a level without a frame, or a group of another shape.
+        ShapeError: If there is no level, a count is negative, a level has no frame, or a group has another shape.
 
     Example:
-        >>> codebook_picture(np.array([[5, 0, 3, 1], [2, 2, 3, 2]])).title
-        'Codebook use'
+        >>> plot_codebooks(np.array([[5, 0, 3, 1], [2, 2, 3, 2]])).title
+        'Codebook usage'
     """
     groups = dict(groups or {})
     for name, values in ({"all": counts} | groups).items():
         if values.shape != counts.shape or not values.size or values.min() < 0:
-            raise ShapeError(f"counts of '{name}' have shape {values.shape} or are negative; {counts.shape} is wanted")
+            raise ShapeError(f"counts of '{name}' have shape {values.shape} or are negative; {counts.shape} is needed")
     if not (counts.sum(1) > 0).all():
-        raise ShapeError(f"level {int(np.argmin(counts.sum(1))) + 1} has no frame: there is no use to show")
+        raise ShapeError(f"level {int(np.argmin(counts.sum(1))) + 1} has no frame: there is no usage to show")
     levels, size = counts.shape
     columns = min(levels, 4)
-    ranks = [_ranked(row) for values in (counts, *groups.values()) for row in values]
-    top = min(1.0, 2 * max(float(shares[0]) for shares in ranks if shares.size))
+    ranked = [_rank_shares(row) for values in (counts, *groups.values()) for row in values]
+    top = min(1.0, 2 * max(float(shares[0]) for shares in ranked if shares.size))
 
-    def put(figure: Any) -> None:
-        figure.suptitle(words(title))
-        for level, axes in enumerate(panels(figure, levels, columns, sharex=True, sharey=True)):
-            ranked = _ranked(counts[level])
-            axes.stairs(ranked, np.arange(ranked.size + 1) + 0.5, baseline=1e-12, fill=True, color="#c9d8e6")
+    def fill(figure: Any) -> None:
+        figure.suptitle(clean_label(title))
+        for level, axes in enumerate(add_panels(figure, levels, columns, sharex=True, sharey=True)):
+            shares = _rank_shares(counts[level])
+            perplexity = 2.0 ** -(shares * np.log2(shares)).sum()
+            axes.stairs(shares, np.arange(shares.size + 1) + 0.5, baseline=1e-12, fill=True, color="#c9d8e6")
             axes.axhline(1 / size, color=SOFT, linestyle="--", linewidth=1.0, label="all entries alike")
             for index, (name, values) in enumerate(groups.items()):
-                shares = _ranked(values[level])
-                axes.stairs(shares, np.arange(shares.size + 1) + 0.5, baseline=None, color=COLORS[index % len(COLORS)],
-                            linewidth=1.3, label=words(name, 24))  # fmt: skip
-            axes.set_title(f"level {level + 1}: {ranked.size:,} of {size:,}\nperplexity {_perplexity(ranked):.0f}",
-                           fontsize=9.5)  # fmt: skip
+                part = _rank_shares(values[level])
+                axes.stairs(part, np.arange(part.size + 1) + 0.5, baseline=None, color=COLORS[index % len(COLORS)],
+                            linewidth=1.3, label=clean_label(name, 24))  # fmt: skip
+            axes.set_title(f"level {level + 1}: {shares.size:,} of {size:,}\nperplexity {perplexity:.0f}", fontsize=9.5)
             axes.set(xlim=(0.5, size + 0.5), ylim=(0.5 / int(counts.sum(1).max()), top))
             axes.xaxis.get_major_locator().set_params(nbins=4, integer=True)
             axes.xaxis.set_major_formatter("{x:,.0f}")
-            log_scale(axes.yaxis)
+            set_log_scale(axes.yaxis)
             axes.set_xlabel("rank of the entry" if level >= levels - columns else "")
             axes.set_ylabel("share of frames" if level % columns == 0 else "")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=7 if columns == 4 else 3)
 
     frames = int(counts.sum(1).max())
     caption = (
-        f"{frames:,} frames, which can use at most {min(frames, size):,} of {size:,} entries of a level. Shaded: all "
-        "frames. Where the shading ends, no entry is left that was used."
+        f"{frames:,} frames, which can use at most {min(frames, size):,} of {size:,} entries of a level. The shaded "
+        "area counts all frames. It ends at the last entry that occurs."
     )
-    return Picture(
-        title=title, caption=caption, png=draw(max(5.5, 2.3 * columns), 1.0 + 2.1 * rows_for(levels, 4), put)
-    )
+    png = draw_figure(max(5.5, 2.3 * columns), 1.0 + 2.1 * count_rows(levels, 4), fill)
+    return Picture(title=title, caption=caption, png=png)
 
 
-def token_picture(tokens: Tokens, *, title: str = "Tokens") -> Picture:
-    """Levels by frames of the first clip: a colour for how rare each id is among these very tokens.
+def plot_tokens(tokens: Tokens, *, title: str = "Tokens") -> Picture:
+    """Plot the ids of the first clip, levels by frames, colored by their surprisal.
 
     Args:
-        tokens: One clip or more; the first 500 frames of the first are drawn, all count.
-        title: Of the picture.
+        tokens: One clip or more; the first 500 frames of the first are shown, all clips are counted.
+        title: Title of the picture.
 
     Raises:
-        ShapeError: The first clip has no frame.
+        ShapeError: If the first clip has no frame.
     """
     frames = int(tokens.lengths[0]) if len(tokens) else 0
     if frames == 0:
         raise ShapeError("the first clip has no frame: there are no tokens to show")
     shares = count_ids(tokens) / int(tokens.lengths.sum())
-    shown = tokens.ids[0, :, : min(frames, _FRAMES)].numpy()
-    bits = -np.log2(np.take_along_axis(shares, shown, axis=1))
-    levels = shown.shape[0]
+    ids = tokens.ids[0, :, : min(frames, _MAX_FRAMES)].numpy()
+    bits = -np.log2(np.take_along_axis(shares, ids, axis=1))
+    levels = ids.shape[0]
     step = 1.0 if tokens.spec.hop is None else 1.0 / tokens.spec.frame_rate
 
-    def put(figure: Any) -> None:
-        figure.suptitle(words(title))
-        (axes,) = panels(figure, 1, 1)
+    def fill(figure: Any) -> None:
+        figure.suptitle(clean_label(title))
+        (axes,) = add_panels(figure, 1, 1)
         axes.grid(visible=False)
         image = axes.imshow(bits, origin="lower", aspect="auto", cmap="viridis_r",
-                            extent=(0.0, shown.shape[1] * step, 0.5, levels + 0.5))  # fmt: skip
+                            extent=(0.0, ids.shape[1] * step, 0.5, levels + 0.5))  # fmt: skip
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.set(xlabel="text position" if tokens.spec.hop is None else "time (s)", ylabel="level")
         figure.colorbar(image, ax=axes, label="surprisal (bit)", pad=0.015)
 
-    cut = f" The first {_FRAMES} of {frames:,} frames." if frames > _FRAMES else ""
+    cut = f" The first {_MAX_FRAMES} of {frames:,} frames." if frames > _MAX_FRAMES else ""
     cut += f" Clip 1 of {len(tokens)}." if len(tokens) > 1 else ""
-    caption = f"Dark: an id that is rare among these tokens; its surprisal is −log2 of its share of the frames.{cut}"
-    return Picture(title=title, caption=caption, png=draw(8.0, 1.6 + 0.22 * min(levels, 16), put))
+    caption = f"Dark ids are rare among these tokens; the surprisal is −log2 of an id's share of the frames.{cut}"
+    return Picture(title=title, caption=caption, png=draw_figure(8.0, 1.6 + 0.22 * min(levels, 16), fill))
 
 
 def count_ids(tokens: Tokens) -> Int[ndarray, "Q K"]:
-    """Frames of all clips that chose each entry of each level; padding does not count."""
+    """Count the frames of all clips by entry and level, without padding."""
     real = torch.arange(tokens.ids.shape[2])[None] < tokens.lengths[:, None]
     rows = tokens.ids.transpose(0, 1)[:, real]
     return np.stack([torch.bincount(row, minlength=tokens.spec.codebook_size).numpy() for row in rows])
 
 
-def _mel_powers(audio: Audio) -> Float[ndarray, "S mel"]:
-    """Mel bands of the power spectrum, on no absolute scale."""
-    hop = max(1, round(audio.sample_rate / 100))
-    samples = audio.samples[: int(_SECONDS * audio.sample_rate)]
-    padded = torch.from_numpy(np.pad(samples, (0, -samples.size % hop)))[None]
-    values = spectra(padded, 4 * hop, hop)[0].abs().square()
-    return (values @ mel_filters(audio.sample_rate, 4 * hop, _MELS)).numpy()
+def plot_projection(vectors: Float[ndarray, "M D"], labels: Sequence[str], *, method: str = "pca",
+                    seed: int = 0, title: str = "Latents") -> Picture:  # fmt: skip
+    """Plot vectors as points in a plane, with a color and a mark for each label.
+
+    Args:
+        vectors: Vectors of any scale.
+        labels: Label of each vector; beyond 12 different labels the rarest are shown as "others".
+        method: ``pca`` for the two directions of largest variance; ``tsne`` for a map of neighbors, at perplexity 30
+            or, for few points, a third of their number.
+        seed: Seed of t-SNE.
+        title: Title, to which the method and the number of points are added.
+
+    Raises:
+        ShapeError: If there are fewer than two vectors, another number of labels, a value that is not finite, or only
+            equal vectors.
+        ConfigError: If there is no such method.
+        MissingDependencyError: If scikit-learn or matplotlib is not installed.
+
+    Source:
+        t-SNE: van der Maaten and Hinton, JMLR 9 (2008); both as in scikit-learn.
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> plot_projection(random.standard_normal((20, 4)), ["a", "b"] * 10).title
+        'Latents: PCA of 20 points'
+    """
+    _check_vectors(vectors, labels)
+    if method == "pca":
+        points, shares = project_pca(vectors)
+        names = [f"component {axis} ({share:.0%} of the variance)" for axis, share in enumerate(shares, 1)]
+        caption = "The two directions in which the vectors vary most; equal scales on both axes."
+    elif method == "tsne":
+        points, perplexity = _project_tsne(vectors, seed)
+        names = ["t-SNE 1 (no unit)", "t-SNE 2 (no unit)"]
+        caption = (
+            f"Perplexity {perplexity:.3g}, seed {seed}. Neighbors are similar; distances between groups, their sizes "
+            "and the axes have no meaning."
+        )
+    else:
+        raise ConfigError(f"there is no projection '{method}'; choose pca or tsne")
+    title = f"{title}: {'PCA' if method == 'pca' else 't-SNE'} of {len(points)} points"
+
+    def fill(figure: Any) -> None:
+        figure.suptitle(clean_label(title, 80))
+        (axes,) = add_panels(figure, 1, 1)
+        for index, (name, rows) in enumerate(group_rows(labels)):
+            color, mark = (SOFT, ".") if name == OTHERS else (COLORS[index % len(COLORS)], MARKS[index])
+            axes.scatter(*points[rows].T, s=26, c=color, marker=mark, alpha=0.75, linewidths=0.4, edgecolors="white",
+                         label=clean_label(f"{name} ({rows.size})"))  # fmt: skip
+        axes.set(xlabel=names[0], ylabel=names[1])
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2)
+
+    return Picture(title=title, caption=caption, png=draw_figure(7.5, 5.2, fill))
 
 
-def _hertz(axes: Any, rate: int) -> None:
-    """Label mel bands with frequencies."""
+def project_pca(vectors: Float[ndarray, "M D"]) -> tuple[Float[ndarray, "M 2"], tuple[float, float]]:
+    """Return coordinates along the two directions of largest variance, and their shares of it in [0, 1].
+
+    Example:
+        >>> points, shares = project_pca(np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 0.0], [3.0, 0.0]]))
+        >>> np.abs(points).tolist(), shares
+        ([[1.5, 0.0], [1.5, 0.0], [1.5, 0.0], [1.5, 0.0]], (1.0, 0.0))
+    """
+    try:
+        from sklearn.decomposition import PCA
+    except ImportError as error:
+        raise MissingDependencyError("projections need scikit-learn; run pip install 'vocable[evaluate]'") from error
+    model = PCA(n_components=min(2, *vectors.shape), svd_solver="full")
+    points = model.fit_transform(vectors.astype(np.float64))
+    first, second = (*map(float, model.explained_variance_ratio_), 0.0)[:2]
+    return np.pad(points, ((0, 0), (0, 2 - points.shape[1]))), (first, second)  # one-dimensional vectors: no second
+
+
+def _project_tsne(vectors: Float[ndarray, "M D"], seed: int) -> tuple[Float[ndarray, "M 2"], float]:
+    start = project_pca(vectors)[0]
+    from sklearn.manifold import TSNE
+
+    perplexity = min(_PERPLEXITY, (len(vectors) - 1) / 3)
+    start = (start / start[:, 0].std() * 1e-4).astype(np.float32)  # as init="pca", which refuses vectors of one value
+    method = "exact" if len(vectors) < 50 else "barnes_hut"
+    model = TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1, method=method)
+    return model.fit_transform(vectors.astype(np.float32)), perplexity
+
+
+def _check_vectors(vectors: Float[ndarray, "M D"], labels: Sequence[str]) -> None:
+    if len(vectors) < 2 or not vectors.shape[1]:
+        raise ShapeError(f"a projection needs at least two vectors, got shape {vectors.shape}")
+    if len(labels) != len(vectors):
+        raise ShapeError(f"there are {len(labels)} labels for {len(vectors)} vectors; give one each")
+    if not np.isfinite(vectors).all():
+        row = int(np.flatnonzero(~np.isfinite(vectors).all(1))[0])
+        raise ShapeError(f"vector {row} has a value that is not finite")
+    if (vectors == vectors[0]).all():
+        raise ShapeError(f"all {len(vectors)} vectors are equal: there is no direction to show")
+
+
+def _draw_log_mel(
+    axes: Any, power: Float[ndarray, "S mel"], peak: float, rate: int, ticks: Sequence[int] = _HERTZ_TICKS
+) -> Any:
+    """Draw mel bands in dB below a peak, with frequencies as labels; return the image."""
+    level = 10 * np.log10(np.maximum(power / peak, 10 ** (-RANGE_DB / 10)))
+    image = axes.imshow(level.T, origin="lower", aspect="auto", cmap="magma", vmin=-RANGE_DB, vmax=0.0,
+                        extent=(0.0, len(power) / 100, -0.5, _MELS - 0.5))  # fmt: skip
     fft = 4 * max(1, round(rate / 100))
-    peaks = mel_filters(rate, fft, _MELS).argmax(0).numpy() * rate / fft
-    marks = [hertz for hertz in _HERTZ if hertz <= rate / 2]
-    axes.set_yticks(np.interp(marks, peaks, np.arange(_MELS)), [f"{hertz / 1000:g}" for hertz in marks])
+    centers = mel_filters(rate, fft, _MELS).argmax(0).numpy() * rate / fft
+    ticks = [hertz for hertz in ticks if hertz <= rate / 2]
+    axes.set_yticks(np.interp(ticks, centers, np.arange(_MELS)), [f"{hertz / 1000:g}" for hertz in ticks])
     axes.grid(visible=False)
+    return image
 
 
-def _ranked(counts: Int[ndarray, " K"]) -> Float[ndarray, " R"]:
-    """Shares of the entries that occur, the largest first."""
+def _rank_shares(counts: Int[ndarray, " K"]) -> Float[ndarray, " R"]:
+    """Return the shares of the entries that occur, the largest first."""
     used = np.sort(counts[counts > 0])[::-1]
     return used / max(int(used.sum()), 1)
-
-
-def _perplexity(shares: Float[ndarray, " R"]) -> float:
-    return float(2.0 ** -(shares * np.log2(shares)).sum())

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from vocable.evaluate.measures import RATE, Judges
 from vocable.files import sha256
 from vocable.systems import registry as hub
 
+_Item = TypeVar("_Item")
 _ALL = "all"  # instead of a split's name
 
 
@@ -89,16 +90,16 @@ def split_words(split: str | None) -> str:
     return "split test, or all where there is none" if split is None else "all" if split == _ALL else f"split {split}"
 
 
-def spread(keys: Sequence[str], count: int | None) -> list[str]:
-    """So many of the keys, from the first to the last at equal steps; all of them for None.
+def spread(items: Sequence[_Item], count: int | None) -> list[_Item]:
+    """Return ``count`` items, from the first to the last at equal steps; all of them for None.
 
     Example:
         >>> spread(["a", "b", "c", "d", "e"], 3)
         ['a', 'c', 'e']
     """
-    if count is None or count >= len(keys):
-        return list(keys)
-    return [keys[at] for at in np.linspace(0, len(keys) - 1, count).round().astype(int)]
+    if count is None or count >= len(items):
+        return list(items)
+    return [items[at] for at in np.linspace(0, len(items) - 1, count).round().astype(int)]
 
 
 def settings_of(plan: Plan, clips: Mapping[str, Utterance], digests: Mapping[str, str]) -> dict[str, Any]:

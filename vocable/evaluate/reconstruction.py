@@ -9,7 +9,6 @@ import numpy as np
 
 from vocable.audio import Audio
 from vocable.errors import ConfigError, VocableError
-from vocable.evaluate import samples
 from vocable.evaluate.card import Card, Entry, ProbeRow, Sample
 from vocable.evaluate.codecs.base import Codec, Coded
 from vocable.evaluate.codecs.find import find_codecs
@@ -19,6 +18,7 @@ from vocable.evaluate.plan import Plan, as_filed, clips_of, level_counts, names_
 from vocable.evaluate.probes.run import MATRIX, TAUGHT, encoded, find_probe, run_probe
 from vocable.evaluate.probes.views import Clip
 from vocable.evaluate.runner import Results, Row
+from vocable.evaluate.samples import choose_samples, make_sample
 from vocable.evaluate.summary import BIT_RATE, COUNTED, figures, groups, off_anchor, usage, usage_figures
 from vocable.files import make_folder
 from vocable.metrics.codebook import LevelUsage
@@ -169,11 +169,11 @@ class Reconstruction:
 
         ranked = {name: rows[name] for name in names if by_name[name].kind != "codec"}
         return [
-            samples.make(
+            make_sample(
                 item, why, Audio.read(self.clips[item].audio_path), [by_name[name] for name in whose],
                 self._facts(item), as_filed, caption,
             )
-            for item, why, whose in samples.choose(ranked, columns[0], names)
+            for item, why, whose in choose_samples(ranked, columns[0], names)
         ]  # fmt: skip
 
     def _facts(self, item: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""Which clips to listen to, and what each codec made of them."""
+"""Selection of clips to listen to, and their decoded versions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from vocable.audio import Audio
 from vocable.errors import VocableError
@@ -8,63 +8,61 @@ from vocable.evaluate.card import Column, Sample
 from vocable.evaluate.codecs.base import Codec
 from vocable.evaluate.runner import Row
 
-_EXTREMES = 10  # clips on either end
+_LISTED = 10  # worst and best clips of each tokenizer
 
 
-def choose(
+def choose_samples(
     rows: Mapping[str, Sequence[Row]], column: Column, entries: Sequence[str]
-) -> list[tuple[str, str, list[str]]]:
-    """The clips to listen to: an ordinary, a good and a bad one of everything, then each tokenizer's worst and best.
+) -> Iterator[tuple[str, str, list[str]]]:
+    """Choose an average, a good and a bad clip to compare, then the worst and the best clips of each tokenizer.
 
     Args:
-        rows: By entry.
-        column: The metric that says which are worst and best.
-        entries: Tokenizers first.
+        rows: Result rows by entry.
+        column: Metric that ranks the clips.
+        entries: Names of the entries, tokenizers first.
 
-    Returns:
-        For each: the item, why it is shown, and whose speech it is shown with.
+    Yields:
+        Key of the clip, reason for its choice, and names of the entries whose versions are shown.
     """
-    chosen = []
     for place, entry in enumerate(name for name in entries if name in rows):
-        order = _from_worst(rows[entry], column)
-        if not order:
-            continue
-        if place == 0:
-            middle, end = len(order) // 2, len(order) - 1
-            marks = {middle: "middle", round(0.9 * end): "near the best", round(0.1 * end): "near the worst"}
-            chosen += [(order[at], f"{column.title} of {entry}: {name}", list(entries)) for at, name in marks.items()]
-        ten = min(_EXTREMES, len(order) // 2)
-        for side, items in (("worst", order[:ten]), ("best", order[::-1][:ten])):
-            chosen += [(item, f"{side} {column.title} of {entry}", [entry]) for item in items]
-    return chosen
+        ranked = _rank_clips(rows[entry], column)
+        if place == 0 and ranked:
+            end = len(ranked) - 1
+            marks = {len(ranked) // 2: "average", round(0.9 * end): "near the best", round(0.1 * end): "near the worst"}
+            for at, name in marks.items():
+                yield ranked[at], f"{column.title} of {entry}: {name}", list(entries)
+        count = min(_LISTED, len(ranked) // 2)
+        for side, clips in (("worst", ranked[:count]), ("best", ranked[::-1][:count])):
+            for clip in clips:
+                yield clip, f"{side} {column.title} of {entry}", [entry]
 
 
-def make(
+def make_sample(
     item: str, why: str, recording: Audio, codecs: Sequence[Codec], facts: Mapping[str, str],
-    filed: Callable[[Audio], Audio], caption: Callable[[str, str], str],
+    store: Callable[[Audio], Audio], caption: Callable[[str, str], str],
 ) -> Sample:  # fmt: skip
-    """A clip with what these codecs make of it; one that refuses it is left away.
+    """Code a clip with each codec; codecs that refuse it are left out.
 
     Args:
-        item: The clip's key.
-        why: It is shown.
-        recording: Of any rate.
-        codecs: In the order of the page.
-        facts: Of the clip.
-        filed: Turns audio into what was scored.
-        caption: Line for an entry and the item: its figures.
+        item: Key of the clip.
+        why: Reason for its choice.
+        recording: Clip of any sample rate.
+        codecs: Codecs in the order of the page.
+        facts: Labels of the clip.
+        store: Function that turns audio into the form that was scored.
+        caption: Function from the name of an entry and the key of a clip to a line with figures.
     """
     made = {}
     for codec in codecs:
         try:
-            made[codec.name] = (filed(codec.code(recording, item).audio), caption(codec.name, item))
+            made[codec.name] = (store(codec.code(recording, item).audio), caption(codec.name, item))
         except VocableError:
             continue
-    return Sample(utterance=item, why=why, facts=facts, recording=filed(recording), made=made)
+    return Sample(utterance=item, why=why, facts=facts, recording=store(recording), made=made)
 
 
-def _from_worst(rows: Sequence[Row], column: Column) -> list[str]:
-    """Items from the worst to the best; those without a figure are left away."""
+def _rank_clips(rows: Sequence[Row], column: Column) -> list[str]:
+    """Return the keys of clips from the worst to the best, without those that have no figure."""
     scored = [row for row in rows if column.key in row.scores and row.scores[column.key].defined]
     sign = -1.0 if column.better == "lower" else 1.0
     return [row.item for row in sorted(scored, key=lambda row: sign * row.scores[column.key].value)]

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from vocable.errors import VocableError
 from vocable.evaluate.card import Card, Column, Entry
-from vocable.evaluate.card_page import card_to_markdown, write_card
 from vocable.evaluate.measures import Measure
+from vocable.evaluate.page.report import report_to_markdown, write_report
 from vocable.evaluate.runner import Row
 from vocable.files import write_json, write_whole
 from vocable.metrics.codebook import LevelUsage, bit_rates, codebook_usage
@@ -138,9 +138,9 @@ def write_results(card: Card, out: Path) -> None:
         OutputError: One of them cannot be written.
     """
     write_json(out / "summary.json", to_json(card))
-    markdown = card_to_markdown(card)
+    markdown = report_to_markdown(card)
     write_whole(out / "report.md", lambda temporary: temporary.write_text(markdown, encoding="utf-8"))
-    write_card(out / "report.html", card)
+    write_report(out / "report.html", card)
 
 
 def finish(card: Card) -> None:

@@ -13,10 +13,9 @@ from vocable.audio import Audio
 from vocable.data.alignment import Alignment
 from vocable.data.manifest import Utterance
 from vocable.errors import VocableError
-from vocable.evaluate.canvas import draw, panels, words
+from vocable.evaluate.canvas import add_panels, clean_label, draw_figure
 from vocable.evaluate.card import Picture, Sample
-from vocable.evaluate.latents import projection_picture
-from vocable.evaluate.pictures import log_mel_picture
+from vocable.evaluate.pictures import plot_log_mel, plot_projection
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.text.phonemes import SILENCE
 from vocable_lab.ctap import sentences as ctap_sentences
@@ -79,7 +78,7 @@ def pictures(look: Look) -> Iterator[Picture]:
     key, clip = next(iter(look.clips.items()))
     recording = Audio.read(clip.audio_path)
     tokens, voice = look.tokenizer.encode(recording), look.voices[key]
-    yield log_mel_picture(
+    yield plot_log_mel(
         [
             (f"recording of {clip.speaker}", recording),
             ("reconstruction", look.tokenizer.decode(tokens)),
@@ -98,8 +97,8 @@ def similarities(look: Look, key: str, audio: Audio, alignment: Alignment) -> Pi
     inside = [segment for segment in alignment.segments if segment.start < count * seconds]
 
     def put(figure: Any) -> None:
-        figure.suptitle(words(f"{look.name}: speech against phonemes"))
-        (axes,) = panels(figure, 1, 1)
+        figure.suptitle(clean_label(f"{look.name}: speech against phonemes"))
+        (axes,) = add_panels(figure, 1, 1)
         axes.grid(visible=False)
         bound = float(np.abs(scores).max()) or 1.0
         image = axes.imshow(scores, cmap="PuOr_r", vmin=-bound, vmax=bound, extent=(0.0, count, count, 0.0))
@@ -108,7 +107,7 @@ def similarities(look: Look, key: str, audio: Audio, alignment: Alignment) -> Pi
             axes.axvline(at, color="#00000066", linewidth=0.5)
             axes.axhline(at, color="#00000066", linewidth=0.5)
         middles = [(one.start + min(one.end, count * seconds)) / 2 / seconds for one in inside]
-        names = [words(one.symbol) for one in inside]
+        names = [clean_label(one.symbol) for one in inside]
         axes.set_xticks(middles, names, rotation=90, fontsize=7)
         axes.set_yticks(middles, names, fontsize=7)
         axes.set(xlabel="phoneme frame (P)", ylabel="speech frame (S)")
@@ -120,7 +119,7 @@ def similarities(look: Look, key: str, audio: Audio, alignment: Alignment) -> Pi
         caption=f"{key}: dot products of its {count} speech and phoneme frames over the root of their width; lines are "
         f"the boundaries of phonemes. A bright diagonal says that speech finds its own frame; bright squares, that it "
         f"finds the phoneme and not the frame.{cut}",
-        png=draw(8.0, 6.6, put),
+        png=draw_figure(8.0, 6.6, put),
     )
 
 
@@ -138,7 +137,7 @@ def planes(look: Look, frames: Frames) -> Iterator[Picture]:
     kinds = ["speech (S)"] * len(some) + ["phonemes (P)"] * len(some)
     for by, labels in (("kind", kinds), ("class of phoneme", sounds)):
         try:
-            yield projection_picture(
+            yield plot_projection(
                 vectors, labels, method="tsne", seed=look.seed, title=f"{look.name}: frames by {by}"
             )
         except VocableError:  # of a model that gives all frames one place

@@ -18,7 +18,7 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import AudioError, ConfigError, InputError
-from vocable.evaluate.canvas import draw, panels, words
+from vocable.evaluate.canvas import add_panels, clean_label, draw_figure
 from vocable.evaluate.card import Card, Column, Entry, Picture, Sample
 from vocable.evaluate.measures import RATE
 from vocable.evaluate.pictures import count_ids
@@ -226,11 +226,11 @@ def histograms(name: str, tokens: Mapping[str, Sequence[Tokens]]) -> Picture:
     shades = np.log10(np.maximum(shares, 1e-5))
 
     def put(figure: Any) -> None:
-        figure.suptitle(words(f"{name}: codebook use by domain"))
-        (axes,) = panels(figure, 1, 1)
+        figure.suptitle(clean_label(f"{name}: codebook use by domain"))
+        (axes,) = add_panels(figure, 1, 1)
         axes.grid(visible=False)
         image = axes.imshow(shades, aspect="auto", cmap="magma", interpolation="nearest")
-        axes.set_yticks(range(len(tokens)), [words(domain) for domain in tokens])
+        axes.set_yticks(range(len(tokens)), [clean_label(domain) for domain in tokens])
         axes.set_xlabel("entry of level 1, the first domain's commonest first")
         figure.colorbar(image, ax=axes, label="log10 of the share of ids")
 
@@ -238,7 +238,7 @@ def histograms(name: str, tokens: Mapping[str, Sequence[Tokens]]) -> Picture:
         title=f"{name}: codebook use by domain",
         caption="A line is the histogram of one domain's ids. Where it is bright on the left it uses what the first "
         "domain uses; what is bright on the right stands for what the first domain has not.",
-        png=draw(10.0, 1.4 + 0.35 * len(tokens), put),
+        png=draw_figure(10.0, 1.4 + 0.35 * len(tokens), put),
     )
 
 

@@ -13,9 +13,9 @@ from numpy import ndarray
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import ConfigError, VocableError
-from vocable.evaluate.canvas import COLORS, SOFT, draw, panels, words
+from vocable.evaluate.canvas import COLORS, SOFT, add_panels, clean_label, draw_figure
 from vocable.evaluate.card import Picture, Sample
-from vocable.evaluate.pictures import codebook_picture, count_ids
+from vocable.evaluate.pictures import count_ids, plot_codebooks
 from vocable.evaluate.plan import seeded
 from vocable.evaluate.runner import Row
 from vocable.features.whisper import WhisperEncoder, log_mel
@@ -103,7 +103,7 @@ def pictures(views: Views, rows: Sequence[Row], tokens: Sequence[Tokens]) -> Ite
         yield places_picture(rows, title=f"{views.name}: top-1 by place in the word")
     if tokens:
         counts = np.sum([count_ids(one) for one in tokens], axis=0)
-        yield codebook_picture(counts, title=f"{views.name}: codebook use")
+        yield plot_codebooks(counts, title=f"{views.name}: codebook use")
 
 
 def attention_map(look: Prediction, spans: Spans, *, title: str = "Where each subword looks") -> Picture:
@@ -122,8 +122,8 @@ def attention_map(look: Prediction, spans: Spans, *, title: str = "Where each su
     matched = len(spans) == look.subwords.num_words
 
     def put(figure: Any) -> None:
-        figure.suptitle(words(title))
-        (axes,) = panels(figure, 1, 1)
+        figure.suptitle(clean_label(title))
+        (axes,) = add_panels(figure, 1, 1)
         axes.grid(visible=False)
         image = axes.imshow(looked, aspect="auto", cmap="viridis", vmin=0.0, extent=(0.0, seconds, rows, 0.0))
         for place, word in enumerate(first):
@@ -134,13 +134,13 @@ def attention_map(look: Prediction, spans: Spans, *, title: str = "Where each su
                 (start, end), corner = spans[place], word
                 axes.plot([start, end, end, start, start], [corner, corner, corner + last, corner + last, corner],
                           color=COLORS[1], linewidth=1.0)  # fmt: skip
-        axes.set_yticks(np.arange(rows) + 0.5, [words(text, 16) for text in look.subwords.texts], fontsize=7.5)
+        axes.set_yticks(np.arange(rows) + 0.5, [clean_label(text, 16) for text in look.subwords.texts], fontsize=7.5)
         axes.set(xlim=(0.0, seconds), ylim=(rows, 0), xlabel="time (s)", ylabel="subword")
         figure.colorbar(image, ax=axes, label="weight, mean of the heads", pad=0.015)
 
     borders = "Frames around words: when they are said, by forced alignment." if matched else "Nothing is aligned."
     return Picture(
-        title=title, png=draw(8.0, 1.2 + 0.2 * min(rows, 40), put),
+        title=title, png=draw_figure(8.0, 1.2 + 0.2 * min(rows, 40), put),
         caption=f"What each subword of the text looks at, from left to right in time. {borders}",
     )  # fmt: skip
 
@@ -159,23 +159,23 @@ def mel_picture(
     longest = max(len(one) for one in spectra) / 100
 
     def put(figure: Any) -> None:
-        figure.suptitle(words(title))
-        rows = panels(figure, len(sounds), 1, sharex=True)
+        figure.suptitle(clean_label(title))
+        rows = add_panels(figure, len(sounds), 1, sharex=True)
         for axes, (name, _, spans), mel in zip(rows, sounds, spectra, strict=True):
             axes.grid(visible=False)
             axes.imshow(mel.T, origin="lower", aspect="auto", cmap="magma", vmin=mel.max() - _RANGE, vmax=mel.max(),
                         extent=(0.0, len(mel) / 100, 0.0, _MELS))  # fmt: skip
-            axes.set(title=words(name), xlim=(0.0, longest), ylabel="mel band")
+            axes.set(title=clean_label(name), xlim=(0.0, longest), ylabel="mel band")
             for place, (start, end) in enumerate(spans):
                 axes.axvline(start, color="#ffffff99", linewidth=0.7)
                 axes.axvline(end, color="#ffffff99", linewidth=0.7)
                 if len(spans) == len(texts):
-                    axes.text((start + end) / 2, _MELS - 3, words(texts[place].lower(), 14), color="#ffffff",
+                    axes.text((start + end) / 2, _MELS - 3, clean_label(texts[place].lower(), 14), color="#ffffff",
                               ha="center", va="top", fontsize=7.5)  # fmt: skip
         rows[-1].set_xlabel("time (s)")
 
     return Picture(
-        title=title, png=draw(8.0, 0.7 + 1.8 * len(sounds), put),
+        title=title, png=draw_figure(8.0, 0.7 + 1.8 * len(sounds), put),
         caption="Spectra as Whisper hears them, 80 mel bands up to 8 kHz. Lines: beginning and end of words, of the "
         "recording as its line has them, else by forced alignment of what is heard.",
     )  # fmt: skip
@@ -198,8 +198,8 @@ def places_picture(rows: Sequence[Row], *, title: str = "Top-1 by place in the w
     middles = np.append((np.arange(BINS) + 0.5) / BINS, 1.15)
 
     def put(figure: Any) -> None:
-        figure.suptitle(words(title))
-        (axes,) = panels(figure, 1, 1)
+        figure.suptitle(clean_label(title))
+        (axes,) = add_panels(figure, 1, 1)
         for index, (name, hits) in enumerate(lines.items()):
             shares = np.where(count > 0, hits / np.maximum(count, 1), np.nan)
             axes.plot(middles[:-1], shares[:-1], color=COLORS[index], marker="os"[index], markersize=4, label=name)
@@ -210,7 +210,7 @@ def places_picture(rows: Sequence[Row], *, title: str = "Top-1 by place in the w
         axes.legend()
 
     return Picture(
-        title=title, png=draw(6.4, 3.2, put),
+        title=title, png=draw_figure(6.4, 3.2, put),
         caption=f"{int(count.sum()):,} units of {len(told)} aligned clips, each given those before it that were really "
         f"said; {int(count[-1]):,} lie in no word.",
     )  # fmt: skip

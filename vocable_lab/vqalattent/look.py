@@ -9,11 +9,12 @@ import torch
 
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
-from vocable.evaluate.canvas import draw, panels, words
+from vocable.evaluate.canvas import add_panels, clean_label, draw_figure
 from vocable.evaluate.card import Picture, Sample
-from vocable.evaluate.pictures import attention_picture, count_ids
+from vocable.evaluate.pictures import count_ids
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.tokens import Tokens
+from vocable_lab.vqalattent.attention import plot_attention
 from vocable_lab.vqalattent.figures import picked
 
 _LISTEN = 3  # labels to hear at the top of the page; the others stand below
@@ -62,7 +63,7 @@ def pictures(look: Look) -> Iterator[Picture]:
     asked = {name: said[name] if said[name] in values else values[0] for name, values in look.tokenizer.labels.items()}
     maps = look.tokenizer.attention(tokens, [asked])
     for name, weights in (("first", maps[0]), ("last", maps[-1])):
-        yield attention_picture(
+        yield plot_attention(
             weights[0].numpy(), names=("position", "looks at"),
             title=f"{look.name}: attention of the {name} block on {key}",
         )  # fmt: skip
@@ -79,8 +80,8 @@ def sheet(look: Look, rows: Sequence[tuple[str, str, Utterance, Tokens]]) -> Pic
     names = ("recording", "reconstruction", *(f"fake {number}" for number in range(1, _FAKES + 1)))
 
     def put(figure: Any) -> None:
-        figure.suptitle(words(f"{look.name}: recordings, reconstructions, fakes"))
-        axes = panels(figure, len(names) * len(columns), len(columns))
+        figure.suptitle(clean_label(f"{look.name}: recordings, reconstructions, fakes"))
+        axes = add_panels(figure, len(names) * len(columns), len(columns))
         for place, (label, images) in enumerate(columns):
             for row, name in enumerate(names):
                 axis = axes[row * len(columns) + place]
@@ -90,16 +91,16 @@ def sheet(look: Look, rows: Sequence[tuple[str, str, Utterance, Tokens]]) -> Pic
                 if row < len(images):
                     axis.imshow(images[row], origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=1)
                 if row == 0:
-                    axis.set_title(words(label))
+                    axis.set_title(clean_label(label))
                 if place == 0:
-                    axis.set_ylabel(words(name))
+                    axis.set_ylabel(clean_label(name))
 
     image = look.tokenizer.config.image
     return Picture(
         title=f"{look.name}: recordings, reconstructions, fakes",
         caption=f"{image.bins} mel bands, low to high, by {image.frames} spectra spread over the utterance; a column "
         f"for each {look.key}, one scale of {image.range_db:g} dB. Recordings are of the split that was judged.",
-        png=draw(1.0 + 1.1 * len(columns), 1.2 + 1.1 * len(names), put),
+        png=draw_figure(1.0 + 1.1 * len(columns), 1.2 + 1.1 * len(names), put),
     )
 
 
@@ -110,11 +111,11 @@ def histograms(look: Look, rows: Sequence[tuple[str, str, Utterance, Tokens]]) -
     shares = counts[:, order] / counts.sum(1, keepdims=True)
 
     def put(figure: Any) -> None:
-        figure.suptitle(words(f"{look.name}: codebook use by {look.key}"))
-        (axis,) = panels(figure, 1, 1)
+        figure.suptitle(clean_label(f"{look.name}: codebook use by {look.key}"))
+        (axis,) = add_panels(figure, 1, 1)
         axis.grid(visible=False)
         image = axis.imshow(np.log10(np.maximum(shares, 1e-5)), aspect="auto", cmap="magma", interpolation="nearest")
-        axis.set_yticks(range(len(rows)), [words(label) for label, *_ in rows])
+        axis.set_yticks(range(len(rows)), [clean_label(label) for label, *_ in rows])
         axis.set_xlabel("entry, the commonest of all fakes first")
         figure.colorbar(image, ax=axis, label="log10 of the share of ids")
 
@@ -123,7 +124,7 @@ def histograms(look: Look, rows: Sequence[tuple[str, str, Utterance, Tokens]]) -
         title=f"{look.name}: codebook use by {look.key}",
         caption=f"A line is the histogram of one {look.key}'s fakes; {used} of {counts.shape[1]} entries are "
         "used. Columns that differ from line to line tell labels apart.",
-        png=draw(10.0, 1.4 + 0.28 * len(rows), put),
+        png=draw_figure(10.0, 1.4 + 0.28 * len(rows), put),
     )
 
 

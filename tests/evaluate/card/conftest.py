@@ -3,14 +3,14 @@
 import pytest
 
 from tests.evaluate.card.cards import BAD, card
-from vocable.evaluate.card_page import render_card
+from vocable.evaluate.page.report import render_report
 
 
 @pytest.fixture(scope="session")
 def plain() -> str:
-    return render_card(card())
+    return render_report(card())
 
 
 @pytest.fixture(scope="session")
 def hostile() -> str:
-    return render_card(card(BAD))
+    return render_report(card(BAD))

@@ -12,10 +12,9 @@ import soundfile
 
 from tests.evaluate.card.cards import card
 from tests.evaluate.tree import Tree
-from vocable.evaluate import card_sounds
 from vocable.evaluate.card import Sample
-from vocable.evaluate.card_page import render_card
-from vocable.evaluate.card_sounds import longest_heard
+from vocable.evaluate.page import report
+from vocable.evaluate.page.report import longest_clip, render_report
 from vocable.testing import speechlike
 
 
@@ -30,12 +29,12 @@ def test_a_sound_is_in_the_page_once(plain: str) -> None:
 
 
 def test_long_clips_are_cut_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch, plain: str) -> None:
-    assert "are heard for" not in plain
-    monkeypatch.setattr(card_sounds, "_SECONDS", 5.0)
+    assert "Clips are cut" not in plain
+    monkeypatch.setattr(report, "_MAX_SECONDS", 5.0)
     recording = speechlike(16_000 * 6)
     sample = Sample(utterance="long", why="worst STOI of a", facts={}, recording=recording, made={})
-    page = render_card(dataclasses.replace(card(), samples=[sample]))
-    assert "Clips are heard for 5 s at most" in page
+    page = render_report(dataclasses.replace(card(), samples=[sample]))
+    assert "Clips are cut after 5 s" in page
     (sound,) = re.findall(r"data:audio/flac;base64,([^']+)", page)
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(sound)), dtype="float32")
     assert samples.size == 5 * rate
@@ -44,6 +43,6 @@ def test_long_clips_are_cut_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch
 
 def test_the_budget_is_shared_fairly() -> None:
     durations = list(np.random.default_rng(0).uniform(1, 35, 80))
-    longest = longest_heard(durations, 600.0)
+    longest = longest_clip(durations, 600.0)
     assert 600 - 80 <= sum(min(longest, duration) for duration in durations) <= 600
-    assert longest_heard([3.0, 4.0], 600.0) == math.inf
+    assert longest_clip([3.0, 4.0], 600.0) == math.inf

@@ -1,0 +1,1 @@
+"""Pages of an evaluation: templates, style, scripts and the code that fills them."""

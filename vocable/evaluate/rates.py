@@ -1,0 +1,142 @@
+"""Rate-quality plots: one metric against the bit rate, one curve a family of entries."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vocable.evaluate.canvas import COLORS, SOFT, add_panels, clean_label, draw_figure, set_log_scale
+from vocable.evaluate.card import Card, Column, Entry
+
+_HUES = COLORS[:5]
+_MARKS = {"o": "●○", "s": "■□", "^": "▲△", "D": "◆◇", "v": "▼▽", "p": "⬟⬠", "h": "⬢⬡", "*": "★☆"}  # filled, hollow
+_MIN_GAP = 0.07  # of the height, between the names of two lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Entries that form one curve, and the look of that curve.
+
+    Attributes:
+        name: Name in the key.
+        hue: Index of the color of a tokenizer; None for codecs of others, which are gray, hollow and dashed.
+        mark: Name of the matplotlib marker.
+        entries: Entries in the order of their bit rates.
+    """
+
+    name: str
+    hue: int | None
+    mark: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def symbol(self) -> str:
+        """Unicode symbol of the mark, for the key on the page."""
+        return _MARKS[self.mark][self.hue is None]
+
+
+def find_families(entries: Iterable[Entry]) -> list[Family]:
+    """Group the entries that have a bit rate into families; tokenizers come first, and no two families look alike.
+
+    Example:
+        >>> opus = [Entry(name=f"Opus {k}k", kind="codec", family="Opus", note="", bit_rate=1e3 * k) for k in (9, 6)]
+        >>> [(family.name, family.symbol, len(family.entries)) for family in find_families(opus)]
+        [('Opus', '○', 2)]
+    """
+    parts: dict[tuple[bool, str], list[Entry]] = {}
+    for entry in entries:
+        if entry.kind != "anchor" and math.isfinite(entry.bit_rate) and entry.bit_rate > 0:
+            parts.setdefault((entry.kind != "tokenizer", entry.family), []).append(entry)
+    ordered = sorted(parts.items(), key=lambda part: part[0][0])  # stable: the order of the card otherwise
+    marks = list(_MARKS)
+    return [
+        Family(
+            name=name if len(members) > 1 else members[0].name,
+            hue=None if is_other else place % len(_HUES),
+            mark=marks[place % len(marks)],
+            entries=tuple(sorted(members, key=lambda entry: entry.bit_rate)),
+        )
+        for place, ((is_other, name), members) in enumerate(ordered)
+    ]
+
+
+def plot_rates(card: Card, column: Column, families: Sequence[Family]) -> bytes | None:
+    """Plot a metric against the bit rate, with 95 % intervals and a dotted line for each entry without a bit rate.
+
+    Args:
+        card: Card of the entries.
+        column: Metric.
+        families: Curves, from :func:`find_families`; those without a figure are left out.
+
+    Returns:
+        SVG file, or None if no entry has both a figure and a bit rate.
+
+    Raises:
+        MissingDependencyError: If matplotlib is not installed.
+    """
+    curves = [(family, [entry for entry in family.entries if _is_known(entry, column)]) for family in families]
+    curves = [(family, points) for family, points in curves if points]
+    if not curves:
+        return None
+
+    def fill(figure: Any) -> None:
+        (axes,) = add_panels(figure, 1, 1)
+        for family, points in curves:
+            _draw_curve(axes, family, points, column)
+        set_log_scale(axes.xaxis)
+        axes.xaxis.set_major_formatter(lambda rate, _: f"{rate / 1000:g}k" if rate >= 1000 else f"{rate:g}")
+        axes.margins(0.08)
+        axes.set_xlabel("bit/s")
+        _draw_lines(axes, card, column)
+
+    return draw_figure(3.7, 2.5, fill, "svg")
+
+
+def _is_known(entry: Entry, column: Column) -> bool:
+    return column.key in entry.figures and math.isfinite(entry.figures[column.key].mean)
+
+
+def _draw_curve(axes: Any, family: Family, points: Sequence[Entry], column: Column) -> None:
+    figures = [entry.figures[column.key] for entry in points]
+    ends = [(figure.mean - figure.low, figure.high - figure.mean) for figure in figures]
+    errors = [[column.factor * (0.0 if math.isnan(end) else max(end, 0.0)) for end in side]
+              for side in zip(*ends, strict=True)]  # fmt: skip
+    other = family.hue is None
+    color = SOFT if family.hue is None else _HUES[family.hue]
+    axes.errorbar(
+        [entry.bit_rate for entry in points], [column.factor * figure.mean for figure in figures], errors,
+        color=color, marker=family.mark, markersize=5, markerfacecolor="none" if other else color,
+        linestyle="--" if other else "-", linewidth=1.0 if other else 1.6, elinewidth=0.9, capsize=2,
+    )  # fmt: skip
+
+
+def _draw_lines(axes: Any, card: Card, column: Column) -> None:
+    """Draw a dotted line for each anchor and each entry without a bit rate, named on the right.
+
+    A value far outside the curves would flatten them: it is named at the edge with its figure and an arrow instead.
+    """
+    rateless = sorted((entry for entry in card.entries if entry.kind == "anchor" or math.isnan(entry.bit_rate)),
+                      key=lambda entry: entry.kind != "anchor")  # fmt: skip
+    values = {entry.name: column.factor * entry.figures[column.key].mean for entry in rateless
+              if _is_known(entry, column)}  # fmt: skip
+    low, high = axes.get_ylim()
+    margin = (high - low) / 2
+    near = [value for value in values.values() if low - margin <= value <= high + margin]
+    low, high = min([low, *near]), max([high, *near])
+    axes.set_ylim(low, high)
+    ticks: list[tuple[float, list[str]]] = []
+    for name, value in sorted(values.items(), key=lambda item: item[1]):
+        inside = low <= value <= high
+        if inside:
+            axes.axhline(value, color=SOFT, linestyle=":", linewidth=1.0)
+        arrow = "" if inside else f" {column.format(value / column.factor)} {'↑' if value > high else '↓'}"
+        place, text = min(max(value, low), high), clean_label(name, 16) + arrow
+        if ticks and place - ticks[-1][0] < _MIN_GAP * (high - low):
+            ticks[-1][1].append(text)
+        else:
+            ticks.append((place, [text]))
+    if ticks:
+        right = axes.secondary_yaxis("right")
+        right.set_yticks([place for place, _ in ticks], ["\n".join(texts[::-1]) for _, texts in ticks], fontsize=8)
+        right.tick_params(length=0)
+        right.spines["right"].set_visible(False)
