@@ -42,7 +42,7 @@ def test_padding_is_no_use_of_a_codebook(tmp_path: Path) -> None:
     tokens = Tokens(ids=ids, lengths=torch.tensor([3, 1]), samples=torch.tensor([900, 300]), spec=spec, tokenizer="x")
     tokens.write(tmp_path / "a.tokens")
     first, levels = describe(str(tmp_path / "a.tokens"))
-    assert levels.rows == [("1", "2 of 4 they can show", "2", "0.81")]
+    assert levels.rows == [("1", "2 of 4 reachable", "2", "0.81")]
     assert _cells([first])["frames"] == "do not follow the clock"
 
 

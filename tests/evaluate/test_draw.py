@@ -79,7 +79,7 @@ def test_a_run_that_has_not_logged_yet_has_its_schedules(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("figures")
-def test_a_model_is_drawn_with_recordings_coloured_by_any_key(model: Path, data: Path) -> None:
+def test_a_model_is_drawn_with_recordings_colored_by_any_key(model: Path, data: Path) -> None:
     said: list[str] = []
     clips = Clips(manifest=data, split="all", colors=("speaker", "age/years"))
     found = dict(draw(str(model), clips, say=said.append))
@@ -114,7 +114,7 @@ def test_a_tokenizer_without_vectors_has_all_other_pictures(
 ) -> None:
     codec, names = ready("spectral"), ("spec", "digest", "encode", "decode", "encode_batch", "decode_batch", "save")
     plain = SimpleNamespace(**{name: getattr(codec, name) for name in names})
-    monkeypatch.setattr(module.hub, "load", lambda name: plain)
+    monkeypatch.setattr(module.registry, "load", lambda name: plain)
     said: list[str] = []
     found = [name for name, _ in draw(str(model), Clips(manifest=data, limit=2), say=said.append)]
     assert found[-1] == "codebooks-by-speaker"
@@ -125,10 +125,10 @@ def test_a_point_is_the_mean_of_about_a_second_and_a_clip_has_ten_at_most() -> N
     codec = ready("spectral")
     tokens = codec.encode(speechlike(40_000))  # 125 frames
     vectors = codec.embed(tokens)[0].numpy()
-    points = module._stretches(vectors, tokens)
+    points = module._average_stretches(vectors, tokens)
     assert np.allclose(points, [vectors[:63].mean(0), vectors[63:].mean(0)])
-    assert module._stretches(np.tile(vectors, (10, 1)), tokens).shape == (10, vectors.shape[1])
-    assert np.allclose(module._stretches(vectors[:3], tokens), vectors[:3].mean(0))
+    assert module._average_stretches(np.tile(vectors, (10, 1)), tokens).shape == (10, vectors.shape[1])
+    assert np.allclose(module._average_stretches(vectors[:3], tokens), vectors[:3].mean(0))
 
 
 def test_tokens_audio_and_recipes_have_theirs(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_the_schedules_of_ctap_can_be_read(tmp_path: Path) -> None:
 def test_requests_that_cannot_be_met(model: Path, data: Path) -> None:
     with pytest.raises(InputError, match="pass --data MANIFEST"):
         list(draw(str(model)))
-    with pytest.raises(ManifestError, match="no line has 'accent' to colour by; there are age/years, speaker, split"):
+    with pytest.raises(ManifestError, match="no line has 'accent' to color by; there are age/years, speaker, split"):
         list(draw(str(model), Clips(manifest=data, colors=("accent",))))
     with pytest.raises(ManifestError, match="no utterance has split 'x'"):
         list(draw(str(model), Clips(manifest=data, split="x")))

@@ -1,54 +1,73 @@
-"""Pieces of pages: text stays text, a script runs only if the policy names it, pictures measure what they say."""
+"""Templates and assets of pages: text stays text, a script runs only if the policy names it, assets parse."""
 
 import base64
 import hashlib
 import os
 import re
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
-from vocable.audio import Audio
-from vocable.evaluate import page
-from vocable.testing import speechlike
+import vocable.evaluate.page
+import vocable_lab.listening
+from vocable.evaluate.page.template import render_template
 
-
-def test_the_powers_of_a_full_sine_are_one() -> None:
-    tone = Audio(np.sin(2 * np.pi * 1_000 * np.arange(16_000) / 16_000).astype(np.float32), 16_000)
-    powers = page.powers(tone)
-    assert powers.shape == (125, 257)  # 8 ms by 31.25 Hz
-    assert powers[5:-5].max() == pytest.approx(1.0, abs=1e-3)
-    assert set(powers[5:-5].argmax(axis=1).tolist()) == {32}
-    assert page.powers(Audio(np.tile(tone.samples, 30), 16_000)).shape[0] <= 1_500
+FOLDERS = [Path(str(package.__file__)).parent for package in (vocable.evaluate.page, vocable_lab.listening)]
+ASSETS = sorted(file for folder in FOLDERS for file in folder.iterdir() if file.suffix in (".css", ".js"))
 
 
 def test_a_name_that_is_no_text_can_be_written() -> None:
-    assert page.escaped(os.fsdecode(b"caf\xe9 & co.wav")) == "caf? &amp; co.wav"
+    html = render_template("base.html.j2", title=os.fsdecode(b"caf\xe9 & co.wav"))
+    assert "<title>caf? &amp; co.wav</title>" in html
+
+
+def test_a_hostile_title_stays_text() -> None:
+    html = render_template("base.html.j2", title="</title><script>alert(1)</script>\u202e")
+    assert "<script" not in html
+    assert "<title>&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;\u202e</title>" in html
 
 
 def test_a_page_without_a_script_allows_none() -> None:
-    html = page.shell("title", "<p>body</p>")
+    html = render_template("base.html.j2", title="title")
     assert "script" not in html
     assert "default-src 'none'" in html
 
 
 def test_the_policy_names_the_script_there_is() -> None:
-    html = page.shell("title", "<p>body</p>", script="let é = 1;")
+    html = render_template("base.html.j2", title="title", script="report.js")
     (script,) = re.findall(r"<script>(.*?)</script>", html, re.S)
     (digest,) = re.findall(r"script-src 'sha256-([^']+)'", html)
     assert base64.b64decode(digest) == hashlib.sha256(script.encode()).digest()
+    assert script == (FOLDERS[0] / "report.js").read_text(encoding="utf-8")
 
 
-def test_fewer_columns_cover_the_same_time() -> None:
-    sound = speechlike(48_000)
-    assert page.powers(sound, 100).shape[0] <= 100
-    assert page.powers(sound, 100).mean() == pytest.approx(page.powers(sound).mean(), rel=0.3)
+@pytest.mark.parametrize("asset", ASSETS, ids=lambda file: file.name)
+def test_an_asset_can_be_inlined_and_refers_to_nothing(asset: Path) -> None:
+    text = asset.read_text(encoding="utf-8")
+    assert "</" not in text
+    assert not re.search(r"https?:|@import|url\(|innerHTML|eval", text)
+    bare = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    for opening, closing in ("{}", "()", "[]"):
+        assert bare.count(opening) == bare.count(closing)
 
 
-@pytest.mark.parametrize("limit", [0.004, 0.7, 3.0, 8.0, 30.0, 4_000.0])
-def test_steps_are_few_and_even(limit: float) -> None:
-    steps = page.steps(limit, 5)
-    assert 2 <= len(steps) <= 6
-    assert steps[0] == 0.0
-    assert steps[-1] <= limit * (1 + 1e-6)
-    assert np.allclose(np.diff(steps), steps[1])
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_browser_parses_every_asset(browser: Any, folder: Path) -> None:
+    page = browser.new_page()
+    for asset in sorted(folder.glob("*.js")):
+        page.evaluate("source => { new Function(source); }", asset.read_text(encoding="utf-8"))
+    for asset in sorted(folder.glob("*.css")):
+        text = re.sub(r"\S*::-moz[^}]*\}", "", asset.read_text(encoding="utf-8"))  # another browser's
+        rules = page.evaluate(
+            """source => {
+              const sheet = new CSSStyleSheet();
+              sheet.replaceSync(source);
+              return [...sheet.cssRules].filter((rule) => rule.style && !rule.style.length).length
+                || -sheet.cssRules.length;
+            }""",
+            text,
+        )
+        top = len(re.findall(r"\{", re.sub(r"@media[^{]*\{((?:[^{}]*\{[^{}]*\})*[^{}]*)\}", "{}", text)))
+        assert rules == -top, f"{asset.name}: a rule of the file is not one of the browser's, or is empty"
+    page.close()

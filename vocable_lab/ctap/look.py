@@ -137,9 +137,7 @@ def planes(look: Look, frames: Frames) -> Iterator[Picture]:
     kinds = ["speech (S)"] * len(some) + ["phonemes (P)"] * len(some)
     for by, labels in (("kind", kinds), ("class of phoneme", sounds)):
         try:
-            yield plot_projection(
-                vectors, labels, method="tsne", seed=look.seed, title=f"{look.name}: frames by {by}"
-            )
+            yield plot_projection(vectors, labels, method="tsne", seed=look.seed, title=f"{look.name}: frames by {by}")
         except VocableError:  # of a model that gives all frames one place
             return
 

@@ -24,7 +24,7 @@ from vocable.errors import ConfigError, InputError, MissingDependencyError, Outp
 from vocable.evaluate.plan import named
 from vocable.files import write_json, write_whole
 from vocable_lab.listening.key import REFERENCE, Key, Kind, Scale, Stimulus, read_key
-from vocable_lab.listening.page import render
+from vocable_lab.listening.page import render_test
 
 ANCHORS = {"anchor 3.5 kHz": 3_500, "anchor 7 kHz": 7_000}  # Hz
 _STOP = 500  # Hz from pass band to stop band; BS.1534 wants 25 dB at 4 kHz and 50 dB at 4.5 kHz
@@ -101,7 +101,7 @@ def build(
     page, key_file = Path(out), Path(out).with_suffix(".key.json")
     if key_file.exists() and read_key(key_file).test != test:
         raise OutputError(f"{key_file}: this is the key of another test, whose ratings need it; name another page")
-    html = render(key, sounds)
+    html = render_test(key, sounds)
     write_json(key_file, key.to_json())
     write_whole(page, lambda temporary: temporary.write_text(html, encoding="utf-8"))
     return Built(

@@ -1,26 +1,26 @@
 "use strict";
 (() => {
 const data = JSON.parse(document.getElementById("data").textContent);
-const at = id => document.getElementById(id);
+const find = id => document.getElementById(id);
 const LABELS = ["Bad", "Poor", "Fair", "Good", "Excellent"];
 const COLUMNS = ["rater", "test", "trial", "stimulus", "scale", "rating", "seconds"];
-const rated = data.kind === "mushra";
-let rater = "", order = [], screen = null, rows = [], players = [], ratings = new Map(), began = 0, stored = true;
+const isMushra = data.kind === "mushra";
+let rater = "", order = [], screen = null, rows = [], players = [], ratings = new Map(), started = 0, stored = true;
 
-const make = (tag, properties, ...inside) => {
+const makeElement = (tag, properties, ...children) => {
   const element = Object.assign(document.createElement(tag), properties);
-  element.append(...inside);
+  element.append(...children);
   return element;
 };
 
-const place = () => `vocable listening test ${data.test} ${rater}`;
-const recall = () => { try { return JSON.parse(localStorage.getItem(place())) || []; } catch { return []; } };
-const remember = () => {
-  try { localStorage.setItem(place(), JSON.stringify(rows)); } catch { stored = false; }
+const storageKey = () => `vocable listening test ${data.test} ${rater}`;
+const loadRows = () => { try { return JSON.parse(localStorage.getItem(storageKey())) || []; } catch { return []; } };
+const storeRows = () => {
+  try { localStorage.setItem(storageKey(), JSON.stringify(rows)); } catch { stored = false; }
 };
 
-// Order follows from test and rater, so that a rater who comes back goes on where she stopped.
-const drawing = text => {
+// The order depends on the test and the rater alone, so that a returning rater continues where they stopped.
+const makeRandom = text => {
   let state = 2166136261;
   for (const letter of text) state = Math.imul(state ^ letter.codePointAt(0), 16777619);
   return below => {
@@ -30,45 +30,45 @@ const drawing = text => {
     return Math.floor(((mixed ^ mixed >>> 14) >>> 0) / 4294967296 * below);
   };
 };
-const shuffled = (list, draw) => {
+const shuffled = (list, random) => {
   const mixed = [...list];
   for (let last = mixed.length - 1; last > 0; last--) {
-    const other = draw(last + 1);
+    const other = random(last + 1);
     [mixed[last], mixed[other]] = [mixed[other], mixed[last]];
   }
   return mixed;
 };
 
-const show = id => {
+const showSection = id => {
   for (const section of document.querySelectorAll("section")) section.hidden = section.id !== id;
   scrollTo(0, 0);
 };
-const allHeard = () => players.every(player => player.heard);
+const allPlayed = () => players.every(player => player.played);
 
 const stop = () => {
   for (const player of players) { player.audio.pause(); player.button.setAttribute("aria-pressed", "false"); }
 };
 const toggle = player => {
   const playing = players.find(other => !other.audio.paused);
-  // Until all are heard each starts at its beginning; later one can change over in the middle to compare.
-  const from = playing && playing !== player && allHeard() ? playing.audio.currentTime : 0;
+  // Until all sounds were played, each starts at its beginning; later a rater can switch in the middle to compare.
+  const from = playing && playing !== player && allPlayed() ? playing.audio.currentTime : 0;
   stop();
   if (playing === player) return;
   player.audio.currentTime = from < player.audio.duration ? from : 0;
   player.button.setAttribute("aria-pressed", "true");
-  player.audio.play().catch(() => { stop(); at("hint").textContent = "This browser could not play the sound."; });
+  player.audio.play().catch(() => { stop(); find("hint").textContent = "This browser could not play the sound."; });
 };
 const addPlayer = (name, label) => {
   const audio = new Audio(data.sounds[name]);
   audio.preload = "auto";
-  const button = make("button", {type: "button", className: "play", textContent: label});
-  const player = {audio, button, heard: false};
+  const button = makeElement("button", {type: "button", className: "play", textContent: label});
+  const player = {audio, button, played: false};
   button.setAttribute("aria-pressed", "false");
   button.setAttribute("aria-label", `Play ${label}`);
   button.addEventListener("click", () => toggle(player));
   audio.addEventListener("ended", () => {
-    player.heard = true;
-    button.classList.add("heard");
+    player.played = true;
+    button.classList.add("played");
     button.setAttribute("aria-label", `Play ${label} again`);
     button.setAttribute("aria-pressed", "false");
     update();
@@ -78,21 +78,21 @@ const addPlayer = (name, label) => {
 };
 
 const update = () => {
-  const heard = allHeard();
-  for (const input of at("sounds").querySelectorAll("input")) input.disabled = !heard;
+  const done = allPlayed();
+  for (const input of find("sounds").querySelectorAll("input")) input.disabled = !done;
   const left = screen.stimuli.length - ratings.size;
-  at("next").disabled = !heard || left > 0;
-  const unheard = players.filter(player => !player.heard).length;
-  at("hint").textContent = !heard ? `Play ${unheard === 1 ? "one more sound" : `${unheard} more sounds`} to the end.`
-    : left ? (rated ? `Rate ${left} more.` : "Choose one.") : "";
+  find("next").disabled = !done || left > 0;
+  const unplayed = players.filter(player => !player.played).length;
+  find("hint").textContent = !done ? `Play ${unplayed === 1 ? "one more sound" : `${unplayed} more sounds`} to the end.`
+    : left ? (isMushra ? `Rate ${left} more.` : "Choose one.") : "";
 };
 
-const slider = (stimulus, label) => {
-  const input = make("input", {type: "range", min: 0, max: 100, step: 1, value: 50, disabled: true});
+const makeSlider = (stimulus, label) => {
+  const input = makeElement("input", {type: "range", min: 0, max: 100, step: 1, value: 50, disabled: true});
   input.className = "unrated";
-  const output = make("output", {textContent: "–"});
-  const marks = LABELS.map(name => make("span", {textContent: name}));
-  const scale = make("div", {className: "marks"}, ...marks);
+  const output = makeElement("output", {textContent: "–"});
+  const marks = LABELS.map(name => makeElement("span", {textContent: name}));
+  const scale = makeElement("div", {className: "marks"}, ...marks);
   scale.setAttribute("aria-hidden", "true");
   input.setAttribute("aria-label", `Rating of ${label}, from 0, bad, to 100, excellent`);
   input.setAttribute("aria-valuetext", "not rated");
@@ -107,19 +107,19 @@ const slider = (stimulus, label) => {
   };
   input.addEventListener("input", change);
   input.addEventListener("click", change);  // a click on the middle moves nothing, yet means 50
-  return make("div", {className: "rate"}, make("div", {className: "top"}, input, output), scale);
+  return makeElement("div", {className: "rate"}, makeElement("div", {className: "top"}, input, output), scale);
 };
-const choices = stimulus => {
-  const set = make("fieldset", {}, make("legend", {textContent: "Your rating"}));
+const makeChoices = stimulus => {
+  const set = makeElement("fieldset", {}, makeElement("legend", {textContent: "Your rating"}));
   for (let value = 5; value > 0; value--) {
-    const input = make("input", {type: "radio", name: "rating", value, disabled: true});
+    const input = makeElement("input", {type: "radio", name: "rating", value, disabled: true});
     input.addEventListener("change", () => { ratings.set(stimulus.code, value); update(); });
-    set.append(make("label", {className: "card choice"}, input, make("b", {textContent: value}), LABELS[value - 1]));
+    set.append(makeElement("label", {className: "card choice"}, input, makeElement("b", {textContent: value}), LABELS[value - 1]));
   }
   return set;
 };
 
-const next = () => {
+const showNext = () => {
   stop();
   const finished = new Set(rows.map(row => row[2]));
   screen = order.find(one => !finished.has(one.trial));
@@ -127,77 +127,77 @@ const next = () => {
   players = [];
   ratings = new Map();
   const [question, advice] = data.questions[screen.scale];
-  at("question").textContent = question;
-  at("advice").textContent = advice;
-  at("progress").max = order.length;
-  at("progress").value = finished.size;
-  at("count").textContent = `${finished.size + 1} of ${order.length}`;
+  find("question").textContent = question;
+  find("advice").textContent = advice;
+  find("progress").max = order.length;
+  find("progress").value = finished.size;
+  find("count").textContent = `${finished.size + 1} of ${order.length}`;
   const list = [];
   if (screen.reference) {
-    list.push(make("div", {className: "card sound reference"}, addPlayer(screen.reference, "Reference"),
-      make("span", {className: "about", textContent: "What the others are compared with"})));
+    list.push(makeElement("div", {className: "card sound reference"}, addPlayer(screen.reference, "Reference"),
+      makeElement("span", {className: "about", textContent: "What the others are compared with"})));
   }
   screen.stimuli.forEach((stimulus, index) => {
-    const label = rated ? String.fromCharCode(65 + index % 26) + (index < 26 ? "" : Math.floor(index / 26)) : "Sample";
-    const box = make("div", {className: "card sound"}, addPlayer(stimulus.sound, label));
-    box.append(rated ? slider(stimulus, label)
-      : make("span", {className: "about", textContent: "What you rate"}));
+    const label = isMushra ? String.fromCharCode(65 + index % 26) + (index < 26 ? "" : Math.floor(index / 26)) : "Sample";
+    const box = makeElement("div", {className: "card sound"}, addPlayer(stimulus.sound, label));
+    box.append(isMushra ? makeSlider(stimulus, label)
+      : makeElement("span", {className: "about", textContent: "What you rate"}));
     list.push(box);
-    if (!rated) list.push(choices(stimulus));
+    if (!isMushra) list.push(makeChoices(stimulus));
   });
-  at("sounds").replaceChildren(...list);
-  show("screen");
+  find("sounds").replaceChildren(...list);
+  showSection("screen");
   update();
-  at("question").focus({preventScroll: true});
-  began = performance.now();
+  find("question").focus({preventScroll: true});
+  started = performance.now();
 };
-const keep = () => {
-  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+const storeScreen = () => {
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
   for (const {code} of screen.stimuli)
     rows.push([rater, data.test, screen.trial, code, screen.scale, ratings.get(code), seconds]);
-  remember();
-  next();
+  storeRows();
+  showNext();
 };
 
 const fileName = () => `ratings-${data.test}-${rater}.csv`;
 const finish = () => {
-  at("rated").textContent = `All ${order.length} screens are rated.`;
-  at("file").textContent = fileName();
-  show("done");
-  at("thanks").focus({preventScroll: true});
+  find("rated").textContent = `All ${order.length} screens are rated.`;
+  find("file").textContent = fileName();
+  showSection("done");
+  find("thanks").focus({preventScroll: true});
 };
-const save = () => {
+const saveFile = () => {
   const lines = [COLUMNS, ...rows].map(row => row.join(",") + "\n");
   const address = URL.createObjectURL(new Blob(lines, {type: "text/csv"}));
-  make("a", {href: address, download: fileName()}).click();
+  makeElement("a", {href: address, download: fileName()}).click();
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 };
 
-at("volume").addEventListener("click", () => {
+find("volume").addEventListener("click", () => {
   if (!players.length) {
     const first = data.screens.find(one => one.reference);
     addPlayer(first ? first.reference : data.screens[0].stimuli[0].sound, "clip");
-    players[0].audio.addEventListener("ended", () => { at("volume").textContent = "Play it again"; });
+    players[0].audio.addEventListener("ended", () => { find("volume").textContent = "Play it again"; });
     screen = {stimuli: []};
   }
   toggle(players[0]);
 });
-at("enter").addEventListener("submit", event => {
+find("enter").addEventListener("submit", event => {
   event.preventDefault();
   stop();
-  rater = at("rater").value.trim();
-  const draw = drawing(`${data.test} ${rater}`);
-  order = data.scales.flatMap(scale => shuffled(data.screens.filter(one => one.scale === scale), draw))
-    .map(one => ({...one, stimuli: shuffled(one.stimuli, draw)}));
-  rows = recall();
-  remember();
-  next();
+  rater = find("rater").value.trim();
+  const random = makeRandom(`${data.test} ${rater}`);
+  order = data.scales.flatMap(scale => shuffled(data.screens.filter(one => one.scale === scale), random))
+    .map(one => ({...one, stimuli: shuffled(one.stimuli, random)}));
+  rows = loadRows();
+  storeRows();
+  showNext();
 });
-at("next").addEventListener("click", keep);
-at("save").addEventListener("click", save);
+find("next").addEventListener("click", storeScreen);
+find("save").addEventListener("click", saveFile);
 addEventListener("beforeunload", event => { if (!stored && rows.length) event.preventDefault(); });
-at("summary").textContent = `${data.screens.length} screens, each with a question and a few short sounds.`;
-try { localStorage.getItem("vocable"); at("memory").textContent = "You may stop at any time: on this device and with "
-  + "the same id, the page goes on where you stopped."; } catch { stored = false; }
-show("start");
+find("summary").textContent = `${data.screens.length} screens, each with a question and a few short sounds.`;
+try { localStorage.getItem("vocable"); find("memory").textContent = "You may stop at any time. On this device and with "
+  + "the same id, the page continues where you stopped."; } catch { stored = false; }
+showSection("start");
 })();

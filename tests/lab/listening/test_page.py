@@ -25,7 +25,7 @@ def _open(browser: Any, built: Built, **options: Any) -> tuple[Any, list[str]]:
 def _hear_all(page: Any) -> None:
     for button in page.locator("#sounds .play").all():
         button.click()
-        page.wait_for_function("button => button.classList.contains('heard')", arg=button.element_handle())
+        page.wait_for_function("button => button.classList.contains('played')", arg=button.element_handle())
 
 
 def _fits(page: Any) -> bool:
@@ -109,7 +109,7 @@ def test_a_rater_with_a_keyboard_goes_through_a_mos_test(
         for button in page.locator("#sounds .play").all():
             button.focus()
             page.keyboard.press("Space")
-            page.wait_for_function("button => button.classList.contains('heard')", arg=button.element_handle())
+            page.wait_for_function("button => button.classList.contains('played')", arg=button.element_handle())
         page.get_by_role("radio", name="4 Good").focus()
         page.keyboard.press("Space")
         page.locator("#next").focus()

@@ -7,17 +7,17 @@ for (const table of document.querySelectorAll("table.sortable")) {
     button.type = "button";
     button.append(...head.childNodes);
     head.append(button);
-    const words = head.dataset.kind === "text";
+    const isText = head.dataset.kind === "text";
     button.addEventListener("click", () => {
-      const turned = { ascending: "descending", descending: "ascending" }[head.getAttribute("aria-sort")];
-      const order = turned || head.dataset.first || "ascending";
+      const reversed = { ascending: "descending", descending: "ascending" }[head.getAttribute("aria-sort")];
+      const order = reversed || head.dataset.first || "ascending";
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", order);
       const sign = order === "ascending" ? 1 : -1;
       const compare = (a, b) => {
-        const [here, there] = [a, b].map((row) => row.cells[at].dataset.v || "");
-        if (here === "" || there === "") return (here === "") - (there === "");
-        return sign * (words ? here.localeCompare(there, "en", { numeric: true }) : here - there);
+        const [left, right] = [a, b].map((row) => row.cells[at].dataset.v || "");
+        if (left === "" || right === "") return (left === "") - (right === "");
+        return sign * (isText ? left.localeCompare(right, "en", { numeric: true }) : left - right);
       };
       body.append(...[...body.rows].sort(compare));
     });
