@@ -78,7 +78,7 @@ def test_schedules_are_drawn_as_they_run() -> None:
     steps = np.arange(100.0)
     picture, figure = drawn(
         lambda: plot_schedules(
-            planned, 100, begins={"quantize_from": 40, "never": 400}, logged={"term": (steps, steps)}
+            planned, 100, start_steps={"quantize_from": 40, "never": 400}, logged={"term": (steps, steps)}
         )
     )
     assert titles(figure) == ["rate", "term", "down"]

@@ -148,7 +148,7 @@ def test_every_weight_of_ctap_is_drawn_against_the_step(monkeypatch: pytest.Monk
 
     def note(schedules: dict[str, Callable[[int], float]], steps: int, **how: Any) -> Picture:
         assert steps == run.train.steps
-        assert how["begins"] == {"quantize_from": run.losses.quantize_from}
+        assert how["start_steps"] == {"quantize_from": run.losses.quantize_from}
         planned.update(schedules)
         return Picture(title="", caption="", png=b"PNG")
 

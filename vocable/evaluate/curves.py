@@ -80,7 +80,7 @@ def metric_names(rows: Sequence[LogRow]) -> list[str]:
 
 
 def plot_schedules(schedules: Mapping[str, Callable[[int], float]], steps: int, *,
-                   begins: Mapping[str, int] | None = None, logged: Mapping[str, Curve] | None = None,
+                   start_steps: Mapping[str, int] | None = None, logged: Mapping[str, Curve] | None = None,
                    title: str = "Schedules") -> Picture:  # fmt: skip
     """Plot every loss weight and learning rate against the step, before or after training.
 
@@ -88,7 +88,7 @@ def plot_schedules(schedules: Mapping[str, Callable[[int], float]], steps: int, 
         schedules: Function from the step (0 is the first) to the value, by name. Schedules that are always zero are
             listed in the caption.
         steps: Number of steps of the run.
-        begins: Steps at which a part of the training starts, by name: one vertical line each.
+        start_steps: Steps at which a part of the training starts, by name: one vertical line each.
         logged: Values that a run logged, by the name of the schedule: dots.
         title: Title of the picture.
 
@@ -108,7 +108,7 @@ def plot_schedules(schedules: Mapping[str, Callable[[int], float]], steps: int, 
     zero = sorted(set(planned) - set(drawn))
     if not drawn:
         raise ConfigError("every schedule is always zero: there is nothing to draw")
-    marks = {name: step for name, step in (begins or {}).items() if 0 < step < steps}
+    marks = {name: step for name, step in (start_steps or {}).items() if 0 < step < steps}
 
     def fill(figure: Any) -> None:
         figure.suptitle(clean_label(title))

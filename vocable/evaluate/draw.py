@@ -32,7 +32,7 @@ from vocable.files import make_folder, write_whole
 from vocable.interfaces import Embedding, Tokenizer
 from vocable.systems import registry
 from vocable.tokens import Tokens
-from vocable.train.record import beginnings, read_record, schedules
+from vocable.train.record import read_record, schedules, start_steps
 from vocable.train.run import run_to_json
 
 Named = tuple[str, Picture]  # file name without its suffix, picture
@@ -136,7 +136,7 @@ def _plot_run_schedules(values: Mapping[str, object], rows: Sequence[Mapping[str
     curves = {name: read_curve(rows, keys[name]) for name in planned if name in keys}
     logged = {name: (steps - 1, logged) for name, (steps, logged) in curves.items()}  # a log counts steps from 1
     steps = int(train["steps"]) if isinstance(train, Mapping) else 0
-    return plot_schedules(planned, steps, begins=beginnings(values), logged=logged)
+    return plot_schedules(planned, steps, start_steps=start_steps(values), logged=logged)
 
 
 def _draw_tokenizer(tokenizer: Tokenizer, clips: Clips, say: Callable[[str], None]) -> Iterator[Named]:
