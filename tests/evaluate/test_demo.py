@@ -174,7 +174,7 @@ def test_the_page_plays_the_recording_and_every_version(made: Demo, html: str) -
     assert {sound.sample_rate for sound in (recording, full, *fewer)} == {16_000}
     assert recording.duration == made.recording.audio.duration
     wanted = speechlike(33_000, 22_050).resample(16_000).samples
-    assert np.abs(recording.samples - wanted.clip(-1, 1)).max() <= 2 / 32_768
+    assert np.abs(recording.samples - wanted.clip(-1, 1)).max() <= 3 / 32_768  # stored three times
     assert np.abs(full.samples - Audio.read(made.speech_file).samples).max() <= 2 / 32_768
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import soundfile
 import torch
 
 from vocable.audio import Audio, read_blocks
@@ -147,14 +146,18 @@ def run_demo(path: Path | None, out: Path, model: str = "guided-small") -> Demo:
     tokenizer = load(model)
     recording = find_recording(path, tokenizer.spec.sample_rate)
     make_folder(out)
-    started = perf_counter()
-    tokens = tokenizer.encode(recording.audio)
-    encoded = perf_counter()
-    speech = tokenizer.decode(tokens)
-    decoded = perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "clip.wav"
+        recording.audio.write(file)
+        clip = Audio.read(file)  # the samples that are evaluated
+        started = perf_counter()
+        tokens = tokenizer.encode(clip)
+        encoded = perf_counter()
+        speech = tokenizer.decode(tokens)
+        decoded = perf_counter()
+        card = _evaluate_clip(file, model, level_counts(tokens.spec.num_codebooks)[1:])
     demo = Demo(
-        recording=recording, model=model, digest=tokenizer.digest, tokens=tokens,
-        card=_evaluate_clip(recording.audio, model, level_counts(tokens.spec.num_codebooks)[1:]),
+        recording=replace(recording, audio=clip), model=model, digest=tokenizer.digest, tokens=tokens, card=card,
         encode_seconds=encoded - started, decode_seconds=decoded - encoded,
         token_file=out / f"{recording.stem}.tokens", speech_file=out / f"{recording.stem}.decoded.wav",
         report_file=out / "report.html",
@@ -208,23 +211,21 @@ def find_recording(path: Path | None, sample_rate: int) -> Recording:
     )
 
 
-def _evaluate_clip(clip: Audio, model: str, levels: list[int]) -> Card:
-    """Evaluate a tokenizer on one clip, with samples of every number of levels."""
+def _evaluate_clip(file: Path, model: str, levels: list[int]) -> Card:
+    """Evaluate a tokenizer on one audio file, with samples of every number of levels."""
     has_pesq = find_spec("pesq") is not None
-    with tempfile.TemporaryDirectory() as folder:
-        manifest = Path(folder) / "manifest.jsonl"
-        soundfile.write(Path(folder) / "clip.wav", clip.samples, clip.sample_rate, subtype="FLOAT")  # no rounding
-        manifest.write_text(json.dumps({"audio_path": "clip.wav"}) + "\n", encoding="utf-8")
-        metrics = (*_METRICS, "pesq_wb") if has_pesq else _METRICS
-        plan = Plan(
-            tokenizers=(model,), manifests=(manifest,), split="all", levels=tuple(levels), codecs=(), metrics=metrics
-        )
-        evaluation = Reconstruction(plan, Path(folder))
-        (item,) = evaluation.items()
-        card = evaluation.card(Results(rows=evaluation.work(item), quarantined={}))
-        codecs = [codec for codec in evaluation.codecs if codec.kind == "tokenizer"]
-        captions = {entry.name: _caption(card, entry) for entry in card.entries}
-        sample = make_sample(item, "", clip, codecs, {}, as_filed, lambda entry, _: captions[entry])
+    manifest = file.parent / "manifest.jsonl"
+    manifest.write_text(json.dumps({"audio_path": file.name}) + "\n", encoding="utf-8")
+    metrics = (*_METRICS, "pesq_wb") if has_pesq else _METRICS
+    plan = Plan(
+        tokenizers=(model,), manifests=(manifest,), split="all", levels=tuple(levels), codecs=(), metrics=metrics
+    )
+    evaluation = Reconstruction(plan, file.parent)
+    (item,) = evaluation.items()
+    card = evaluation.card(Results(rows=evaluation.work(item), quarantined={}))
+    codecs = [codec for codec in evaluation.codecs if codec.kind == "tokenizer"]
+    captions = {entry.name: _caption(card, entry) for entry in card.entries}
+    sample = make_sample(item, "", Audio.read(file), codecs, {}, as_filed, lambda entry, _: captions[entry])
     left_out = () if has_pesq else ("PESQ-WB is not installed",)
     return replace(card, samples=[sample], left_out=left_out, main=[column.key for column in card.main_columns])
 

@@ -56,8 +56,10 @@ def render_test(key: Key, sounds: Mapping[tuple[str, str], Audio]) -> str:
         if key.kind == "mushra" or stimulus.scale != "quality":
             reference = references.setdefault(stimulus.clip, f"r{code}")
             named[reference] = sounds[stimulus.clip, REFERENCE]
-        screen = {"trial": stimulus.trial, "scale": stimulus.scale, "reference": reference, "stimuli": []}
-        screens.setdefault(stimulus.trial, screen)["stimuli"].append({"code": code, "sound": name})
+        screen = screens.setdefault(
+            stimulus.trial, {"trial": stimulus.trial, "scale": stimulus.scale, "reference": reference, "stimuli": []}
+        )
+        screen["stimuli"].append({"code": code, "sound": name})
     content = {
         "test": key.test,
         "kind": key.kind,
