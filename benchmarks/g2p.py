@@ -188,7 +188,7 @@ def _there_and_back(
         counts, seconds = [], 0.0
         for text in texts:
             words = [word for word in to_words(text, lexicon.words) if word not in PAUSES]
-            phones = [phone for word in words for phone in lexicon.usual(word) or phones_of(word)]
+            phones = [phone for word in words for phone in lexicon.lookup(word) or phones_of(word)]
             heard = [draw.choice(ARPABET) if draw.random() < share else phone for phone in phones]
             started = time.perf_counter()
             found = finder.words(heard)

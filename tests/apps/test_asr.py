@@ -102,7 +102,7 @@ def test_words_are_of_the_dictionary_that_is_installed(monkeypatch: pytest.Monke
 
 
 def test_phonemes_of_another_alphabet_have_no_words() -> None:
-    heard = transcribe(Heard("ʃ a a a", PhonemeSet.seen([["ʃ", "a"]])), clip(4), finder=FINDER)
+    heard = transcribe(Heard("ʃ a a a", PhonemeSet.from_corpus([["ʃ", "a"]])), clip(4), finder=FINDER)
     assert (heard.phonemes, heard.words) == (["ʃ", "a"], None)
 
 

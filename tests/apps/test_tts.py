@@ -15,11 +15,11 @@ from vocable.testing import speechlike
 from vocable.text.lexicon import Lexicon
 from vocable.text.normalize import PAUSES, to_words
 from vocable.text.phonemes import SILENCE, PhonemeSet
-from vocable.text.pronounce import Pronouncer, Spoken
+from vocable.text.pronounce import Pronouncer, Pronunciation
 
 ANN, BOB = speechlike(8_000, 8_000, seed=1), speechlike(24_000, 16_000, seed=2)
 HELLO = ["HH", "AH", "L", "OW"]
-GERMAN = PhonemeSet.seen([["ʃ", "øː", "n", "a"]])
+GERMAN = PhonemeSet.from_corpus([["ʃ", "øː", "n", "a"]])
 
 
 class Few:
@@ -30,11 +30,11 @@ class Few:
     def __init__(self, **words: str) -> None:
         self.lexicon = Lexicon(self.name, {word: [phones] for word, phones in words.items()})
 
-    def phones(self, text: str) -> list[Spoken]:
+    def phones(self, text: str) -> list[Pronunciation]:
         return [
-            Spoken(text=word, phones=(SILENCE,), source="mark")
+            Pronunciation(text=word, phones=(SILENCE,), source="mark")
             if word in PAUSES
-            else Spoken(text=word, phones=self.lexicon.usual(word) or (), source="dictionary")
+            else Pronunciation(text=word, phones=self.lexicon.lookup(word) or (), source="dictionary")
             for word in to_words(text, self.lexicon.words)
         ]
 
@@ -132,7 +132,7 @@ def test_a_text_that_cannot_be_said_is_refused(text: str | None, message: str) -
         ([], "phonemes: there is nothing in .* to say; give phonemes"),
         (["SIL", "SIL"], "phonemes: there is nothing in .* to say"),
         (["HH", "ʃ"], "phonemes: phoneme 2 of 2, 'ʃ', is not among the 40 of this set"),
-        ("HH AH", "is one text, but a list of phonemes is wanted; use text.split()"),
+        ("HH AH", "is one text, but a list of phonemes is needed; use text.split()"),
     ],
 )
 def test_phonemes_that_cannot_be_said_are_refused(phonemes: Any, message: str) -> None:
@@ -151,7 +151,7 @@ def test_the_models_inventory_decides() -> None:
 
 
 def test_a_part_of_arpabet_says_what_it_can() -> None:
-    few = ready_ctap(PhonemeSet.seen([HELLO]).symbols)
+    few = ready_ctap(PhonemeSet.from_corpus([HELLO]).symbols)
     assert synthesize(few, "hello", ANN, pronouncer=ENGLISH).duration > 0
     with pytest.raises(TextError, match="text 'world': phoneme 2 of 6, 'W', is not among the 5 of this set"):
         synthesize(few, "world", ANN, pronouncer=ENGLISH)

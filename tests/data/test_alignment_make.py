@@ -15,7 +15,7 @@ from vocable.data.alignment.phones import words_of
 from vocable.data.alignment.record import Aligned
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, InputError, OutputError
-from vocable.text.pronounce import Spoken
+from vocable.text.pronounce import Pronunciation
 
 
 class Evenly:
@@ -107,9 +107,9 @@ def test_words_are_given_or_made_of_text() -> None:
     class Letters:
         phonemes = None
 
-        def phones(self, text: str) -> list[Spoken]:
-            pause = Spoken(text=",", phones=("SIL",), source="mark")
-            return [Spoken(text="a", phones=("AH",), source="dictionary"), pause]
+        def phones(self, text: str) -> list[Pronunciation]:
+            pause = Pronunciation(text=",", phones=("SIL",), source="mark")
+            return [Pronunciation(text="a", phones=("AH",), source="dictionary"), pause]
 
     line = Utterance(audio_path="a.wav", text="a")
     assert words_of(line, Letters) == [["AH"]]  # type: ignore[arg-type]

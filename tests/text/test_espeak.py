@@ -26,12 +26,12 @@ def test_german_is_words_and_pauses_in_ipa() -> None:
     ]  # fmt: skip
     assert spoken[0].phones == ("ʃ", "øː", "n", "ə")
     assert spoken[2].phones == (SILENCE,)
-    phonemes = PhonemeSet.seen(one.phones for one in spoken)
+    phonemes = PhonemeSet.from_corpus(one.phones for one in spoken)
     assert phonemes.names(phonemes.ids(spoken[1].phones)) == list(spoken[1].phones)
 
 
 def test_text_without_words_and_other_languages_are_refused() -> None:
     with pytest.raises(TextError, match="nothing in it to say"):
         EspeakPronouncer("de").phones(" ?! ")
-    with pytest.raises(TextError, match="does not speak 'de-xx'; take one of de"):
+    with pytest.raises(TextError, match="does not speak 'de-xx'; use one of de"):
         EspeakPronouncer("de-xx")

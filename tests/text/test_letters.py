@@ -65,8 +65,8 @@ def test_what_is_no_word_is_refused(word: str) -> None:
 def test_the_model_in_the_box_is_small_and_says_which_it_is(tmp_path: Path) -> None:
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) <= 1_500_000
     model = LettersToPhones.bundled()
-    assert json.loads((FOLDER / "model.json").read_text())["digest"] == model.digest
-    assert model.digest in (FOLDER / "README.md").read_text()
+    assert model.aliases == (json.loads((FOLDER / "model.json").read_text())["digest"],)
+    assert model.aliases[0] in (FOLDER / "README.md").read_text()
     model.save(tmp_path, half=True)
     again = LettersToPhones.load(tmp_path)
     assert again.digest == model.digest

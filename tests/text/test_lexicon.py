@@ -30,8 +30,8 @@ def test_a_file_is_words_variants_and_comments(tmp_path: Path) -> None:
     )
     lexicon = Lexicon.read(path)
     assert lexicon.words == {"read": ["R IY D", "R EH D"], "café": ["K AH F EY"]}
-    assert lexicon.usual("read") == ("R", "IY", "D")
-    assert lexicon.usual("red") is None
+    assert lexicon.lookup("read") == ("R", "IY", "D")
+    assert lexicon.lookup("red") is None
 
 
 @pytest.mark.parametrize(
@@ -96,15 +96,15 @@ def test_whatever_a_file_holds_it_is_words_or_a_named_error(
     ],
 )
 def test_words_of_known_ones_are_said_by_rule(word: str, phones: str) -> None:
-    assert phones_by_rule(word, LEXICON.usual) == tuple(phones.split())
+    assert phones_by_rule(word, LEXICON.lookup) == tuple(phones.split())
 
 
 @pytest.mark.parametrize("word", ["glorp", "catdog", "s", "'s", "ing", "buss", "cat''s", ""])
 def test_where_no_rule_applies_there_is_none(word: str) -> None:
-    assert phones_by_rule(word, LEXICON.usual) is None
+    assert phones_by_rule(word, LEXICON.lookup) is None
 
 
 @settings(deadline=None)
 @given(st.text("acdogst'", max_size=12))
 def test_a_rule_only_ever_gives_phones(word: str) -> None:
-    assert set(phones_by_rule(word, LEXICON.usual) or ()) <= set(ARPABET)
+    assert set(phones_by_rule(word, LEXICON.lookup) or ()) <= set(ARPABET)

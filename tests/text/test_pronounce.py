@@ -12,7 +12,7 @@ from vocable.errors import TextError
 from vocable.metrics.text import wer
 from vocable.text.phonemes import ARPABET, SILENCE, PhonemeSet
 from vocable.text.pronounce import ArpabetPronouncer, Pronouncer
-from vocable.text.pronounce import given as known
+from vocable.text.pronounce import pronunciations_from_phones as known
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from vocable.errors import SpecError, TextError
 from vocable.interfaces import TextToSpeech
 from vocable.systems.registry import models_for
 from vocable.text.phonemes import ARPABET, SILENCE, PhonemeSet
-from vocable.text.pronounce import ArpabetPronouncer, Pronouncer, Spoken, given
+from vocable.text.pronounce import ArpabetPronouncer, Pronouncer, Pronunciation, pronunciations_from_phones
 
 
 def synthesize(
@@ -49,7 +49,7 @@ def synthesize(
     model = as_text_to_speech(tokenizer)
     inventory = PhonemeSet(model.phonemes.symbols)
     if phonemes is not None:
-        symbols = with_silences(given(phonemes, inventory, "phonemes"))
+        symbols = with_silences(pronunciations_from_phones(phonemes, inventory, "phonemes"))
     elif text is not None:
         symbols = with_silences((pronouncer or _english_pronouncer(inventory)).phones(text))
         inventory.ids(symbols, f"text {text[:40]!r}")
@@ -58,11 +58,11 @@ def synthesize(
     return model.decode(model.speak(symbols, voice, seed=seed))
 
 
-def with_silences(words: Iterable[Spoken]) -> list[str]:
+def with_silences(words: Iterable[Pronunciation]) -> list[str]:
     """Concatenate the phonemes of words and pauses, with one silence at each end and at each pause.
 
     Example:
-        >>> hi, pause = (Spoken(text="", phones=phones, source="given") for phones in (("HH", "AY"), ("SIL",)))
+        >>> hi, pause = (Pronunciation(text="", phones=phones, source="given") for phones in (("HH", "AY"), ("SIL",)))
         >>> " ".join(with_silences([hi, pause, pause, hi]))
         'SIL HH AY SIL HH AY SIL'
     """

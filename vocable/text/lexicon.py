@@ -1,4 +1,4 @@
-"""Pronouncing dictionaries in the format of CMUdict."""
+"""Pronouncing dictionaries in the format of CMUdict, and rules for words that are derived from their entries."""
 
 import os
 import re
@@ -8,11 +8,11 @@ from importlib import metadata
 from pathlib import Path
 
 from vocable.errors import TextError
-from vocable.text.phonemes import ARPABET, bare
+from vocable.text.phonemes import ARPABET, strip_stress
 
-_LARGEST = 64 * 2**20  # bytes; CMUdict has 4 MB
-_LONGEST = 1_000  # characters of a line
-_VARIANT = re.compile(r"\(\d+\)$")  # of a word's pronunciations: "read(2)"
+_MAX_BYTES = 64 * 2**20  # CMUdict has 4 MB
+_MAX_LINE = 1_000  # characters
+_VARIANT = re.compile(r"\(\d+\)$")  # suffix of a second pronunciation: "read(2)"
 _COMMENTS = (";;;", "#")
 _PHONES = frozenset(ARPABET)
 
@@ -21,15 +21,16 @@ Phones = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Words and how they are said.
+    """Pronouncing dictionary.
 
     Attributes:
-        name: Where it comes from.
-        words: Pronunciations of each word in lower case, the usual one first, phones between spaces, without stress.
+        name: Name of the dictionary in reports.
+        words: Pronunciations of each word in lower case, the most usual first: phones without stress, separated by
+            spaces.
 
     Example:
-        >>> lexicon = Lexicon("mine", {"tomato": ["T AH M EY T OW", "T AH M AA T OW"]})
-        >>> lexicon.usual("tomato"), lexicon.usual("potato")
+        >>> lexicon = Lexicon("example", {"tomato": ["T AH M EY T OW", "T AH M AA T OW"]})
+        >>> lexicon.lookup("tomato"), lexicon.lookup("potato")
         (('T', 'AH', 'M', 'EY', 'T', 'OW'), None)
     """
 
@@ -38,10 +39,13 @@ class Lexicon:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> "Lexicon":
-        """Read a file: a word and its phones on each line, variants as ``word(2)``, comments behind ``;;;`` or ``#``.
+        """Read a dictionary file.
+
+        Each line is a word and its phones. A second pronunciation is written as ``word(2)``. Comments begin with
+        ``;;;`` or ``#``.
 
         Raises:
-            TextError: It is missing, no text, too large, or a line is not like that; the line is named.
+            TextError: If the file is missing, too large or no text, or a line is malformed (the line is named).
         """
         file = Path(path)
         words: dict[str, list[str]] = {}
@@ -49,24 +53,26 @@ class Lexicon:
             if not line.strip() or line.startswith(_COMMENTS):
                 continue
             where = f"lexicon {file}, line {number}"
-            if len(line) > _LONGEST:
-                raise TextError(f"{where}: has {len(line)} characters, more than {_LONGEST}; is this a lexicon?")
+            if len(line) > _MAX_LINE:
+                raise TextError(f"{where}: has {len(line)} characters, more than {_MAX_LINE}; is this a lexicon?")
             word, *phones = line.split(" #")[0].split()
-            phones = [bare(phone) for phone in phones]
+            phones = [strip_stress(phone) for phone in phones]
             wrong = next((phone for phone in phones if phone not in _PHONES), None)
             if wrong is not None or not phones:
-                found = "no phones" if wrong is None else f"{wrong[:20]!r}, which is no ARPAbet phone"
-                raise TextError(f"{where}: {word[:40]!r} has {found}; write a word and its phones, as in 'cat K AE T'")
-            said = words.setdefault(_VARIANT.sub("", word.lower()), [])
-            if " ".join(phones) not in said:
-                said.append(" ".join(phones))
+                problem = "no phones" if wrong is None else f"{wrong[:20]!r}, which is no ARPAbet phone"
+                raise TextError(
+                    f"{where}: {word[:40]!r} has {problem}; write a word and its phones, as in 'cat K AE T'"
+                )
+            pronunciations = words.setdefault(_VARIANT.sub("", word.lower()), [])
+            if " ".join(phones) not in pronunciations:
+                pronunciations.append(" ".join(phones))
         if not words:
             raise TextError(f"lexicon {file}: there is no word in it; write lines such as 'cat K AE T'")
         return cls(file.name, words)
 
     @classmethod
     def installed(cls) -> "Lexicon":
-        """The CMU dictionary inside the package pocketsphinx; an empty one where that is not installed.
+        """Return the CMU dictionary inside the package pocketsphinx, or an empty one if that is not installed.
 
         Source:
             CMUdict without stress, © Carnegie Mellon University, BSD licence.
@@ -78,37 +84,37 @@ class Lexicon:
         file = Path(pocketsphinx.get_model_path()) / "en-us" / "cmudict-en-us.dict"
         return cls(f"cmudict of pocketsphinx-{metadata.version('pocketsphinx')}", cls.read(file).words)
 
-    def usual(self, word: str) -> Phones | None:
-        """The first pronunciation of a word; None where it has none."""
-        said = self.words.get(word)
-        return tuple(said[0].split()) if said else None
+    def lookup(self, word: str) -> Phones | None:
+        """Return the usual pronunciation of a word, or None if it is not in the dictionary."""
+        pronunciations = self.words.get(word)
+        return tuple(pronunciations[0].split()) if pronunciations else None
 
 
-def phones_by_rule(word: str, base: Callable[[str], Phones | None]) -> Phones | None:
-    """How a word is said that is made of known ones: with an ending, or of two.
+def phones_by_rule(word: str, lookup: Callable[[str], Phones | None]) -> Phones | None:
+    """Derive the phones of an inflected or compound word from known words.
 
-    Endings are 's, s, ed, ing, ly, ness, less, ful, and 'd, 'll, 've, 're; what they do to spelling (e that is lost, y
-    that becomes i, consonants that are doubled) is undone, and how -s and -ed sound follows the phone before.
+    The endings are 's, s, ed, ing, ly, ness, less, ful, 'd, 'll, 've and 're. Spelling changes before an ending are
+    undone (a dropped e, y written as i, a doubled consonant). The sound of -s and -ed depends on the phone before it.
 
     Args:
-        word: In lower case.
-        base: The phones of known words, None of others.
+        word: Word in lower case.
+        lookup: Function from a word to its phones, or to None if it is unknown.
 
     Returns:
-        None where no rule applies.
+        Phones of the word, or None if no rule applies.
 
     Example:
-        >>> known = Lexicon("mine", {"fox": ["F AA K S"], "bake": ["B EY K"], "trot": ["T R AA T"]}).usual
-        >>> [" ".join(phones_by_rule(word, known)) for word in ("foxes", "fox's", "baked", "trotting")]
+        >>> lookup = Lexicon("example", {"fox": ["F AA K S"], "bake": ["B EY K"], "trot": ["T R AA T"]}).lookup
+        >>> [" ".join(phones_by_rule(word, lookup)) for word in ("foxes", "fox's", "baked", "trotting")]
         ['F AA K S IH Z', 'F AA K S IH Z', 'B EY K T', 'T R AA T IH NG']
     """
     for ending, sound in _ENDINGS.items():
         if word.endswith(ending):
-            for stem in _stems(word.removesuffix(ending), ending):
-                phones = base(stem)
+            for stem in _stem_candidates(word.removesuffix(ending), ending):
+                phones = lookup(stem)
                 if phones:
                     return phones + sound(phones[-1])
-    return _compound(word, base)
+    return _compound(word, lookup)
 
 
 def _s(last: str) -> Phones:
@@ -133,41 +139,41 @@ _ENDINGS: dict[str, Callable[[str], Phones]] = {
     "less": _always("L AH S"), "ful": _always("F AH L"), "ly": _always("L IY"), "ing": _always("IH NG"), "ed": _ed,
     "s": _s,
 }  # fmt: skip
-_SHORTEST = 3  # letters of a word that takes an ending
-_PART = 5  # letters of a word in a compound; with shorter ones the rule errs more than the model ("adopt" + "ion")
+_MIN_STEM = 3  # letters of a word that takes an ending
+_MIN_PART = 5  # letters of each part of a compound; below, the rule errs more than the model ("adopt" + "ion")
 
 
-def _stems(rest: str, ending: str) -> list[str]:
-    """Words that may stand before an ending, the likeliest first."""
+def _stem_candidates(rest: str, ending: str) -> list[str]:
+    """Return words that the ending may have been added to, the likeliest first."""
     if ending.startswith("'"):
         return [rest]
-    if len(rest) < _SHORTEST or rest.endswith("'"):
+    if len(rest) < _MIN_STEM or rest.endswith("'"):
         return []
     stems = [rest[:-1] + "y", rest] if rest.endswith("i") else [rest]
     if ending == "s":
-        return _singulars(rest)
+        return _singular_candidates(rest)
     if ending == "ly":
         return [] if rest[-1] in "li" else stems  # "molly"; "hastily" has another vowel than "hasty"
-    if ending in {"ing", "ed"}:  # before which e is lost and consonants are doubled
+    if ending in {"ing", "ed"}:  # they drop a final e and double a final consonant
         doubled = rest[-1] == rest[-2] and rest[-1] not in "aeiouls"
         return ([rest[:-1]] if doubled else []) + [rest + "e", *stems]
     return stems
 
 
-def _singulars(rest: str) -> list[str]:
-    """Words of which something is the plural, without its s."""
-    if rest.endswith("ie"):
-        return [rest[:-2] + "y", rest]
-    if rest.endswith(("se", "ze", "xe", "che", "she")):
-        return [rest, rest[:-1]]
-    return [] if rest[-1] in "sui" else [rest]  # "-ss", "-us" and "-is" are no plurals
+def _singular_candidates(stem: str) -> list[str]:
+    """Return candidate singular forms of a plural noun, given without its final "s"."""
+    if stem.endswith("ie"):
+        return [stem[:-2] + "y", stem]
+    if stem.endswith(("se", "ze", "xe", "che", "she")):
+        return [stem, stem[:-1]]
+    return [] if stem[-1] in "sui" else [stem]  # "-ss", "-us" and "-is" are no plurals
 
 
-def _compound(word: str, base: Callable[[str], Phones | None]) -> Phones | None:
-    """Of all ways to part a word in two known ones that with the longest shorter part."""
-    cuts = sorted(range(_PART, len(word) - _PART + 1), key=lambda cut: (abs(2 * cut - len(word)), cut))
+def _compound(word: str, lookup: Callable[[str], Phones | None]) -> Phones | None:
+    """Split a compound into two words of the lexicon, preferring the most even split; return their phones, or None."""
+    cuts = sorted(range(_MIN_PART, len(word) - _MIN_PART + 1), key=lambda cut: (abs(2 * cut - len(word)), cut))
     for cut in cuts:
-        first, second = base(word[:cut]), base(word[cut:])
+        first, second = lookup(word[:cut]), lookup(word[cut:])
         if first and second:
             return first + second
     return None
@@ -178,14 +184,14 @@ def _text_of(file: Path) -> str:
         if file.exists() and not file.is_file():
             raise TextError(f"lexicon {file}: is a folder or a device; name a file")
         with file.open("rb") as opened:
-            content = opened.read(_LARGEST + 1)
+            content = opened.read(_MAX_BYTES + 1)
     except OSError as error:
         raise TextError(f"lexicon {file}: cannot be read ({error.strerror}); check the path") from error
-    if len(content) > _LARGEST:
-        raise TextError(f"lexicon {file}: has more than {_LARGEST // 2**20} MiB; is this a lexicon?")
+    if len(content) > _MAX_BYTES:
+        raise TextError(f"lexicon {file}: has more than {_MAX_BYTES // 2**20} MiB; is this a lexicon?")
     if b"\0" in content:
         raise TextError(f"lexicon {file}: is no text; give a file with lines such as 'cat K AE T'")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return content.decode("latin-1")  # as CMUdict 0.7b is written
+        return content.decode("latin-1")  # the encoding of CMUdict 0.7b

@@ -1,6 +1,6 @@
-"""English text to the words that are said, and the marks one pauses at.
+"""English text to spoken words and pauses: numbers, abbreviations and signs are written out.
 
-For speaking, where :func:`vocable.metrics.text.normalise` is for scoring: there ``12`` stays ``12``.
+This is the normalization for synthesis. :mod:`vocable.metrics.text` has the one for scoring, where ``12`` stays ``12``.
 """
 
 import re
@@ -11,15 +11,15 @@ from vocable.errors import TextError
 from vocable.text import numbers
 
 PAUSES = ",;:.?!"
-"""Marks that are kept as pauses, each an item of its own."""
+"""Punctuation marks that are kept as pauses."""
 
-_STRENGTH = {mark: strength for strength, mark in enumerate(PAUSES)}  # the strongest of neighbours stays
+_STRENGTH = {mark: strength for strength, mark in enumerate(PAUSES)}  # of adjacent marks, the strongest is kept
 _TITLES = {
     "mr": "mister", "mrs": "missus", "ms": "ms", "dr": "doctor", "st": "saint", "prof": "professor", "rev": "reverend",
     "capt": "captain", "col": "colonel", "gen": "general", "lt": "lieutenant", "sgt": "sergeant", "gov": "governor",
     "sen": "senator", "mt": "mount",
 }  # fmt: skip
-_SHORT = {
+_ABBREVIATIONS = {
     "jr": "junior", "sr": "senior", "vs": "versus", "etc": "etcetera", "approx": "approximately", "dept": "department",
     "co": "company", "corp": "corporation", "inc": "incorporated", "ltd": "limited", "ave": "avenue",
     "blvd": "boulevard", "rd": "road", "jan": "january", "feb": "february", "aug": "august", "sept": "september",
@@ -32,8 +32,8 @@ _UNITS = {
     "mph": "miles per hour", "lb": "pounds", "lbs": "pounds", "gb": "gigabytes", "mb": "megabytes",
 }  # fmt: skip
 _SIGNS = {"&": "and", "@": "at", "+": "plus", "=": "equals", "%": "percent", "°": "degrees", "#": "number"}
-_AMOUNTS = {"%", "°"}  # signs behind a number that is no year
-_ALIKE = str.maketrans({
+_AMOUNTS = {"%", "°"}  # signs after a number that is no year
+_FOLDED = str.maketrans({
     **dict.fromkeys("’‘ʼ＇`´", "'"), **dict.fromkeys("‐‑‒−", "-"), **dict.fromkeys("–—―", ","), "…": ".",
     "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D",
     "ł": "l", "Ł": "L", "ð": "th", "Ð": "Th", "þ": "th", "Þ": "Th", "ı": "i",
@@ -52,31 +52,30 @@ _TOKEN = re.compile(
     | (?P<word>'?[A-Za-z]+(?:'[A-Za-z]+)*'?)(?P<dot>\.)?
     | (?P<pause>[{PAUSES}()\[\]{{}}]|(?<=\s)--?(?=\s)|--+)
     | (?P<sign>[{"".join(_SIGNS)}])
-    | (?P<nothing>[\s"“”„«»‹›'/_-])
+    | (?P<ignored>[\s"“”„«»‹›'/_-])
     """,
     re.VERBOSE | re.ASCII,
 )
 
 
 def to_words(text: str, known: Container[str] = frozenset()) -> list[str]:
-    """The words of a text in lower case, and its pauses.
+    """Return the words of a text in lower case, and its pauses.
 
-    Numbers, amounts, times, common abbreviations and signs are written out; a number of four digits from 1100 to 2099
-    is read as a year. Compounds are parted at hyphens. Letters said by their names end in a dot, as in the CMU
-    dictionary: initials, and words in capitals that are not known, if they have five letters at most and stand in a
-    text with small letters, or have no vowel. Accents are dropped. Quotation marks are nothing; brackets and dashes are
-    commas.
+    Numbers, amounts, times, common abbreviations and signs are written out. A number of four digits from 1100 to 2099
+    is read as a year. Compounds are split at hyphens. A letter that is read by its name ends in a dot, as in the CMU
+    dictionary. Such are initials, and unknown words in capitals of at most five letters, if the text has lower-case
+    letters or the word has no vowel. Accents and quotation marks are dropped. Brackets and dashes become commas.
 
     Args:
-        text: English.
-        known: Words that a dictionary has, in lower case.
+        text: English text.
+        known: Words of a dictionary, in lower case.
 
     Returns:
-        Words of ``a`` to ``z`` and apostrophes, each pause one of :data:`PAUSES`. It begins with a word, and of
-        neighbouring pauses only the strongest is left.
+        Words of ``a`` to ``z`` and apostrophes; each pause is one of :data:`PAUSES`. The first item is a word. Of
+        adjacent pauses only the strongest is kept.
 
     Raises:
-        TextError: Nothing in it can be said, or it has a symbol that is none of these.
+        TextError: If the text has no words, or a symbol that cannot be read in English.
 
     Example:
         >>> to_words("Dr. Smith paid $5.50 -- on the 3rd!")
@@ -89,28 +88,28 @@ def to_words(text: str, known: Container[str] = frozenset()) -> list[str]:
     words: list[str] = []
     at = 0
     while at < len(folded):
-        found = _TOKEN.match(folded, at)
-        if found is None:
+        match = _TOKEN.match(folded, at)
+        if match is None:
             raise TextError(
                 f"text {_brief(text)}: {folded[at]!r} (U+{ord(folded[at]):04X}) cannot be said in English; write it "
                 "out in letters, take it away, or give the phonemes"
             )
-        for word in _READERS[str(_kind(found))](found, known, mixed):
+        for word in _READERS[_kind(match)](match, known, mixed):
             if word not in _STRENGTH or (words and words[-1] not in _STRENGTH):
                 words.append(word)
             elif words and _STRENGTH[word] > _STRENGTH[words[-1]]:
                 words[-1] = word
-        at = found.end()
+        at = match.end()
     if not words:
         raise TextError(f"text {_brief(text)}: there is nothing in it to say; give words")
     return words
 
 
 def _fold(text: str) -> str:
-    """Compatible forms, one shape of apostrophe and dash, no invisible characters, no accents on Latin letters."""
-    alike = unicodedata.normalize("NFKC", text.translate(_ALIKE)).replace("\u2044", "/").translate(_ALIKE)
+    """Unify compatible forms, apostrophes and dashes; drop invisible characters and accents on Latin letters."""
+    folded = unicodedata.normalize("NFKC", text.translate(_FOLDED)).replace("\u2044", "/").translate(_FOLDED)
     kept: list[str] = []
-    for character in unicodedata.normalize("NFD", alike):
+    for character in unicodedata.normalize("NFD", folded):
         category = unicodedata.category(character)
         if category == "Cf" or (category == "Mn" and kept and kept[-1].isascii() and kept[-1].isalpha()):
             continue
@@ -118,86 +117,87 @@ def _fold(text: str) -> str:
     return "".join(kept)
 
 
-def _kind(found: re.Match[str]) -> str:
-    return next(name for name, value in found.groupdict().items() if value is not None)
+def _kind(match: re.Match[str]) -> str:
+    return next(name for name, value in match.groupdict().items() if value is not None)
 
 
 Reader = Callable[[re.Match[str], Container[str], bool], Iterator[str]]
 _READERS: dict[str, Reader] = {
-    "time": lambda found, *_: iter(numbers.clock(*found["time"].split(":"))),
-    "money": lambda found, *_: iter(
-        numbers.money(found["money"], found["amount"].replace(",", ""), (found["scale"] or "").lower())
+    "time": lambda match, *_: iter(numbers.clock(*match["time"].split(":"))),
+    "money": lambda match, *_: iter(
+        numbers.money(match["money"], match["amount"].replace(",", ""), (match["scale"] or "").lower())
     ),
-    "ordinal": lambda found, *_: iter(numbers.ordinal(found["ordinal"].replace(",", ""))),
-    "decade": lambda found, *_: iter(numbers.plural(numbers.year(found["decade"]))),
-    "tens": lambda found, *_: iter(numbers.plural(numbers.cardinal(found["tens"]))),
-    "fraction": lambda found, *_: iter(numbers.fraction(*found["fraction"].split("/"))),
+    "ordinal": lambda match, *_: iter(numbers.ordinal(match["ordinal"].replace(",", ""))),
+    "decade": lambda match, *_: iter(numbers.plural(numbers.year(match["decade"]))),
+    "tens": lambda match, *_: iter(numbers.plural(numbers.cardinal(match["tens"]))),
+    "fraction": lambda match, *_: iter(numbers.fraction(*match["fraction"].split("/"))),
     "minus": lambda *_: iter(["minus"]),
-    "number": lambda found, *_: _number(found),
-    "initials": lambda found, *_: _initials(found),
-    "word": lambda found, known, mixed: _word(found, known, mixed),
-    "pause": lambda found, *_: iter([found["pause"] if found["pause"] in _STRENGTH else ","]),
-    "sign": lambda found, *_: iter([_SIGNS[found["sign"]]]),
-    "nothing": lambda *_: iter([]),
+    "number": lambda match, *_: _number(match),
+    "initials": lambda match, *_: _initials(match),
+    "word": lambda match, known, mixed: _word(match, known, mixed),
+    "pause": lambda match, *_: iter([match["pause"] if match["pause"] in _STRENGTH else ","]),
+    "sign": lambda match, *_: iter([_SIGNS[match["sign"]]]),
+    "ignored": lambda *_: iter([]),
 }
 
 
-def _number(found: re.Match[str]) -> Iterator[str]:
-    text = found["number"]
-    after = found.string[found.end() :].lstrip()[:1]
-    four = len(text) == 4 and text.isdigit() and "1100" <= text <= "2099"
-    if four and not found["unit"] and after not in _AMOUNTS:
+def _number(match: re.Match[str]) -> Iterator[str]:
+    text = match["number"]
+    next_character = match.string[match.end() :].lstrip()[:1]
+    may_be_year = len(text) == 4 and text.isdigit() and "1100" <= text <= "2099"
+    if may_be_year and not match["unit"] and next_character not in _AMOUNTS:
         yield from numbers.year(text)
     else:
         yield from numbers.decimal(text.replace(",", ""))
-    if found["unit"]:
-        yield from _UNITS[found["unit"].lower()].split()
+    if match["unit"]:
+        yield from _UNITS[match["unit"].lower()].split()
 
 
-def _initials(found: re.Match[str]) -> Iterator[str]:
-    text = found["initials"]
+def _initials(match: re.Match[str]) -> Iterator[str]:
+    text = match["initials"]
     if text.lower() in _LATIN:
         yield from _LATIN[text.lower()].split()
     else:
         yield from (f"{letter.lower()}." for letter in text if letter != ".")
-    if not found.string[found.end() :].strip():
+    if not match.string[match.end() :].strip():
         yield "."
 
 
-def _word(found: re.Match[str], known: Container[str], mixed: bool) -> Iterator[str]:
-    text, dotted = found["word"], found["dot"] is not None
+def _word(match: re.Match[str], known: Container[str], mixed: bool) -> Iterator[str]:
+    text, dotted = match["word"], match["dot"] is not None
     word = text.lower()
-    after = found.string[found.end() :].lstrip()
-    names = after[:1].isupper() and (mixed or dotted)
-    full = None
-    if word in _TITLES and (dotted or (text[0].isupper() and names)):
-        full = _TITLES[word] if names or word not in _STREETS else _STREETS[word]
-    elif word == "no" and dotted and after[:1].isdigit():
-        full = "number"
-    elif word in _SHORT and dotted:
-        full = _SHORT[word]
-    if full is not None:
-        yield full
+    rest = match.string[match.end() :].lstrip()
+    before_name = rest[:1].isupper() and (mixed or dotted)
+    expansion = None
+    if word in _TITLES and (dotted or (text[0].isupper() and before_name)):
+        expansion = _TITLES[word] if before_name or word not in _STREETS else _STREETS[word]
+    elif word == "no" and dotted and rest[:1].isdigit():
+        expansion = "number"
+    elif word in _ABBREVIATIONS and dotted:
+        expansion = _ABBREVIATIONS[word]
+    if expansion is not None:
+        yield expansion
     else:
-        yield from _plain(text, known, mixed)
-    if dotted and (full is None or not after):
+        yield from _plain_word(text, known, mixed)
+    if dotted and (expansion is None or not rest):
         yield "."
 
 
-def _plain(text: str, known: Container[str], mixed: bool) -> Iterator[str]:
+def _plain_word(text: str, known: Container[str], mixed: bool) -> Iterator[str]:
+    """Yield the word without outer apostrophes, or its letters if it is an abbreviation in capitals."""
     word = text.lower()
-    bare = word.strip("'")
-    shapes = (word, word.rstrip("'"), word.lstrip("'"), bare)
-    shape = next((shape for shape in shapes if shape in known), bare)
+    stripped = word.strip("'")
+    variants = (word, word.rstrip("'"), word.lstrip("'"), stripped)
+    variant = next((one for one in variants if one in known), stripped)
     stem, _, ending = text.strip("'").partition("'")
-    if shape in known or not stem.isupper() or not 2 <= len(stem) <= 5 or stem.lower() in known:
-        yield shape
+    if variant in known or not stem.isupper() or not 2 <= len(stem) <= 5 or stem.lower() in known:
+        yield variant
     elif mixed or not set(stem) & set("AEIOUY"):
-        *before, last = (f"{letter.lower()}." for letter in stem)
-        yield from before
+        *letters, last = (f"{letter.lower()}." for letter in stem)
+        yield from letters
         yield f"{last}'{ending.lower()}" if ending else last
     else:
-        yield shape
+        yield variant
 
 
 def _brief(text: str) -> str:

@@ -1,7 +1,7 @@
-"""Digits to English words.
+"""Numbers, years, times, amounts and fractions as English words.
 
-Numbers are said the American way, without *and* ("one hundred five"). What is longer than a quadrillion, or begins with
-0, is said digit by digit.
+Numbers are read the American way, without *and* ("one hundred five"). Numbers that begin with 0, or have more than 15
+digits, are read digit by digit.
 """
 
 _ONES = [
@@ -20,11 +20,10 @@ _MONEY = {
     "€": ("euro", "euros", "cent", "cents"),
     "¥": ("yen", "yen", "sen", "sen"),
 }
-CURRENCIES = frozenset(_MONEY)
 
 
 def digits(text: str) -> list[str]:
-    """Digit by digit.
+    """Return the words of digits read one by one.
 
     Example:
         >>> digits("007")
@@ -34,7 +33,7 @@ def digits(text: str) -> list[str]:
 
 
 def cardinal(text: str) -> list[str]:
-    """A whole number.
+    """Return the words of a whole number.
 
     Example:
         >>> " ".join(cardinal("1000215"))
@@ -53,7 +52,7 @@ def cardinal(text: str) -> list[str]:
 
 
 def ordinal(text: str) -> list[str]:
-    """A place in an order.
+    """Return the words of an ordinal number.
 
     Example:
         >>> ordinal("21"), ordinal("100"), ordinal("1980")[-1]
@@ -66,7 +65,7 @@ def ordinal(text: str) -> list[str]:
 
 
 def decimal(text: str) -> list[str]:
-    """A number with or without a point.
+    """Return the words of a number with or without a decimal point.
 
     Example:
         >>> " ".join(decimal("3.14"))
@@ -77,7 +76,7 @@ def decimal(text: str) -> list[str]:
 
 
 def year(text: str) -> list[str]:
-    """Four digits as a year.
+    """Return the words of a year of four digits.
 
     Example:
         >>> [" ".join(year(text)) for text in ("1984", "1905", "1900", "2009", "2024")]
@@ -92,7 +91,7 @@ def year(text: str) -> list[str]:
 
 
 def plural(words: list[str]) -> list[str]:
-    """Of the last word of a number, for decades.
+    """Return the plural of a number's words, as in decades.
 
     Example:
         >>> plural(year("1980"))
@@ -103,7 +102,7 @@ def plural(words: list[str]) -> list[str]:
 
 
 def clock(hours: str, minutes: str) -> list[str]:
-    """A time of day.
+    """Return the words of a time of day.
 
     Example:
         >>> [" ".join(clock(*text.split(":"))) for text in ("3:30", "12:05", "07:00", "0:15")]
@@ -116,7 +115,7 @@ def clock(hours: str, minutes: str) -> list[str]:
 
 
 def money(currency: str, amount: str, scale: str = "") -> list[str]:
-    """An amount, in one of :data:`CURRENCIES`.
+    """Return the words of an amount in dollars, pounds, euros or yen.
 
     Example:
         >>> [" ".join(money("$", *amount)) for amount in (("1",), ("5.50",), ("0.01",), ("2.5", "million"))]
@@ -134,7 +133,7 @@ def money(currency: str, amount: str, scale: str = "") -> list[str]:
 
 
 def fraction(top: str, bottom: str) -> list[str]:
-    """Two numbers with a stroke between.
+    """Return the words of a fraction.
 
     Example:
         >>> [" ".join(fraction(*text.split("/"))) for text in ("1/2", "3/4", "2/3", "24/7", "1/0")]

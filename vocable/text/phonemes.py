@@ -7,24 +7,24 @@ from functools import cached_property
 from vocable.errors import ConfigError, TextError
 
 SILENCE = "SIL"
-"""Where nothing is said: a pause, and before and behind an utterance. Id 0 of every set."""
+"""Symbol of a pause, and of the silence before and after an utterance. Its id is 0 in every set."""
 
 ARPABET = (
     "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY", "JH", "K",
     "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH",
 )  # fmt: skip
-"""The phones of the CMU Pronouncing Dictionary in alphabetical order, without the stress of the vowels."""
+"""Phones of the CMU Pronouncing Dictionary in alphabetical order, without the stress of the vowels."""
 
 _ARPABET = frozenset(ARPABET)
 
 
-def bare(symbol: str) -> str:
-    """An ARPAbet phone without its stress (0, 1 or 2 at the end), in upper case.
+def strip_stress(symbol: str) -> str:
+    """Return an ARPAbet phone in upper case without its stress mark (0, 1 or 2 at the end).
 
-    Stress is not told apart anywhere in vocable: the dictionary in pocketsphinx has none, nor have its alignments.
+    vocable does not distinguish stress: the dictionary inside pocketsphinx and its alignments have none.
 
     Example:
-        >>> bare("AH0"), bare("ey1"), bare("sil")
+        >>> strip_stress("AH0"), strip_stress("ey1"), strip_stress("sil")
         ('AH', 'EY', 'SIL')
     """
     return symbol.strip().upper().rstrip("012")
@@ -32,16 +32,16 @@ def bare(symbol: str) -> str:
 
 @dataclass(frozen=True)
 class PhonemeSet:
-    """An alphabet of phonemes; a phoneme's id is its place.
+    """Alphabet of phonemes; the id of a phoneme is its position.
 
-    In a set of ARPAbet phones, stress and case do not count: ``AH0`` and ``ah`` are ``AH``. Elsewhere (IPA, X-SAMPA)
-    symbols are taken as they are written.
+    A set of ARPAbet phones ignores stress and case: ``AH0`` and ``ah`` are ``AH``. Other sets (IPA, X-SAMPA) compare
+    symbols exactly.
 
     Attributes:
-        symbols: :data:`SILENCE` first, all different, without white space. The set as JSON: ``list(symbols)``.
+        symbols: Phonemes without white space, :data:`SILENCE` first, each once. ``list(symbols)`` is the set as JSON.
 
     Raises:
-        ConfigError: The symbols are not like that.
+        ConfigError: If a symbol is invalid or repeated, or the first is not :data:`SILENCE`.
 
     Example:
         >>> phonemes = PhonemeSet.arpabet()
@@ -55,58 +55,58 @@ class PhonemeSet:
 
     def __post_init__(self) -> None:
         if not self.symbols or self.symbols[0] != SILENCE:
-            raise ConfigError(f"phonemes begin with {SILENCE!r}, not with {self.symbols[:1]}; put it first")
+            raise ConfigError(f"phonemes begin with {self.symbols[:1]}, not with {SILENCE!r}; put it first")
         for symbol in self.symbols:
             if not isinstance(symbol, str) or not symbol or symbol.split() != [symbol]:
-                raise ConfigError(f"phonemes: {symbol!r} is no symbol; each is a text without white space")
+                raise ConfigError(f"phonemes: {symbol!r} is no symbol; write each without white space")
         if len(set(self.symbols)) < len(self.symbols):
             twice = next(symbol for symbol in self.symbols if self.symbols.count(symbol) > 1)
-            raise ConfigError(f"phonemes: {twice!r} is in the set twice; name each once")
+            raise ConfigError(f"phonemes: {twice!r} is in the set twice; list each once")
 
     @classmethod
     def arpabet(cls) -> "PhonemeSet":
-        """Silence and the 39 phones of :data:`ARPABET`."""
+        """Return silence and the 39 phones of :data:`ARPABET`."""
         return cls((SILENCE, *ARPABET))
 
     @classmethod
-    def seen(cls, phones: Iterable[Iterable[str]]) -> "PhonemeSet":
-        """Silence and every symbol of some texts, in order: for an alphabet that nobody has written down.
+    def from_corpus(cls, phones: Iterable[Iterable[str]]) -> "PhonemeSet":
+        """Return silence and every symbol of a corpus in sorted order, for an alphabet that is not fixed.
 
         Example:
-            >>> PhonemeSet.seen([["ʃ", "øː", "n"], ["SIL", "ʃ"]]).symbols
+            >>> PhonemeSet.from_corpus([["ʃ", "øː", "n"], ["SIL", "ʃ"]]).symbols
             ('SIL', 'n', 'øː', 'ʃ')
         """
-        return cls((SILENCE, *sorted({symbol for said in phones for symbol in said} - {SILENCE})))
+        return cls((SILENCE, *sorted({symbol for sequence in phones for symbol in sequence} - {SILENCE})))
 
     def ids(self, symbols: Sequence[str], where: str = "") -> list[int]:
-        """Phonemes to ids.
+        """Convert phonemes to ids.
 
         Args:
-            symbols: Phonemes, :data:`SILENCE` among them.
-            where: Begins the message of an error: a file, a line, a key.
+            symbols: Phonemes, which may include :data:`SILENCE`.
+            where: File, line or key that the phonemes come from; opens the message of an error.
 
         Raises:
-            TextError: One of them is not in the set.
+            TextError: If a phoneme is not in the set.
         """
         place = f"{where}: " if where else ""
         if isinstance(symbols, str):
-            raise TextError(f"{place}{symbols[:40]!r} is one text, but a list of phonemes is wanted; use text.split()")
-        found = []
+            raise TextError(f"{place}{symbols[:40]!r} is one text, but a list of phonemes is needed; use text.split()")
+        ids = []
         for number, symbol in enumerate(symbols, start=1):
-            one = self._ids.get(bare(symbol) if self._folds else symbol)
-            if one is None:
+            phoneme_id = self._ids.get(strip_stress(symbol) if self._is_arpabet else symbol)
+            if phoneme_id is None:
                 raise TextError(
                     f"{place}phoneme {number} of {len(symbols)}, {symbol[:20]!r}, is not among the {len(self)} of this "
-                    f"set ({self._brief()}); write it with these"
+                    f"set ({self._brief()}); use these"
                 )
-            found.append(one)
-        return found
+            ids.append(phoneme_id)
+        return ids
 
     def names(self, ids: Iterable[int]) -> list[str]:
-        """Ids to phonemes.
+        """Convert ids to phonemes.
 
         Raises:
-            TextError: An id is not in [0, len).
+            TextError: If an id is not in [0, len).
         """
         numbers = list(ids)
         wrong = next((number for number in numbers if not 0 <= number < len(self)), None)
@@ -122,7 +122,7 @@ class PhonemeSet:
         return {symbol: number for number, symbol in enumerate(self.symbols)}
 
     @cached_property
-    def _folds(self) -> bool:
+    def _is_arpabet(self) -> bool:
         return _ARPABET.issuperset(self.symbols[1:])
 
     def _brief(self) -> str:

@@ -1,4 +1,4 @@
-"""Text to phones: a dictionary, then rules, then a model."""
+"""Text to phones: by a dictionary, then by rules, then by a model."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from vocable.text.normalize import PAUSES, to_words
 from vocable.text.phonemes import SILENCE, PhonemeSet
 from vocable.text.words import WordFinder
 
-_NAMES = {
+_LETTER_NAMES = {
     "a": "EY", "b": "B IY", "c": "S IY", "d": "D IY", "e": "IY", "f": "EH F", "g": "JH IY", "h": "EY CH", "i": "AY",
     "j": "JH EY", "k": "K EY", "l": "EH L", "m": "EH M", "n": "EH N", "o": "OW", "p": "P IY", "q": "K Y UW",
     "r": "AA R", "s": "EH S", "t": "T IY", "u": "Y UW", "v": "V IY", "w": "D AH B AH L Y UW", "x": "EH K S",
@@ -23,13 +23,14 @@ _NAMES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spoken:
-    """A word and how it is said, or a pause.
+class Pronunciation:
+    """A word with its phones, or a pause.
 
     Attributes:
-        text: The word in lower case, or the mark of a pause; empty where only phones were given.
-        phones: At least one; of a pause :data:`SILENCE`.
-        source: ``given``; ``dictionary``, ``rule`` or ``model``; ``espeak``; of a pause ``mark``.
+        text: Word in lower case, or the punctuation mark of a pause; empty if only phones were given.
+        phones: At least one phone; :data:`SILENCE` for a pause.
+        source: Origin of the phones: ``given``, ``dictionary``, ``rule``, ``model`` or ``espeak``; ``mark`` for a
+            pause.
     """
 
     text: str
@@ -38,10 +39,10 @@ class Spoken:
 
     @property
     def is_pause(self) -> bool:
-        """Whether nothing is said here.
+        """Whether this is a pause.
 
         Example:
-            >>> given(["HH", "AY", "SIL"], PhonemeSet.arpabet())[1].is_pause
+            >>> pronunciations_from_phones(["HH", "AY", "SIL"], PhonemeSet.arpabet())[1].is_pause
             True
         """
         return self.phones == (SILENCE,)
@@ -49,65 +50,65 @@ class Spoken:
 
 @runtime_checkable
 class Pronouncer(Protocol):
-    """Text to phones.
+    """Converter from text to phones.
 
     Attributes:
-        name: What it rests on: of equal names, equal phones.
+        name: Name of its dictionary, model or version: equal names mean equal phones.
     """
 
     name: str
 
-    def phones(self, text: str) -> list[Spoken]:
-        """Words with their phones, and pauses, in order.
+    def phones(self, text: str) -> list[Pronunciation]:
+        """Return words with their phones, and pauses, in order.
 
         Raises:
-            TextError: Nothing in it can be said, or something in it cannot.
+            TextError: If the text has nothing to pronounce, or something that cannot be pronounced.
         """
         ...
 
 
-def given(phones: Sequence[str], phonemes: PhonemeSet, where: str = "") -> list[Spoken]:
-    """Phones that are known, as a manifest has them: what lies between silences is one item.
+def pronunciations_from_phones(phones: Sequence[str], phonemes: PhonemeSet, where: str = "") -> list[Pronunciation]:
+    """Group phones, such as those of a manifest, into items: what lies between two silences is one item.
 
     Args:
-        phones: One at least that is not :data:`SILENCE`.
-        phonemes: Which they are from.
-        where: Begins the message of an error.
+        phones: Phones, of which at least one is not :data:`SILENCE`.
+        phonemes: Alphabet of the phones.
+        where: File, line or key that the phones come from; opens the message of an error.
 
     Raises:
-        TextError: A phone is not in the set, or all is silence.
+        TextError: If a phone is not in the set, or all are silence.
 
     Example:
-        >>> [one.phones for one in given("SIL HH AY1 SIL".split(), PhonemeSet.arpabet())]
+        >>> [one.phones for one in pronunciations_from_phones("SIL HH AY1 SIL".split(), PhonemeSet.arpabet())]
         [('SIL',), ('HH', 'AY'), ('SIL',)]
     """
     names = phonemes.names(phonemes.ids(phones, where))
     if set(names) <= {SILENCE}:
         raise TextError(f"{where or 'phonemes'}: there is nothing in {list(phones)[:8]} to say; give phonemes")
-    spoken: list[Spoken] = []
+    result: list[Pronunciation] = []
     for silent, run in groupby(names, key=lambda name: name == SILENCE):
-        said = (SILENCE,) if silent else tuple(run)
-        spoken.append(Spoken(text="," if silent else "", phones=said, source="given"))
-    return spoken
+        symbols = (SILENCE,) if silent else tuple(run)
+        result.append(Pronunciation(text="," if silent else "", phones=symbols, source="given"))
+    return result
 
 
 class ArpabetPronouncer:
     """English text to ARPAbet phones without stress.
 
-    A word is looked up; one that the dictionary lacks is made of known ones by rule (possessives, endings, compounds of
-    long words); what is left the letter-to-sound model says. A word is always said in its usual way: ``read`` and
-    ``the`` are one pronunciation each, whatever stands around them.
+    A word is looked up in the dictionary. A word that the dictionary lacks is derived from its entries by rule
+    (possessives, endings, compounds of long words). The letter-to-sound model pronounces all other words. A word has
+    one pronunciation, whatever its context: ``read`` and ``the`` always sound the same.
 
     Args:
-        lexicon: A file in the format of CMUdict. By default the dictionary inside the package pocketsphinx, or none
-            where that is not installed.
+        lexicon: Path of a dictionary in the format of CMUdict. By default the dictionary inside the package
+            pocketsphinx, or none if that is not installed.
 
     Attributes:
-        name: The dictionary's and the model's.
+        name: Names of the dictionary and of the model.
 
     Raises:
-        TextError: The file cannot be used.
-        CheckpointError: The model is missing or altered.
+        TextError: If the dictionary cannot be read.
+        CheckpointError: If the model is missing or altered.
 
     Example:
         >>> pronouncer = ArpabetPronouncer()
@@ -124,37 +125,37 @@ class ArpabetPronouncer:
         self.model = LettersToPhones.bundled()
         self.name = f"{self.lexicon.name}, {self.model.name}"
 
-    def phones(self, text: str) -> list[Spoken]:
-        """Words with their phones, and pauses, in order.
+    def phones(self, text: str) -> list[Pronunciation]:
+        """Return words with their phones, and pauses, in order.
 
         Raises:
-            TextError: Nothing in the text can be said, or a symbol is not English.
+            TextError: If the text has nothing to pronounce, or a symbol that is not English.
         """
         return [
-            Spoken(text=word, phones=(SILENCE,), source="mark") if word in PAUSES else self.word(word)
+            Pronunciation(text=word, phones=(SILENCE,), source="mark") if word in PAUSES else self.word(word)
             for word in to_words(text, self.lexicon.words)
         ]
 
-    def word(self, word: str) -> Spoken:
-        """One word as :func:`to_words` writes it.
+    def word(self, word: str) -> Pronunciation:
+        """Return the pronunciation of one word, as :func:`to_words` writes it.
 
         Raises:
-            TextError: It has other characters than letters and apostrophes, or too many.
+            TextError: If the word has other characters than letters and apostrophes, or too many.
         """
-        usual = self.lexicon.usual(word)
-        if usual is not None:
-            return Spoken(text=word, phones=usual, source="dictionary")
-        phones = _letter(word) or phones_by_rule(word, self._known)
+        entry = self.lexicon.lookup(word)
+        if entry is not None:
+            return Pronunciation(text=word, phones=entry, source="dictionary")
+        phones = _letter_name(word) or phones_by_rule(word, self._lookup)
         if phones is not None:
-            return Spoken(text=word, phones=phones, source="rule")
+            return Pronunciation(text=word, phones=phones, source="rule")
         phones = phones_by_rule(word, self.model.phones) if word.endswith("'s") and len(word) > 2 else None
-        return Spoken(text=word, phones=phones or self.model.phones(word), source="model")
+        return Pronunciation(text=word, phones=phones or self.model.phones(word), source="model")
 
     def words_of(self, phones: Sequence[str]) -> list[str]:
-        """The words that phones may stand for; see :class:`~vocable.text.words.WordFinder`.
+        """Segment phones into words; see :class:`~vocable.text.words.WordFinder`.
 
         Raises:
-            TextError: A phone is no ARPAbet, or there is no dictionary.
+            TextError: If a phone is not ARPAbet, or there is no dictionary.
 
         Example:
             >>> ArpabetPronouncer().words_of("SIL G UH D M AO R N IH NG W ER L D".split())
@@ -162,17 +163,17 @@ class ArpabetPronouncer:
         """
         return self._finder.words(phones)
 
-    def _known(self, word: str) -> Phones | None:
-        return self.lexicon.usual(word) or _letter(word)
+    def _lookup(self, word: str) -> Phones | None:
+        return self.lexicon.lookup(word) or _letter_name(word)
 
     @cached_property
     def _finder(self) -> WordFinder:
         return WordFinder(self.lexicon)
 
 
-def _letter(word: str) -> Phones | None:
-    """The name of a letter, ``b.`` or ``b``; ``a`` without a dot is the article."""
+def _letter_name(word: str) -> Phones | None:
+    """Return the phones of a letter's name, written ``b.`` or ``b``; ``a`` without a dot is the article."""
     if word == "a":
         return ("AH",)
-    name = _NAMES.get(word.removesuffix("."))
+    name = _LETTER_NAMES.get(word.removesuffix("."))
     return tuple(name.split()) if name else None

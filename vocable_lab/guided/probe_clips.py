@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from vocable.data.alignment import alignment_of
 from vocable.data.manifest import Utterance
 from vocable.evaluate.plan import Plan, spread
-from vocable.text.phonemes import SILENCE, bare
+from vocable.text.phonemes import SILENCE, strip_stress
 
 _MAX_CLIPS = 300  # of a probe, spread over all candidates
 _MAX_SPEAKERS, _CLIPS_PER_SPEAKER = 40, 8
@@ -82,7 +82,9 @@ def with_phone_marks(clip: Utterance) -> Utterance:
     alignment = alignment_of(clip)
     assert alignment is not None
     segments = alignment.segments
-    marks = [(segment.start, "." if segment.symbol == SILENCE else bare(segment.symbol)) for segment in segments]
+    marks = [
+        (segment.start, "." if segment.symbol == SILENCE else strip_stress(segment.symbol)) for segment in segments
+    ]
     return clip.model_copy(update={"extra": {**clip.extra, _MARKS: [*marks, (segments[-1].end, ".")]}})
 
 

@@ -10,7 +10,7 @@ from vocable.data.alignment.phones import words_of
 from vocable.data.alignment.record import PhoneAligner
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError, VocableError
-from vocable.text.phonemes import SILENCE, bare
+from vocable.text.phonemes import SILENCE, strip_stress
 from vocable.text.pronounce import ArpabetPronouncer
 
 pronouncer = cache(ArpabetPronouncer)  # made once something has no phones
@@ -28,7 +28,7 @@ class Phones:
         if "phones" not in utterance.extra and "alignment" in utterance.extra:
             alignment = alignment_of(utterance)
             assert alignment is not None
-            return [bare(symbol) for symbol in alignment.symbols if symbol != SILENCE]
+            return [strip_stress(symbol) for symbol in alignment.symbols if symbol != SILENCE]
         return [phone for word in self._words(utterance) for phone in word]
 
     def alignment(self, utterance: Utterance, audio: Audio) -> Alignment:

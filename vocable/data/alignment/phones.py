@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError, TextError
-from vocable.text.phonemes import ARPABET, SILENCE, bare
+from vocable.text.phonemes import ARPABET, SILENCE, strip_stress
 from vocable.text.pronounce import Pronouncer
 
 _KNOWN = frozenset(ARPABET)
@@ -22,7 +22,7 @@ def arpabet_words(words: Sequence[Sequence[str]]) -> list[list[str]]:
         >>> arpabet_words([["HH", "AH0", "L", "OW1"], []])
         [['HH', 'AH', 'L', 'OW']]
     """
-    checked = [[bare(phone) for phone in word] for word in words if len(word)]
+    checked = [[strip_stress(phone) for phone in word] for word in words if len(word)]
     wrong = next((phone for word in checked for phone in word if phone not in _KNOWN), None)
     if wrong is not None:
         raise AlignmentError(f"{wrong[:20]!r} is no ARPAbet phone; those are {' '.join(ARPABET)}")
@@ -56,7 +56,7 @@ def words_of(utterance: Utterance, pronouncer: Callable[[], Pronouncer] | None =
                 isinstance(word, list) and all(isinstance(phone, str) for phone in word) for word in values
             ):
                 raise AlignmentError("'phones' is no list of a list of ARPAbet phones for each word")
-            return arpabet_words([[phone for phone in word if bare(phone) != SILENCE] for word in values])
+            return arpabet_words([[phone for phone in word if strip_stress(phone) != SILENCE] for word in values])
         if pronouncer is None or not utterance.text:
             raise AlignmentError("its line has no 'phones'" + (" and no 'text'" if pronouncer else "") + "; add them")
         return arpabet_words([one.phones for one in pronouncer().phones(utterance.text) if not one.is_pause])

@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from vocable.data.alignment.record import Alignment
 from vocable.errors import AlignmentError
-from vocable.text.phonemes import SILENCE, bare
+from vocable.text.phonemes import SILENCE, strip_stress
 from vocable.text.subwords import Subwords
 
 _LEAST = 0.05  # units that a subword takes, where there is room
@@ -34,8 +34,8 @@ def word_spans(alignment: Alignment, words: Sequence[Sequence[str]]) -> list[tup
         [(0.1, 0.5), (0.75, 1.0)]
     """
     spoken = [one for one in alignment.segments if one.symbol != SILENCE]
-    wanted = [bare(phone) for word in words for phone in word]
-    if [bare(one.symbol) for one in spoken] != wanted:
+    wanted = [strip_stress(phone) for word in words for phone in word]
+    if [strip_stress(one.symbol) for one in spoken] != wanted:
         raise AlignmentError(
             f"the alignment has {len(spoken)} phones, the words have {len(wanted)}, and they are not the same; align "
             "the recording again with this text"
