@@ -99,13 +99,15 @@ class _steps:  # noqa: N801
         torch.manual_seed(seed)
         run, latents = _variants()[name], find_recipe("guided-small").model.backbone.latent_width
         losses, teachers = replace(run.losses, quantize_from=0), []
+        scales = {part: {"mean": torch.zeros(width), "deviation": torch.ones(width)} for part, width in _WIDTHS.items()}
         if run.semantic is not None:
             teachers.append(
-                SemanticTeacher(run.semantic, latents=latents, width=_WIDTHS["semantic"], weight=losses.semantic)
+                SemanticTeacher(run.semantic, latents=latents, weight=losses.semantic, **scales["semantic"])
             )
         if run.acoustic is not None:
-            scale = {"mean": torch.zeros(_WIDTHS["acoustic"]), "deviation": torch.ones(_WIDTHS["acoustic"])}
-            teachers.append(AcousticTeacher(run.acoustic, latents=latents, weight=losses.acoustic, **scale))
+            teachers.append(
+                AcousticTeacher(run.acoustic, latents=latents, weight=losses.acoustic, **scales["acoustic"])
+            )
         adversary = run.adversary and WaveformAdversary(
             run.adversary, adversarial=losses.adversarial, feature=losses.feature, steps=run.train.steps
         )

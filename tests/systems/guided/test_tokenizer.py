@@ -33,6 +33,8 @@ def as_format_1(tokenizer: GuidedTokenizer, folder: Path) -> str:
         for new, former in OLD_NAMES:
             old = old.replace(new, former)
         tensors[old] = value
+    if spectral:
+        described["config"]["backbone"]["initial_scale"] = 0.3
     digest = digest_of(described["config"], tensors)
     save_file(tensors, folder / "model.safetensors")
     del described["aliases"]

@@ -36,7 +36,6 @@ class SpectralConfig:
         encoder_blocks: Blocks of the encoder.
         decoder_blocks: Blocks of the decoder.
         latent_width: Dimension D of the latents that are quantized.
-        initial_scale: Scale of each block's residual branch at the start of training.
     """
 
     kind: Literal["spectral"] = "spectral"
@@ -49,7 +48,6 @@ class SpectralConfig:
     encoder_blocks: Depth = 4
     decoder_blocks: Depth = 6
     latent_width: Width = 64
-    initial_scale: float = 0.3
 
     def __post_init__(self) -> None:
         if self.hop % self.spectrum_hop or self.n_fft % self.spectrum_hop or self.kernel % 2 == 0:
@@ -128,7 +126,6 @@ class GuidedLosses:
         adversarial: Weight of the generator's adversarial loss.
         feature: Weight of feature matching with the discriminators.
         mel_scales: Windows of the log-mel loss.
-        phase: Share of the complex part in the spectrum loss.
         balance: Norm of the gradient at the waveform, of which the weights of the losses there become shares. With 0
             the weights are used as they are.
         quantize_from: Steps that a model with untrained codebooks trains as a plain autoencoder first, so that k-means
@@ -145,7 +142,6 @@ class GuidedLosses:
     adversarial: Weight = _OFF
     feature: Weight = _OFF
     mel_scales: Annotated[tuple[MelScale, ...], Field(min_length=1)] = MEL_SCALES
-    phase: Annotated[float, Field(ge=0, le=1)] = 0.5
     balance: Annotated[float, Field(ge=0)] = 0.0
     quantize_from: Annotated[int, Field(ge=0)] = 0
     level_dropout: Annotated[float, Field(ge=0, le=1)] = 0.25

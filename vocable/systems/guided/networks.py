@@ -299,7 +299,7 @@ class MeanLayer(nn.Module):
 
 
 def _block(config: SpectralConfig) -> Block:
-    return Block(config.width, config.kernel, config.expansion, config.initial_scale)
+    return Block(config.width, config.kernel, config.expansion)
 
 
 def _head_size(config: SpectralConfig) -> int:

@@ -256,7 +256,7 @@ class GuidedObjective:
             "log_mel": (
                 config.log_mel, lambda: log_mel_loss(decoded, real, sample_rate=rate, scales=config.mel_scales)
             ),
-            "spectrum": (config.spectrum, lambda: compressed_spectrum_loss(decoded, real, phase=config.phase)),
+            "spectrum": (config.spectrum, lambda: compressed_spectrum_loss(decoded, real)),
         }  # fmt: skip
         weights = {name: weight.at(step) for name, (weight, _) in terms.items()}
         return {name: loss() for name, (_, loss) in terms.items() if weights[name]}, weights

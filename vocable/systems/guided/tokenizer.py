@@ -8,6 +8,7 @@ whole.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,12 @@ from vocable.tokens import Tokens, TokenSpec
 _WINDOW = 256  # frames that run through the network together
 
 
+def _migrate_config(values: dict[str, Any]) -> dict[str, Any]:
+    """Drop ``initial_scale`` from a configuration of format 1: it mattered to untrained weights alone."""
+    backbone = {key: value for key, value in values["backbone"].items() if key != "initial_scale"}
+    return {**values, "backbone": backbone}
+
+
 class GuidedTokenizer(BaseTokenizer[GuidedModel]):
     """A trained guided codec.
 
@@ -51,7 +58,7 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
     config_class = GuidedConfig
     model_class = GuidedModel
     migration = Migration(
-        config=dict,
+        config=_migrate_config,
         tensors=[
             (r"^(encoder|decoder)\.enter\.", r"\1.in_proj."),
             (r"^(encoder|decoder)\.leave\.0\.", r"\1.out_norm."),
