@@ -69,7 +69,7 @@ def test_no_file_is_said(tmp_path: Path) -> None:
 
 def test_a_name_that_does_not_tell_the_version(tmp_path: Path) -> None:
     file = SmallS3(64).write(tmp_path / "mine.onnx")
-    with pytest.raises(CheckpointError, match="says neither v1"):
+    with pytest.raises(CheckpointError, match="has neither v1"):
         S3Encoder(file)
     assert S3Encoder(file, size=64).size == 64
 
@@ -78,7 +78,7 @@ def test_a_name_that_does_not_tell_the_version(tmp_path: Path) -> None:
     ("network", "message"),
     [
         (SmallS3(inputs=1), "takes 1 inputs; S3 takes log-mel spectra and their length"),
-        (SmallS3(whole=False), "makes float32, not whole numbers"),
+        (SmallS3(whole=False), "makes float32, not integers"),
         (SmallS3(stride=3), "makes 67 units of 4 s"),
     ],
 )
@@ -89,7 +89,7 @@ def test_another_network_is_refused(network: SmallS3, message: str, tmp_path: Pa
 
 def test_units_of_another_version_are_refused(tmp_path: Path) -> None:
     encoder = S3Encoder(SmallS3(6561, 2).write(tmp_path / V1))  # the name says 4096
-    with pytest.raises(CheckpointError, match=r"units outside 0 to 4095; is this another version"):
+    with pytest.raises(CheckpointError, match=r"units outside 0 to 4095; give its `size`"):
         encoder.units(speechlike(5 * 16_000))
 
 

@@ -1,4 +1,4 @@
-"""Editing how words are said: some words of a recording as another recording has them."""
+"""Word editing: some words of a recording spoken as in another recording, with a tokenizer of text-aligned tokens."""
 
 import os
 from dataclasses import dataclass
@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from vocable.audio import Audio
 from vocable.errors import SpecError, TextError
 from vocable.interfaces import WordEditor
+from vocable.systems.registry import models_for
 
 
 @dataclass(frozen=True)
 class Edited:
-    """A recording with some words said otherwise.
+    """Result of an edit.
 
     Attributes:
-        audio: What it sounds like.
-        unedited: The same made of the recording's own tokens: what it is to be compared with.
-        words: Of the text.
-        before: Seconds of each word before, as the tokens have them; ``after`` likewise.
-        swapped: The first and the last word that were swapped; 1 is the first.
+        audio: Edited recording.
+        unedited: Recording decoded from its own tokens, to compare the edit with.
+        words: Words of the text.
+        before: Duration of each word in seconds before the edit, according to the tokens.
+        after: Duration of each word in seconds after the edit.
+        swapped: First and last word that were edited, counted from 1.
     """
 
     audio: Audio
@@ -28,10 +30,10 @@ class Edited:
     swapped: tuple[int, int]
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the audio into a file whose comment says that it was edited, and where.
+        """Write the audio to a file whose comment names the edited words.
 
         Raises:
-            OutputError: The place or the format cannot be written.
+            OutputError: If the path or the format cannot be written.
         """
         first, last = self.swapped
         self.audio.write(path, f"Edited with vocable: words {first} to {last} are said as in another recording.")
@@ -40,53 +42,41 @@ class Edited:
 def edit(
     tokenizer: object, clip: Audio, donor: Audio, words: tuple[int, int], text: str, donor_text: str | None = None
 ) -> Edited:
-    """Say some words of a recording as they are said in another one; the voice and all other words stay.
+    """Replace some words of a recording by their rendition in another one. The voice and all other words stay.
 
     Args:
-        tokenizer: Of text-aligned tokens, such as ``vocable.load("taste-small")``.
-        clip: What is edited; any rate.
-        donor: A recording with the same words at these places; any rate.
-        words: The first and the last word that are swapped; 1 is the first of the text.
-        text: What is said in ``clip``.
-        donor_text: What is said in ``donor``; the same by default.
+        tokenizer: Tokenizer of text-aligned tokens, such as ``vocable.load("taste-small")``.
+        clip: Recording to edit, at any sample rate.
+        donor: Recording with the same words at these places, at any sample rate.
+        words: First and last word to replace, counted from 1.
+        text: Transcript of ``clip``.
+        donor_text: Transcript of ``donor``; ``text`` by default.
 
     Raises:
-        SpecError: The tokenizer's tokens stand for no words, or there are no such words.
-        TextError: The words that would be swapped are not the same.
-        AudioError: A recording cannot be used.
+        SpecError: If the tokens are not aligned to words, or there are no such words.
+        TextError: If the words to replace differ.
+        AudioError: If a recording cannot be used.
 
     Source:
         TASTE, arXiv:2504.07053, section on text-aligned speech editing.
     """
-    editor = as_editor(tokenizer)
-    own, other = editor.encode(clip, text), editor.encode(donor, donor_text or text)
-    there, theirs = editor.words(own), editor.words(other)
-    first, last = words
-    if not 1 <= first <= last <= min(len(there), len(theirs)):
-        raise SpecError(f"words {first}:{last} of texts with {len(there)} and {len(theirs)} words; 1 is the first")
-    mine, given = there[first - 1 : last], theirs[first - 1 : last]
-    if mine != given:
-        raise TextError(
-            f"words {first}:{last} are '{' '.join(mine)}' in the recording and '{' '.join(given)}' in the donor; "
-            "only the same words can be swapped"
-        )
-    edited = editor.swap_words(own, other, first, last)
-    return Edited(
-        audio=editor.decode(edited), unedited=editor.decode(own), words=tuple(there),
-        before=tuple(editor.seconds(own)), after=tuple(editor.seconds(edited)),
-        swapped=words,
-    )  # fmt: skip
-
-
-def as_editor(tokenizer: object) -> WordEditor:
-    """A tokenizer whose tokens stand for words.
-
-    Raises:
-        SpecError: They do not.
-    """
     if not isinstance(tokenizer, WordEditor):
+        raise SpecError(f"tokens of a {type(tokenizer).__name__} are not aligned to words; take {models_for('edit')}")
+    tokens, donor_tokens = tokenizer.encode(clip, text), tokenizer.encode(donor, donor_text or text)
+    clip_words, donor_words = tokenizer.words(tokens), tokenizer.words(donor_tokens)
+    first, last = words
+    if not 1 <= first <= last <= min(len(clip_words), len(donor_words)):
         raise SpecError(
-            f"tokens of a {type(tokenizer).__name__} stand for no words that could be swapped: those of TASTE do, such "
-            "as taste-small"
+            f"words {first}:{last} of texts with {len(clip_words)} and {len(donor_words)} words; 1 is the first"
         )
-    return tokenizer
+    old, new = clip_words[first - 1 : last], donor_words[first - 1 : last]
+    if old != new:
+        raise TextError(
+            f"words {first}:{last} are '{' '.join(old)}' in the recording and '{' '.join(new)}' in the donor; give a "
+            "donor with the same words"
+        )
+    edited = tokenizer.swap_words(tokens, donor_tokens, first, last)
+    return Edited(
+        audio=tokenizer.decode(edited), unedited=tokenizer.decode(tokens), words=tuple(clip_words),
+        before=tuple(tokenizer.seconds(tokens)), after=tuple(tokenizer.seconds(edited)), swapped=words,
+    )  # fmt: skip

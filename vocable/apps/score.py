@@ -1,4 +1,4 @@
-"""How likely a recording is, given what may be said in it."""
+"""Likelihood of a recording, given candidate transcripts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from vocable.audio import Audio
 from vocable.errors import SpecError, TextError
 from vocable.interfaces import LikelihoodScorer
+from vocable.systems.registry import models_for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Likelihood:
-    """Of a recording, given a text.
+    """Likelihood of a recording, given a text.
 
     Attributes:
-        text: What may be said.
-        nats: Log-likelihood of all units of the recording, each given those before it and what is heard of the text.
-        text_only_nats: The same where nothing is heard: what the text alone foretells.
-        units: How many there are; the same for every text.
+        text: Candidate transcript.
+        nats: Log-likelihood of all units of the recording, given the text and how the recording sounds.
+        text_only_nats: Log-likelihood of all units, given the text alone.
+        units: Number of units; the same for every text.
     """
 
     text: str
@@ -26,37 +27,34 @@ class Likelihood:
 
 
 def score(tokenizer: object, clip: Audio, texts: Sequence[str]) -> list[Likelihood]:
-    """How likely a recording is, given each of some texts.
+    """Compute how likely a recording is, given each of some texts.
 
     Args:
-        tokenizer: Of text-aligned tokens, such as ``vocable.load("taste-small")``.
-        clip: Any rate.
-        texts: One at least.
+        tokenizer: Tokenizer of text-aligned tokens, such as ``vocable.load("taste-small")``.
+        clip: Recording at any sample rate.
+        texts: At least one candidate transcript.
 
     Returns:
-        One for each text, the likeliest first.
+        Likelihood given each text, the highest first.
 
     Raises:
-        SpecError: The tokenizer's tokens stand for no text.
-        TextError: There are no texts, or no letters in one.
-        AudioError: The clip is empty.
-        CheckpointError: The source of the units is not at hand.
+        SpecError: If the tokenizer cannot score texts.
+        TextError: If there are no texts, or one has no letters.
+        AudioError: If the clip is empty.
+        CheckpointError: If the tokenizer of the units is not at hand.
 
     Source:
-        TASTE, arXiv:2504.07053, compares utterances by likelihood, there of its spoken language model; here it is that
-        of the tokenizer's own unit model.
+        TASTE, arXiv:2504.07053, compares utterances by the likelihood of its spoken language model. Here it is that of
+        the tokenizer's unit model.
     """
     if not isinstance(tokenizer, LikelihoodScorer):
-        raise SpecError(
-            f"a {type(tokenizer).__name__} does not tell how likely speech is, given a text: TASTE does, such as "
-            "taste-small"
-        )
+        raise SpecError(f"a {type(tokenizer).__name__} cannot score texts; take {models_for('score')}")
     if not texts:
-        raise TextError("there is no text that the recording could be scored with; give one or more")
-    found = []
+        raise TextError("there is no text to score the recording with; give one or more")
+    likelihoods = []
     for text in texts:
-        heard, unheard = tokenizer.score(clip, text), tokenizer.score(clip, text, text_only=True)
-        found.append(
-            Likelihood(text=text, nats=float(heard.sum()), text_only_nats=float(unheard.sum()), units=len(heard))
+        nats, text_only = tokenizer.score(clip, text), tokenizer.score(clip, text, text_only=True)
+        likelihoods.append(
+            Likelihood(text=text, nats=float(nats.sum()), text_only_nats=float(text_only.sum()), units=len(nats))
         )
-    return sorted(found, key=lambda one: -one.nats)
+    return sorted(likelihoods, key=lambda likelihood: -likelihood.nats)

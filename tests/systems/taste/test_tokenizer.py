@@ -145,11 +145,11 @@ def test_texts_are_scored_with_and_without_what_is_heard_the_likeliest_first(tas
 
 
 def test_what_cannot_be_scored_is_refused(taste: TasteTokenizer) -> None:
-    with pytest.raises(TextError, match="there is no text that"):
+    with pytest.raises(TextError, match="there is no text to score"):
         score(taste, speechlike(8_000), [])
     with pytest.raises(TextError, match="no letters"):
         score(taste, speechlike(8_000), [TEXT, "..."])
-    with pytest.raises(SpecError, match="a GuidedTokenizer does not tell how likely"):
+    with pytest.raises(SpecError, match="a GuidedTokenizer cannot score texts; take taste-small"):
         score(ready("spectral"), speechlike(8_000), [TEXT])
 
 
@@ -170,7 +170,7 @@ def test_words_that_cannot_be_swapped_are_named(
 
 
 def test_a_codec_edits_no_words() -> None:
-    with pytest.raises(SpecError, match="stand for no words"):
+    with pytest.raises(SpecError, match="are not aligned to words; take taste-small"):
         edit(ready("spectral"), speechlike(16_000), speechlike(16_000), (1, 1), TEXT)
 
 
