@@ -18,7 +18,7 @@ from vocable.audio import Audio
 from vocable.data.targets import FeatureExtractor, TargetCache
 from vocable.errors import CheckpointError, ConfigError, ShapeError, SpecError
 from vocable.systems import registry as hub
-from vocable.systems.units import TokenizerUnits, UnitExtractor, UnitSource, UnitsSpec, check_source, find_units
+from vocable.systems.units import TokenizerUnits, UnitSource, UnitsSpec, check_source, find_units, unit_extractor
 from vocable.testing import speechlike
 
 CLIP = speechlike(9_000)
@@ -99,18 +99,18 @@ def test_units_that_cannot_be_said(units: Tensor, samples: int | None, error: ty
 
 
 def test_targets_keep_whole_numbers(tmp_path: Path) -> None:
-    heard = UnitExtractor(source(2))
+    heard = unit_extractor(source(2))
     assert isinstance(heard, FeatureExtractor)
     targets = TargetCache(heard, tmp_path / "kept")
     CLIP.write(tmp_path / "a.wav")
     clip = Audio.read(tmp_path / "a.wav")
     assert torch.equal(targets.ids(targets.store(tmp_path / "a.wav", clip)), source(2).units(clip))
     with pytest.raises(CheckpointError, match="another teacher"):
-        TargetCache(UnitExtractor(source(1)), tmp_path / "kept")
+        TargetCache(unit_extractor(source(1)), tmp_path / "kept")
 
 
 def test_listeners_of_two_levels_are_two() -> None:
-    one, two = UnitExtractor(source(1)), UnitExtractor(source(2))
+    one, two = unit_extractor(source(1)), unit_extractor(source(2))
     assert one.digest != two.digest
     assert (one.frame_rate, one.sample_rate, one.width) == (50.0, 16_000, ready("spectral").spec.codebook_size)
 

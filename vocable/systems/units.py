@@ -224,82 +224,57 @@ class S3Units:
 
 
 @dataclass(frozen=True)
-class UnitExtractor:
-    """Extractor of units for :class:`vocable.data.targets.TargetCache`: one id per unit.
+class SourceExtractor:
+    """Extractor of a source's units or voices; a :class:`vocable.data.targets.FeatureExtractor`.
+
+    Attributes:
+        name: Name in reports.
+        digest: Digest of the source's weights, and the kind of features.
+        sample_rate: Sample rate of the speech in Hz.
+        frame_rate: Units per second; None for voices.
+        width: Number of units K, or dimension of a voice vector.
+        extract: Function from a clip to its units or its voice vector.
+    """
+
+    name: str
+    digest: str
+    sample_rate: int
+    frame_rate: float | None
+    width: int
+    extract: Callable[[Audio], Tensor]
+
+
+def unit_extractor(source: UnitSource) -> SourceExtractor:
+    """Return the extractor of a source's units.
 
     Example:
         >>> import vocable
-        >>> extractor = UnitExtractor(TokenizerUnits(vocable.load("guided-small"), "guided-small"))
+        >>> extractor = unit_extractor(TokenizerUnits(vocable.load("guided-small"), "guided-small"))
         >>> extractor.frame_rate, extractor.width
         (50.0, 1024)
     """
-
-    source: UnitSource
-
-    @property
-    def name(self) -> str:
-        """Name in reports."""
-        return f"{self.source.spec.name}, level {self.source.spec.level}"
-
-    @property
-    def digest(self) -> str:
-        """Digest of the source's weights, and the level."""
-        return f"{self.source.spec.digest}, level {self.source.spec.level}"
-
-    @property
-    def sample_rate(self) -> int:
-        """Sample rate of the speech in Hz."""
-        return self.source.spec.sample_rate
-
-    @property
-    def frame_rate(self) -> float | None:
-        """Units per second."""
-        return self.source.spec.frame_rate
-
-    @property
-    def width(self) -> int:
-        """Number of units K."""
-        return self.source.spec.size
-
-    def extract(self, clip: Audio) -> Int[Tensor, " N"]:
-        """Return the units of a clip."""
-        return self.source.units(clip)
+    spec = source.spec
+    return SourceExtractor(
+        name=f"{spec.name}, level {spec.level}", digest=f"{spec.digest}, level {spec.level}",
+        sample_rate=spec.sample_rate, frame_rate=spec.frame_rate, width=spec.size, extract=source.units,
+    )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class UnitVoiceExtractor(UnitExtractor):
-    """Extractor of the voice beside the units, for :class:`vocable.data.targets.TargetCache`: one vector per clip."""
-
-    @property
-    def name(self) -> str:
-        """Name in reports."""
-        return f"{self.source.spec.name}, voice"
-
-    @property
-    def digest(self) -> str:
-        """Digest of the source's weights."""
-        return f"{self.source.spec.digest}, voice"
-
-    @property
-    def frame_rate(self) -> None:
-        """None: there is one vector per recording."""
+def voice_extractor(source: UnitSource) -> SourceExtractor | None:
+    """Return the extractor of the voices beside a source's units; None where it keeps no voice."""
+    spec = source.spec
+    if not spec.voice_width:
         return None
 
-    @property
-    def width(self) -> int:
-        """Dimension of the vector."""
-        return self.source.spec.voice_width
-
-    def extract(self, clip: Audio) -> Float[Tensor, " V"]:
-        """Return the voice vector of a clip.
-
-        Raises:
-            ConfigError: If the units have no voice.
-        """
-        voice = self.source.voice(clip)
-        if voice is None:
-            raise ConfigError(f"{self.source.spec.name}: these units have no voice beside them; give others")
+    def extract(clip: Audio) -> Tensor:
+        voice = source.voice(clip)
+        assert voice is not None  # there is a width
         return voice
+
+    return SourceExtractor(
+        name=f"{spec.name}, voice", digest=f"{spec.digest}, voice", sample_rate=spec.sample_rate, frame_rate=None,
+        width=spec.voice_width, extract=extract,
+    )  # fmt: skip
 
 
 def find_units(text: str, load: Callable[[str], Any]) -> UnitSource:

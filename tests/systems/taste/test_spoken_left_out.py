@@ -43,7 +43,7 @@ def left_out(
     changed = lines[0].model_copy(update={**known, "extra": {**lines[0].extra, **changes}})
     drawn = spoken([changed, *lines[1:]], tmp_path, config)
     assert [str(one.audio_path) for one in drawn.utterances] == [str(one.audio_path) for one in lines[1:]]
-    assert len(drawn.subwords) == len(drawn) == 2
+    assert len(drawn._entries) == len(drawn) == 2
     assert all(isinstance(problem, VocableError) for problem in drawn.problems)
     return [str(problem) for problem in drawn.problems]
 

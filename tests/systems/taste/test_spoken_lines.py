@@ -57,7 +57,7 @@ def test_what_is_doubted_is_named_by_manifest_line_and_file(tmp_path: Path) -> N
     assert low.startswith(f"{manifest}, line 12: {tmp_path / '5.wav'}: its alignment_score is -40, the median")
     assert other.startswith(f"{manifest}, line 16: {tmp_path / '7.wav'}: the alignment has 3 phones, the words have 8")
     assert "are estimated" in other
-    assert (len(drawn), drawn.num_mismatched, drawn.problems) == (48, 2, [])
+    assert (len(drawn), drawn._mismatches.total(), drawn.problems) == (48, 2, [])
 
 
 def test_recordings_that_nobody_listed_are_named_by_their_file(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_the_listeners_are_what_the_protocol_says() -> None:
 
 def test_a_row_is_what_was_heard_of_the_utterance(lines: list[Utterance], tmp_path: Path) -> None:
     drawn = spoken(lines, tmp_path)
-    assert (len(drawn), drawn.problems, drawn.num_mismatched) == (3, [], 0)
+    assert (len(drawn), drawn.problems, drawn._mismatches.total()) == (3, [], 0)
     assert drawn.hours == pytest.approx(3.7 / 3600)
     row, clip = drawn.row(1), Audio.read(lines[1].audio_path)
     assert row.names == (str(lines[1].audio_path),)
@@ -34,7 +34,7 @@ def test_a_row_is_what_was_heard_of_the_utterance(lines: list[Utterance], tmp_pa
     assert row.unit_mask.all()
     assert row.voices.tolist() == [[0.0]]
     subwords = PIECES.tokenize("A good one")
-    assert drawn.subwords[1] == subwords
+    assert drawn._entries[1].subwords == subwords
     assert row.subword_ids[0].tolist() == list(subwords.ids)
     assert row.word_ids[0].tolist() == list(subwords.word_ids)
 
@@ -75,7 +75,7 @@ def test_an_alignment_with_other_words_than_the_text_leaves_a_guess_that_is_coun
         lines[0].model_copy(update={"text": one.pop("text"), "extra": {**lines[0].extra, **one}}) for one in other
     ]  # fmt: skip
     drawn = spoken([*changed, lines[0]], tmp_path)
-    assert (len(drawn), drawn.num_mismatched) == (3, 2)
+    assert (len(drawn), drawn._mismatches.total()) == (3, 2)
     assert [bool(drawn.row(at).aligned) for at in range(3)] == [False, False, True]
 
 
@@ -102,7 +102,7 @@ def test_real_digit_strings_with_their_phones(speech_data: Path, tmp_path: Path)
         frames=Frames(),
         cache=tmp_path / "cache",
     )
-    assert (len(drawn), drawn.num_mismatched, drawn.problems) == (4, 0, [])
+    assert (len(drawn), drawn._mismatches.total(), drawn.problems) == (4, 0, [])
     for at in range(4):
         row = drawn.row(at)
         assert float(row.spans[0, -1, 1]) == row.units.shape[1]

@@ -220,16 +220,6 @@ class TasteData:
             raise ManifestError(f"none of {len(utterances)} recordings can be used{first}")
 
     @property
-    def subwords(self) -> list[Subwords]:
-        """Text of each example."""
-        return [entry.subwords for entry in self._entries]
-
-    @property
-    def num_mismatched(self) -> int:
-        """Number of examples whose alignment has other words than their text, so that spans are estimated."""
-        return self._mismatches.total()
-
-    @property
     def hours(self) -> float:
         """Hours of speech; a recording that is listed twice, or at two speeds, counts twice."""
         return sum(entry.seconds for entry in self._entries) / 3600

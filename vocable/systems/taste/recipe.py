@@ -23,7 +23,7 @@ from vocable.systems.taste.data import TasteBatchConfig, TasteData
 from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.objective import TasteLosses, TasteObjective
 from vocable.systems.taste.tokenizer import TasteTokenizer, describe_config
-from vocable.systems.units import UnitExtractor, UnitSource, UnitsSpec, UnitVoiceExtractor, find_units
+from vocable.systems.units import UnitSource, UnitsSpec, find_units, unit_extractor, voice_extractor
 from vocable.text.subword_tokenizers import BytePairTokenizer, HubTokenizer
 from vocable.text.subwords import SubwordTokenizer
 from vocable.train.run import Run
@@ -104,7 +104,7 @@ class TasteRun(Run):
 
     def teachers(self) -> dict[str, dict[str, Any]]:
         """Return name, digest, rates and width of the encoder and of the units."""
-        found = {_ENCODER: describe_extractor(self._frames), _UNITS: describe_extractor(UnitExtractor(self._source))}
+        found = {_ENCODER: describe_extractor(self._frames), _UNITS: describe_extractor(unit_extractor(self._source))}
         if self.pieces is None:
             return found
         return found | {_SUBWORDS: {"name": self.pieces, "digest": self._hub_tokenizer.digest}}
@@ -145,8 +145,8 @@ class TasteRun(Run):
         width = self._source.spec.voice_width
         return TasteData(
             utterances, replace(self.batches, voice_width=max(1, width)), subword_tokenizer=subwords,
-            units=UnitExtractor(self._source), frames=self._frames, cache=Path(self.cache),
-            voice=UnitVoiceExtractor(self._source) if width else None,
+            units=unit_extractor(self._source), frames=self._frames, cache=Path(self.cache),
+            voice=voice_extractor(self._source),
         )  # fmt: skip
 
     def objective(self, material: TasteData, start: TasteTokenizer | None = None) -> TasteObjective:

@@ -82,11 +82,6 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
             raise SpecError("this model has no quantizer: it predicts units, but makes no tokens; train one that has")
         return self.config.spec
 
-    @property
-    def device(self) -> torch.device:
-        """Torch device of the networks."""
-        return self.model.letters.device
-
     @cached_property
     def source(self) -> UnitSource:
         """Source of the units that the model predicts.
@@ -123,7 +118,6 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
         Raises:
             TextError: If there is no text, or no letters in it.
-            AudioError: If the clip is empty.
             CheckpointError: If Whisper or the tokenizer of the units is not at hand.
             SpecError: If the model has no quantizer.
         """
@@ -193,10 +187,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
             limits=(count, count), total=float(count),
         ).cpu()  # fmt: skip
 
-    def predict(
-        self, audio: Audio, text: str, *, text_only: bool = False, quantize: bool = True,
-        units: Int[Tensor, " N"] | None = None,
-    ) -> Prediction:  # fmt: skip
+    def predict(self, audio: Audio, text: str, *, text_only: bool = False, quantize: bool = True) -> Prediction:
         """Predict a clip's units with teacher forcing: each from the true units before it.
 
         Args:
@@ -204,19 +195,17 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
             text: Transcript.
             text_only: Whether to withhold the acoustic embeddings: the control.
             quantize: Whether acoustic embeddings go through the quantizer, if there is one.
-            units: Units of the clip; encoded by default.
 
         Raises:
             TextError: If the text has no letters.
-            AudioError: If the clip is empty.
             CheckpointError: If Whisper or the tokenizer of the units is not at hand.
         """
-        example = self.example(audio, text, units)
+        example = self.example(audio, text)
         batch = TasteBatch.of([example]).to(self.device)
         return predict_units(self.model, batch, example.subwords, text_only=text_only, quantize=quantize)
 
     def example(self, audio: Audio, text: str, units: Int[Tensor, " N"] | None = None) -> TasteExample:
-        """Return a clip with its units, as :meth:`predict` needs it.
+        """Return a clip with its units and voice, as :meth:`predict` needs it.
 
         Args:
             audio: Recording at any sample rate.
@@ -225,7 +214,6 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
         Raises:
             TextError: If the text has no letters.
-            AudioError: If the clip is empty.
             CheckpointError: If Whisper or the tokenizer of the units is not at hand.
         """
         example = self._example(audio, text)
@@ -245,7 +233,6 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
         Raises:
             TextError: If the text has no letters.
-            AudioError: If the clip is empty.
         """
         prediction = self.predict(audio, text, text_only=text_only)
         return prediction.logits[:-1].log_softmax(1).gather(1, prediction.units[:, None])[:, 0]
