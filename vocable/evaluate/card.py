@@ -62,7 +62,7 @@ class Column:
 
     @property
     def is_cost(self) -> bool:
-        """Whether the metric is a property of the tokens (bit rate, codebook usage) and not of the sound."""
+        """True for metrics of the tokens (bit rate, codebook usage), false for metrics of the sound."""
         return self.key.startswith(_COST_KEYS)
 
     def format(self, value: float) -> str:

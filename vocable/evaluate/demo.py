@@ -39,7 +39,7 @@ _Rows = Iterator[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recording:
+class DemoRecording:
     """A recording for the demo.
 
     Attributes:
@@ -72,7 +72,7 @@ class Demo:
         report_file: Report.
     """
 
-    recording: Recording
+    recording: DemoRecording
     model: str
     digest: str
     tokens: Tokens
@@ -180,7 +180,7 @@ def level_counts(levels: int) -> list[int]:
     return [levels, *(1 << power for power in reversed(range((levels - 1).bit_length())))]
 
 
-def find_recording(path: Path | None, sample_rate: int) -> Recording:
+def find_recording(path: Path | None, sample_rate: int) -> DemoRecording:
     """Read the given recording, or one that is on the machine.
 
     Args:
@@ -193,11 +193,11 @@ def find_recording(path: Path | None, sample_rate: int) -> Recording:
     if path is not None:
         audio, is_cut = _read_beginning(path, sample_rate)
         origin = f"the first {MAX_SECONDS:g} s of a longer recording" if is_cut else "your recording"
-        return Recording(audio=audio, stem=path.stem, title=path.name, origin=origin)
+        return DemoRecording(audio=audio, stem=path.stem, title=path.name, origin=origin)
     sentence = _recorded_sentence()
     if sentence is not None:
         start, end = (int(at * sample_rate) for at in _SENTENCE_SECONDS)
-        return Recording(
+        return DemoRecording(
             audio=Audio(Audio.read(sentence, sample_rate).samples[start:end], sample_rate),
             stem="was_der_mensch_saet",
             title="Was der Mensch sät, das wird er vielfach ernten",
@@ -206,7 +206,7 @@ def find_recording(path: Path | None, sample_rate: int) -> Recording:
     program = shutil.which("espeak-ng")
     if program is None:
         raise AudioError("no recording is on this machine; pass the path of one, or pip install auditok==0.2.0")
-    return Recording(
+    return DemoRecording(
         audio=_synthesize(program, sample_rate), stem="spoken", title=_SPOKEN, origin="synthesized by espeak-ng"
     )
 

@@ -1,1 +1,1 @@
-"""TBD."""
+"""Listening tests: pages for raters, and the analysis of their ratings."""

@@ -1,8 +1,8 @@
-"""Ratings of a listening test to means with intervals, after raters were screened.
+"""Analysis of a listening test: screening of raters, and mean ratings with intervals.
 
-A ratings file is CSV with the columns ``rater, test, trial, stimulus, scale, rating, seconds``: who, the test's id,
-the screen, the stimulus's code, what was asked, the rating, and how long that screen took. The page of
-:mod:`vocable_lab.listening.build` writes it.
+A ratings file, which the page of :mod:`vocable_lab.listening.build` saves, is CSV with the columns ``rater, test,
+trial, stimulus, scale, rating, seconds``. ``test`` is the id of the test, ``trial`` the screen, ``stimulus`` the code
+of the sound, and ``seconds`` the time spent on the screen.
 """
 
 import csv
@@ -22,22 +22,22 @@ from vocable.metrics.score import Figure
 from vocable_lab.listening.key import RANGES, REFERENCE, Key, read_key
 
 COLUMNS = ("rater", "test", "trial", "stimulus", "scale", "rating", "seconds")
-_HIDDEN_LEAST = 90.0  # BS.1534-3, section 4.1.2: a hidden reference rated lower was not recognised,
-_HIDDEN_SHARE = 0.15  # and who does so on more of the screens is excluded
-_FEWEST = 3  # stimuli in common with others for a correlation to mean anything
+_HIDDEN_MIN = 90.0  # BS.1534-3, section 4.1.2: a hidden reference rated lower was not recognized,
+_HIDDEN_MAX_SHARE = 0.15  # and a rater with more such screens is excluded
+_MIN_COMMON = 3  # common stimuli that a correlation needs
 _INTERVAL = "95 % t-interval over raters (each rater's mean is one observation; it holds for these clips)"
-Ratings = dict[str, dict[str, float]]  # by rater, then stimulus code
+Ratings = dict[str, dict[str, float]]  # by rater, then by stimulus code
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opinion:
-    """What raters think of a system on a scale.
+    """Mean rating of one system on one scale.
 
     Attributes:
         scale: ``quality``, ``prosody`` or ``speaker``.
-        system: Its name, ``reference``, or an anchor.
+        system: Name of the system, ``reference``, or an anchor.
         figure: Mean and interval; ``n`` counts ratings, ``excluded`` the ratings of excluded raters.
-        raters: Who remain.
+        raters: Number of raters after screening.
     """
 
     scale: str
@@ -48,16 +48,16 @@ class Opinion:
 
 @dataclass(frozen=True, kw_only=True)
 class Opinions:
-    """A listening test's result.
+    """Result of a listening test.
 
     Attributes:
-        test: Its id.
+        test: Id of the test.
         kind: ``mushra`` (0 to 100) or ``mos`` (1 to 5).
-        opinions: In order of scales, then from the best system to the worst.
-        raters: Who count, with the number of stimuli each did not rate.
-        excluded: Who do not, and why.
-        screening: The rules raters were screened by.
-        interval: How the intervals were made.
+        opinions: Mean ratings in the order of scales, then from the best system to the worst.
+        raters: Raters after screening, each with the number of stimuli without a rating.
+        excluded: Excluded raters with the reason.
+        screening: Rule of the screening.
+        interval: Definition of the intervals.
     """
 
     test: str
@@ -69,7 +69,7 @@ class Opinions:
     interval: str = _INTERVAL
 
     def to_json(self) -> dict[str, Any]:
-        """For ``json``: what is undefined is null."""
+        """Return a JSON object in which undefined figures are null."""
         values = asdict(self)
         for row in values["opinions"]:
             figure = row["figure"]
@@ -77,13 +77,13 @@ class Opinions:
         return values
 
     def to_markdown(self) -> str:
-        """A table a scale, and who was excluded."""
+        """Return one table for each scale, and the list of raters."""
         low, high = RANGES[self.kind]
         lines = [f"# Listening test {self.test}", "", f"{self.kind.upper()}, from {low} to {high}; {self.interval}."]
         for scale in dict.fromkeys(opinion.scale for opinion in self.opinions):
             lines += ["", f"## {scale.capitalize()}", "", "| system | mean | 95 % interval | raters | ratings |"]
             lines += ["|---|---|---|---|---|"]
-            lines += [_row(opinion) for opinion in self.opinions if opinion.scale == scale]
+            lines += [_markdown_row(opinion) for opinion in self.opinions if opinion.scale == scale]
         lines += ["", "## Raters", "", f"Screening: {self.screening}.", ""]
         lines += [
             f"- {rater}: counts" + (f"; {missing} stimuli not rated" if missing else "")
@@ -93,120 +93,122 @@ class Opinions:
         return "\n".join(lines) + "\n"
 
 
-def analyse(ratings: Sequence[Path], key: Path, *, least_correlation: float = 0.25) -> Opinions:
-    """Read ratings files, screen the raters, and take means.
+def analyze(ratings: Sequence[Path], key: Path, *, min_correlation: float = 0.25) -> Opinions:
+    """Read ratings files, screen the raters, and compute mean ratings.
 
-    MUSHRA: a rater who gives the hidden reference less than 90 on more than 15 % of the screens is excluded. MOS:
-    one whose ratings correlate with the mean of the others' by less than ``least_correlation`` (each scale around
-    its own means; three raters and three stimuli at least) is. In both, so is who rates everything the same. Each
-    rule looks at all raters once, in one pass.
+    MUSHRA excludes raters who give the hidden reference less than 90 on more than 15 % of the screens. MOS excludes
+    raters whose ratings correlate with the mean of the others by less than ``min_correlation``; each scale is centered,
+    and at least three raters and three stimuli are needed. Both exclude raters who give the same rating throughout.
+    All raters are screened in one pass.
 
     Args:
-        ratings: Files, or folders of them.
-        key: The key beside the page.
-        least_correlation: From -1, which excludes nobody, to 1.
+        ratings: Ratings files, or folders of them.
+        key: Key beside the page.
+        min_correlation: Correlation in [-1, 1]; -1 excludes nobody.
 
     Raises:
-        ConfigError: The correlation is not in [-1, 1].
-        InputError: A file is missing or not of this test, or a line of it cannot be used: file and line are named.
-        MissingDependencyError: scipy is not installed.
+        ConfigError: If the correlation is not in [-1, 1].
+        InputError: If a file is missing or of another test, or a line cannot be used; the message names both.
+        MissingDependencyError: If scipy is not installed.
 
     Source:
         ITU-R BS.1534-3 (2015), section 4.1.2; ITU-T P.800 (1996), annex B. Correlation with the others: after
         ITU-T P.913 (2021), clause 12.
     """
-    if not -1 <= least_correlation <= 1:
-        raise ConfigError(f"least_correlation is {least_correlation}: a correlation lies in [-1, 1]")
-    known = read_key(Path(key))
-    given = _read(ratings, known)
-    excluded = dict(_screen(given, known, least_correlation))
-    counting = {rater: rows for rater, rows in given.items() if rater not in excluded}
+    if not -1 <= min_correlation <= 1:
+        raise ConfigError(f"min_correlation is {min_correlation}: a correlation lies in [-1, 1]")
+    test_key = read_key(Path(key))
+    all_ratings = _read_ratings(ratings, test_key)
+    excluded = dict(_screen(all_ratings, test_key, min_correlation))
+    screened = {rater: rows for rater, rows in all_ratings.items() if rater not in excluded}
     rule = (
-        f"hidden reference under {_HIDDEN_LEAST:g} on more than {_HIDDEN_SHARE:.0%} of the screens"
-        if known.kind == "mushra"
-        else f"correlation with the mean of the others under {least_correlation:g}"
+        f"hidden reference under {_HIDDEN_MIN:g} on more than {_HIDDEN_MAX_SHARE:.0%} of the screens"
+        if test_key.kind == "mushra"
+        else f"correlation with the mean of the others under {min_correlation:g}"
     )
     return Opinions(
-        test=known.test,
-        kind=known.kind,
-        opinions=tuple(_opinions(given, counting, known)),
-        raters={rater: len(known.stimuli) - len(rows) for rater, rows in counting.items()},
+        test=test_key.test,
+        kind=test_key.kind,
+        opinions=tuple(_rate_systems(all_ratings, screened, test_key)),
+        raters={rater: len(test_key.stimuli) - len(rows) for rater, rows in screened.items()},
         excluded=excluded,
         screening=f"{rule}, or the same rating throughout",
     )
 
 
-def listen_analyse(ratings: Sequence[Path], key: Path, out: Path | None = None) -> Opinions:
-    """What :func:`analyse` does, written as ``listening.json`` and ``listening.md`` into a folder if one is named.
+def analyze_files(ratings: Sequence[Path], key: Path, out: Path | None = None) -> Opinions:
+    """Analyze a listening test, and write ``listening.json`` and ``listening.md`` if a folder is given.
 
     Raises:
-        OutputError: The folder cannot be written.
+        OutputError: If the folder cannot be written.
     """
-    found = analyse(ratings, key)
+    opinions = analyze(ratings, key)
     if out is not None:
         make_folder(out)
-        write_json(out / "listening.json", found.to_json())
-        write_whole(out / "listening.md", lambda file: file.write_text(found.to_markdown(), encoding="utf-8"))
-    return found
+        write_json(out / "listening.json", opinions.to_json())
+        write_whole(out / "listening.md", lambda file: file.write_text(opinions.to_markdown(), encoding="utf-8"))
+    return opinions
 
 
-def _row(opinion: Opinion) -> str:
+def _markdown_row(opinion: Opinion) -> str:
     figure = opinion.figure
     mean = "undefined" if math.isnan(figure.mean) else f"{figure.mean:.2f}"
     interval = "undefined" if math.isnan(figure.low) else f"{figure.low:.2f} to {figure.high:.2f}"
     return f"| {opinion.system.replace('|', '/')} | {mean} | {interval} | {opinion.raters} | {figure.n} |"
 
 
-def _read(inputs: Sequence[Path], key: Key) -> Ratings:
-    """All ratings, each checked against the key."""
-    given: Ratings = defaultdict(dict)
+def _read_ratings(inputs: Sequence[Path], key: Key) -> Ratings:
+    """Read all ratings and check each against the key."""
+    ratings: Ratings = defaultdict(dict)
     places: dict[tuple[str, str], str] = {}
     for path in find_files(inputs, {".csv"}, "ratings file"):
-        for number, row in _rows(path):
+        for number, row in _read_rows(path):
             where = f"{path}, line {number}"
             rater, code = row["rater"], row["stimulus"]
-            value = _rating(row, key, where)
+            value = _check_rating(row, key, where)
             if (rater, code) in places:
                 raise InputError(
                     f"{where}: rater '{rater}' has rated stimulus '{code}' already ({places[rater, code]}); keep one"
                 )
             places[rater, code] = where
-            given[rater][code] = value
-    if not given:
+            ratings[rater][code] = value
+    if not ratings:
         raise InputError("there is no rating in these files; name the ratings files the page has saved")
-    return dict(sorted(given.items()))
+    return dict(sorted(ratings.items()))
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         head = next(reader, [])
         if tuple(head) != COLUMNS:
-            raise InputError(f"{path}, line 1: the columns are {', '.join(head) or 'none'}; want {', '.join(COLUMNS)}")
+            raise InputError(
+                f"{path}, line 1: the columns are {', '.join(head) or 'none'}; {', '.join(COLUMNS)} are needed"
+            )
         for cells in reader:
             if not cells:
                 continue
             if len(cells) != len(COLUMNS):
-                raise InputError(f"{path}, line {reader.line_num}: {len(cells)} cells where {len(COLUMNS)} are wanted")
+                raise InputError(f"{path}, line {reader.line_num}: {len(cells)} cells where {len(COLUMNS)} are needed")
             yield reader.line_num, dict(zip(COLUMNS, cells, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read as CSV ({reason}); take the file as the page saved it") from error
 
 
-def _rating(row: Mapping[str, str], key: Key, where: str) -> float:
-    """The rating, if the row belongs to this test and is possible."""
+def _check_rating(row: Mapping[str, str], key: Key, where: str) -> float:
+    """Return the rating of a row after checking that it belongs to this test and lies in range."""
     if not row["rater"].strip():
-        raise InputError(f"{where}: the rater is missing; each rating says whose it is")
+        raise InputError(f"{where}: the rater is missing; each rating needs the id of its rater")
     if row["test"] != key.test:
         raise InputError(f"{where}: a rating of test '{row['test']}', but the key is that of '{key.test}'")
     stimulus = key.stimuli.get(row["stimulus"])
     if stimulus is None:
-        raise InputError(f"{where}: the key knows no stimulus '{row['stimulus']}'; is the file altered?")
-    for name, wanted in (("trial", stimulus.trial), ("scale", stimulus.scale)):
-        if row[name] != wanted:
-            raise InputError(f"{where}: {name} '{row[name]}' where stimulus '{row['stimulus']}' has '{wanted}'")
+        raise InputError(f"{where}: the key has no stimulus '{row['stimulus']}'; is the file altered?")
+    for name, expected in (("trial", stimulus.trial), ("scale", stimulus.scale)):
+        if row[name] != expected:
+            raise InputError(f"{where}: {name} '{row[name]}' where stimulus '{row['stimulus']}' has '{expected}'")
     low, high = RANGES[key.kind]
     try:
         value = float(row["rating"])
@@ -217,36 +219,36 @@ def _rating(row: Mapping[str, str], key: Key, where: str) -> float:
     return value
 
 
-def _screen(given: Ratings, key: Key, least: float) -> Iterator[tuple[str, str]]:
-    """Raters to exclude, and why."""
-    for rater, rows in given.items():
+def _screen(ratings: Ratings, key: Key, minimum: float) -> Iterator[tuple[str, str]]:
+    """Yield the raters to exclude, with the reason."""
+    for rater, rows in ratings.items():
         reason = None
-        if len(rows) >= _FEWEST and len(set(rows.values())) == 1:
+        if len(rows) >= _MIN_COMMON and len(set(rows.values())) == 1:
             reason = f"all {len(rows)} ratings are {next(iter(rows.values())):g}"
         elif key.kind == "mushra":
             hidden = [value for code, value in rows.items() if key.stimuli[code].system == REFERENCE]
-            low = sum(value < _HIDDEN_LEAST for value in hidden)
-            if hidden and low / len(hidden) > _HIDDEN_SHARE:
-                reason = f"the hidden reference is rated under {_HIDDEN_LEAST:g} on {low} of {len(hidden)} screens"
+            low = sum(value < _HIDDEN_MIN for value in hidden)
+            if hidden and low / len(hidden) > _HIDDEN_MAX_SHARE:
+                reason = f"the hidden reference is rated under {_HIDDEN_MIN:g} on {low} of {len(hidden)} screens"
         else:
-            agreement = _agreement(rater, given, key)
-            if agreement < least:  # a NaN is not
+            agreement = _correlation(rater, ratings, key)
+            if agreement < minimum:  # false for NaN
                 reason = f"the correlation with the mean of the others is {agreement:.2f}"
         if reason:
             yield rater, reason
 
 
-def _agreement(rater: str, given: Ratings, key: Key) -> float:
-    """Correlation with the mean of the others, scales centred; NaN where there is too little to tell."""
+def _correlation(rater: str, ratings: Ratings, key: Key) -> float:
+    """Return the correlation with the mean of the others, with centered scales; NaN if there is too little data."""
     others: dict[str, list[float]] = defaultdict(list)
-    for other, rows in given.items():
+    for other, rows in ratings.items():
         for code, value in rows.items():
             if other != rater:
                 others[code].append(value)
-    common = sorted(code for code in given[rater] if others[code])
-    if len(given) < 3 or len(common) < _FEWEST:
+    common = sorted(code for code in ratings[rater] if others[code])
+    if len(ratings) < 3 or len(common) < _MIN_COMMON:
         return math.nan
-    pairs = np.array([(given[rater][code], np.mean(others[code])) for code in common])
+    pairs = np.array([(ratings[rater][code], np.mean(others[code])) for code in common])
     scales = np.array([key.stimuli[code].scale for code in common])
     for scale in set(scales.tolist()):
         pairs[scales == scale] -= pairs[scales == scale].mean(axis=0)
@@ -254,34 +256,34 @@ def _agreement(rater: str, given: Ratings, key: Key) -> float:
     return float(pairs[:, 0] @ pairs[:, 1] / spread) if spread > 1e-9 else math.nan
 
 
-def _opinions(given: Ratings, counting: Ratings, key: Key) -> list[Opinion]:
-    """Every system on every scale."""
-    found = []
+def _rate_systems(ratings: Ratings, screened: Ratings, key: Key) -> list[Opinion]:
+    """Compute the mean rating of every system on every scale."""
+    opinions = []
     groups: dict[tuple[str, str], set[str]] = defaultdict(set)
     for code, stimulus in key.stimuli.items():
         groups[stimulus.scale, stimulus.system].add(code)
     for (scale, system), codes in groups.items():
-        values = [[value for code, value in rows.items() if code in codes] for rows in counting.values()]
+        values = [[value for code, value in rows.items() if code in codes] for rows in screened.values()]
         values = [rows for rows in values if rows]
-        every = sum(code in codes for rows in given.values() for code in rows)
-        found.append(Opinion(scale=scale, system=system, figure=_figure(values, every), raters=len(values)))
+        total = sum(code in codes for rows in ratings.values() for code in rows)
+        opinions.append(Opinion(scale=scale, system=system, figure=_mean_rating(values, total), raters=len(values)))
     return sorted(
-        found,
+        opinions,
         key=lambda one: (key.scales.index(one.scale), -np.nan_to_num(one.figure.mean, nan=-1.0), one.system),
     )
 
 
-def _figure(values: Sequence[Sequence[float]], every: int) -> Figure:
-    """Mean of the raters' means, with its t-interval."""
+def _mean_rating(values: Sequence[Sequence[float]], total: int) -> Figure:
+    """Return the mean of the raters' means with its t-interval."""
     try:
         from scipy.stats import t
     except ImportError as error:
         raise MissingDependencyError("intervals need scipy; run pip install 'vocable[metrics]'") from error
     means = np.array([np.mean(rows) for rows in values])
     n = sum(map(len, values))
-    reasons = {"the rater is excluded": every - n} if every > n else {}
+    reasons = {"the rater is excluded": total - n} if total > n else {}
     mean = float(means.mean()) if means.size else math.nan
     half = math.nan
     if means.size > 1:
         half = float(t.ppf(0.975, means.size - 1) * means.std(ddof=1) / math.sqrt(means.size))
-    return Figure(mean=mean, low=mean - half, high=mean + half, n=n, excluded=every - n, reasons=reasons)
+    return Figure(mean=mean, low=mean - half, high=mean + half, n=n, excluded=total - n, reasons=reasons)

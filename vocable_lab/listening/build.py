@@ -1,14 +1,14 @@
-"""Listening tests: a page that plays clips in random order and takes ratings.
+"""Listening tests: a page that plays clips in random order and collects ratings.
 
-``build`` makes one HTML file, sounds and all, and beside it a key that tells which code is which system: keep the
-key from the raters. Each rater opens the page, enters an id, rates, and sends back the ratings file which the page
-makes; :mod:`vocable_lab.listening.analysis` reads these files together with the key.
+:func:`build` writes one HTML file with all sounds, and beside it the key that maps codes to systems; raters must not
+see the key. Each rater opens the page, enters an id, rates, and sends back the ratings file that the page saves.
+:mod:`vocable_lab.listening.analysis` reads these files with the key.
 
-* ``mushra`` (ITU-R BS.1534-3): all systems of one clip on one screen beside the reference, rated from 0 to 100;
-  among them the hidden reference and, on the quality scale, anchors of 3.5 and 7 kHz (speech sampled at 16 kHz
-  loses little at 7 kHz; below that rate there is no such anchor).
-* ``mos`` (ITU-T P.800, absolute category rating): one clip on a screen, rated from 1 to 5; the reference is rated
-  like a system. Quality is rated without the reference, prosody and speaker against it.
+* ``mushra`` (ITU-R BS.1534-3): one screen shows all systems of one clip beside the reference, rated from 0 to 100.
+  Among them are the hidden reference and, on the quality scale, anchors of 3.5 and 7 kHz. Speech sampled at 16 kHz
+  loses little at 7 kHz; below that rate there is no such anchor.
+* ``mos`` (ITU-T P.800, absolute category rating): one screen shows one clip, rated from 1 to 5; the reference is
+  rated like a system. Quality is rated without the reference, prosody and speaker against it.
 """
 
 import hashlib
@@ -27,23 +27,23 @@ from vocable_lab.listening.key import REFERENCE, Key, Kind, Scale, Stimulus, rea
 from vocable_lab.listening.page import render_test
 
 ANCHORS = {"anchor 3.5 kHz": 3_500, "anchor 7 kHz": 7_000}  # Hz
-_STOP = 500  # Hz from pass band to stop band; BS.1534 wants 25 dB at 4 kHz and 50 dB at 4.5 kHz
-_STOP_DB = 60.0
-_LONGER = 0.1  # s
-_LOUDER = 3.0  # dB
+_TRANSITION_HZ = 500  # Hz from pass band to stop band; BS.1534 asks for 25 dB at 4 kHz and 50 dB at 4.5 kHz
+_STOP_BAND_DB = 60.0
+_MAX_LENGTH_DIFFERENCE = 0.1  # s
+_MAX_LEVEL_DIFFERENCE = 3.0  # dB
 
 
 @dataclass(frozen=True, kw_only=True)
-class Built:
-    """A listening test on the disk.
+class ListeningTest:
+    """Files of a listening test.
 
     Attributes:
-        page: For the raters.
-        key: For the analysis; not for the raters.
-        test: Its id, which follows from sounds, names and settings.
+        page: HTML page for the raters.
+        key: Key for the analysis.
+        test: Id of the test, a digest of sounds, names and settings.
         clips: Names of the clips.
-        screens: How many a rater sees.
-        remarks: Files whose length or loudness is far from the reference's, which raters would hear first; a line each.
+        screens: Number of screens of each rater.
+        warnings: One line for each file whose length or loudness gives it away beside the reference.
     """
 
     page: Path
@@ -51,7 +51,7 @@ class Built:
     test: str
     clips: tuple[str, ...]
     screens: int
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def build(
@@ -62,78 +62,78 @@ def build(
     kind: Kind = "mushra",
     scales: Sequence[Scale] = ("quality", "prosody", "speaker"),
     seed: int = 0,
-) -> Built:
-    """Make the page of a listening test, and its key beside it (``NAME.key.json``).
+) -> ListeningTest:
+    """Write the page of a listening test, and its key beside it (``NAME.key.json``).
 
-    The order of screens and of stimuli is drawn anew for every rater, from the test and the rater's id. The page
-    names no system and the codes follow no order; but who reads its source can compare the sounds themselves.
+    The order of screens and stimuli is random for every rater, seeded by the test and the rater's id. The page names
+    no system and the codes follow no order. A rater who reads its source can still compare the sounds.
 
     Args:
-        reference: Folder of recordings; the clips of the test.
-        systems: Folder of each system, by name; its files have the stems of the recordings.
-        out: The page.
+        reference: Folder of the recordings.
+        systems: Folder of each system by name; its files have the stems of the recordings.
+        out: Path of the page.
         kind: ``mushra`` or ``mos``.
-        scales: What is asked, in this order, each on screens of its own.
-        seed: Of the codes.
+        scales: Scales in the order of the screens; each has its own screens.
+        seed: Seed of the codes.
 
     Raises:
-        ConfigError: No system, a name that is reserved, an unknown or repeated scale or kind.
-        InputError: A folder without audio, two files of one stem, or stems that differ from the reference's.
-        OutputError: The place cannot be written, or has the key of another test, whose ratings would be lost.
-        MissingDependencyError: scipy is not installed, which makes the anchors.
+        ConfigError: If there is no system, a name is reserved, or a kind or scale is unknown or repeated.
+        InputError: If a folder has no audio, or two files of one stem, or stems other than the reference's.
+        OutputError: If a file cannot be written, or the key of another test would be overwritten.
+        MissingDependencyError: If scipy is not installed, which filters the anchors.
 
     Source:
         ITU-R BS.1534-3 (2015); ITU-T P.800 (1996), annex B.
     """
     _check(systems, kind, scales)
-    recordings = _by_stem(reference)
-    folders = {name: _by_stem(Path(folder)) for name, folder in systems.items()}
+    recordings = _files_by_stem(reference)
+    folders = {name: _files_by_stem(Path(folder)) for name, folder in systems.items()}
     for name, files in folders.items():
-        _same_stems(name, files, recordings, reference)
+        _check_stems(name, files, recordings, reference)
     sounds: dict[tuple[str, str], Audio] = {}
     for clip, path in recordings.items():
         sounds[clip, REFERENCE] = Audio.read(path)
         sounds |= {(clip, name): Audio.read(files[clip]) for name, files in folders.items()}
         if kind == "mushra" and "quality" in scales:
-            sounds |= {(clip, name): anchor for name, anchor in _anchors(sounds[clip, REFERENCE])}
-    test = _digest(sounds, kind, scales, seed)
+            sounds |= {(clip, name): anchor for name, anchor in _make_anchors(sounds[clip, REFERENCE])}
+    test = _hash_test(sounds, kind, scales, seed)
     key = _draw_codes(sounds, test, kind, tuple(scales), seed)
     page, key_file = Path(out), Path(out).with_suffix(".key.json")
     if key_file.exists() and read_key(key_file).test != test:
-        raise OutputError(f"{key_file}: this is the key of another test, whose ratings need it; name another page")
+        raise OutputError(f"{key_file}: is the key of another test, whose ratings need it; name another page")
     html = render_test(key, sounds)
     write_json(key_file, key.to_json())
     write_whole(page, lambda temporary: temporary.write_text(html, encoding="utf-8"))
-    return Built(
+    return ListeningTest(
         page=page,
         key=key_file,
         test=test,
         clips=tuple(recordings),
         screens=len({stimulus.trial for stimulus in key.stimuli.values()}),
-        remarks=tuple(_remarks(sounds, list(systems))),
+        warnings=tuple(_warn_about_outliers(sounds, list(systems))),
     )
 
 
-def listen_build(
+def build_from_arguments(
     reference: Path,
     systems: Sequence[str],
     out: Path,
     kind: str = "mushra",
     scales: Sequence[str] = ("quality", "prosody", "speaker"),
     seed: int = 0,
-) -> Built:
-    """What :func:`build` does, from the words of a command line.
+) -> ListeningTest:
+    """Build a listening test from the arguments of a command line; see :func:`build`.
 
     Args:
-        reference: Folder of recordings.
-        systems: ``NAME=FOLDER`` or ``FOLDER``, which then lends its name.
-        out: The page.
-        kind: As there.
-        scales: As there.
-        seed: As there.
+        reference: Folder of the recordings.
+        systems: Systems as ``NAME=FOLDER``, or ``FOLDER`` to name the system after it.
+        out: Path of the page.
+        kind: ``mushra`` or ``mos``.
+        scales: Scales in the order of the screens.
+        seed: Seed of the codes.
 
     Raises:
-        ConfigError: As there, and a system named twice.
+        ConfigError: As for :func:`build`, or if a system is named twice.
     """
     folders = {name: Path(folder) for name, folder in named(systems, "listen").items()}
     _check(folders, kind, scales)
@@ -152,7 +152,7 @@ def _check(systems: Mapping[str, Path], kind: str, scales: Sequence[str]) -> Non
         raise ConfigError(f"a system cannot be named '{reserved[0]}'; take another name")
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def _files_by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name the folder of the clips")
     files: dict[str, Path] = {}
@@ -163,7 +163,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _same_stems(name: str, files: Mapping[str, Path], recordings: Mapping[str, Path], reference: Path) -> None:
+def _check_stems(name: str, files: Mapping[str, Path], recordings: Mapping[str, Path], reference: Path) -> None:
     missing, extra = sorted(recordings.keys() - files.keys()), sorted(files.keys() - recordings.keys())
     for stems, where in ((missing, f"system '{name}' lacks"), (extra, f"{reference}: no recording for '{name}' of")):
         if stems:
@@ -171,23 +171,23 @@ def _same_stems(name: str, files: Mapping[str, Path], recordings: Mapping[str, P
             raise InputError(f"{where} {', '.join(stems[:5])}{more}; give each clip to every system, by the same stem")
 
 
-def _anchors(recording: Audio) -> Iterator[tuple[str, Audio]]:
-    """Low-pass versions of the recording, in step with it: linear phase, its delay taken off."""
+def _make_anchors(recording: Audio) -> Iterator[tuple[str, Audio]]:
+    """Yield low-pass versions of the recording, with linear phase and without delay."""
     try:
         from scipy.signal import firwin, kaiserord, oaconvolve
     except ImportError as error:
         raise MissingDependencyError("the anchors need scipy; run pip install 'vocable[metrics]'") from error
-    half = recording.sample_rate / 2
+    nyquist = recording.sample_rate / 2
     for name, edge in ANCHORS.items():
-        if edge + _STOP > half:
+        if edge + _TRANSITION_HZ > nyquist:
             continue
-        taps, beta = kaiserord(_STOP_DB, _STOP / half)
+        taps, beta = kaiserord(_STOP_BAND_DB, _TRANSITION_HZ / nyquist)
         taps |= 1  # an odd number delays by whole samples
-        low_pass = firwin(taps, edge + _STOP / 2, window=("kaiser", beta), fs=recording.sample_rate)
+        low_pass = firwin(taps, edge + _TRANSITION_HZ / 2, window=("kaiser", beta), fs=recording.sample_rate)
         yield name, Audio(oaconvolve(recording.samples, low_pass, mode="same"), recording.sample_rate)
 
 
-def _digest(sounds: Mapping[tuple[str, str], Audio], kind: str, scales: Sequence[str], seed: int) -> str:
+def _hash_test(sounds: Mapping[tuple[str, str], Audio], kind: str, scales: Sequence[str], seed: int) -> str:
     content = hashlib.sha256(repr((kind, tuple(scales), seed)).encode())
     for (clip, system), sound in sounds.items():
         content.update(repr((clip, system, sound.sample_rate)).encode("utf-8", "surrogateescape"))
@@ -198,37 +198,37 @@ def _digest(sounds: Mapping[tuple[str, str], Audio], kind: str, scales: Sequence
 def _draw_codes(
     sounds: Mapping[tuple[str, str], Audio], test: str, kind: Kind, scales: tuple[Scale, ...], seed: int
 ) -> Key:
-    """A code for every stimulus: a sound on a scale."""
-    wanted = [
+    """Give every stimulus, a sound on a scale, a random code."""
+    stimulus_keys = [
         (scale, clip, system)
         for scale in scales
         for clip, system in sounds
         if system not in ANCHORS or scale == "quality"
     ]  # fmt: skip
     random = np.random.default_rng(seed)
-    numbers = 1 + random.permutation(len(wanted))  # nothing of the order of systems is left in them
-    screens = sorted({(scale, clip) for scale, clip, _ in wanted})
-    of_clip = dict(zip(screens, 1 + random.permutation(len(screens)), strict=True))
+    numbers = 1 + random.permutation(len(stimulus_keys))  # the codes reveal nothing of the order of systems
+    screens = sorted({(scale, clip) for scale, clip, _ in stimulus_keys})
+    screen_numbers = dict(zip(screens, 1 + random.permutation(len(screens)), strict=True))
     stimuli = {}
-    for (scale, clip, system), number in zip(wanted, numbers, strict=True):
-        screen = of_clip[scale, clip] if kind == "mushra" else number
+    for (scale, clip, system), number in zip(stimulus_keys, numbers, strict=True):
+        screen = screen_numbers[scale, clip] if kind == "mushra" else number
         stimuli[f"s{number:04}"] = Stimulus(trial=f"t{screen:04}", scale=scale, clip=clip, system=system)
     return Key(test=test, kind=kind, scales=scales, seed=seed, stimuli=dict(sorted(stimuli.items())))
 
 
-def _remarks(sounds: Mapping[tuple[str, str], Audio], systems: Sequence[str]) -> Iterator[str]:
+def _warn_about_outliers(sounds: Mapping[tuple[str, str], Audio], systems: Sequence[str]) -> Iterator[str]:
     for (clip, system), sound in sounds.items():
         if system not in systems:
             continue
         recording = sounds[clip, REFERENCE]
         longer = sound.duration - recording.duration
-        if abs(longer) > _LONGER:
+        if abs(longer) > _MAX_LENGTH_DIFFERENCE:
             yield f"{system}, {clip}: {abs(longer):.2f} s {'longer' if longer > 0 else 'shorter'} than the reference"
-        louder = _level(sound) - _level(recording)
-        if abs(louder) > _LOUDER:
+        louder = _level_db(sound) - _level_db(recording)
+        if abs(louder) > _MAX_LEVEL_DIFFERENCE:
             yield f"{system}, {clip}: {abs(louder):.1f} dB {'louder' if louder > 0 else 'quieter'} than the reference"
 
 
-def _level(sound: Audio) -> float:
-    """Decibels relative to full scale; −100 at least, so that silence has one."""
+def _level_db(sound: Audio) -> float:
+    """Return the level in dB relative to full scale; silence has −100 dB."""
     return float(10 * np.log10(max(float(np.square(sound.samples, dtype=np.float64).mean()), 1e-10)))

@@ -1,4 +1,4 @@
-"""The key of a listening test: which code of the page is which system. Raters must not see it."""
+"""Key of a listening test: the system behind each code of the page. Raters must not see it."""
 
 import json
 from collections.abc import Mapping
@@ -13,17 +13,17 @@ from vocable.errors import InputError
 Kind = Literal["mushra", "mos"]
 Scale = Literal["quality", "prosody", "speaker"]
 RANGES: Mapping[str, tuple[int, int]] = {"mushra": (0, 100), "mos": (1, 5)}
-REFERENCE = "reference"  # the name of the recording itself among the systems
+REFERENCE = "reference"  # name of the recording among the systems
 _VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stimulus:
-    """What a code of the page stands for.
+    """Sound behind one code of the page.
 
     Attributes:
-        trial: The screen it is on.
-        scale: What is asked there.
+        trial: Code of the screen that shows it.
+        scale: Scale on which it is rated.
         clip: Stem of the recording.
         system: Name of the system, ``reference``, or an anchor.
     """
@@ -36,14 +36,14 @@ class Stimulus:
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """All codes of a test.
+    """Codes of a listening test.
 
     Attributes:
-        test: Its id; the ratings files name it.
+        test: Id of the test, which ratings files repeat.
         kind: ``mushra`` or ``mos``.
-        scales: In the order asked.
-        seed: Of the codes.
-        stimuli: By code.
+        scales: Scales in the order of the screens.
+        seed: Seed of the codes.
+        stimuli: Stimuli by code.
     """
 
     test: str
@@ -53,7 +53,7 @@ class Key:
     stimuli: dict[str, Stimulus]
 
     def to_json(self) -> dict[str, Any]:
-        """As written beside the page."""
+        """Return the JSON object that is written beside the page."""
         return {"listening_test": _VERSION, **asdict(self)}
 
 
@@ -61,15 +61,15 @@ def read_key(path: Path) -> Key:
     """Read a key.
 
     Raises:
-        InputError: The file is missing or no key of a listening test.
+        InputError: If the file is missing or is not the key of a listening test.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         version = values.pop("listening_test")
         if version != _VERSION:
-            raise InputError(f"{path}: a key of version {version}; this vocable reads version {_VERSION}")
+            raise InputError(f"{path}: the key has version {version}; this vocable reads version {_VERSION}")
         return TypeAdapter(Key).validate_python(values)
     except OSError as error:
         raise InputError(f"{path}: the key cannot be read ({error.strerror}); it lies beside the page") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: this is no key of a listening test; take the .key.json beside the page") from error
+        raise InputError(f"{path}: is not the key of a listening test; take the .key.json beside the page") from error

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.listening.listening import build_test, record_all
-from vocable_lab.listening.build import Built
+from vocable_lab.listening.build import ListeningTest
 
 
 @pytest.fixture(scope="module")
@@ -14,5 +14,5 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def mushra(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Built:
+def mushra(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> ListeningTest:
     return build_test(folders, tmp_path_factory.mktemp("mushra") / "test.html")

@@ -6,7 +6,7 @@ from typing import Any
 
 from vocable.testing import speechlike
 from vocable_lab.listening.analysis import COLUMNS
-from vocable_lab.listening.build import Built, build
+from vocable_lab.listening.build import ListeningTest, build
 from vocable_lab.listening.key import Key
 
 CLIPS = ("clip one", "<b>two")
@@ -20,7 +20,7 @@ def record(folder: Path, seed: int = 0, clips: tuple[str, ...] = CLIPS, samples:
     return folder
 
 
-def build_test(folders: dict[str, Path], out: Path, **options: Any) -> Built:
+def build_test(folders: dict[str, Path], out: Path, **options: Any) -> ListeningTest:
     return build(folders["recordings"], {name: folders[name] for name in SYSTEMS}, out, **options)
 
 

@@ -17,7 +17,7 @@ from tests.lab.listening.listening import CLIPS, SYSTEMS, build_test, record
 from vocable.audio import Audio
 from vocable.errors import ConfigError, InputError, OutputError
 from vocable.testing import speechlike
-from vocable_lab.listening.build import ANCHORS, _anchors, build, listen_build
+from vocable_lab.listening.build import ANCHORS, _make_anchors, build, build_from_arguments
 from vocable_lab.listening.key import RANGES, read_key
 
 
@@ -27,7 +27,7 @@ def _content(page: Path) -> dict[str, Any]:
     return dict(json.loads(found[1]))
 
 
-def test_a_mushra_screen_has_all_systems_the_hidden_reference_and_both_anchors(
+def test_a_mushra_screen_has_all_systems_the_hidden_reference_and_both_make_anchors(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     built = build_test(folders, tmp_path / "test.html")
@@ -96,7 +96,7 @@ def test_the_sounds_of_the_page_are_the_files(folders: dict[str, Path], tmp_path
 def test_anchors_keep_what_is_under_their_edge_and_nothing_above() -> None:
     rate = 24_000
     noise = Audio((0.1 * np.random.default_rng(0).standard_normal(rate)).astype(np.float32), rate)
-    made = dict(_anchors(noise))
+    made = dict(_make_anchors(noise))
     assert set(made) == set(ANCHORS)
     before = np.fft.rfft(noise.samples.astype(np.float64))
     hertz = np.fft.rfftfreq(rate, 1 / rate)
@@ -109,8 +109,8 @@ def test_anchors_keep_what_is_under_their_edge_and_nothing_above() -> None:
         assert np.abs(np.angle(gain[inside])).mean() < 0.02  # in step with the recording
         power = np.square(np.abs(gain * before))
         assert 10 * math.log10(power[hertz > edge + 1_000].mean() / power[inside].mean()) < -50
-    assert set(dict(_anchors(noise.resample(16_000)))) == set(ANCHORS)
-    assert set(dict(_anchors(noise.resample(8_000)))) == {"anchor 3.5 kHz"}
+    assert set(dict(_make_anchors(noise.resample(16_000)))) == set(ANCHORS)
+    assert set(dict(_make_anchors(noise.resample(8_000)))) == {"anchor 3.5 kHz"}
 
 
 def test_files_that_raters_would_tell_by_length_or_level_are_remarked(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -120,11 +120,11 @@ def test_files_that_raters_would_tell_by_length_or_level_are_remarked(folders: d
         (tmp_path / "quiet").mkdir(exist_ok=True)
         replace(quiet, samples=quiet.samples / 4).write(tmp_path / "quiet" / f"{clip}.wav")
     systems = {"long": tmp_path / "long", "quiet": tmp_path / "quiet"}
-    remarks = build(folders["recordings"], systems, tmp_path / "a.html", kind="mos").remarks
-    assert "long, clip one: 0.25 s longer than the reference" in remarks
-    assert "quiet, clip one: 12.0 dB quieter than the reference" in remarks
+    warnings = build(folders["recordings"], systems, tmp_path / "a.html", kind="mos").warnings
+    assert "long, clip one: 0.25 s longer than the reference" in warnings
+    assert "quiet, clip one: 12.0 dB quieter than the reference" in warnings
     same = build(folders["recordings"], {"same": folders["recordings"]}, tmp_path / "b.html", kind="mos")
-    assert same.remarks == ()
+    assert same.warnings == ()
 
 
 def test_what_cannot_be_built_is_named(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_what_cannot_be_built_is_named(folders: dict[str, Path], tmp_path: Path)
         with pytest.raises(error, match=re.escape(message)):
             build(recordings, systems, out, **options)
     with pytest.raises(ConfigError, match="kind is 'abx'; there are mushra, mos"):
-        listen_build(recordings, [str(recordings)], out, kind="abx")
+        build_from_arguments(recordings, [str(recordings)], out, kind="abx")
     speechlike(800).write(record(tmp_path / "twice") / "clip one.flac")
     with pytest.raises(InputError, match="has the same stem; keep one"):
         build(tmp_path / "twice", one, out)
@@ -155,10 +155,12 @@ def test_what_cannot_be_built_is_named(folders: dict[str, Path], tmp_path: Path)
 
 def test_the_words_of_a_command_line_name_systems(folders: dict[str, Path], tmp_path: Path) -> None:
     two, eight = str(folders["codec-two"]), str(folders["codec-eight"])
-    built = listen_build(folders["recordings"], [two, f"other={eight}"], tmp_path / "a.html", "mos", ["quality"], 3)
+    built = build_from_arguments(
+        folders["recordings"], [two, f"other={eight}"], tmp_path / "a.html", "mos", ["quality"], 3
+    )
     assert {one.system for one in read_key(built.key).stimuli.values()} == {"codec-two", "other", "reference"}
     with pytest.raises(ConfigError, match="the name 'codec-two' is taken"):
-        listen_build(folders["recordings"], [two, two], tmp_path / "a.html")
+        build_from_arguments(folders["recordings"], [two, two], tmp_path / "a.html")
 
 
 def test_the_key_of_another_test_is_not_overwritten(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.listening.listening import build_test
-from vocable_lab.listening.analysis import analyse
-from vocable_lab.listening.build import Built, build
+from vocable_lab.listening.analysis import analyze
+from vocable_lab.listening.build import ListeningTest, build
 from vocable_lab.listening.key import read_key
 
 
-def _open(browser: Any, built: Built, **options: Any) -> tuple[Any, list[str]]:
+def _open(browser: Any, built: ListeningTest, **options: Any) -> tuple[Any, list[str]]:
     """The page, where a rater would find it, and what the console complained of."""
     page = browser.new_context(**options).new_page()
     said: list[str] = []
@@ -82,7 +82,7 @@ def test_a_rater_with_a_telephone_goes_through_a_mushra_test(
     assert _fits(page)
     path = _save(page, tmp_path)
     assert path.name == f"ratings-{key.test}-ann.csv"
-    found = analyse([path], built.key)
+    found = analyze([path], built.key)
     assert [*found.raters, *found.excluded] == ["ann"]
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     assert sorted(row["stimulus"] for row in rows) == sorted(key.stimuli)
@@ -116,11 +116,11 @@ def test_a_rater_with_a_keyboard_goes_through_a_mos_test(
         page.keyboard.press("Enter")
     path = _save(page, tmp_path)
     assert len(path.read_text(encoding="utf-8").splitlines()) == 1 + len(key.stimuli)
-    assert analyse([path], built.key).excluded == {"bob": f"all {len(key.stimuli)} ratings are 4"}
+    assert analyze([path], built.key).excluded == {"bob": f"all {len(key.stimuli)} ratings are 4"}
     assert said == []
 
 
-def test_every_rater_has_an_order_of_their_own_and_keeps_it(browser: Any, mushra: Built) -> None:
+def test_every_rater_has_an_order_of_their_own_and_keeps_it(browser: Any, mushra: ListeningTest) -> None:
     orders = {}
     for rater in ("ann", "bob", "cat", "ann"):
         page, _ = _open(browser, mushra)
@@ -137,7 +137,7 @@ def test_every_rater_has_an_order_of_their_own_and_keeps_it(browser: Any, mushra
     assert len({tuple(order) for order in orders.values()}) == 3
 
 
-def test_without_storage_the_page_still_works(browser: Any, mushra: Built) -> None:
+def test_without_storage_the_page_still_works(browser: Any, mushra: ListeningTest) -> None:
     page, said = _open(browser, mushra)
     page.add_init_script("Object.defineProperty(window, 'localStorage', {get() { throw new Error('forbidden'); }})")
     page.reload()
