@@ -19,7 +19,7 @@ from vocable.systems.guided.config import GuidedConfig, SeanetConfig
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.systems.supervised import recipe as supervised
-from vocable.systems.supervised.model import SupervisedModel
+from vocable.systems.supervised.networks import SupervisedModel
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 from vocable.systems.vqalattent import recipe as vqalattent
 from vocable.systems.vqalattent.image import mel_image, to_unit
@@ -121,7 +121,7 @@ def ready_supervised(whisper: Path) -> SupervisedTokenizer:
         whisper: Its folder; ``VOCABLE_WEIGHTS`` must name the folder that it lies in.
     """
     torch.manual_seed(0)
-    config = replace(supervised.tiny().model, encoder=WhisperEncoder.load(str(whisper)).spec)
+    config = replace(supervised.tiny().model, whisper=WhisperEncoder.load(str(whisper)).spec)
     model = SupervisedModel(config)
     tokenizer = SupervisedTokenizer(model, "griffin-lim")
     heard = torch.cat([tokenizer.latents(speechlike(64_000, seed=seed)).clone() for seed in range(4)], dim=1)

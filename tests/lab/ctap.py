@@ -42,9 +42,9 @@ class Oracle(CtapTokenizer):
     def latents(self, audio: Audio) -> Tensor:
         each = self.config.mel.hop
         spectra = np.pad(audio.samples, (0, -audio.samples.size % self.config.hop))[each // 2 :: each]
-        return self.said(torch.from_numpy(np.round(spectra * 100)).long())
+        return self.phoneme_latents(torch.from_numpy(np.round(spectra * 100)).long())
 
-    def said(self, phonemes: Tensor) -> Tensor:
+    def phoneme_latents(self, phonemes: Tensor) -> Tensor:
         """What is said, and a place of its own for every frame of every sequence of phonemes."""
         tokens = phonemes[:: self.config.transcoder.reduction]
         own = torch.Generator().manual_seed(zlib.crc32(phonemes.numpy().tobytes()))

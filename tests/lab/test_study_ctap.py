@@ -27,16 +27,16 @@ def tiny(steps: int = 8) -> Run:
 def test_rates_are_nine_and_windows_last_alike(recipe: str) -> None:
     run = recipes.find(recipe)
     variants = STUDIES["rates"](run)  # type: ignore[arg-type]
-    size, seconds = run.model.transcoder.codebook_size, run.model.transcoder.window * run.model.transcoder.reduction
+    size, seconds = run.model.transcoder.codebook.size, run.model.transcoder.window * run.model.transcoder.reduction
     assert len({variant.name for variant in variants}) == 9
-    sizes = {one.run.model.transcoder.codebook_size for one in variants}
+    sizes = {one.run.model.transcoder.codebook.size for one in variants}
     assert sizes == {size // 2, size, 2 * size}
     assert {one.run.model.transcoder.reduction for one in variants} == {4, 8, 12}
     for one in variants:
         part = one.run.model.transcoder
         assert part.window * part.reduction == pytest.approx(seconds, abs=part.reduction / 2)
-        assert one.run.losses.second_from(one.run.train.steps) == one.run.train.steps  # the transcoder alone
-        assert one.run.train.steps == run.losses.second_from(run.train.steps)
+        assert one.run.losses.second_stage_start(one.run.train.steps) == one.run.train.steps  # the transcoder alone
+        assert one.run.train.steps == run.losses.second_stage_start(run.train.steps)
     rates = [one.run.model.spec.bit_rate for one in variants]
     assert max(rates) > 3 * min(rates)
 
@@ -54,7 +54,7 @@ def test_finite_scalars_have_as_many_entries(recipe: str) -> None:
     ema, gradient, fsq = (one.run.model for one in STUDIES["quantizers"](recipes.find(recipe)))  # type: ignore[arg-type]
     assert ema.spec == gradient.spec == fsq.spec
     with torch.device("meta"):
-        assert CtapModel(fsq).transcoder.quantizer.codebook_size == ema.transcoder.codebook_size
+        assert CtapModel(fsq).transcoder.quantizer.codebook_size == ema.transcoder.codebook.size
 
 
 def test_every_power_of_two_can_be_made() -> None:

@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         one = ready_supervised(whisper)
         one.save(folder / "one")
         with torch.no_grad():
-            for value in one.model.recogniser.parameters():
+            for value in one.model.recognizer.parameters():
                 value.add_(0.1)
         SupervisedTokenizer(one.model).save(folder / "other")
         (folder / "corpus").mkdir()
@@ -81,7 +81,7 @@ def test_every_figure_is_what_the_tokenizer_says_of_the_clips(plan: Plan, out: t
         assert entry.figures["codebook_usage"].mean == pytest.approx(len(seen) / 32)
         assert entry.figures["tokens_per_second"].mean == 25.0
         assert entry.figures["bit_rate"].mean == entry.bit_rate == 125.0
-    assert one.figures["per"].mean != other.figures["per"].mean  # another recogniser on the same codes
+    assert one.figures["per"].mean != other.figures["per"].mean  # another recognizer on the same codes
     assert one.figures["per_majority"] == other.figures["per_majority"]
 
 

@@ -3,24 +3,69 @@
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, SpecError
 from vocable.interfaces import Mix
+from vocable.quantizers import FiniteScalarQuantizer, VectorQuantizer
+from vocable.schema import Width, config
 from vocable.systems.base import BaseTokenizer
-from vocable.systems.describe import HasUsage
+from vocable.systems.describe import HasUsage, Table, codebook_table, spec_rows
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import Tokens
-from vocable.vocoders import Vocoder, find_vocoder
+from vocable.vocoders import MelSpec, Vocoder, find_vocoder
+from vocable.vocoders.scaled import SpectraModel, middle_of
 
 MIN_VOICE_SECONDS = 0.5
-_Model = TypeVar("_Model", bound=nn.Module)
+_MAX_SCALE_CLIPS = 500  # clips that the scale of spectra is measured on
+
+
+@config
+class VoiceConfig:
+    """Configuration of a voice encoder; see :class:`~vocable.nn.voice.VoiceEncoder`.
+
+    Attributes:
+        width: Dimension of the learned voice embedding.
+        channels: Channels of each convolution.
+        frames: Number of spectra that a voice is computed from.
+    """
+
+    width: Width = 64
+    channels: Annotated[tuple[Width, ...], Field(min_length=1)] = (32, 32, 64, 64, 128, 128)
+    frames: Width = 300
+
+
+class VoicedModel(SpectraModel):
+    """Networks of a voiced tokenizer, with the scale of their spectra.
+
+    Args:
+        mel: Mel spectra that the networks encode and decode.
+        voice: Configuration of the voice encoder.
+    """
+
+    config: Any
+
+    def __init__(self, mel: MelSpec, voice: VoiceConfig) -> None:
+        super().__init__(mel)
+        self.voice_frames = voice.frames
+
+    def crop_voice(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B S_voice F"]:
+        """Return the middle of some speech, as long as a voice is computed from; shorter speech is repeated."""
+        return middle_of(frames, self.voice_frames)
+
+    @abstractmethod
+    def embed_voice(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B V"]:
+        """Return the voice vector of spectra that :meth:`crop_voice` returned."""
+
+
+_Model = TypeVar("_Model", bound=VoicedModel)
 _Self = TypeVar("_Self", bound=BaseTokenizer[Any])
 
 
@@ -28,7 +73,7 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
     """A tokenizer that keeps the voice as one vector beside its tokens, and decodes mel spectra through a vocoder.
 
     Args:
-        model: Networks, with a ``config`` that has ``phonemes``, ``mel`` and ``voice_size``.
+        model: Networks, with a ``config`` that has ``phonemes``, ``mel``, ``voice_size`` and ``spec``.
         vocoder: Name or folder, see :func:`vocable.vocoders.find_vocoder`; the best bundled one by default.
         aliases: Digests of the same weights under earlier formats.
 
@@ -48,29 +93,54 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
 
     @abstractmethod
     def spectra(self, tokens: Tokens, voice: Float[Tensor, "1 V"]) -> Float[Tensor, "F S"]:
-        """Return the mel spectra of one clip in dB, decoded in a voice."""
+        """Return the mel spectra of one clip in dB, decoded in a voice.
+
+        Args:
+            tokens: Tokens of one clip, made by this tokenizer.
+            voice: Voice vector, from tokens or from :meth:`voice_of`.
+
+        Raises:
+            SpecError: If the tokens are another tokenizer's.
+        """
 
     @abstractmethod
     def transcribe(self, tokens: Tokens) -> list[str]:
-        """Return the phonemes of one clip, read from its tokens."""
+        """Return the phonemes of one clip, read from its tokens.
+
+        Raises:
+            SpecError: If the tokens are another tokenizer's.
+        """
 
     @property
     @abstractmethod
+    def quantizer(self) -> VectorQuantizer | FiniteScalarQuantizer:
+        """Quantizer between encoder and decoder."""
+
+    @classmethod
+    @abstractmethod
+    def size_rows(cls, model: _Model) -> list[tuple[str, str]]:
+        """Return table rows with the sizes of the networks and what is specific to the system."""
+
+    @property
     def books(self) -> Sequence[HasUsage]:
-        """The codebook, as a list of one."""
+        """Codebook, as a list of one."""
+        return self.quantizer.books
 
-    @abstractmethod
-    def _quantize(self, latents: Float[Tensor, "1 N D"]) -> Int[Tensor, "1 1 N"]:
-        """Return the ids of the nearest codebook entries."""
+    @classmethod
+    def describe_config(cls, config: Any) -> list[Table]:
+        """Return a table of rates and sizes of a model that is not trained yet."""
+        with torch.device("meta"):
+            model: Any = cls.model_class(config)
+        return [Table("Model", _rows(config, cls.size_rows(model)))]
 
-    @abstractmethod
-    def _embed_voice(self, samples: Float[Tensor, "1 T"]) -> Float[Tensor, "1 V"]:
-        """Return the voice vector of samples that are a whole number of spectra long."""
-
-    @property
-    @abstractmethod
-    def _voice_samples(self) -> int:
-        """Number of samples that the voice is computed from."""
+    def describe(self) -> list[Table]:
+        """Return tables of rates and sizes, and of the codebook as training left it."""
+        rows = [
+            ("digest", self.digest),
+            *_rows(self.config, self.size_rows(self.model)),
+            ("vocoder", self.vocoder.name),
+        ]
+        return [Table("Model", rows), codebook_table(self.books)]
 
     @torch.inference_mode()
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
@@ -84,9 +154,9 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
             AudioError: If the clip is empty.
             CheckpointError: If a network that the tokens depend on is not at hand.
         """
-        samples = audio.resample(self.spec.sample_rate).samples
-        ids = self._quantize(self.latents(audio).to(self.device)).cpu()
-        return self._tokens(ids, samples.size, text, self._voice(samples))
+        audio = audio.resample(self.spec.sample_rate)
+        ids = self.quantizer.encode(self.latents(audio).to(self.device)).cpu()
+        return self._tokens(ids, audio.samples.size, text, self._voice(audio.samples))
 
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
         """Decode one clip in its own voice or in another; as long as what was encoded.
@@ -155,14 +225,49 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         stored = cls._read(folder, device)
         return cls(stored.network, vocoder=vocoder, aliases=stored.aliases)  # type: ignore[call-arg]
 
+    def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
+        return self.quantizer.decode(ids)
+
     @torch.inference_mode()
     def _voice(self, samples: Float[np.ndarray, " T"]) -> Float[Tensor, "1 V"]:
         """Return the voice vector of the middle of a clip, padded to a whole number of spectra."""
-        self.model.eval()
-        first = max(0, (samples.size - self._voice_samples) // 2)
-        middle = samples[first : first + self._voice_samples]
-        padded = np.pad(middle, (0, -middle.size % self.config.mel.hop))
-        return self._embed_voice(torch.from_numpy(padded)[None].to(self.device)).float().cpu()
+        model, hop = self.model.eval(), self.config.mel.hop
+        start = max(0, (samples.size - model.voice_frames * hop) // 2)
+        middle = samples[start : start + model.voice_frames * hop]
+        padded = torch.from_numpy(np.pad(middle, (0, -middle.size % hop)))[None].to(self.device)
+        return model.embed_voice(model.crop_voice(model.frames(padded))).float().cpu()
+
+
+@runtime_checkable
+class ScaleData(Protocol):
+    """Training data that the scale of spectra is measured on."""
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        ...
+
+    def scale_samples(self, index: int) -> Float[np.ndarray, " T"]:
+        """Return samples of a clip, padded to a whole number of spectra."""
+        ...
+
+
+def measure_scale(model: SpectraModel, data: ScaleData) -> None:
+    """Set the scale of a model's spectra from up to 500 clips, evenly spaced over the training data."""
+    indices = np.linspace(0, len(data) - 1, min(_MAX_SCALE_CLIPS, len(data))).round().astype(int)
+    model.measure(torch.from_numpy(data.scale_samples(index))[None] for index in np.unique(indices).tolist())
+
+
+def voice_alarms(divergence: Float[Tensor, ""], floor: float, weight: float) -> tuple[str, ...]:
+    """Return a warning if the voice embedding carries no information: its divergence is at the floor.
+
+    Args:
+        divergence: Mean Kullback-Leibler divergence of the batch, in nats.
+        floor: Divergence that costs nothing, in nats.
+        weight: Weight of the divergence at this step; there is no warning where it is 0.
+    """
+    if weight and float(divergence) <= floor:
+        return (f"KL is at its floor of {floor:g} nat: the voice says nothing",)
+    return ()
 
 
 def check_voice(voice: Float[Tensor, "B V"] | None, size: int) -> Float[Tensor, "B V"]:
@@ -178,3 +283,12 @@ def check_voice(voice: Float[Tensor, "B V"] | None, size: int) -> Float[Tensor, 
     if voice is None or voice.shape[1] != size or not bool(voice.isfinite().all()):
         raise SpecError("these tokens carry no usable voice; pass `voice`, a recording of the speaker to decode as")
     return voice
+
+
+def _rows(config: Any, size_rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [
+        *spec_rows(config.spec),
+        ("samples to a token", f"{config.hop}"),
+        ("beside the tokens", f"a voice of {config.voice_size} numbers a clip"),
+        *size_rows,
+    ]

@@ -10,8 +10,9 @@ from torch import nn
 
 from tests.phones import write_phones
 from vocable.data.manifest import read_manifest
-from vocable.systems.ctap.data import Aligned, AlignedBatch
-from vocable.systems.ctap.objective import CtapLosses, CtapObjective
+from vocable.systems.ctap.config import CtapLosses
+from vocable.systems.ctap.data import AlignedBatch, AlignedWindows
+from vocable.systems.ctap.objective import CtapObjective
 from vocable.systems.ctap.recipe import CtapRun, tiny
 from vocable.train.objective import Turn
 
@@ -26,15 +27,15 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def material(manifest: Path) -> Aligned:
+def material(manifest: Path) -> AlignedWindows:
     return tiny().material_of(read_manifest(manifest, "train"))
 
 
 @pytest.fixture(scope="session")
-def batch(material: Aligned) -> AlignedBatch:
+def batch(material: AlignedWindows) -> AlignedBatch:
     """Eight windows, some of them unlabelled."""
     found = material.batch(0)
-    assert 0 < int(found.labelled.sum()) < len(found.labelled)
+    assert 0 < int(found.has_phonemes.sum()) < len(found.has_phonemes)
     return found
 
 
@@ -45,13 +46,13 @@ def short(**losses: Any) -> CtapRun:
     return replace(
         run,
         model=replace(run.model, transcoder=sizes),
-        losses=replace(run.losses, transcoder_share=FIRST / STEPS, masks=1, quantize_from=2, **losses),
+        losses=replace(run.losses, transcoder_share=FIRST / STEPS, num_masks=1, codebook_start=2, **losses),
         batches=replace(run.batches, batch_size=4),
         train=replace(run.train, steps=STEPS, log_every=1, save_every=1, keep=STEPS),
     )
 
 
-def learner(material: Aligned, losses: CtapLosses | None = None, **sizes: Any) -> CtapObjective:
+def learner(material: AlignedWindows, losses: CtapLosses | None = None, **sizes: Any) -> CtapObjective:
     """Fresh networks and what they are to learn; every term from the first step on."""
     run = tiny()
     run = replace(run, model=replace(run.model, transcoder=replace(run.model.transcoder, **sizes)))
@@ -65,7 +66,7 @@ def at_once(**changes: Any) -> CtapLosses:
     found = {
         name: replace(getattr(losses, name), start=0, ramp=0) for name in ("contrastive", "kl", "consistency")
     }  # fmt: skip
-    return replace(losses, quantize_from=0, **(found | changes))
+    return replace(losses, codebook_start=0, **(found | changes))
 
 
 def turn(objective: CtapObjective, batch: AlignedBatch, step: int = 0, seed: int = 0) -> Turn:

@@ -6,27 +6,29 @@ import pytest
 import torch
 
 from tests.systems.ctap.conftest import at_once, learner, turn
-from vocable.systems.ctap.data import Aligned, AlignedBatch
-from vocable.systems.ctap.model import SHARPEST
+from vocable.systems.ctap.data import AlignedBatch, AlignedWindows
+from vocable.systems.ctap.model import MAX_LOGIT_SCALE
 from vocable.train.schedule import Weight
 
 
-def test_nothing_wrong_says_nothing(material: Aligned, batch: AlignedBatch) -> None:
+def test_nothing_wrong_says_nothing(material: AlignedWindows, batch: AlignedBatch) -> None:
     assert turn(learner(material, at_once(kl_floor=0.0)), batch).alarms == ()
 
 
 @pytest.mark.parametrize(("factor", "alarm"), [(98.0, False), (99.5, True), (1e4, True)])
-def test_a_factor_at_its_limit_is_told(material: Aligned, batch: AlignedBatch, factor: float, alarm: bool) -> None:
+def test_a_factor_at_its_limit_is_told(
+    material: AlignedWindows, batch: AlignedBatch, factor: float, alarm: bool
+) -> None:
     objective = learner(material, at_once(kl_floor=0.0))
     with torch.no_grad():
-        objective.model.transcoder.sharpness.fill_(math.log(factor))
+        objective.model.transcoder.logit_scale.fill_(math.log(factor))
     said = turn(objective, batch).alarms
     assert said == (
         ("the contrastive factor is at its limit of 100: similarities cannot get sharper",) if alarm else ()
     )
 
 
-def test_a_voice_that_says_nothing_is_told_once_kl_counts(material: Aligned, batch: AlignedBatch) -> None:
+def test_a_voice_that_says_nothing_is_told_once_kl_counts(material: AlignedWindows, batch: AlignedBatch) -> None:
     losses = at_once(kl_floor=1e6, kl=Weight(value=1.0, start=3))
     assert turn(learner(material, losses), batch, step=2).alarms == ()
     found = turn(learner(material, losses), batch, step=3)
@@ -34,12 +36,14 @@ def test_a_voice_that_says_nothing_is_told_once_kl_counts(material: Aligned, bat
     assert float(found.losses["kl"].detach()) == 0.0
 
 
-def test_a_factor_over_its_limit_comes_back_and_can_fall_again(material: Aligned, batch: AlignedBatch) -> None:
+def test_a_factor_over_its_limit_comes_back_and_can_fall_again(material: AlignedWindows, batch: AlignedBatch) -> None:
     objective = learner(material)
     part = objective.model.transcoder
     with torch.no_grad():
-        part.sharpness.fill_(math.log(SHARPEST) + 2.0)
+        part.logit_scale.fill_(math.log(MAX_LOGIT_SCALE) + 2.0)
     loss = turn(objective, batch).losses["contrastive"]
-    assert float(part.scale().detach()) == pytest.approx(SHARPEST / math.sqrt(part.quantizer.dim), rel=1e-4)
+    assert float(part.similarity_scale().detach()) == pytest.approx(
+        MAX_LOGIT_SCALE / math.sqrt(part.quantizer.dim), rel=1e-4
+    )
     loss.backward()
-    assert float(part.sharpness.grad) > 0  # of random vectors: less sharp is better
+    assert float(part.logit_scale.grad) > 0  # of random vectors: less sharp is better

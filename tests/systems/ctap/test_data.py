@@ -13,13 +13,13 @@ from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import ConfigError, ManifestError
 from vocable.features.spectrogram import spectra
-from vocable.systems.ctap.data import Aligned, AlignedBatch, AlignedConfig
+from vocable.systems.ctap.data import AlignedBatch, AlignedConfig, AlignedWindows
 from vocable.text.phonemes import PhonemeSet
 
 HOP, REDUCTION, WINDOW, VOICE = 64, 4, 25, 60
 PHONEMES = PhonemeSet(("SIL", "low", "high"))
 LOW, HIGH = 500.0, 2_000.0  # Hz
-PLAIN = AlignedConfig(batch_size=8, unlabelled=0.0, gain_db=(0.0, 0.0), speeds=(1.0, 1.0))
+PLAIN = AlignedConfig(batch_size=8, unlabeled_share=0.0, gain_db=(0.0, 0.0), speed_range=(1.0, 1.0))
 
 
 def tones(path: Path, seconds: float = 3.0, seed: int = 0, *, aligned: bool = True) -> Utterance:
@@ -43,13 +43,13 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Utterance]:
     return [tones(folder / f"{seed}.wav", seed=seed, aligned=seed < 3) for seed in range(4)]
 
 
-def windows(clips: list[Utterance], config: AlignedConfig = PLAIN, **changes: Any) -> Aligned:
+def windows(clips: list[Utterance], config: AlignedConfig = PLAIN, **changes: Any) -> AlignedWindows:
     sizes = {"window": WINDOW, "voice": VOICE, "phonemes": PHONEMES} | changes
-    return Aligned(clips, config, sample_rate=RATE, hop=HOP, reduction=REDUCTION, **sizes)
+    return AlignedWindows(clips, config, sample_rate=RATE, hop=HOP, reduction=REDUCTION, **sizes)
 
 
 def same(one: AlignedBatch, two: AlignedBatch) -> bool:
-    parts = ("samples", "mask", "phonemes", "labelled", "voices")
+    parts = ("samples", "mask", "phonemes", "has_phonemes", "voices")
     return one.names == two.names and all(torch.equal(getattr(one, part), getattr(two, part)) for part in parts)
 
 
@@ -63,7 +63,7 @@ def heard(samples: torch.Tensor, speed: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("speed", [0.7, 0.9, 1.0, 1.15, 1.5])
 def test_phonemes_lie_where_they_are_heard(clips: list[Utterance], speed: float) -> None:
-    batch = windows(clips[:3], replace(PLAIN, batch_size=64, speeds=(speed, speed))).batch(0)
+    batch = windows(clips[:3], replace(PLAIN, batch_size=64, speed_range=(speed, speed))).batch(0)
     agree = (heard(batch.samples, speed) == batch.phonemes).float()
     assert float(agree.mean()) >= 0.95
     assert set(batch.phonemes.unique().tolist()) == {0, 1, 2}
@@ -77,7 +77,7 @@ def test_speeds_play_voice_and_window_alike(clips: list[Utterance]) -> None:
     path = clips[0].audio_path.parent / "tone.wav"
     Audio(0.3 * np.sin(2 * np.pi * 1_000 * np.arange(4 * RATE) / RATE).astype(np.float32), RATE).write(path)
     tone = Utterance(audio_path=path, extra={"alignment": [["low", 0.0, 4.0]]})
-    batch = windows([tone], replace(PLAIN, batch_size=32, speeds=(0.8, 1.25))).batch(0)
+    batch = windows([tone], replace(PLAIN, batch_size=32, speed_range=(0.8, 1.25))).batch(0)
     pitch = [
         torch.fft.rfft(part, n=1 << 16, dim=1).abs().argmax(1) * RATE / (1 << 16)
         for part in (batch.samples, batch.voices)
@@ -88,7 +88,7 @@ def test_speeds_play_voice_and_window_alike(clips: list[Utterance]) -> None:
 
 
 def test_a_batch_is_a_function_of_seed_and_step(clips: list[Utterance]) -> None:
-    config = replace(PLAIN, unlabelled=0.5, gain_db=(-6.0, 3.0), speeds=(0.9, 1.1))
+    config = replace(PLAIN, unlabeled_share=0.5, gain_db=(-6.0, 3.0), speed_range=(0.9, 1.1))
     one, two = windows(clips, config), windows(clips, config)
     two.batch(7)
     assert same(one.batch(3), two.batch(3))
@@ -97,12 +97,12 @@ def test_a_batch_is_a_function_of_seed_and_step(clips: list[Utterance]) -> None:
 
 
 def test_ranks_share_the_batch(clips: list[Utterance]) -> None:
-    source = windows(clips, replace(PLAIN, unlabelled=0.5, speeds=(0.9, 1.1)))
+    source = windows(clips, replace(PLAIN, unlabeled_share=0.5, speed_range=(0.9, 1.1)))
     whole = source.batch(5)
     for size in (2, 4):
         shares = [source.batch(5, rank, size) for rank in range(size)]
         assert sum((share.names for share in shares), ()) == whole.names
-        for part in ("samples", "mask", "phonemes", "labelled", "voices"):
+        for part in ("samples", "mask", "phonemes", "has_phonemes", "voices"):
             assert torch.equal(torch.cat([getattr(share, part) for share in shares]), getattr(whole, part))
     with pytest.raises(ConfigError, match="a batch of 8 cannot be shared by 3 ranks"):
         source.batch(0, 0, 3)
@@ -110,15 +110,17 @@ def test_ranks_share_the_batch(clips: list[Utterance]) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_the_share_of_unlabelled_windows_is_as_said(clips: list[Utterance], share: float) -> None:
-    batch = windows(clips, replace(PLAIN, batch_size=400, unlabelled=share)).batch(0)
-    assert float((~batch.labelled).float().mean()) == pytest.approx(share, abs=0.07 * (0 < share < 1))
-    assert not batch.phonemes[~batch.labelled].any()
-    unlabelled = {name.rpartition("@")[0] for name, known in zip(batch.names, batch.labelled, strict=True) if not known}
+    batch = windows(clips, replace(PLAIN, batch_size=400, unlabeled_share=share)).batch(0)
+    assert float((~batch.has_phonemes).float().mean()) == pytest.approx(share, abs=0.07 * (0 < share < 1))
+    assert not batch.phonemes[~batch.has_phonemes].any()
+    unlabelled = {
+        name.rpartition("@")[0] for name, known in zip(batch.names, batch.has_phonemes, strict=True) if not known
+    }
     assert unlabelled <= {str(clips[3].audio_path)}
 
 
 def test_without_unlabelled_recordings_every_window_is_labelled(clips: list[Utterance]) -> None:
-    assert bool(windows(clips[:3], replace(PLAIN, unlabelled=0.9)).batch(0).labelled.all())
+    assert bool(windows(clips[:3], replace(PLAIN, unlabeled_share=0.9)).batch(0).has_phonemes.all())
 
 
 def test_every_second_of_speech_is_equally_likely(tmp_path: Path) -> None:
@@ -199,10 +201,10 @@ def test_without_a_phoneme_anywhere_there_is_nothing_to_learn(clips: list[Uttera
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"unlabelled": 1.1}, "windows: unlabelled is 1.1: it must be at most 1"),
-     ({"unlabelled": -0.1}, "unlabelled is -0.1: it must be at least 0"),
-     ({"speeds": (1.1, 0.9)}, r"speeds is \(1.1, 0.9\): between 0.5 and 2, the lower first"),
-     ({"speeds": (0.4, 1.0)}, "speeds is"), ({"speeds": (1.0, 2.1)}, "speeds is"),
+    [({"unlabeled_share": 1.1}, "windows: unlabeled_share is 1.1: it must be at most 1"),
+     ({"unlabeled_share": -0.1}, "unlabeled_share is -0.1: it must be at least 0"),
+     ({"speed_range": (1.1, 0.9)}, r"speed_range is \(1.1, 0.9\): it must lie between 0.5 and 2"),
+     ({"speed_range": (0.4, 1.0)}, "speed_range is"), ({"speed_range": (1.0, 2.1)}, "speed_range is"),
      ({"batch_size": 0}, "windows: batch_size is 0")],
 )  # fmt: skip
 def test_settings_out_of_range(change: dict[str, Any], message: str) -> None:
@@ -213,7 +215,6 @@ def test_settings_out_of_range(change: dict[str, Any], message: str) -> None:
 def test_what_a_corpus_tells_of_itself(clips: list[Utterance]) -> None:
     found = windows(clips)
     assert found.hours == pytest.approx(12 / 3_600)
-    assert found.labelled_hours == pytest.approx(9 / 3_600)
     assert len(found) == 4
     lasting = found.durations()
     said = [
@@ -224,11 +225,11 @@ def test_what_a_corpus_tells_of_itself(clips: list[Utterance]) -> None:
     ]  # fmt: skip
     assert lasting.sum() * HOP / RATE == pytest.approx(sum(said), abs=0.5 * HOP / RATE * len(said))
     assert lasting.min() >= 1
-    assert found.spectra_of(0).size == 3 * RATE + -3 * RATE % (HOP * REDUCTION)
+    assert found.scale_samples(0).size == 3 * RATE + -3 * RATE % (HOP * REDUCTION)
 
 
 def test_a_batch_moves_to_a_device_whole(clips: list[Utterance]) -> None:
     moved = windows(clips).batch(0).to(torch.device("meta"))
-    assert {getattr(moved, part).device.type for part in ("samples", "mask", "phonemes", "labelled", "voices")} == {
+    assert {getattr(moved, part).device.type for part in ("samples", "mask", "phonemes", "has_phonemes", "voices")} == {
         "meta"
     }

@@ -5,10 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from vocable.systems.ctap.config import DiffusionConfig
-from vocable.systems.ctap.diffusion import Diffusion
-from vocable.systems.ctap.model import Durations
+from vocable.systems.ctap.diffusion import Diffusion, DurationDiffusion
 
-SMALL = DiffusionConfig(channels=16, layers=4, cycle=2, steps=12, betas=(0.01, 0.5))
+SMALL = DiffusionConfig(channels=16, layers=4, dilation_cycle=2, steps=12, betas=(0.01, 0.5))
 WIDTH, CONDITION, VOICE, LENGTH = 3, 4, 2, 7
 
 
@@ -17,7 +16,7 @@ def diffusion(config: DiffusionConfig = SMALL, *, still: bool = False) -> Diffus
     torch.manual_seed(0)
     made = Diffusion(config, width=WIDTH, condition=CONDITION, voice=VOICE)
     if not still:
-        nn.init.normal_(made.leave[-1].weight, std=0.3)
+        nn.init.normal_(made.out_proj[-1].weight, std=0.3)
     return made.eval()
 
 
@@ -29,12 +28,12 @@ def given(rows: int, length: int = LENGTH, seed: int = 0) -> tuple[Tensor, Tenso
 
 
 def test_what_is_kept_of_the_signal_falls_as_published() -> None:
-    kept = diffusion().kept
+    kept = diffusion().alphas_cumprod
     product = 1.0
     for step in range(12):
         product *= 1 - (0.01 + (0.5 - 0.01) * step / 11)
         assert float(kept[step]) == pytest.approx(product, rel=1e-5)
-    paper = Diffusion(DiffusionConfig(layers=1), width=1, condition=1, voice=1).kept
+    paper = Diffusion(DiffusionConfig(layers=1), width=1, condition=1, voice=1).alphas_cumprod
     assert paper.shape == (200,)
     assert float(paper[0]) == pytest.approx(0.9999)
     assert float(paper[-1]) < 0.01, "noise that still holds the signal cannot be where sampling begins"
@@ -106,9 +105,9 @@ def test_before_training_a_straight_line_tells_the_noise() -> None:
     drawn = torch.randint(12, (64,))
     torch.manual_seed(0)
     with torch.no_grad():
-        made.leave[-1].bias.zero_()
+        made.out_proj[-1].bias.zero_()
         loss = made.loss(clean, condition, voice, mask)
-    assert float(loss) == pytest.approx(float(made.kept[drawn].mean()), rel=0.05)
+    assert float(loss) == pytest.approx(float(made.alphas_cumprod[drawn].mean()), rel=0.05)
 
 
 def test_masked_positions_cost_nothing() -> None:
@@ -123,7 +122,7 @@ def test_masked_positions_cost_nothing() -> None:
     counted = mask & (torch.arange(LENGTH) != 1)
     torch.manual_seed(7)
     steps, noise = torch.randint(12, (2,)), torch.randn_like(clean)
-    kept = made.kept[steps][:, None, None]
+    kept = made.alphas_cumprod[steps][:, None, None]
     told = made(kept.sqrt() * clean + (1 - kept).sqrt() * noise, steps, condition, voice, mask)
     torch.manual_seed(7)
     loss = made.loss(clean, condition, voice, mask, counted)
@@ -154,16 +153,16 @@ def test_one_batch_is_learnt_by_heart() -> None:
     condition, voice, mask = (part[rows] for part in given(2))
     clean = torch.randn(2, LENGTH, WIDTH, generator=torch.Generator().manual_seed(1))[rows]
     losses = learn(made.train(), lambda: made.loss(clean, condition, voice, mask), 150, rate=2e-2)
-    straight = float(made.kept.mean())  # what a straight line leaves of the noise, where training begins
+    straight = float(made.alphas_cumprod.mean())  # what a straight line leaves of the noise, where training begins
     assert sum(losses[-15:]) / 15 < 0.55 * straight
 
 
 def test_a_mixture_of_two_bells_comes_out_as_it_went_in() -> None:
     """The condition says which of two sits where; the voice moves both. Mean and width come back."""
-    config = DiffusionConfig(channels=24, layers=3, cycle=1, kernel=1, steps=40, betas=(1e-3, 0.25))
+    config = DiffusionConfig(channels=24, layers=3, dilation_cycle=1, kernel=1, steps=40, betas=(1e-3, 0.25))
     torch.manual_seed(0)
     made = Diffusion(config, width=1, condition=1, voice=1)
-    assert float(made.kept[-1]) < 0.02
+    assert float(made.alphas_cumprod[-1]) < 0.02
 
     def drawn(rows: int) -> tuple[Tensor, Tensor, Tensor]:
         sides = torch.randint(2, (rows, 8, 1)).float()
@@ -193,8 +192,10 @@ def test_a_mixture_of_two_bells_comes_out_as_it_went_in() -> None:
 
 def test_durations_are_spectra_of_at_least_one() -> None:
     torch.manual_seed(0)
-    made = Durations(DiffusionConfig(layers=2, channels=16, steps=5, betas=(0.1, 0.9)), phonemes=9, voice=VOICE).eval()
-    made.usual.copy_(torch.tensor([0.0, 3.0]))
+    made = DurationDiffusion(
+        DiffusionConfig(layers=2, channels=16, steps=5, betas=(0.1, 0.9)), phonemes=9, voice=VOICE
+    ).eval()
+    made.log_stats.copy_(torch.tensor([0.0, 3.0]))
     lasting = made.sample(torch.arange(9), torch.zeros(1, VOICE), seed=3)
     assert lasting.shape == (9,)
     assert float(lasting.min()) >= 1.0
@@ -206,8 +207,10 @@ def test_durations_are_spectra_of_at_least_one() -> None:
 def test_durations_of_each_phoneme_are_learnt() -> None:
     """Phoneme p lasts about 4 · p spectra: drawn durations say so."""
     torch.manual_seed(0)
-    made = Durations(DiffusionConfig(layers=2, channels=24, cycle=1, steps=5, betas=(0.1, 0.9)), 5, VOICE)
-    made.usual.copy_(torch.tensor([2.0, 0.6]))
+    made = DurationDiffusion(
+        DiffusionConfig(layers=2, channels=24, dilation_cycle=1, steps=5, betas=(0.1, 0.9)), 5, VOICE
+    )
+    made.log_stats.copy_(torch.tensor([2.0, 0.6]))
 
     def loss() -> Tensor:
         ids = torch.randint(1, 5, (64, 6))

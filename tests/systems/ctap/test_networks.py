@@ -19,10 +19,15 @@ STRIDES = pytest.mark.parametrize("strides", [(2, 2), (2, 4), (3, 4)], ids=str)
 NETWORKS = ("speech_encoder", "phoneme_encoder", "speech_decoder", "phoneme_decoder", "connector")
 
 
-def sized(strides: tuple[int, int] = (2, 2), dropout: float = 0.0, *, centred: bool = False) -> CtapConfig:
+def sized(strides: tuple[int, int] = (2, 2), dropout: float = 0.0, *, instance_norm: bool = False) -> CtapConfig:
     config = ctap.tiny().model
     sizes = replace(
-        config.transcoder, strides=strides, dropout=dropout, centred=centred, speech_blocks=2, decoder_blocks=2
+        config.transcoder,
+        strides=strides,
+        dropout=dropout,
+        instance_norm=instance_norm,
+        speech_blocks=2,
+        decoder=replace(config.transcoder.decoder, blocks=2),
     )
     return replace(config, transcoder=sizes)
 
@@ -31,7 +36,7 @@ def model(strides: tuple[int, int] = (2, 2), dropout: float = 0.0) -> CtapModel:
     torch.manual_seed(0)
     made = CtapModel(sized(strides, dropout)).eval()
     with torch.no_grad():
-        made.connector.leave[-1].weight.normal_()  # zero at the start: nothing would show
+        made.connector.out_proj[-1].weight.normal_()  # zero at the start: nothing would show
     return made
 
 
@@ -145,10 +150,10 @@ def test_a_voice_is_of_its_clip_alone_in_training_as_in_use() -> None:
 
 
 @torch.no_grad()
-def test_a_centred_encoder_does_not_hear_what_is_the_same_all_along() -> None:
+def test_a_instance_norm_encoder_does_not_hear_what_is_the_same_all_along() -> None:
     """Level and range of each mel filter over the window's real part: a voice or a room; but silence stays silence."""
     torch.manual_seed(0)
-    made = Transcoder(sized(centred=True)).eval().speech_encoder
+    made = Transcoder(sized(instance_norm=True)).eval().speech_encoder
     plain = Transcoder(sized()).eval().speech_encoder
     plain.load_state_dict(made.state_dict())
     frames, mask = 3 * noise(2, TOKENS * 4, 32), torch.arange(TOKENS)[None] < torch.tensor([9, 6])[:, None]
@@ -189,7 +194,7 @@ def test_rows_with_the_same_content_lie_elsewhere_in_training() -> None:
 
 def similarity(sizes: TranscoderConfig, farthest: int, monkeypatch: pytest.MonkeyPatch) -> tuple[float, float]:
     """Contrastive loss, and retrieval within one window, after training on windows that are all alike."""
-    monkeypatch.setattr(networks, "_FARTHEST", farthest)
+    monkeypatch.setattr(networks, "_MAX_OFFSET", farthest)
     torch.manual_seed(0)
     part = Transcoder(replace(sized(), transcoder=sizes)).train()
     optimizer = torch.optim.Adam(part.parameters(), lr=3e-3)
@@ -198,7 +203,7 @@ def similarity(sizes: TranscoderConfig, farthest: int, monkeypatch: pytest.Monke
     found = []
     for step in range(60):
         speech, given = part.speech_encoder(frames, mask), part.phoneme_encoder(phonemes, mask)
-        loss = frame_contrastive_loss(speech, given, mask, part.scale())
+        loss = frame_contrastive_loss(speech, given, mask, part.similarity_scale())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -9,18 +9,18 @@ from torch import Tensor
 
 from tests.systems.ctap.conftest import PARTS, at_once, learner, taught, turn
 from vocable.errors import ConfigError
-from vocable.systems.ctap.data import Aligned, AlignedBatch
-from vocable.systems.ctap.objective import CtapLosses
+from vocable.systems.ctap.config import CtapCodebookConfig, CtapLosses
+from vocable.systems.ctap.data import AlignedBatch, AlignedWindows
 from vocable.train.schedule import Weight
 
 TERMS = {"commitment", "phonemes", "spectrum", "contrastive", "kl", "consistency", "phoneme_branch"}
 
 
-def test_every_term_comes_with_its_weight_at_its_step(material: Aligned, batch: AlignedBatch) -> None:
+def test_every_term_comes_with_its_weight_at_its_step(material: AlignedWindows, batch: AlignedBatch) -> None:
     objective = learner(material, CtapLosses(
         commitment=Weight(value=0.25), phonemes=Weight(value=2.0), spectrum=Weight(value=1.5, ramp=4),
         contrastive=Weight(value=0.1, start=3), kl=Weight(value=0.5, start=5, ramp=4),
-        consistency=Weight(value=0.3, start=7), phoneme_branch=Weight(value=1.0), quantize_from=2,
+        consistency=Weight(value=0.3, start=7), phoneme_branch=Weight(value=1.0), codebook_start=2,
     ))  # fmt: skip
     wanted: dict[int, dict[str, float]] = {
         0: {"spectrum": 0.0, "kl": 0.0, "phonemes": 2.0, "phoneme_branch": 1.0},
@@ -36,15 +36,17 @@ def test_every_term_comes_with_its_weight_at_its_step(material: Aligned, batch: 
         assert found.losses.keys() == weights.keys()
         total = sum(weights[name] * float(loss.detach()) for name, loss in found.losses.items())
         assert float(found.total.detach()) == pytest.approx(total, rel=1e-5)
-        assert found.learning_rate == objective.rate.at(step, objective.first)
-    assert {"used", "perplexity", "kl", "sharpness", "phoneme_top1", "retrieval_top1"} <= found.stats.keys()
+        assert found.learning_rate == objective.rate.at(step, objective.second_stage)
+    assert {"used", "perplexity", "kl", "logit_scale", "phoneme_top1", "retrieval_top1"} <= found.stats.keys()
 
 
-def test_a_codebook_that_learns_by_gradient_has_its_own_term(material: Aligned, batch: AlignedBatch) -> None:
-    found = turn(learner(material, codebook="gradient"), batch)
+def test_a_codebook_that_learns_by_gradient_has_its_own_term(material: AlignedWindows, batch: AlignedBatch) -> None:
+    found = turn(learner(material, codebook=CtapCodebookConfig(size=32, kind="gradient")), batch)
     assert found.losses.keys() == TERMS | {"codebook"}
     assert found.weights["codebook"] == 1.0
-    assert turn(learner(material, codebook="fsq", fsq_levels=(8, 4)), batch).losses.keys() == TERMS - {"commitment"}
+    assert turn(
+        learner(material, codebook=CtapCodebookConfig(size=32, kind="fsq", fsq_levels=(8, 4))), batch
+    ).losses.keys() == TERMS - {"commitment"}
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
@@ -61,7 +63,7 @@ def test_a_codebook_that_learns_by_gradient_has_its_own_term(material: Aligned, 
     ],
 )
 def test_each_term_teaches_whom_it_should(
-    material: Aligned, batch: AlignedBatch, term: str, whom: set[str], precision: torch.dtype
+    material: AlignedWindows, batch: AlignedBatch, term: str, whom: set[str], precision: torch.dtype
 ) -> None:
     objective = learner(material, at_once(kl_floor=0.0))
     part = objective.model.transcoder
@@ -69,35 +71,35 @@ def test_each_term_teaches_whom_it_should(
         found = turn(objective, batch)
     found.losses[term].backward()
     assert {name for name in PARTS if taught(getattr(part, name))} == whom
-    assert (part.sharpness.grad is not None) == (term == "contrastive")
+    assert (part.logit_scale.grad is not None) == (term == "contrastive")
     assert all(value.requires_grad for value in part.parameters()), "a network stayed frozen"
 
 
 def relabelled(batch: AlignedBatch, labelled: Tensor) -> AlignedBatch:
-    return replace(batch, labelled=labelled)
+    return replace(batch, has_phonemes=labelled)
 
 
-def test_unlabelled_rows_teach_no_phonemes(material: Aligned, batch: AlignedBatch) -> None:
+def test_unlabelled_rows_teach_no_phonemes(material: AlignedWindows, batch: AlignedBatch) -> None:
     """Whatever their phonemes are said to be; and they do teach spectra."""
-    other = torch.where(batch.labelled[:, None], batch.phonemes, 7)
+    other = torch.where(batch.has_phonemes[:, None], batch.phonemes, 7)
     losses = [
         {name: float(loss.detach()) for name, loss in turn(learner(material), one).losses.items()}
         for one in (batch, replace(batch, phonemes=other))
     ]
     assert losses[0] == losses[1]
-    known = relabelled(batch, torch.ones_like(batch.labelled))
+    known = relabelled(batch, torch.ones_like(batch.has_phonemes))
     found = turn(learner(material), known).losses
     changed = {name for name, loss in found.items() if float(loss.detach()) != losses[0][name]}
     assert changed == {"phonemes", "contrastive", "phoneme_branch", "consistency"}
-    louder = replace(batch, samples=torch.where(batch.labelled[:, None], batch.samples, 0.1 * batch.samples))
+    louder = replace(batch, samples=torch.where(batch.has_phonemes[:, None], batch.samples, 0.1 * batch.samples))
     assert float(turn(learner(material), louder).losses["spectrum"].detach()) != losses[0]["spectrum"]
 
 
 @pytest.mark.parametrize("step", [0, 39])
-def test_a_batch_without_a_label_is_no_accident(material: Aligned, batch: AlignedBatch, step: int) -> None:
+def test_a_batch_without_a_label_is_no_accident(material: AlignedWindows, batch: AlignedBatch, step: int) -> None:
     objective = learner(material)
     torch.manual_seed(0)
-    for found in objective.turns(relabelled(batch, torch.zeros_like(batch.labelled)), step):
+    for found in objective.turns(relabelled(batch, torch.zeros_like(batch.has_phonemes)), step):
         assert bool(torch.isfinite(found.total))
         found.total.backward()
         for name in ("phonemes", "contrastive", "phoneme_branch", "noise"):
@@ -108,7 +110,7 @@ def test_a_batch_without_a_label_is_no_accident(material: Aligned, batch: Aligne
         assert float(found.losses["consistency"].detach()) > 0
 
 
-def test_padding_costs_nothing(material: Aligned, batch: AlignedBatch) -> None:
+def test_padding_costs_nothing(material: AlignedWindows, batch: AlignedBatch) -> None:
     """Spectra behind a clip's end may be anything: no term sees them."""
     mask = torch.arange(batch.mask.shape[1]) < torch.tensor([40, 13, 40, 25, 9, 40, 31, 18])[:, None]
     hop, losses = batch.samples.shape[1] // mask.shape[1], []
@@ -123,14 +125,14 @@ def test_padding_costs_nothing(material: Aligned, batch: AlignedBatch) -> None:
 
 
 def test_another_voice_is_the_one_of_unlabelled_speech(
-    material: Aligned, batch: AlignedBatch, monkeypatch: pytest.MonkeyPatch
+    material: AlignedWindows, batch: AlignedBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Labelled tokens are decoded in voices of unlabelled windows; where all are of one kind, in a neighbour's."""
     objective = learner(material)
     part, width = objective.model.transcoder, objective.model.config.transcoder.latent_width
     voices = torch.arange(8.0)[:, None].expand(8, 8).contiguous().requires_grad_()
     latents = torch.arange(8.0)[:, None, None].expand(8, 40, width).contiguous().requires_grad_()
-    averages = objective.model.average(objective.model.frames(batch.voices))
+    averages = objective.model.average_spectrum(objective.model.frames(batch.voices))
     heard: list[tuple[list[float], list[float]]] = []
     decoder: Callable[..., Tensor] = part.speech_decoder.forward
 
@@ -150,7 +152,7 @@ def test_another_voice_is_the_one_of_unlabelled_speech(
     assert latents.grad is None
 
 
-def test_consistency_learns_to_keep_the_voice(material: Aligned, batch: AlignedBatch) -> None:
+def test_consistency_learns_to_keep_the_voice(material: AlignedWindows, batch: AlignedBatch) -> None:
     """Moved by this term alone, the decoder comes to sound like the voice that it was given."""
     objective = learner(material)
     part = objective.model.transcoder
@@ -169,9 +171,13 @@ def test_consistency_learns_to_keep_the_voice(material: Aligned, batch: AlignedB
 
 @pytest.mark.parametrize(
     "change",
-    [{"transcoder_share": -0.1}, {"transcoder_share": 1.1}, {"kl_floor": -1.0}, {"quantize_from": -1}, {"masks": -1},
-     {"bend": 0.6}, {"bend": -0.1}, {"reach": 1.1}, {"reach": float("nan")}],
+    [{"transcoder_share": -0.1}, {"transcoder_share": 1.1}, {"kl_floor": -1.0}, {"codebook_start": -1},
+     {"num_masks": -1}, {"vtlp_range": 0.6}, {"vtlp_range": -0.1}, {"encoder_gradient": 1.1},
+     {"encoder_gradient": float("nan")}],
 )  # fmt: skip
 def test_losses_out_of_range(change: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=r"is .*: 0 to (1|0\.5) is wanted|kl_floor .*: none under 0"):
+    with pytest.raises(
+        ConfigError,
+        match=r"CtapLosses: \w+ is .*: Input should be (greater|less) than or equal to (0|1|0\.5)|a finite number",
+    ):
         CtapLosses(**change)

@@ -15,6 +15,7 @@ from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, ShapeError, SpecError, TextError
 from vocable.interfaces import Embedding, Tokenizer
 from vocable.systems.ctap import recipe as ctap
+from vocable.systems.ctap.config import CtapCodebookConfig
 from vocable.systems.ctap.model import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer, best_path
 from vocable.systems.registry import load
@@ -42,7 +43,7 @@ def test_every_law(tokenizer: CtapTokenizer) -> None:
 
 
 def test_a_codebook_without_entries_keeps_the_laws(tmp_path: Path) -> None:
-    sizes = replace(ctap.tiny().model.transcoder, codebook="fsq", fsq_levels=(8, 4))
+    sizes = replace(ctap.tiny().model.transcoder, codebook=CtapCodebookConfig(size=32, kind="fsq", fsq_levels=(8, 4)))
     torch.manual_seed(0)
     tokenizer = CtapTokenizer(CtapModel(replace(ctap.tiny().model, transcoder=sizes)), "griffin-lim")
     tokenizer.save(tmp_path)
@@ -91,15 +92,15 @@ def test_what_is_decoded_has_the_long_term_average_spectrum_of_the_voice(tokeniz
         voice = tokenizer.voice_of(audio)[None]
         made = model.scaled(tokenizer.spectra(tokens, voice)[None]).transpose(1, 2)
         middle, _ = voice[:, 8:].chunk(2, dim=1)
-        there, _ = model.average(made).chunk(2, dim=1)
+        there, _ = model.average_spectrum(made).chunk(2, dim=1)
         audible = middle > QUIETEST + 0.5  # what is cut off below has no mean to be brought to
         assert float((there - middle)[audible].abs().mean()) < 0.1
 
 
-def test_a_transcoder_that_is_not_centred_keeps_the_paper_s_voice() -> None:
+def test_a_transcoder_that_is_not_instance_norm_keeps_the_paper_s_voice() -> None:
     sizes = ctap.tiny().model
     torch.manual_seed(0)
-    plain = CtapTokenizer(CtapModel(replace(sizes, transcoder=replace(sizes.transcoder, centred=False))))
+    plain = CtapTokenizer(CtapModel(replace(sizes, transcoder=replace(sizes.transcoder, instance_norm=False))))
     tokens = plain.encode(clip())
     assert tokens.voice.shape == (1, 8) == (1, plain.config.voice_size)
     assert plain.decode(tokens).samples.size == clip().samples.size
@@ -161,7 +162,7 @@ def test_durations_can_be_said(tokenizer: CtapTokenizer) -> None:
     assert not torch.equal(tokenizer.speak_timed(SAID, [3, 4, 0, 6, 7, 2], voice, seed=1).ids, tokens.ids)
     for symbols, spectra in ((SAID, [1, 2]), ([], []), (SAID, [0] * 6), (SAID, [-1, 2, 2, 2, 2, 2])):
         with pytest.raises(
-            TextError, match=f"{len(symbols)} phonemes with {len(spectra)} durations: one each is wanted"
+            TextError, match=f"{len(symbols)} phonemes with {len(spectra)} durations: give one for each"
         ):
             tokenizer.speak_timed(symbols, spectra, voice)
 
@@ -264,7 +265,8 @@ def test_tokens_and_model_come_back_from_files(tokenizer: CtapTokenizer, tmp_pat
 @pytest.mark.parametrize(
     ("part", "name", "value"),
     [("transcoder", "width", 64), ("transcoder", "width", 32.0), ("transcoder", "speech_blocks", 10**9),
-     ("connector", "steps", 20), ("mel", "bins", "many"), ("transcoder", "codebook", "none")],
+     ("connector", "steps", 20), ("mel", "bins", "many"),
+     ("transcoder", "codebook", "none"), ("transcoder", "surprise", 1)],
 )  # fmt: skip
 def test_a_hostile_model_is_refused(
     tokenizer: CtapTokenizer, tmp_path: Path, part: str, name: str, value: object
@@ -292,10 +294,10 @@ def test_a_model_stored_as_float16_still_reads(tmp_path: Path) -> None:
     whole = ready_ctap(trained=True)
     whole.save(tmp_path / "half", half=True)
     half = load(tmp_path / "half")
-    assert not [name for name in whole.model.state_dict() if name.endswith("kept")]
-    assert torch.equal(half.model.connector.kept, whole.model.connector.kept)
+    assert not [name for name in whole.model.state_dict() if name.endswith("alphas_cumprod")]
+    assert torch.equal(half.model.connector.alphas_cumprod, whole.model.connector.alphas_cumprod)
     voice = torch.zeros(whole.config.voice_size)
-    given = half.said(torch.arange(8) % len(half.phonemes))
+    given = half.phoneme_latents(torch.arange(8) % len(half.phonemes))
     mask = torch.ones(given.shape[:2], dtype=torch.bool)
     assert bool(half.model.connector.sample(given, voice[None, :8], mask, seeds=[0]).isfinite().all())
     assert len(half.speak(half.phonemes.names([1, 2, 3]), voice, seed=0)) == 1

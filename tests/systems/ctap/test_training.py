@@ -20,6 +20,7 @@ from vocable.data.alignment import alignment_of
 from vocable.data.manifest import read_manifest
 from vocable.errors import ConfigError
 from vocable.metrics.retrieval import retrieve
+from vocable.systems.ctap.config import CtapCodebookConfig
 from vocable.systems.ctap.recipe import tiny
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.registry import load
@@ -49,7 +50,7 @@ def test_the_tiny_recipe_gives_a_model_that_speaks(manifest: Path, tmp_path: Pat
     assert int(tokenizer.model.trained) == 8
     middle = tokenizer.model.middle
     assert float(middle.std()) > 1.0, "spectra are not on the scale of the data"
-    assert float(tokenizer.model.durations.usual[0].exp()) == pytest.approx(0.12 * 8_000 / 64, rel=0.2)
+    assert float(tokenizer.model.durations.log_stats[0].exp()) == pytest.approx(0.12 * 8_000 / 64, rel=0.2)
 
 
 def test_two_stages_each_with_its_own_parts(whole: Path) -> None:
@@ -62,7 +63,7 @@ def test_two_stages_each_with_its_own_parts(whole: Path) -> None:
         assert {"connector/noise", "durations/noise"} <= line.keys()
     run = short()
     rates = [run.train.learning_rate.at(step, FIRST) for step in range(FIRST)]
-    rates += [run.losses.second_rate.at(step, STEPS - FIRST) for step in range(STEPS - FIRST)]
+    rates += [run.losses.second_stage_rate.at(step, STEPS - FIRST) for step in range(STEPS - FIRST)]
     assert [line["learning_rate"] for line in lines] == pytest.approx(rates)
     for part, moves in (("transcoder", True), ("connector", False), ("durations", False)):
         first, border, last = (tensors(whole, step, part) for step in (1, FIRST, STEPS))
@@ -87,7 +88,7 @@ def test_the_seed_decides(manifest: Path, whole: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("codebook", ["gradient", "fsq"])
 def test_other_codebooks_learn_and_load(manifest: Path, tmp_path: Path, codebook: Any) -> None:
     run = short()
-    sizes = replace(run.model.transcoder, codebook=codebook, fsq_levels=(8, 4))
+    sizes = replace(run.model.transcoder, codebook=CtapCodebookConfig(size=32, kind=codebook, fsq_levels=(8, 4)))
     run = replace(run, model=replace(run.model, transcoder=sizes), train=replace(run.train, steps=6))
     fit(replace(run, losses=replace(run.losses, transcoder_share=1.0)), manifest, tmp_path)
     lines = log(tmp_path)
@@ -126,7 +127,7 @@ def test_a_model_to_begin_from(manifest: Path, whole: Path, tmp_path: Path) -> N
     assert same(objective.model.durations.state_dict(), start.model.durations.state_dict())
     assert torch.equal(objective.model.middle, start.model.middle)
     assert len(objective.model.connector.layers) == 3
-    other = replace(run, model=replace(run.model, transcoder=replace(run.model.transcoder, hidden=96)))
+    other = replace(run, model=replace(run.model, transcoder=replace(run.model.transcoder, feedforward=96)))
     with pytest.raises(ConfigError, match="the model to begin from has a transcoder of other sizes; take another"):
         fit(other, manifest, tmp_path / "other", start=start)
     assert not (tmp_path / "other").exists()
@@ -146,7 +147,7 @@ def test_speech_whose_phones_are_all_alike_has_a_scale(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_text(json.dumps(line) + "\n")
     objective = tiny().objective(tiny().material_of(read_manifest(tmp_path / "m.jsonl", "train")))
     assert float(objective.model.spread) >= 1.0
-    assert float(objective.model.durations.usual[1]) > 0.0
+    assert float(objective.model.durations.log_stats[1]) > 0.0
     assert bool(objective.model.middle.isfinite().all())
 
 
@@ -155,7 +156,7 @@ def test_made_up_speech_is_understood(tmp_path: Path) -> None:
     manifest = write_phones(tmp_path / "data", clips=8, seconds=5.0)
     run = tiny()
     losses = replace(
-        run.losses, transcoder_share=1.0, quantize_from=50, contrastive=Weight(value=0.3),
+        run.losses, transcoder_share=1.0, codebook_start=50, contrastive=Weight(value=0.3),
         kl=Weight(value=1e-3, start=50), consistency=Weight(value=0.1, start=90),
     )  # fmt: skip
     train = replace(run.train, steps=130, learning_rate=LearningRate(peak=4e-3, warmup=20), save_every=130)
@@ -173,7 +174,9 @@ def test_made_up_speech_is_understood(tmp_path: Path) -> None:
         right += float((scores.argmax(1) == labels).float().sum())
         most += torch.bincount(labels, minlength=len(most))
         count += spectra
-        found.append(float(retrieve(tokenizer.latents(clip)[0], tokenizer.said(labels)[0]).hits().float().mean()))
+        found.append(
+            float(retrieve(tokenizer.latents(clip)[0], tokenizer.phoneme_latents(labels)[0]).hits().float().mean())
+        )
     chance = float(most.max()) / count
     assert chance < 0.2
     assert right / count > 0.85

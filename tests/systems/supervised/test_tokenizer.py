@@ -13,8 +13,9 @@ from vocable.apps.vc import convert
 from vocable.errors import AudioError, CheckpointError, ConfigError, SpecError
 from vocable.features.whisper import load_encoder
 from vocable.interfaces import Embedding, HasVoice, PhonemeRecognizer
+from vocable.schema import parse, to_json
 from vocable.systems.supervised import recipe as supervised
-from vocable.systems.supervised.config import config_from_json, config_to_json
+from vocable.systems.supervised.config import SupervisedConfig
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 from vocable.testing import speechlike
 
@@ -81,22 +82,23 @@ def test_phones_are_read_off_the_path(tokenizer: SupervisedTokenizer, monkeypatc
     tokens = tokenizer.encode(speechlike(3 * 640))
     scores = torch.nn.functional.one_hot(torch.tensor([[0, 1, 1, 0, 1, 2]]), 40).float()
     assert tokenizer.phoneme_path(tokens).shape == (6,)
-    monkeypatch.setattr(tokenizer.model.recogniser, "forward", lambda latents, mask: scores)
+    monkeypatch.setattr(tokenizer.model.recognizer, "forward", lambda latents, mask: scores)
     assert tokenizer.transcribe(tokens) == ["AA", "AA", "AE"]
 
 
 def test_a_config_comes_back_from_json() -> None:
     for recipe in (supervised.small(), supervised.tiny()):
-        values = json.loads(json.dumps(config_to_json(recipe.model)))
-        assert config_from_json(values) == recipe.model
+        values = json.loads(json.dumps(to_json(recipe.model)))
+        assert parse(SupervisedConfig, values, "config") == recipe.model
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"width": 0}, {"width": 1 << 20}, {"layers": [9]}, {"layers": []}, {"strides": [2]}, {"strides": [2, 4]},
-        {"kernel": 4}, {"encoder": {"name": "a"}}, {"encoder": None}, {"mel": 3}, {"codebook_size": 1.5},
-        {"dropout": 1.0}, {"phonemes": ["AA"]}, {"more": 1}, {"voice_channels": []}, {"phones_per_token": 0},
+        {"encoder": {"width": 0}}, {"encoder": {"width": 1 << 20}}, {"encoder": {"layers": [9]}}, {"kernel": 4},
+        {"encoder": {"layers": []}}, {"decoder": {"strides": [2]}}, {"decoder": {"strides": [2, 4]}}, {"mel": 3},
+        {"whisper": {"name": "a"}}, {"whisper": None}, {"encoder": None}, {"codebook_size": 1.5}, {"dropout": 1.0},
+        {"phonemes": ["AA"]}, {"more": 1}, {"voice": {"channels": []}}, {"recognizer": {"phones_per_token": 0}},
     ],
     ids=str,
 )  # fmt: skip
@@ -104,7 +106,7 @@ def test_a_hostile_config_is_refused(
     change: dict[str, object], tokenizer: SupervisedTokenizer, tmp_path: Path, untyped: None
 ) -> None:
     with pytest.raises(ConfigError):
-        config_from_json(config_to_json(supervised.tiny().model) | change)
+        parse(SupervisedConfig, to_json(supervised.tiny().model) | change, "config")
     tokenizer.save(tmp_path / "model")
     card = json.loads((tmp_path / "model" / "model.json").read_text())
     card["config"] |= change

@@ -12,8 +12,9 @@ import vocable
 from tests.runs import fit
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, AudioError, CheckpointError, ConfigError, ManifestError
-from vocable.systems.supervised.data import Whole, WholeConfig
-from vocable.systems.supervised.objective import SupervisedLosses, hidden_away, phone_loss
+from vocable.systems.supervised.config import SupervisedLosses
+from vocable.systems.supervised.data import UtteranceConfig, UtteranceData
+from vocable.systems.supervised.objective import mask_time, phone_loss
 from vocable.systems.supervised.recipe import SupervisedRun, tiny
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 from vocable.testing import speechlike
@@ -21,17 +22,17 @@ from vocable.train import checkpoint
 
 
 @pytest.fixture
-def material(run: SupervisedRun, manifest: Path) -> Whole:
+def material(run: SupervisedRun, manifest: Path) -> UtteranceData:
     return run.material_of(read_manifest(manifest, "train"))
 
 
-def test_batches_hold_whole_utterances(material: Whole) -> None:
+def test_batches_hold_whole_utterances(material: UtteranceData) -> None:
     assert len(material) == 5
     (left_out,) = material.problems
     assert isinstance(left_out, AudioError)
     assert "5.wav" in str(left_out)
     assert "whole utterances of up to 20 s are taken" in str(left_out)
-    assert 0 < material.labelled_hours < material.hours
+    assert 10.0 < 3_600 * material.hours < 10.6  # five clips of 1 to 3 s
     batch = material.batch(0)
     assert batch.frames.shape == (4, 2 * batch.mask.shape[1], 128)
     assert batch.samples.shape == (4, 640 * batch.mask.shape[1])
@@ -43,11 +44,11 @@ def test_batches_hold_whole_utterances(material: Whole) -> None:
         assert (batch.samples[row, : clip.samples.size] - torch.from_numpy(clip.samples)).abs().max() < 1e-4
         assert not batch.samples[row, clip.samples.size :].any()
         assert not batch.frames[row, 2 * tokens :].any()
-        assert (int(batch.sizes[row]) == 0) == name.endswith("4.wav")
-        assert not batch.phones[row, int(batch.sizes[row]) :].any()
+        assert (int(batch.num_phones[row]) == 0) == name.endswith("4.wav")
+        assert not batch.phones[row, int(batch.num_phones[row]) :].any()
 
 
-def test_a_batch_is_a_function_of_the_step_and_shared_by_processes(material: Whole) -> None:
+def test_a_batch_is_a_function_of_the_step_and_shared_by_processes(material: UtteranceData) -> None:
     one, again, other = material.batch(3), material.batch(3), material.batch(4)
     assert one.names == again.names
     assert torch.equal(one.voices, again.voices)
@@ -110,34 +111,34 @@ def test_phones_cost_what_all_their_paths_are_worth_and_unknown_ones_nothing() -
 
 def test_masks_hide_stretches_of_time() -> None:
     torch.manual_seed(0)
-    hidden = hidden_away(torch.ones(50, 64, 3), 2)
+    hidden = mask_time(torch.ones(50, 64, 3), 2)
     share = float((hidden == 0).float().mean())
     assert 0.03 < share < 0.2
     assert bool((hidden.amin(2) == hidden.amax(2)).all())
 
 
-def test_the_decoder_reaches_the_encoder_only_as_told(run: SupervisedRun, material: Whole) -> None:
+def test_the_decoder_reaches_the_encoder_only_as_told(run: SupervisedRun, material: UtteranceData) -> None:
     """Without phones, what moves the encoder is the spectrum: by the share, and not at all where it is 0."""
     batch = material.batch(0)
-    batch = replace(batch, sizes=torch.zeros_like(batch.sizes))
+    batch = replace(batch, num_phones=torch.zeros_like(batch.num_phones))
     slopes = {}
     for reach in (0.0, 0.5, 1.0):
         torch.manual_seed(0)
-        losses = SupervisedLosses(reach=reach, masks=0)
+        losses = SupervisedLosses(encoder_gradient=reach, num_masks=0)
         objective = replace(run, losses=losses).objective(material)
         torch.manual_seed(1)
         (turn,) = objective.turns(batch, 0)
         turn.total.backward()
-        slopes[reach] = objective.model.encoder.enter.weight.grad.clone()
-        assert objective.model.decoder.enter.weight.grad.abs().sum() > 0
+        slopes[reach] = objective.model.encoder.in_proj.weight.grad.clone()
+        assert objective.model.decoder.in_proj.weight.grad.abs().sum() > 0
     assert not slopes[0.0].any()
     assert slopes[1.0].any()
     torch.testing.assert_close(slopes[0.5], 0.5 * slopes[1.0])
 
 
-def test_padding_costs_nothing(run: SupervisedRun, material: Whole) -> None:
+def test_padding_costs_nothing(run: SupervisedRun, material: UtteranceData) -> None:
     """What lies behind the ends of the clips changes no loss."""
-    run = replace(run, losses=replace(run.losses, masks=0, quantize_from=0))
+    run = replace(run, losses=replace(run.losses, num_masks=0, codebook_start=0))
     batch = material.batch(1)
     away = ~batch.mask
     assert away.any()
@@ -163,7 +164,7 @@ def test_a_run_learns_to_say_what_is_said(run: SupervisedRun, manifest: Path, tm
     settings = json.loads((tmp_path / "run" / "run.json").read_text())
     assert settings["teachers"]["encoder"]["name"] == "whisper-random"
     tokenizer = vocable.load(tmp_path / "run", vocoder="griffin-lim")
-    assert tokenizer.config.encoder == run.model.encoder
+    assert tokenizer.config.whisper == run.model.whisper
     assert tokenizer.encode(speechlike(16_000)).ids.shape == (1, 1, 25)
 
 
@@ -183,7 +184,7 @@ def test_a_broken_run_goes_on_as_if_it_had_not_been(run: SupervisedRun, manifest
 def test_a_recipe_says_what_it_lacks(
     run: SupervisedRun, manifest: Path, tmp_path: Path, tokenizer: SupervisedTokenizer
 ) -> None:
-    wider = replace(run, model=replace(run.model, width=24))
+    wider = replace(run, model=replace(run.model, latent_width=24))
     with pytest.raises(ConfigError, match="say which, with --teacher encoder=FOLDER"):
         tiny().teachers()
     with pytest.raises(ConfigError, match="has no acoustic teacher; it has encoder"):
@@ -192,10 +193,10 @@ def test_a_recipe_says_what_it_lacks(
         tiny().with_teachers({"encoder": str(tmp_path / "nowhere")}, str(tmp_path))
     with pytest.raises(ConfigError, match="no supervised one of this recipe's sizes"):
         wider.objective(wider.material_of(read_manifest(manifest, "train")), tokenizer)
-    with pytest.raises(ConfigError, match="reach is 2"):
-        SupervisedLosses(reach=2.0)
-    with pytest.raises(ConfigError, match="masks -1"):
-        SupervisedLosses(masks=-1)
-    for wrong, text in (({"longest": 31.0}, "longest"), ({"gain_db": (-3.0, 0.0)}, "loudness")):
+    with pytest.raises(ConfigError, match="encoder_gradient is 2"):
+        SupervisedLosses(encoder_gradient=2.0)
+    with pytest.raises(ConfigError, match="num_masks is -1"):
+        SupervisedLosses(num_masks=-1)
+    for wrong, text in (({"max_seconds": 31.0}, "max_seconds"), ({"gain_db": (-3.0, 0.0)}, "loudness")):
         with pytest.raises(ConfigError, match=text):
-            WholeConfig(**wrong)  # type: ignore[arg-type]
+            UtteranceConfig(**wrong)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""Windows of speech with the phoneme at every spectrum, as training batches; and some more of the same voice.
+"""Training batches of VQ-CTAP: windows of speech with the phoneme at each spectrum, and more speech of each voice.
 
-A batch is a function of the seed and the step and nothing else (see ``vocable.data.batches``).
+A batch is a function of seed and step alone; see :mod:`vocable.data.batches`.
 """
 
 from collections.abc import Sequence
@@ -21,75 +21,79 @@ from vocable.errors import AlignmentError, ConfigError, ManifestError, TextError
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.text.phonemes import PhonemeSet
 
-_Marks = tuple[Float[ndarray, " L"], Int[ndarray, " L"]]  # where segments end, in samples, and which phonemes they are
+_SCALE_SECONDS = 10  # of a clip, from which scales are measured
+_Segments = tuple[Float[ndarray, " L"], Int[ndarray, " L"]]  # ends in samples, and phoneme ids
+_Window = tuple[ndarray, int, Int[ndarray, " S"], bool, ndarray, str]
 
 
 @dataclass(frozen=True)
 class AlignedBatch(Batch):
-    """Windows of equal length, zero behind the end of clips that are shorter.
+    """Windows of equal length. Shorter clips are followed by zeros.
 
     Attributes:
-        samples: In [-1, 1]; T = N · hop.
-        mask: True on tokens that hold any of the clip.
-        phonemes: (B, S) of each spectrum; silence where nothing is known.
-        labelled: Whose phonemes are known.
-        voices: (B, T_voice) samples of the same clip, from anywhere in it; a shorter clip is repeated.
-        names: Where each window is from: ``file@seconds``.
+        samples: Samples in [-1, 1]; T = N · hop.
+        mask: True on tokens that hold any sample of the clip.
+        phonemes: (B, S) Phoneme id of each spectrum; silence where nothing is known.
+        has_phonemes: True on rows whose phonemes are known.
+        voices: (B, T_voice) Samples from a random place of the same clip; a shorter clip is repeated.
+        names: Source of each window, as ``file@seconds``.
     """
 
     samples: Float[Tensor, "B T"]
     mask: Bool[Tensor, "B N"]
     phonemes: Int[Tensor, "B S"]
-    labelled: Bool[Tensor, " B"]
+    has_phonemes: Bool[Tensor, " B"]
     voices: Float[Tensor, "B T_voice"]
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignedConfig(BatchConfig):
-    """How windows are cut.
+    """Configuration of windows.
 
     Attributes:
-        gain_db: As of every batch, but what would exceed full scale is kept under it.
-        unlabelled: Share of windows from recordings without phonemes, where there are any.
-        speeds: Between which factors a clip is played slower or faster, voice and all, as a tape is.
+        gain_db: Range of the random gain in dB. Samples are kept within full scale.
+        unlabeled_share: Share of windows from recordings without phonemes, if there are any.
+        speed_range: Range of the playback speed. Pitch and formants change with it.
 
     Raises:
-        ConfigError: A value is out of range.
+        ConfigError: If a value is out of range.
     """
 
     kind: ClassVar[str] = "windows"
 
     gain_db: tuple[float, float] = (-6.0, 3.0)
-    unlabelled: float = 0.25
-    speeds: tuple[float, float] = (0.88, 1.14)
+    unlabeled_share: float = 0.25
+    speed_range: tuple[float, float] = (0.88, 1.14)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check("unlabelled", 0, 1)
-        low, high = self.speeds
+        self._check("unlabeled_share", 0, 1)
+        low, high = self.speed_range
         if not 0.5 <= low <= high <= 2:
-            raise ConfigError(f"{self.kind}: speeds is {self.speeds}: between 0.5 and 2, the lower first")
+            raise ConfigError(
+                f"{self.kind}: speed_range is {self.speed_range}: it must lie between 0.5 and 2, the lower bound first"
+            )
 
 
-class Aligned:
-    """Windows drawn so that every second of speech of either kind is equally likely.
+class AlignedWindows:
+    """Training data of VQ-CTAP. Every second of speech, labeled or not, is equally likely within its kind.
 
     Args:
-        utterances: What to draw from; phonemes are known of those whose line has an ``alignment``.
-        config: How.
-        sample_rate: Hz; recordings of another rate are resampled.
-        hop: Samples of a spectrum.
-        reduction: Spectra of a token.
-        window: Tokens of a window.
-        voice: Spectra of the piece that the voice is heard from.
-        phonemes: The inventory. An alignment with symbols outside it leaves its recording out.
+        utterances: Recordings; those whose manifest line has an ``alignment`` are labeled.
+        config: Configuration of the windows.
+        sample_rate: Sample rate in Hz; recordings at another rate are resampled.
+        hop: Number of samples that one spectrum covers.
+        reduction: Number of spectra that one token covers.
+        window: Length of a window, in tokens.
+        voice: Length of the samples that the voice is computed from, in spectra.
+        phonemes: Phoneme inventory. Recordings whose alignment has other symbols are left out.
 
     Attributes:
-        problems: Why recordings were left out.
+        problems: Reasons why recordings were left out.
 
     Raises:
-        ManifestError: No utterance can be used, or none has an alignment that says more than silence.
+        ManifestError: If no utterance can be used, or no alignment has a phoneme other than silence.
     """
 
     def __init__(
@@ -98,58 +102,56 @@ class Aligned:
     ) -> None:  # fmt: skip
         self.config, self.phonemes = config, phonemes
         self.sample_rate, self.hop, self.reduction, self.window, self.voice = sample_rate, hop, reduction, window, voice
-        self._store = ClipStore(utterances, sample_rate, self._look)
+        self._store = ClipStore(utterances, sample_rate, self._inspect)
         self.problems = self._store.problems
         sizes = np.array([size for size, _ in self._store.seen], dtype=np.float64)
-        known = np.array([marks is not None for _, marks in self._store.seen])
-        if not any(marks is not None and marks[1].any() for _, marks in self._store.seen):
+        labeled = np.array([segments is not None for _, segments in self._store.seen])
+        if not any(segments is not None and segments[1].any() for _, segments in self._store.seen):
             raise ManifestError(
-                f"none of {len(known)} recordings has an 'alignment' with a phoneme in it; make them with "
+                f"none of {len(labeled)} recordings has an 'alignment' with a phoneme in it; make them with "
                 "`vocable data align MANIFEST`"
             )
-        self._kinds = [(np.flatnonzero(kind), np.cumsum(sizes[kind])) for kind in (known, ~known)]
+        # clips of either kind, and the cumulative length of each kind, from which a clip is drawn
+        self._kinds = [(np.flatnonzero(kind), np.cumsum(sizes[kind])) for kind in (labeled, ~labeled)]
 
     @property
     def hours(self) -> float:
-        """Speech to draw from."""
+        """Length of all recordings, in hours."""
         return sum(float(ends[-1]) for _, ends in self._kinds if len(ends)) / self.sample_rate / 3600
-
-    @property
-    def labelled_hours(self) -> float:
-        """Speech whose phonemes are known."""
-        return float(self._kinds[0][1][-1]) / self.sample_rate / 3600
-
-    def spectra_of(self, index: int) -> Float[ndarray, " T"]:
-        """The first ten seconds of a clip, in whole tokens: what scales are measured on."""
-        samples = self._store.samples(index, 0, 10 * self.sample_rate)
-        return np.pad(samples, (0, -samples.size % (self.hop * self.reduction)))
 
     def __len__(self) -> int:
         return len(self._store)
 
+    def scale_samples(self, index: int) -> Float[ndarray, " T"]:
+        """Return the first ten seconds of a clip, padded to whole tokens."""
+        samples = self._store.samples(index, 0, _SCALE_SECONDS * self.sample_rate)
+        return np.pad(samples, (0, -samples.size % (self.hop * self.reduction)))
+
     def durations(self) -> Int[ndarray, " L"]:
-        """How many spectra each phoneme of the corpus lasts, rounded."""
-        lasting = [
-            np.diff(marks[0], prepend=0.0)[marks[1] > 0] for _, marks in self._store.seen if marks is not None
-        ]  # fmt: skip
-        return np.maximum(1, np.concatenate(lasting) / self.hop).round().astype(np.int64)
+        """Return the duration of each phoneme of the corpus, in spectra, rounded; silences are left out."""
+        lengths = [
+            np.diff(segments[0], prepend=0.0)[segments[1] > 0]
+            for _, segments in self._store.seen
+            if segments is not None
+        ]
+        return np.maximum(1, np.concatenate(lengths) / self.hop).round().astype(np.int64)
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> AlignedBatch:
-        """This rank's slice of the global batch of a step.
+        """Return this rank's slice of the global batch of a step.
 
         Raises:
-            ConfigError: The batch cannot be shared evenly.
+            ConfigError: If the batch cannot be divided by the number of ranks.
         """
-        rows = [self._window(random) for random in self.config.draws(step, rank, world)]
-        samples, sizes, phonemes, labelled, voices, names = zip(*rows, strict=True)
+        rows = [self._draw_window(random) for random in self.config.draws(step, rank, world)]
+        samples, sizes, phonemes, has_phonemes, voices, names = zip(*rows, strict=True)
         tokens = torch.tensor([frames_for(size, self.hop * self.reduction) for size in sizes])
         return AlignedBatch(
             torch.from_numpy(np.stack(samples)), mask_from_lengths(tokens, self.window),
-            torch.from_numpy(np.stack(phonemes)), torch.tensor(labelled), torch.from_numpy(np.stack(voices)), names,
+            torch.from_numpy(np.stack(phonemes)), torch.tensor(has_phonemes), torch.from_numpy(np.stack(voices)), names,
         )  # fmt: skip
 
-    def _look(self, utterance: Utterance, samples: Float[ndarray, " T"]) -> tuple[int, _Marks | None]:
-        """How long a clip is, and where its phonemes end."""
+    def _inspect(self, utterance: Utterance, samples: Float[ndarray, " T"]) -> tuple[int, _Segments | None]:
+        """Return the number of samples of a clip, and its phoneme segments if it has an alignment."""
         alignment = alignment_of(utterance, samples.size / self.sample_rate)
         if alignment is None:
             return samples.size, None
@@ -157,37 +159,37 @@ class Aligned:
             ids = self.phonemes.ids(alignment.symbols, "the alignment")
         except TextError as error:
             raise AlignmentError(str(error)) from error
-        return samples.size, (np.array([one.end for one in alignment.segments]) * self.sample_rate, np.array(ids))
+        ends = np.array([segment.end for segment in alignment.segments]) * self.sample_rate
+        return samples.size, (ends, np.array(ids))
 
-    def _window(
-        self, random: np.random.Generator
-    ) -> tuple[ndarray, int, Int[ndarray, " S"], bool, ndarray, str]:  # fmt: skip
-        other = len(self._kinds[1][0]) > 0 and random.random() < self.config.unlabelled
-        places, ends = self._kinds[int(other)]
-        at = int(places[np.searchsorted(ends, random.random() * ends[-1], side="right")])
-        speed = float(random.uniform(*self.config.speeds))
+    def _draw_window(self, random: np.random.Generator) -> _Window:
+        """Return samples of a window, how many are real, phonemes, whether they are known, the voice, and a name."""
+        unlabeled = len(self._kinds[1][0]) > 0 and random.random() < self.config.unlabeled_share
+        clips, ends = self._kinds[int(unlabeled)]
+        clip = int(clips[np.searchsorted(ends, random.random() * ends[-1], side="right")])
+        speed = float(random.uniform(*self.config.speed_range))
         gain = 10.0 ** (random.uniform(*self.config.gain_db) / 20.0)
         size = self.window * self.reduction * self.hop
-        piece, start = self._piece(at, size, speed, random)
+        excerpt, start = self._draw_excerpt(clip, size, speed, random)
         window = np.zeros(size, dtype=np.float32)
-        window[: piece.size] = piece
-        voice, _ = self._piece(at, self.voice * self.hop, speed, random)
+        window[: excerpt.size] = excerpt
+        voice, _ = self._draw_excerpt(clip, self.voice * self.hop, speed, random)
         voice = np.resize(voice, self.voice * self.hop)
         gain = min(gain, 1.0 / max(float(np.abs(window).max()), float(np.abs(voice).max()), 1e-3))
-        marks = self._store.seen[at][1]
+        segments = self._store.seen[clip][1]
         phonemes = np.zeros(self.window * self.reduction, dtype=np.int64)
-        if marks is not None:
-            middles = start + (np.arange(phonemes.size) + 0.5) * self.hop * speed
-            inside = middles < marks[0][-1]
-            phonemes[inside] = marks[1][np.searchsorted(marks[0], middles[inside], side="right")]
-        name = f"{self._store.utterances[at].audio_path}@{start / self.sample_rate:.2f}s"
-        return window * np.float32(gain), piece.size, phonemes, marks is not None, voice * np.float32(gain), name
+        if segments is not None:
+            centers = start + (np.arange(phonemes.size) + 0.5) * self.hop * speed
+            inside = centers < segments[0][-1]
+            phonemes[inside] = segments[1][np.searchsorted(segments[0], centers[inside], side="right")]
+        name = f"{self._store.utterances[clip].audio_path}@{start / self.sample_rate:.2f}s"
+        return window * np.float32(gain), excerpt.size, phonemes, segments is not None, voice * np.float32(gain), name
 
-    def _piece(
-        self, at: int, size: int, speed: float, random: np.random.Generator
+    def _draw_excerpt(
+        self, clip: int, size: int, speed: float, random: np.random.Generator
     ) -> tuple[Float[ndarray, " T"], int]:  # fmt: skip
-        """At most so many samples of a clip played at a speed, and where in the clip they begin."""
-        wanted = int(size * speed)
-        start = int(random.integers(0, max(self._store.seen[at][0] - wanted, 0) + 1))
-        piece = self._store.samples(at, start, start + wanted)
-        return Audio(piece, self.sample_rate).played(speed).samples[:size], start
+        """Return at most ``size`` samples of a clip, played at a speed, and where in the clip they begin."""
+        length = int(size * speed)
+        start = int(random.integers(0, max(self._store.seen[clip][0] - length, 0) + 1))
+        samples = self._store.samples(clip, start, start + length)
+        return Audio(samples, self.sample_rate).played(speed).samples[:size], start

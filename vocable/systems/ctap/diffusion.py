@@ -1,4 +1,4 @@
-"""Taking noise away: from phonemes to speech's place in the common space, and from phonemes to how long they last."""
+"""Denoising diffusion over sequences: from phoneme embeddings to speech embeddings, and from phonemes to durations."""
 
 import math
 from typing import cast
@@ -10,20 +10,21 @@ from torch import Tensor, nn
 from vocable.nn.transformer import sinusoids
 from vocable.systems.ctap.config import DiffusionConfig
 
-_STEP_WIDTH = 128  # of what says which step it is
+_STEP_DIM = 128  # dimension of the sinusoidal embedding of the step
+_MAX_DURATION = 400  # spectra of one phoneme
 
 
 class Diffusion(nn.Module):
-    """Sequences from noise, given a condition for each position and a voice.
+    """Diffusion model of sequences, given a condition at each position and a voice.
 
-    Non-causal dilated convolutions with gates, their skips summed, tell the noise in a noisy sequence. The condition is
-    a bias in every layer; the step and the voice are added to every layer's input.
+    Non-causal dilated convolutions with gates predict the noise in a noisy sequence; their skip connections are summed.
+    The condition is a bias in every layer. The step and the voice are added to every layer's input.
 
     Args:
-        config: Sizes and noise.
-        width: D of what is made.
-        condition: Width C of the condition.
-        voice: Width V of a voice.
+        config: Sizes and noise schedule.
+        width: Dimension D of the sequence.
+        condition: Dimension C of the condition.
+        voice: Dimension V of the voice embedding.
 
     Source:
         VQ-CTAP's "sequence-aware semantic connector: diffusion with bidirectional dilated convolutions"; sizes of the
@@ -32,10 +33,10 @@ class Diffusion(nn.Module):
 
     Example:
         >>> diffusion = Diffusion(DiffusionConfig(layers=2, steps=3), width=4, condition=6, voice=5).eval()
-        >>> given, voice, mask = torch.zeros(2, 7, 6), torch.zeros(2, 5), torch.ones(2, 7, dtype=torch.bool)
-        >>> diffusion.loss(torch.zeros(2, 7, 4), given, voice, mask).shape
+        >>> condition, voice, mask = torch.zeros(2, 7, 6), torch.zeros(2, 5), torch.ones(2, 7, dtype=torch.bool)
+        >>> diffusion.loss(torch.zeros(2, 7, 4), condition, voice, mask).shape
         torch.Size([])
-        >>> diffusion.sample(given, voice, mask, seeds=[0, 1]).shape
+        >>> diffusion.sample(condition, voice, mask, seeds=[0, 1]).shape
         torch.Size([2, 7, 4])
     """
 
@@ -43,106 +44,173 @@ class Diffusion(nn.Module):
         super().__init__()
         channels = config.channels
         self.config, self.width = config, width
-        self.enter = nn.Linear(width, channels)
-        self.step = nn.Sequential(nn.Linear(_STEP_WIDTH, channels), nn.SiLU(), nn.Linear(channels, channels))
-        self.voice = nn.Linear(voice, channels)
+        self.in_proj = nn.Linear(width, channels)
+        self.step_embedding = nn.Sequential(
+            nn.Linear(_STEP_DIM, channels), nn.SiLU(), nn.Linear(channels, channels)
+        )  # fmt: skip
+        self.voice_proj = nn.Linear(voice, channels)
         self.layers = nn.ModuleList(
-            _Layer(channels, condition, config.kernel, 2 ** (place % config.cycle)) for place in range(config.layers)
+            _GatedConvolution(channels, condition, config.kernel, 2 ** (index % config.dilation_cycle))
+            for index in range(config.layers)
         )
-        self.leave = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, width))
-        nn.init.zeros_(cast("nn.Linear", self.leave[-1]).weight)
+        self.out_proj = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, width))
+        nn.init.zeros_(cast("nn.Linear", self.out_proj[-1]).weight)
 
     @property
-    def kept(self) -> Float[Tensor, " T"]:
-        """Share of the signal's power that is left after each step; no part of the state, as float16 would spoil it."""
+    def alphas_cumprod(self) -> Float[Tensor, " T"]:
+        """Share of the signal's power that is left after each step. It is no buffer, as float16 would round it."""
         betas = torch.linspace(*self.config.betas, self.config.steps, dtype=torch.float64)
-        return (1 - betas).cumprod(0).float().to(self.enter.weight.device)
+        return (1 - betas).cumprod(0).float().to(self.in_proj.weight.device)
 
     def forward(
-        self, noisy: Float[Tensor, "B N D"], steps: Int[Tensor, " B"], given: Float[Tensor, "B N C"],
+        self, noisy: Float[Tensor, "B N D"], steps: Int[Tensor, " B"], condition: Float[Tensor, "B N C"],
         voice: Float[Tensor, "B V"], mask: Bool[Tensor, "B N"],
     ) -> Float[Tensor, "B N D"]:  # fmt: skip
-        """The noise that is in ``noisy`` after so many steps (0 is the first)."""
-        where = sinusoids(steps, _STEP_WIDTH)
-        beside = (self.step(where) + self.voice(voice))[:, None]
-        hidden, skipped = torch.relu(self.enter(noisy)), torch.zeros((), device=noisy.device)
-        for layer in cast("list[_Layer]", list(self.layers)):
-            hidden, skip = layer(hidden, given, beside, mask)
-            skipped = skipped + skip
-        made = self.leave(torch.relu(skipped / math.sqrt(len(self.layers))))
-        # noise has as many dimensions as what is made, more than the network has channels: what a straight line tells
-        # of it goes around the network, which is left with v = √kept · noise − √(1 − kept) · clean
-        kept = self.kept[steps][:, None, None]
-        return (1 - kept).sqrt() * noisy + kept.sqrt() * made
-
-    def loss(
-        self, clean: Float[Tensor, "B N D"], given: Float[Tensor, "B N C"], voice: Float[Tensor, "B V"],
-        mask: Bool[Tensor, "B N"], counted: Bool[Tensor, "B N"] | None = None,
-    ) -> Float[Tensor, ""]:  # fmt: skip
-        """Mean squared error of the noise told, at steps drawn at random.
+        """Predict the noise in a noisy sequence.
 
         Args:
-            clean: What is to be made.
-            given: The condition.
-            voice: Of each sequence.
+            noisy: Sequence with noise.
+            steps: Noise level of each row; 0 is the first.
+            condition: Condition at each position.
+            voice: Voice embedding of each row.
             mask: True on real positions.
-            counted: True where an error costs; all real positions by default. Where none does, the loss is 0.
         """
-        counts = (mask if counted is None else counted).float()[..., None]
+        embedded = self.step_embedding(sinusoids(steps, _STEP_DIM))
+        bias = (embedded + self.voice_proj(voice))[:, None]
+        hidden, skips = torch.relu(self.in_proj(noisy)), torch.zeros((), device=noisy.device)
+        for layer in cast("list[_GatedConvolution]", list(self.layers)):
+            hidden, skip = layer(hidden, condition, bias, mask)
+            skips = skips + skip
+        velocity = self.out_proj(torch.relu(skips / math.sqrt(len(self.layers))))
+        # The noise has more dimensions than the network has channels. Its linear part goes around the network, which
+        # predicts v = √ᾱ · noise − √(1 − ᾱ) · clean.
+        alpha_bar = self.alphas_cumprod[steps][:, None, None]
+        return (1 - alpha_bar).sqrt() * noisy + alpha_bar.sqrt() * velocity
+
+    def loss(
+        self, clean: Float[Tensor, "B N D"], condition: Float[Tensor, "B N C"], voice: Float[Tensor, "B V"],
+        mask: Bool[Tensor, "B N"], loss_mask: Bool[Tensor, "B N"] | None = None,
+    ) -> Float[Tensor, ""]:  # fmt: skip
+        """Return the mean squared error of the predicted noise, at random steps.
+
+        Args:
+            clean: Target sequence.
+            condition: Condition at each position.
+            voice: Voice embedding of each row.
+            mask: True on real positions.
+            loss_mask: True where an error counts; all real positions by default. The loss is 0 if none does.
+        """
+        weights = (mask if loss_mask is None else loss_mask).float()[..., None]
         steps = torch.randint(self.config.steps, (len(clean),), device=clean.device)
-        kept = self.kept[steps][:, None, None]
+        alpha_bar = self.alphas_cumprod[steps][:, None, None]
         noise = torch.randn_like(clean)
-        told = self(kept.sqrt() * clean + (1 - kept).sqrt() * noise, steps, given, voice, mask)
-        return ((told.float() - noise).square() * counts).sum() / (counts.sum() * self.width).clamp(min=1.0)
+        predicted = self(alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise, steps, condition, voice, mask)
+        return ((predicted.float() - noise).square() * weights).sum() / (weights.sum() * self.width).clamp(min=1.0)
 
     @torch.no_grad()
     def sample(
-        self, given: Float[Tensor, "B N C"], voice: Float[Tensor, "B V"], mask: Bool[Tensor, "B N"], *,
+        self, condition: Float[Tensor, "B N C"], voice: Float[Tensor, "B V"], mask: Bool[Tensor, "B N"], *,
         seeds: list[int], temperature: float = 1.0,
     ) -> Float[Tensor, "B N D"]:  # fmt: skip
-        """Draw sequences, each from its own seed and from no other.
+        """Sample sequences, each from its own seed alone.
 
         Args:
-            given: The condition.
-            voice: Of each sequence.
+            condition: Condition at each position.
+            voice: Voice embedding of each row.
             mask: True on real positions.
-            seeds: One for each sequence.
-            temperature: Times the noise: under 1 the usual is likelier; 0 draws nothing.
+            seeds: Seed of each row.
+            temperature: Factor of the noise; less than 1 favors likely sequences, 0 is deterministic.
         """
-        sources = [torch.Generator().manual_seed(seed) for seed in seeds]
-        shape = (given.shape[1], self.width)
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        shape = (condition.shape[1], self.width)
 
-        def noise() -> Float[Tensor, "B N D"]:
-            drawn = torch.stack([torch.randn(shape, generator=source) for source in sources])
-            return temperature * drawn.to(given.device)
+        def draw_noise() -> Float[Tensor, "B N D"]:
+            noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+            return temperature * noise.to(condition.device)
 
-        made = noise()
+        sequence, alphas_cumprod = draw_noise(), self.alphas_cumprod
         for step in reversed(range(self.config.steps)):
-            kept, before = self.kept[step], self.kept[step - 1] if step else torch.ones((), device=given.device)
-            alpha = kept / before
-            told = self(made, torch.full((len(seeds),), step, device=given.device), given, voice, mask)
-            made = (made - (1 - alpha) / (1 - kept).sqrt() * told) / alpha.sqrt()
+            alpha_bar = alphas_cumprod[step]
+            previous = alphas_cumprod[step - 1] if step else torch.ones((), device=condition.device)
+            alpha = alpha_bar / previous
+            predicted = self(
+                sequence, torch.full((len(seeds),), step, device=condition.device), condition, voice, mask
+            )  # fmt: skip
+            sequence = (sequence - (1 - alpha) / (1 - alpha_bar).sqrt() * predicted) / alpha.sqrt()
             if step:
-                made = made + ((1 - before) / (1 - kept) * (1 - alpha)).sqrt() * noise()
-        return made * mask[..., None]
+                sequence = sequence + ((1 - previous) / (1 - alpha_bar) * (1 - alpha)).sqrt() * draw_noise()
+        return sequence * mask[..., None]
 
 
-class _Layer(nn.Module):
-    """A gated dilated convolution with a condition; half of what it makes goes on, half is skipped to the end."""
+class DurationDiffusion(nn.Module):
+    """Diffusion model of phoneme durations.
+
+    Args:
+        config: Sizes and noise schedule.
+        phonemes: Number of phonemes in the inventory.
+        voice: Dimension V of the voice embedding.
+
+    Attributes:
+        log_stats: Mean and standard deviation of the natural logarithm of durations in spectra, over the corpus.
+    """
+
+    log_stats: Float[Tensor, "2"]
+
+    def __init__(self, config: DiffusionConfig, phonemes: int, voice: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(phonemes, config.channels)
+        self.diffusion = Diffusion(config, width=1, condition=config.channels, voice=voice)
+        self.register_buffer("log_stats", torch.tensor([2.0, 0.6]))
+
+    def loss(
+        self, phonemes: Int[Tensor, "B L"], durations: Int[Tensor, "B L"], voice: Float[Tensor, "B V"],
+        mask: Bool[Tensor, "B L"], loss_mask: Bool[Tensor, "B L"],
+    ) -> Float[Tensor, ""]:  # fmt: skip
+        """Return the diffusion loss of log durations.
+
+        Args:
+            phonemes: Ids of the phonemes.
+            durations: Duration of each phoneme, in spectra.
+            voice: Voice embedding of each row.
+            mask: True on real phonemes.
+            loss_mask: True on phonemes whose durations count.
+        """
+        clean = (durations.clamp(min=1).float().log() - self.log_stats[0]) / self.log_stats[1]
+        return self.diffusion.loss(clean[..., None], self.embedding(phonemes), voice, mask, loss_mask)
+
+    @torch.no_grad()
+    def sample(
+        self, phonemes: Int[Tensor, " L"], voice: Float[Tensor, "1 V"], seed: int, temperature: float = 1.0
+    ) -> Float[Tensor, " L"]:
+        """Sample the duration of each phoneme, in spectra: a real number from 1 to 400.
+
+        Args:
+            phonemes: Ids of the phonemes.
+            voice: Voice embedding.
+            seed: Seed of the noise.
+            temperature: Factor of the noise; see :meth:`Diffusion.sample`.
+        """
+        mask = torch.ones(1, len(phonemes), dtype=torch.bool, device=phonemes.device)
+        sampled = self.diffusion.sample(
+            self.embedding(phonemes[None]), voice, mask, seeds=[seed], temperature=temperature
+        )[0, :, 0]
+        return (self.log_stats[0] + self.log_stats[1] * sampled).exp().clamp(1.0, _MAX_DURATION)
+
+
+class _GatedConvolution(nn.Module):
+    """A gated dilated convolution with a condition. Half of its output goes to the next layer, half to the skips."""
 
     def __init__(self, channels: int, condition: int, kernel: int, dilation: int) -> None:
         super().__init__()
-        self.convolve = nn.Conv1d(
-            channels, 2 * channels, kernel, padding=dilation * (kernel // 2), dilation=dilation
-        )  # fmt: skip
-        self.condition = nn.Linear(condition, 2 * channels, bias=False)
-        self.leave = nn.Linear(channels, 2 * channels)
+        self.conv = nn.Conv1d(channels, 2 * channels, kernel, padding=dilation * (kernel // 2), dilation=dilation)
+        self.condition_proj = nn.Linear(condition, 2 * channels, bias=False)
+        self.out_proj = nn.Linear(channels, 2 * channels)
 
     def forward(
-        self, hidden: Float[Tensor, "B N H"], given: Float[Tensor, "B N C"], beside: Float[Tensor, "B 1 H"],
+        self, hidden: Float[Tensor, "B N H"], condition: Float[Tensor, "B N C"], bias: Float[Tensor, "B 1 H"],
         mask: Bool[Tensor, "B N"],
     ) -> tuple[Float[Tensor, "B N H"], Float[Tensor, "B N H"]]:  # fmt: skip
-        seen = ((hidden + beside) * mask[..., None]).transpose(1, 2)
-        gate, value = (self.convolve(seen).transpose(1, 2) + self.condition(given)).chunk(2, dim=2)
-        onward, skip = self.leave(torch.sigmoid(gate) * torch.tanh(value)).chunk(2, dim=2)
-        return (hidden + onward) / math.sqrt(2.0), skip
+        inputs = ((hidden + bias) * mask[..., None]).transpose(1, 2)
+        gate, value = (self.conv(inputs).transpose(1, 2) + self.condition_proj(condition)).chunk(2, dim=2)
+        residual, skip = self.out_proj(torch.sigmoid(gate) * torch.tanh(value)).chunk(2, dim=2)
+        return (hidden + residual) / math.sqrt(2.0), skip

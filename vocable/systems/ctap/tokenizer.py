@@ -1,10 +1,11 @@
-"""VQ-CTAP in use: speech to tokens and a voice, tokens and any voice to speech, phonemes to tokens, tokens to phonemes.
+"""VQ-CTAP in use: speech to tokens and a voice, tokens and any voice to speech, phonemes to tokens and back.
 
-Every network meets windows of one shape, alone (see :mod:`vocable.systems.windows`), in training as in use: a clip has
-the same tokens in any batch by construction, and a long clip costs the memory of a window.
+Every network runs on windows of one shape, one at a time (see :mod:`vocable.systems.windows`), in training and in use.
+So a clip has the same tokens in any batch, and a long clip needs the memory of a window.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,24 +14,47 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, TextError
-from vocable.systems.ctap.config import CtapConfig, config_from_json, config_to_json
-from vocable.systems.ctap.facts import model_facts
+from vocable.folder import Migration
+from vocable.quantizers import FiniteScalarQuantizer, VectorQuantizer
+from vocable.systems.ctap.config import CtapConfig
 from vocable.systems.ctap.model import CtapModel
-from vocable.systems.describe import HasUsage, Table
+from vocable.systems.describe import Table, parameter_rows
 from vocable.systems.voiced import VoicedTokenizer
 from vocable.systems.windows import CountedBlocks, frame_windows, sample_windows
 from vocable.tokens import Tokens
+
+
+def migrate_config(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration that vocable 0.1 wrote, in the layout of today."""
+    old = dict(values["transcoder"])
+    transcoder = {
+        "codebook": {
+            "size": old.pop("codebook_size"), "kind": old.pop("codebook"), "fsq_levels": old.pop("fsq_levels")
+        },
+        "decoder": {
+            "blocks": old.pop("decoder_blocks"), "feedforward": old.pop("decoder_hidden"),
+            "convolutions": old.pop("convolutions"), "kernel": old.pop("kernel"),
+        },
+        "voice": {name: old.pop(f"voice_{name}") for name in ("width", "channels", "frames")},
+        "feedforward": old.pop("hidden"),
+        "instance_norm": old.pop("centred"),
+    }  # fmt: skip
+    diffusion = {part: dict(values[part]) for part in ("connector", "durations")}
+    for sizes in diffusion.values():
+        sizes["dilation_cycle"] = sizes.pop("cycle")
+    return values | diffusion | {"transcoder": transcoder | old}
 
 
 class CtapTokenizer(VoicedTokenizer[CtapModel]):
     """A trained VQ-CTAP.
 
     Args:
-        model: The networks; using them puts them in evaluation mode.
-        vocoder: By name or folder, see :func:`vocable.vocoders.find_vocoder`; the best there is for these spectra.
+        model: Networks; using the tokenizer puts them in evaluation mode.
+        vocoder: Name or folder, see :func:`vocable.vocoders.find_vocoder`; the best bundled one by default.
+        aliases: Digests of the same weights under earlier formats.
 
     Attributes:
-        phonemes: The inventory.
+        phonemes: Phoneme inventory.
 
     Example:
         >>> import numpy as np
@@ -45,117 +69,115 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
     system = "ctap"
     config_class = CtapConfig
     model_class = CtapModel
+    migration = Migration(
+        config=migrate_config,
+        tensors=(
+            (r"\.sharpness$", ".logit_scale"),
+            (r"\.speech_encoder\.first\.", ".speech_encoder.conv1."),
+            (r"\.speech_encoder\.second\.", ".speech_encoder.conv2."),
+            (r"\.phoneme_encoder\.reduce\.", ".phoneme_encoder.conv."),
+            (r"_encoder\.leave\.", "_encoder.out_proj."),
+            (r"\.speech_decoder\.voice\.", ".speech_decoder.voice_proj."),
+            (r"_decoder\.rise\.", "_decoder.upsampler."),
+            (r"^durations\.usual$", "durations.log_stats"),
+            (r"^(connector|durations\.diffusion)\.enter\.", r"\1.in_proj."),
+            (r"^(connector|durations\.diffusion)\.step\.", r"\1.step_embedding."),
+            (r"^(connector|durations\.diffusion)\.voice\.", r"\1.voice_proj."),
+            (r"^(connector|durations\.diffusion)\.((?:layers\.\d+\.)?)leave\.", r"\1.\2out_proj."),
+            (r"^(connector|durations\.diffusion)\.layers\.(\d+)\.convolve\.", r"\1.layers.\2.conv."),
+            (r"^(connector|durations\.diffusion)\.layers\.(\d+)\.condition\.", r"\1.layers.\2.condition_proj."),
+        ),
+    )
 
     @property
-    def device(self) -> torch.device:
-        """Torch device of the networks."""
-        return self.model.middle.device
-
-    @property
-    def books(self) -> Sequence[HasUsage]:
-        """The codebook, as a list of one."""
-        return self.model.transcoder.quantizer.books
-
-    # ---- audio to tokens and back ---------------------------------------------------------------------------------
-
-    # ---- the common space -----------------------------------------------------------------------------------------
+    def quantizer(self) -> VectorQuantizer | FiniteScalarQuantizer:
+        """Quantizer of the common space."""
+        return self.model.transcoder.quantizer
 
     @torch.inference_mode()
     def latents(self, audio: Audio) -> Float[Tensor, "1 N D"]:
-        """Where a clip lies in the common space, before quantizing (S).
+        """Return the speech embeddings S of a clip: its place in the common space before quantizing.
 
         Raises:
-            AudioError: The clip is empty.
+            AudioError: If the clip is empty.
         """
         self.model.eval()
-        counted = CountedBlocks([audio.resample(self.spec.sample_rate).samples])
-        parts = []
-        for samples, real, inner in sample_windows(counted, self._core, self._margin, self.config.hop):
+        blocks, parts = CountedBlocks([audio.resample(self.spec.sample_rate).samples]), []
+        for samples, mask, kept in sample_windows(blocks, self._core, self._margin, self.config.hop):
             frames = self.model.frames(samples.to(self.device))
-            parts.append(self.model.transcoder.speech_encoder(frames, real.to(self.device))[:, inner].cpu())
+            parts.append(self.model.transcoder.speech_encoder(frames, mask.to(self.device))[:, kept].cpu())
         if not parts:
             raise AudioError("the audio is empty: there are no samples to work on")
         return torch.cat(parts, dim=1)
 
     @torch.inference_mode()
-    def said(self, phonemes: Int[Tensor, " S"]) -> Float[Tensor, "1 N D"]:
-        """Where phonemes, one for each spectrum, lie in the common space (P); the last token is filled with silence."""
+    def phoneme_latents(self, phonemes: Int[Tensor, " S"]) -> Float[Tensor, "1 N D"]:
+        """Return the phoneme embeddings P of a sequence: its place in the common space.
+
+        Args:
+            phonemes: Phoneme id at each spectrum; silence is added to fill the last token.
+        """
         self.model.eval()
-        each = self.config.transcoder.reduction
-        filled = torch.nn.functional.pad(phonemes, (0, -len(phonemes) % each)).unflatten(0, (-1, each))
+        reduction = self.config.transcoder.reduction
+        padded = torch.nn.functional.pad(phonemes, (0, -len(phonemes) % reduction)).unflatten(0, (-1, reduction))
         encoder = self.model.transcoder.phoneme_encoder
-        return self._windowed(filled, lambda part, real: encoder(part.flatten(1), real), rows=1)
-
-    def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
-        return self.model.transcoder.quantizer.decode(ids)
-
-    def _quantize(self, latents: Float[Tensor, "1 N D"]) -> Int[Tensor, "1 1 N"]:
-        return self.model.transcoder.quantizer.encode(latents)
-
-    # ---- out of it ------------------------------------------------------------------------------------------------
+        return self._apply(padded, lambda part, mask: encoder(part.flatten(1), mask), per_token=1)
 
     @torch.inference_mode()
     def spectra(self, tokens: Tokens, voice: Float[Tensor, "1 V"]) -> Float[Tensor, "F S"]:
-        """Mel spectra in dB of one clip's tokens in a voice.
-
-        Raises:
-            SpecError: Another tokenizer's tokens.
-        """
+        """Return the mel spectra of one clip in dB, decoded in a voice; see :meth:`VoicedTokenizer.spectra`."""
         self.model.eval()
-        latents, decoder = self.embed(tokens)[0], self.model.transcoder.speech_decoder
-        there = self._learnt(voice.to(self.device))
-        frames = self._windowed(
-            latents, lambda part, real: decoder(part * real[..., None], there, real), self.config.transcoder.reduction
+        decoder, reduction = self.model.transcoder.speech_decoder, self.config.transcoder.reduction
+        learned, average = voice.to(self.device).tensor_split([self.config.voice.width], dim=1)
+        frames = self._apply(
+            self.embed(tokens)[0], lambda part, mask: decoder(part * mask[..., None], learned, mask), reduction
         ).to(self.device)
-        real = torch.ones(frames.shape[:2], dtype=torch.bool, device=self.device)
-        made = self.model.averaged(frames, real, voice.to(self.device)[:, there.shape[1] :])
-        return self.model.decibels(made)[0].cpu()
+        mask = torch.ones(frames.shape[:2], dtype=torch.bool, device=self.device)
+        return self.model.decibels(self.model.match_spectrum(frames, mask, average))[0].cpu()
 
     @torch.inference_mode()
     def phoneme_scores(self, tokens: Tokens) -> Float[Tensor, "S V"]:
-        """Log-probabilities of the phoneme at each spectrum of one clip.
+        """Return the log-probability of each phoneme at each spectrum of one clip.
 
         Raises:
-            SpecError: Another tokenizer's tokens.
+            SpecError: If the tokens are another tokenizer's.
         """
         self.model.eval()
-        latents, decoder = self.embed(tokens)[0], self.model.transcoder.phoneme_decoder
-        logits = self._windowed(
-            latents, lambda part, real: decoder(part * real[..., None], real), self.config.transcoder.reduction
-        )
+        decoder, reduction = self.model.transcoder.phoneme_decoder, self.config.transcoder.reduction
+        logits = self._apply(
+            self.embed(tokens)[0], lambda part, mask: decoder(part * mask[..., None], mask), reduction
+        )  # fmt: skip
         return logits[0].log_softmax(1)
 
-    def transcribe(self, tokens: Tokens) -> list[str]:
-        """The phonemes of one clip: the best at each spectrum, repeats and silence left out.
-
-        Where the model has a ``change_cost``, the best path, on which each change costs so many nats.
-
-        Raises:
-            SpecError: Another tokenizer's tokens.
-        """
-        single = torch.unique_consecutive(self.phoneme_path(tokens)).tolist()
-        return self.phonemes.names(one for one in single if one)
-
     def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " S"]:
-        """The phoneme at each spectrum of one clip, as :meth:`transcribe` reads it.
+        """Return the phoneme id at each spectrum of one clip: the best, or with a ``change_cost`` the best path.
 
         Raises:
-            SpecError: Another tokenizer's tokens.
+            SpecError: If the tokens are another tokenizer's.
         """
         return best_path(self.phoneme_scores(tokens), self.config.change_cost)
 
-    def speak(self, phonemes: Sequence[str], voice: Audio | Float[Tensor, " V"], *, seed: int = 0) -> Tokens:
-        """Tokens of phonemes that nobody said: durations, the phonemes' place, speech's place, the codebook.
-
-        Args:
-            phonemes: With silence where there are pauses.
-            voice: Whose: a recording, or :meth:`voice_of` it.
-            seed: Of durations and connector.
+    def transcribe(self, tokens: Tokens) -> list[str]:
+        """Return the phonemes of one clip: those of :meth:`phoneme_path` without repeats and silence.
 
         Raises:
-            TextError: There are no phonemes, or one outside the inventory.
-            CheckpointError: Connector and durations are not trained.
-            AudioError: The voice is too short.
+            SpecError: If the tokens are another tokenizer's.
+        """
+        runs = torch.unique_consecutive(self.phoneme_path(tokens)).tolist()
+        return self.phonemes.names(phoneme for phoneme in runs if phoneme)
+
+    def speak(self, phonemes: Sequence[str], voice: Audio | Float[Tensor, " V"], *, seed: int = 0) -> Tokens:
+        """Synthesize the tokens of phonemes: sample durations, then speech embeddings, and quantize those.
+
+        Args:
+            phonemes: Symbols of the inventory, with silence at pauses.
+            voice: Recording of the speaker, or :meth:`voice_of` it.
+            seed: Seed of durations and connector.
+
+        Raises:
+            TextError: If there are no phonemes, or one is not in the inventory.
+            CheckpointError: If connector and durations are not trained.
+            AudioError: If the voice is too short.
         """
         if not int(self.model.trained):
             raise CheckpointError(
@@ -163,45 +185,64 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
             )
         if not phonemes:
             raise TextError("there are no phonemes to say")
-        heard = self.voice_of(voice) if isinstance(voice, Audio) else voice
+        vector = self.voice_of(voice) if isinstance(voice, Audio) else voice
         ids = torch.tensor(self.phonemes.ids(phonemes), device=self.device)
-        learnt = self._learnt(heard[None].to(self.device))
-        drawn = self.model.eval().durations.sample(ids, learnt, seed, self.config.temperature)
-        ends = drawn.double().cumsum(0).round().long()
-        return self.speak_timed(phonemes, torch.diff(ends, prepend=ends[:1] * 0).tolist(), heard, seed=seed)
+        learned = vector[None, : self.config.voice.width].to(self.device)
+        sampled = self.model.eval().durations.sample(ids, learned, seed, self.config.temperature)
+        ends = sampled.double().cumsum(0).round().long()
+        return self.speak_timed(phonemes, torch.diff(ends, prepend=ends[:1] * 0).tolist(), vector, seed=seed)
 
     @torch.inference_mode()
     def speak_timed(
         self, phonemes: Sequence[str], spectra: Sequence[int], voice: Float[Tensor, " V"], *, seed: int = 0
     ) -> Tokens:
-        """As :meth:`speak`, with the spectra that each phoneme lasts said.
+        """Synthesize the tokens of phonemes with given durations; see :meth:`speak`.
+
+        Args:
+            phonemes: Symbols of the inventory, with silence at pauses.
+            spectra: Duration of each phoneme, in spectra.
+            voice: Voice vector.
+            seed: Seed of the connector.
 
         Raises:
-            TextError: There are no phonemes, one is outside the inventory, or there are not as many durations.
+            TextError: If there are no phonemes, one is not in the inventory, or there are not as many durations.
         """
         if not phonemes or len(phonemes) != len(spectra) or min(spectra) < 0 or not sum(spectra):
             raise TextError(
-                f"{len(phonemes)} phonemes with {len(spectra)} durations: one each is wanted, and some time"
+                f"{len(phonemes)} phonemes with {len(spectra)} durations: give one for each, and at least one over 0"
             )
         self.model.eval()
-        ids = torch.tensor(self.phonemes.ids(phonemes))
-        given = self.said(ids.repeat_interleave(torch.tensor(spectra))).to(self.device)
-        mask = torch.ones(given.shape[:2], dtype=torch.bool, device=self.device)
-        there = voice[None].to(self.device)
-        drawn = self.model.connector.sample(
-            given, self._learnt(there), mask, seeds=[seed], temperature=self.config.temperature
-        )
-        tokens = self.model.transcoder.quantizer.encode(drawn).cpu()
-        return Tokens(
-            ids=tokens, lengths=torch.tensor([tokens.shape[2]]), spec=self.spec, tokenizer=self.digest,
-            samples=torch.tensor([tokens.shape[2] * self.config.hop]), voice=there.cpu(),
-        )  # fmt: skip
-
-    # ---- files and facts ------------------------------------------------------------------------------------------
+        ids = torch.tensor(self.phonemes.ids(phonemes)).repeat_interleave(torch.tensor(spectra))
+        text = self.phoneme_latents(ids).to(self.device)
+        mask = torch.ones(text.shape[:2], dtype=torch.bool, device=self.device)
+        learned = voice[None, : self.config.voice.width].to(self.device)
+        speech = self.model.connector.sample(text, learned, mask, seeds=[seed], temperature=self.config.temperature)
+        tokens = self.quantizer.encode(speech).cpu()
+        return self._tokens(tokens, tokens.shape[2] * self.config.hop, None, voice[None].cpu())
 
     def describe(self) -> list[Table]:
-        """Sizes and rates, and the codebook as training left it."""
-        return model_facts(self.model, digest=self.digest, vocoder=self.vocoder.name)
+        """Return tables of rates and sizes, and of the codebook as training left it."""
+        sizes, *others = super().describe()
+        model, cost = self.model, self.config.change_cost
+        rows = [
+            ("contrastive factor", f"{float(model.transcoder.logit_scale.detach().exp()):.2f}"),
+            ("text to speech", f"trained for {int(model.trained)} steps" if int(model.trained) else "not trained yet"),
+            ("drawn with", f"temperature {self.config.temperature:g}"),
+            ("recognition", f"best path, {cost:g} nat for a change" if cost else "best each"),
+        ]
+        return [replace(sizes, rows=[*sizes.rows, *rows]), *others]
+
+    @classmethod
+    def size_rows(cls, model: CtapModel) -> list[tuple[str, str]]:
+        """Return table rows with the window and the number of parameters of each network."""
+        part, sizes = model.transcoder, model.config.transcoder
+        parts = {
+            "speech encoder": part.speech_encoder, "phoneme encoder": part.phoneme_encoder,
+            "voice encoder": part.voice_encoder, "speech decoder": part.speech_decoder,
+            "phoneme decoder": part.phoneme_decoder, "connector": model.connector, "durations": model.durations,
+        }  # fmt: skip
+        window = f"{sizes.window} tokens, {sizes.margin} of them context on either side"
+        return [("window", window), *parameter_rows(parts)]
 
     @property
     def _margin(self) -> int:
@@ -211,50 +252,36 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
     def _core(self) -> int:
         return self.config.transcoder.window - 2 * self._margin
 
-    @property
-    def _voice_samples(self) -> int:
-        return self.config.transcoder.voice_frames * self.config.mel.hop
-
-    def _embed_voice(self, samples: Float[Tensor, "1 T"]) -> Float[Tensor, "1 V"]:
-        return self.model.voice(self.model.heard(self.model.frames(samples)))
-
-    @classmethod
-    def _config_from_json(cls, values: dict[str, Any]) -> Any:
-        return config_from_json(values)
-
-    def _config_to_json(self) -> dict[str, Any]:
-        return config_to_json(self.config)
-
-    def _learnt(self, voice: Float[Tensor, "B V"]) -> Float[Tensor, "B W"]:
-        """What the networks are given of a voice; behind it stands its long-term average spectrum."""
-        return voice[:, : self.config.transcoder.voice_width]
-
-    def _windowed(
-        self, sequence: Tensor, network: Callable[[Tensor, Tensor], Tensor], rows: int
+    def _apply(
+        self, sequence: Tensor, network: Callable[[Tensor, Tensor], Tensor], per_token: int
     ) -> Float[Tensor, "1 S D"]:
-        """A network over windows of tokens, which makes so many rows of each token."""
+        """Run a network over windows of a sequence of tokens; it returns ``per_token`` rows for each token."""
         parts = []
-        for where, real, inner in frame_windows(len(sequence), self._core, self._margin):
-            made = network(sequence[where][None].to(self.device), real.to(self.device))
-            parts.append(made[:, inner.start * rows : inner.stop * rows].cpu())
+        for indices, mask, kept in frame_windows(len(sequence), self._core, self._margin):
+            output = network(sequence[indices][None].to(self.device), mask.to(self.device))
+            parts.append(output[:, kept.start * per_token : kept.stop * per_token].cpu())
         return torch.cat(parts, dim=1).float()
 
 
 def best_path(scores: Float[Tensor, "S V"], change_cost: float) -> Int[Tensor, " S"]:
-    """The likeliest phoneme at each spectrum, where each change from one to the next costs so many nats (Viterbi).
+    """Return the most likely phoneme at each spectrum, where each change of phoneme has a cost (Viterbi).
+
+    Args:
+        scores: Log-probability of each phoneme at each spectrum.
+        change_cost: Cost of a change, in nats.
 
     Example:
         >>> scores = torch.tensor([[0.0, -9.0], [-1.0, 0.0], [0.0, -9.0]])
         >>> best_path(scores, 0.0).tolist(), best_path(scores, 2.0).tolist()
         ([0, 1, 0], [0, 0, 0])
     """
-    best, froms = scores[0].double(), []
+    best, origins = scores[0].double(), []
     for row in scores[1:].double():
         top = int(best.argmax())
         stays = best >= best[top] - change_cost
-        froms.append(torch.where(stays, torch.arange(len(best)), top))
+        origins.append(torch.where(stays, torch.arange(len(best)), top))
         best = torch.where(stays, best, best[top] - change_cost) + row
     path = [int(best.argmax())]
-    for places in reversed(froms):
-        path.append(int(places[path[-1]]))
+    for previous in reversed(origins):
+        path.append(int(previous[path[-1]]))
     return torch.tensor(path[::-1])

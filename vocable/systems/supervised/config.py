@@ -1,107 +1,163 @@
-"""Sizes of the supervised units: what is heard, the codebook, what is said, how it sounds."""
+"""Configuration of the supervised units: frozen Whisper, encoder, codebook, recognizer, decoder and voice."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import field
 from math import prod
-from typing import Any
+from typing import Annotated
 
-from vocable.checks import DEEPEST, LARGEST, WIDEST, check_share, check_whole, tuples
+from pydantic import Field
+
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec
+from vocable.schema import MAX_DEPTH, MAX_ENTRIES, Depth, Share, Width, config
+from vocable.systems.voiced import VoiceConfig
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import TokenSpec
+from vocable.train.schedule import Weight
 from vocable.vocoders import MelSpec
 
-_FRAME = 320  # samples of a frame of Whisper
+_WHISPER_RATE, _WHISPER_HOP = 16_000, 320  # samples a second, and samples that a frame of Whisper covers
+_Stride = Annotated[int, Field(ge=2, le=MAX_DEPTH)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
+class FrameEncoderConfig:
+    """Configuration of the encoder from Whisper's frames to the codebook.
+
+    Attributes:
+        layers: Layers of Whisper, side by side; 0 is the input of the first, negative numbers count from the last. The
+            default is a middle layer, which locates phones, and the last, which identifies them.
+        frames_per_token: Number of Whisper's frames that one token covers.
+        width: Width of the network.
+        blocks: Number of blocks.
+    """
+
+    layers: Annotated[tuple[int, ...], Field(min_length=1)] = (-3, -1)
+    frames_per_token: Depth = 2
+    width: Width = 256
+    blocks: Depth = 3
+
+
+@config
+class CtcRecognizerConfig:
+    """Configuration of the phone recognizer.
+
+    Attributes:
+        width: Width of the network.
+        blocks: Number of blocks.
+        phones_per_token: Number of CTC positions of each token.
+    """
+
+    width: Width = 192
+    blocks: Depth = 3
+    phones_per_token: Depth = 2
+
+
+@config
+class SpectrumDecoderConfig:
+    """Configuration of the decoder to mel spectra.
+
+    Attributes:
+        strides: Strides of the two transposed convolutions, the last one first.
+        width: Width of the network.
+        blocks: Number of blocks.
+    """
+
+    strides: tuple[_Stride, _Stride] = (2, 2)
+    width: Width = 304
+    blocks: Depth = 6
+
+
+@config
 class SupervisedConfig:
-    """The whole system but Whisper, which is frozen and remembered by its digest."""
+    """Configuration of the whole system. Whisper is frozen and no part of the model; its digest is.
 
-    encoder: EncoderSpec
-    layers: tuple[int, ...] = (-3, -1)  # of Whisper, side by side: where phones lie, and which they are
-    pooled: int = 2  # frames of Whisper to a token
-    width: int = 256  # of the network between Whisper and the codebook
-    blocks: int = 3
-    latent_width: int = 160  # of a codebook entry
-    codebook_size: int = 1024
-    restart_below: float = 0.1  # an entry used less than this share of uniform use is restarted
-    phonemes: tuple[str, ...] = PhonemeSet.arpabet().symbols  # silence first, which stands for no phone
-    recogniser_width: int = 192
-    recogniser_blocks: int = 3
-    phones_per_token: int = 2  # that may be said in a token
-    mel: MelSpec = field(default_factory=lambda: MelSpec(sample_rate=16_000, n_fft=640, hop=160, bins=80))
-    strides: tuple[int, int] = (2, 2)  # from tokens to spectra, the last first
-    decoder_width: int = 304
-    decoder_blocks: int = 6
-    kernel: int = 7  # tokens that a block mixes, everywhere
-    expansion: int = 3  # hidden width of a block, in widths
-    voice_width: int = 64
-    voice_channels: tuple[int, ...] = (32, 32, 64, 64, 128, 128)
-    voice_frames: int = 300  # spectra that a voice is heard from
-    dropout: float = 0.1
+    Attributes:
+        whisper: Name, digest and sizes of the frozen Whisper encoder.
+        encoder: Encoder from Whisper's frames to the codebook.
+        latent_width: Dimension of a codebook entry.
+        codebook_size: Number of entries K.
+        restart_below: Share of uniform use under which an entry is restarted.
+        phonemes: Phoneme inventory; the first, silence, is the blank of CTC.
+        recognizer: Phone recognizer.
+        mel: Mel spectra that are decoded.
+        decoder: Decoder to mel spectra.
+        voice: Voice encoder.
+        kernel: Number of tokens that each block mixes; odd.
+        expansion: Width of a block's feed-forward layer, as a multiple of the block's width.
+        dropout: Dropout rate.
+    """
+
+    whisper: EncoderSpec
+    encoder: FrameEncoderConfig = field(default_factory=FrameEncoderConfig)
+    latent_width: Width = 160
+    codebook_size: Annotated[int, Field(ge=2, le=MAX_ENTRIES)] = 1024
+    restart_below: Share = 0.1
+    phonemes: tuple[str, ...] = PhonemeSet.arpabet().symbols
+    recognizer: CtcRecognizerConfig = field(default_factory=CtcRecognizerConfig)
+    mel: MelSpec = field(default_factory=lambda: MelSpec(sample_rate=_WHISPER_RATE, n_fft=640, hop=160, bins=80))
+    decoder: SpectrumDecoderConfig = field(default_factory=SpectrumDecoderConfig)
+    voice: VoiceConfig = field(default_factory=VoiceConfig)
+    kernel: Depth = 7
+    expansion: Depth = 3
+    dropout: Share = 0.1
 
     def __post_init__(self) -> None:
-        PhonemeSet(self.phonemes)
-        widths = ("width", "latent_width", "recogniser_width", "decoder_width", "voice_width", "voice_channels")
-        check_whole(self, WIDEST, *widths, "voice_frames")
-        check_whole(self, DEEPEST, "pooled", "blocks", "recogniser_blocks", "decoder_blocks", "kernel", "expansion")
-        check_whole(self, DEEPEST, "strides", "phones_per_token")
-        check_whole(self, LARGEST, "codebook_size", least=2)
-        there = self.encoder.depth + 1
-        if not self.layers or not all(type(one) is int and -there <= one < there for one in self.layers):
-            raise ConfigError(f"layers {self.layers}: {self.encoder.name} has 0 to {self.encoder.depth}")
-        if len(self.strides) != 2 or min(self.strides) < 2 or self.kernel % 2 == 0 or not self.voice_channels:
+        PhonemeSet(self.phonemes)  # which refuses an inventory without silence, or with a phoneme twice
+        depth = self.whisper.depth
+        if not all(-depth - 1 <= layer <= depth for layer in self.encoder.layers):
+            raise ConfigError(f"layers are {self.encoder.layers}: {self.whisper.name} has 0 to {depth}")
+        if self.kernel % 2 == 0:
+            raise ConfigError(f"kernel is {self.kernel}: it must be odd")
+        if self.mel.sample_rate != _WHISPER_RATE or self.reduction * self.mel.hop != self.hop:
             raise ConfigError(
-                f"strides {self.strides} must be two over 1, kernel {self.kernel} odd, voice_channels some"
+                f"strides are {self.decoder.strides} and mel is {self.mel}: their product must be the "
+                f"{self.hop} samples at 16 kHz that a token covers"
             )
-        if self.mel.sample_rate != 16_000 or prod(self.strides) * self.mel.hop != self.hop:
-            raise ConfigError(
-                f"{self.mel} with strides {self.strides}: {self.hop} samples at 16 kHz must be as many spectra"
-            )
-        check_share(self, "dropout", "restart_below")
 
     @property
     def voice_size(self) -> int:
         """Dimension of the voice vector beside the tokens."""
-        return self.voice_width
+        return self.voice.width
 
     @property
     def hop(self) -> int:
-        """Samples of a token."""
-        return _FRAME * self.pooled
+        """Number of samples that one token covers."""
+        return _WHISPER_HOP * self.encoder.frames_per_token
 
     @property
     def reduction(self) -> int:
-        """Spectra of a token."""
-        return prod(self.strides)
+        """Number of spectra that one token covers."""
+        return prod(self.decoder.strides)
 
     @property
     def spec(self) -> TokenSpec:
-        """What a token covers and carries."""
+        """Sample rate, hop and codebook of the tokens."""
         return TokenSpec(
             sample_rate=self.mel.sample_rate, hop=self.hop, codebook_size=self.codebook_size, num_codebooks=1
         )
 
 
-def config_to_json(config: SupervisedConfig) -> dict[str, Any]:
-    """A config as plain values."""
-    return {key: list(one) if isinstance(one, tuple) else one for key, one in asdict(config).items()}
+@config
+class SupervisedLosses:
+    """Weights and schedules of the losses.
 
-
-def config_from_json(values: Mapping[str, Any]) -> SupervisedConfig:
-    """The inverse of :func:`config_to_json`.
-
-    Raises:
-        ConfigError: A key is missing or unknown, or a value is of the wrong kind or out of range.
+    Attributes:
+        commitment: Vector quantization loss.
+        ctc: Negative log-likelihood of the phones given the tokens, in nats a phone.
+        spectrum: Mean absolute error of standardized spectra, decoded from the tokens and the voice.
+        kl: Divergence of the voice embedding from a standard normal distribution, above ``kl_floor``.
+        kl_floor: Divergence that costs nothing, in nats an utterance.
+        codebook_start: Number of steps before the codebook is used, so that k-means finds clusters. A run that begins
+            from a trained model uses its codebook at once.
+        encoder_gradient: Factor of the spectrum loss's gradient to the encoder. The decoder's is not scaled.
+        num_masks: Number of SpecAugment masks along time of the encoder's input.
     """
-    try:
-        plain = tuples(values)
-        return SupervisedConfig(
-            **{**plain, "encoder": EncoderSpec(**plain["encoder"]), "mel": MelSpec(**plain["mel"])}
-        )  # fmt: skip
-    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
-        raise ConfigError(
-            f"the model's configuration cannot be used ({error}); was it written by another version?"
-        ) from error
+
+    commitment: Weight = field(default_factory=lambda: Weight(value=0.25))
+    ctc: Weight = field(default_factory=lambda: Weight(value=1.0))
+    spectrum: Weight = field(default_factory=lambda: Weight(value=1.0))
+    kl: Weight = field(default_factory=lambda: Weight(value=1e-4, start=500, ramp=500))
+    kl_floor: Annotated[float, Field(ge=0)] = 0.5
+    codebook_start: Annotated[int, Field(ge=0)] = 300
+    encoder_gradient: Annotated[float, Field(ge=0, le=1)] = 0.1
+    num_masks: Annotated[int, Field(ge=0)] = 2

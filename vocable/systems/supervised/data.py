@@ -1,6 +1,6 @@
-"""Whole utterances with what a frozen model hears in them, and the phones said where they are known, as batches.
+"""Training batches of the supervised units: whole utterances with frames of Whisper, and phones where known.
 
-A batch is a function of the seed and the step and nothing else (see ``vocable.data.batches``).
+A batch is a function of seed and step alone; see :mod:`vocable.data.batches`.
 """
 
 from collections.abc import Sequence
@@ -27,157 +27,159 @@ from vocable.shapes import frames_for, mask_from_lengths
 from vocable.text.phonemes import PhonemeSet
 from vocable.text.pronounce import ArpabetPronouncer, Pronouncer
 
-_NEIGHBOURS = 4  # batches of clips of like length that the rows of one are drawn from
-_Seen = tuple[int, Path, tuple[int, ...]]  # samples, where its frames are kept, ids of its phones
+_POOL_BATCHES = 4  # the rows of a batch are drawn from this many batches of clips of similar length
+_Clip = tuple[int, Path, tuple[int, ...]]  # number of samples, file of its frames, ids of its phones
 
 
 @dataclass(frozen=True)
-class WholeBatch(Batch):
-    """Utterances of like length, zero behind their ends.
+class UtteranceBatch(Batch):
+    """Utterances of similar length, each followed by zeros.
 
     Attributes:
-        samples: In [-1, 1]; T = N · hop.
-        frames: What the frozen model hears: S / N of them in a token.
-        mask: True on tokens that hold any of the clip.
-        phones: (B, L) ids of what is said, in order; 0 behind the last.
-        sizes: How many phones are known of each; 0 where none is.
-        voices: (B, T_voice) samples of the same clip, from anywhere in it; a shorter clip is repeated.
-        names: The files.
+        samples: Samples in [-1, 1]; T = N · hop.
+        frames: Frames of Whisper; S / N of them belong to a token.
+        mask: True on tokens that hold any sample of the clip.
+        phones: (B, L) Phone ids in order; 0 after the last.
+        num_phones: Number of phones of each row; 0 where they are not known.
+        voices: (B, T_voice) Samples from a random place of the same clip; a shorter clip is repeated.
+        names: Files of the utterances.
     """
 
     samples: Float[Tensor, "B T"]
     frames: Float[Tensor, "B S F"]
     mask: Bool[Tensor, "B N"]
     phones: Int[Tensor, "B L"]
-    sizes: Int[Tensor, " B"]
+    num_phones: Int[Tensor, " B"]
     voices: Float[Tensor, "B T_voice"]
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WholeConfig(BatchConfig):
-    """Which utterances are taken.
+class UtteranceConfig(BatchConfig):
+    """Configuration of batches of whole utterances.
 
     Attributes:
-        longest: Seconds; longer ones are left out, and none is cut. At most 30.
+        max_seconds: Longest utterance; longer ones are left out. At most 30.
 
     Raises:
-        ConfigError: A value is out of range.
+        ConfigError: If a value is out of range.
     """
 
     kind: ClassVar[str] = "utterances"
 
-    longest: float = 20.0
+    max_seconds: float = 20.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check("longest", 0, 30)
+        self._check("max_seconds", 0, 30)
         if self.gain_db != (0.0, 0.0):
-            raise ConfigError(f"{self.kind}: gain_db is {self.gain_db}: frames are kept, and with them their loudness")
+            raise ConfigError(
+                f"{self.kind}: gain_db is {self.gain_db}: frames are kept on disk, so their loudness cannot change"
+            )
 
 
-class Whole:
-    """Utterances drawn so that each is about equally likely, together with others of like length.
+class UtteranceData:
+    """Training data of the supervised units. Each utterance is about equally likely, among others of similar length.
 
     Args:
-        utterances: What to draw from; what is said is known of those with ``phones`` or ``text``.
-        config: Which of them.
-        targets: Keeps what the frozen model hears.
-        hop: Samples of a token at the model's rate; it hears a whole number of frames in one.
-        voice: Samples of the piece that the voice is heard from.
-        phonemes: The inventory; its silence stands for no phone.
-        most: Phones that may be said in one token.
+        utterances: Recordings; those with ``phones`` or ``text`` are labeled.
+        config: Configuration of the batches.
+        targets: Frames of Whisper, kept on disk.
+        hop: Number of samples that one token covers; a whole number of frames.
+        voice: Number of samples that the voice is computed from.
+        phonemes: Phoneme inventory; its silence is the blank of CTC.
+        phones_per_token: Number of CTC positions of each token.
 
     Attributes:
-        problems: Why recordings were left out.
+        problems: Reasons why recordings were left out.
 
     Raises:
-        ManifestError: No utterance can be used.
-        ConfigError: A token is no whole number of frames.
+        ManifestError: If no utterance can be used.
+        ConfigError: If a token does not cover a whole number of frames.
     """
 
     def __init__(
-        self, utterances: Sequence[Utterance], config: WholeConfig, *, targets: TargetCache, hop: int, voice: int,
-        phonemes: PhonemeSet, most: int,
+        self, utterances: Sequence[Utterance], config: UtteranceConfig, *, targets: TargetCache, hop: int, voice: int,
+        phonemes: PhonemeSet, phones_per_token: int,
     ) -> None:  # fmt: skip
         self.config, self.targets, self.phonemes = config, targets, phonemes
-        self.hop, self.voice, self.most = hop, voice, most
+        self.hop, self.voice, self.phones_per_token = hop, voice, phones_per_token
         self.sample_rate = targets.extractor.sample_rate
-        each = hop * (targets.extractor.frame_rate or 0.0) / self.sample_rate
-        if each < 1 or each % 1:
-            raise ConfigError(f"{targets.extractor.name} says {each:g} frames in a token of {hop} samples: not whole")
-        self.each = int(each)
-        self._store = ClipStore(utterances, self.sample_rate, self._look)
+        per_token = hop * (targets.extractor.frame_rate or 0.0) / self.sample_rate
+        if per_token < 1 or per_token % 1:
+            raise ConfigError(
+                f"{targets.extractor.name} has {per_token:g} frames in a token of {hop} samples: give a whole number"
+            )
+        self.frames_per_token = int(per_token)
+        self._store = ClipStore(utterances, self.sample_rate, self._inspect)
         self.problems = self._store.problems
-        self._order = sorted(range(len(self._store)), key=lambda at: self._store.seen[at][0])
+        self._by_length = sorted(range(len(self._store)), key=lambda clip: self._store.seen[clip][0])
 
     @property
     def hours(self) -> float:
-        """Speech to draw from."""
+        """Length of all recordings, in hours."""
         return sum(size for size, _, _ in self._store.seen) / self.sample_rate / 3600
-
-    @property
-    def labelled_hours(self) -> float:
-        """Speech whose phones are known."""
-        return sum(size for size, _, phones in self._store.seen if phones) / self.sample_rate / 3600
 
     def __len__(self) -> int:
         return len(self._store)
 
-    def samples_of(self, index: int) -> Float[ndarray, " T"]:
-        """A clip in whole tokens: what scales are measured on."""
+    def scale_samples(self, index: int) -> Float[ndarray, " T"]:
+        """Return the samples of a clip, padded to whole tokens."""
         samples = self._store.samples(index)
         return np.pad(samples, (0, -samples.size % self.hop))
 
-    def batch(self, step: int, rank: int = 0, world: int = 1) -> WholeBatch:
-        """This rank's slice of the global batch of a step.
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> UtteranceBatch:
+        """Return this rank's slice of the global batch of a step.
 
         Raises:
-            ConfigError: The batch cannot be shared evenly.
-            CheckpointError: What the frozen model heard is no longer there.
+            ConfigError: If the batch cannot be divided by the number of ranks.
+            CheckpointError: If a file of frames is missing.
         """
-        near = min(_NEIGHBOURS * self.config.batch_size, len(self))
+        pool = min(_POOL_BATCHES * self.config.batch_size, len(self))
         middle = int(np.random.default_rng((self.config.seed, step)).integers(len(self)))
-        first = min(max(middle - near // 2, 0), len(self) - near)
+        first = min(max(middle - pool // 2, 0), len(self) - pool)
         rows = [
-            self._row(self._order[first + int(random.integers(near))], random)
+            self._load_row(self._by_length[first + int(random.integers(pool))], random)
             for random in self.config.draws(step, rank, world)
         ]
         samples, frames, phones, voices, names = zip(*rows, strict=True)
-        tokens = torch.tensor([frames_for(len(one), self.hop) for one in samples])
-        most = int(tokens.max())
-        return WholeBatch(
-            samples=torch.stack([_padded(one, most * self.hop) for one in samples]),
-            frames=torch.stack([_padded(one, most * self.each) for one in frames]),
-            mask=mask_from_lengths(tokens, most), phones=pad_sequence(list(phones), batch_first=True),
-            sizes=torch.tensor([len(one) for one in phones]), voices=torch.stack(list(voices)), names=names,
+        tokens = torch.tensor([frames_for(len(row), self.hop) for row in samples])
+        longest = int(tokens.max())
+        return UtteranceBatch(
+            samples=torch.stack([_pad(row, longest * self.hop) for row in samples]),
+            frames=torch.stack([_pad(row, longest * self.frames_per_token) for row in frames]),
+            mask=mask_from_lengths(tokens, longest), phones=pad_sequence(list(phones), batch_first=True),
+            num_phones=torch.tensor([len(row) for row in phones]), voices=torch.stack(list(voices)), names=names,
         )  # fmt: skip
 
-    def _row(self, at: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, str]:
-        size, kept, phones = self._store.seen[at]
+    def _load_row(self, clip: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, str]:
+        """Return samples, frames, phones, voice and file of a clip."""
+        size, frames, phones = self._store.seen[clip]
         start = int(random.integers(0, max(size - self.voice, 0) + 1))
-        voice = np.resize(self._store.samples(at, start, start + self.voice), self.voice)
+        voice = np.resize(self._store.samples(clip, start, start + self.voice), self.voice)
         return (
-            torch.from_numpy(self._store.samples(at)), self.targets.all_frames(kept),
+            torch.from_numpy(self._store.samples(clip)), self.targets.all_frames(frames),
             torch.tensor(phones, dtype=torch.int64), torch.from_numpy(voice),
-            str(self._store.utterances[at].audio_path),
+            str(self._store.utterances[clip].audio_path),
         )  # fmt: skip
 
-    def _look(self, utterance: Utterance, samples: Float[ndarray, " T"]) -> _Seen:
-        """How long a clip is, where its frames are, and what is said; hears it where that was not done before."""
+    def _inspect(self, utterance: Utterance, samples: Float[ndarray, " T"]) -> _Clip:
+        """Return what batches need of a clip; compute its frames if they are not on disk."""
         seconds = samples.size / self.sample_rate
-        if not 0 < seconds <= self.config.longest:
-            raise AudioError(f"{seconds:.2f} s long: whole utterances of up to {self.config.longest:g} s are taken")
+        if not 0 < seconds <= self.config.max_seconds:
+            raise AudioError(
+                f"{seconds:.2f} s long: whole utterances of up to {self.config.max_seconds:g} s are taken"
+            )  # fmt: skip
         phones: list[int] = []
         if utterance.text or utterance.extra.get("phones") is not None:
             words = words_of(utterance, lambda: self._pronouncer)
             phones = self.phonemes.ids([phone for word in words for phone in word])
-            room = self.most * frames_for(samples.size, self.hop)
-            needed = len(phones) + sum(
-                one == two for one, two in pairwise(phones)
-            )  # a blank between two that are alike
-            if needed > room:
-                raise AlignmentError(f"{len(phones)} phones want {needed} places; in {seconds:.2f} s there are {room}")
+            available = self.phones_per_token * frames_for(samples.size, self.hop)
+            needed = len(phones) + sum(one == two for one, two in pairwise(phones))  # a blank between equal phones
+            if needed > available:
+                raise AlignmentError(
+                    f"{len(phones)} phones want {needed} places; in {seconds:.2f} s there are {available}"
+                )  # fmt: skip
         return samples.size, self.targets.store(utterance.audio_path, Audio(samples, self.sample_rate)), tuple(phones)
 
     @cached_property
@@ -185,6 +187,6 @@ class Whole:
         return ArpabetPronouncer()
 
 
-def _padded(values: Tensor, size: int) -> Tensor:
-    """Zero behind the end."""
+def _pad(values: Tensor, size: int) -> Tensor:
+    """Append zeros along the first axis."""
     return torch.cat([values, values.new_zeros(size - len(values), *values.shape[1:])])

@@ -1,6 +1,6 @@
-"""The networks: from what Whisper hears to the codebook, and from it to phones and to spectra.
+"""Networks of the supervised units: from Whisper's frames to the codebook, and from there to phones and to spectra.
 
-Each is of ConvNeXt blocks: a token looks at so many neighbours and no further, and behind a clip's end at nothing.
+All are made of ConvNeXt blocks: a token depends on a fixed number of neighbors, and on nothing after a clip's end.
 """
 
 from typing import cast
@@ -11,85 +11,98 @@ from torch import Tensor, nn
 
 from vocable.nn.convnext import Block
 from vocable.nn.rise import Rise
+from vocable.nn.voice import VoiceEncoder
+from vocable.quantizers import VectorQuantizer
 from vocable.systems.supervised.config import SupervisedConfig
+from vocable.systems.voiced import VoicedModel
 
 
 class FrameEncoder(nn.Module):
-    """Frames of Whisper to vectors that are quantized, one for each token.
+    """Encoder of Whisper's frames, one latent vector for each token.
 
-    Every layer is normalised and projected by itself, as their scales differ a hundredfold; frames of a token are
-    joined by a strided convolution.
+    Layers of Whisper are normalized one by one, as their scales differ a hundredfold. A strided convolution joins the
+    frames of a token.
 
     Args:
-        config: Sizes.
+        config: Configuration of the whole system.
 
     Example:
         >>> from vocable.systems.supervised import recipe as supervised
         >>> config = supervised.tiny().model
-        >>> FrameEncoder(config)(torch.zeros(2, 6, 2 * config.encoder.width), torch.ones(2, 3, dtype=torch.bool)).shape
+        >>> FrameEncoder(config)(torch.zeros(2, 6, 2 * config.whisper.width), torch.ones(2, 3, dtype=torch.bool)).shape
         torch.Size([2, 3, 16])
     """
 
     def __init__(self, config: SupervisedConfig) -> None:
         super().__init__()
-        each, width = config.encoder.width, config.width
-        self.each = each
-        self.norms = nn.ModuleList(nn.LayerNorm(each) for _ in config.layers)
-        self.enter = nn.Linear(each * len(config.layers), width)
+        sizes, width, num_layers = config.encoder, config.encoder.width, len(config.encoder.layers)
+        self.layer_width = config.whisper.width
+        self.norms = nn.ModuleList(nn.LayerNorm(self.layer_width) for _ in range(num_layers))
+        self.in_proj = nn.Linear(self.layer_width * num_layers, width)
         self.dropout = nn.Dropout(config.dropout)
-        self.pool = nn.Conv1d(width, width, config.pooled, config.pooled)
-        self.blocks = _blocks(config.blocks, width, config)
-        self.leave = nn.Sequential(
+        self.pool = nn.Conv1d(width, width, sizes.frames_per_token, sizes.frames_per_token)
+        self.blocks = _blocks(sizes.blocks, width, config)
+        self.out_proj = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, config.latent_width), nn.LayerNorm(config.latent_width)
         )
 
     def forward(self, frames: Float[Tensor, "B S F"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
-        """Latents of a batch; S = N · pooled, and F is the width of all layers side by side."""
-        parts = frames.split(self.each, dim=2)
-        joined = torch.cat([norm(part) for norm, part in zip(self.norms, parts, strict=True)], dim=2)
-        real = mask.repeat_interleave(frames.shape[1] // mask.shape[1], dim=1)[..., None]
-        hidden = nn.functional.gelu(self.enter(self.dropout(joined))) * real
-        return self.leave(_through(self.blocks, self.pool(hidden.transpose(1, 2)).transpose(1, 2), mask))
+        """Encode a batch.
+
+        Args:
+            frames: Layers of Whisper side by side; S = N · frames_per_token.
+            mask: True on real tokens.
+        """
+        layers = frames.split(self.layer_width, dim=2)
+        joined = torch.cat([norm(layer) for norm, layer in zip(self.norms, layers, strict=True)], dim=2)
+        frame_mask = mask.repeat_interleave(frames.shape[1] // mask.shape[1], dim=1)[..., None]
+        hidden = nn.functional.gelu(self.in_proj(self.dropout(joined))) * frame_mask
+        return self.out_proj(_apply_blocks(self.blocks, self.pool(hidden.transpose(1, 2)).transpose(1, 2), mask))
 
 
-class PhoneRecogniser(nn.Module):
-    """Quantized vectors to phones, some places to a token, by connectionist temporal classification.
+class CtcRecognizer(nn.Module):
+    """Recognizer of phones in quantized vectors, with some positions to a token, trained by CTC.
 
     Args:
-        config: Sizes.
+        config: Configuration of the whole system.
 
     Source:
-        Graves et al., ICML 2006. In CosyVoice, arXiv:2407.05407, section 2.1, the upper layers of a large recogniser of
-        words stand here.
+        Graves et al., Connectionist temporal classification, ICML 2006. In CosyVoice, arXiv:2407.05407, section 2.1,
+        the upper layers of a large recognizer of words take this place.
 
     Example:
         >>> from vocable.systems.supervised import recipe as supervised
-        >>> recogniser = PhoneRecogniser(supervised.tiny().model)
-        >>> recogniser(torch.zeros(2, 3, 16), torch.ones(2, 3, dtype=torch.bool)).shape
+        >>> recognizer = CtcRecognizer(supervised.tiny().model)
+        >>> recognizer(torch.zeros(2, 3, 16), torch.ones(2, 3, dtype=torch.bool)).shape
         torch.Size([2, 6, 40])
     """
 
     def __init__(self, config: SupervisedConfig) -> None:
         super().__init__()
-        width = config.recogniser_width
-        self.places = config.phones_per_token
-        self.enter = nn.Linear(config.latent_width, width)
-        self.blocks = _blocks(config.recogniser_blocks, width, config)
-        self.leave = nn.Sequential(
-            nn.LayerNorm(width), nn.Dropout(config.dropout), nn.Linear(width, self.places * len(config.phonemes))
+        width = config.recognizer.width
+        self.positions = config.recognizer.phones_per_token
+        self.in_proj = nn.Linear(config.latent_width, width)
+        self.blocks = _blocks(config.recognizer.blocks, width, config)
+        self.out_proj = nn.Sequential(
+            nn.LayerNorm(width), nn.Dropout(config.dropout), nn.Linear(width, self.positions * len(config.phonemes))
         )
 
     def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B P V"]:
-        """Log-probabilities of the phonemes at every place; P = N · places, and silence, id 0, is the blank."""
-        logits = self.leave(_through(self.blocks, self.enter(latents), mask))
-        return logits.unflatten(2, (self.places, -1)).flatten(1, 2).float().log_softmax(2)
+        """Return log-probabilities of the phonemes at P = N · phones_per_token positions; id 0 is the blank.
+
+        Args:
+            latents: Quantized vectors.
+            mask: True on real tokens.
+        """
+        logits = self.out_proj(_apply_blocks(self.blocks, self.in_proj(latents), mask))
+        return logits.unflatten(2, (self.positions, -1)).flatten(1, 2).float().log_softmax(2)
 
 
 class SpectrumDecoder(nn.Module):
-    """Quantized vectors and a voice to spectra.
+    """Decoder of quantized vectors and a voice embedding to mel spectra.
 
     Args:
-        config: Sizes.
+        config: Configuration of the whole system.
 
     Example:
         >>> from vocable.systems.supervised import recipe as supervised
@@ -100,24 +113,62 @@ class SpectrumDecoder(nn.Module):
 
     def __init__(self, config: SupervisedConfig) -> None:
         super().__init__()
-        width = config.decoder_width
-        self.enter, self.voice = nn.Linear(config.latent_width, width), nn.Linear(config.voice_width, width)
-        self.blocks = _blocks(config.decoder_blocks, width, config)
-        self.rise = Rise(width, config.strides, config.mel.bins)
+        width = config.decoder.width
+        self.in_proj, self.voice_proj = nn.Linear(config.latent_width, width), nn.Linear(config.voice.width, width)
+        self.blocks = _blocks(config.decoder.blocks, width, config)
+        self.upsampler = Rise(width, config.decoder.strides, config.mel.bins)
 
     def forward(
         self, latents: Float[Tensor, "B N D"], voice: Float[Tensor, "B V"], mask: Bool[Tensor, "B N"]
     ) -> Float[Tensor, "B S F"]:
-        """Spectra; S = N · reduction."""
-        hidden = self.enter(latents) + self.voice(voice)[:, None]
-        return self.rise(_through(self.blocks, hidden, mask), mask)
+        """Decode to S = N · reduction scaled spectra.
+
+        Args:
+            latents: Quantized vectors.
+            voice: Voice embedding of each row.
+            mask: True on real tokens.
+        """
+        hidden = self.in_proj(latents) + self.voice_proj(voice)[:, None]
+        return self.upsampler(_apply_blocks(self.blocks, hidden, mask), mask)
+
+
+class SupervisedModel(VoicedModel):
+    """All trained networks, with the scale of their spectra. Whisper is no part of it.
+
+    Args:
+        config: Configuration.
+
+    Example:
+        >>> from vocable.systems.supervised import recipe as supervised
+        >>> model = SupervisedModel(supervised.tiny().model)
+        >>> model.crop_voice(model.frames(torch.zeros(1, 16_000))).shape
+        torch.Size([1, 60, 32])
+    """
+
+    def __init__(self, config: SupervisedConfig) -> None:
+        super().__init__(config.mel, config.voice)
+        self.config = config
+        self.encoder = FrameEncoder(config)
+        self.quantizer = VectorQuantizer(
+            codebook_size=config.codebook_size, dim=config.latent_width, restart_below=config.restart_below
+        )
+        self.recognizer = CtcRecognizer(config)
+        self.voice_encoder = VoiceEncoder(
+            bins=config.mel.bins, channels=config.voice.channels, width=config.voice.width
+        )
+        self.decoder = SpectrumDecoder(config)
+
+    def embed_voice(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B V"]:
+        """Return the mean of the voice embedding."""
+        mean, _ = self.voice_encoder(frames)
+        return mean
 
 
 def _blocks(count: int, width: int, config: SupervisedConfig) -> nn.ModuleList:
     return nn.ModuleList(Block(width, config.kernel, config.expansion) for _ in range(count))
 
 
-def _through(blocks: nn.ModuleList, hidden: Tensor, mask: Tensor) -> Tensor:
+def _apply_blocks(blocks: nn.ModuleList, hidden: Tensor, mask: Tensor) -> Tensor:
     for block in cast("list[Block]", list(blocks)):
         hidden = block(hidden, mask)
     return hidden

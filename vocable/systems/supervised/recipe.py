@@ -1,4 +1,4 @@
-"""Runs of the supervised units (after CosyVoice's tokenizer, arXiv:2407.05407)."""
+"""Training recipes of the supervised units (after CosyVoice's tokenizer, arXiv:2407.05407)."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,20 +7,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from vocable.data.manifest import Utterance, read_manifests
 from vocable.data.targets import TargetCache, describe_extractor
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec, WhisperEncoder, WhisperLayers
 from vocable.systems.base import System
-from vocable.systems.supervised.config import SupervisedConfig
-from vocable.systems.supervised.data import Whole, WholeConfig
-from vocable.systems.supervised.facts import config_facts
-from vocable.systems.supervised.model import SupervisedModel
-from vocable.systems.supervised.objective import SupervisedLosses, SupervisedObjective
+from vocable.systems.supervised.config import (
+    CtcRecognizerConfig,
+    FrameEncoderConfig,
+    SpectrumDecoderConfig,
+    SupervisedConfig,
+    SupervisedLosses,
+)
+from vocable.systems.supervised.data import UtteranceConfig, UtteranceData
+from vocable.systems.supervised.networks import SupervisedModel
+from vocable.systems.supervised.objective import SupervisedObjective
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
+from vocable.systems.voiced import VoiceConfig, measure_scale
 from vocable.text.phonemes import PhonemeSet
 from vocable.train.run import Run
 from vocable.train.schedule import LearningRate, Weight
@@ -28,104 +31,107 @@ from vocable.train.trainer import TrainConfig
 from vocable.vocoders import MelSpec
 
 ENCODER = "encoder"
-_MEASURED = 500  # clips that the scale of spectra is measured on
-_UNNAMED = "not named yet"  # digest of an encoder of a recipe, until --teacher names one
+_UNKNOWN = "not named yet"  # digest of a recipe's Whisper, until --teacher names one
 
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedRun(Run):
-    """Supervised units in training, on whole utterances.
+    """Training run of supervised units, on whole utterances.
 
     Attributes:
-        source: The frozen Whisper: a folder or a name.
-        cache: Folder where what it hears in recordings is kept.
+        source: Folder or name of the frozen Whisper.
+        cache: Folder where its frames are kept.
     """
 
     model: SupervisedConfig
     losses: SupervisedLosses
-    batches: WholeConfig
+    batches: UtteranceConfig
     source: str | None = None
     cache: str | None = None
 
     def with_teachers(self, sources: Mapping[str, str], cache: str) -> "SupervisedRun":
-        """The same run with its Whisper named, and in the sizes of the model.
+        """Return a copy of this run with the frozen Whisper set, and its sizes in the model's configuration.
 
         Raises:
-            ConfigError: The recipe has no such teacher, or the encoder not the layers.
-            CheckpointError: It is not at hand.
+            ConfigError: If the run has no such teacher, or that Whisper lacks a layer.
+            CheckpointError: If that Whisper is not at hand.
         """
         if unknown := [part for part in sources if part != ENCODER]:
             raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {ENCODER}, a Whisper")
         if ENCODER not in sources:
             return replace(self, cache=cache)
         spec = WhisperEncoder.load(sources[ENCODER]).spec
-        return replace(self, source=sources[ENCODER], cache=cache, model=replace(self.model, encoder=spec))
+        return replace(self, source=sources[ENCODER], cache=cache, model=replace(self.model, whisper=spec))
 
     def teachers(self) -> dict[str, dict[str, Any]]:
-        """Name, digest, rates and width of what Whisper says."""
-        return {ENCODER: describe_extractor(self._extractor)}
+        """Return name, digest, rates and width of the frozen Whisper's layers."""
+        return {ENCODER: describe_extractor(self._layers)}
 
-    def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Whole:
+    def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> UtteranceData:
         """Return the training data of some manifests; see :meth:`material_of`."""
         return self.material_of(read_manifests(manifests, split))
 
-    def material_of(self, utterances: Sequence[Utterance]) -> Whole:
-        """Whole utterances, with what Whisper hears in them; those without text teach codebook and decoder alone."""
+    def material_of(self, utterances: Sequence[Utterance]) -> UtteranceData:
+        """Return the training data of some utterances; those without phones train all but the recognizer."""
         sizes = self.model
-        return Whole(
+        return UtteranceData(
             utterances, self.batches, hop=sizes.hop,
-            targets=TargetCache(self._extractor, Path(self.cache or "") / ENCODER),
-            voice=sizes.voice_frames * sizes.mel.hop, phonemes=PhonemeSet(sizes.phonemes), most=sizes.phones_per_token,
+            targets=TargetCache(self._layers, Path(self.cache or "") / ENCODER),
+            voice=sizes.voice.frames * sizes.mel.hop, phonemes=PhonemeSet(sizes.phonemes),
+            phones_per_token=sizes.recognizer.phones_per_token,
         )  # fmt: skip
 
-    def objective(self, material: Whole, start: SupervisedTokenizer | None = None) -> SupervisedObjective:
-        """Fresh networks on the scale of the data; or a trained model's.
+    def objective(self, material: UtteranceData, start: SupervisedTokenizer | None = None) -> SupervisedObjective:
+        """Return networks with the scale of the data, or with the weights and the scale of ``start``.
 
         Raises:
-            ConfigError: ``start`` is no such tokenizer, or of other sizes.
+            ConfigError: If ``start`` is no such tokenizer, or has another configuration.
         """
         model = SupervisedModel(self.model)
-        if start is not None:
-            if not isinstance(start, SupervisedTokenizer) or start.config != self.model:
-                raise ConfigError("the model to begin from is no supervised one of this recipe's sizes; take another")
+        if start is None:
+            measure_scale(model, material)
+        elif isinstance(start, SupervisedTokenizer) and start.config == self.model:
             model.load_state_dict(start.model.state_dict())
         else:
-            places = np.unique(np.linspace(0, len(material) - 1, min(_MEASURED, len(material))).round().astype(int))
-            model.measure(torch.from_numpy(material.samples_of(place))[None] for place in places.tolist())
+            raise ConfigError("the model to begin from is no supervised one of this recipe's sizes; take another")
         return SupervisedObjective(model, self.losses)
 
     @cached_property
-    def _extractor(self) -> WhisperLayers:
-        """Whisper's layers; loads it."""
+    def _layers(self) -> WhisperLayers:
         if self.source is None or self.cache is None:
             raise ConfigError(f"the recipe listens through a Whisper: say which, with --teacher {ENCODER}=FOLDER")
-        return WhisperLayers(WhisperEncoder.load(self.source), self.model.layers)
+        return WhisperLayers(WhisperEncoder.load(self.source), self.model.encoder.layers)
 
 
 def small() -> SupervisedRun:
-    """25 tokens a second of 1,024, on Whisper tiny.en; an hour of speech with text, and other speech, on one core."""
+    """Return the bundled model's recipe: 25 tokens a second of 1,024 entries, on Whisper tiny.en.
+
+    It needs an hour of speech with text, other speech, and one CPU core.
+    """
     return SupervisedRun(
         model=SupervisedConfig(
-            encoder=EncoderSpec(name="openai/whisper-tiny.en", digest=_UNNAMED, width=384, depth=4),
+            whisper=EncoderSpec(name="openai/whisper-tiny.en", digest=_UNKNOWN, width=384, depth=4),
         ),
         losses=SupervisedLosses(),
-        batches=WholeConfig(batch_size=16),
+        batches=UtteranceConfig(batch_size=16),
         train=TrainConfig(steps=2_500, learning_rate=LearningRate(peak=1e-3, warmup=200, decay=0.5),
                           betas=(0.9, 0.98), weight_decay=1e-2, save_every=250),
     )  # fmt: skip
 
 
 def tiny() -> SupervisedRun:
-    """For tests: next to no weights."""
+    """Return the recipe of tests: next to no weights."""
     return SupervisedRun(
         model=SupervisedConfig(
-            encoder=EncoderSpec(name="whisper-random", digest=_UNNAMED, width=64, depth=2), layers=(1, -1), width=16,
-            blocks=1, latent_width=16, codebook_size=32, recogniser_width=16, recogniser_blocks=1,
-            mel=MelSpec(sample_rate=16_000, n_fft=320, hop=160, bins=32), decoder_width=16, decoder_blocks=1, kernel=3,
-            expansion=2, voice_width=8, voice_channels=(16, 16), voice_frames=60, dropout=0.0,
+            whisper=EncoderSpec(name="whisper-random", digest=_UNKNOWN, width=64, depth=2),
+            encoder=FrameEncoderConfig(layers=(1, -1), width=16, blocks=1), latent_width=16, codebook_size=32,
+            recognizer=CtcRecognizerConfig(width=16, blocks=1),
+            mel=MelSpec(sample_rate=16_000, n_fft=320, hop=160, bins=32),
+            decoder=SpectrumDecoderConfig(width=16, blocks=1),
+            voice=VoiceConfig(width=8, channels=(16, 16), frames=60), kernel=3, expansion=2, dropout=0.0,
         ),
-        losses=SupervisedLosses(quantize_from=4, kl=Weight(value=1e-3, start=8), masks=1),
-        batches=WholeConfig(batch_size=4),
+        losses=SupervisedLosses(codebook_start=4, kl=Weight(value=1e-3, start=8), num_masks=1),
+        batches=UtteranceConfig(batch_size=4),
         train=TrainConfig(steps=20, learning_rate=LearningRate(peak=3e-3, warmup=5), log_every=5, save_every=10),
     )  # fmt: skip
 
@@ -134,11 +140,8 @@ SYSTEM = System(
     name="supervised",
     title="supervised units",
     tokenizer=SupervisedTokenizer,
-    recipes={
-        "supervised-small": small,
-        "supervised-tiny": tiny,
-    },
+    recipes={"supervised-small": small, "supervised-tiny": tiny},
     example="supervised-small",
     uses=frozenset({"vc", "asr"}),
-    describe_config=config_facts,
+    describe_config=SupervisedTokenizer.describe_config,
 )
