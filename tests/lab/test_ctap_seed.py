@@ -21,10 +21,10 @@ from vocable.evaluate.summary import usage_figure
 from vocable.metrics.retrieval import retrieval_scores
 from vocable.metrics.text import per
 from vocable_lab.ctap import sentences as ctap_sentences
-from vocable_lab.ctap.frames import batches, compared, frames_of, untrained
+from vocable_lab.ctap.frames import draw_batches, embed_frames, make_untrained, score_retrieval
 from vocable_lab.ctap.seed import CtapSeed
-from vocable_lab.shared.phones import Phones
-from vocable_lab.shared.voices import likeness, pairings
+from vocable_lab.shared.phones import PhoneReader
+from vocable_lab.shared.voices import draw_targets, score_similarity
 
 _KEYS = {
     "retrieval_top1", "retrieval_chance", "per", "per_majority", "codebook_usage", "vc_target_closer_share",
@@ -65,7 +65,7 @@ def out(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_an_oracle_finds_every_frame_and_the_controls_find_next_to_none() -> None:
     oracle = Oracle()
     clips = {str(at): (telling(oracle, phones_of(at)), alignment(phones_of(at))) for at in range(4)}
-    found = compared(oracle, little(), clips, seed=0)
+    found = score_retrieval(oracle, little(), clips, seed=0)
     own, shuffled, fresh = (found[name] for name in ("own", "shuffled", "untrained"))
     assert own["retrieval_top1"].value == own["retrieval_top5"].value == own["retrieval_phoneme"].value == 1.0
     assert own["retrieval_top1_all"].value == 1.0
@@ -79,57 +79,59 @@ def test_an_oracle_finds_every_frame_and_the_controls_find_next_to_none() -> Non
 
 def test_silence_neither_asks_nor_answers() -> None:
     oracle = Oracle()
-    frames = frames_of(oracle, telling(oracle, PHONES), alignment(PHONES))
-    silent = int((frames.said == 0).sum())
+    frames = embed_frames(oracle, telling(oracle, PHONES), alignment(PHONES))
+    silent = int((frames.labels == 0).sum())
     assert silent >= 4  # at both ends
     clips = {
         "a": (telling(oracle, PHONES), alignment(PHONES)),
         "b": (telling(oracle, PHONES[::-1]), alignment(PHONES[::-1])),
     }
-    scores = compared(oracle, oracle, clips, seed=0)["own"]
+    scores = score_retrieval(oracle, oracle, clips, seed=0)["own"]
     assert scores["retrieval_top1_all"].weight - scores["retrieval_top1"].weight >= 2 * silent
 
 
 def test_a_frame_that_fits_no_better_than_another_is_missed() -> None:
-    frames = frames_of(Oracle(), telling(Oracle(), PHONES), alignment(PHONES))
-    assert retrieval_scores(frames.speech, frames.phonemes * 0, frames.said)["top1"].value == 0.0
+    frames = embed_frames(Oracle(), telling(Oracle(), PHONES), alignment(PHONES))
+    assert retrieval_scores(frames.speech, frames.phonemes * 0, frames.labels)["top1"].value == 0.0
 
 
 def test_the_shuffled_control_keeps_durations_and_pauses() -> None:
     oracle, pauses = Oracle(), ["HH", "AH", "SIL", "L", "OW", "W"]
-    plain, mixed = (frames_of(oracle, telling(oracle, pauses), alignment(pauses), mixed=seed) for seed in (None, 3))
-    assert torch.equal(plain.said == 0, mixed.said == 0)
-    assert not torch.equal(plain.said, mixed.said)
-    in_order, moved = (frames.said.unique_consecutive().tolist() for frames in (plain, mixed))
+    plain, mixed = (
+        embed_frames(oracle, telling(oracle, pauses), alignment(pauses), shuffle=seed) for seed in (None, 3)
+    )
+    assert torch.equal(plain.labels == 0, mixed.labels == 0)
+    assert not torch.equal(plain.labels, mixed.labels)
+    in_order, moved = (frames.labels.unique_consecutive().tolist() for frames in (plain, mixed))
     assert sorted(in_order) == sorted(moved)
 
 
 @pytest.mark.parametrize("speed", [0.8, 1.25])
 def test_played_faster_there_are_fewer_frames_with_their_phonemes_in_order(speed: float) -> None:
     tokenizer = little()
-    clip, plain = telling(tokenizer, PHONES), frames_of(tokenizer, telling(tokenizer, PHONES), alignment(PHONES))
-    played = frames_of(tokenizer, clip, alignment(PHONES), speed=speed)
-    assert len(played.said) == pytest.approx(len(plain.said) / speed, abs=1)
-    assert played.said.unique_consecutive().tolist() == plain.said.unique_consecutive().tolist()
+    clip, plain = telling(tokenizer, PHONES), embed_frames(tokenizer, telling(tokenizer, PHONES), alignment(PHONES))
+    played = embed_frames(tokenizer, clip, alignment(PHONES), speed=speed)
+    assert len(played.labels) == pytest.approx(len(plain.labels) / speed, abs=1)
+    assert played.labels.unique_consecutive().tolist() == plain.labels.unique_consecutive().tolist()
 
 
 def test_batches_are_of_different_speakers_and_full() -> None:
     clips = {f"{at}": Utterance(audio_path=f"{at}.flac", speaker=f"s{at % 5}") for at in range(20)}
-    found = batches(clips, seed=1, size=4)
+    found = draw_batches(clips, seed=1, size=4)
     assert [len(batch) for batch in found] == [4] * 5
     for batch in found:
         assert len({clips[key].speaker for key in batch}) == 4
     assert len({key for batch in found for key in batch}) == 20
-    assert batches(clips, seed=1, size=4) == found
+    assert draw_batches(clips, seed=1, size=4) == found
 
 
 def test_the_untrained_control_has_other_weights_and_the_same_scale() -> None:
     tokenizer = little()
     tokenizer.model.middle.fill_(-33.0)
-    fresh = untrained(tokenizer, 5)
+    fresh = make_untrained(tokenizer, 5)
     assert fresh.digest != tokenizer.digest
     assert torch.equal(fresh.model.middle, tokenizer.model.middle)
-    assert untrained(tokenizer, 5).digest == fresh.digest
+    assert make_untrained(tokenizer, 5).digest == fresh.digest
 
 
 # ---- phones, voices, codebooks, sentences ---------------------------------------------------------------------------
@@ -138,11 +140,11 @@ def test_the_untrained_control_has_other_weights_and_the_same_scale() -> None:
 def test_phones_come_from_phones_then_from_the_alignment() -> None:
     aligned = {"alignment": alignment(["HH", "AY"]).values()}
     both = Utterance(audio_path="a.flac", extra={"phones": [["B", "IY1"], ["D"]], **aligned})
-    assert Phones().of(both) == ["B", "IY", "D"]
-    assert Phones().of(Utterance(audio_path="a.flac", text="bee", extra=aligned)) == ["HH", "AY"]
-    assert Phones().of(Utterance(audio_path="a.flac", text="hello")) == ["HH", "AH", "L", "OW"]
+    assert PhoneReader().phones(both) == ["B", "IY", "D"]
+    assert PhoneReader().phones(Utterance(audio_path="a.flac", text="bee", extra=aligned)) == ["HH", "AY"]
+    assert PhoneReader().phones(Utterance(audio_path="a.flac", text="hello")) == ["HH", "AH", "L", "OW"]
     with pytest.raises(AlignmentError, match="only English is pronounced"):
-        Phones().of(Utterance(audio_path="a.flac", text="Der Lappen", extra={"language": "de"}))
+        PhoneReader().phones(Utterance(audio_path="a.flac", text="Der Lappen", extra={"language": "de"}))
 
 
 def test_voices_are_of_other_speakers_of_either_gender() -> None:
@@ -150,15 +152,15 @@ def test_voices_are_of_other_speakers_of_either_gender() -> None:
         f"{at}": Utterance(audio_path=f"{at}.flac", speaker=f"s{at % 6}", extra={"gender": "fm"[at % 2]})
         for at in range(60)
     }
-    pairs = pairings(clips, list(clips.values()), seed=0)
+    pairs = draw_targets(clips, list(clips.values()), seed=0)
     assert pairs.keys() == clips.keys()
     for key, pair in pairs.items():
-        assert pair.voice.speaker == pair.other.speaker != clips[key].speaker
-        assert pair.voice.audio_path != pair.other.audio_path
+        assert pair.voice.speaker == pair.reference.speaker != clips[key].speaker
+        assert pair.voice.audio_path != pair.reference.audio_path
     crossing = [pair.voice.value("gender") != clips[key].value("gender") for key, pair in pairs.items()]
     assert 0.3 < np.mean(crossing) < 0.7
     some = dict(list(clips.items())[:7])
-    assert pairings(some, list(clips.values()), seed=0) == {key: pairs[key] for key in some}
+    assert draw_targets(some, list(clips.values()), seed=0) == {key: pairs[key] for key in some}
 
 
 def test_the_judge_says_whose_voice_it_is() -> None:
@@ -170,7 +172,7 @@ def test_the_judge_says_whose_voice_it_is() -> None:
             return np.array([np.cos(angle), np.sin(angle)], dtype=np.float32)
 
     source, target = (Audio(np.full(100, value, dtype=np.float32), 16_000) for value in (0.1, 0.9))
-    found = likeness(Judge(), source, target, {"unconverted": source, "target": target})
+    found = score_similarity(Judge(), source, target, {"unconverted": source, "target": target})
     assert found["unconverted"]["vc_target_closer_share"].value == 0.0
     assert found["target"]["vc_target_closer_share"].value == 1.0
     assert found["unconverted"]["vc_source_similarity"].value == pytest.approx(1.0)
@@ -187,7 +189,7 @@ def test_the_interval_of_usage_lies_about_it() -> None:
 def test_shuffled_tokens_are_the_same_tokens() -> None:
     tokenizer = little(trained=True)
     voice = telling(tokenizer, PHONES)
-    said, shuffled = ctap_sentences.said(tokenizer, ctap_sentences.SENTENCES[0], voice, seed=0)
+    said, shuffled = ctap_sentences.speak_sentence(tokenizer, ctap_sentences.SENTENCES[0], voice, seed=0)
     assert torch.equal(said.ids.sort().values, shuffled.ids.sort().values)
     assert not torch.equal(said.ids, shuffled.ids)
 
@@ -203,7 +205,9 @@ def test_a_recogniser_that_hears_the_sentence_finds_no_error() -> None:
             return self.left.pop(0)
 
     tokenizer = little(trained=True)
-    scores = ctap_sentences.judged(tokenizer, ctap_sentences.SENTENCES[1], telling(tokenizer, PHONES), Judge(), seed=0)
+    scores = ctap_sentences.score_sentence(
+        tokenizer, ctap_sentences.SENTENCES[1], telling(tokenizer, PHONES), Judge(), seed=0
+    )
     assert scores["tts_wer"].value == 0.0
     assert scores["tts_wer_shuffled"].value == 1.0
     assert {"tts_per", "tts_per_shuffled"} <= scores.keys()
@@ -279,7 +283,7 @@ def test_what_cannot_be_aligned_is_named_and_the_others_go_on(model: Path, corpu
 
     manifest = _changed(corpus, "partly.jsonl", change)
     task = CtapSeed(Plan(tokenizers=(str(model),), manifests=(manifest,)), tmp_path)
-    assert set(task.unsaid) == {"1.flac"}
+    assert set(task.without_phones) == {"1.flac"}
     (batch,) = [name for name, keys in task.batches.items() if "0.flac" in keys]
     rows = task.work(batch)
     assert rows[0].facts["unaligned"].keys() == {"0.flac"}

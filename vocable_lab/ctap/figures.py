@@ -1,4 +1,4 @@
-"""What the evaluation of VQ-CTAP measures, how it is shown, and the figures that all clips make together."""
+"""Columns of the protocol of VQ-CTAP, and figures computed over all clips."""
 
 from collections.abc import Sequence
 
@@ -81,27 +81,27 @@ MAIN = (
     "retrieval_top1", "retrieval_times_chance", "per", "per_majority", "per_after_conversion", "codebook_usage",
     "vc_target_closer_share", "mel_error", "tts_wer", "tts_wer_shuffled",
 )  # fmt: skip
-OVER_ITEMS = ("retrieval", "tts")  # how the keys begin whose intervals are over items, not over speakers
+OVER_ITEMS = ("retrieval", "tts")  # prefixes of keys whose intervals are over items, not over speakers
 
 
-def disentangled(rows: Sequence[ProbeRow]) -> dict[str, Figure]:
-    """How much of who speaks is in the voice and not in the codes.
+def disentanglement_figures(rows: Sequence[ProbeRow]) -> dict[str, Figure]:
+    """Return figures of how well the speaker is recognized from the voice and from the tokens.
 
     Args:
-        rows: Of the probe ``speaker`` on ``level 1`` and ``voice vector``.
+        rows: Rows of the probe ``speaker`` on ``level 1`` and ``voice vector``.
     """
-    tokens, voice = (next(row for row in rows if row.view == view) for view in ("level 1", "voice vector"))
-    one, other = voice.figure, tokens.figure
-    apart = Figure(
-        mean=one.mean - other.mean, low=one.low - other.high, high=one.high - other.low, n=min(one.n, other.n),
-        excluded=one.excluded, reasons=one.reasons,
+    token_row, voice_row = (next(row for row in rows if row.view == view) for view in ("level 1", "voice vector"))
+    tokens, voice = token_row.figure, voice_row.figure
+    difference = Figure(
+        mean=voice.mean - tokens.mean, low=voice.low - tokens.high, high=voice.high - tokens.low,
+        n=min(voice.n, tokens.n), excluded=voice.excluded, reasons=voice.reasons,
     )  # fmt: skip
     return {
-        "speaker_from_codes": other, "speaker_from_voice": one, "disentanglement": apart,
-        "speaker_chance": counted(tokens.chance, other.n),
+        "speaker_from_codes": tokens, "speaker_from_voice": voice, "disentanglement": difference,
+        "speaker_chance": counted(token_row.chance, tokens.n),
     }  # fmt: skip
 
 
-def reported() -> dict[str, tuple[float, str]]:
-    """What the paper says of itself, by column."""
+def reported_figures() -> dict[str, tuple[float, str]]:
+    """Return the figures that the paper reports, with their source, by column."""
     return {key: (value, PAPER) for key, value in _REPORTED.items()}

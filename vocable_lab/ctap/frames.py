@@ -1,4 +1,4 @@
-"""Whether speech finds its own phonemes in the common space of VQ-CTAP, frame by frame, and what would find as many."""
+"""Retrieval of phoneme frames by speech frames in the common space of VQ-CTAP, with two controls."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,138 +17,136 @@ from vocable.metrics.score import Score
 from vocable.systems.ctap.model import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 
-TOGETHER = 8  # utterances of a batch, each of another speaker
+BATCH_SIZE = 8  # utterances of a batch, each of another speaker
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frames:
-    """Frames of one or more utterances in the common space, in both ways of getting there.
+class PairedFrames:
+    """Frames of one or more utterances in the common space, embedded from speech and from phonemes.
 
     Attributes:
-        speech: Of the speech encoder.
-        phonemes: Of the phoneme encoder, on the same frames.
-        said: The phoneme at the middle of each frame, as its id; 0 is silence.
+        speech: Speech embeddings.
+        phonemes: Phoneme embeddings of the same frames.
+        labels: Phoneme id at the middle of each frame; 0 is silence.
     """
 
     speech: Float[Tensor, "N D"]
     phonemes: Float[Tensor, "N D"]
-    said: Int[Tensor, " N"]
+    labels: Int[Tensor, " N"]
 
 
-def frames_of(
-    tokenizer: CtapTokenizer, audio: Audio, alignment: Alignment, *, speed: float = 1.0, mixed: int | None = None
-) -> Frames:
-    """A recording's frames.
+def embed_frames(
+    tokenizer: CtapTokenizer, audio: Audio, alignment: Alignment, *, speed: float = 1.0, shuffle: int | None = None
+) -> PairedFrames:
+    """Embed the frames of a recording from its speech and from its phonemes.
 
     Args:
-        tokenizer: Whose space it is.
-        audio: The recording.
-        alignment: When its phonemes are said.
-        speed: Play it so many times as fast; pitch and formants move along.
-        mixed: Seed by which phonemes change places, all but silence: durations and pauses stay where they are.
+        tokenizer: Tokenizer whose common space is used.
+        audio: Recording.
+        alignment: Times of its phonemes.
+        speed: Playback speed; pitch and formants change with it.
+        shuffle: Seed of a permutation of all phonemes but silence; durations and pauses stay. None keeps the order.
 
     Raises:
-        TextError: The alignment has a symbol that the tokenizer does not know.
+        TextError: If the alignment has a symbol that the tokenizer does not know.
     """
     speech = tokenizer.latents(audio.played(speed))[0]
-    each = tokenizer.config.transcoder.reduction
+    reduction = tokenizer.config.transcoder.reduction
     ids = torch.tensor(tokenizer.phonemes.ids(alignment.symbols, "the alignment"))
-    if mixed is not None:
+    if shuffle is not None:
         voiced = ids.nonzero()[:, 0]
-        order = torch.randperm(len(voiced), generator=torch.Generator().manual_seed(mixed))
+        order = torch.randperm(len(voiced), generator=torch.Generator().manual_seed(shuffle))
         ids[voiced] = ids[voiced[order]]
     ends = torch.tensor([segment.end / speed for segment in alignment.segments], dtype=torch.float64)
     mel = tokenizer.config.mel
-    middles = (torch.arange(len(speech) * each, dtype=torch.float64) + 0.5) * mel.hop / mel.sample_rate
-    places = torch.searchsorted(ends, middles, right=True)
-    spectra = torch.where(places < len(ids), ids[places.clamp(max=len(ids) - 1)], 0)
-    return Frames(speech=speech, phonemes=tokenizer.said(spectra)[0], said=spectra[each // 2 :: each])
+    centers = (torch.arange(len(speech) * reduction, dtype=torch.float64) + 0.5) * mel.hop / mel.sample_rate
+    segments = torch.searchsorted(ends, centers, right=True)
+    labels = torch.where(segments < len(ids), ids[segments.clamp(max=len(ids) - 1)], 0)
+    return PairedFrames(
+        speech=speech, phonemes=tokenizer.phoneme_latents(labels)[0], labels=labels[reduction // 2 :: reduction]
+    )
 
 
-def joined(parts: Sequence[Frames]) -> Frames:
-    """Frames of several utterances as those of one batch."""
-    return Frames(
+def join_frames(parts: Sequence[PairedFrames]) -> PairedFrames:
+    """Join the frames of several utterances into one batch."""
+    return PairedFrames(
         speech=torch.cat([part.speech for part in parts]), phonemes=torch.cat([part.phonemes for part in parts]),
-        said=torch.cat([part.said for part in parts]),
+        labels=torch.cat([part.labels for part in parts]),
     )  # fmt: skip
 
 
-def spoken(frames: Frames) -> Frames:
-    """Without the frames in which nothing is said."""
-    kept = frames.said > 0
-    return Frames(speech=frames.speech[kept], phonemes=frames.phonemes[kept], said=frames.said[kept])
-
-
-def compared(
-    tokenizer: CtapTokenizer, fresh: CtapTokenizer, clips: Mapping[str, tuple[Audio, Alignment]], seed: int,
+def score_retrieval(
+    tokenizer: CtapTokenizer, untrained: CtapTokenizer, clips: Mapping[str, tuple[Audio, Alignment]], seed: int,
     speeds: Sequence[float] = (),
 ) -> dict[str, dict[str, Score]]:  # fmt: skip
-    """Retrieval in a batch, beside two controls.
+    """Score retrieval in a batch, with two controls. Silence is neither a query nor a key.
 
     Args:
-        tokenizer: Whose space it is.
-        fresh: Of the same sizes, untrained.
+        tokenizer: Tokenizer whose common space is used.
+        untrained: Tokenizer of the same sizes with random weights.
         clips: Recordings with their alignments, by key.
-        seed: With the keys decides how the phonemes of the shuffled control change places.
-        speeds: Also at these.
+        seed: Seed, together with the keys, of the shuffled control.
+        speeds: Playback speeds at which retrieval is scored, too.
 
     Returns:
-        Scores as the columns are called: of ``own``, ``shuffled`` and ``untrained``; in ``own`` the margins too.
+        Scores by column, of ``own``, ``shuffled`` and ``untrained``; ``own`` has the margins over the controls.
     """
-    frames = joined([frames_of(tokenizer, *one) for one in clips.values()])
+    frames = join_frames([embed_frames(tokenizer, *clip) for clip in clips.values()])
     controls = {
-        "shuffled": [frames_of(tokenizer, *one, mixed=seeded(seed, key)) for key, one in clips.items()],
-        "untrained": [frames_of(fresh, *one) for one in clips.values()],
+        "shuffled": [embed_frames(tokenizer, *clip, shuffle=seeded(seed, key)) for key, clip in clips.items()],
+        "untrained": [embed_frames(untrained, *clip) for clip in clips.values()],
     }
-    found = {"own": _scores(spoken(frames))} | {
-        name: _scores(spoken(joined(parts))) for name, parts in controls.items()
+    scores = {"own": _score_speech(frames)} | {
+        name: _score_speech(join_frames(parts)) for name, parts in controls.items()
     }
-    own = found["own"]
+    own = scores["own"]
     for speed in speeds:
-        played = joined([frames_of(tokenizer, *one, speed=speed) for one in clips.values()])
-        own[f"top1_{speed:g}"] = _scores(spoken(played))["top1"]
-    own["top1_all"] = _scores(frames)["top1"]
+        played = join_frames([embed_frames(tokenizer, *clip, speed=speed) for clip in clips.values()])
+        own[f"top1_{speed:g}"] = _score_speech(played)["top1"]
+    own["top1_all"] = retrieval_scores(frames.speech, frames.phonemes, frames.labels)["top1"]
     for name in controls:
-        own[f"over_{name}"] = Score(own["top1"].value - found[name]["top1"].value, weight=own["top1"].weight)
-    return {name: {f"retrieval_{key}": one for key, one in scores.items()} for name, scores in found.items()}
+        own[f"over_{name}"] = Score(own["top1"].value - scores[name]["top1"].value, weight=own["top1"].weight)
+    return {name: {f"retrieval_{key}": one for key, one in row.items()} for name, row in scores.items()}
 
 
-def _scores(frames: Frames) -> dict[str, Score]:
-    return retrieval_scores(frames.speech, frames.phonemes, frames.said)
+def _score_speech(frames: PairedFrames) -> dict[str, Score]:
+    """Score retrieval among the frames that are not silent."""
+    speech = frames.labels > 0
+    return retrieval_scores(frames.speech[speech], frames.phonemes[speech], frames.labels[speech])
 
 
-def batches(clips: Mapping[str, Utterance], seed: int, size: int = TOGETHER) -> list[list[str]]:
-    """Keys of clips in batches of different speakers; what does not fill a batch is left out.
+def draw_batches(clips: Mapping[str, Utterance], seed: int, size: int = BATCH_SIZE) -> list[list[str]]:
+    """Draw batches of clips by different speakers, as keys; clips that do not fill a batch are left out.
 
     Args:
-        clips: By key. One without a speaker is a speaker of its own.
-        seed: Of the order.
-        size: Clips of a batch; as many as there are speakers where they are fewer.
+        clips: Clips by key. Each clip without a speaker counts as a speaker.
+        seed: Seed of the order.
+        size: Number of clips of a batch; the number of speakers if that is smaller.
 
     Example:
         >>> clips = {name: Utterance(audio_path=f"{name}.flac", speaker=name[0]) for name in ("a1", "a2", "b1", "b2")}
-        >>> [[name[0] for name in sorted(batch)] for batch in batches(clips, 0)]
+        >>> [[name[0] for name in sorted(batch)] for batch in draw_batches(clips, 0)]
         [['a', 'b'], ['a', 'b']]
     """
     random = np.random.default_rng(seed)
     left: dict[str, list[str]] = {}
-    for at in random.permutation(len(clips)).tolist():
-        key = list(clips)[at]
+    for index in random.permutation(len(clips)).tolist():
+        key = list(clips)[index]
         left.setdefault(clips[key].speaker or key, []).append(key)
     size = min(size, len(left))
-    found = []
+    batches = []
     while len(left) >= size > 0:
-        most = sorted(left, key=lambda name: -len(left[name]))[:size]
-        found.append([left[name].pop() for name in most])
+        speakers = sorted(left, key=lambda name: -len(left[name]))[:size]
+        batches.append([left[name].pop() for name in speakers])
         left = {name: keys for name, keys in left.items() if keys}
-    return found
+    return batches
 
 
-def untrained(tokenizer: CtapTokenizer, seed: int) -> CtapTokenizer:
-    """A tokenizer of the same sizes and scale of spectra that has learnt nothing."""
+def make_untrained(tokenizer: CtapTokenizer, seed: int) -> CtapTokenizer:
+    """Return a tokenizer of the same sizes and scale of spectra, with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = CtapModel(tokenizer.config)
     model.middle.copy_(tokenizer.model.middle)
     model.spread.copy_(tokenizer.model.spread)
-    return CtapTokenizer(model, "griffin-lim")  # nobody listens to it
+    return CtapTokenizer(model, "griffin-lim")  # the vocoder is not used

@@ -1,8 +1,8 @@
-"""The evaluation that VQ-CTAP's seed asks for: do speech and phonemes meet, what do codes keep, whose voice is heard.
+"""Protocol of VQ-CTAP: retrieval between speech and phonemes, what tokens keep, voice conversion, text to speech.
 
-Every clip is encoded, decoded in its own voice and in another speaker's, and read by the model's own recogniser. In
-batches of utterances every speech frame looks for its phoneme frame, beside two controls. Ten sentences are spoken
-where the model can. Probes ask codes and voice who speaks.
+Every clip is encoded, decoded in its own voice and in another speaker's, and transcribed by the model. Retrieval is
+scored in batches of utterances, with two controls. Ten sentences are synthesized if the model can. Probes recognize
+the speaker from tokens and from voices.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,23 +30,23 @@ from vocable.metrics.text import per, wer
 from vocable.systems import registry as hub
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.tokens import Tokens
-from vocable_lab.ctap import sentences as ctap_sentences
 from vocable_lab.ctap.figures import (
     COLUMNS,
     MAIN,
     OPINIONS,
     OVER_ITEMS,
     SPEEDS,
-    disentangled,
-    reported,
+    disentanglement_figures,
+    reported_figures,
 )
-from vocable_lab.ctap.frames import TOGETHER, batches, compared, untrained
-from vocable_lab.ctap.look import SHOWN, Look, pictures, samples
-from vocable_lab.shared.codes import commonest, mel_error, token_figures
-from vocable_lab.shared.phones import Phones, plain
-from vocable_lab.shared.voices import likeness, pairings
+from vocable_lab.ctap.frames import BATCH_SIZE, draw_batches, make_untrained, score_retrieval
+from vocable_lab.ctap.sentences import SENTENCES, score_sentence
+from vocable_lab.ctap.showcase import MAX_CLIPS, Showcase, draw_pictures, make_samples
+from vocable_lab.shared.codes import mel_error, most_common_phone, token_figures
+from vocable_lab.shared.phones import PhoneReader, without_path
+from vocable_lab.shared.voices import draw_targets, score_similarity
 
-_RECOGNISED = 30  # clips that the recogniser hears, where the plan says nothing: three seconds of work for each
+_RECOGNIZED = 30  # clips transcribed by the recognizer, unless the plan says otherwise; each takes three seconds
 _ANCHORS = {
     "shuffled": "control: the phonemes of every utterance have changed places; durations and pauses stay",
     "untrained": "control: the same sizes with random weights",
@@ -57,15 +57,18 @@ _ANCHORS = {
 
 
 class CtapSeed:
-    """Retrieval, recognition, conversion, speech from text; a :class:`~vocable.evaluate.benchmark.Evaluation`.
+    """Evaluation of retrieval, recognition, conversion and text to speech.
+
+    It is an :class:`~vocable.evaluate.benchmark.Evaluation`.
 
     Args:
-        plan: One tokenizer, manifests, split, ``limit`` of clips, ``recognise`` (30 by default), judges and seed.
-        out: Tokens of the clips are kept here.
+        plan: Plan with one tokenizer, manifests, split, ``limit`` of clips, ``recognise`` (30 by default), judges and
+            seed.
+        out: Folder in which the tokens of the clips are kept.
 
     Raises:
-        AlignmentError: No clip says what is said in it.
-        CheckpointError: The tokenizer cannot be loaded.
+        AlignmentError: If no clip has phones.
+        CheckpointError: If the tokenizer cannot be loaded.
     """
 
     def __init__(self, plan: Plan, out: Path) -> None:
@@ -73,39 +76,39 @@ class CtapSeed:
         (self.name, source), *_ = names_of(plan.tokenizers).items()
         self.tokenizer = hub.load_as(source, CtapTokenizer)
         self.clips = clips_of(plan)
-        self.phones = Phones()
-        self.references, self.unsaid = self.phones.of_all(self.clips)
-        self.commonest = commonest(self.references.values())
+        self.phones = PhoneReader()
+        self.references, self.without_phones = self.phones.read_all(self.clips)
+        self.most_common = most_common_phone(self.references.values())
         self.split = clips_of(replace(plan, limit=None))
-        self.pairs = pairings(self.clips, list(self.split.values()), plan.seed)
+        self.pairs = draw_targets(self.clips, list(self.split.values()), plan.seed)
         self.batches = {
             f"batch {number} of {len(keys)}": keys
-            for number, keys in enumerate(batches({key: self.clips[key] for key in self.references}, plan.seed), 1)
+            for number, keys in enumerate(draw_batches({key: self.clips[key] for key in self.references}, plan.seed), 1)
             if len(keys) > 1
         }
-        speaks = bool(int(self.tokenizer.model.trained))
-        self.sentences = {f"sentence {text}": text for text in ctap_sentences.SENTENCES if speaks}
+        is_trained = bool(int(self.tokenizer.model.trained))
+        self.sentences = {f"sentence {text}": text for text in SENTENCES if is_trained}
         with_text = [key for key in self.references if self.clips[key].text]
-        self.recognised = frozenset(spread(with_text, plan.recognise or _RECOGNISED))
+        self.recognized = frozenset(spread(with_text, plan.recognise or _RECOGNIZED))
 
     def items(self) -> Sequence[str]:
-        """Clips, batches, sentences."""
+        """Return the names of clips, batches and sentences."""
         return [*(f"clip {key}" for key in self.clips), *self.batches, *self.sentences]
 
     def work(self, item: str) -> Sequence[Row]:
-        """The rows of one of them."""
+        """Return the result rows of an item."""
         if item in self.batches:
             return self._retrieve(item)
         return [self._speak(item)] if item in self.sentences else self._clip(item)
 
     def settings(self) -> dict[str, Any]:
-        """All that the rows depend on."""
+        """Return everything that the rows depend on."""
         return settings_of(self.plan, self.clips, {self.name: self.tokenizer.digest}) | {
             "task": "ctap seed",
             "pairs": len(self.pairs),
-            "batches": f"{len(self.batches)} of up to {TOGETHER} utterances",
-            "commonest phone": self.commonest,
-            "recognised": len(self.recognised),
+            "batches": f"{len(self.batches)} of up to {BATCH_SIZE} utterances",
+            "commonest phone": self.most_common,
+            "recognised": len(self.recognized),
             "sentences": len(self.sentences),
             "vocoder": self.tokenizer.vocoder.name,
             "speaker judge": self.plan.judges.speaker or "resemblyzer",
@@ -113,7 +116,7 @@ class CtapSeed:
         }
 
     def card(self, results: Results) -> Card:
-        """All figures, what the paper says beside them, and pictures."""
+        """Return the card: figures, those that the paper reports, pictures and sounds."""
         speakers = {f"clip {key}": clip.speaker or key for key, clip in self.clips.items()}
         rows = {name: [row for row in results.rows if row.entry == name] for name in (self.name, *_ANCHORS)}
         found = {name: summed(some, COLUMNS, speakers, self.plan.seed, OVER_ITEMS) for name, some in rows.items()}
@@ -124,17 +127,17 @@ class CtapSeed:
         if tokens:
             found[self.name] |= token_figures(self.tokenizer, list(tokens.values()), self.plan.seed)
             probes = self._probes(tokens)
-            found[self.name] |= disentangled([row for row in probes if row.probe == "speaker"])
+            found[self.name] |= disentanglement_figures([row for row in probes if row.probe == "speaker"])
         own = Entry(
             name=self.name, kind="tokenizer", family=self.name, note=self.tokenizer.digest, usage=levels,
             bit_rate=self.tokenizer.spec.bit_rate, figures=found[self.name],
-            reported={key: value for key, value in reported().items() if key in found[self.name]},
+            reported={key: value for key, value in reported_figures().items() if key in found[self.name]},
         )  # fmt: skip
         anchors = [
             Entry(name=name, kind="anchor", family=name, note=note, figures=found[name])
             for name, note in _ANCHORS.items() if found[name]
         ]  # fmt: skip
-        look = self._look(clips)
+        showcase = self._showcase(clips)
         return Card(
             title=f"{self.name}: speech and phonemes in one space",
             lead=f"{len(clips)} clips of {len({clip.speaker for clip in self.clips.values()})} speakers, "
@@ -142,95 +145,94 @@ class CtapSeed:
             columns=[column for column in COLUMNS if any(column.key in entry.figures for entry in (own, *anchors))],
             entries=[own, *anchors], probes=probes, quarantined=results.quarantined,
             left_out=list(self._left_out(results)), settings=self.settings(), main=MAIN,
-            samples=[] if look is None else list(samples(look)), pictures=[] if look is None else list(pictures(look)),
+            samples=[] if showcase is None else list(make_samples(showcase)),
+            pictures=[] if showcase is None else list(draw_pictures(showcase)),
         )  # fmt: skip
-
-    # ---- the work -------------------------------------------------------------------------------------------------
 
     def _clip(self, item: str) -> list[Row]:
         key = item.removeprefix("clip ")
-        clip = self._hear(key)
+        clip = self._read(key)
         tokens = self.tokenizer.encode(clip)
         make_folder(self._file(key).parent)
         tokens.write(self._file(key))
-        again = self.tokenizer.decode(tokens)
-        made = {"per": tokens, "per_reconstructed": self.tokenizer.encode(again)}
+        reconstruction = self.tokenizer.decode(tokens)
+        transcribed = {"per": tokens, "per_reconstructed": self.tokenizer.encode(reconstruction)}
         scores = {
             "mel_error": mel_error(self.tokenizer, clip, tokens),
-            "log_mel_distance": log_mel_distance(as_filed(clip).samples, as_filed(again).samples, RATE),
+            "log_mel_distance": log_mel_distance(as_filed(clip).samples, as_filed(reconstruction).samples, RATE),
         }
-        rows, heard = [], {"wer_recording": clip, "wer_reconstructed": again}
+        rows, speech = [], {"wer_recording": clip, "wer_reconstructed": reconstruction}
         if key in self.pairs:
             voice = Audio.read(self.pairs[key].voice.audio_path)
-            converted = heard["wer_after_conversion"] = self.tokenizer.decode(tokens, voice)
-            made["per_after_conversion"] = self.tokenizer.encode(converted)
-            alike = {"unconverted": clip, "own voice": again, "target": voice, self.name: converted}
-            other = Audio.read(self.pairs[key].other.audio_path)
-            found = likeness(self._judge, clip, other, alike)
-            scores |= found.pop(self.name)
-            rows = [Row(entry=name, item=item, scores=one) for name, one in found.items()]
+            converted = speech["wer_after_conversion"] = self.tokenizer.decode(tokens, voice)
+            transcribed["per_after_conversion"] = self.tokenizer.encode(converted)
+            versions = {"unconverted": clip, "own voice": reconstruction, "target": voice, self.name: converted}
+            reference = Audio.read(self.pairs[key].reference.audio_path)
+            similarities = score_similarity(self._speaker_encoder, clip, reference, versions)
+            scores |= similarities.pop(self.name)
+            rows = [Row(entry=name, item=item, scores=one) for name, one in similarities.items()]
         if key in self.references:
-            said = self.references[key]
-            scores |= {name: per(said, self.tokenizer.transcribe(one)).score() for name, one in made.items()}
-            scores["per_majority"] = per(said, [self.commonest] * len(said)).score()
+            phones = self.references[key]
+            scores |= {name: per(phones, self.tokenizer.transcribe(one)).score() for name, one in transcribed.items()}
+            scores["per_majority"] = per(phones, [self.most_common] * len(phones)).score()
             if "per_after_conversion" in scores:
                 before, after = scores["per_reconstructed"], scores["per_after_conversion"]
                 scores["per_lost_by_conversion"] = Score(after.value - before.value, weight=before.weight)
-        if key in self.recognised:
+        if key in self.recognized:
             text = self.clips[key].text or ""
             scores |= {
-                name: wer(text, self._recogniser.transcribe(as_filed(one))).score() for name, one in heard.items()
+                name: wer(text, self._recognizer.transcribe(as_filed(one))).score() for name, one in speech.items()
             }
         return [Row(entry=self.name, item=item, scores=scores), *rows]
 
     def _retrieve(self, item: str) -> list[Row]:
-        spoken_by: dict[str, tuple[Audio, Alignment]] = {}
+        aligned: dict[str, tuple[Audio, Alignment]] = {}
         failed: dict[str, str] = {}
         for key in self.batches[item]:
             try:
-                audio = self._hear(key)
+                audio = self._read(key)
                 alignment = self.phones.alignment(self.clips[key], audio)
                 self.tokenizer.phonemes.ids(alignment.symbols, "the alignment")
             except (AlignmentError, AudioError, TextError) as error:
-                failed[key] = plain(error, self.clips[key])
+                failed[key] = without_path(error, self.clips[key])
             else:
-                spoken_by[key] = (audio, alignment)
-        if len(spoken_by) < 2:
+                aligned[key] = (audio, alignment)
+        if len(aligned) < 2:
             raise AlignmentError("; ".join(failed.values()))
-        found = compared(self.tokenizer, self._untrained, spoken_by, self.plan.seed, SPEEDS)
+        scored = score_retrieval(self.tokenizer, self._untrained, aligned, self.plan.seed, SPEEDS)
         return [
             Row(entry=self.name if name == "own" else name, item=item, scores=scores, facts={"unaligned": failed})
-            for name, scores in found.items()
+            for name, scores in scored.items()
         ]
 
     def _speak(self, item: str) -> Row:
         key = self._speaker_of(item)
         voice = Audio.read(self.clips[key].audio_path)
-        scores = ctap_sentences.judged(
-            self.tokenizer, self.sentences[item], voice, self._recogniser, seed=self.plan.seed
-        )
+        scores = score_sentence(self.tokenizer, self.sentences[item], voice, self._recognizer, seed=self.plan.seed)
         return Row(entry=self.name, item=item, scores=scores, facts={"voice": key})
 
     def _speaker_of(self, item: str) -> str:
-        """The clip that lends a sentence its voice: of those that are long enough, one for each."""
+        """Return the key of the clip that lends its voice to a sentence, drawn from those of at least a second."""
         long = [key for key, clip in self.clips.items() if clip.duration is None or clip.duration >= 1.0]
         return long[seeded(self.plan.seed, item) % len(long)] if long else next(iter(self.clips))
 
-    # ---- what it says together ------------------------------------------------------------------------------------
-
     def _probes(self, tokens: Mapping[str, Tokens]) -> list[ProbeRow]:
-        """Who speaks and how, from codes and voices; of the speakers judged, all clips of the split."""
+        """Return rows of the probes on tokens and voices, trained on all clips of the split by these speakers."""
         speakers = {self.clips[key].speaker for key in tokens}
         others = [one for key, one in self.split.items() if key not in self.clips and one.speaker in speakers]
-        told = [(self.clips[key], one) for key, one in tokens.items()]
-        told += encoded(self.tokenizer, others)[0] if others else []
-        asked = ["speaker", *(["emotion"] if any(clip.value("emotion") for clip, _ in told) else [])]
+        material = [(self.clips[key], one) for key, one in tokens.items()]
+        material += encoded(self.tokenizer, others)[0] if others else []
+        probes = ["speaker", *(["emotion"] if any(clip.value("emotion") for clip, _ in material) else [])]
         views, seed = ["level 1", VOICE], self.plan.seed
-        return [row for one in asked for row in run_probe(one, self.tokenizer, self.name, told, views=views, seed=seed)]
+        return [
+            row
+            for probe in probes
+            for row in run_probe(probe, self.tokenizer, self.name, material, views=views, seed=seed)
+        ]
 
     def _left_out(self, results: Results) -> Iterator[str]:
-        """What could not be done, and why."""
-        for key, reason in self.unsaid.items():
+        """Yield a line about everything that could not be measured, with the reason."""
+        for key, reason in self.without_phones.items():
             yield f"{key}: no phones to compare with: {reason}"
         for key, reason in self._unaligned(results).items():
             yield f"{key}: could not be aligned, and is in no batch: {reason}"
@@ -242,38 +244,38 @@ class CtapSeed:
             yield "speech from text: this model's connector is not trained, so it reads no text yet"
 
     def _unaligned(self, results: Results) -> dict[str, str]:
-        """Clips that batches went without; those of a batch that could not be judged are named with it."""
+        """Return the clips that batches were scored without, with the reasons."""
         rows = [row for row in results.rows if row.entry == self.name and row.item in self.batches]
         return {key: reason for row in rows for key, reason in row.facts["unaligned"].items()}
 
-    def _look(self, clips: Sequence[str]) -> Look | None:
-        """What there is to see: clips that were judged, of different speakers, the first with its phonemes aligned."""
+    def _showcase(self, clips: Sequence[str]) -> Showcase | None:
+        """Return the evaluated clips to show, of different speakers; None if there are none."""
         shown = [key for key in clips if key in self.references and key in self.pairs]
-        return Look(
+        return Showcase(
             name=self.name, tokenizer=self.tokenizer, phones=self.phones,
-            clips={key: self.clips[key] for key in spread(shown, SHOWN)},
+            clips={key: self.clips[key] for key in spread(shown, MAX_CLIPS)},
             voices={key: self.pairs[key].voice for key in shown},
             sentences={text: self.clips[self._speaker_of(item)] for item, text in self.sentences.items()},
             seed=self.plan.seed,
         ) if shown else None  # fmt: skip
 
-    def _hear(self, key: str) -> Audio:
+    def _read(self, key: str) -> Audio:
         try:
             return Audio.read(self.clips[key].audio_path)
         except AudioError as error:
-            raise AudioError(plain(error, self.clips[key])) from error
+            raise AudioError(without_path(error, self.clips[key])) from error
 
     def _file(self, key: str) -> Path:
         return self.out / "tokens" / f"{list(self.clips).index(key):05d}.tokens"
 
     @cached_property
     def _untrained(self) -> CtapTokenizer:
-        return untrained(self.tokenizer, self.plan.seed)
+        return make_untrained(self.tokenizer, self.plan.seed)
 
     @cached_property
-    def _judge(self) -> SpeakerEncoder:
+    def _speaker_encoder(self) -> SpeakerEncoder:
         return find_judge("speaker", self.plan.judges.speaker)
 
     @cached_property
-    def _recogniser(self) -> Recogniser:
+    def _recognizer(self) -> Recogniser:
         return find_judge("recogniser", self.plan.judges.recogniser)

@@ -1,4 +1,4 @@
-"""Ten sentences that no corpus at hand has, said by VQ-CTAP, and the same tokens in random order."""
+"""Ten sentences that no corpus at hand contains, synthesized by VQ-CTAP, and the same tokens in random order."""
 
 from dataclasses import replace
 
@@ -30,33 +30,35 @@ SENTENCES = (
 
 
 def phonemes_of(text: str) -> list[str]:
-    """What is to be said, between silences."""
+    """Return the phonemes of a sentence, with silence at both ends."""
     return with_silences(pronouncer().phones(text))
 
 
-def said(tokenizer: CtapTokenizer, text: str, voice: Audio, *, seed: int) -> tuple[Tokens, Tokens]:
-    """Tokens of a sentence in a voice, and the same in random order.
+def speak_sentence(tokenizer: CtapTokenizer, text: str, voice: Audio, *, seed: int) -> tuple[Tokens, Tokens]:
+    """Synthesize the tokens of a sentence in a voice, and return the same tokens in random order beside them.
 
     Raises:
-        CheckpointError: The model's connector is not trained.
-        AudioError: The voice is too short.
+        CheckpointError: If the model's connector is not trained.
+        AudioError: If the voice is too short.
     """
     tokens = tokenizer.speak(phonemes_of(text), voice, seed=seeded(seed, text))
     order = torch.randperm(tokens.ids.shape[2], generator=torch.Generator().manual_seed(seeded(seed, text)))
     return tokens, replace(tokens, ids=tokens.ids[..., order])
 
 
-def judged(tokenizer: CtapTokenizer, text: str, voice: Audio, judge: Recogniser, *, seed: int) -> dict[str, Score]:
-    """Words and phones that are heard in a sentence, with its tokens in order and not.
+def score_sentence(
+    tokenizer: CtapTokenizer, text: str, voice: Audio, recognizer: Recogniser, *, seed: int
+) -> dict[str, Score]:  # fmt: skip
+    """Return word and phone errors of a synthesized sentence, with its tokens in order and in random order.
 
     Raises:
-        CheckpointError: The model's connector is not trained.
-        AudioError: The voice is too short, or what is said is silence.
+        CheckpointError: If the model's connector is not trained.
+        AudioError: If the voice is too short, or the synthesized speech is silent.
     """
     phones = [phone for phone in phonemes_of(text) if phone != SILENCE]
-    found = {}
-    for name, tokens in zip(("", "_shuffled"), said(tokenizer, text, voice, seed=seed), strict=True):
+    scores = {}
+    for name, tokens in zip(("", "_shuffled"), speak_sentence(tokenizer, text, voice, seed=seed), strict=True):
         speech = tokenizer.decode(tokens)
-        found[f"tts_wer{name}"] = wer(text, judge.transcribe(as_filed(speech))).score()
-        found[f"tts_per{name}"] = per(phones, tokenizer.transcribe(tokenizer.encode(speech))).score()
-    return found
+        scores[f"tts_wer{name}"] = wer(text, recognizer.transcribe(as_filed(speech))).score()
+        scores[f"tts_per{name}"] = per(phones, tokenizer.transcribe(tokenizer.encode(speech))).score()
+    return scores

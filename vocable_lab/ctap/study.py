@@ -1,41 +1,42 @@
-"""Studies of VQ-CTAP: how many bits a second, and which kind of codebook."""
+"""Studies of VQ-CTAP: bit rates, and kinds of codebooks."""
 
 from dataclasses import replace
-from typing import Any
 
 from vocable.errors import ConfigError
+from vocable.systems.ctap.config import CodebookKind, CtapCodebookConfig
 from vocable.systems.ctap.recipe import CtapRun
 from vocable_lab.shared.codes import COLUMNS, Codes
 from vocable_lab.subjects import Subject, Variant
 
-_SIZES = (0.5, 1.0, 2.0)  # times the recipe's codebook: 4096, 8192, 16384 of the paper's
-_STRIDES = ((2, 2), (2, 4), (3, 4))  # 4, 8 and 12 spectra to a token
+_SIZES = (0.5, 1.0, 2.0)  # factors of the recipe's codebook size; 4096, 8192 and 16384 entries of the paper's
+_KINDS: tuple[CodebookKind, ...] = ("ema", "gradient", "fsq")
+_STRIDES = ((2, 2), (2, 4), (3, 4))  # 4, 8 and 12 spectra a token
 
 
 def rates(run: CtapRun) -> list[Variant]:
-    """Fewer or more entries, fewer or more tokens a second; windows of all last equally long."""
-    sizes = run.model.transcoder
+    """Return variants with other codebook sizes and token rates; their windows have equal durations."""
+    size = run.model.transcoder.codebook.size
     return [
-        Variant(name=f"k{round(factor * sizes.codebook_size)}-r{first * second}",
-                run=_with(run, _codebook(round(factor * sizes.codebook_size), sizes.codebook), (first, second)))
+        Variant(name=f"k{round(factor * size)}-r{first * second}",
+                run=_with(run, _codebook(round(factor * size), run.model.transcoder.codebook.kind), (first, second)))
         for factor in _SIZES for first, second in _STRIDES
     ]  # fmt: skip
 
 
 def quantizers(run: CtapRun) -> list[Variant]:
-    """Moving means, gradients, or finite scalars, with equally many entries."""
-    size, strides = run.model.transcoder.codebook_size, run.model.transcoder.strides
-    return [Variant(name=kind, run=_with(run, _codebook(size, kind), strides)) for kind in ("ema", "gradient", "fsq")]
+    """Return variants whose codebook learns by moving averages, by gradients, or is made of finite scalars."""
+    size, strides = run.model.transcoder.codebook.size, run.model.transcoder.strides
+    return [Variant(name=kind, run=_with(run, _codebook(size, kind), strides)) for kind in _KINDS]
 
 
 def levels_of(size: int) -> tuple[int, ...]:
-    """How many values each number of a finite scalar codebook has: as many of 8 as there can be, and 4.
+    """Return the number of values of each scalar of a finite scalar codebook: as many eights as possible, and fours.
 
     Args:
-        size: Entries, a power of two.
+        size: Number of entries, a power of two.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: If the size is no power of two.
 
     Example:
         >>> levels_of(8192), levels_of(1024), levels_of(32)
@@ -48,18 +49,19 @@ def levels_of(size: int) -> tuple[int, ...]:
     return (2,) if bits == 1 else (8,) * ((bits - 2 * fours) // 3) + (4,) * fours
 
 
-def _codebook(size: int, kind: str) -> dict[str, Any]:
-    """The settings of a codebook."""
-    return {"codebook_size": size, "codebook": kind} | ({"fsq_levels": levels_of(size)} if kind == "fsq" else {})
+def _codebook(size: int, kind: CodebookKind) -> CtapCodebookConfig:
+    if kind == "fsq":
+        return CtapCodebookConfig(size=size, kind=kind, fsq_levels=levels_of(size))
+    return CtapCodebookConfig(size=size, kind=kind)
 
 
-def _with(run: CtapRun, codebook: dict[str, Any], strides: tuple[int, int]) -> CtapRun:
-    """The recipe's transcoder with these, trained as long as in the recipe; codes need no connector."""
+def _with(run: CtapRun, codebook: CtapCodebookConfig, strides: tuple[int, int]) -> CtapRun:
+    """Return a run that trains a transcoder with this codebook as long as the recipe does, and no connector."""
     sizes = run.model.transcoder
-    changed = replace(sizes, strides=strides, **codebook)
+    changed = replace(sizes, strides=strides, codebook=codebook)
     share = sizes.reduction / changed.reduction
     changed = replace(changed, window=round(sizes.window * share), margin=round(sizes.margin * share))
-    steps = run.losses.second_from(run.train.steps)
+    steps = run.losses.second_stage_start(run.train.steps)
     return replace(
         run, model=replace(run.model, transcoder=changed), losses=replace(run.losses, transcoder_share=1.0),
         train=replace(run.train, steps=steps),

@@ -30,7 +30,7 @@ from vocable_lab.guided.conversion import PARALLEL, UNCONVERTED, draw_conversion
 from vocable_lab.guided.probe_clips import ProbeClips, select_probe_clips
 from vocable_lab.guided.teachers import describe_teachers
 from vocable_lab.shared import codes, voices
-from vocable_lab.shared.voices import likeness, pairings
+from vocable_lab.shared.voices import draw_targets, score_similarity
 
 _MEASURES = ("pesq_wb", "stoi", "log_mel_distance")
 _TOKEN_RATE = next(column for column in codes.COLUMNS if column.key == "tokens_per_second")
@@ -87,7 +87,7 @@ class GuidedLevels:
         split, everything = (clips_of(replace(plan, limit=None), every=every) for every in (False, True))
         has_one_speaker = len({clip.speaker for clip in split.values()}) < 2  # then other splits lend their voices
         voice_clips = everything if has_one_speaker else split
-        self.pairs = pairings(self.clips, list(voice_clips.values()), plan.seed)
+        self.pairs = draw_targets(self.clips, list(voice_clips.values()), plan.seed)
         drawn = draw_conversions(split, list(everything.values()), plan.seed)
         self.conversions = {name: drawn[name] for name in spread(list(drawn), plan.limit)}
         self.probe_clips: ProbeClips = select_probe_clips(plan, split.values(), everything.values())
@@ -161,7 +161,7 @@ class GuidedLevels:
         reference = Heard(as_filed(clip))
         pair = self.pairs.get(key)
         voice, other = (
-            (None, None) if pair is None else (Audio.read(one.audio_path) for one in (pair.voice, pair.other))
+            (None, None) if pair is None else (Audio.read(one.audio_path) for one in (pair.voice, pair.reference))
         )
         converted = {} if voice is None else {UNCONVERTED: clip}
         scores: dict[str, dict[str, Score]] = {}
@@ -173,7 +173,7 @@ class GuidedLevels:
                 scores[_entry(name, count)] = {one.column.key: one.score(compared) for one in self.measures}
             converted |= {} if voice is None else self._mix(name, tokens, voice)
         if other is not None:
-            for name, similarities in likeness(self._speaker_encoder, clip, other, converted).items():
+            for name, similarities in score_similarity(self._speaker_encoder, clip, other, converted).items():
                 scores[name] = scores.get(name, {}) | similarities
         yield from (Row(entry=name, item=item, scores=own) for name, own in scores.items())
 

@@ -1,1 +1,1 @@
-"""TBD."""
+"""Parts of the laboratory that several papers share: phones, voices, protocols for any tokenizer."""

@@ -1,4 +1,4 @@
-"""What codes of phones cost and keep, one model or several in a table: rates, mel error, phones read, codebook use."""
+"""Protocol of tokens that keep phones, for one or several models: rates, mel error, phone errors, codebook usage."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,9 +20,9 @@ from vocable.metrics.text import per
 from vocable.systems import registry as hub
 from vocable.systems.voiced import VoicedTokenizer
 from vocable.tokens import Tokens
-from vocable_lab.shared.phones import Phones, plain
+from vocable_lab.shared.phones import PhoneReader, without_path
 
-_Reader = VoicedTokenizer[Any]
+_Tokenizer = VoicedTokenizer[Any]
 
 PHONES = "errors of all clips over phones of all clips, without stress and silence; interval over speakers"
 COLUMNS = (
@@ -47,114 +47,116 @@ _SHOWN = tuple(column.key for column in COLUMNS)
 
 
 class Codes:
-    """Clips encoded, decoded to spectra, read; an :class:`~vocable.evaluate.benchmark.Evaluation`.
+    """Evaluation of clips that are encoded, decoded to spectra, and transcribed.
+
+    It is an :class:`~vocable.evaluate.benchmark.Evaluation`.
 
     Args:
-        plan: Tokenizers, manifests, split, ``limit`` of clips and seed.
-        out: Tokens of the clips are kept here.
+        plan: Plan with tokenizers, manifests, split, ``limit`` of clips and seed.
+        out: Folder in which the tokens of the clips are kept.
 
     Raises:
-        AlignmentError: No clip says what is said in it.
-        CheckpointError: A tokenizer cannot be loaded.
+        AlignmentError: If no clip has phones.
+        CheckpointError: If a tokenizer cannot be loaded.
     """
 
     several: ClassVar = True
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
-        self.tokenizers: dict[str, _Reader] = {
+        self.tokenizers: dict[str, _Tokenizer] = {
             name: hub.load_as(source, VoicedTokenizer)  # type: ignore[type-abstract]
             for name, source in names_of(plan.tokenizers).items()
         }
         self.clips = clips_of(plan)
-        self.references, self.unsaid = Phones().of_all(self.clips)
-        self.commonest = commonest(self.references.values())
+        self.references, self.without_phones = PhoneReader().read_all(self.clips)
+        self.most_common = most_common_phone(self.references.values())
 
     def items(self) -> Sequence[str]:
-        """Clips."""
+        """Return the keys of the clips."""
         return list(self.clips)
 
     def work(self, item: str) -> Sequence[Row]:
-        """A clip as each tokenizer has it."""
+        """Return a row for each tokenizer on a clip."""
         try:
             clip = Audio.read(self.clips[item].audio_path)
         except AudioError as error:
-            raise AudioError(plain(error, self.clips[item])) from error
+            raise AudioError(without_path(error, self.clips[item])) from error
         return [self._row(name, item, clip) for name in self.tokenizers]
 
     def settings(self) -> dict[str, Any]:
-        """All that the rows depend on."""
+        """Return everything that the rows depend on."""
         digests = {name: tokenizer.digest for name, tokenizer in self.tokenizers.items()}
-        return settings_of(self.plan, self.clips, digests) | {"task": "codes", "commonest phone": self.commonest}
+        return settings_of(self.plan, self.clips, digests) | {"task": "codes", "commonest phone": self.most_common}
 
     def card(self, results: Results) -> Card:
-        """A row for each tokenizer."""
+        """Return the card, with an entry for each tokenizer."""
         entries = [self._entry(name, [row for row in results.rows if row.entry == name]) for name in self.tokenizers]
         return Card(
             title=f"{', '.join(self.tokenizers)}: what codes cost and keep",
             lead=f"{len(self.clips) - len(results.quarantined)} clips, {split_words(self.plan.split)}",
             columns=COLUMNS, entries=entries, quarantined=results.quarantined, settings=self.settings(), main=_SHOWN,
-            left_out=[f"{key}: no phones to compare with: {reason}" for key, reason in self.unsaid.items()],
+            left_out=[f"{key}: no phones to compare with: {reason}" for key, reason in self.without_phones.items()],
         )  # fmt: skip
 
     def _row(self, name: str, item: str, clip: Audio) -> Row:
-        tokenizer, said = self.tokenizers[name], self.references.get(item)
+        tokenizer, phones = self.tokenizers[name], self.references.get(item)
         tokens = tokenizer.encode(clip)
         make_folder(self._file(name, item).parent)
         tokens.write(self._file(name, item))
         scores = {"mel_error": mel_error(tokenizer, clip, tokens)}
-        if said:
-            scores["per"] = per(said, tokenizer.transcribe(tokens)).score()
-            scores["per_majority"] = per(said, [self.commonest] * len(said)).score()
+        if phones:
+            scores["per"] = per(phones, tokenizer.transcribe(tokens)).score()
+            scores["per_majority"] = per(phones, [self.most_common] * len(phones)).score()
         return Row(entry=name, item=item, scores=scores)
 
     def _entry(self, name: str, rows: Sequence[Row]) -> Entry:
         tokenizer = self.tokenizers[name]
         tokens = [Tokens.read(self._file(name, row.item)) for row in rows]
         speakers = {key: clip.speaker or key for key, clip in self.clips.items()}
-        found = summed(rows, COLUMNS, speakers, self.plan.seed)
-        found |= token_figures(tokenizer, tokens, self.plan.seed) if tokens else {}
+        figures = summed(rows, COLUMNS, speakers, self.plan.seed)
+        figures |= token_figures(tokenizer, tokens, self.plan.seed) if tokens else {}
         return Entry(
             name=name, kind="tokenizer", family=name, note=tokenizer.digest, bit_rate=tokenizer.spec.bit_rate,
-            figures={key: found[key] for key in _SHOWN if key in found}, usage=usage(tokens, 1) if tokens else (),
+            figures={key: figures[key] for key in _SHOWN if key in figures}, usage=usage(tokens, 1) if tokens else (),
         )  # fmt: skip
 
     def _file(self, name: str, item: str) -> Path:
         return self.out / "tokens" / name / f"{list(self.clips).index(item):05d}.tokens"
 
 
-def mel_error(tokenizer: _Reader, clip: Audio, tokens: Tokens) -> Score:
-    """How far the spectra that the decoder makes of a clip's tokens are from the clip's, in dB."""
+def mel_error(tokenizer: _Tokenizer, clip: Audio, tokens: Tokens) -> Score:
+    """Return the mean absolute difference of decoded spectra and the clip's own spectra, in dB, before the vocoder."""
     config, model = tokenizer.config, tokenizer.model
     samples = clip.resample(config.mel.sample_rate).samples
     padded = torch.from_numpy(np.pad(samples, (0, -samples.size % config.hop)))[None]
     with torch.inference_mode():
-        wanted = model.decibels(model.frames(padded.to(tokenizer.device)))[0].cpu()
+        reference = model.decibels(model.frames(padded.to(tokenizer.device)))[0].cpu()
     assert tokens.voice is not None
-    return Score(float((tokenizer.spectra(tokens, tokens.voice) - wanted).abs().mean()))
+    return Score(float((tokenizer.spectra(tokens, tokens.voice) - reference).abs().mean()))
 
 
-def commonest(said: Iterable[Sequence[str]]) -> str:
-    """The commonest phone of all clips; of equally common ones the first in the alphabet.
+def most_common_phone(transcripts: Iterable[Sequence[str]]) -> str:
+    """Return the most common phone of all clips; among equals the first in the alphabet.
 
     Example:
-        >>> commonest([["T", "AH"], ["AH"]])
+        >>> most_common_phone([["T", "AH"], ["AH"]])
         'AH'
     """
-    counts = Counter(phone for phones in said for phone in phones)
+    counts = Counter(phone for phones in transcripts for phone in phones)
     return min(counts, key=lambda phone: (-counts[phone], phone))
 
 
-def token_figures(tokenizer: _Reader, clips: Sequence[Tokens], seed: int) -> dict[str, Figure]:
-    """What tokens cost, and how the codebook is used by clips and was in training."""
+def token_figures(tokenizer: _Tokenizer, clips: Sequence[Tokens], seed: int) -> dict[str, Figure]:
+    """Return figures of token rates, and of codebook usage in these clips and at the end of training."""
     spec, n = tokenizer.spec, len(clips)
     assert spec.hop is not None
-    found = usage_figures(usage(clips, 1), spec.frame_rate, n)
-    del found[USED.key]  # it stands under codebook_usage, with its interval
+    figures = usage_figures(usage(clips, 1), spec.frame_rate, n)
+    del figures[USED.key]  # reported as codebook_usage, with an interval
     trained = tokenizer.books[0].stats()["used"]
     values: dict[str, float] = {
         "samples_per_token": float(spec.hop), "tokens_per_second": spec.token_rate, BIT_RATE.key: spec.bit_rate,
         "codebook_usage_trained": float(trained),
     }  # fmt: skip
-    found |= {key: counted(value, n) for key, value in values.items()}
-    return found | {"codebook_usage": usage_figure([one.ids[0, 0] for one in clips], spec.codebook_size, seed)}
+    figures |= {key: counted(value, n) for key, value in values.items()}
+    return figures | {"codebook_usage": usage_figure([one.ids[0, 0] for one in clips], spec.codebook_size, seed)}

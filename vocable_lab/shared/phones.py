@@ -1,4 +1,4 @@
-"""What is said in recordings, and when: what a manifest says, else what an aligner finds."""
+"""Phones of recordings and their times: from the manifest, else from the pronouncer and the aligner."""
 
 from collections.abc import Mapping
 from functools import cache, cached_property
@@ -13,17 +13,17 @@ from vocable.errors import AlignmentError, VocableError
 from vocable.text.phonemes import SILENCE, strip_stress
 from vocable.text.pronounce import ArpabetPronouncer
 
-pronouncer = cache(ArpabetPronouncer)  # made once something has no phones
+pronouncer = cache(ArpabetPronouncer)  # loaded at the first utterance without phones
 
 
-class Phones:
-    """Phones of utterances; aligner and dictionary are loaded once they are needed."""
+class PhoneReader:
+    """Reader of the phones of utterances. Aligner and dictionary are loaded at their first use."""
 
-    def of(self, utterance: Utterance) -> list[str]:
-        """The phones of a recording, without stress and silence: of ``phones``, of ``alignment`` or of the text.
+    def phones(self, utterance: Utterance) -> list[str]:
+        """Return the phones of a recording without stress and silence: from ``phones``, ``alignment`` or the text.
 
         Raises:
-            AlignmentError: Its line has none of them, or what it has cannot be used.
+            AlignmentError: If its manifest line has none of them, or what it has cannot be used.
         """
         if "phones" not in utterance.extra and "alignment" in utterance.extra:
             alignment = alignment_of(utterance)
@@ -32,34 +32,34 @@ class Phones:
         return [phone for word in self._words(utterance) for phone in word]
 
     def alignment(self, utterance: Utterance, audio: Audio) -> Alignment:
-        """When they are said.
+        """Return the phones of a recording with their times.
 
         Raises:
-            AlignmentError: As :meth:`of`, or phones and speech do not go together.
-            MissingDependencyError: It has to be found, and pocketsphinx is not installed.
+            AlignmentError: If it has no phones (see :meth:`phones`), or phones and speech do not match.
+            MissingDependencyError: If it has no alignment and pocketsphinx is not installed.
         """
-        known = alignment_of(utterance, audio.duration)
-        return self._aligner.phones(audio, self._words(utterance)).alignment if known is None else known
+        alignment = alignment_of(utterance, audio.duration)
+        return self._aligner.phones(audio, self._words(utterance)).alignment if alignment is None else alignment
 
-    def of_all(self, clips: Mapping[str, Utterance]) -> tuple[dict[str, list[str]], dict[str, str]]:
-        """The phones of each clip by its key, and why others have none.
+    def read_all(self, clips: Mapping[str, Utterance]) -> tuple[dict[str, list[str]], dict[str, str]]:
+        """Return the phones of each clip by key, and the reasons why other clips have none.
 
         Raises:
-            AlignmentError: None of them has.
+            AlignmentError: If no clip has phones.
         """
-        said, failed = {}, {}
+        phones, failed = {}, {}
         for key, clip in clips.items():
             try:
-                said[key] = self.of(clip)
+                phones[key] = self.phones(clip)
             except AlignmentError as error:
-                failed[key] = plain(error, clip)
-        if not said:
+                failed[key] = without_path(error, clip)
+        if not phones:
             key, reason = next(iter(failed.items()))
             raise AlignmentError(
                 f"not one of {len(failed)} clips says what is said in it; the first: {key}: {reason}; give a manifest "
                 "with 'text', 'phones' or 'alignment'"
             )
-        return said, failed
+        return phones, failed
 
     def _words(self, utterance: Utterance) -> list[list[str]]:
         if "phones" in utterance.extra:
@@ -76,11 +76,11 @@ class Phones:
         return find_aligner("pocketsphinx")
 
 
-def plain(error: VocableError, utterance: Utterance) -> str:
-    """An error's reason without the folders of this machine.
+def without_path(error: VocableError, utterance: Utterance) -> str:
+    """Return an error's message without the path of the recording, which differs between machines.
 
     Example:
-        >>> plain(AlignmentError("/home/a.flac: nobody speaks"), Utterance(audio_path="/home/a.flac"))
+        >>> without_path(AlignmentError("/home/a.flac: nobody speaks"), Utterance(audio_path="/home/a.flac"))
         'nobody speaks'
     """
     return str(error).replace(f"{utterance.audio_path}: ", "")

@@ -1,4 +1,4 @@
-"""Whose voice a clip is said in, and whose voice is heard in it then."""
+"""Voice conversion in evaluations: pairs of source and target, and the similarity of the result to both."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,82 +23,83 @@ COLUMNS = (
            caption="Cosine to the source recording."),
 )  # fmt: skip
 _KEYS = tuple(column.key for column in COLUMNS)
-_LONG = 1.0  # seconds that a voice is heard for at least
+_MIN_SECONDS = 1.0  # of a recording that lends its voice
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairing:
-    """Whose voice a clip is said in.
+class TargetVoice:
+    """Recordings of the speaker that a clip is converted to.
 
     Attributes:
-        voice: A recording of another speaker.
-        other: Another recording of that speaker, to compare with; the same where there is no other.
+        voice: Recording that lends its voice.
+        reference: Another recording of that speaker, to compare with; the same one if there is no other.
     """
 
     voice: Utterance
-    other: Utterance
+    reference: Utterance
 
 
-def pairings(sources: Mapping[str, Utterance], everything: Sequence[Utterance], seed: int) -> dict[str, Pairing]:
-    """A voice for each clip, by its key: of a speaker of the other gender as often as not, where genders are known.
+def draw_targets(
+    sources: Mapping[str, Utterance], candidates: Sequence[Utterance], seed: int
+) -> dict[str, TargetVoice]:  # fmt: skip
+    """Draw a target voice for each clip: of another gender in half of the clips, where genders are known.
 
-    Speakers with two recordings go first, so that what is compared is not what lent its voice.
+    Speakers with two recordings are preferred, so that the reference is not the recording that lends its voice.
 
     Args:
-        sources: Clips by key; those without a speaker get none.
-        everything: Recordings to draw from.
-        seed: With the clip's key decides, whatever other clips there are.
+        sources: Clips by key; those without a speaker get no target.
+        candidates: Recordings to draw from.
+        seed: Seed, together with the clip's key; other clips do not change a clip's target.
 
     Example:
         >>> def clip(name: str) -> Utterance:
         ...     return Utterance(audio_path=f"{name}.flac", speaker=name[0])
-        >>> pair = pairings({"a1": clip("a1")}, [clip("a1"), clip("b1"), clip("b2")], 0)["a1"]
-        >>> sorted([pair.voice.audio_path.name, pair.other.audio_path.name])
+        >>> target = draw_targets({"a1": clip("a1")}, [clip("a1"), clip("b1"), clip("b2")], 0)["a1"]
+        >>> sorted([target.voice.audio_path.name, target.reference.audio_path.name])
         ['b1.flac', 'b2.flac']
     """
     by_speaker: dict[str, list[Utterance]] = {}
-    for one in everything:
-        if one.speaker and (one.duration is None or one.duration >= _LONG):
-            by_speaker.setdefault(one.speaker, []).append(one)
+    for clip in candidates:
+        if clip.speaker and (clip.duration is None or clip.duration >= _MIN_SECONDS):
+            by_speaker.setdefault(clip.speaker, []).append(clip)
     if any(len(clips) > 1 for clips in by_speaker.values()):
         by_speaker = {name: clips for name, clips in by_speaker.items() if len(clips) > 1}
-    found = {}
+    targets = {}
     for key, source in sources.items():
         random = np.random.default_rng(seeded(seed, key))
         others = [name for name in by_speaker if name != source.speaker] if source.speaker else []
-        apart = random.random() < 0.5
+        other_gender = random.random() < 0.5
         gender = source.value("gender")
-        wanted = [name for name in others if (by_speaker[name][0].value("gender") != gender) == apart]
-        chosen = (wanted if gender else []) or others
-        if chosen:
-            clips = by_speaker[chosen[random.integers(len(chosen))]]
+        preferred = [name for name in others if (by_speaker[name][0].value("gender") != gender) == other_gender]
+        speakers = (preferred if gender else []) or others
+        if speakers:
+            clips = by_speaker[speakers[random.integers(len(speakers))]]
             order = random.permutation(len(clips))
-            found[key] = Pairing(voice=clips[order[0]], other=clips[order[-1]])
-    return found
+            targets[key] = TargetVoice(voice=clips[order[0]], reference=clips[order[-1]])
+    return targets
 
 
-def likeness(
-    judge: SpeakerEncoder, source: Audio, other: Audio, made: Mapping[str, Audio]
+def score_similarity(
+    encoder: SpeakerEncoder, source: Audio, reference: Audio, versions: Mapping[str, Audio]
 ) -> dict[str, dict[str, Score]]:
-    """Whose voice the judge hears, by what was made.
+    """Score the similarity of each version of a clip to the target speaker and to the source.
 
     Args:
-        judge: It.
-        source: The clip that was to be said in another voice.
-        other: A recording of the speaker it was to be said by.
-        made: What became of it, by name.
+        encoder: Speaker encoder of the evaluation.
+        source: Clip that was converted.
+        reference: Recording of the target speaker.
+        versions: Versions of the clip by name, such as its conversion.
 
     Returns:
-        Scores as the columns are called; undefined where the judge cannot hear one of them.
+        Scores by column for each version; undefined where the encoder cannot use one of the recordings.
     """
-    found = {}
-    for name, audio in made.items():
+    scores = {}
+    for name, audio in versions.items():
         try:
-            voice, target_voice, own_voice = (judge.embed(as_filed(one)) for one in (audio, other, source))
+            voice, target_voice, source_voice = (encoder.embed(as_filed(one)) for one in (audio, reference, source))
         except AudioError as error:
-            found[name] = dict.fromkeys(_KEYS, undefined(str(error)))
+            scores[name] = dict.fromkeys(_KEYS, undefined(str(error)))
             continue
-        target, own = float(voice @ target_voice), float(voice @ own_voice)
-        scores = (Score(float(target > own)), Score(target), Score(own))
-        found[name] = dict(zip(_KEYS, scores, strict=True))
-    return found
+        target, own = float(voice @ target_voice), float(voice @ source_voice)
+        scores[name] = dict(zip(_KEYS, (Score(float(target > own)), Score(target), Score(own)), strict=True))
+    return scores

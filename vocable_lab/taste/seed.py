@@ -38,7 +38,7 @@ from vocable.systems.taste.data import TasteBatch
 from vocable.systems.taste.model import Prediction, predict_units
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.tokens import Tokens
-from vocable_lab.shared.phones import plain
+from vocable_lab.shared.phones import without_path
 from vocable_lab.taste.columns import COLUMNS, MAIN, NOTE, REPORTED, anchors
 from vocable_lab.taste.figures import (
     attended,
@@ -290,4 +290,4 @@ class _Growing:
 
     def failed(self, what: str, error: VocableError) -> None:
         """Remember why there is something that was not measured."""
-        self.facts.setdefault("failed", {})[what] = plain(error, self.clip)
+        self.facts.setdefault("failed", {})[what] = without_path(error, self.clip)

@@ -20,7 +20,7 @@ from vocable.systems import registry as hub
 from vocable.systems.taste.data import TasteBatch
 from vocable.systems.taste.model import Prediction, predict_units
 from vocable.systems.taste.tokenizer import TasteTokenizer
-from vocable_lab.shared.phones import plain
+from vocable_lab.shared.phones import without_path
 from vocable_lab.taste import columns as taste_columns
 from vocable_lab.taste.figures import (
     attended,
@@ -130,7 +130,7 @@ def read(clip: Utterance) -> Audio:
     try:
         return Audio.read(clip.audio_path)
     except AudioError as error:
-        raise AudioError(plain(error, clip)) from error
+        raise AudioError(without_path(error, clip)) from error
 
 
 def aligned(words: Words, clip: Utterance, audio: Audio) -> Spans | None:

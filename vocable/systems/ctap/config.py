@@ -17,6 +17,7 @@ from vocable.tokens import TokenSpec
 from vocable.train.schedule import LearningRate, Weight
 from vocable.vocoders import MelSpec
 
+CodebookKind = Literal["ema", "gradient", "fsq"]
 _Stride = Annotated[int, Field(ge=2, le=MAX_DEPTH)]
 _NotNegative = Annotated[float, Field(ge=0)]
 _Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -33,7 +34,7 @@ class CtapCodebookConfig:
     """
 
     size: Annotated[int, Field(ge=2, le=MAX_ENTRIES)] = 8192
-    kind: Literal["ema", "gradient", "fsq"] = "ema"
+    kind: CodebookKind = "ema"
     fsq_levels: tuple[Annotated[int, Field(ge=2, le=MAX_ENTRIES)], ...] = (8, 8, 8, 4, 4)
 
     def __post_init__(self) -> None:

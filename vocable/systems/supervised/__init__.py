@@ -1,1 +1,1 @@
-"""Units that a recogniser is trained through: a codebook on frozen Whisper, as in CosyVoice (arXiv:2407.05407)."""
+"""Supervised units: a codebook on frozen Whisper inside a phone recognizer, as in CosyVoice (arXiv:2407.05407)."""
