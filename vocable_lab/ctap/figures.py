@@ -9,14 +9,14 @@ from vocable_lab.shared import codes, voices
 
 PAPER = "arXiv:2408.05758, from 24 kHz, as its summary gives it"
 OPINIONS = (
-    "Reported and not measured here, as they are opinions of listeners: speech from text P-MOS 3.99 and S-MOS 4.03 "
-    "(arXiv:2408.05758; what P and S stand for is not said). `vocable evaluate listen` makes such a test."
+    "Reported and not measured here, as they are opinions of listeners: text to speech P-MOS 3.99 and S-MOS 4.03 "
+    "(arXiv:2408.05758, which does not define P and S). `vocable evaluate listen` makes such a test."
 )
 SPEEDS = (0.8, 0.9, 1.1, 1.25)
 _REPORTED = {"samples_per_token": 960.0, "tokens_per_second": 25.0, BIT_RATE.key: 325.0}
 _BATCH = (
-    "Of a batch of up to 8 utterances by as many speakers: how often the phoneme frame with the largest dot product "
-    "with a speech frame is the speech frame's own; silence neither asks nor answers; interval over batches."
+    "Share of speech frames whose own phoneme frame has the largest dot product with them, in a batch of up to 8 "
+    "utterances by as many speakers; silent frames are left out; interval over batches."
 )
 _CODES = {column.key: column for column in codes.COLUMNS}
 _VOICES = {column.key: column for column in voices.COLUMNS}
@@ -38,9 +38,9 @@ COLUMNS = (
     _column("per_reconstructed", "PER of reconstruction", "lower", "As after conversion, in the clip's own voice."),
     _column("per_lost_by_conversion", "PER lost by conversion", "lower",
             "Rate after conversion less that of the reconstruction, of the same clips."),
-    _column("retrieval_chance", "retrieval chance", "neither", "What a guess among the frames hits.", "%",
+    _column("retrieval_chance", "retrieval chance", "neither", "Share that a random guess among the frames finds.", "%",
             ".3f"),
-    _column("retrieval_times_chance", "retrieval over chance", "higher", "Top-1 as so many times chance.", "×"),
+    _column("retrieval_times_chance", "retrieval over chance", "higher", "Top-1 as a multiple of chance.", "×"),
     _column("retrieval_over_shuffled", "top-1 over shuffled", "higher",
             "Top-1 less that of the shuffled control, in points, batch by batch."),
     _column("retrieval_over_untrained", "top-1 over untrained", "higher",
@@ -54,23 +54,23 @@ COLUMNS = (
     _VOICES["vc_target_similarity"],
     _VOICES["vc_source_similarity"],
     _column("log_mel_distance", "log-mel distance", "lower",
-            "Mean absolute difference of 80 log-mel bands at 16 kHz, behind the vocoder.", "dB", ".2f"),
-    _column("wer_recording", "WER of recordings", "lower", "Word errors of the recogniser in the recordings."),
+            "Mean absolute difference of 80 log-mel bands at 16 kHz, after the vocoder.", "dB", ".2f"),
+    _column("wer_recording", "WER of recordings", "lower", "Word errors of the recognizer in the recordings."),
     _column("wer_reconstructed", "WER of reconstruction", "lower",
-            "Word errors in what is decoded in the clip's own voice. The paper's authors later measured 17.06 % of "
+            "Word errors in speech that is decoded in the clip's own voice. The paper's authors later measured 17.06 % of "
             "their model, by FunASR on other speech (arXiv:2508.02849)."),
     _column("wer_after_conversion", "WER after conversion", "lower", "Word errors in the converted speech."),
-    _column("tts_wer", "TTS WER", "lower", "Word errors of the recogniser in ten sentences that nobody said."),
+    _column("tts_wer", "TTS WER", "lower", "Word errors of the recognizer in ten synthesized sentences."),
     _column("tts_wer_shuffled", "TTS WER, codes shuffled", "lower", "The same with the tokens in random order."),
     _column("tts_per", "TTS PER", "lower", "Phones read from the codes of that speech, encoded again."),
     _column("tts_per_shuffled", "TTS PER, codes shuffled", "lower", "The same with the tokens in random order."),
     _CODES["codebook_usage_trained"],
     _column("speaker_from_codes", "speaker from codes", "neither",
-            "Top-1 accuracy of a probe on mean and deviation of a clip's codebook vectors: what should not be there."),
-    _column("speaker_from_voice", "speaker from voice", "higher", "The same from the voice vector: what should be."),
+            "Top-1 accuracy of a probe on mean and deviation of a clip's codebook vectors, where it should not be."),
+    _column("speaker_from_voice", "speaker from voice", "higher", "The same from the voice vector, where it should be."),
     _column("disentanglement", "disentanglement", "higher",
             "Speaker from voice less speaker from codes, in points; its interval is the widest the two allow."),
-    _column("speaker_chance", "speaker chance", "neither", "What a guess among the probe's speakers hits."),
+    _column("speaker_chance", "speaker chance", "neither", "Share that a random guess among the probe's speakers finds."),
     PERPLEXITY,
     ENTROPY,
     _CODES["bit_rate"],

@@ -28,14 +28,14 @@ PHONES = "errors of all clips over phones of all clips, without stress and silen
 COLUMNS = (
     Column(key="tokens_per_second", title="tokens/s", better="neither", form=".4g", caption="From the spec."),
     Column(key=BIT_RATE.key, title=BIT_RATE.title, unit=BIT_RATE.unit, better="lower", form=",.0f",
-           caption="Bits a second of the tokens, from the spec; the voice goes once a clip."),
+           caption="Bits a second of the tokens, from the spec, without the one voice vector of each clip."),
     Column(key="mel_error", title="mel error", unit="dB", better="lower",
            caption="Mean absolute difference of the model's own mel spectra before the vocoder, in its range of "
            "levels."),
     Column(key="per", title="PER from codes", unit="%", better="lower", form=".1f",
            caption=f"Phones that the phoneme decoder reads from the codes against those of the manifest: {PHONES}."),
     Column(key="per_majority", title="PER of the commonest phone", unit="%", better="lower", form=".1f",
-           caption="What reads nothing gets: the commonest phone of these clips, as often as the reference is long."),
+           caption="Baseline: the most common phone of these clips, repeated as often as the reference is long."),
     Column(key="codebook_usage", title="codebook usage", unit="%", better="higher", form=".1f",
            caption="Share of the codebook's entries that occur in these clips; the interval is that of a bootstrap "
            "over clips, moved onto the figure, as fewer clips in a resample hold fewer entries."),
