@@ -57,7 +57,7 @@ COLUMNS = (
             "Mean absolute difference of 80 log-mel bands at 16 kHz, after the vocoder.", "dB", ".2f"),
     _column("wer_recording", "WER of recordings", "lower", "Word errors of the recognizer in the recordings."),
     _column("wer_reconstructed", "WER of reconstruction", "lower",
-            "Word errors in speech that is decoded in the clip's own voice. The paper's authors later measured 17.06 % of "
+            "Word errors in speech decoded in the clip's own voice. The paper's authors later measured 17.06 % of "
             "their model, by FunASR on other speech (arXiv:2508.02849)."),
     _column("wer_after_conversion", "WER after conversion", "lower", "Word errors in the converted speech."),
     _column("tts_wer", "TTS WER", "lower", "Word errors of the recognizer in ten synthesized sentences."),
@@ -67,10 +67,10 @@ COLUMNS = (
     _CODES["codebook_usage_trained"],
     _column("speaker_from_codes", "speaker from codes", "neither",
             "Top-1 accuracy of a probe on mean and deviation of a clip's codebook vectors, where it should not be."),
-    _column("speaker_from_voice", "speaker from voice", "higher", "The same from the voice vector, where it should be."),
+    _column("speaker_from_voice", "speaker from voice", "higher", "The same from the voice vector, which should tell."),
     _column("disentanglement", "disentanglement", "higher",
             "Speaker from voice less speaker from codes, in points; its interval is the widest the two allow."),
-    _column("speaker_chance", "speaker chance", "neither", "Share that a random guess among the probe's speakers finds."),
+    _column("speaker_chance", "speaker chance", "neither", "Share that a random guess among the speakers finds."),
     PERPLEXITY,
     ENTROPY,
     _CODES["bit_rate"],
