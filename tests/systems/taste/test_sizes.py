@@ -19,12 +19,13 @@ from vocable.systems.taste.config import (
     TextConfig,
     UnitLmConfig,
     full_mha,
+    migrate,
     seed_exact,
     small,
     taste,
 )
 from vocable.systems.taste.model import TasteModel, count_parameters
-from vocable.systems.taste.tokenizer import describe_config
+from vocable.systems.taste.tokenizer import TasteTokenizer, describe_config
 
 COSYVOICE = {  # millions, of CosyVoice-300M's unit model
     "text embedding": 26.555, "text encoder": 82.410, "affine": 1.050, "unit model": 192.110, "head": 4.199,
@@ -198,3 +199,44 @@ def test_sizes_are_checked_where_they_are_made() -> None:
     ):  # fmt: skip
         with pytest.raises(ConfigError):
             made()
+
+
+@pytest.mark.parametrize(
+    ("config", "old", "new"),
+    [
+        (relative(), "text.table.weight", "text.embedding.weight"),
+        (relative(), "text.encoder.enter.1.bias", "text.encoder.in_proj.1.bias"),
+        (relative(), "text.encoder.blocks.0.distance_bias", "text.encoder.blocks.0.distance_bias"),
+        (relative(), "text.leave.bias", "text.out_proj.bias"),
+        (relative(), "aggregator.layers.0.query.weight", "aggregator.layers.0.query.weight"),
+        (relative(), "lm.blocks.enter.0.weight", "lm.decoder.in_proj.0.weight"),
+        (relative(), "lm.blocks.blocks.1.between.weight", "lm.decoder.blocks.1.between.weight"),
+        (relative(), "lm.blocks.norm.bias", "lm.decoder.norm.bias"),
+        (relative(fusion="gated"), "fuse.gate.weight", "fusion.gate.weight"),
+        (clock(), "keys.middle", "key_scaler.mean"),
+        (clock(), "values.spread", "value_scaler.std"),
+        (clock(), "aggregator.layers.1.pieces.out.bias", "aggregator.layers.1.self_attn.out.bias"),
+        (clock(), "aggregator.layers.1.frames.key.weight", "aggregator.layers.1.cross_attn.key.weight"),
+        (clock(), "quantizer.levels.codebooks.1.entries", "quantizer.residual.codebooks.1.entries"),
+        (clock(), "lm.here.weight", "lm.segment_proj.weight"),
+        (clock(), "durations.leave.bias", "durations.out_proj.bias"),
+    ],
+)
+def test_tensors_of_vocable_0_1_have_their_place(config: TasteConfig, old: str, new: str) -> None:
+    assert TasteTokenizer.migration is not None
+    assert TasteTokenizer.migration.rename(old) == new
+    assert new in TasteModel(config).state_dict()
+
+
+def test_a_config_of_vocable_0_1_is_todays() -> None:
+    old = json.loads(json.dumps(to_json(relative())))
+    old |= {"pieces": old.pop("subwords"), "frozen_lm": old.pop("freeze_lm")}
+    old["aggregator"] |= {
+        before: old["aggregator"].pop(now)
+        for before, now in (("pooled", "pool_words"), ("place", "position_bias"), ("standard", "standardize"))
+    }
+    old["text"]["size"] = old["text"].pop("vocabulary_size")
+    old["lm"]["parts"] = old["lm"].pop("segments")
+    assert parse(TasteConfig, migrate(old), "config") == relative()
+    old["lm"]["positions"] = "clock"
+    assert parse(TasteConfig, migrate(old), "config").lm.positions == "time"
