@@ -310,14 +310,14 @@ def check_source(source: UnitSource, spec: UnitsSpec) -> None:
     Raises:
         SpecError: If the units are another model's, or of another level.
     """
-    found = source.spec
-    if spec.digest not in (found.digest, *source.aliases) or found.level != spec.level:
+    actual = source.spec
+    if spec.digest not in (actual.digest, *source.aliases) or actual.level != spec.level:
         raise SpecError(
-            f"{found.name}, level {found.level}: units of another model ({found.digest[:23]}); trained on "
+            f"{actual.name}, level {actual.level}: units of another model ({actual.digest[:23]}); trained on "
             f"{spec.name}, level {spec.level} ({spec.digest[:23]}); give the tokenizer that it was trained on"
         )
-    if replace(found, name=spec.name, digest=spec.digest, voice_width=spec.voice_width) != spec:
-        raise SpecError(f"{found.name}: its units are {found}, the model says {spec}; one of the two was altered")
+    if replace(actual, name=spec.name, digest=spec.digest, voice_width=spec.voice_width) != spec:
+        raise SpecError(f"{actual.name}: its units are {actual}, the model says {spec}; one of the two was altered")
 
 
 def count_samples(spec: UnitsSpec, units: Tensor, samples: int | None) -> int:
@@ -349,7 +349,7 @@ def check_units(spec: UnitsSpec, units: Tensor, voice: Tensor | None) -> None:
 
 
 def _voice_width(tokenizer: Tokenizer) -> int:
-    """Return the dimension of a tokenizer's voice vectors, found with silence; 0 if it keeps no voice."""
+    """Return the dimension of a tokenizer's voice vectors, measured with silence; 0 if it keeps no voice."""
     if not isinstance(tokenizer, HasVoice):
         return 0
     rate = tokenizer.spec.sample_rate

@@ -1,1 +1,1 @@
-"""One vector of speech for each subword of the text, and the units it is said in (TASTE, arXiv:2504.07053)."""
+"""TASTE (arXiv:2504.07053): one token of speech for each subword of the text, decoded by way of speech units."""

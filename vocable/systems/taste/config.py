@@ -148,7 +148,7 @@ class QuantizerConfig:
 
 @config
 class TasteConfig:
-    """Configuration of a whole TASTE. No field has a default, so that a file which lacks one is refused.
+    """Configuration of a whole TASTE. No field has a default, so that a file that lacks one is refused.
 
     Attributes:
         encoder: Whisper encoder that gives the frames.
@@ -161,7 +161,7 @@ class TasteConfig:
         fusion: Combination of text and acoustic embedding. ``add``: their sum. ``gated``: a sum through a learned
             gate. ``weighted``: a learned weighted mean of both, normalized. ``none``: the text embedding alone.
         freeze_lm: Whether blocks, head and embedding of the unit model keep their weights.
-        temperature: Temperature of sampled units unless told otherwise; 0 takes the most likely unit.
+        temperature: Default temperature of sampled units; 0 takes the most likely unit.
     """
 
     encoder: EncoderSpec

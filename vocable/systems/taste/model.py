@@ -121,7 +121,7 @@ class SpeechQuantizer(nn.Module):
 
     @property
     def is_initialized(self) -> bool:
-        """Whether training has given the codebooks entries; until then all of them are 0."""
+        """True once training has set the entries of the codebooks; until then they are 0."""
         return bool(self.residual.books[0].entries.any())
 
     @torch.no_grad()

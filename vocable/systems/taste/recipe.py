@@ -104,10 +104,11 @@ class TasteRun(Run):
 
     def teachers(self) -> dict[str, dict[str, Any]]:
         """Return name, digest, rates and width of the encoder and of the units."""
-        found = {_ENCODER: describe_extractor(self._frames), _UNITS: describe_extractor(unit_extractor(self._source))}
+        units = describe_extractor(unit_extractor(self._source))
+        teachers = {_ENCODER: describe_extractor(self._frames), _UNITS: units}
         if self.pieces is None:
-            return found
-        return found | {_SUBWORDS: {"name": self.pieces, "digest": self._hub_tokenizer.digest}}
+            return teachers
+        return teachers | {_SUBWORDS: {"name": self.pieces, "digest": self._hub_tokenizer.digest}}
 
     def check_start(self, start: Any | None) -> None:
         """Check that a recipe with a frozen unit model does not train against its random weights.
