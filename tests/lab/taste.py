@@ -14,7 +14,7 @@ from tests.systems.taste.made import model_of
 from vocable.features.whisper import WhisperEncoder
 from vocable.systems import registry as hub
 from vocable.systems.taste.config import tiny
-from vocable.systems.taste.model import Prediction
+from vocable.systems.taste.model import UnitPrediction
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.systems.units import find_units
 from vocable.testing import speechlike
@@ -77,9 +77,9 @@ def write_corpus(folder: Path, texts: Sequence[str] = (*TEXTS, TEXTS[0])) -> Pat
     return manifest
 
 
-def look_of(logits: torch.Tensor, units: Sequence[int], weights: torch.Tensor | None = None) -> Prediction:
+def look_of(logits: torch.Tensor, units: Sequence[int], weights: torch.Tensor | None = None) -> UnitPrediction:
     """Return a prediction of the two words "this is", of three subwords."""
-    return Prediction(
+    return UnitPrediction(
         subwords=Subwords(ids=(5, 6, 7), word_ids=(0, 0, 1), texts=("th", "is", "is")), units=torch.tensor(units),
         logits=logits, text=torch.ones(3, 4), acoustic=torch.full((3, 4), 0.5), attention=weights, durations=None,
     )  # fmt: skip

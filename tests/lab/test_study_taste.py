@@ -18,7 +18,7 @@ from vocable.errors import ConfigError
 from vocable.evaluate.curves import plot_losses, plot_metrics
 from vocable.evaluate.describe import describe
 from vocable.systems import registry as hub
-from vocable.systems.taste.model import Prediction
+from vocable.systems.taste.model import UnitPrediction
 from vocable.systems.taste.recipe import TasteRun
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.train.record import read_record
@@ -219,14 +219,14 @@ def test_a_study_of_another_system_is_refused(place: Path) -> None:
         study("causes", recipes.find("ctap-tiny"), [place / "corpus/manifest.jsonl"], place / "study")
 
 
-def looks_of(tokenizer: TasteTokenizer, clips: Sequence[Utterance]) -> list[Prediction]:
+def looks_of(tokenizer: TasteTokenizer, clips: Sequence[Utterance]) -> list[UnitPrediction]:
     """Clips in evaluation mode."""
     return [
         tokenizer.predict(Audio.read(clip.audio_path), clip.text or "", quantize=quantizes(tokenizer)) for clip in clips
     ]
 
 
-def said_of(looks: Sequence[Prediction]) -> tuple[float, float]:
+def said_of(looks: Sequence[UnitPrediction]) -> tuple[float, float]:
     """Nats a unit and top-1 over all units."""
     count = sum(len(look.units) for look in looks)
     right = sum(int((look.logits[:-1].argmax(1) == look.units).sum()) for look in looks)

@@ -24,7 +24,7 @@ from vocable.metrics.score import Figure, Score, summarise, undefined
 from vocable.metrics.units import unit_anchors
 from vocable.systems import registry as hub
 from vocable.systems.taste.data import TasteBatch
-from vocable.systems.taste.model import Prediction, predict_units
+from vocable.systems.taste.model import UnitPrediction, predict_units
 from vocable.systems.taste.objective import attention_centers
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.text.subword_tokenizers import HubTokenizer, subword_tokenizer_from_json
@@ -139,7 +139,7 @@ class TasteDoctor:
 
     # ---- the work -------------------------------------------------------------------------------------------------
 
-    def _padded(self, look: Prediction, batch: TasteBatch) -> dict[str, Score]:
+    def _padded(self, look: UnitPrediction, batch: TasteBatch) -> dict[str, Score]:
         """What silence behind the clip changes, masked and not."""
         frames = batch.keys.shape[1]
         keys, values = (F.pad(one, (0, 0, 0, _SILENCE)) for one in (batch.keys, batch.values))
@@ -252,7 +252,7 @@ class TasteDoctor:
         return self.out / "layers" / f"{list(self.clips).index(item):05d}.safetensors"
 
 
-def _attention(look: Prediction) -> dict[str, Score]:
+def _attention(look: UnitPrediction) -> dict[str, Score]:
     """How far attention spreads, and whether it follows the text."""
     assert look.attention is not None
     looked = look.attention.double().mean(0)
@@ -267,7 +267,7 @@ def _attention(look: Prediction) -> dict[str, Score]:
     return {"attention_spread": spread, "monotonicity": onward}
 
 
-def _loss(look: Prediction) -> float:
+def _loss(look: UnitPrediction) -> float:
     """Nats of a unit; the end is not counted."""
     return float(F.cross_entropy(look.logits[:-1], look.units))
 

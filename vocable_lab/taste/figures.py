@@ -13,7 +13,7 @@ from torch import Tensor
 from vocable.evaluate.summary import counted, usage_figure
 from vocable.features.whisper import WhisperEncoder
 from vocable.metrics.score import Figure, Score, summarise, undefined
-from vocable.systems.taste.model import Prediction
+from vocable.systems.taste.model import UnitPrediction
 from vocable.systems.taste.objective import attention_centers
 from vocable_lab.taste.words import Spans, subword_times
 
@@ -36,7 +36,7 @@ class Guess:
     nats: Float[ndarray, " N"]
 
 
-def guessed(look: Prediction) -> Guess:
+def guessed(look: UnitPrediction) -> Guess:
     """How the units of a clip were predicted; the end behind them is not counted."""
     logits = look.logits[:-1].float()
     right = logits.topk(min(5, logits.shape[1]), dim=1).indices == look.units[:, None]
@@ -54,7 +54,7 @@ def repeated(units: Int[Tensor, " N"]) -> Bool[ndarray, " N"]:
     return torch.cat([torch.zeros(min(1, len(units)), dtype=torch.bool), units[1:] == units[:-1]]).numpy()
 
 
-def predicted(heard: Prediction, unquantized: Prediction | None, text: Prediction) -> dict[str, Score]:
+def predicted(heard: UnitPrediction, unquantized: UnitPrediction | None, text: UnitPrediction) -> dict[str, Score]:
     """Scores of one clip by column, each weighing as much as the clip has units.
 
     Args:
@@ -75,14 +75,14 @@ def predicted(heard: Prediction, unquantized: Prediction | None, text: Predictio
     return {key: Score(float(one.mean()), weight=float(len(one))) for key, one in values.items()}
 
 
-def weighed(look: Prediction) -> Score:
+def weighed(look: UnitPrediction) -> Score:
     """How long the vectors that are heard are beside those of the text."""
     assert look.acoustic is not None
     share = look.acoustic.norm(dim=1).mean() / look.text.norm(dim=1).mean()
     return Score(float(share), weight=float(len(look.text)))
 
 
-def attention_entropy(look: Prediction) -> Score:
+def attention_entropy(look: UnitPrediction) -> Score:
     """Nats of what each subword looks at, mean of the heads."""
     assert look.attention is not None
     looked = look.attention.double().mean(0)
@@ -104,7 +104,7 @@ class Attended:
     coverage: Score
 
 
-def attended(look: Prediction, spans: Spans) -> Attended:
+def attended(look: UnitPrediction, spans: Spans) -> Attended:
     """What a model looks at, against when the words are said.
 
     Args:

@@ -19,7 +19,7 @@ from vocable.evaluate.pictures import count_ids, plot_codebooks
 from vocable.evaluate.plan import seeded
 from vocable.evaluate.runner import Row
 from vocable.features.whisper import WhisperEncoder, log_mel
-from vocable.systems.taste.model import Prediction
+from vocable.systems.taste.model import UnitPrediction
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.tokens import Tokens
 from vocable_lab.taste.figures import BINS
@@ -106,7 +106,7 @@ def pictures(views: Views, rows: Sequence[Row], tokens: Sequence[Tokens]) -> Ite
         yield plot_codebooks(counts, title=f"{views.name}: codebook use")
 
 
-def attention_map(look: Prediction, spans: Spans, *, title: str = "Where each subword looks") -> Picture:
+def attention_map(look: UnitPrediction, spans: Spans, *, title: str = "Where each subword looks") -> Picture:
     """Mean of the heads, subwords from top to bottom, with the borders of words by forced alignment.
 
     Args:

@@ -35,7 +35,7 @@ from vocable.metrics.score import Score
 from vocable.metrics.text import wer
 from vocable.systems import registry as hub
 from vocable.systems.taste.data import TasteBatch
-from vocable.systems.taste.model import Prediction, predict_units
+from vocable.systems.taste.model import UnitPrediction, predict_units
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.tokens import Tokens
 from vocable_lab.shared.phones import without_path
@@ -61,7 +61,7 @@ _OFF = "off_words_ms"  # a row's fact: milliseconds of each word from its middle
 
 
 class TasteSeed:
-    """Prediction of units, alignment, speech from units, edits; a :class:`~vocable.evaluate.benchmark.Evaluation`.
+    """UnitPrediction of units, alignment, speech from units, edits; a :class:`~vocable.evaluate.benchmark.Evaluation`.
 
     Args:
         plan: One tokenizer, manifests, split, ``limit`` of clips, ``recognise`` (20 by default), judges and seed.
@@ -164,7 +164,7 @@ class TasteSeed:
     # ---- the work -------------------------------------------------------------------------------------------------
 
     def _aligned(
-        self, item: str, audio: Audio, heard: Prediction, control: Prediction, facts: dict[str, Any]
+        self, item: str, audio: Audio, heard: UnitPrediction, control: UnitPrediction, facts: dict[str, Any]
     ) -> Mapping[str, Score]:
         """What is looked at against when it is said, and how units are predicted by their place in the word."""
         spans = self.words.said(self.clips[item], audio)

@@ -18,7 +18,7 @@ from vocable.evaluate.summary import summed
 from vocable.metrics.score import Figure
 from vocable.systems import registry as hub
 from vocable.systems.taste.data import TasteBatch
-from vocable.systems.taste.model import Prediction, predict_units
+from vocable.systems.taste.model import UnitPrediction, predict_units
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable_lab.shared.phones import without_path
 from vocable_lab.taste import columns as taste_columns
@@ -147,7 +147,7 @@ def quantizes(tokenizer: TasteTokenizer) -> bool:
     return tokenizer.model.quantizer is not None and tokenizer.model.quantizer.is_initialized
 
 
-def looked(look: Prediction, control: Prediction, free: Prediction | None, spans: Spans | None) -> Row:
+def looked(look: UnitPrediction, control: UnitPrediction, free: UnitPrediction | None, spans: Spans | None) -> Row:
     """What a clip's looks say, in a row that has no name yet.
 
     Args:

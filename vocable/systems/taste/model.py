@@ -135,7 +135,7 @@ class SpeechQuantizer(nn.Module):
 
 
 class DurationPredictor(nn.Module):
-    """Prediction of how many units each subword lasts.
+    """UnitPrediction of how many units each subword lasts.
 
     Args:
         width: Dimension D of the fused embeddings.
@@ -277,7 +277,7 @@ class TasteModel(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
+class UnitPrediction:
     """Teacher-forced prediction of a clip's units: each unit is predicted from the true units before it.
 
     Attributes:
@@ -302,7 +302,7 @@ class Prediction:
 @torch.inference_mode()
 def predict_units(
     model: TasteModel, batch: TasteBatch, subwords: Subwords, *, text_only: bool = False, quantize: bool = True
-) -> Prediction:
+) -> UnitPrediction:
     """Predict the units of one clip with teacher forcing. The model is put in evaluation mode.
 
     Args:
@@ -320,7 +320,7 @@ def predict_units(
     joint, log_durations = model.fuse(text, acoustic)
     durations = None if log_durations is None else log_durations.exp()
     logits = model.lm(joint, batch.subword_mask, batch.units, batch.unit_mask, batch.voices, durations)
-    return Prediction(
+    return UnitPrediction(
         subwords=subwords, units=batch.units[0].cpu(), logits=logits[0].float().cpu(), text=text[0].cpu(),
         acoustic=None if acoustic is None else acoustic[0].cpu(),
         attention=None if speech is None else speech.attention[0].cpu(),

@@ -26,9 +26,9 @@ from vocable.systems.taste.config import TasteConfig, migrate
 from vocable.systems.taste.data import TasteBatch, TasteExample
 from vocable.systems.taste.model import (
     RENAMED_TENSORS,
-    Prediction,
     SpeechQuantizer,
     TasteModel,
+    UnitPrediction,
     count_parameters,
     predict_units,
 )
@@ -187,7 +187,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
             limits=(count, count), total=float(count),
         ).cpu()  # fmt: skip
 
-    def predict(self, audio: Audio, text: str, *, text_only: bool = False, quantize: bool = True) -> Prediction:
+    def predict(self, audio: Audio, text: str, *, text_only: bool = False, quantize: bool = True) -> UnitPrediction:
         """Predict a clip's units with teacher forcing: each from the true units before it.
 
         Args:
