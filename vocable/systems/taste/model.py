@@ -135,7 +135,7 @@ class SpeechQuantizer(nn.Module):
 
 
 class DurationPredictor(nn.Module):
-    """UnitPrediction of how many units each subword lasts.
+    """Predictor of the duration of each subword in units.
 
     Args:
         width: Dimension D of the fused embeddings.
