@@ -32,7 +32,7 @@ from vocable.errors import ConfigError
 from vocable.metrics.quality import pesq, stoi
 from vocable.metrics.score import Score
 from vocable.metrics.spectral import mel_cepstral_distance
-from vocable.metrics.text import normalise, wer
+from vocable.metrics.text import normalize, wer
 
 Clip = Float[ndarray, " T"]
 Pair = tuple[Clip, Clip]
@@ -99,7 +99,7 @@ def _start(model: str, seed: int) -> None:
     import torch
 
     import vocable
-    from vocable.evaluate.codecs.own import TokenizerCodec
+    from vocable.evaluate.codecs.tokenizer import TokenizerCodec
 
     torch.set_num_threads(1)
     tokenizer = vocable.load(model)
@@ -186,10 +186,10 @@ def _words(texts: Sequence[str], seed: int) -> list[Row]:
     if not words:
         raise ConfigError("the manifests have no 'text': WER needs what was said")
     rows, references, hypotheses = [], [], []
-    for text, share in itertools.product(filter(normalise, texts), _EDITS):
+    for text, share in itertools.product(filter(normalize, texts), _EDITS):
         heard = _edited(text.split(), words, share, random)
-        references.append(normalise(text))
-        hypotheses.append(normalise(heard))
+        references.append(normalize(text))
+        hypotheses.append(normalize(heard))
         ours = partial(lambda reference, made: wer(reference, made).score(), text, heard)
         rows.append(_row("WER", ours, partial(jiwer.wer, references[-1], hypotheses[-1])))
     total = partial(_rate_of_all, references, hypotheses)

@@ -83,23 +83,23 @@ def _costs(manifest: Path, model: str, split: str, count: int) -> tuple[dict[str
     """Mean CPU seconds of every metric on a clip, and the clips' mean length; the first clip only warms up."""
     import vocable
     from vocable.data.manifest import read_manifest
-    from vocable.evaluate.measures import NAMES, Heard, Pair, find_measures
-    from vocable.evaluate.plan import as_filed, spread
+    from vocable.evaluate.measures import NAMES, Pair, ScoredClip, find_measures
+    from vocable.evaluate.plan import as_scored, spread_evenly
 
     tokenizer = vocable.load(model)
     measures, _ = find_measures(NAMES)
     texts = {str(utterance.audio_path): utterance.text for utterance in read_manifest(manifest, split)}
     costs = {"encode and decode": 0.0} | dict.fromkeys((measure.column.key for measure in measures), 0.0)
     seconds = 0.0
-    for number, path in enumerate(spread(list(texts), count)):
-        clip = as_filed(vocable.Audio.read(path))
+    for number, path in enumerate(spread_evenly(list(texts), count)):
+        clip = as_scored(vocable.Audio.read(path))
         start = time.process_time()
-        made = as_filed(tokenizer.decode(tokenizer.encode(clip)))
+        made = as_scored(tokenizer.decode(tokenizer.encode(clip)))
         spent = {"encode and decode": time.process_time() - start}
-        reference = Heard(clip)
+        reference = ScoredClip(clip)
         for measure in measures:  # the recording is heard once for all codecs: not counted here
-            measure(Pair(reference=reference, made=reference, text=texts[path]))
-        pair = Pair(reference=reference, made=Heard(made), text=texts[path])
+            measure(Pair(reference=reference, decoded=reference, text=texts[path]))
+        pair = Pair(reference=reference, decoded=ScoredClip(made), text=texts[path])
         for measure in measures:
             start = time.process_time()
             measure(pair)

@@ -44,7 +44,7 @@ def vocoders(
     import vocable
     from vocable import recipes
     from vocable.data.manifest import read_manifest
-    from vocable.evaluate.plan import spread
+    from vocable.evaluate.plan import spread_evenly
     from vocable.vocoders import find_vocoder
 
     names = vocoder or ["vocoder-8k", "griffin-lim"]
@@ -54,7 +54,7 @@ def vocoders(
     spec = tokenizer.vocoder.spec if tokenizer is not None else recipes.find_recipe(recipe).model.mel
     makers = {each: find_vocoder(each, spec) for each in names}
     utterances = {str(utterance.audio_path): utterance for utterance in read_manifest(manifest, split)}
-    paths = spread(list(utterances), clips)
+    paths = spread_evenly(list(utterances), clips)
     rows: list[Row] = []
     excluded: dict[str, str] = {}
     score = _scorer(spec.sample_rate)
@@ -106,7 +106,7 @@ def _rows(audio: Any, makers: Mapping[str, Any], tokenizer: Any, score: Callable
 def _scorer(rate: int) -> Callable[[Any, Any], Row]:
     """All metrics of a pair; NaN where one is undefined."""
     from vocable.audio import Audio
-    from vocable.evaluate.judges.opinion import DnsmosPredictor
+    from vocable.evaluate.judges.quality import DnsmosPredictor
     from vocable.metrics.quality import pesq, stoi
     from vocable.metrics.spectral import log_mel_distance
 

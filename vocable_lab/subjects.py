@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vocable.evaluate.benchmark import Evaluation
 from vocable.evaluate.card import Column
 from vocable.evaluate.plan import Plan
+from vocable.evaluate.runner import Evaluation
 from vocable.train.run import Run
 
 

@@ -158,7 +158,7 @@ def test_recognise_at_the_command_line(run: Run, model: Path, tmp_path: Path, mo
     from vocable.evaluate.judges import find
 
     asked: list[tuple[str, ...]] = []
-    monkeypatch.setattr(find, "find_judge", lambda *words: asked.append(words) or Hears("good", "morning"))
+    monkeypatch.setattr(find, "find_scorer", lambda *words: asked.append(words) or Hears("good", "morning"))
     manifest = corpus(tmp_path / "in", a=None, b="one", c=None)
     words = ("encode", manifest, "-o", tmp_path / "out", "--model", model)
     assert run(*words)[0] == 0

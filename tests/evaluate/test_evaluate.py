@@ -111,10 +111,10 @@ def test_what_is_wrong_is_said_in_a_line(manifest: Path, tmp_path: Path, more: t
 def test_an_anchor_that_is_off_ends_the_run_with_its_name(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vocable.evaluate.codecs.anchors import Noise
+    from vocable.evaluate.codecs.base import Noise
 
     monkeypatch.setattr(Noise, "code", lambda self, clip, key: Identity().code(clip, key))
-    from vocable.evaluate.codecs.anchors import Identity
+    from vocable.evaluate.codecs.base import Identity
 
     with pytest.raises(VocableError, match=r"anchor off: noise has PESQ-WB 4\.644, at most 1\.5 is expected"):
         evaluate(manifest, tmp_path / "out", metrics="pesq_wb")

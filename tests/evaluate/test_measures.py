@@ -10,7 +10,7 @@ from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError, MissingDependencyError
 from vocable.evaluate import measures
 from vocable.evaluate.judges.base import Pitch
-from vocable.evaluate.measures import DEFAULT, NAMES, Heard, Pair, find_measures
+from vocable.evaluate.measures import DEFAULT, NAMES, Pair, ScoredClip, find_measures
 from vocable.testing import speechlike
 
 
@@ -37,7 +37,7 @@ class Listener:
 @pytest.fixture
 def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
     one = Listener()
-    monkeypatch.setattr(measures, "find_judge", lambda kind, name=None: one)
+    monkeypatch.setattr(measures, "find_scorer", lambda kind, name=None: one)
     return one
 
 
@@ -45,7 +45,7 @@ def pair(seconds: float = 1.0, **more: object) -> Pair:
     clip = speechlike(int(16_000 * seconds))
     loud = Audio(clip.samples / np.abs(clip.samples).max(), 16_000)
     quiet = Audio(0.1 * loud.samples, 16_000)
-    return Pair(reference=Heard(quiet), made=Heard(loud), **more)  # type: ignore[arg-type]
+    return Pair(reference=ScoredClip(quiet), decoded=ScoredClip(loud), **more)  # type: ignore[arg-type]
 
 
 def test_a_judge_hears_each_side_once_however_many_metrics_ask(listener: Listener) -> None:
@@ -73,7 +73,7 @@ def test_word_errors_against_the_text_and_against_the_recording(listener: Listen
 
 def test_a_clip_that_is_spared_does_not_reach_the_recogniser(listener: Listener) -> None:
     found, _ = find_measures(("wer", "dwer"))
-    spared = pair(text="one", recognised=False)
+    spared = pair(text="one", is_recognized=False)
     assert len(found) == 2
     assert all("not among the clips" in measure(spared).reason for measure in found)
     assert listener.asked == 0
@@ -88,7 +88,7 @@ def test_a_missing_package_is_named_if_asked_for_and_left_out_by_default(monkeyp
     def missing(kind: str, name: str | None = None) -> None:
         raise MissingDependencyError("needs a package; run pip install it")
 
-    monkeypatch.setattr(measures, "find_judge", missing)
+    monkeypatch.setattr(measures, "find_scorer", missing)
     with pytest.raises(MissingDependencyError, match="needs a package"):
         find_measures(("speaker_similarity",))
     found, lines = find_measures(None)
@@ -105,12 +105,14 @@ def test_a_missing_package_is_named_if_asked_for_and_left_out_by_default(monkeyp
 
 def test_names_are_told_once_and_the_slow_ones_wait_to_be_asked_for() -> None:
     assert len(set(NAMES)) == len(NAMES)
-    assert set(NAMES) - set(DEFAULT) == {"visqol", "dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak"}
+    assert set(NAMES) - set(DEFAULT) == {
+        "f0_mse", "gross_pitch_error", "visqol", "dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak"
+    }  # fmt: skip
 
 
 def test_every_comparison_gives_the_recording_itself_its_ceiling() -> None:
     clip = speechlike(48_000)
-    same = Pair(reference=Heard(clip), made=Heard(clip))
+    same = Pair(reference=ScoredClip(clip), decoded=ScoredClip(clip))
     wanted = [name for name in NAMES if not name.startswith(("wer", "cer", "dnsmos", "dwer", "dcer"))]
     found, left_out = find_measures(wanted)
     assert left_out == []

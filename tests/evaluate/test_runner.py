@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from vocable.errors import AudioError, OutputError
-from vocable.evaluate.runner import Results, Row, run
+from vocable.evaluate.runner import ResultRow, Results, run
 from vocable.metrics.score import Score, undefined
 
 SETTINGS = {"seed": 0}
@@ -29,7 +29,7 @@ class Squares:
     def items(self) -> Sequence[str]:
         return [str(number) for number in range(self.count)]
 
-    def work(self, item: str) -> Sequence[Row]:
+    def work(self, item: str) -> Sequence[ResultRow]:
         number = int(item)
         time.sleep(self.pause)
         if number == 3:
@@ -37,13 +37,13 @@ class Squares:
         if number == 5:
             raise ZeroDivisionError("a library's own")
         scores = {"square": Score(float(number) ** 2, weight=2.0), "silent": undefined("it is silent")}
-        return [Row(entry=entry, item=item, scores=scores, facts={"seconds": 0.5}) for entry in ("a", "b")]
+        return [ResultRow(entry=entry, item=item, scores=scores, extra={"seconds": 0.5}) for entry in ("a", "b")]
 
 
 class Deadly(Squares):
     """One item ends its process, as a library's C code can."""
 
-    def work(self, item: str) -> Sequence[Row]:
+    def work(self, item: str) -> Sequence[ResultRow]:
         if item == "2":
             os.kill(os.getpid(), signal.SIGKILL)
         return super().work(item)
@@ -61,7 +61,7 @@ def test_rows_come_in_order_and_keep_reasons_weights_and_facts(tmp_path: Path) -
     assert row.scores["square"] == Score(49.0, "", 2.0)
     assert math.isnan(row.scores["silent"].value)
     assert row.scores["silent"].reason == "it is silent"
-    assert row.facts == {"seconds": 0.5}
+    assert row.extra == {"seconds": 0.5}
     assert results.quarantined == {"3": "clip 3 is empty", "5": "ZeroDivisionError: a library's own"}
 
 
@@ -99,7 +99,7 @@ def test_finished_items_are_not_worked_on_again(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     work_through(tmp_path)
     again = partial(Deadly, 8)  # would end this very process, were item 2 not done
-    run(again(), again, SETTINGS, tmp_path, done=lambda done, of: seen.append((done, of)))
+    run(again(), again, SETTINGS, tmp_path, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(8, 8)]
 
 
@@ -129,8 +129,8 @@ def test_results_without_their_settings_are_refused(tmp_path: Path) -> None:
 
 def test_an_infinite_score_is_said_and_not_written_as_a_number(tmp_path: Path) -> None:
     class Infinite(Squares):
-        def work(self, item: str) -> Sequence[Row]:
-            return [Row(entry="a", item=item, scores={"x": Score(math.inf)})]
+        def work(self, item: str) -> Sequence[ResultRow]:
+            return [ResultRow(entry="a", item=item, scores={"x": Score(math.inf)})]
 
     results = run(Infinite(1), partial(Infinite, 1), SETTINGS, tmp_path)
     assert results.rows[0].scores["x"].reason == "infinite"

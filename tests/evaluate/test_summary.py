@@ -9,8 +9,16 @@ import torch
 from vocable.errors import VocableError
 from vocable.evaluate.card import Card, Column, Entry, ProbeRow
 from vocable.evaluate.measures import Measure
-from vocable.evaluate.runner import Row
-from vocable.evaluate.summary import figures, finish, groups, off_anchor, to_json, usage, usage_figures
+from vocable.evaluate.runner import ResultRow
+from vocable.evaluate.summary import (
+    check_anchors,
+    entry_figures,
+    group_figures,
+    level_usage,
+    raise_alarms,
+    to_json,
+    usage_figures,
+)
 from vocable.metrics.score import Figure, Score, undefined
 from vocable.tokens import Tokens, TokenSpec
 
@@ -18,33 +26,33 @@ GOOD = Column(key="good", title="Good", better="higher", caption="how good")
 BAD = Column(key="bad", title="Bad", better="lower", caption="how bad")
 
 
-def rows(*scores: Score) -> list[Row]:
+def rows(*scores: Score) -> list[ResultRow]:
     return [
-        Row(
+        ResultRow(
             entry="x", item=str(number), scores={"good": score},
-            facts={"seconds": 1.0 + number, "payload_bits": 1000, "container_bits": 24},
+            extra={"seconds": 1.0 + number, "payload_bits": 1000, "container_bits": 24},
         )
         for number, score in enumerate(scores)
     ]  # fmt: skip
 
 
 def test_bits_per_second_are_all_bits_over_all_seconds() -> None:
-    found = figures(rows(Score(1.0), Score(2.0), Score(6.0)), [GOOD], 0)
+    found = entry_figures(rows(Score(1.0), Score(2.0), Score(6.0)), [GOOD], 0)
     assert found["good"].mean == 3.0
     assert found["bit_rate"].mean == pytest.approx(3000 / 6)
     assert found["bit_rate_in_container"].mean == pytest.approx(3072 / 6)
 
 
 def test_a_clip_that_was_not_coded_costs_no_bits_and_is_excluded() -> None:
-    refused = Row(entry="x", item="r", scores={"good": undefined("not coded: too short")}, facts={"seconds": 9.0})
-    found = figures([*rows(Score(1.0)), refused], [GOOD], 0)
+    refused = ResultRow(entry="x", item="r", scores={"good": undefined("not coded: too short")}, extra={"seconds": 9.0})
+    found = entry_figures([*rows(Score(1.0)), refused], [GOOD], 0)
     assert found["bit_rate"].mean == 1000.0
     assert found["good"].reasons == {"not coded: too short": 1}
 
 
 def test_groups_of_one_value_are_no_breakdown() -> None:
     where = {"0": {"gender": "f", "corpus": "c"}, "1": {"gender": "m", "corpus": "c"}, "2": {"gender": "m"}}
-    found = groups(rows(Score(1.0), Score(2.0), Score(4.0)), [GOOD], 0, where.__getitem__)
+    found = group_figures(rows(Score(1.0), Score(2.0), Score(4.0)), [GOOD], 0, where.__getitem__)
     assert found.keys() == {"gender"}
     assert {value: part["good"].mean for value, part in found["gender"].items()} == {"f": 1.0, "m": 3.0}
 
@@ -58,12 +66,12 @@ def tokens(ids: Sequence[Sequence[int]]) -> Tokens:
 
 
 def test_codebook_use_is_that_of_all_clips_together() -> None:
-    levels = usage([tokens([[0, 0], [1, 1]]), tokens([[1, 1], [1, 1]])], 2)
+    levels = level_usage([tokens([[0, 0], [1, 1]]), tokens([[1, 1], [1, 1]])], 2)
     assert [level.distinct for level in levels] == [2, 1]
     found = usage_figures(levels, 50.0, 2)
     assert found["codebook_used"].mean == pytest.approx((0.5 + 0.25) / 2)
     assert found["bit_rate_entropy_coded"].mean == pytest.approx(50.0)
-    assert [level.distinct for level in usage([tokens([[0, 1], [2, 3]])], 1)] == [2]
+    assert [level.distinct for level in level_usage([tokens([[0, 1], [2, 3]])], 1)] == [2]
 
 
 def anchors(identity: float, noise: float, column: Column) -> list[Entry]:
@@ -83,16 +91,16 @@ def anchors(identity: float, noise: float, column: Column) -> list[Entry]:
 def test_anchors_that_are_off_are_named(identity: float, noise: float, alarms: list[str]) -> None:
     higher = Measure(column=GOOD, score=lambda pair: Score(0.0), ceiling=4.5, floor=2.0)
     lower = Measure(column=BAD, score=lambda pair: Score(0.0), ceiling=-4.5, floor=-2.0)
-    assert [line.split()[2] for line in off_anchor([higher], anchors(identity, noise, GOOD))] == alarms
-    assert [line.split()[2] for line in off_anchor([lower], anchors(-identity, -noise, BAD))] == alarms
+    assert [line.split()[2] for line in check_anchors([higher], anchors(identity, noise, GOOD))] == alarms
+    assert [line.split()[2] for line in check_anchors([lower], anchors(-identity, -noise, BAD))] == alarms
 
 
 def test_an_anchor_without_a_figure_or_a_bound_raises_no_alarm() -> None:
     higher = Measure(column=GOOD, score=lambda pair: Score(0.0), ceiling=4.5, floor=2.0)
     free = Measure(column=GOOD, score=lambda pair: Score(0.0))
-    assert off_anchor([higher], anchors(math.nan, math.nan, GOOD)) == []
-    assert off_anchor([free], anchors(0.0, 9.0, GOOD)) == []
-    assert off_anchor([higher], []) == []
+    assert check_anchors([higher], anchors(math.nan, math.nan, GOOD)) == []
+    assert check_anchors([free], anchors(0.0, 9.0, GOOD)) == []
+    assert check_anchors([higher], []) == []
 
 
 def test_the_summary_says_what_was_read_by_probes_and_reported_by_others() -> None:
@@ -114,6 +122,6 @@ def test_the_summary_says_what_was_read_by_probes_and_reported_by_others() -> No
 
 
 def test_a_run_with_alarms_does_not_end_well() -> None:
-    finish(Card(title="", lead="", columns=[], entries=[]))
+    raise_alarms(Card(title="", lead="", columns=[], entries=[]))
     with pytest.raises(VocableError, match="anchor off"):
-        finish(Card(title="", lead="", columns=[], entries=[], alarms=["anchor off: noise"]))
+        raise_alarms(Card(title="", lead="", columns=[], entries=[], alarms=["anchor off: noise"]))

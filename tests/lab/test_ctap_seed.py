@@ -17,7 +17,7 @@ from vocable.cli.main import app
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError
 from vocable.evaluate.plan import Plan
-from vocable.evaluate.summary import usage_figure
+from vocable.metrics.codebook import usage_figure
 from vocable.metrics.retrieval import retrieval_scores
 from vocable.metrics.text import per
 from vocable_lab.ctap import sentences as ctap_sentences
@@ -286,7 +286,7 @@ def test_what_cannot_be_aligned_is_named_and_the_others_go_on(model: Path, corpu
     assert set(task.without_phones) == {"1.flac"}
     (batch,) = [name for name, keys in task.batches.items() if "0.flac" in keys]
     rows = task.work(batch)
-    assert rows[0].facts["unaligned"].keys() == {"0.flac"}
+    assert rows[0].extra["unaligned"].keys() == {"0.flac"}
     assert rows[0].scores["retrieval_top1"].defined
     assert "1.flac" in [item.removeprefix("clip ") for item in task.items()]
 
@@ -305,5 +305,5 @@ def test_real_speech_without_an_alignment_is_aligned(model: Path, speech_data: P
     build = partial(CtapSeed, Plan(tokenizers=(str(model),), manifests=(corpus,), split="dev", limit=3), tmp_path)
     task = build()
     (row, *_) = task.work(next(iter(task.batches)))
-    assert row.facts["unaligned"] == {}
+    assert row.extra["unaligned"] == {}
     assert row.scores["retrieval_top1"].weight > 50

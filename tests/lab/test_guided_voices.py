@@ -6,7 +6,7 @@ import pytest
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import ManifestError
-from vocable.evaluate.judges.find import find_judge
+from vocable.evaluate.judges.find import find_scorer
 from vocable.testing import speechlike
 from vocable_lab.guided.conversion import PARALLEL, Conversion, draw_conversions, score_conversion
 
@@ -48,7 +48,7 @@ def test_the_target_itself_is_all_alike_and_a_click_cannot_be_score_conversion(t
     sound.write(tmp_path / "target.flac")
     target = Utterance(audio_path=tmp_path / "target.flac", speaker="b", extra={"sentence_id": "1"})
     asked = Conversion(source=clip("a1s"), voice=clip("b2s"), target=target)
-    tracker = find_judge("pitch")
+    tracker = find_scorer("pitch")
     same = score_conversion(tracker, asked, sound)
     assert same.keys() == {column.key for column in PARALLEL}
     assert same["vc_mcd"].value < 0.05

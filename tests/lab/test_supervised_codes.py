@@ -11,10 +11,9 @@ from tests.lab.ctap import write_corpus
 from tests.models import ready_supervised, save_whisper
 from vocable.audio import Audio
 from vocable.errors import ConfigError
-from vocable.evaluate.benchmark import evaluate
+from vocable.evaluate.benchmark import evaluate, find_protocol
 from vocable.evaluate.card import Card
 from vocable.evaluate.plan import Plan
-from vocable.evaluate.protocols import find_protocol
 from vocable.features.hub import WEIGHTS
 from vocable.metrics.score import Score
 from vocable.metrics.text import per

@@ -12,10 +12,9 @@ import torch
 
 from tests.lab.taste import little, write_corpus, write_weights
 from vocable.audio import Audio
-from vocable.evaluate.benchmark import evaluate
+from vocable.evaluate.benchmark import evaluate, find_protocol
 from vocable.evaluate.card import Card
 from vocable.evaluate.plan import Plan
-from vocable.evaluate.protocols import find_protocol
 from vocable.features.hub import WEIGHTS
 from vocable.features.whisper import load_encoder
 from vocable.systems.taste.config import AggregatorConfig

@@ -19,12 +19,13 @@ from vocable.errors import AlignmentError, MissingDependencyError, TextError
 from vocable.evaluate.plan import Plan
 from vocable.features.hub import WEIGHTS
 from vocable.features.whisper import load_encoder
+from vocable.metrics.score import median_figure
 from vocable.systems.taste.config import UnitLmConfig
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.testing import speechlike
 from vocable_lab.taste import seed as taste_seed
 from vocable_lab.taste import words as taste_words
-from vocable_lab.taste.figures import attended, attention_entropy, median_figure, predicted, weighed
+from vocable_lab.taste.figures import attended, attention_entropy, predicted, weighed
 from vocable_lab.taste.look import attention_map
 from vocable_lab.taste.seed import TasteSeed
 from vocable_lab.taste.speech import donors, edited, swap
@@ -345,13 +346,13 @@ def test_what_this_machine_lacks_is_left_out_with_the_reason(
         raise MissingDependencyError("it needs pocketsphinx")
 
     monkeypatch.setattr(taste_words, "find_aligner", missing)
-    monkeypatch.setattr(taste_seed, "find_judge", missing)
+    monkeypatch.setattr(taste_seed, "find_scorer", missing)
     task = _task(model, corpus, tmp_path)
     (row,) = task.work(task.items()[0])
     assert {"top1", "attention_coverage", "edit_carried"} <= row.scores.keys()  # times are in the line
     assert not {key for key in row.scores if key.startswith(("wer", "duration", "edit_spoken"))}
-    assert set(row.facts["failed"].values()) == {"it needs pocketsphinx"}
-    assert {"what the recogniser hears", "durations of words", "edits that are spoken"} == set(row.facts["failed"])
+    assert set(row.extra["failed"].values()) == {"it needs pocketsphinx"}
+    assert {"what the recogniser hears", "durations of words", "edits that are spoken"} == set(row.extra["failed"])
 
 
 def test_without_a_quantizer_units_are_predicted_and_there_are_no_tokens(
@@ -372,7 +373,7 @@ def test_a_model_without_a_clock_tells_no_durations(codec: Path, corpus: Path, t
     little(codec, lm=lm).save(tmp_path / "timeless")
     task = _task(tmp_path / "timeless", corpus, tmp_path / "out")
     (row,) = task.work(task.items()[0])
-    assert "no time positions" in row.facts["failed"]["edits"]
+    assert "no time positions" in row.extra["failed"]["edits"]
     assert "edit_carried" not in row.scores
 
 

@@ -17,7 +17,7 @@ UNUSABLE = [
     (SPEECH[:0], SPEECH, "there are no samples"),
     (SPEECH, SPEECH[:0], "there are no samples"),
     (np.where(np.arange(32_000) == 7, np.nan, SPEECH), SPEECH, "the recording holds NaN or infinity"),
-    (SPEECH, np.where(np.arange(32_000) == 7, np.inf, SPEECH), "the speech made again holds NaN or infinity"),
+    (SPEECH, np.where(np.arange(32_000) == 7, np.inf, SPEECH), "the decoded speech holds NaN or infinity"),
 ]
 
 

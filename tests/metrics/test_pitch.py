@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vocable.errors import ConfigError, ShapeError
 from vocable.metrics.pitch import f0_correlation, f0_mse, f0_rmse, gross_pitch_error, voicing_error
-from vocable.metrics.score import Score, summarise
+from vocable.metrics.score import Score, summarize
 from vocable.metrics.spectral import dtw_path, mel_cepstra
 
 VOICED_IN_BOTH: dict[str, Callable[..., Score]] = {
@@ -74,7 +74,7 @@ def test_voicing_counts_both_ways_and_weighs_frames() -> None:
     assert voicing_error(made, real).value == 0.4
     assert voicing_error(real, 0 * real).value == 0.6  # a codec that whispers
     long = voicing_error(np.full(95, 100.0), np.full(95, 100.0))
-    assert summarise([voicing_error(real, made), long]).mean == pytest.approx(0.02)
+    assert summarize([voicing_error(real, made), long]).mean == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -92,7 +92,7 @@ def test_contours_are_cut_to_the_shorter(name: str) -> None:
     [
         (SUNG[:0], SUNG, "there are no frames"),
         (np.where(np.arange(100) == 5, np.nan, SUNG), SUNG, "the pitch of the recording holds NaN or infinity"),
-        (SUNG, np.where(np.arange(100) == 5, np.inf, SUNG), "the pitch of the speech made again holds NaN or infinity"),
+        (SUNG, np.where(np.arange(100) == 5, np.inf, SUNG), "the pitch of the decoded speech holds NaN or infinity"),
     ],
 )
 def test_what_cannot_be_measured_is_undefined(name: str, real: np.ndarray, made: np.ndarray, reason: str) -> None:
@@ -115,7 +115,7 @@ def test_an_unvoiced_recording_has_no_voicing_error() -> None:
 def test_a_constant_pitch_correlates_with_nothing() -> None:
     robot = np.full(100, 117.3)
     assert f0_correlation(robot, SUNG).reason == "the pitch of the recording is constant"
-    assert f0_correlation(SUNG, robot).reason == "the pitch of the speech made again is constant"
+    assert f0_correlation(SUNG, robot).reason == "the pitch of the decoded speech is constant"
     assert f0_correlation(SUNG, robot * (1 + 1e-9 * np.arange(100))).reason.endswith("is constant")
     assert f0_rmse(robot, SUNG).value > 100
 

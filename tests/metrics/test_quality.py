@@ -135,7 +135,7 @@ def test_what_cannot_be_measured_is_undefined(name: str, real: np.ndarray, made:
 @pytest.mark.parametrize("name", ["stoi", "estoi", "pesq_wb", "pesq_nb", "si_sdr", "delay"])
 def test_silence_made_from_speech_is_undefined(name: str) -> None:
     assert math.isnan(METRICS[name](SPEECH, 0 * SPEECH).value)
-    assert METRICS[name](SPEECH, 0 * SPEECH).reason == "the speech made again is silent"
+    assert METRICS[name](SPEECH, 0 * SPEECH).reason == "the decoded speech is silent"
 
 
 @pytest.mark.parametrize("samples", [2, 300, 6_000])

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vocable.errors import ConfigError, MissingDependencyError
-from vocable.metrics.score import summarise
-from vocable.metrics.text import NORMALISER, ErrorCounts, cer, edit_distance, normalise, per, wer
+from vocable.metrics.score import summarize
+from vocable.metrics.text import NORMALIZER, ErrorCounts, cer, edit_distance, normalize, per, wer
 
 WORDS = st.lists(st.sampled_from(["a", "b", "cat", "dog", "it's"]), max_size=12).map(" ".join)
 PAIRS = st.lists(st.tuples(WORDS.filter(bool), WORDS), min_size=1, max_size=6)
 
 
 def test_the_normaliser_does_what_its_name_promises() -> None:
-    assert NORMALISER == "vocable-text-1"  # a change of the rules changes the name
+    assert NORMALIZER == "vocable-text-1"  # a change of the rules changes the name
     pairs = {
         "": "",
         " \t\n—!? ": "",
@@ -31,13 +31,13 @@ def test_the_normaliser_does_what_its_name_promises() -> None:
         "snake_case $5 50%": "snake case 5 50",
         "नमस्ते दुनिया": "नमस्ते दुनिया",
     }
-    assert {text: normalise(text) for text in pairs} == pairs
+    assert {text: normalize(text) for text in pairs} == pairs
 
 
 @given(st.text(max_size=40))
 def test_normalising_twice_changes_nothing(text: str) -> None:
-    once = normalise(text)
-    assert normalise(once) == once
+    once = normalize(text)
+    assert normalize(once) == once
     assert once == " ".join(once.split())
     assert wer(text, once).total == cer(text, once).total == 0
 
@@ -54,7 +54,7 @@ def test_words_and_characters_equal_jiwer(pairs: list[tuple[str, str]]) -> None:
             assert getattr(added, name) == getattr(upstream, name)
         rate = upstream.wer if isinstance(upstream, jiwer.WordOutput) else upstream.cer
         assert added.rate == pytest.approx(rate, abs=1e-12)
-        assert summarise([count.score() for count in counts], rounds=1).mean == pytest.approx(rate, abs=1e-12)
+        assert summarize([count.score() for count in counts], rounds=1).mean == pytest.approx(rate, abs=1e-12)
 
 
 def test_each_kind_of_error_is_counted_as_itself() -> None:
@@ -64,7 +64,7 @@ def test_each_kind_of_error_is_counted_as_itself() -> None:
     assert cer("ab cd", "abcd") == ErrorCounts(hits=4, substitutions=0, deletions=1, insertions=0, unit="characters")
     counts = wer("a b c d", "a x c d e")
     assert (counts.reference, counts.total, counts.rate) == (4, 2, 0.5)
-    assert wer("A b!", "a B", normaliser=str).rate == 1.0
+    assert wer("A b!", "a B", normalizer=str).rate == 1.0
 
 
 def test_phones_are_whole_symbols_with_or_without_stress() -> None:
@@ -84,7 +84,7 @@ def test_nothing_said_is_undefined_and_tells_what_was_inserted() -> None:
     ):
         assert math.isnan(counts.rate)
         assert counts.score().reason == reason
-    figure = summarise([wer("a b", "a").score(), wer("", "x").score()])
+    figure = summarize([wer("a b", "a").score(), wer("", "x").score()])
     assert (figure.mean, figure.n, figure.excluded) == (0.5, 1, 1)
 
 

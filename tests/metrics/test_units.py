@@ -1,4 +1,4 @@
-"""Units and durations: equal to the naive computation, blind to padding, never lucky in a tie."""
+"""Units, durations: equal to the naive computation, never lucky in a tie."""
 
 import math
 
@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from vocable.errors import ConfigError, ShapeError
-from vocable.metrics.score import Score, summarise
+from vocable.metrics.score import Score
 from vocable.metrics.units import (
     duration_consistency,
     duration_mse,
-    unit_accuracy,
+    score_units,
     unit_anchors,
 )
 
@@ -21,43 +21,19 @@ def _random(*shape: int, seed: int = 0) -> Tensor:
 
 
 @pytest.fixture
-def batch() -> tuple[Tensor, Tensor, Tensor]:
-    targets = torch.randint(0, 20, (3, 30), generator=torch.Generator().manual_seed(1))
-    mask = torch.arange(30)[None] < torch.tensor([30, 11, 1])[:, None]
-    logits = _random(3, 30, 20) + 2 * torch.nn.functional.one_hot(targets, 20)
-    return logits, targets, mask
+def clip() -> tuple[Tensor, Tensor]:
+    units = torch.randint(0, 20, (42,), generator=torch.Generator().manual_seed(1))
+    return _random(42, 20) + 2 * torch.nn.functional.one_hot(units, 20), units
 
 
-def test_accuracy_and_cross_entropy_equal_torch(batch: tuple[Tensor, Tensor, Tensor]) -> None:
-    logits, targets, mask = batch
-    found = unit_accuracy(logits, targets, mask, ks=(1, 5)).model
-    for k in (1, 5):
-        likeliest = logits[mask].topk(k).indices
-        wanted = (likeliest == targets[mask][:, None]).any(dim=1).double().mean()
-        assert found.top[k].value == pytest.approx(float(wanted), abs=1e-12)
-        assert found.top[k].weight == 42.0
-    loss = float(torch.nn.functional.cross_entropy(logits[mask], targets[mask]))
-    assert found.nats.value == pytest.approx(loss, rel=1e-6)
-    assert found.perplexity.value == pytest.approx(math.exp(loss), rel=1e-6)
-
-
-def test_padding_and_batching_change_nothing(batch: tuple[Tensor, Tensor, Tensor]) -> None:
-    logits, targets, mask = batch
-    whole = unit_accuracy(logits, targets, mask)
-    padded = unit_accuracy(
-        logits.masked_fill(~mask[..., None], math.nan), targets.masked_fill(~mask, -100), mask
-    )  # fmt: skip
-    assert padded == whole
-    rows = [unit_accuracy(logits[at, None], targets[at, None], mask[at, None]).model for at in range(3)]
-    assert summarise([row.top[1] for row in rows]).mean == pytest.approx(whole.model.top[1].value, abs=1e-12)
-    assert summarise([row.nats for row in rows]).mean == pytest.approx(whole.model.nats.value, rel=1e-6)
-
-
-def test_ties_are_misses() -> None:
-    flat = torch.zeros(1, 4, 8)
-    found = unit_accuracy(flat, torch.zeros(1, 4, dtype=torch.long), torch.ones(1, 4, dtype=torch.bool), ks=(1, 7))
-    assert (found.model.top[1].value, found.model.top[7].value) == (0.0, 0.0)
-    assert found.model.perplexity.value == pytest.approx(8.0)
+def test_predictions_and_cross_entropy_equal_torch(clip: tuple[Tensor, Tensor]) -> None:
+    logits, units = clip
+    found = score_units(logits, units)
+    for k, hits in ((1, found.top1), (5, found.top5)):
+        assert hits.tolist() == (logits.topk(k).indices == units[:, None]).any(dim=1).tolist()
+    loss = float(torch.nn.functional.cross_entropy(logits, units))
+    assert found.nats.mean() == pytest.approx(loss, rel=1e-6)
+    assert score_units(logits[:, :3], units % 3).top5.all()  # of three entries, all are among the five best
 
 
 def test_anchors_are_what_guessing_gives() -> None:
@@ -78,29 +54,26 @@ def test_anchors_are_what_guessing_gives() -> None:
     assert constant.repeat_last.top[1].value == 4 / 5
 
 
-def test_no_model_blind_to_its_input_beats_the_unigram(batch: tuple[Tensor, Tensor, Tensor]) -> None:
-    logits, targets, mask = batch
-    blind = unit_accuracy(logits[:1, :1].expand_as(logits), targets, mask)
-    assert all(blind.model.top[k].value <= blind.anchors.unigram.top[k].value for k in (1, 5))
-    assert blind.model.nats.value >= blind.anchors.unigram.nats.value
+def test_no_guess_blind_to_its_input_beats_the_unigram(clip: tuple[Tensor, Tensor]) -> None:
+    logits, units = clip
+    blind = score_units(logits[:1].expand_as(logits), units)
+    unigram = unit_anchors(units[None], torch.ones(1, 42, dtype=torch.bool), 20).unigram
+    assert blind.top1.mean() <= unigram.top[1].value
+    assert blind.top5.mean() <= unigram.top[5].value
+    assert blind.nats.mean() >= unigram.nats.value
 
 
-def test_degenerate_units_are_undefined_and_wrong_ones_refused(batch: tuple[Tensor, Tensor, Tensor]) -> None:
-    logits, targets, mask = batch
-    empty = unit_accuracy(logits, targets, torch.zeros_like(mask))
-    everything = [empty.model, empty.anchors.uniform, empty.anchors.unigram, empty.anchors.repeat_last]
-    assert {guess.top[5].reason for guess in everything} == {"no position is real"}
-    broken = unit_accuracy(logits.index_fill(2, torch.tensor([3]), math.nan), targets, mask)
-    assert broken.model.top[1].reason == broken.model.perplexity.reason == "the logits hold NaN"
-    assert broken.anchors.unigram.top[1].defined
-    assert unit_accuracy(torch.full_like(logits, math.inf), targets, mask).model.nats.reason == "a logit is infinite"
-    impossible = unit_accuracy(logits.scatter(2, targets[..., None], -math.inf), targets, mask)
-    assert impossible.model.perplexity.value == math.inf
-    assert impossible.model.top[5].value == 0.0
-    with pytest.raises(ShapeError, match=r"targets lie in \[-1, \d+\] but there are 20 units"):
-        unit_accuracy(logits, targets.index_fill(1, torch.tensor([0]), -1), mask)
+def test_padding_does_not_change_anchors_and_wrong_targets_are_refused() -> None:
+    targets, mask = torch.tensor([[1, 2, 1, -7]]), torch.tensor([[True, True, True, False]])
+    assert unit_anchors(targets, mask, 8) == unit_anchors(targets[:, :3], mask[:, :3], 8)
+    empty = unit_anchors(targets, torch.zeros_like(mask), 8)
+    assert {guess.top[5].reason for guess in (empty.uniform, empty.unigram, empty.repeat_last)} == {
+        "no position is real"
+    }
+    with pytest.raises(ShapeError, match=r"targets lie in \[-7, \d+\] but there are 8 units"):
+        unit_anchors(targets, torch.ones_like(mask), 8)
     with pytest.raises(ConfigError, match=r"ks is \(0, 1\)"):
-        unit_accuracy(logits, targets, mask, ks=(0, 1))
+        unit_anchors(targets, mask, 8, ks=(0, 1))
 
 
 def test_durations_count_what_agrees() -> None:

@@ -28,14 +28,14 @@ def edit(
     from vocable.apps.edit import edit as edit_words
     from vocable.audio import Audio
     from vocable.errors import ConfigError
-    from vocable.evaluate.judges.find import find_judge
+    from vocable.evaluate.judges.find import find_scorer
     from vocable.systems.registry import load
 
     first, _, last = words.partition(":")
     if not (first.isdecimal() and (last or first).isdecimal()):
         raise ConfigError(f"--words is '{words}'; write first:last, such as 3:5")
     recording = Audio.read(clip)
-    transcript = text or transcribe_words(recording, find_judge("recogniser").transcribe, str(clip))
+    transcript = text or transcribe_words(recording, find_scorer("recognizer").transcribe, str(clip))
     swapped = int(first), int(last or first)
     edited = edit_words(load(model), recording, Audio.read(donor), swapped, transcript, donor_text)
     edited.write(out)

@@ -28,11 +28,11 @@ def encode(
 ) -> None:
     """Encode speech into tokens: WAV, FLAC, OGG or MP3, at any sample rate and of any length."""
     from vocable.corpus.files import encode_files
-    from vocable.evaluate.judges.find import find_judge
+    from vocable.evaluate.judges.find import find_scorer
     from vocable.systems.registry import load
 
     outcome = encode_files(
         load(model, device), inputs, out, levels=levels, text=text, say=typer.echo,
-        recognizer=find_judge("recogniser").transcribe if recognise else None,
+        recognizer=find_scorer("recognizer").transcribe if recognise else None,
     )  # fmt: skip
     outcome.finish()

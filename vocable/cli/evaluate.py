@@ -66,18 +66,17 @@ def tokenizers(
 
     Listening tests: vocable evaluate listen --help
     """
-    from vocable.evaluate.benchmark import evaluate
-    from vocable.evaluate.measures import Judges
-    from vocable.evaluate.plan import Plan, named, whole_numbers
-    from vocable.evaluate.protocols import find_protocol
-    from vocable.evaluate.summary import finish
+    from vocable.evaluate.benchmark import evaluate, find_protocol
+    from vocable.evaluate.measures import Scorers
+    from vocable.evaluate.plan import Plan, parse_counts, parse_named
+    from vocable.evaluate.summary import raise_alarms
 
     plan = Plan(
         tokenizers=tuple(names or ()), manifests=tuple(data or ()), split=split, limit=limit,
-        levels=whole_numbers(levels, "--levels"), codecs=_words(codecs), lyra=lyra,
-        models=named(model or (), "--model"),
-        decoded={name: Path(folder) for name, folder in named(decoded or (), "--decoded").items()},
-        metrics=_words(metrics) or None, judges=Judges(recogniser=recogniser, speaker=speaker_model),
+        levels=parse_counts(levels, "--levels"), codecs=_words(codecs), lyra=lyra,
+        models=parse_named(model or (), "--model"),
+        decoded={name: Path(folder) for name, folder in parse_named(decoded or (), "--decoded").items()},
+        metrics=_words(metrics) or None, scorers=Scorers(recognizer=recogniser, speaker=speaker_model),
         recognise=recognise, probes=_words(probes), seed=seed,
     )  # fmt: skip
     build = partial(find_protocol(protocol, plan), plan, out)
@@ -86,7 +85,7 @@ def tokenizers(
         typer.echo(line.encode(errors="replace").decode())  # a file's name need not be text
     typer.echo((out / "report.md").read_text(encoding="utf-8"))
     typer.echo(f"{out / 'report.html'}")
-    finish(card)
+    raise_alarms(card)
 
 
 def _with_bar(evaluate: Any, build: Any, out: Path, jobs: int) -> Any:
@@ -107,10 +106,10 @@ def _with_bar(evaluate: Any, build: Any, out: Path, jobs: int) -> Any:
     with bar:
         task = bar.add_task("loading", total=None)
 
-        def show(done: int, of: int) -> None:
-            bar.update(task, description="clips" if done < of else "report", completed=done, total=of)
+        def show(done: int, total: int) -> None:
+            bar.update(task, description="clips" if done < total else "report", completed=done, total=total)
 
-        return evaluate(build, out, jobs=jobs, done=show)
+        return evaluate(build, out, jobs=jobs, progress=show)
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from vocable.errors import AudioError
 from vocable.evaluate.card import Card, Entry
 from vocable.evaluate.page.report import write_report
 from vocable.evaluate.pictures import plot_tokens
-from vocable.evaluate.plan import Plan, as_filed
+from vocable.evaluate.plan import Plan, as_scored
 from vocable.evaluate.reconstruction import Reconstruction
 from vocable.evaluate.runner import Results
 from vocable.evaluate.samples import make_sample
@@ -225,7 +225,7 @@ def _evaluate_clip(file: Path, model: str, levels: list[int]) -> Card:
     card = evaluation.card(Results(rows=evaluation.work(item), quarantined={}))
     codecs = [codec for codec in evaluation.codecs if codec.kind == "tokenizer"]
     captions = {entry.name: _caption(card, entry) for entry in card.entries}
-    sample = make_sample(item, "", Audio.read(file), codecs, {}, as_filed, lambda entry, _: captions[entry])
+    sample = make_sample(item, "", Audio.read(file), codecs, {}, as_scored, lambda entry, _: captions[entry])
     left_out = () if has_pesq else ("PESQ-WB is not installed",)
     return replace(card, samples=[sample], left_out=left_out, main=[column.key for column in card.main_columns])
 

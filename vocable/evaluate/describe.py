@@ -12,7 +12,7 @@ import torch
 from vocable.audio import AUDIO_SUFFIXES, Audio
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AudioError, ConfigError, InputError
-from vocable.evaluate.plan import spread
+from vocable.evaluate.plan import spread_evenly
 from vocable.folder import system_of as folder_system
 from vocable.interfaces import TokenGenerator, Tokenizer
 from vocable.metrics.codebook import codebook_usage
@@ -54,7 +54,7 @@ class Clips:
             lines = [line for line in lines if line.split == "dev"] or lines
         elif self.split != "all":
             lines = read_manifest(self.manifest, self.split)
-        return spread(lines, self.limit)
+        return spread_evenly(lines, self.limit)
 
 
 def kind_of(what: str) -> Kind:

@@ -27,7 +27,7 @@ from vocable.evaluate.curves import (
 )
 from vocable.evaluate.describe import Clips, kind_of
 from vocable.evaluate.pictures import count_ids, plot_codebooks, plot_log_mel, plot_projection, plot_tokens
-from vocable.evaluate.plan import spread
+from vocable.evaluate.plan import spread_evenly
 from vocable.files import make_folder, write_whole
 from vocable.interfaces import Embedding, Tokenizer
 from vocable.systems import registry
@@ -147,7 +147,7 @@ def _draw_tokenizer(tokenizer: Tokenizer, clips: Clips, say: Callable[[str], Non
             raise ManifestError(f"{clips.manifest}: no line has '{key}' to color by; there are {', '.join(keys)}")
     colors = clips.colors or ("speaker",)
     encoded = list(_encode_clips(tokenizer, utterances, say))
-    for number, clip in enumerate(spread(encoded, _MAX_SPECTROGRAMS), 1):
+    for number, clip in enumerate(spread_evenly(encoded, _MAX_SPECTROGRAMS), 1):
         sounds = [("recording", clip.recording), ("from its tokens", tokenizer.decode(clip.tokens))]
         yield f"log-mel-{number}", plot_log_mel(sounds, title=clip.utterance.audio_path.name)
     counts = np.stack([count_ids(clip.tokens) for clip in encoded])
@@ -196,7 +196,7 @@ def _average_stretches(latents: Float[ndarray, "N D"], tokens: Tokens) -> Float[
     """Return means over stretches of about one second, at most 10 of them, evenly over the clip."""
     length = _POINT_FRAMES if tokens.spec.hop is None else max(1, round(tokens.spec.frame_rate))
     parts = np.array_split(latents, max(1, round(len(latents) / length)))
-    return np.stack([part.mean(0) for part in spread(parts, _MAX_POINTS)])
+    return np.stack([part.mean(0) for part in spread_evenly(parts, _MAX_POINTS)])
 
 
 def _file_stem(key: str) -> str:

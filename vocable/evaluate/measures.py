@@ -1,79 +1,85 @@
-"""The metrics by name: what each compares, which judge it asks, and where the anchors must land on it."""
+"""The table of metrics: name, direction, unit, score function, scorer, and the anchors of each.
 
-from collections.abc import Callable, Sequence
+To add a metric, write a function in :mod:`vocable.metrics` that returns a ``Score``, and add one line to ``METRICS``.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypeVar
+from itertools import groupby
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError, MissingDependencyError
 from vocable.evaluate.card import Better, Column
-from vocable.evaluate.judges.base import Pitch
-from vocable.evaluate.judges.find import find_judge
-from vocable.evaluate.judges.visqol import visqol, visqol_name
-from vocable.metrics import pitch as f0
-from vocable.metrics import quality, spectral, text
+from vocable.evaluate.judges.base import PitchTracker, SpeakerEncoder, SpeechRecognizer
+from vocable.evaluate.judges.find import Kind, find_scorer
+from vocable.evaluate.judges.quality import visqol, visqol_name
+from vocable.metrics import pitch, quality, spectral, text
 from vocable.metrics.score import Score, undefined
 
-_SPARED = "not among the clips that the recogniser hears (--recognise)"
-_NOISY = {"ovrl": 2.0, "sig": 3.0, "p808": 2.9}  # DNSMOS of noise stays under
 RATE = 16_000  # Hz, at which everything is scored
+_NOT_SELECTED = "not among the clips that the recogniser hears (--recognise)"
 T = TypeVar("T")
 
 
 @dataclass
-class Heard:
-    """A clip as it is scored, and what the judges heard in it: each is asked once."""
+class ScoredClip:
+    """A clip to be scored, with a cache of what scorers returned for it: each is asked once."""
 
     audio: Audio
-    _said: dict[str, object] = field(default_factory=dict)
+    _results: dict[str, object] = field(default_factory=dict)
 
-    def ask(self, question: str, answer: Callable[[Audio], T]) -> T:
-        """What this judge says of the clip.
+    def ask(self, scorer: str, function: Callable[[Audio], T]) -> T:
+        """Return the result of a scorer for this clip.
+
+        Args:
+            scorer: Name of the scorer, the key of the cache.
+            function: Method of the scorer.
 
         Raises:
-            AudioError: It cannot judge the clip.
+            AudioError: If the scorer cannot score the clip.
         """
-        if question not in self._said:
+        if scorer not in self._results:
             try:
-                self._said[question] = answer(self.audio)
+                self._results[scorer] = function(self.audio)
             except AudioError as error:
-                self._said[question] = error
-        said = self._said[question]
-        if isinstance(said, AudioError):
-            raise said
-        return said  # type: ignore[return-value]
+                self._results[scorer] = error
+        result = self._results[scorer]
+        if isinstance(result, AudioError):
+            raise result
+        return result  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """What is compared: the recording, the speech made again, both at 16 kHz, and the text if it is known.
+    """A recording and its decoded speech, both at 16 kHz.
 
     Attributes:
-        reference: The recording.
-        made: The speech made again.
-        text: What is said.
-        recognised: Whether the recogniser, who takes longer than all the others, shall hear this clip.
+        reference: Recording.
+        decoded: Decoded speech.
+        text: Text of the recording; None if it is not known.
+        is_recognized: Whether the speech recognizer, which takes longer than all other scorers, runs on this clip.
     """
 
-    reference: Heard
-    made: Heard
+    reference: ScoredClip
+    decoded: ScoredClip
     text: str | None = None
-    recognised: bool = True
+    is_recognized: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """A metric, and where the anchors land if it works.
+    """A metric with its scorer loaded.
 
     Attributes:
-        column: Its name and description.
-        score: A pair's score.
-        ceiling: What the identity codec reaches at least (at most, where lower is better); None: it has no ceiling,
-            as it is no comparison with the recording.
-        floor: What noise at -5 dB SNR stays under (over, where lower is better); None: noise does little to it, as
-            pitch trackers hear through noise.
+        column: Name, unit, direction and description.
+        score: Function from a pair to its score.
+        ceiling: Bound that the identity codec reaches (at least, or at most where lower is better); None if the metric
+            does not compare with the recording.
+        floor: Bound that noise at -5 dB SNR stays under (over, where lower is better); None if noise changes the metric
+            little, as with pitch trackers.
     """
 
     column: Column
@@ -82,7 +88,7 @@ class Measure:
     floor: float | None = None
 
     def __call__(self, pair: Pair) -> Score:
-        """The score, undefined where a judge cannot judge."""
+        """Return the score of a pair; undefined if a scorer cannot score a clip."""
         try:
             return self.score(pair)
         except AudioError as error:
@@ -90,219 +96,239 @@ class Measure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judges:
-    """Which model listens in each place, by name, hub name or folder; None takes the offline one."""
+class Scorers:
+    """Choice of the scorers, each by its name, hub name or folder; None takes the default, which works offline."""
 
     pitch: str | None = None
     speaker: str | None = None
-    recogniser: str | None = None
+    recognizer: str | None = None
 
 
-def find_measures(names: Sequence[str] | None, judges: Judges | None = None) -> tuple[list[Measure], list[str]]:
-    """Measures by name, and a line on each that this machine lacks.
+# ---- score functions: a pair and the scorer to a score --------------------------------------------------------------
+
+
+def _samples(metric: Callable[..., Score], **settings: object) -> Callable[[Pair, Any], Score]:
+    return lambda pair, _: metric(pair.reference.audio.samples, pair.decoded.audio.samples, **settings)
+
+
+def _samples_at_rate(metric: Callable[..., Score], **settings: object) -> Callable[[Pair, Any], Score]:
+    return _samples(metric, sample_rate=RATE, **settings)
+
+
+def _contours(metric: Callable[..., Score]) -> Callable[[Pair, PitchTracker], Score]:
+    def score(pair: Pair, tracker: PitchTracker) -> Score:
+        pitches = [clip.ask(tracker.name, tracker.track) for clip in (pair.reference, pair.decoded)]
+        return metric(pitches[0].hz, pitches[1].hz)
+
+    return score
+
+
+def _speaker_similarity(pair: Pair, encoder: SpeakerEncoder) -> Score:
+    embeddings = [clip.ask(encoder.name, encoder.embed) for clip in (pair.reference, pair.decoded)]
+    return Score(float(embeddings[0] @ embeddings[1]))
+
+
+def _against_text(count: Callable[..., text.ErrorCounts]) -> Callable[[Pair, SpeechRecognizer], Score]:
+    def score(pair: Pair, recognizer: SpeechRecognizer) -> Score:
+        if not pair.is_recognized:
+            return undefined(_NOT_SELECTED)
+        if pair.text is None:
+            return undefined("the manifest has no text")
+        return count(pair.text, pair.decoded.ask(recognizer.name, recognizer.transcribe)).score()
+
+    return score
+
+
+def _against_recording(count: Callable[..., text.ErrorCounts]) -> Callable[[Pair, SpeechRecognizer], Score]:
+    def score(pair: Pair, recognizer: SpeechRecognizer) -> Score:
+        if not pair.is_recognized:
+            return undefined(_NOT_SELECTED)
+        clips = (pair.reference, pair.decoded)
+        return count(*(clip.ask(recognizer.name, recognizer.transcribe) for clip in clips)).score()
+
+    return score
+
+
+def _opinion(scale: str) -> Callable[[Pair, Any], Score]:
+    return lambda pair, predictor: Score(
+        pair.decoded.ask(f"{predictor.name} {predictor.scales}", predictor.rate)[scale]
+    )
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+
+class Metric(NamedTuple):
+    """A line of the table.
+
+    Attributes:
+        name: Name on the command line, such as ``pesq_wb``.
+        title: Name in tables.
+        better: Direction: ``higher`` or ``lower``.
+        score: Function from a pair and the scorer to a score.
+        needs: Scorer, by its kind; or the package that computes the metric; empty if there is neither.
+        caption: Description; ``{scorer}`` stands for the name of the scorer or package and its version.
+        unit: Unit, or ``%`` for a share; empty for a pure number.
+        form: Number format.
+        ceiling: See :class:`Measure`.
+        floor: See :class:`Measure`.
+        is_default: Whether it is measured when no metrics are named.
+    """
+
+    name: str
+    title: str
+    better: Better
+    score: Callable[[Pair, Any], Score]
+    needs: "Needs"
+    caption: str
+    unit: str = ""
+    form: str = ".2f"
+    ceiling: float | None = None
+    floor: float | None = None
+    is_default: bool = True
+
+
+Needs = Literal["", "pesq", "pystoi", "visqol", "pitch", "speaker", "recognizer", "dnsmos-p808", "dnsmos"]
+
+
+def _error_rates(name: str, count: Callable[..., text.ErrorCounts], units: str) -> Iterator[Metric]:
+    yield Metric(
+        name, name.upper(), "lower", _against_text(count), "recognizer", unit="%", form=".1f",
+        caption=f"{units} error rate of {{scorer}} against the text, all clips together; compare it with the "
+        f"recording's own, which the recogniser does not get right either; {text.NORMALIZER}.",
+    )  # fmt: skip
+    yield Metric(
+        f"d{name}", f"d{name.upper()}", "lower", _against_recording(count), "recognizer", unit="%", form=".1f",
+        ceiling=1e-6, floor=0.3,
+        caption=f"{units} error rate of {{scorer}} against what it heard in the recording; needs no text.",
+    )  # fmt: skip
+
+
+def _dnsmos(scale: str, floor: float | None, needs: Needs = "dnsmos") -> Metric:
+    return Metric(
+        f"dnsmos_{scale}", f"DNSMOS {scale.upper()}", "higher", _opinion(scale), needs, floor=floor,
+        is_default=needs == "dnsmos-p808",
+        caption="Opinion predicted by {scorer} without the recording, 1 to 5; it misses a low-pass at 2 kHz: never "
+        "take it alone.",
+    )  # fmt: skip
+
+
+METRICS = (
+    Metric("pesq_wb", "PESQ-WB", "higher", _samples_at_rate(quality.pesq, mode="wb"), "pesq", ceiling=4.6, floor=1.5,
+           caption="Perceptual quality, ITU-T P.862.2, wide band at 16 kHz: 1.0 to 4.64; computed by {scorer}."),
+    Metric("pesq_nb", "PESQ-NB", "higher", _samples_at_rate(quality.pesq, mode="nb"), "pesq", ceiling=4.5, floor=2.2,
+           caption="Perceptual quality, ITU-T P.862.1, narrow band at 8 kHz: 1.0 to 4.55; computed by {scorer}."),
+    Metric("stoi", "STOI", "higher", _samples_at_rate(quality.stoi), "pystoi", form=".3f", ceiling=0.999, floor=0.85,
+           caption="Short-time objective intelligibility, up to 1; computed by {scorer}."),
+    Metric("estoi", "ESTOI", "higher", _samples_at_rate(quality.stoi, extended=True), "pystoi", form=".3f",
+           ceiling=0.999, floor=0.7,
+           caption="Extended short-time objective intelligibility, up to 1; computed by {scorer}."),
+    Metric("si_sdr", "SI-SDR", "higher", _samples(quality.si_sdr), "", unit="dB", ceiling=90.0, floor=0.0,
+           caption="Scale-invariant signal-to-distortion ratio; a codec that draws its own phase scores low however "
+           "well it sounds; capped at 100 dB."),
+    Metric("log_spectral_distance", "LSD", "lower", _samples_at_rate(spectral.log_spectral_distance), "", unit="dB",
+           ceiling=1e-3, floor=8.0,
+           caption="Log-spectral distance: root mean square over frequency, mean over frames."),
+    Metric("log_mel_distance", "log-mel distance", "lower", _samples_at_rate(spectral.log_mel_distance), "", unit="dB",
+           ceiling=1e-3, floor=8.0, caption="Mean absolute difference of 80 log-mel bands."),
+    Metric("mcd", "MCD", "lower", _samples_at_rate(spectral.mel_cepstral_distance, align="none"), "", unit="dB",
+           ceiling=1e-3, floor=4.0, caption="Mel-cepstral distortion, coefficients 1 to 13, frame by frame."),
+    Metric("mcd_dtw", "MCD-DTW", "lower", _samples_at_rate(spectral.mel_cepstral_distance, align="dtw"), "", unit="dB",
+           ceiling=1e-3, floor=4.0, caption="Mel-cepstral distortion along the best time warping."),
+    Metric("f0_correlation", "F0 correlation", "higher", _contours(pitch.f0_correlation), "pitch", form=".3f",
+           ceiling=0.999,
+           caption="Pearson correlation of log F0 over the frames voiced in both; F0 by {scorer}."),
+    Metric("f0_rmse", "F0 RMSE", "lower", _contours(pitch.f0_rmse), "pitch", unit="cents", form=".0f", ceiling=0.1,
+           caption="Root mean square error of F0 over them; F0 by {scorer}."),
+    Metric("f0_mse", "F0 MSE", "lower", _contours(pitch.f0_mse), "pitch", unit="Hz²", form=".0f", ceiling=0.1,
+           is_default=False, caption="Mean square error of F0 (MSEP) over the frames voiced in both; F0 by {scorer}."),
+    Metric("gross_pitch_error", "gross pitch error", "lower", _contours(pitch.gross_pitch_error), "pitch", unit="%",
+           form=".1f", ceiling=1e-4, is_default=False,
+           caption="Share of the frames voiced in both whose F0 is off by more than 20 %; F0 by {scorer}."),
+    Metric("voicing_error", "voicing error", "lower", _contours(pitch.voicing_error), "pitch", unit="%", form=".1f",
+           ceiling=1e-4,
+           caption="Share of frames that are voiced in one and unvoiced in the other; by {scorer}."),
+    Metric("speaker_similarity", "speaker similarity", "higher", _speaker_similarity, "speaker", form=".3f",
+           ceiling=0.999, floor=0.85, caption="Cosine of the voice vectors of {scorer}."),
+    *_error_rates("wer", text.wer, "Word"),
+    *_error_rates("cer", text.cer, "Character"),
+    _dnsmos("p808", 2.9, "dnsmos-p808"),
+    _dnsmos("ovrl", 2.0),
+    _dnsmos("sig", 3.0),
+    _dnsmos("bak", None),
+    Metric("visqol", "ViSQOL", "higher", _samples_at_rate(visqol), "visqol", ceiling=3.8, floor=2.5, is_default=False,
+           caption="Perceptual quality by spectrogram similarity, speech mode, 1 to 5; {scorer}."),
+)  # fmt: skip
+NAMES = tuple(metric.name for metric in METRICS)
+DEFAULT = tuple(metric.name for metric in METRICS if metric.is_default)
+_PACKAGES = ("pesq", "pystoi")  # compute a metric; the names of scorers, but not of packages, are part of the key
+
+
+def find_measures(names: Sequence[str] | None, scorers: Scorers | None = None) -> tuple[list[Measure], list[str]]:
+    """Return metrics with their scorers loaded, and a line on each metric that is left out.
 
     Args:
-        names: Such as ``pesq_wb`` or ``wer``, without the judge's version; None takes those of ``DEFAULT`` whose
+        names: Names such as ``pesq_wb`` or ``wer``, without the scorer's version; None takes those of ``DEFAULT`` whose
             packages are installed.
-        judges: Who listens.
+        scorers: Choice of the scorers.
 
     Raises:
-        ConfigError: There is no such metric; the message lists those that exist.
-        MissingDependencyError: A metric that was named needs a package that is not installed.
+        ConfigError: If there is no such metric; the message lists those that exist.
+        MissingDependencyError: If a named metric needs a package that is not installed.
     """
-    wrong = [name for name in names or () if name not in NAMES]
-    if wrong:
-        raise ConfigError(f"'{wrong[0]}' is no metric; there are {', '.join(NAMES)}")
-    found, missing = [], []
-    for members, make in _GROUPS.items():
-        wanted = [name for name in members if name in (DEFAULT if names is None else names)]
-        if not wanted:
-            continue
+    unknown = [name for name in names or () if name not in NAMES]
+    if unknown:
+        raise ConfigError(f"'{unknown[0]}' is no metric; there are {', '.join(NAMES)}")
+    selected = [metric for metric in METRICS if metric.name in (DEFAULT if names is None else names)]
+    measures: list[Measure] = []
+    left_out: list[str] = []
+    for needs, group in groupby(selected, key=lambda metric: metric.needs):
+        metrics = list(group)
         try:
-            made = make(judges or Judges())
+            scorer, name = _load_scorer(needs, scorers or Scorers())
         except MissingDependencyError as error:
             if names is not None:
                 raise
-            missing.append(f"{', '.join(wanted)}: {error}")
+            left_out.append(f"{', '.join(metric.name for metric in metrics)}: {error}")
         else:
-            found += [measure for measure in made if measure.column.key.split("@")[0] in wanted]
-    return found, missing
+            measures += [_make_measure(metric, scorer, name) for metric in metrics]
+    return measures, left_out
 
 
-def _measure(
-    key: str, title: str, better: Better, score: Callable[[Pair], Score], caption: str, *,
-    unit: str = "", form: str = ".2f", ceiling: float | None = None, floor: float | None = None,
-) -> Measure:  # fmt: skip
-    column = Column(key=key, title=title, unit=unit, better=better, caption=caption, form=form)
-    return Measure(column=column, score=score, ceiling=ceiling, floor=floor)
+def _make_measure(metric: Metric, scorer: Any, name: str) -> Measure:
+    key = f"{metric.name}@{name}" if metric.needs and metric.needs not in _PACKAGES else metric.name
+    column = Column(
+        key=key, title=metric.title, unit=metric.unit, better=metric.better,
+        caption=metric.caption.format(scorer=name), form=metric.form,
+    )  # fmt: skip
+    score = partial(_call_with_scorer, metric.score, scorer)
+    return Measure(column=column, score=score, ceiling=metric.ceiling, floor=metric.floor)
 
 
-def _on_samples(metric: Callable[..., Score], pair: Pair) -> Score:
-    return metric(pair.reference.audio.samples, pair.made.audio.samples)
+def _call_with_scorer(score: Callable[[Pair, Any], Score], scorer: Any, pair: Pair) -> Score:
+    return score(pair, scorer)
 
 
-def _at_rate(metric: Callable[..., Score], **settings: object) -> Callable[[Pair], Score]:
-    return partial(_on_samples, partial(metric, sample_rate=RATE, **settings))
-
-
-# ---- comparisons of samples -----------------------------------------------------------------------------------------
-
-
-def _pesq(_: Judges) -> list[Measure]:
-    by = _by("pesq")
-    return [
-        _measure("pesq_wb", "PESQ-WB", "higher", _at_rate(quality.pesq, mode="wb"), ceiling=4.6, floor=1.5,
-                 caption=f"Perceptual quality, ITU-T P.862.2, wide band at 16 kHz: 1.0 to 4.64; {by}."),
-        _measure("pesq_nb", "PESQ-NB", "higher", _at_rate(quality.pesq, mode="nb"), ceiling=4.5, floor=2.2,
-                 caption=f"Perceptual quality, ITU-T P.862.1, narrow band at 8 kHz: 1.0 to 4.55; {by}."),
-    ]  # fmt: skip
-
-
-def _stoi(_: Judges) -> list[Measure]:
-    by = _by("pystoi")
-    return [
-        _measure("stoi", "STOI", "higher", _at_rate(quality.stoi), form=".3f", ceiling=0.999, floor=0.85,
-                 caption=f"Short-time objective intelligibility, up to 1; {by}."),
-        _measure("estoi", "ESTOI", "higher", _at_rate(quality.stoi, extended=True), form=".3f",
-                 ceiling=0.999, floor=0.7, caption=f"Extended short-time objective intelligibility, up to 1; {by}."),
-    ]  # fmt: skip
-
-
-def _signal(_: Judges) -> list[Measure]:
-    return [
-        _measure("si_sdr", "SI-SDR", "higher", partial(_on_samples, quality.si_sdr), unit="dB", ceiling=90.0, floor=0.0,
-                 caption="Scale-invariant signal-to-distortion ratio; a codec that draws its own phase scores low "
-                 "however well it sounds; capped at 100 dB."),
-        _measure("log_spectral_distance", "LSD", "lower", _at_rate(spectral.log_spectral_distance), unit="dB",
-                 ceiling=1e-3, floor=8.0, caption="Log-spectral distance: root mean square over frequency, mean over "
-                 "frames."),
-        _measure("log_mel_distance", "log-mel distance", "lower", _at_rate(spectral.log_mel_distance), unit="dB",
-                 ceiling=1e-3, floor=8.0, caption="Mean absolute difference of 80 log-mel bands."),
-    ]  # fmt: skip
-
-
-def _mcd(_: Judges) -> list[Measure]:
-    return [
-        _measure("mcd", "MCD", "lower", _at_rate(spectral.mel_cepstral_distance, align="none"), unit="dB",
-                 ceiling=1e-3, floor=4.0, caption="Mel-cepstral distortion, coefficients 1 to 13, frame by frame."),
-        _measure("mcd_dtw", "MCD-DTW", "lower", _at_rate(spectral.mel_cepstral_distance, align="dtw"), unit="dB",
-                 ceiling=1e-3, floor=4.0, caption="Mel-cepstral distortion along the best time warping."),
-    ]  # fmt: skip
-
-
-def _visqol(_: Judges) -> list[Measure]:
-    return [
-        _measure(f"visqol@{visqol_name()}", "ViSQOL", "higher", _at_rate(visqol), ceiling=3.8, floor=2.5,
-                 caption=f"Perceptual quality by spectrogram similarity, speech mode, 1 to 5; {visqol_name()}."),
-    ]  # fmt: skip
-
-
-# ---- what judges hear -----------------------------------------------------------------------------------------------
-
-
-def _voice(judges: Judges) -> list[Measure]:
-    judge = find_judge("speaker", judges.speaker)
-
-    def similarity(pair: Pair) -> Score:
-        voices = [heard.ask(judge.name, judge.embed) for heard in (pair.reference, pair.made)]
-        return Score(float(voices[0] @ voices[1]))
-
-    return [
-        _measure(f"speaker_similarity@{judge.name}", "speaker similarity", "higher", similarity, form=".3f",
-                 ceiling=0.999, floor=0.85, caption=f"Cosine of the voice vectors of {judge.name}."),
-    ]  # fmt: skip
-
-
-def _pitch(judges: Judges) -> list[Measure]:
-    judge = find_judge("pitch", judges.pitch)
-
-    def tracks(pair: Pair) -> tuple[Pitch, Pitch]:
-        here, there = (heard.ask(judge.name, judge.track) for heard in (pair.reference, pair.made))
-        return here, there
-
-    def compare(metric: Callable[..., Score], pair: Pair) -> Score:
-        here, there = tracks(pair)
-        return metric(here.hz, there.hz)
-
-    return [
-        _measure(f"f0_correlation@{judge.name}", "F0 correlation", "higher", partial(compare, f0.f0_correlation),
-                 form=".3f", ceiling=0.999, caption="Pearson correlation of log F0 over the frames voiced "
-                 f"in both; F0 by {judge.name}."),
-        _measure(f"f0_rmse@{judge.name}", "F0 RMSE", "lower", partial(compare, f0.f0_rmse), unit="cents", form=".0f",
-                 ceiling=0.1, caption=f"Root mean square error of F0 over them; F0 by {judge.name}."),
-        _measure(f"voicing_error@{judge.name}", "voicing error", "lower", partial(compare, f0.voicing_error), unit="%",
-                 form=".1f", ceiling=1e-4, caption="Share of frames that are voiced in one and unvoiced in "
-                 f"the other; by {judge.name}."),
-    ]  # fmt: skip
-
-
-def _words(judges: Judges) -> list[Measure]:
-    judge = find_judge("recogniser", judges.recogniser)
-
-    def against_text(rate: Callable[..., text.ErrorCounts], pair: Pair) -> Score:
-        if not pair.recognised:
-            return undefined(_SPARED)
-        if pair.text is None:
-            return undefined("the manifest has no text")
-        return rate(pair.text, pair.made.ask(judge.name, judge.transcribe)).score()
-
-    def against_recording(rate: Callable[..., text.ErrorCounts], pair: Pair) -> Score:
-        if not pair.recognised:
-            return undefined(_SPARED)
-        heard, again = (part.ask(judge.name, judge.transcribe) for part in (pair.reference, pair.made))
-        return rate(heard, again).score()
-
-    found = []
-    for name, rate, what in (("wer", text.wer, "Word"), ("cer", text.cer, "Character")):
-        found += [
-            _measure(f"{name}@{judge.name}", name.upper(), "lower", partial(against_text, rate), unit="%", form=".1f",
-                     caption=f"{what} error rate of {judge.name} against the text, all clips together; compare it "
-                     f"with the recording's own, which the recogniser does not get right either; {text.NORMALISER}."),
-            _measure(f"d{name}@{judge.name}", f"d{name.upper()}", "lower", partial(against_recording, rate), unit="%",
-                     form=".1f", ceiling=1e-6, floor=0.3, caption=f"{what} error rate of {judge.name} against what it "
-                     "heard in the recording; needs no text."),
-        ]  # fmt: skip
-    return found
-
-
-def _opinion(name: str, _: Judges) -> list[Measure]:
-    judge = find_judge("opinion", name)
-
-    def rate(scale: str, pair: Pair) -> Score:
-        return Score(pair.made.ask(f"{judge.name} {name}", judge.rate)[scale])
-
-    return [
-        _measure(f"dnsmos_{scale}@{judge.name}", f"DNSMOS {scale.upper()}", "higher", partial(rate, scale),
-                 floor=_NOISY.get(scale), caption=f"Opinion predicted by {judge.name} without the recording, 1 to 5; "
-                 "it misses a low-pass at 2 kHz: never take it alone.")
-        for scale in judge.scales
-    ]  # fmt: skip
-
-
-def _by(package: str) -> str:
-    """Who computes it, for a caption.
+def _load_scorer(needs: Needs, scorers: Scorers) -> tuple[Any, str]:
+    """Return a scorer and its name; for a package, its name and version alone.
 
     Raises:
-        MissingDependencyError: The package is not installed.
+        MissingDependencyError: If its package is not installed.
     """
-    try:
-        return f"computed by {package} {version(package)}"
-    except PackageNotFoundError as error:
-        raise MissingDependencyError(f"needs {package}; run pip install 'vocable[evaluate]'") from error
-
-
-_GROUPS: dict[tuple[str, ...], Callable[[Judges], list[Measure]]] = {
-    ("pesq_wb", "pesq_nb"): _pesq,
-    ("stoi", "estoi"): _stoi,
-    ("si_sdr", "log_spectral_distance", "log_mel_distance"): _signal,
-    ("mcd", "mcd_dtw"): _mcd,
-    ("f0_correlation", "f0_rmse", "voicing_error"): _pitch,
-    ("speaker_similarity",): _voice,
-    ("wer", "cer", "dwer", "dcer"): _words,
-    ("dnsmos_p808",): partial(_opinion, "dnsmos-p808"),
-    ("dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak"): partial(_opinion, "dnsmos"),
-    ("visqol",): _visqol,
-}
-NAMES = tuple(name for members in _GROUPS for name in members)
-SLOW = ("dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak", "visqol")  # seconds a clip: longer than all the others together
-DEFAULT = tuple(name for name in NAMES if name not in SLOW)
+    if not needs:
+        return None, ""
+    if needs == "visqol":
+        return None, visqol_name()
+    if needs in _PACKAGES:
+        try:
+            return None, f"{needs} {version(needs)}"
+        except PackageNotFoundError as error:
+            raise MissingDependencyError(f"needs {needs}; run pip install 'vocable[evaluate]'") from error
+    kinds: dict[str, tuple[Kind, str | None]] = {
+        "pitch": ("pitch", scorers.pitch), "speaker": ("speaker", scorers.speaker),
+        "recognizer": ("recognizer", scorers.recognizer),
+        "dnsmos": ("opinion", "dnsmos"), "dnsmos-p808": ("opinion", "dnsmos-p808"),
+    }  # fmt: skip
+    kind, name = kinds[needs]
+    scorer: Any = find_scorer(kind, name)
+    return scorer, scorer.name

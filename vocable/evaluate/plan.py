@@ -1,4 +1,4 @@
-"""What is to be judged: tokenizers, codecs, clips and metrics, before anything is loaded."""
+"""The plan of an evaluation: tokenizers, codecs, clips and metrics, before anything is loaded."""
 
 import os
 import zlib
@@ -13,33 +13,33 @@ import numpy as np
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import ConfigError
-from vocable.evaluate.measures import RATE, Judges
+from vocable.evaluate.measures import RATE, Scorers
 from vocable.files import sha256
-from vocable.systems import registry as hub
+from vocable.systems import registry
 
 _Item = TypeVar("_Item")
-_ALL = "all"  # instead of a split's name
+_ALL = "all"  # in place of the name of a split
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be judged, on what, and how.
+    """Settings of an evaluation.
 
     Attributes:
-        tokenizers: Names of models in the box or folders.
+        tokenizers: Names of bundled models, or folders.
         manifests: JSONL files.
-        split: Of the manifests, or ``all``; None takes ``test`` where there is one, else all.
-        limit: So many clips, spread over the split.
-        levels: Numbers of levels to decode from, beside all of them.
-        codecs: Of others, by name; ``all`` for those this machine has.
-        lyra: Folder of Lyra v2's TFLite files.
-        models: Folders or hub names of the codecs that come through transformers, by codec name.
-        decoded: Folders of audio that somebody else decoded, by the name they shall have.
-        metrics: By name; None takes the default.
-        judges: Which models listen.
-        recognise: So many clips, spread over the others, go to the recogniser; None: all.
-        probes: Small models to fit on the tokens afterwards, by name.
-        seed: Of the noise and the intervals.
+        split: Split of the manifests, or ``all``; None takes ``test`` if there is one, else all.
+        limit: Number of clips, spread evenly over the split; None takes all.
+        levels: Numbers of levels to decode from, beside all levels.
+        codecs: Names of codecs to compare with; ``all`` takes those that this machine has.
+        lyra: Folder with the TFLite files of Lyra v2.
+        models: Folders or hub names of the codecs of transformers, by codec name.
+        decoded: Folders of audio that was decoded elsewhere, by their names in the results.
+        metrics: Names of metrics; None takes the default.
+        scorers: Choice of the scorers.
+        recognise: Number of clips, spread evenly, that go to the speech recognizer; None takes all.
+        probes: Names of probes to fit on the tokens afterwards.
+        seed: Seed of the noise and the intervals.
     """
 
     tokenizers: tuple[str, ...] = ()
@@ -52,25 +52,25 @@ class Plan:
     models: Mapping[str, str] = field(default_factory=dict)
     decoded: Mapping[str, Path] = field(default_factory=dict)
     metrics: tuple[str, ...] | None = None
-    judges: Judges = field(default_factory=Judges)
+    scorers: Scorers = field(default_factory=Scorers)
     recognise: int | None = None
     probes: tuple[str, ...] = ()
     seed: int = 0
 
 
-def clips_of(plan: Plan, *, every: bool = False) -> dict[str, Utterance]:
-    """The plan's utterances by key: their path from their manifest's folder, POSIX style.
+def select_clips(plan: Plan, *, every: bool = False) -> dict[str, Utterance]:
+    """Return the utterances of a plan by key: their path relative to the manifest's folder, in POSIX style.
 
     Args:
-        plan: Names manifests, split and limit.
-        every: Whatever the split and the limit: what probes are fitted on lies outside.
+        plan: Plan with manifests, split and limit.
+        every: Whether to ignore the split and the limit, for probes that are fitted on other splits.
 
     Raises:
-        ConfigError: No manifest is named.
-        ManifestError: A manifest cannot be read, or holds nothing of the split.
+        ConfigError: If the plan has no manifest.
+        ManifestError: If a manifest cannot be read, or holds no clip of the split.
     """
     if not plan.manifests:
-        raise ConfigError("there is nothing to judge on: name a manifest with --data")
+        raise ConfigError("there is nothing to evaluate; name a manifest with --data")
     clips: dict[str, Utterance] = {}
     for manifest in plan.manifests:
         utterances = read_manifest(manifest)
@@ -81,20 +81,20 @@ def clips_of(plan: Plan, *, every: bool = False) -> dict[str, Utterance]:
             key = Path(os.path.relpath(utterance.audio_path, manifest.parent.absolute())).as_posix()
             clips[key if len(plan.manifests) == 1 else f"{manifest.parent.name}/{key}"] = utterance
     if plan.limit is not None and not every:
-        clips = {key: clips[key] for key in spread(list(clips), plan.limit)}
+        clips = {key: clips[key] for key in spread_evenly(list(clips), plan.limit)}
     return clips
 
 
-def split_words(split: str | None) -> str:
-    """How to say which split it is."""
+def describe_split(split: str | None) -> str:
+    """Return the description of a split for a report."""
     return "split test, or all where there is none" if split is None else "all" if split == _ALL else f"split {split}"
 
 
-def spread(items: Sequence[_Item], count: int | None) -> list[_Item]:
+def spread_evenly(items: Sequence[_Item], count: int | None) -> list[_Item]:
     """Return ``count`` items, from the first to the last at equal steps; all of them for None.
 
     Example:
-        >>> spread(["a", "b", "c", "d", "e"], 3)
+        >>> spread_evenly(["a", "b", "c", "d", "e"], 3)
         ['a', 'c', 'e']
     """
     if count is None or count >= len(items):
@@ -102,13 +102,13 @@ def spread(items: Sequence[_Item], count: int | None) -> list[_Item]:
     return [items[at] for at in np.linspace(0, len(items) - 1, count).round().astype(int)]
 
 
-def settings_of(plan: Plan, clips: Mapping[str, Utterance], digests: Mapping[str, str]) -> dict[str, Any]:
-    """What every evaluation's rows depend on: the clips, the seed, the tokenizers, this version of vocable.
+def common_settings(plan: Plan, clips: Mapping[str, Utterance], digests: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings that the rows of every evaluation depend on, as JSON values.
 
     Args:
-        plan: The plan.
-        clips: As :func:`clips_of` gives them.
-        digests: Of the tokenizers, by name.
+        plan: Plan.
+        clips: Utterances of :func:`select_clips`.
+        digests: Digests of the tokenizers, by name.
     """
     return {
         "vocable": version("vocable"),
@@ -121,48 +121,48 @@ def settings_of(plan: Plan, clips: Mapping[str, Utterance], digests: Mapping[str
     }
 
 
-def names_of(tokenizers: Sequence[str]) -> dict[str, str]:
-    """A short name for each tokenizer: a model's own, a folder's last part; told apart by a number where equal."""
+def short_names(tokenizers: Sequence[str]) -> dict[str, str]:
+    """Return tokenizers by a short name: a model's name, or the last part of a folder, with a number if it is taken."""
     names: dict[str, str] = {}
     for source in dict.fromkeys(tokenizers):
-        name = source if source in hub.released() else Path(source).resolve().name
-        same = sum(known.split("#")[0] == name for known in names)
+        name = source if source in registry.released() else Path(source).resolve().name
+        same = sum(other.split("#")[0] == name for other in names)
         names[name if not same else f"{name}#{same + 1}"] = source
     return names
 
 
-def as_filed(clip: Audio) -> Audio:
-    """The clip at 16 kHz after 16-bit storage, so that nobody gains from samples that no file would hold."""
+def as_scored(clip: Audio) -> Audio:
+    """Return a clip at 16 kHz and 16 bits, so that no codec gains from samples that a file would not hold."""
     steps = np.round(clip.resample(RATE).samples.clip(-1, 1) * 32_767)
     return Audio((steps / 32_767).astype(np.float32), RATE)
 
 
-def level_counts(wanted: Sequence[int], most: int) -> list[int | None]:
-    """Numbers of levels to decode from; None, all of them, comes first."""
-    return [None, *sorted({count for count in wanted if count < most}, reverse=True)]
+def level_counts(requested: Sequence[int], available: int) -> list[int | None]:
+    """Return the numbers of levels to decode from: None, which means all of them, and the smaller ones requested."""
+    return [None, *sorted({count for count in requested if count < available}, reverse=True)]
 
 
-def named(texts: Sequence[str], option: str) -> dict[str, str]:
-    """Names and values of an option given as ``NAME=VALUE``; a folder alone has its last part for a name.
+def parse_named(texts: Sequence[str], option: str) -> dict[str, str]:
+    """Parse values of an option given as ``NAME=VALUE``; the name of a lone folder is its last part.
 
     Raises:
-        ConfigError: A name occurs twice.
+        ConfigError: If a name occurs twice.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         name, value = (name, value) if equals else (Path(text).resolve().name, text)
-        if name in found:
+        if name in values:
             raise ConfigError(f"{option} {text}: the name '{name}' is taken; give another as NAME=FOLDER")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
-def whole_numbers(text: str, option: str) -> tuple[int, ...]:
-    """Numbers of an option, such as ``1,2,4``.
+def parse_counts(text: str, option: str) -> tuple[int, ...]:
+    """Parse the numbers of an option, such as ``1,2,4``.
 
     Raises:
-        ConfigError: One is no whole number over 0.
+        ConfigError: If one is no whole number above 0.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     wrong = [part for part in parts if not part.isdecimal() or int(part) < 1]
@@ -171,11 +171,11 @@ def whole_numbers(text: str, option: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def seeded(seed: int, name: str) -> int:
-    """A seed of its own for every name.
+def derive_seed(seed: int, name: str) -> int:
+    """Return a seed that depends on a seed and a name.
 
     Example:
-        >>> seeded(0, "a.flac") == seeded(0, "a.flac"), seeded(0, "a.flac") == seeded(1, "a.flac")
+        >>> derive_seed(0, "a.flac") == derive_seed(0, "a.flac"), derive_seed(0, "a.flac") == derive_seed(1, "a.flac")
         (True, False)
     """
     mixed = np.random.SeedSequence([seed, zlib.crc32(name.encode("utf-8", "surrogatepass"))])

@@ -1,14 +1,15 @@
-"""Many clips judged: in processes, with rows kept as they are made, so that a killed run goes on where it stood.
+"""Evaluation of many clips in processes, with results on disk, so that a killed run can be resumed.
 
-A run's folder holds ``run.json`` (what is being measured; another run is refused), ``results.jsonl`` (a row for each
-entry and item, appended as they are done) and what the rows are made into. Rows depend on nothing but the settings and
-the item, so a run that was killed and went on has the rows of one that was not.
+The folder of a run holds ``run.json`` (its settings; another run is refused), ``results.jsonl`` (a row for each entry
+and item, appended as they are done) and the files made of the rows. Rows depend on the settings and the item alone. A
+run that was killed and resumed therefore has the same rows as an undisturbed one.
 """
 
 import json
 import math
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -16,235 +17,230 @@ from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from pydantic import JsonValue
 
 from vocable.errors import OutputError, VocableError
+from vocable.evaluate.card import Card
+from vocable.evaluate.plan import Plan
 from vocable.files import make_folder, write_json, write_whole
 from vocable.metrics.score import Score, undefined
+from vocable.schema import config, parse, read_json
 
 _QUARANTINED = "quarantined"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """What one entry scored on one item.
+class ResultRow:
+    """Scores of one entry on one item.
 
     Attributes:
-        entry: Which tokenizer, codec or anchor.
-        item: Which clip.
-        scores: By metric.
-        facts: What else was counted, such as ``seconds`` and ``payload_bits``; JSON values.
+        entry: Name of the tokenizer, codec or anchor, and condition, that this row belongs to.
+        item: Key of the clip.
+        scores: Scores by metric.
+        extra: Further JSON values, such as ``seconds`` and ``payload_bits``.
     """
 
     entry: str
     item: str
     scores: Mapping[str, Score] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Everything a run found.
+    """Results of a run.
 
     Attributes:
-        rows: In the order of items, then of entries.
-        quarantined: Items that could not be judged at all, with the reason.
+        rows: Rows in the order of items, then of entries.
+        quarantined: Reason for each item that could not be evaluated at all.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[ResultRow]
     quarantined: Mapping[str, str]
 
 
 @runtime_checkable
 class Task(Protocol):
-    """Work that falls into items which know nothing of one another."""
+    """Work that consists of independent items."""
 
     def items(self) -> Sequence[str]:
-        """Their keys, each once, in order."""
+        """Return the keys of the items in order, without duplicates."""
         ...
 
-    def work(self, item: str) -> Sequence[Row]:
-        """The rows of one item; in another process, in any order.
+    def work(self, item: str) -> Sequence[ResultRow]:
+        """Return the rows of one item. It is called in any process and in any order.
 
         Raises:
-            VocableError: The item cannot be judged: it is quarantined with this reason and the others go on.
+            VocableError: If the item cannot be evaluated. It is quarantined with this reason and the run continues.
         """
         ...
 
 
+class Evaluation(ABC):
+    """A :class:`Task` that is built from a plan and the folder of its run, and that sums up its rows. Inherit from it.
+
+    Attributes:
+        takes_several: Whether one run can evaluate several tokenizers.
+    """
+
+    takes_several: ClassVar[bool] = False
+
+    @abstractmethod
+    def __init__(self, plan: Plan, out: Path) -> None: ...
+
+    @abstractmethod
+    def items(self) -> Sequence[str]:
+        """Return the keys of the items in order, without duplicates."""
+
+    @abstractmethod
+    def work(self, item: str) -> Sequence[ResultRow]:
+        """Return the rows of one item; see :meth:`Task.work`."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return all values that the rows depend on."""
+
+    @abstractmethod
+    def card(self, results: Results) -> Card:
+        """Return the figures of all rows as a card."""
+
+
 def run(
-    task: Task, again: Callable[[], Task], settings: Mapping[str, Any], out: Path, *,
-    jobs: int = 1, done: Callable[[int, int], None] = lambda done, of: None,
+    task: Task, build: Callable[[], Task], settings: Mapping[str, Any], out: Path, *,
+    jobs: int = 1, progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Results:  # fmt: skip
-    """Work through a task, or go on with it.
+    """Work through a task, or resume it.
 
     Args:
-        task: The work.
-        again: Makes it anew in another process: a function of a module, or a ``functools.partial`` of one.
-        settings: All that the rows depend on, as JSON values.
-        out: The run's folder; created if missing.
-        jobs: Processes. With one, the work is done in this process, and an item that crashes it ends the run.
-        done: Hears how many items are done, and of how many.
+        task: Task to work on.
+        build: Function that makes the task again in another process: a function of a module, or a
+            ``functools.partial`` of one.
+        settings: JSON values that the rows depend on.
+        out: Folder of the run; created if missing.
+        jobs: Number of processes. With one, the work is done in this process, and an item that crashes it ends the run.
+        progress: Callback with the number of finished items and of all items.
 
     Raises:
-        OutputError: The folder holds another run's results; nothing in it is changed.
+        OutputError: If the folder holds another run, which is left as it is, or damaged results.
     """
-    _claim(out, json.loads(json.dumps(settings)))
+    _claim_folder(out, json.loads(json.dumps(settings)))
     path = out / "results.jsonl"
-    lines = _kept(path)
+    lines = _read_finished(path)
     items = list(dict.fromkeys(task.items()))
-    missing = [item for item in items if item not in lines]
-    done(len(items) - len(missing), len(items))
+    remaining = [item for item in items if item not in lines]
+    progress(len(items) - len(remaining), len(items))
     with path.open("ab") as file:
-        for item, rows in _each(task, again, missing, jobs):
-            lines[item] = [_line(row) for row in rows]
+        for item, rows in _work_through(task, build, remaining, jobs):
+            lines[item] = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
             file.write("".join(lines[item]).encode())
             file.flush()
-            done(sum(item in lines for item in items), len(items))
+            progress(sum(item in lines for item in items), len(items))
     ordered = [line for item in items for line in lines[item]]
     write_whole(path, lambda temporary: temporary.write_text("".join(ordered), encoding="utf-8"))
-    return _results(ordered)
+    return _parse_results(ordered, path)
 
 
-def settings_of(out: Path) -> dict[str, Any] | None:
-    """What the run in this folder measures; None if there is none."""
-    try:
-        return json.loads((out / "run.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{out / 'run.json'}: cannot be read ({error}); take another folder") from error
-
-
-def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Make the folder this run's, or find that it is."""
+def _claim_folder(out: Path, settings: dict[str, Any]) -> None:
+    """Write the settings into the folder, or check that it holds the same ones."""
     make_folder(out)
-    there = settings_of(out)
-    if there is None:
+    path = out / "run.json"
+    if not path.exists():
         if (out / "results.jsonl").exists():
             raise OutputError(f"{out}: holds a results.jsonl without its run.json; take another folder for this run")
-        write_json(out / "run.json", settings)
-    elif there != settings:
-        keys = sorted(key for key in {*there, *settings} if there.get(key) != settings.get(key))
+        write_json(path, settings)
+        return
+    stored = read_json(path, dict, advice="take another folder", error=OutputError)
+    if stored != settings:
+        keys = sorted(key for key in {*stored, *settings} if stored.get(key) != settings.get(key))
         raise OutputError(
             f"{out}: holds another run's results, which differs in {', '.join(keys)}; take another folder, "
             "or the same settings to go on with it"
         )
 
 
-def _kept(path: Path) -> dict[str, list[str]]:
-    """The lines of items that are whole; a tail that a kill cut off is removed from the file.
+# ---- rows as lines of JSON ------------------------------------------------------------------------------------------
 
-    The rows of an item are written together, so a cut leaves at most one item in pieces: its rows carry their count.
+
+@config
+class _StoredScore:
+    """A score in a line of ``results.jsonl``."""
+
+    value: float = math.nan
+    reason: str = ""
+    weight: float = 1.0
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@config
+class _StoredItem:
+    """The keys of a line that tell which item it belongs to, and how many lines the item has."""
+
+    item: str
+    of: int
+
+
+def _read_finished(path: Path) -> dict[str, list[str]]:
+    """Return the lines of complete items; remove an incomplete end from the file.
+
+    The rows of an item are written together, each with their number, so a kill leaves at most one incomplete item.
     """
     if not path.exists():
         return {}
     lines: dict[str, list[str]] = {}
-    wanted: dict[str, int] = {}
+    expected: dict[str, int] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
-            row = json.loads(line)
-            lines.setdefault(row["item"], []).append(line + "\n")
-            wanted[row["item"]] = row["of"]
-        except (ValueError, KeyError, TypeError):
+            values = parse(dict, line.encode(), str(path), OutputError)
+            stored = parse(_StoredItem, {key: values.get(key) for key in ("item", "of")}, str(path), OutputError)
+        except OutputError:
             continue
-    whole = {item: rows for item, rows in lines.items() if len(rows) == wanted[item]}
-    text = "".join(line for rows in whole.values() for line in rows)
+        lines.setdefault(stored.item, []).append(line + "\n")
+        expected[stored.item] = stored.of
+    complete = {item: rows for item, rows in lines.items() if len(rows) == expected[item]}
+    text = "".join(line for rows in complete.values() for line in rows)
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    return whole
+    return complete
 
 
-def _line(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _results(lines: Sequence[str]) -> Results:
+def _parse_results(lines: Sequence[str], path: Path) -> Results:
     rows, quarantined = [], {}
-    for line in lines:
-        values = json.loads(line)
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}, line {number}"
+        values = parse(dict, line.encode(), where, OutputError)
+        item = str(values.pop("item", ""))
         if _QUARANTINED in values:
-            quarantined[values["item"]] = values[_QUARANTINED]
+            quarantined[item] = str(values[_QUARANTINED])
             continue
-        scores = {key: _score_from_json(score) for key, score in values.pop("scores").items()}
+        scores = {key: _parse_score(value, where) for key, value in dict(values.pop("scores", {})).items()}
+        entry = str(values.pop("entry", ""))
         del values["of"]
-        rows.append(Row(entry=values.pop("entry"), item=values.pop("item"), scores=scores, facts=values))
+        rows.append(ResultRow(entry=entry, item=item, scores=scores, extra=values))
     return Results(rows=rows, quarantined=quarantined)
 
 
-# ---- the work, here or in processes ---------------------------------------------------------------------------------
+def _parse_score(values: JsonValue, where: str) -> Score:
+    stored = parse(_StoredScore, values, where, OutputError)
+    return undefined(stored.reason) if stored.reason else Score(stored.value, "", stored.weight, stored.counts)
 
 
-def _each(
-    task: Task, build: Callable[[], Task], items: Sequence[str], jobs: int
-) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Items and their rows, as they are done."""
-    if jobs == 1:
-        for item in items:
-            yield item, _work(task, item)
-        return
-    left = list(items)
-    while left:
-        suspects: list[str] = []
-        for item, rows in _in_processes(build, tuple(left), jobs, suspects):  # a copy: what is done is taken off
-            left.remove(item)
-            yield item, rows
-        for item in suspects:  # a process died with these in work: which of them killed it shows alone
-            alone: list[str] = []
-            for _, rows in _in_processes(build, [item], 1, alone):
-                yield item, rows
-            if alone:
-                yield item, [{"item": item, "of": 1, _QUARANTINED: "the process that worked on it died"}]
-            left.remove(item)
-
-
-def _in_processes(
-    build: Callable[[], Task], items: Sequence[str], jobs: int, suspects: list[str]
-) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """As many items as can be done until a process dies; those in work then are the suspects."""
-    waiting = iter(items)
-    spawn = get_context("spawn")  # a forked torch may hang
-    with ProcessPoolExecutor(jobs, spawn, _start, (build,)) as pool:
-        working: dict[Future[list[dict[str, Any]]], str] = {}
-        try:
-            while True:
-                # no more than can be in work: were the whole list handed over, all of it would be suspect
-                working |= {pool.submit(_work_there, item): item for item in islice(waiting, jobs - len(working))}
-                if not working:
-                    return
-                for future in wait(working, return_when=FIRST_COMPLETED).done:
-                    rows = future.result()
-                    yield working.pop(future), rows
-        except BrokenProcessPool:
-            suspects += working.values()
-
-
-_task: Task | None = None  # what a worker process works on
-
-
-def _start(build: Callable[[], Task]) -> None:
-    global _task
-    _task = build()
-    if "torch" in sys.modules:  # a task need not have it, and importing it takes seconds
-        sys.modules["torch"].set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-
-
-def _work_there(item: str) -> list[dict[str, Any]]:
-    assert _task is not None
-    return _work(_task, item)
-
-
-def _work(task: Task, item: str) -> list[dict[str, Any]]:
-    """An item's rows as JSON values; each says how many there are."""
+def _evaluate_item(task: Task, item: str) -> list[dict[str, Any]]:
+    """Return the rows of an item as JSON values, each with the number of rows."""
     try:
         rows = task.work(item)
     except VocableError as error:
-        return [{"item": item, "of": 1, _QUARANTINED: str(error)}]
-    except Exception as error:  # a library's own failure on one clip must not end a run of hours
-        return [{"item": item, "of": 1, _QUARANTINED: f"{type(error).__name__}: {error}"}]
+        return [_quarantine(item, str(error))]
+    except Exception as error:  # a failure of a library on one clip must not end a run of hours
+        return [_quarantine(item, f"{type(error).__name__}: {error}")]
     return [
-        {"entry": row.entry, "item": row.item, "of": len(rows), **row.facts,
+        {"entry": row.entry, "item": row.item, "of": len(rows), **row.extra,
          "scores": {key: _score_to_json(score) for key, score in row.scores.items()}} for row in rows
     ]  # fmt: skip
+
+
+def _quarantine(item: str, reason: str) -> dict[str, Any]:
+    return {"item": item, "of": 1, _QUARANTINED: reason}
 
 
 def _score_to_json(score: Score) -> dict[str, Any]:
@@ -254,7 +250,63 @@ def _score_to_json(score: Score) -> dict[str, Any]:
     return {"value": score.value} | weight | ({"counts": dict(score.counts)} if score.counts else {})
 
 
-def _score_from_json(values: Mapping[str, Any]) -> Score:
-    if "reason" in values:
-        return undefined(values["reason"])
-    return Score(values["value"], "", values.get("weight", 1.0), values.get("counts", {}))
+# ---- the work, here or in processes ---------------------------------------------------------------------------------
+
+
+def _work_through(
+    task: Task, build: Callable[[], Task], items: Sequence[str], jobs: int
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield items and their rows as they are done."""
+    if jobs == 1:
+        for item in items:
+            yield item, _evaluate_item(task, item)
+        return
+    remaining = list(items)
+    while remaining:
+        in_work: list[str] = []
+        for item, rows in _work_in_processes(build, tuple(remaining), jobs, in_work):  # a copy: `remaining` shrinks
+            remaining.remove(item)
+            yield item, rows
+        for item in in_work:  # a process died while these were in work; each alone shows which of them killed it
+            failed: list[str] = []
+            for _, rows in _work_in_processes(build, [item], 1, failed):
+                yield item, rows
+            if failed:
+                yield item, [_quarantine(item, "the process that worked on it died")]
+            remaining.remove(item)
+
+
+def _work_in_processes(
+    build: Callable[[], Task], items: Sequence[str], jobs: int, in_work: list[str]
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield items and their rows until a process dies; then put the items in work into ``in_work``."""
+    waiting = iter(items)
+    spawn = get_context("spawn")  # a forked torch may hang
+    with ProcessPoolExecutor(jobs, spawn, _start_worker, (build,)) as pool:
+        working: dict[Future[list[dict[str, Any]]], str] = {}
+        try:
+            while True:
+                # no more than the processes can work on: if one dies, only these must be tried again
+                working |= {pool.submit(_run_in_worker, item): item for item in islice(waiting, jobs - len(working))}
+                if not working:
+                    return
+                for future in wait(working, return_when=FIRST_COMPLETED).done:
+                    rows = future.result()
+                    yield working.pop(future), rows
+        except BrokenProcessPool:
+            in_work += working.values()
+
+
+_task: Task | None = None  # the task of a worker process
+
+
+def _start_worker(build: Callable[[], Task]) -> None:
+    global _task
+    _task = build()
+    if "torch" in sys.modules:  # not every task needs it, and importing it takes seconds
+        sys.modules["torch"].set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+
+def _run_in_worker(item: str) -> list[dict[str, Any]]:
+    assert _task is not None
+    return _evaluate_item(_task, item)

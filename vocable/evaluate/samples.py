@@ -6,13 +6,13 @@ from vocable.audio import Audio
 from vocable.errors import VocableError
 from vocable.evaluate.card import Column, Sample
 from vocable.evaluate.codecs.base import Codec
-from vocable.evaluate.runner import Row
+from vocable.evaluate.runner import ResultRow
 
 _LISTED = 10  # worst and best clips of each tokenizer
 
 
 def choose_samples(
-    rows: Mapping[str, Sequence[Row]], column: Column, entries: Sequence[str]
+    rows: Mapping[str, Sequence[ResultRow]], column: Column, entries: Sequence[str]
 ) -> Iterator[tuple[str, str, list[str]]]:
     """Choose an average, a good and a bad clip to compare, then the worst and the best clips of each tokenizer.
 
@@ -61,7 +61,7 @@ def make_sample(
     return Sample(utterance=item, why=why, facts=facts, recording=store(recording), made=made)
 
 
-def _rank_clips(rows: Sequence[Row], column: Column) -> list[str]:
+def _rank_clips(rows: Sequence[ResultRow], column: Column) -> list[str]:
     """Return the keys of clips from the worst to the best, without those that have no figure."""
     scored = [row for row in rows if column.key in row.scores and row.scores[column.key].defined]
     sign = -1.0 if column.better == "lower" else 1.0

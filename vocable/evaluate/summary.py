@@ -1,23 +1,20 @@
-"""Rows to figures: means with intervals, groups, rates and codebook use, whether the anchors stand, and the files."""
+"""Figures of an evaluation: means with intervals, groups, bit rates, codebook use, anchors, and the files."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from vocable.errors import VocableError
 from vocable.evaluate.card import Card, Column, Entry
 from vocable.evaluate.measures import Measure
 from vocable.evaluate.page.report import report_to_markdown, write_report
-from vocable.evaluate.runner import Row
+from vocable.evaluate.runner import ResultRow
 from vocable.files import write_json, write_whole
 from vocable.metrics.codebook import LevelUsage, bit_rates, codebook_usage
-from vocable.metrics.score import Figure, Score, summarise
+from vocable.metrics.score import Figure, Score, point_figure, summarize
 from vocable.tokens import Tokens
 
 BIT_RATE = Column(
@@ -43,79 +40,124 @@ PERPLEXITY = Column(
 COUNTED = (BIT_RATE, CONTAINER, ENTROPY, USED, PERPLEXITY)
 
 
-def figures(rows: Sequence[Row], columns: Iterable[Column], seed: int) -> dict[str, Figure]:
-    """One entry's figures: of each metric, over the rows that have a score of it, defined or not."""
-    scored = {column.key: [row.scores[column.key] for row in rows if column.key in row.scores] for column in columns}
-    found = {key: summarise(scores, seed=seed) for key, scores in scored.items() if scores}
+def entry_figures(rows: Sequence[ResultRow], columns: Iterable[Column], seed: int) -> dict[str, Figure]:
+    """Return the figures of one entry: of each metric that has a score in its rows, and the bit rates.
+
+    Args:
+        rows: Rows of the entry.
+        columns: Metrics.
+        seed: Seed of the intervals.
+    """
+    scores = {column.key: [row.scores[column.key] for row in rows if column.key in row.scores] for column in columns}
+    figures = {key: summarize(some, seed=seed) for key, some in scores.items() if some}
     for column, parts in ((BIT_RATE, ("payload_bits",)), (CONTAINER, ("payload_bits", "container_bits"))):
-        coded = [row.facts for row in rows if all(part in row.facts for part in parts)]
+        coded = [row.extra for row in rows if all(part in row.extra for part in parts)]
         if coded:
             rates = [
-                Score(sum(facts[part] for part in parts) / facts["seconds"], weight=facts["seconds"]) for facts in coded
+                Score(sum(extra[part] for part in parts) / extra["seconds"], weight=extra["seconds"]) for extra in coded
             ]
-            found[column.key] = summarise(rates, seed=seed)
-    return found
+            figures[column.key] = summarize(rates, seed=seed)
+    return figures
 
 
-def groups(
-    rows: Sequence[Row], columns: Iterable[Column], seed: int, value_of: Callable[[str], Mapping[str, str]]
+def group_figures(
+    rows: Sequence[ResultRow], columns: Iterable[Column], seed: int, groups_of: Callable[[str], Mapping[str, str]]
 ) -> dict[str, dict[str, dict[str, Figure]]]:
-    """One entry's figures for each value of each key that ``value_of`` gives for an item."""
+    """Return the figures of one entry by key, such as ``gender``, and value; keys with a single value are left out.
+
+    Args:
+        rows: Rows of the entry.
+        columns: Metrics.
+        seed: Seed of the intervals.
+        groups_of: Function from an item to its value of each key.
+    """
     columns = list(columns)
-    parts: dict[str, dict[str, list[Row]]] = {}
+    parts: dict[str, dict[str, list[ResultRow]]] = {}
     for row in rows:
-        for key, value in value_of(row.item).items():
+        for key, value in groups_of(row.item).items():
             parts.setdefault(key, {}).setdefault(value, []).append(row)
     return {
-        key: {value: figures(some, columns, seed) for value, some in sorted(by_value.items())}
+        key: {value: entry_figures(some, columns, seed) for value, some in sorted(by_value.items())}
         for key, by_value in parts.items()
         if len(by_value) > 1
     }
 
 
-def usage(clips: Iterable[Tokens], levels: int) -> tuple[LevelUsage, ...]:
-    """How the first levels' codebooks are used by clips of one tokenizer together."""
+def speaker_figures(
+    rows: Sequence[ResultRow], columns: Sequence[Column], speakers: Mapping[str, str], seed: int,
+    over_items: tuple[str, ...] = (),
+) -> dict[str, Figure]:  # fmt: skip
+    """Return the figures of one entry with intervals over speakers.
+
+    Args:
+        rows: Rows of the entry.
+        columns: Metrics; one that has no score in the rows has no figure.
+        speakers: Speaker of each item.
+        seed: Seed of the intervals.
+        over_items: Prefixes of the keys whose intervals are over items, such as batches or sentences.
+    """
+    figures = {}
+    for column in columns:
+        scored = [row for row in rows if column.key in row.scores]
+        if scored:
+            by_item = bool(over_items) and column.key.startswith(over_items)
+            groups = None if by_item else [speakers.get(row.item, row.item) for row in scored]
+            figures[column.key] = summarize([row.scores[column.key] for row in scored], seed=seed, groups=groups)
+    return figures
+
+
+def level_usage(clips: Iterable[Tokens], levels: int) -> tuple[LevelUsage, ...]:
+    """Return the use of the codebooks of the first levels by clips of one tokenizer together."""
+    clips = list(clips)
     rows = [tokens.keep_levels(levels).ids[0, :, : int(tokens.lengths[0])] for tokens in clips]
     ids = torch.cat(rows, dim=1)[None]
-    spec = next(iter(clips)).spec
-    return codebook_usage(ids, torch.tensor([ids.shape[2]]), spec.codebook_size)
+    return codebook_usage(ids, torch.tensor([ids.shape[2]]), clips[0].spec.codebook_size)
 
 
 def usage_figures(levels: Sequence[LevelUsage], frame_rate: float, n: int) -> dict[str, Figure]:
-    """Codebook use as figures; counted over all clips at once, so there is no interval."""
-
-    def counted(value: float) -> Figure:
-        return Figure(mean=value, low=math.nan, high=math.nan, n=n)
-
+    """Return codebook use as figures, counted on all n clips at once and therefore without an interval."""
     return {
-        USED.key: counted(sum(level.used for level in levels) / len(levels)),
-        PERPLEXITY.key: counted(sum(level.perplexity for level in levels) / len(levels)),
-        ENTROPY.key: counted(bit_rates(levels, frame_rate).entropy_coded),
+        USED.key: point_figure(sum(level.used for level in levels) / len(levels), n),
+        PERPLEXITY.key: point_figure(sum(level.perplexity for level in levels) / len(levels), n),
+        ENTROPY.key: point_figure(bit_rates(levels, frame_rate).entropy_coded, n),
     }
 
 
-def off_anchor(measures: Iterable[Measure], entries: Sequence[Entry]) -> list[str]:
-    """What says that metrics of this run are not to be trusted: identity under the ceiling, noise over the floor."""
+def check_anchors(measures: Iterable[Measure], entries: Sequence[Entry]) -> list[str]:
+    """Return an alarm for each metric that fails on an anchor: identity below its ceiling, or noise above its floor."""
     by_name = {entry.name: entry for entry in entries}
     alarms = []
     for measure in measures:
         column = measure.column
-        sign = -1.0 if column.better == "lower" else 1.0
+        direction = -1.0 if column.better == "lower" else 1.0
         for name, bound, side in (("identity", measure.ceiling, 1.0), ("noise", measure.floor, -1.0)):
             figure = by_name[name].figures.get(column.key) if name in by_name else None
             if bound is None or figure is None or math.isnan(figure.mean):
                 continue
-            if (figure.mean - bound) * sign * side < 0:
-                where = ("at least", "at most") if sign * side > 0 else ("at most", "at least")
+            sign = direction * side
+            if (figure.mean - bound) * sign < 0:
                 alarms.append(
-                    f"anchor off: {name} has {column.title} {figure.mean:.4g}, {where[0]} {bound:g} is expected; "
-                    "do not trust this metric here"
+                    f"anchor off: {name} has {column.title} {figure.mean:.4g}, {'at least' if sign > 0 else 'at most'} "
+                    f"{bound:g} is expected; do not trust this metric here"
                 )
     return alarms
 
 
+def raise_alarms(card: Card) -> None:
+    """Raise an error if the results of a run must not be trusted.
+
+    Raises:
+        VocableError: If an anchor is off.
+    """
+    if card.alarms:
+        raise VocableError("; ".join(card.alarms))
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
 def to_json(card: Card) -> dict[str, dict[str, dict[str, Any]]]:
-    """The object of ``summary.json``: entry → metric → mean, interval, n, excluded, reasons, settings."""
+    """Return the content of ``summary.json``: by entry and metric, mean, interval, n, excluded, reasons, settings."""
     columns = {column.key: column for column in card.columns}
     summary: dict[str, dict[str, dict[str, Any]]] = {}
     for entry in card.entries:
@@ -126,16 +168,16 @@ def to_json(card: Card) -> dict[str, dict[str, dict[str, Any]]]:
     for row in card.probes:
         key = f"probe/{row.probe}/{row.view}/{row.metric}"
         column = Column(key=key, title=key, better=row.better, caption=row.note)
-        anchors = {"chance": _number(row.chance), "majority": _number(row.majority)}
+        anchors = {"chance": _finite(row.chance), "majority": _finite(row.majority)}
         summary.setdefault(row.entry, {})[key] = _cell(row.figure, column) | anchors
     return summary
 
 
 def write_results(card: Card, out: Path) -> None:
-    """``summary.json``, ``report.md`` and ``report.html``.
+    """Write ``summary.json``, ``report.md`` and ``report.html``.
 
     Raises:
-        OutputError: One of them cannot be written.
+        OutputError: If one of them cannot be written.
     """
     write_json(out / "summary.json", to_json(card))
     markdown = report_to_markdown(card)
@@ -143,20 +185,10 @@ def write_results(card: Card, out: Path) -> None:
     write_report(out / "report.html", card)
 
 
-def finish(card: Card) -> None:
-    """Raise if the run is not to be trusted.
-
-    Raises:
-        VocableError: An anchor is off.
-    """
-    if card.alarms:
-        raise VocableError("; ".join(card.alarms))
-
-
 def _cell(figure: Figure, column: Column) -> dict[str, Any]:
-    low, high = _number(figure.low), _number(figure.high)
+    low, high = _finite(figure.low), _finite(figure.high)
     return {
-        "mean": _number(figure.mean),
+        "mean": _finite(figure.mean),
         "interval": None if low is None else [low, high],
         "n": figure.n,
         "excluded": figure.excluded,
@@ -167,61 +199,5 @@ def _cell(figure: Figure, column: Column) -> dict[str, Any]:
     } | ({"counts": dict(figure.counts)} if figure.counts else {})
 
 
-def _number(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def summed(
-    rows: Sequence[Row], columns: Sequence[Column], speakers: Mapping[str, str], seed: int,
-    over_items: tuple[str, ...] = (),
-) -> dict[str, Figure]:  # fmt: skip
-    """Figures of one entry's scores, with intervals over speakers.
-
-    Args:
-        rows: Of one entry.
-        columns: Those that are wanted; where no row has a score there is no figure.
-        speakers: Who speaks, by item.
-        seed: Of the intervals.
-        over_items: How the keys begin whose intervals are over items: batches, sentences.
-    """
-    found = {}
-    for column in columns:
-        scored = [row for row in rows if column.key in row.scores]
-        if scored:
-            each = bool(over_items) and column.key.startswith(over_items)
-            groups = None if each else [speakers.get(row.item, row.item) for row in scored]
-            found[column.key] = summarise([row.scores[column.key] for row in scored], seed=seed, groups=groups)
-    return found
-
-
-def usage_figure(clips: Sequence[Int[Tensor, " _"]], codebook_size: int, seed: int, rounds: int = 1000) -> Figure:
-    """Share of the codebook that occurs in clips.
-
-    Args:
-        clips: Ids of each.
-        codebook_size: K.
-        seed: Of the bootstrap over clips.
-        rounds: Of it.
-
-    Returns:
-        With the bootstrap's interval moved onto the figure: a resample holds 63 % of the clips, so fewer entries.
-
-    Example:
-        >>> usage_figure([torch.tensor([0, 1]), torch.tensor([1, 2])], 4, seed=0).mean
-        0.75
-    """
-    present = np.zeros((len(clips), codebook_size), dtype=bool)
-    for row, ids in zip(present, clips, strict=True):
-        row[ids.numpy()] = True
-    mean = float(present.any(0).mean())
-    if len(clips) < 2:
-        return Figure(mean=mean, low=math.nan, high=math.nan, n=len(clips))
-    random = np.random.default_rng(seed)
-    drawn = [present[np.unique(random.integers(len(clips), size=len(clips)))].any(0).mean() for _ in range(rounds)]
-    low, high = np.percentile(drawn, [2.5, 97.5]) - np.mean(drawn) + mean
-    return Figure(mean=mean, low=max(0.0, float(low)), high=min(1.0, float(high)), n=len(clips))
-
-
-def counted(value: float, n: int) -> Figure:
-    """A figure of all clips at once: there is no interval."""
-    return Figure(mean=float(value), low=math.nan, high=math.nan, n=n)

@@ -1,31 +1,33 @@
-"""How a codebook is used by given tokens, and what they cost in bits."""
+"""Use of a codebook by tokens, and the bits that tokens cost."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from vocable.errors import ShapeError
+from vocable.metrics.score import Figure, percentile_interval, point_figure
 from vocable.shapes import mask_from_lengths
 
 
 @dataclass(frozen=True, kw_only=True)
 class LevelUsage:
-    """How one level's codebook is used. Ratios are NaN where there is no frame.
+    """Use of the codebook of one level. Ratios are NaN if there is no frame.
+
+    Few frames look poor: N frames have at most N distinct entries and log2 N bits of entropy (see ``reachable``).
+    Figures of clips of different lengths do not compare.
 
     Attributes:
-        level: 1-based.
-        codebook_size: K.
-        frames: Counted: real ones only.
-        distinct: Entries that occur.
-        entropy: Of the entries' frequencies, in bits: what a frame costs after ideal entropy coding, at most log2 K.
-        top_share: Share of the commonest entry.
-
-    Few frames look poor: N frames have at most N distinct entries and log2 N bits of entropy (see ``reachable``),
-    so figures of clips of different lengths do not compare.
+        level: Number of the level, from 1.
+        codebook_size: Number of entries K.
+        frames: Number of real frames.
+        distinct: Number of entries that occur.
+        entropy: Entropy of the entries' frequencies in bits: the cost of a frame after ideal entropy coding.
+        top_share: Share of the most frequent entry.
     """
 
     level: int
@@ -42,28 +44,28 @@ class LevelUsage:
 
     @property
     def dead(self) -> int:
-        """Entries that do not occur."""
+        """Number of entries that do not occur."""
         return self.codebook_size - self.distinct
 
     @property
     def perplexity(self) -> float:
-        """2 to the entropy: how many equally common entries would be as varied."""
+        """2 to the entropy: the number of equally frequent entries with the same entropy."""
         return 2.0**self.entropy
 
     @property
     def reachable(self) -> int:
-        """Most entries that so many frames could use."""
+        """Largest number of entries that this many frames can use."""
         return min(self.codebook_size, self.frames)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BitRates:
-    """What tokens cost.
+    """Bit rates of tokens.
 
     Attributes:
-        nominal: Bits per second with log2 K bits a token.
-        entropy_coded: Bits per second with an ideal entropy coder for each level that knows these very
-            frequencies. NaN where there is no frame.
+        nominal: Bits per second with log2 K bits per token.
+        entropy_coded: Bits per second with an ideal entropy coder for each level that knows these very frequencies.
+            NaN if there is no frame.
     """
 
     nominal: float
@@ -71,18 +73,18 @@ class BitRates:
 
 
 def codebook_usage(ids: Int[Tensor, "B Q N"], lengths: Int[Tensor, " B"], codebook_size: int) -> tuple[LevelUsage, ...]:
-    """Count how each level's entries are used by real frames; padding does not count.
+    """Count the use of each level's entries by real frames, without padding.
 
     Args:
-        ids: In [0, K).
-        lengths: Real frames of each clip.
-        codebook_size: K.
+        ids: Token ids in [0, K).
+        lengths: Number of real frames of each clip.
+        codebook_size: Number of entries K.
 
     Returns:
-        One record a level.
+        One record per level.
 
     Raises:
-        ShapeError: An id of a real frame is not in [0, K).
+        ShapeError: If an id of a real frame is not in [0, K).
 
     Source:
         Perplexity of a codebook: van den Oord et al., arXiv:1711.00937; the plug-in (unigram) entropy of Shannon.
@@ -99,14 +101,14 @@ def codebook_usage(ids: Int[Tensor, "B Q N"], lengths: Int[Tensor, " B"], codebo
             f"ids lie in [{int(rows.min())}, {int(rows.max())}] but codebook_size is {codebook_size}; "
             "pass the K they were made with"
         )
-    return tuple(_level(number, row, codebook_size) for number, row in enumerate(rows, start=1))
+    return tuple(_level_usage(number, row, codebook_size) for number, row in enumerate(rows, start=1))
 
 
 def bit_rates(levels: Sequence[LevelUsage], frame_rate: float) -> BitRates:
-    """Nominal and entropy-coded cost of these levels together.
+    """Return the nominal and the entropy-coded bit rate of levels together.
 
     Args:
-        levels: As :func:`codebook_usage` gives them.
+        levels: Records of :func:`codebook_usage`.
         frame_rate: Frames per second.
 
     Example:
@@ -120,7 +122,7 @@ def bit_rates(levels: Sequence[LevelUsage], frame_rate: float) -> BitRates:
     )
 
 
-def _level(number: int, ids: Int[Tensor, " M"], codebook_size: int) -> LevelUsage:
+def _level_usage(number: int, ids: Int[Tensor, " M"], codebook_size: int) -> LevelUsage:
     counts = torch.bincount(ids, minlength=codebook_size).double()
     shares = counts[counts > 0] / ids.numel()
     return LevelUsage(
@@ -133,18 +135,71 @@ def _level(number: int, ids: Int[Tensor, " M"], codebook_size: int) -> LevelUsag
     )
 
 
-def divergence(counts: Float[Tensor, "Q K"], others: Float[Tensor, "Q K"]) -> float:
-    """How unlike two histograms of ids are: Jensen-Shannon divergence in bits, mean over levels.
-
-    0 for equal shares, 1 where no entry occurs in both. Few frames look unlike: compare histograms of as many frames,
-    and with that of two halves of one material.
+def usage_figure(clips: Sequence[Int[Tensor, " _"]], codebook_size: int, seed: int, rounds: int = 1000) -> Figure:
+    """Return the share of the codebook that occurs in clips, with an interval over clips.
 
     Args:
-        counts: Frames that chose each entry of each level; some of every level.
-        others: Of other frames.
+        clips: Ids of each clip.
+        codebook_size: Number of entries K.
+        seed: Seed of the bootstrap.
+        rounds: Number of resamples.
+
+    Returns:
+        The share with the interval of the bootstrap, moved onto it: a resample holds 63 % of the clips and therefore
+        fewer entries.
+
+    Example:
+        >>> usage_figure([torch.tensor([0, 1]), torch.tensor([1, 2])], 4, seed=0).mean
+        0.75
+    """
+    present = np.zeros((len(clips), codebook_size), dtype=bool)
+    for row, ids in zip(present, clips, strict=True):
+        row[ids.numpy()] = True
+    figure = point_figure(float(present.any(0).mean()), len(clips))
+    if len(clips) < 2:
+        return figure
+    random = np.random.default_rng(seed)
+    drawn = [present[np.unique(random.integers(len(clips), size=len(clips)))].any(0).mean() for _ in range(rounds)]
+    low, high = (end - np.mean(drawn) + figure.mean for end in percentile_interval(drawn))
+    return replace(figure, low=max(0.0, float(low)), high=min(1.0, float(high)))
+
+
+def mean_entropy(shares: Float[Tensor, "N K"]) -> float:
+    """Return the mean entropy of distributions in nats.
+
+    Args:
+        shares: Rows of probabilities, such as the attention weights of each query; each sums to 1.
+
+    Example:
+        >>> round(mean_entropy(torch.tensor([[0.5, 0.5], [1.0, 0.0]])) / math.log(2), 3)
+        0.5
+    """
+    return float(-torch.special.xlogy(shares, shares).sum(1).mean())
+
+
+def label_perplexity(labels: Sequence[Hashable]) -> float:
+    """Return 2 to the entropy of labels: the number of equally frequent labels with the same entropy.
+
+    Example:
+        >>> label_perplexity(["a", "b", "b", "a"])
+        2.0
+    """
+    shares = np.unique(np.array(labels), return_counts=True)[1] / max(1, len(labels))
+    return float(2.0 ** -(shares * np.log2(shares)).sum())
+
+
+def divergence(counts: Float[Tensor, "Q K"], others: Float[Tensor, "Q K"]) -> float:
+    """Return the Jensen-Shannon divergence of two histograms of ids in bits, mean over levels.
+
+    It is 0 for equal shares and 1 if no entry occurs in both. Few frames look different: compare histograms of equally
+    many frames, and compare the result with that of two halves of one material.
+
+    Args:
+        counts: Number of frames that chose each entry of each level; at least one per level.
+        others: The same of other frames.
 
     Raises:
-        ShapeError: A level has no frame.
+        ShapeError: If a level has no frame.
 
     Source:
         Lin, IEEE Transactions on Information Theory 37(1), 1991.

@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from vocable.errors import ConfigError
 from vocable.metrics.distances import Distances, check_widths, project, slices, unusable
-from vocable.metrics.score import Figure, Score, summarise, undefined
+from vocable.metrics.score import Figure, Score, summarize, undefined
 from vocable.metrics.support import Support, topological_precision_recall
 
 _ROWS = 1024  # rows at a time: of features
@@ -191,14 +191,14 @@ def kernel_distance(
     if subsets < 1 or size < 2:
         raise ConfigError(f"kernel distance: {subsets} subsets of {size}: give at least 1 of at least 2 samples")
     if reason := unusable(real, fake, 4, "subsets"):
-        return summarise([undefined(reason)])
+        return summarize([undefined(reason)])
     stream = np.random.default_rng(seed)
     taken = min(size, min(len(real), len(fake)) // 2)
     values = []
     for _ in range(subsets):
         pair = [part[stream.choice(len(part), taken, replace=False)].astype(np.float64) for part in (real, fake)]
         values.append(Score(_discrepancy(*pair)))
-    return summarise(values, seed=seed)
+    return summarize(values, seed=seed)
 
 
 def neighbourhoods(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"], *, neighbours: int) -> Neighbourhoods:

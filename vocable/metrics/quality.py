@@ -1,6 +1,6 @@
-"""How much of a recording is left in the speech made again from its tokens: intelligibility, quality, waveform, delay.
+"""How much of a recording is left in the decoded speech from its tokens: intelligibility, quality, waveform, delay.
 
-Every figure takes the recording first and the speech made again second, cuts both to the shorter, and gives a
+Every figure takes the recording first and the decoded speech second, cuts both to the shorter, and gives a
 ``Score``: what cannot be measured (silence, a clip that is too short) is undefined and says why. It is never 0,
 which would pass for a bad codec, and never an exception, which would end a long evaluation. None shifts one against
 the other: :func:`delay` says how late the speech is, and the codec's wrapper takes that off before anything is scored.
@@ -162,7 +162,7 @@ def si_sdr(reference: Float[ndarray, " T"], made: Float[ndarray, " T_made"]) -> 
 def delay(
     reference: Float[ndarray, " T"], made: Float[ndarray, " T_made"], sample_rate: int, most: float = 0.1
 ) -> Score:
-    """How many samples the speech made again is late: the highest point of the cross-correlation.
+    """How many samples the decoded speech is late: the highest point of the cross-correlation.
 
     A codec that keeps the waveform has a sharp one. One that draws its own phase may be off by whole periods of the
     voice, so take the median over many clips before believing a delay.
@@ -212,7 +212,7 @@ def comparable(
     if length == 0:
         return "there are no samples"
     real, again = (samples[: length if cut else None].astype(np.float64) for samples in (reference, made))
-    for name, samples in (("the recording", real), ("the speech made again", again)):
+    for name, samples in (("the recording", real), ("the decoded speech", again)):
         if not np.isfinite(samples).all():
             return f"{name} holds NaN or infinity"
         if np.ptp(samples) < _SILENCE and not (silence_made and samples is again):

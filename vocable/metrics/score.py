@@ -1,24 +1,25 @@
-"""A figure of one clip, a figure of many, and the reason where there is none."""
+"""Scores of clips, figures of many clips with bootstrap intervals, and the reason where a value is undefined."""
 
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Score:
-    """A figure of one clip, or why there is none.
+    """A value of one clip, or the reason why there is none.
 
     Attributes:
-        value: The figure; NaN where it is undefined.
-        reason: Why it is undefined; empty where it is defined.
-        weight: What the clip counts for in a mean: 1, or for a rate its denominator (the words of the text), so that
-            the mean is errors over words of all clips together.
-        counts: What the figure was made of, where that adds up over clips, such as substitutions.
+        value: The value; NaN if it is undefined.
+        reason: Reason why it is undefined; empty if it is defined.
+        weight: Weight of the clip in a mean: 1, or the denominator of a rate (the words of the text), so that the mean
+            is errors over words of all clips together.
+        counts: Counts that the value was made of and that add up over clips, such as substitutions.
 
     Example:
         >>> print(Score(0.87654).text(".2f"), "|", undefined("the recording is silent").text(".2f"))
@@ -35,31 +36,31 @@ class Score:
 
     @property
     def defined(self) -> bool:
-        """Whether there is a figure."""
+        """Whether there is a value."""
         return not math.isnan(self.value)
 
     def text(self, form: str, unit: str = "") -> str:
-        """The figure in this number format with its unit, or ``undefined (why)``."""
+        """Format the value with its unit, or return ``undefined (reason)``."""
         return f"{self.value:{form}}{unit}" if self.defined else f"undefined ({self.reason})"
 
 
 def undefined(reason: str) -> Score:
-    """No figure, and why."""
+    """Return an undefined score with its reason."""
     return Score(math.nan, reason)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A mean over clips with its interval.
+    """A value of many clips, mostly their mean, with its interval.
 
     Attributes:
-        mean: Weighted by the scores' weights; NaN where no clip has a figure.
-        low: Lower end of the 95 % interval; NaN as above, and for one clip or group alone.
+        mean: Mean, weighted by the weights of the scores; NaN if no clip has a value.
+        low: Lower end of the 95 % interval; NaN as above, and for a single clip or group.
         high: Upper end.
-        n: Clips that have a figure.
-        excluded: Clips that have none.
-        reasons: Why, and how often.
-        counts: Sums of the scores' counts.
+        n: Number of clips that have a value.
+        excluded: Number of clips that have none.
+        reasons: Number of excluded clips by reason.
+        counts: Sums of the counts of the scores.
     """
 
     mean: float
@@ -80,30 +81,50 @@ class Figure:
         return replace(self, mean=1 - self.mean, low=1 - self.high, high=1 - self.low)
 
     def text(self, form: str = ".3f") -> str:
-        """The mean and, where there is one, its interval; or ``undefined``."""
+        """Format the mean with its interval, if there is one; ``undefined`` if there is no mean."""
         if math.isnan(self.mean):
             return "undefined"
         interval = f" ({self.low:{form}} to {self.high:{form}})" if self.n > 1 and self.low == self.low else ""
         return f"{self.mean:{form}}{interval}"
 
+    def root(self, unit: float = 1.0) -> "Figure":
+        """Return the figure of a mean square as that of its root, times ``unit``; percentiles commute with the root."""
+        low, mean, high = (unit * math.sqrt(value) for value in (self.low, self.mean, self.high))
+        return replace(self, low=low, mean=mean, high=high)
 
-def summarise(
-    scores: Sequence[Score], *, seed: int = 0, rounds: int = 1000, groups: Sequence[Hashable] | None = None
-) -> Figure:
-    """Mean of the figures there are, with the 95 % percentile bootstrap interval.
 
-    Args:
-        scores: One of each clip; the undefined ones are counted and their reasons kept.
-        seed: Of the bootstrap.
-        rounds: Resamples.
-        groups: What is drawn again: the clips by default; with one name of each clip (its speaker) all clips of a
-            name together, so that the interval speaks of other speakers too.
+def point_figure(value: float, n: int) -> Figure:
+    """Return a figure that was counted on all n clips at once and has no interval."""
+    return Figure(mean=float(value), low=math.nan, high=math.nan, n=n)
+
+
+def percentile_interval(values: Any) -> tuple[float, float]:
+    """Return the 2.5 and 97.5 percentiles of resampled values: the 95 % percentile bootstrap interval.
 
     Source:
-        Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3, percentile interval.
+        Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
+    """
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def summarize(
+    scores: Sequence[Score], *, seed: int = 0, rounds: int = 1000, groups: Sequence[Hashable] | None = None
+) -> Figure:
+    """Return the weighted mean of the defined scores with its 95 % percentile bootstrap interval.
+
+    Args:
+        scores: One score per clip; undefined ones are counted by reason.
+        seed: Seed of the bootstrap.
+        rounds: Number of resamples.
+        groups: Name of each clip's group, such as its speaker. Groups are resampled as a whole, so that the interval
+            covers other speakers, too. By default clips are resampled.
+
+    Source:
+        See :func:`percentile_interval`.
 
     Example:
-        >>> figure = summarise([Score(0.0, weight=9.0), Score(1.0), undefined("silent")])
+        >>> figure = summarize([Score(0.0, weight=9.0), Score(1.0), undefined("silent")])
         >>> figure.mean, figure.n, figure.excluded, figure.reasons
         (0.1, 2, 1, {'silent': 1})
     """
@@ -126,6 +147,36 @@ def summarise(
         return figure(mean=mean, low=math.nan, high=math.nan)
     drawn = np.random.default_rng(seed).integers(sums.size, size=(rounds, sums.size))
     totals = weights[drawn].sum(axis=1)
-    means = sums[drawn].sum(axis=1)[totals > 0] / totals[totals > 0]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return figure(mean=mean, low=float(low), high=float(high))
+    low, high = percentile_interval(sums[drawn].sum(axis=1)[totals > 0] / totals[totals > 0])
+    return figure(mean=mean, low=low, high=high)
+
+
+def median_figure(clips: Sequence[Sequence[float]], speakers: Sequence[str], seed: int, rounds: int = 1000) -> Figure:
+    """Return the median of the values of all clips together, with the percentile bootstrap interval over speakers.
+
+    Args:
+        clips: Values of each clip.
+        speakers: Speaker of each clip.
+        seed: Seed of the bootstrap.
+        rounds: Number of resamples.
+
+    Example:
+        >>> median_figure([[1.0, 2.0], [9.0]], ["a", "b"], seed=0).mean
+        2.0
+    """
+    by_speaker: dict[str, list[float]] = {}
+    for values, speaker in zip(clips, speakers, strict=True):
+        by_speaker.setdefault(speaker, []).extend(values)
+    parts = [np.array(values) for values in by_speaker.values() if values]
+    if not parts:
+        return point_figure(math.nan, 0)
+    figure = point_figure(float(np.median(np.concatenate(parts))), sum(map(bool, clips)))
+    if len(parts) < 2:
+        return figure
+    random = np.random.default_rng(seed)
+    drawn = [
+        np.median(np.concatenate([parts[at] for at in random.integers(len(parts), size=len(parts))]))
+        for _ in range(rounds)
+    ]
+    low, high = percentile_interval(drawn)
+    return replace(figure, low=low, high=high)

@@ -1,4 +1,4 @@
-"""How far the spectrum of the speech made again is from the recording's, in dB; and which of its frames is which.
+"""How far the spectrum of the decoded speech is from the recording's, in dB; and which of its frames is which.
 
 As in :mod:`vocable.metrics.quality`: the recording first, a ``Score`` back, undefined with its reason.
 """

@@ -1,7 +1,7 @@
-"""Accuracy of predicted units, and agreement of durations.
+"""Prediction of units, and preserved durations.
 
-Every figure is a Score whose weight is the number of targets, frames or symbols it was counted on, so that the mean
-over batches or clips is the figure of all of them together.
+The weight of every score is the number of targets or symbols it was counted on. The mean over batches or clips
+is then the figure of all of them together.
 """
 
 import math
@@ -10,22 +10,61 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy import ndarray
 from torch import Tensor
 
 from vocable.errors import ConfigError, ShapeError
 from vocable.metrics.score import Score, undefined
 
-Timed = tuple[str, float | int, float | int]
-_SLACK = 1e-9  # durations are differences: 0.3 - 0.1 must be within 0.2
+Timed = tuple[str, float | int, float | int]  # symbol, start, end
+_SLACK = 1e-6  # rounding of a difference of durations: 0.3 - 0.1 must be within 0.2
+
+
+# ---- units ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """How well units are told beforehand.
+class UnitPrediction:
+    """Prediction of each unit of a clip.
 
     Attributes:
-        top: By k: the share of targets among the k likeliest units.
-        nats: Mean cross-entropy, natural logarithm; undefined for a guesser without probabilities.
+        top1: Whether the most likely unit is correct.
+        top5: Whether the correct unit is among the five most likely.
+        nats: Negative log-likelihood of the correct unit.
+    """
+
+    top1: Bool[ndarray, " N"]
+    top5: Bool[ndarray, " N"]
+    nats: Float[ndarray, " N"]
+
+
+def score_units(logits: Float[Tensor, "N K"], units: Int[Tensor, " N"]) -> UnitPrediction:
+    """Compare logits with the correct units.
+
+    Args:
+        logits: Logits of K entries at N positions.
+        units: Correct unit at each position, in [0, K).
+
+    Source:
+        TASTE, arXiv:2504.07053, appendix (S3 top-5 accuracy).
+
+    Example:
+        >>> score_units(torch.tensor([[2.0, 1.0, 0.0], [2.0, 1.0, 0.0]]), torch.tensor([0, 1])).top1.tolist()
+        [True, False]
+    """
+    logits = logits.float()
+    hits = logits.topk(min(5, logits.shape[1]), dim=1).indices == units[:, None]
+    nats = -logits.log_softmax(1).gather(1, units[:, None])[:, 0]
+    return UnitPrediction(top1=hits[:, 0].numpy(), top5=hits.any(1).numpy(), nats=nats.numpy())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """Scores of a guess that uses no model.
+
+    Attributes:
+        top: Share of targets among the k guessed units, by k.
+        nats: Mean cross-entropy, natural logarithm; undefined for a guess without probabilities.
     """
 
     top: Mapping[int, Score]
@@ -33,10 +72,7 @@ class Prediction:
 
     @property
     def perplexity(self) -> Score:
-        """The exponential of the cross-entropy.
-
-        Its mean over batches is not the perplexity of all: take the mean of ``nats`` first.
-        """
+        """Exponential of the cross-entropy. Over batches, take the mean of ``nats`` first."""
         if not self.nats.defined:
             return self.nats
         return Score(math.exp(self.nats.value) if self.nats.value < 700 else math.inf, weight=self.nats.weight)
@@ -44,167 +80,133 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Anchors:
-    """What guessing without a model gives on the same targets.
+    """Guesses on the same targets, to compare a model with.
 
     Attributes:
-        uniform: Every unit as likely as any other.
-        unigram: The commonest k of these very targets, with their frequencies: no model that ignores its input
-            does better.
-        repeat_last: The k units that occurred last in the row, the latest first; a row's first target is a miss.
+        uniform: All units are equally likely.
+        unigram: The k most frequent units of these very targets. No model that ignores its input is better.
+        repeat_last: The k units that occurred last in the row; the first target of a row is a miss.
     """
 
-    uniform: Prediction
-    unigram: Prediction
-    repeat_last: Prediction
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnitAccuracy:
-    """A model's prediction beside its anchors."""
-
-    model: Prediction
-    anchors: Anchors
-
-
-def unit_accuracy(
-    logits: Float[Tensor, "B N K"], targets: Int[Tensor, "B N"], mask: Bool[Tensor, "B N"], ks: Sequence[int] = (1, 5)
-) -> UnitAccuracy:
-    """Top-k accuracy and cross-entropy of predicted units on the real positions, with anchors.
-
-    A unit as likely as the target counts as likelier: a model that gives all units the same has no hit by luck.
-
-    Args:
-        logits: Of K units at each position; any dtype, computed in single precision at least.
-        targets: In [0, K) where the mask is True; anything where it is False.
-        mask: True on real positions.
-        ks: Numbers of likeliest units to look among; a k of K or more is undefined, for it cannot miss.
-
-    Returns:
-        Undefined, with a reason, where no position is real or a logit is NaN.
-
-    Raises:
-        ConfigError: A k below 1.
-        ShapeError: A real target outside [0, K).
-
-    Source:
-        TASTE, arXiv:2504.07053, appendix (S3 top-5 accuracy).
-
-    Example:
-        >>> logits = torch.tensor([[[2.0, 1.0, 0.0], [2.0, 1.0, 0.0], [9.0, 9.0, 9.0]]])
-        >>> found = unit_accuracy(logits, torch.tensor([[0, 1, -1]]), torch.tensor([[True, True, False]]), ks=(1, 2))
-        >>> [found.model.top[k].value for k in (1, 2)], round(found.model.perplexity.value, 3)
-        ([0.5, 1.0], 2.478)
-    """
-    anchors = unit_anchors(targets, mask, logits.shape[2], ks)
-    rows, wanted = logits[mask], targets[mask].long()  # (M, K), (M,)
-    count = wanted.numel()
-    if count == 0 or bool(rows.isnan().any()):
-        reason = "no position is real" if count == 0 else "the logits hold NaN"
-        return UnitAccuracy(model=_no_prediction(reason, ks), anchors=anchors)
-    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
-    of_target = rows.gather(1, wanted[:, None])
-    ranks = (rows >= of_target).sum(dim=1)
-    nats = (rows.logsumexp(dim=1) - of_target[:, 0]).double().mean()
-    lost = Score(float(nats), weight=float(count)) if not bool(nats.isnan()) else undefined("a logit is infinite")
-    return UnitAccuracy(model=Prediction(top=_shares(ranks, ks, rows.shape[1], "units"), nats=lost), anchors=anchors)
+    uniform: Guess
+    unigram: Guess
+    repeat_last: Guess
 
 
 def unit_anchors(
     targets: Int[Tensor, "B N"], mask: Bool[Tensor, "B N"], codebook_size: int, ks: Sequence[int] = (1, 5)
 ) -> Anchors:
-    """The anchors alone: for a set too large to hold its logits, pass all its targets once.
+    """Score three guesses on a set of targets.
 
     Args:
-        targets: In [0, K) where the mask is True.
+        targets: Units in [0, K) where the mask is True.
         mask: True on real positions.
-        codebook_size: K.
-        ks: As in :func:`unit_accuracy`.
+        codebook_size: Number of units K.
+        ks: Numbers of guessed units; a k of K or more is undefined, because it cannot miss.
 
     Raises:
-        ConfigError: A k below 1.
-        ShapeError: A real target outside [0, K).
+        ConfigError: If a k is below 1.
+        ShapeError: If a real target is outside [0, K).
 
     Example:
-        >>> told = unit_anchors(torch.tensor([[3, 3, 3, 7]]), torch.ones(1, 4, dtype=torch.bool), 8)
-        >>> [guess.top[1].value for guess in (told.uniform, told.unigram, told.repeat_last)]
+        >>> anchors = unit_anchors(torch.tensor([[3, 3, 3, 7]]), torch.ones(1, 4, dtype=torch.bool), 8)
+        >>> [guess.top[1].value for guess in (anchors.uniform, anchors.unigram, anchors.repeat_last)]
         [0.125, 0.75, 0.5]
     """
-    _check_ks(ks)
+    if not ks or min(ks) < 1:
+        raise ConfigError(f"ks is {tuple(ks)}: name at least one k, each 1 or more")
     real = targets[mask].long()
     count = real.numel()
     if count == 0:
-        nothing = _no_prediction("no position is real", ks)
+        reason = undefined("no position is real")
+        nothing = Guess(top=dict.fromkeys(ks, reason), nats=reason)
         return Anchors(uniform=nothing, unigram=nothing, repeat_last=nothing)
     if int(real.min()) < 0 or int(real.max()) >= codebook_size:
         raise ShapeError(
             f"targets lie in [{int(real.min())}, {int(real.max())}] but there are {codebook_size} units; "
             "mask what is not a target"
         )
-    weight = float(count)
-    counts = torch.bincount(real, minlength=codebook_size).double()
-    common = counts.sort(descending=True).values
-    shares = common[common > 0] / count
+    counts = torch.bincount(real, minlength=codebook_size).double().sort(descending=True).values
+    shares = counts[counts > 0] / count
     recency = torch.tensor([rank for row, here in zip(targets, mask, strict=True) for rank in _recency(row[here], ks)])
+
+    def score(value: float, k: int) -> Score:
+        if k >= codebook_size:
+            return undefined(f"{k} of {codebook_size} units cannot miss")
+        return Score(value, weight=float(count))
+
     return Anchors(
-        uniform=Prediction(
-            top={k: _defined(k / codebook_size, weight, k, codebook_size, "units") for k in ks},
-            nats=Score(math.log(codebook_size), weight=weight),
+        uniform=Guess(
+            top={k: score(k / codebook_size, k) for k in ks}, nats=Score(math.log(codebook_size), weight=float(count))
         ),
-        unigram=Prediction(
-            top={k: _defined(float(common[:k].sum() / count), weight, k, codebook_size, "units") for k in ks},
-            nats=Score(float(-(shares * shares.log()).sum()) + 0.0, weight=weight),
+        unigram=Guess(
+            top={k: score(float(counts[:k].sum() / count), k) for k in ks},
+            nats=Score(float(-(shares * shares.log()).sum()) + 0.0, weight=float(count)),
         ),
-        repeat_last=Prediction(
-            top=_shares(recency, ks, codebook_size, "units"), nats=undefined("repeating gives no probabilities")
+        repeat_last=Guess(
+            top={k: score(int((recency <= k).sum()) / count, k) for k in ks},
+            nats=undefined("repeating gives no probabilities"),
         ),
     )
 
 
-def duration_consistency(durations_a: Sequence[Timed], durations_b: Sequence[Timed], tolerance: float | int) -> Score:
-    """Share of words or phones that last as long in one recording as in the other.
+def _recency(targets: Int[Tensor, " N"], ks: Sequence[int]) -> list[int]:
+    """Return the rank of each target among the distinct units before it, from 1; max(ks) + 1 if it is none of them."""
+    latest: list[int] = []
+    ranks = []
+    for unit in targets.tolist():
+        ranks.append(latest.index(unit) + 1 if unit in latest else max(ks) + 1)
+        latest = [unit, *(other for other in latest if other != unit)][: max(ks)]
+    return ranks
+
+
+# ---- durations ------------------------------------------------------------------------------------------------------
+
+
+def duration_consistency(reference: Sequence[Timed], decoded: Sequence[Timed], tolerance: float | int) -> Score:
+    """Return the share of words or phones that have the same duration in both recordings.
 
     Args:
-        durations_a: (symbol, start, end) in order, in any one unit of time.
-        durations_b: The same symbols in the other recording, in the same unit.
-        tolerance: Largest difference of durations that passes, in that unit; the difference itself included.
+        reference: Symbols with start and end, in order, in any one unit of time.
+        decoded: The same symbols in the other recording, in the same unit.
+        tolerance: Largest difference of durations that counts as the same, in that unit.
 
     Returns:
-        Undefined, with a reason, where the symbols differ, there is none, or one ends before it starts.
+        A share in [0, 1]; undefined if the symbols differ, if there is none, or if one ends before it starts.
 
     Raises:
-        ConfigError: The tolerance is negative or NaN.
+        ConfigError: If the tolerance is negative or NaN.
 
     Source:
         TASTE, arXiv:2504.07053, duration consistency.
 
     Example:
-        >>> said = [("good", 0.0, 0.3), ("morning", 0.3, 0.9)]
-        >>> again = [("good", 0.1, 0.45), ("morning", 0.45, 1.5)]
-        >>> duration_consistency(said, again, tolerance=0.05)
+        >>> reference = [("good", 0.0, 0.3), ("morning", 0.3, 0.9)]
+        >>> duration_consistency(reference, [("good", 0.1, 0.45), ("morning", 0.45, 1.5)], tolerance=0.05)
         Score(value=0.5, reason='', weight=2.0)
     """
     if not tolerance >= 0:
         raise ConfigError(f"tolerance is {tolerance}: it must be 0 or more")
-    changes = _changes(durations_a, durations_b)
+    changes = _duration_changes(reference, decoded)
     if isinstance(changes, str):
         return undefined(changes)
     kept = sum(abs(change) <= tolerance + _SLACK for change in changes)
     return Score(kept / len(changes), weight=float(len(changes)))
 
 
-def duration_mse(durations_a: Sequence[Timed], durations_b: Sequence[Timed], frame_rate: float | int) -> Score:
-    """Mean squared difference of durations, in squared frames (MSED).
+def duration_mse(reference: Sequence[Timed], decoded: Sequence[Timed], frame_rate: float | int) -> Score:
+    """Return the mean squared difference of durations in squared frames (MSED).
 
     Args:
-        durations_a: (symbol, start, end) in order, in seconds; or in frames, with a frame rate of 1.
-        durations_b: The same symbols in the other recording.
+        reference: Symbols with start and end, in order, in seconds; or in frames, with a frame rate of 1.
+        decoded: The same symbols in the other recording.
         frame_rate: Frames per second.
 
     Returns:
-        Undefined as :func:`duration_consistency`.
+        A value of 0 or more; undefined as :func:`duration_consistency`.
 
     Raises:
-        ConfigError: The frame rate is not positive.
+        ConfigError: If the frame rate is not positive.
 
     Source:
         MSED of CTAP, arXiv:2309.00424.
@@ -215,50 +217,21 @@ def duration_mse(durations_a: Sequence[Timed], durations_b: Sequence[Timed], fra
     """
     if not 0 < frame_rate < math.inf:
         raise ConfigError(f"frame_rate is {frame_rate}: it must be positive")
-    changes = _changes(durations_a, durations_b)
+    changes = _duration_changes(reference, decoded)
     if isinstance(changes, str):
         return undefined(changes)
     return Score(math.fsum((change * frame_rate) ** 2 for change in changes) / len(changes), weight=float(len(changes)))
 
 
-def _changes(one: Sequence[Timed], other: Sequence[Timed]) -> list[float] | str:
-    """Differences of durations, or why there are none."""
-    if len(one) != len(other):
-        return f"there are {len(one)} symbols in one recording and {len(other)} in the other"
-    if not one:
+def _duration_changes(reference: Sequence[Timed], decoded: Sequence[Timed]) -> list[float] | str:
+    """Return the differences of durations, or the reason why there are none."""
+    if len(reference) != len(decoded):
+        return f"there are {len(reference)} symbols in one recording and {len(decoded)} in the other"
+    if not reference:
         return "there is no symbol"
-    for at, ((symbol, *times), (again, *others)) in enumerate(zip(one, other, strict=True), start=1):
-        if symbol != again:
-            return f"symbol {at} is {symbol!r} in one recording and {again!r} in the other"
-        if not all(math.isfinite(end) and end >= start for start, end in (times, others)):
+    for at, ((symbol, *times), (other, *other_times)) in enumerate(zip(reference, decoded, strict=True), start=1):
+        if symbol != other:
+            return f"symbol {at} is {symbol!r} in one recording and {other!r} in the other"
+        if not all(math.isfinite(end) and end >= start for start, end in (times, other_times)):
             return f"symbol {at}, {symbol!r}, ends before it starts or has no time"
-    return [float((two[2] - two[1]) - (first[2] - first[1])) for first, two in zip(one, other, strict=True)]
-
-
-def _check_ks(ks: Sequence[int]) -> None:
-    if not ks or min(ks) < 1:
-        raise ConfigError(f"ks is {tuple(ks)}: name at least one k, each 1 or more")
-
-
-def _no_prediction(reason: str, ks: Sequence[int]) -> Prediction:
-    return Prediction(top=dict.fromkeys(ks, undefined(reason)), nats=undefined(reason))
-
-
-def _defined(value: float, weight: float, k: int, size: int, name: str) -> Score:
-    return Score(value, weight=weight) if k < size else undefined(f"{k} of {size} {name} cannot miss")
-
-
-def _shares(ranks: Int[Tensor, " M"], ks: Sequence[int], size: int, name: str) -> dict[int, Score]:
-    """Share of ranks (from 1) that are at most k."""
-    count = ranks.numel()
-    return {k: _defined(int((ranks <= k).sum()) / count, float(count), k, size, name) for k in ks}
-
-
-def _recency(targets: Int[Tensor, " N"], ks: Sequence[int]) -> list[int]:
-    """How many different units back each target occurred last, from 1; beyond every k where it did not."""
-    latest: list[int] = []
-    ranks = []
-    for unit in targets.tolist():
-        ranks.append(latest.index(unit) + 1 if unit in latest else max(ks) + 1)
-        latest = [unit, *(other for other in latest if other != unit)][: max(ks)]
-    return ranks
+    return [float((two[2] - two[1]) - (one[2] - one[1])) for one, two in zip(reference, decoded, strict=True)]

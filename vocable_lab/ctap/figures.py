@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from vocable.evaluate.card import Better, Column, ProbeRow
-from vocable.evaluate.summary import BIT_RATE, ENTROPY, PERPLEXITY, counted
-from vocable.metrics.score import Figure
+from vocable.evaluate.summary import BIT_RATE, ENTROPY, PERPLEXITY
+from vocable.metrics.score import Figure, point_figure
 from vocable_lab.shared import codes, voices
 
 PAPER = "arXiv:2408.05758, from 24 kHz, as its summary gives it"
@@ -98,7 +98,7 @@ def disentanglement_figures(rows: Sequence[ProbeRow]) -> dict[str, Figure]:
     )  # fmt: skip
     return {
         "speaker_from_codes": tokens, "speaker_from_voice": voice, "disentanglement": difference,
-        "speaker_chance": counted(token_row.chance, tokens.n),
+        "speaker_chance": point_figure(token_row.chance, tokens.n),
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.data.alignment import Alignment
 from vocable.data.manifest import Utterance
-from vocable.evaluate.plan import seeded
+from vocable.evaluate.plan import derive_seed
 from vocable.metrics.retrieval import retrieval_scores
 from vocable.metrics.score import Score
 from vocable.systems.ctap.model import CtapModel
@@ -93,7 +93,7 @@ def score_retrieval(
     """
     frames = join_frames([embed_frames(tokenizer, *clip) for clip in clips.values()])
     controls = {
-        "shuffled": [embed_frames(tokenizer, *clip, shuffle=seeded(seed, key)) for key, clip in clips.items()],
+        "shuffled": [embed_frames(tokenizer, *clip, shuffle=derive_seed(seed, key)) for key, clip in clips.items()],
         "untrained": [embed_frames(untrained, *clip) for clip in clips.values()],
     }
     scores = {"own": _score_speech(frames)} | {

@@ -15,14 +15,23 @@ from vocable.audio import Audio
 from vocable.data.alignment import Alignment
 from vocable.errors import AlignmentError, AudioError, TextError
 from vocable.evaluate.card import Card, Entry, ProbeRow
-from vocable.evaluate.judges.base import Recogniser, SpeakerEncoder
-from vocable.evaluate.judges.find import find_judge
+from vocable.evaluate.judges.base import SpeakerEncoder, SpeechRecognizer
+from vocable.evaluate.judges.find import find_scorer
 from vocable.evaluate.measures import RATE
-from vocable.evaluate.plan import Plan, as_filed, clips_of, names_of, seeded, settings_of, split_words, spread
-from vocable.evaluate.probes.run import encoded, run_probe
+from vocable.evaluate.plan import (
+    Plan,
+    as_scored,
+    common_settings,
+    derive_seed,
+    describe_split,
+    select_clips,
+    short_names,
+    spread_evenly,
+)
+from vocable.evaluate.probes.run import encode_clips, run_probe
 from vocable.evaluate.probes.views import VOICE
-from vocable.evaluate.runner import Results, Row
-from vocable.evaluate.summary import summed, usage
+from vocable.evaluate.runner import Evaluation, ResultRow, Results
+from vocable.evaluate.summary import level_usage, speaker_figures
 from vocable.files import make_folder
 from vocable.metrics.score import Score
 from vocable.metrics.spectral import log_mel_distance
@@ -56,10 +65,10 @@ _ANCHORS = {
 }
 
 
-class CtapSeed:
+class CtapSeed(Evaluation):
     """Evaluation of retrieval, recognition, conversion and text to speech.
 
-    It is an :class:`~vocable.evaluate.benchmark.Evaluation`.
+    It is an :class:`~vocable.evaluate.runner.Evaluation`.
 
     Args:
         plan: Plan with one tokenizer, manifests, split, ``limit`` of clips, ``recognise`` (30 by default), judges and
@@ -73,13 +82,13 @@ class CtapSeed:
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
-        (self.name, source), *_ = names_of(plan.tokenizers).items()
+        (self.name, source), *_ = short_names(plan.tokenizers).items()
         self.tokenizer = hub.load_as(source, CtapTokenizer)
-        self.clips = clips_of(plan)
+        self.clips = select_clips(plan)
         self.phones = PhoneReader()
         self.references, self.without_phones = self.phones.read_all(self.clips)
         self.most_common = most_common_phone(self.references.values())
-        self.split = clips_of(replace(plan, limit=None))
+        self.split = select_clips(replace(plan, limit=None))
         self.pairs = draw_targets(self.clips, list(self.split.values()), plan.seed)
         self.batches = {
             f"batch {number} of {len(keys)}": keys
@@ -89,13 +98,13 @@ class CtapSeed:
         is_trained = bool(int(self.tokenizer.model.trained))
         self.sentences = {f"sentence {text}": text for text in SENTENCES if is_trained}
         with_text = [key for key in self.references if self.clips[key].text]
-        self.recognized = frozenset(spread(with_text, plan.recognise or _RECOGNIZED))
+        self.recognized = frozenset(spread_evenly(with_text, plan.recognise or _RECOGNIZED))
 
     def items(self) -> Sequence[str]:
         """Return the names of clips, batches and sentences."""
         return [*(f"clip {key}" for key in self.clips), *self.batches, *self.sentences]
 
-    def work(self, item: str) -> Sequence[Row]:
+    def work(self, item: str) -> Sequence[ResultRow]:
         """Return the result rows of an item."""
         if item in self.batches:
             return self._retrieve(item)
@@ -103,7 +112,7 @@ class CtapSeed:
 
     def settings(self) -> dict[str, Any]:
         """Return everything that the rows depend on."""
-        return settings_of(self.plan, self.clips, {self.name: self.tokenizer.digest}) | {
+        return common_settings(self.plan, self.clips, {self.name: self.tokenizer.digest}) | {
             "task": "ctap seed",
             "pairs": len(self.pairs),
             "batches": f"{len(self.batches)} of up to {BATCH_SIZE} utterances",
@@ -111,18 +120,20 @@ class CtapSeed:
             "recognised": len(self.recognized),
             "sentences": len(self.sentences),
             "vocoder": self.tokenizer.vocoder.name,
-            "speaker judge": self.plan.judges.speaker or "resemblyzer",
-            "recogniser": self.plan.judges.recogniser or "pocketsphinx",
+            "speaker judge": self.plan.scorers.speaker or "resemblyzer",
+            "recogniser": self.plan.scorers.recognizer or "pocketsphinx",
         }
 
     def card(self, results: Results) -> Card:
         """Return the card: figures, those that the paper reports, pictures and sounds."""
         speakers = {f"clip {key}": clip.speaker or key for key, clip in self.clips.items()}
         rows = {name: [row for row in results.rows if row.entry == name] for name in (self.name, *_ANCHORS)}
-        found = {name: summed(some, COLUMNS, speakers, self.plan.seed, OVER_ITEMS) for name, some in rows.items()}
+        found = {
+            name: speaker_figures(some, COLUMNS, speakers, self.plan.seed, OVER_ITEMS) for name, some in rows.items()
+        }
         clips = [row.item.removeprefix("clip ") for row in rows[self.name] if row.item in speakers]
         tokens = {key: Tokens.read(self._file(key)) for key in clips}
-        levels = usage(tokens.values(), 1) if tokens else ()
+        levels = level_usage(tokens.values(), 1) if tokens else ()
         probes: list[ProbeRow] = []
         if tokens:
             found[self.name] |= token_figures(self.tokenizer, list(tokens.values()), self.plan.seed)
@@ -141,7 +152,7 @@ class CtapSeed:
         return Card(
             title=f"{self.name}: speech and phonemes in one space",
             lead=f"{len(clips)} clips of {len({clip.speaker for clip in self.clips.values()})} speakers, "
-            f"{split_words(self.plan.split)}; {len(self.batches)} batches. {OPINIONS}",
+            f"{describe_split(self.plan.split)}; {len(self.batches)} batches. {OPINIONS}",
             columns=[column for column in COLUMNS if any(column.key in entry.figures for entry in (own, *anchors))],
             entries=[own, *anchors], probes=probes, quarantined=results.quarantined,
             left_out=list(self._left_out(results)), settings=self.settings(), main=MAIN,
@@ -149,7 +160,7 @@ class CtapSeed:
             pictures=[] if showcase is None else list(draw_pictures(showcase)),
         )  # fmt: skip
 
-    def _clip(self, item: str) -> list[Row]:
+    def _clip(self, item: str) -> list[ResultRow]:
         key = item.removeprefix("clip ")
         clip = self._read(key)
         tokens = self.tokenizer.encode(clip)
@@ -159,7 +170,7 @@ class CtapSeed:
         transcribed = {"per": tokens, "per_reconstructed": self.tokenizer.encode(reconstruction)}
         scores = {
             "mel_error": mel_error(self.tokenizer, clip, tokens),
-            "log_mel_distance": log_mel_distance(as_filed(clip).samples, as_filed(reconstruction).samples, RATE),
+            "log_mel_distance": log_mel_distance(as_scored(clip).samples, as_scored(reconstruction).samples, RATE),
         }
         rows, speech = [], {"wer_recording": clip, "wer_reconstructed": reconstruction}
         if key in self.pairs:
@@ -170,7 +181,7 @@ class CtapSeed:
             reference = Audio.read(self.pairs[key].reference.audio_path)
             similarities = score_similarity(self._speaker_encoder, clip, reference, versions)
             scores |= similarities.pop(self.name)
-            rows = [Row(entry=name, item=item, scores=one) for name, one in similarities.items()]
+            rows = [ResultRow(entry=name, item=item, scores=one) for name, one in similarities.items()]
         if key in self.references:
             phones = self.references[key]
             scores |= {name: per(phones, self.tokenizer.transcribe(one)).score() for name, one in transcribed.items()}
@@ -181,11 +192,11 @@ class CtapSeed:
         if key in self.recognized:
             text = self.clips[key].text or ""
             scores |= {
-                name: wer(text, self._recognizer.transcribe(as_filed(one))).score() for name, one in speech.items()
+                name: wer(text, self._recognizer.transcribe(as_scored(one))).score() for name, one in speech.items()
             }
-        return [Row(entry=self.name, item=item, scores=scores), *rows]
+        return [ResultRow(entry=self.name, item=item, scores=scores), *rows]
 
-    def _retrieve(self, item: str) -> list[Row]:
+    def _retrieve(self, item: str) -> list[ResultRow]:
         aligned: dict[str, tuple[Audio, Alignment]] = {}
         failed: dict[str, str] = {}
         for key in self.batches[item]:
@@ -201,27 +212,27 @@ class CtapSeed:
             raise AlignmentError("; ".join(failed.values()))
         scored = score_retrieval(self.tokenizer, self._untrained, aligned, self.plan.seed, SPEEDS)
         return [
-            Row(entry=self.name if name == "own" else name, item=item, scores=scores, facts={"unaligned": failed})
+            ResultRow(entry=self.name if name == "own" else name, item=item, scores=scores, extra={"unaligned": failed})
             for name, scores in scored.items()
         ]
 
-    def _speak(self, item: str) -> Row:
+    def _speak(self, item: str) -> ResultRow:
         key = self._speaker_of(item)
         voice = Audio.read(self.clips[key].audio_path)
         scores = score_sentence(self.tokenizer, self.sentences[item], voice, self._recognizer, seed=self.plan.seed)
-        return Row(entry=self.name, item=item, scores=scores, facts={"voice": key})
+        return ResultRow(entry=self.name, item=item, scores=scores, extra={"voice": key})
 
     def _speaker_of(self, item: str) -> str:
         """Return the key of the clip that lends its voice to a sentence, drawn from those of at least a second."""
         long = [key for key, clip in self.clips.items() if clip.duration is None or clip.duration >= 1.0]
-        return long[seeded(self.plan.seed, item) % len(long)] if long else next(iter(self.clips))
+        return long[derive_seed(self.plan.seed, item) % len(long)] if long else next(iter(self.clips))
 
     def _probes(self, tokens: Mapping[str, Tokens]) -> list[ProbeRow]:
         """Return rows of the probes on tokens and voices, trained on all clips of the split by these speakers."""
         speakers = {self.clips[key].speaker for key in tokens}
         others = [one for key, one in self.split.items() if key not in self.clips and one.speaker in speakers]
         material = [(self.clips[key], one) for key, one in tokens.items()]
-        material += encoded(self.tokenizer, others)[0] if others else []
+        material += encode_clips(self.tokenizer, others)[0] if others else []
         probes = ["speaker", *(["emotion"] if any(clip.value("emotion") for clip, _ in material) else [])]
         views, seed = ["level 1", VOICE], self.plan.seed
         return [
@@ -246,14 +257,14 @@ class CtapSeed:
     def _unaligned(self, results: Results) -> dict[str, str]:
         """Return the clips that batches were scored without, with the reasons."""
         rows = [row for row in results.rows if row.entry == self.name and row.item in self.batches]
-        return {key: reason for row in rows for key, reason in row.facts["unaligned"].items()}
+        return {key: reason for row in rows for key, reason in row.extra["unaligned"].items()}
 
     def _showcase(self, clips: Sequence[str]) -> Showcase | None:
         """Return the evaluated clips to show, of different speakers; None if there are none."""
         shown = [key for key in clips if key in self.references and key in self.pairs]
         return Showcase(
             name=self.name, tokenizer=self.tokenizer, phones=self.phones,
-            clips={key: self.clips[key] for key in spread(shown, MAX_CLIPS)},
+            clips={key: self.clips[key] for key in spread_evenly(shown, MAX_CLIPS)},
             voices={key: self.pairs[key].voice for key in shown},
             sentences={text: self.clips[self._speaker_of(item)] for item, text in self.sentences.items()},
             seed=self.plan.seed,
@@ -274,8 +285,8 @@ class CtapSeed:
 
     @cached_property
     def _speaker_encoder(self) -> SpeakerEncoder:
-        return find_judge("speaker", self.plan.judges.speaker)
+        return find_scorer("speaker", self.plan.scorers.speaker)
 
     @cached_property
-    def _recognizer(self) -> Recogniser:
-        return find_judge("recogniser", self.plan.judges.recogniser)
+    def _recognizer(self) -> SpeechRecognizer:
+        return find_scorer("recognizer", self.plan.scorers.recognizer)

@@ -6,8 +6,8 @@ import torch
 
 from vocable.apps.tts import with_silences
 from vocable.audio import Audio
-from vocable.evaluate.judges.base import Recogniser
-from vocable.evaluate.plan import as_filed, seeded
+from vocable.evaluate.judges.base import SpeechRecognizer
+from vocable.evaluate.plan import as_scored, derive_seed
 from vocable.metrics.score import Score
 from vocable.metrics.text import per, wer
 from vocable.systems.ctap.tokenizer import CtapTokenizer
@@ -41,13 +41,13 @@ def speak_sentence(tokenizer: CtapTokenizer, text: str, voice: Audio, *, seed: i
         CheckpointError: If the model's connector is not trained.
         AudioError: If the voice is too short.
     """
-    tokens = tokenizer.speak(phonemes_of(text), voice, seed=seeded(seed, text))
-    order = torch.randperm(tokens.ids.shape[2], generator=torch.Generator().manual_seed(seeded(seed, text)))
+    tokens = tokenizer.speak(phonemes_of(text), voice, seed=derive_seed(seed, text))
+    order = torch.randperm(tokens.ids.shape[2], generator=torch.Generator().manual_seed(derive_seed(seed, text)))
     return tokens, replace(tokens, ids=tokens.ids[..., order])
 
 
 def score_sentence(
-    tokenizer: CtapTokenizer, text: str, voice: Audio, recognizer: Recogniser, *, seed: int
+    tokenizer: CtapTokenizer, text: str, voice: Audio, recognizer: SpeechRecognizer, *, seed: int
 ) -> dict[str, Score]:  # fmt: skip
     """Return word and phone errors of a synthesized sentence, with its tokens in order and in random order.
 
@@ -59,6 +59,6 @@ def score_sentence(
     scores = {}
     for name, tokens in zip(("", "_shuffled"), speak_sentence(tokenizer, text, voice, seed=seed), strict=True):
         speech = tokenizer.decode(tokens)
-        scores[f"tts_wer{name}"] = wer(text, recognizer.transcribe(as_filed(speech))).score()
+        scores[f"tts_wer{name}"] = wer(text, recognizer.transcribe(as_scored(speech))).score()
         scores[f"tts_per{name}"] = per(phones, tokenizer.transcribe(tokenizer.encode(speech))).score()
     return scores

@@ -10,7 +10,7 @@ from vocable.data.manifest import Utterance
 from vocable.errors import ManifestError
 from vocable.evaluate.card import Column
 from vocable.evaluate.judges.base import PitchTracker
-from vocable.evaluate.plan import as_filed
+from vocable.evaluate.plan import as_scored
 from vocable.metrics.pitch import f0_correlation
 from vocable.metrics.score import Score, undefined
 from vocable.metrics.spectral import dtw_path, mel_cepstra, mel_cepstral_distance
@@ -101,7 +101,7 @@ def draw_conversions(
 
 def score_conversion(tracker: PitchTracker, conversion: Conversion, converted: Audio) -> dict[str, Score]:
     """Score converted speech against the target's recording, by the keys of :data:`PARALLEL`."""
-    target, speech = as_filed(Audio.read(conversion.target.audio_path)), as_filed(converted)
+    target, speech = as_scored(Audio.read(conversion.target.audio_path)), as_scored(converted)
     rate = target.sample_rate
     target_pitch, pitch = (tracker.track(clip) for clip in (target, speech))
     cepstra = [mel_cepstra(clip.samples, rate, target_pitch.hop) for clip in (target, speech)]

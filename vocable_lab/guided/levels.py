@@ -15,14 +15,23 @@ from typing import Any, ClassVar
 from vocable.audio import Audio
 from vocable.evaluate.card import Card, Column, Entry, ProbeRow
 from vocable.evaluate.judges.base import PitchTracker, SpeakerEncoder
-from vocable.evaluate.judges.find import find_judge
-from vocable.evaluate.measures import Heard, Pair, find_measures
-from vocable.evaluate.plan import Plan, as_filed, clips_of, level_counts, names_of, settings_of, split_words, spread
-from vocable.evaluate.probes.run import encoded, run_probe
+from vocable.evaluate.judges.find import find_scorer
+from vocable.evaluate.measures import Pair, ScoredClip, find_measures
+from vocable.evaluate.plan import (
+    Plan,
+    as_scored,
+    common_settings,
+    describe_split,
+    level_counts,
+    select_clips,
+    short_names,
+    spread_evenly,
+)
+from vocable.evaluate.probes.run import encode_clips, run_probe
 from vocable.evaluate.probes.views import all_views
-from vocable.evaluate.runner import Results, Row
-from vocable.evaluate.summary import BIT_RATE, counted, summed
-from vocable.metrics.score import Figure, Score
+from vocable.evaluate.runner import Evaluation, ResultRow, Results
+from vocable.evaluate.summary import BIT_RATE, speaker_figures
+from vocable.metrics.score import Figure, Score, point_figure
 from vocable.systems import registry as hub
 from vocable.systems.guided.tokenizer import GuidedTokenizer, mix_levels
 from vocable.tokens import Tokens
@@ -64,8 +73,8 @@ COLUMNS = (
 )  # fmt: skip
 
 
-class GuidedLevels:
-    """Coding by levels, conversion and probes; an :class:`~vocable.evaluate.benchmark.Evaluation`.
+class GuidedLevels(Evaluation):
+    """Coding by levels, conversion and probes; an :class:`~vocable.evaluate.runner.Evaluation`.
 
     Args:
         plan: Tokenizers, manifests, split, ``levels`` to decode from in addition to all, ``limit`` of clips and of
@@ -76,20 +85,20 @@ class GuidedLevels:
         CheckpointError: If a tokenizer cannot be loaded.
     """
 
-    several: ClassVar = True
+    takes_several: ClassVar[bool] = True
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan = plan
         self.tokenizers: dict[str, GuidedTokenizer] = {
-            name: hub.load_as(source, GuidedTokenizer) for name, source in names_of(plan.tokenizers).items()
+            name: hub.load_as(source, GuidedTokenizer) for name, source in short_names(plan.tokenizers).items()
         }
-        self.clips = clips_of(plan)
-        split, everything = (clips_of(replace(plan, limit=None), every=every) for every in (False, True))
+        self.clips = select_clips(plan)
+        split, everything = (select_clips(replace(plan, limit=None), every=every) for every in (False, True))
         has_one_speaker = len({clip.speaker for clip in split.values()}) < 2  # then other splits lend their voices
         voice_clips = everything if has_one_speaker else split
         self.pairs = draw_targets(self.clips, list(voice_clips.values()), plan.seed)
         drawn = draw_conversions(split, list(everything.values()), plan.seed)
-        self.conversions = {name: drawn[name] for name in spread(list(drawn), plan.limit)}
+        self.conversions = {name: drawn[name] for name in spread_evenly(list(drawn), plan.limit)}
         self.probe_clips: ProbeClips = select_probe_clips(plan, split.values(), everything.values())
         self.measures, _ = find_measures(_MEASURES)
 
@@ -97,31 +106,31 @@ class GuidedLevels:
         """Return the names of the clips, then of the sentences to convert."""
         return [*(f"clip {key}" for key in self.clips), *self.conversions]
 
-    def work(self, item: str) -> Sequence[Row]:
+    def work(self, item: str) -> Sequence[ResultRow]:
         """Return the rows of one item."""
         return self._convert(item) if item in self.conversions else list(self._code(item))
 
     def settings(self) -> dict[str, Any]:
         """Return all settings that the rows depend on."""
         digests = {name: tokenizer.digest for name, tokenizer in self.tokenizers.items()}
-        return settings_of(self.plan, self.clips, digests) | {
+        return common_settings(self.plan, self.clips, digests) | {
             "task": "guided levels",
             "levels": list(self.plan.levels),
             "pairs": len(self.pairs),
             "conversions": len(self.conversions),
             "phones": self.probe_clips.phone_key,
             "metrics": {measure.column.key: measure.column.caption for measure in self.measures},
-            "speaker judge": self.plan.judges.speaker or "resemblyzer",
+            "speaker judge": self.plan.scorers.speaker or "resemblyzer",
         }
 
     def card(self, results: Results) -> Card:
         """Return a card with a row for each tokenizer at each number of levels, and one for unconverted sources."""
         speakers = {f"clip {key}": clip.speaker or key for key, clip in self.clips.items()}
-        rows: dict[str, list[Row]] = {}
+        rows: dict[str, list[ResultRow]] = {}
         for row in results.rows:
             rows.setdefault(row.entry, []).append(row)
         figures = {
-            name: summed(own, COLUMNS, speakers, self.plan.seed, tuple(column.key for column in PARALLEL))
+            name: speaker_figures(own, COLUMNS, speakers, self.plan.seed, tuple(column.key for column in PARALLEL))
             for name, own in rows.items()
         }
         entries, probes = [], []
@@ -132,7 +141,8 @@ class GuidedLevels:
                 spec = tokenizer.spec if count is None else replace(tokenizer.spec, num_codebooks=count)
                 coded = len(self.clips) - len(results.quarantined)
                 rates = {
-                    _TOKEN_RATE.key: counted(spec.token_rate, coded), BIT_RATE.key: counted(spec.bit_rate, coded),
+                    _TOKEN_RATE.key: point_figure(spec.token_rate, coded),
+                    BIT_RATE.key: point_figure(spec.bit_rate, coded),
                 }  # fmt: skip
                 probed = probe_figures(probe_rows, tokenizer.spec.num_codebooks) if count is None else {}
                 entries.append(
@@ -146,19 +156,19 @@ class GuidedLevels:
             )
         return Card(
             title=f"{', '.join(self.tokenizers)}: what each level keeps",
-            lead=f"{len(self.clips)} clips coded, {split_words(self.plan.split)}; {len(self.pairs)} of them converted "
-            f"to another voice; {len(self.conversions)} sentences compared with another speaker's recording. "
-            f"{describe_teachers(names_of(self.plan.tokenizers))} The speaker scorer may be the model's teacher: then "
-            "it rewards what it taught.",
+            lead=f"{len(self.clips)} clips coded, {describe_split(self.plan.split)}; {len(self.pairs)} of them "
+            f"converted to another voice; {len(self.conversions)} sentences compared with another speaker's recording. "
+            f"{describe_teachers(short_names(self.plan.tokenizers))} The speaker scorer may be the model's teacher: "
+            "then it rewards what it taught.",
             columns=[column for column in COLUMNS if any(column.key in entry.figures for entry in entries)],
             entries=entries, probes=probes, quarantined=results.quarantined, settings=self.settings(),
             left_out=list(self._missing()), main=_MAIN_COLUMNS,
         )  # fmt: skip
 
-    def _code(self, item: str) -> Iterator[Row]:
+    def _code(self, item: str) -> Iterator[ResultRow]:
         key = item.removeprefix("clip ")
         clip = Audio.read(self.clips[key].audio_path)
-        reference = Heard(as_filed(clip))
+        reference = ScoredClip(as_scored(clip))
         pair = self.pairs.get(key)
         voice, other = (
             (None, None) if pair is None else (Audio.read(one.audio_path) for one in (pair.voice, pair.reference))
@@ -168,23 +178,23 @@ class GuidedLevels:
         for name, tokenizer in self.tokenizers.items():
             tokens = tokenizer.encode(clip)
             for count in level_counts(self.plan.levels, tokenizer.spec.num_codebooks):
-                decoded = Heard(as_filed(tokenizer.decode(_first_levels(tokens, count))))
-                compared = Pair(reference=reference, made=decoded)
+                decoded = ScoredClip(as_scored(tokenizer.decode(_first_levels(tokens, count))))
+                compared = Pair(reference=reference, decoded=decoded)
                 scores[_entry(name, count)] = {one.column.key: one.score(compared) for one in self.measures}
             converted |= {} if voice is None else self._mix(name, tokens, voice)
         if other is not None:
             for name, similarities in score_similarity(self._speaker_encoder, clip, other, converted).items():
                 scores[name] = scores.get(name, {}) | similarities
-        yield from (Row(entry=name, item=item, scores=own) for name, own in scores.items())
+        yield from (ResultRow(entry=name, item=item, scores=own) for name, own in scores.items())
 
-    def _convert(self, item: str) -> list[Row]:
+    def _convert(self, item: str) -> list[ResultRow]:
         conversion = self.conversions[item]
         source, voice = (Audio.read(clip.audio_path) for clip in (conversion.source, conversion.voice))
         converted = {UNCONVERTED: source}
         for name, tokenizer in self.tokenizers.items():
             converted |= self._mix(name, tokenizer.encode(source), voice)
         return [
-            Row(entry=name, item=item, scores=score_conversion(self._pitch_tracker, conversion, audio))
+            ResultRow(entry=name, item=item, scores=score_conversion(self._pitch_tracker, conversion, audio))
             for name, audio in converted.items()
         ]
 
@@ -202,7 +212,7 @@ class GuidedLevels:
 
     def _probe_rows(self, name: str, tokenizer: GuidedTokenizer) -> Iterator[ProbeRow]:
         clips = {clip.audio_path: clip for own in self.probe_clips.clips.values() for clip in own}
-        encoded_clips = encoded(tokenizer, list(clips.values()))[0] if clips else []
+        encoded_clips = encode_clips(tokenizer, list(clips.values()))[0] if clips else []
         tokens = {clip.audio_path: clip_tokens for clip, clip_tokens in encoded_clips}
         for probe, utterances in self.probe_clips.clips.items():
             labelled = [(clip, tokens[clip.audio_path]) for clip in utterances if clip.audio_path in tokens]
@@ -223,11 +233,11 @@ class GuidedLevels:
 
     @cached_property
     def _speaker_encoder(self) -> SpeakerEncoder:
-        return find_judge("speaker", self.plan.judges.speaker)
+        return find_scorer("speaker", self.plan.scorers.speaker)
 
     @cached_property
     def _pitch_tracker(self) -> PitchTracker:
-        return find_judge("pitch", self.plan.judges.pitch)
+        return find_scorer("pitch", self.plan.scorers.pitch)
 
 
 def probe_figures(probes: Sequence[ProbeRow], levels: int) -> dict[str, Figure]:

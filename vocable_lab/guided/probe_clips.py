@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vocable.data.alignment import alignment_of
 from vocable.data.manifest import Utterance
-from vocable.evaluate.plan import Plan, spread
+from vocable.evaluate.plan import Plan, spread_evenly
 from vocable.text.phonemes import SILENCE, strip_stress
 
 _MAX_CLIPS = 300  # of a probe, spread over all candidates
@@ -108,4 +108,4 @@ def select_speakers(clips: Sequence[Utterance], preferred: Collection[str]) -> l
 
 def _spread_clips(clips: Sequence[Utterance], count: int) -> list[Utterance]:
     by_index = {str(index): clip for index, clip in enumerate(clips)}
-    return [by_index[index] for index in spread(list(by_index), count)]
+    return [by_index[index] for index in spread_evenly(list(by_index), count)]

@@ -13,13 +13,13 @@ from typing import Any
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
 from vocable.evaluate.card import Card, Column, Entry, ProbeRow
-from vocable.evaluate.codecs.anchors import Identity, Noise
-from vocable.evaluate.judges.find import find_judge
-from vocable.evaluate.measures import Heard, Pair, find_measures
-from vocable.evaluate.plan import Plan, as_filed, clips_of, names_of, settings_of
-from vocable.evaluate.probes.run import encoded, run_probe
-from vocable.evaluate.runner import Results, Row
-from vocable.evaluate.summary import figures, off_anchor
+from vocable.evaluate.codecs.base import Identity, Noise
+from vocable.evaluate.judges.find import find_scorer
+from vocable.evaluate.measures import Pair, ScoredClip, find_measures
+from vocable.evaluate.plan import Plan, as_scored, common_settings, select_clips, short_names
+from vocable.evaluate.probes.run import encode_clips, run_probe
+from vocable.evaluate.runner import Evaluation, ResultRow, Results
+from vocable.evaluate.summary import check_anchors, entry_figures
 from vocable.systems import registry as hub
 from vocable.systems.guided.tokenizer import mix_levels
 from vocable_lab.guided.conversion import PARALLEL, UNCONVERTED, draw_conversions, score_conversion
@@ -40,8 +40,8 @@ _VIEWS = {"emotion": ["level 2"], "characters": ["level 1"]}
 _PROBE_COLUMNS = {"ser_accuracy": ("emotion", "top-1 accuracy"), "asr_wer": ("characters", "WER")}
 
 
-class GuidedSeed:
-    """The paper's table; an :class:`~vocable.evaluate.benchmark.Evaluation`.
+class GuidedSeed(Evaluation):
+    """The paper's table; an :class:`~vocable.evaluate.runner.Evaluation`.
 
     Args:
         plan: One tokenizer, manifests, split, ``limit`` of clips and seed.
@@ -53,24 +53,24 @@ class GuidedSeed:
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan = plan
-        (self.name, source), *_ = names_of(plan.tokenizers).items()
+        (self.name, source), *_ = short_names(plan.tokenizers).items()
         self.tokenizer = hub.load(source)
-        self.clips = clips_of(plan)
+        self.clips = select_clips(plan)
         self.measures, _ = find_measures(("pesq_wb", "pesq_nb"))
-        self.conversions = draw_conversions(self.clips, list(clips_of(plan, every=True).values()), plan.seed)
-        self.tracker = find_judge("pitch")
+        self.conversions = draw_conversions(self.clips, list(select_clips(plan, every=True).values()), plan.seed)
+        self.tracker = find_scorer("pitch")
 
     def items(self) -> Sequence[str]:
         """Return the names of the clips to code, then of the sentences to convert."""
         return [*(f"code {key}" for key in self.clips), *self.conversions]
 
-    def work(self, item: str) -> Sequence[Row]:
+    def work(self, item: str) -> Sequence[ResultRow]:
         """Return the rows of one item."""
         return self._convert(item) if item in self.conversions else self._code(item)
 
     def settings(self) -> dict[str, Any]:
         """Return all settings that the rows depend on."""
-        return settings_of(self.plan, self.clips, {self.name: self.tokenizer.digest}) | {
+        return common_settings(self.plan, self.clips, {self.name: self.tokenizer.digest}) | {
             "task": "guided seed",
             "conversions": len(self.conversions),
             "pitch": self.tracker.name,
@@ -84,7 +84,7 @@ class GuidedSeed:
         entries = [
             Entry(
                 name=name, kind=kind, family=name, note=note,  # type: ignore[arg-type]
-                figures=figures(rows[name], columns, self.plan.seed),
+                figures=entry_figures(rows[name], columns, self.plan.seed),
             )
             for name, (kind, note) in self._entries().items() if rows[name]
         ]  # fmt: skip
@@ -100,10 +100,10 @@ class GuidedSeed:
         return Card(
             title=f"{self.name}: the paper's table",
             lead=f"{len(self.clips)} clips coded, {len(self.conversions)} sentences converted. "
-            f"{describe_teachers(names_of(self.plan.tokenizers))} Reported figures ({_PAPER}) are of "
+            f"{describe_teachers(short_names(self.plan.tokenizers))} Reported figures ({_PAPER}) are of "
             "another corpus and a model trained on 500 hours: they show the distance to it, not which codec is better.",
             columns=[column for column in columns if any(column.key in entry.figures for entry in entries)],
-            entries=entries, probes=probes, alarms=off_anchor(self.measures, entries),
+            entries=entries, probes=probes, alarms=check_anchors(self.measures, entries),
             quarantined=results.quarantined, settings=self.settings(), left_out=list(self._missing(probes)),
         )  # fmt: skip
 
@@ -126,29 +126,29 @@ class GuidedSeed:
             "noise": ("anchor", Noise(self.plan.seed).note),
         }
 
-    def _code(self, item: str) -> list[Row]:
+    def _code(self, item: str) -> list[ResultRow]:
         key = item.removeprefix("code ")
         clip = Audio.read(self.clips[key].audio_path)
-        reference = Heard(as_filed(clip))
+        reference = ScoredClip(as_scored(clip))
         decoded = {
             self.name: self.tokenizer.decode(self.tokenizer.encode(clip)),
             "identity": Identity().code(clip, key).audio,
             "noise": Noise(self.plan.seed).code(clip, key).audio,
         }
         return [
-            Row(entry=name, item=item, scores={
-                measure.column.key: measure(Pair(reference=reference, made=Heard(as_filed(audio))))
+            ResultRow(entry=name, item=item, scores={
+                measure.column.key: measure(Pair(reference=reference, decoded=ScoredClip(as_scored(audio))))
                 for measure in self.measures
             }) for name, audio in decoded.items()
         ]  # fmt: skip
 
-    def _convert(self, item: str) -> list[Row]:
+    def _convert(self, item: str) -> list[ResultRow]:
         conversion = self.conversions[item]
         source, voice = (Audio.read(clip.audio_path) for clip in (conversion.source, conversion.voice))
         mixed = mix_levels(self.tokenizer.encode(source), self.tokenizer.encode(voice))
         converted = {self.name: self.tokenizer.decode(mixed), UNCONVERTED: source}
         return [
-            Row(entry=name, item=item, scores=score_conversion(self.tracker, conversion, audio))
+            ResultRow(entry=name, item=item, scores=score_conversion(self.tracker, conversion, audio))
             for name, audio in converted.items()
         ]
 
@@ -164,6 +164,6 @@ class GuidedSeed:
         rows: list[ProbeRow] = []
         for probe, utterances in labelled.items():
             if utterances:
-                clips, _ = encoded(self.tokenizer, utterances)
+                clips, _ = encode_clips(self.tokenizer, utterances)
                 rows += run_probe(probe, self.tokenizer, self.name, clips, views=_VIEWS[probe], seed=self.plan.seed)
         return rows

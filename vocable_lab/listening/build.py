@@ -21,7 +21,7 @@ import numpy as np
 
 from vocable.audio import Audio, find_audio
 from vocable.errors import ConfigError, InputError, MissingDependencyError, OutputError
-from vocable.evaluate.plan import named
+from vocable.evaluate.plan import parse_named
 from vocable.files import write_json, write_whole
 from vocable_lab.listening.key import REFERENCE, Key, Kind, Scale, Stimulus, read_key
 from vocable_lab.listening.page import render_test
@@ -135,7 +135,7 @@ def build_from_arguments(
     Raises:
         ConfigError: As for :func:`build`, or if a system is named twice.
     """
-    folders = {name: Path(folder) for name, folder in named(systems, "listen").items()}
+    folders = {name: Path(folder) for name, folder in parse_named(systems, "listen").items()}
     _check(folders, kind, scales)
     return build(reference, folders, out, kind=cast(Kind, kind), scales=cast(Sequence[Scale], scales), seed=seed)
 

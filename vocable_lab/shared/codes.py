@@ -11,11 +11,12 @@ import torch
 from vocable.audio import Audio
 from vocable.errors import AudioError
 from vocable.evaluate.card import Card, Column, Entry
-from vocable.evaluate.plan import Plan, clips_of, names_of, settings_of, split_words
-from vocable.evaluate.runner import Results, Row
-from vocable.evaluate.summary import BIT_RATE, PERPLEXITY, USED, counted, summed, usage, usage_figure, usage_figures
+from vocable.evaluate.plan import Plan, common_settings, describe_split, select_clips, short_names
+from vocable.evaluate.runner import Evaluation, ResultRow, Results
+from vocable.evaluate.summary import BIT_RATE, PERPLEXITY, USED, level_usage, speaker_figures, usage_figures
 from vocable.files import make_folder
-from vocable.metrics.score import Figure, Score
+from vocable.metrics.codebook import usage_figure
+from vocable.metrics.score import Figure, Score, point_figure
 from vocable.metrics.text import per
 from vocable.systems import registry as hub
 from vocable.systems.voiced import VoicedTokenizer
@@ -46,10 +47,10 @@ COLUMNS = (
 _SHOWN = tuple(column.key for column in COLUMNS)
 
 
-class Codes:
+class Codes(Evaluation):
     """Evaluation of clips that are encoded, decoded to spectra, and transcribed.
 
-    It is an :class:`~vocable.evaluate.benchmark.Evaluation`.
+    It is an :class:`~vocable.evaluate.runner.Evaluation`.
 
     Args:
         plan: Plan with tokenizers, manifests, split, ``limit`` of clips and seed.
@@ -60,15 +61,15 @@ class Codes:
         CheckpointError: If a tokenizer cannot be loaded.
     """
 
-    several: ClassVar = True
+    takes_several: ClassVar[bool] = True
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
         self.tokenizers: dict[str, _Tokenizer] = {
             name: hub.load_as(source, VoicedTokenizer)  # type: ignore[type-abstract]
-            for name, source in names_of(plan.tokenizers).items()
+            for name, source in short_names(plan.tokenizers).items()
         }
-        self.clips = clips_of(plan)
+        self.clips = select_clips(plan)
         self.references, self.without_phones = PhoneReader().read_all(self.clips)
         self.most_common = most_common_phone(self.references.values())
 
@@ -76,7 +77,7 @@ class Codes:
         """Return the keys of the clips."""
         return list(self.clips)
 
-    def work(self, item: str) -> Sequence[Row]:
+    def work(self, item: str) -> Sequence[ResultRow]:
         """Return a row for each tokenizer on a clip."""
         try:
             clip = Audio.read(self.clips[item].audio_path)
@@ -87,19 +88,19 @@ class Codes:
     def settings(self) -> dict[str, Any]:
         """Return everything that the rows depend on."""
         digests = {name: tokenizer.digest for name, tokenizer in self.tokenizers.items()}
-        return settings_of(self.plan, self.clips, digests) | {"task": "codes", "commonest phone": self.most_common}
+        return common_settings(self.plan, self.clips, digests) | {"task": "codes", "commonest phone": self.most_common}
 
     def card(self, results: Results) -> Card:
         """Return the card, with an entry for each tokenizer."""
         entries = [self._entry(name, [row for row in results.rows if row.entry == name]) for name in self.tokenizers]
         return Card(
             title=f"{', '.join(self.tokenizers)}: what codes cost and keep",
-            lead=f"{len(self.clips) - len(results.quarantined)} clips, {split_words(self.plan.split)}",
+            lead=f"{len(self.clips) - len(results.quarantined)} clips, {describe_split(self.plan.split)}",
             columns=COLUMNS, entries=entries, quarantined=results.quarantined, settings=self.settings(), main=_SHOWN,
             left_out=[f"{key}: no phones to compare with: {reason}" for key, reason in self.without_phones.items()],
         )  # fmt: skip
 
-    def _row(self, name: str, item: str, clip: Audio) -> Row:
+    def _row(self, name: str, item: str, clip: Audio) -> ResultRow:
         tokenizer, phones = self.tokenizers[name], self.references.get(item)
         tokens = tokenizer.encode(clip)
         make_folder(self._file(name, item).parent)
@@ -108,17 +109,18 @@ class Codes:
         if phones:
             scores["per"] = per(phones, tokenizer.transcribe(tokens)).score()
             scores["per_majority"] = per(phones, [self.most_common] * len(phones)).score()
-        return Row(entry=name, item=item, scores=scores)
+        return ResultRow(entry=name, item=item, scores=scores)
 
-    def _entry(self, name: str, rows: Sequence[Row]) -> Entry:
+    def _entry(self, name: str, rows: Sequence[ResultRow]) -> Entry:
         tokenizer = self.tokenizers[name]
         tokens = [Tokens.read(self._file(name, row.item)) for row in rows]
         speakers = {key: clip.speaker or key for key, clip in self.clips.items()}
-        figures = summed(rows, COLUMNS, speakers, self.plan.seed)
+        figures = speaker_figures(rows, COLUMNS, speakers, self.plan.seed)
         figures |= token_figures(tokenizer, tokens, self.plan.seed) if tokens else {}
         return Entry(
             name=name, kind="tokenizer", family=name, note=tokenizer.digest, bit_rate=tokenizer.spec.bit_rate,
-            figures={key: figures[key] for key in _SHOWN if key in figures}, usage=usage(tokens, 1) if tokens else (),
+            figures={key: figures[key] for key in _SHOWN if key in figures},
+            usage=level_usage(tokens, 1) if tokens else (),
         )  # fmt: skip
 
     def _file(self, name: str, item: str) -> Path:
@@ -151,12 +153,12 @@ def token_figures(tokenizer: _Tokenizer, clips: Sequence[Tokens], seed: int) -> 
     """Return figures of token rates, and of codebook usage in these clips and at the end of training."""
     spec, n = tokenizer.spec, len(clips)
     assert spec.hop is not None
-    figures = usage_figures(usage(clips, 1), spec.frame_rate, n)
+    figures = usage_figures(level_usage(clips, 1), spec.frame_rate, n)
     del figures[USED.key]  # reported as codebook_usage, with an interval
     trained = tokenizer.books[0].stats()["used"]
     values: dict[str, float] = {
         "samples_per_token": float(spec.hop), "tokens_per_second": spec.token_rate, BIT_RATE.key: spec.bit_rate,
         "codebook_usage_trained": float(trained),
     }  # fmt: skip
-    figures |= {key: counted(value, n) for key, value in values.items()}
+    figures |= {key: point_figure(value, n) for key, value in values.items()}
     return figures | {"codebook_usage": usage_figure([one.ids[0, 0] for one in clips], spec.codebook_size, seed)}

@@ -5,6 +5,7 @@ what is decoded is from the recording. Any tokenizer whose tokens have a ``spec`
 hand: a manifest of them is one more domain.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,13 +23,13 @@ from vocable.evaluate.canvas import add_panels, clean_label, draw_figure
 from vocable.evaluate.card import Card, Column, Entry, Picture, Sample
 from vocable.evaluate.measures import RATE
 from vocable.evaluate.pictures import count_ids
-from vocable.evaluate.plan import Plan, as_filed, clips_of, names_of, settings_of, split_words
-from vocable.evaluate.runner import Results, Row
-from vocable.evaluate.summary import usage
+from vocable.evaluate.plan import Plan, as_scored, common_settings, describe_split, select_clips, short_names
+from vocable.evaluate.runner import Evaluation, ResultRow, Results
+from vocable.evaluate.summary import level_usage
 from vocable.files import make_folder
 from vocable.interfaces import Tokenizer
-from vocable.metrics.codebook import LevelUsage, divergence
-from vocable.metrics.score import Figure, summarise
+from vocable.metrics.codebook import LevelUsage, divergence, mean_entropy
+from vocable.metrics.score import Figure, summarize
 from vocable.metrics.spectral import log_mel_distance
 from vocable.systems import registry as hub
 from vocable.tokens import Tokens
@@ -67,8 +68,8 @@ class _Item:
     utterance: Utterance | None = None
 
 
-class Outside:
-    """Domains side by side; an :class:`~vocable.evaluate.benchmark.Evaluation` for tokenizers of any system.
+class Outside(Evaluation):
+    """Domains side by side; an :class:`~vocable.evaluate.runner.Evaluation` for tokenizers of any system.
 
     Args:
         plan: Tokenizers, manifests (the first is what others are compared with), split, ``limit`` of clips of each
@@ -83,13 +84,14 @@ class Outside:
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
         self.tokenizers: dict[str, Tokenizer] = {
-            name: hub.load(source) for name, source in names_of(plan.tokenizers).items()
+            name: hub.load(source) for name, source in short_names(plan.tokenizers).items()
         }
         if not plan.manifests:
             raise ConfigError("there is nothing to judge on: name manifests with --data, each a domain")
         names = _names(plan.manifests)
         domains = {
-            name: clips_of(replace(plan, manifests=(path,))) for name, path in zip(names, plan.manifests, strict=True)
+            name: select_clips(replace(plan, manifests=(path,)))
+            for name, path in zip(names, plan.manifests, strict=True)
         }
         self.domains = [*domains, *MADE]
         found = [
@@ -104,7 +106,7 @@ class Outside:
         """Clips of every domain."""
         return list(self.clips)
 
-    def work(self, item: str) -> Sequence[Row]:
+    def work(self, item: str) -> Sequence[ResultRow]:
         """A clip as each tokenizer has it."""
         clip = self._sound(self.clips[item])
         return [self._row(name, self.clips[item], clip) for name in self.tokenizers]
@@ -113,7 +115,7 @@ class Outside:
         """All that the rows depend on."""
         known = {key: one.utterance for key, one in self.clips.items() if one.utterance is not None}
         digests = {name: tokenizer.digest for name, tokenizer in self.tokenizers.items()}
-        return settings_of(self.plan, known, digests) | {"task": "outside", "domains": self.domains}
+        return common_settings(self.plan, known, digests) | {"task": "outside", "domains": self.domains}
 
     def card(self, results: Results) -> Card:
         """A row for each tokenizer and domain, pictures of their ids, a clip of each to listen to."""
@@ -128,26 +130,26 @@ class Outside:
                     tokens[domain] = [Tokens.read(self._file(name, row.item)) for row in some]
             compared = self._compared(tokens)
             for domain, some in rows.items():
-                levels = usage(tokens[domain], tokens[domain][0].spec.num_codebooks)
+                levels = level_usage(tokens[domain], tokens[domain][0].spec.num_codebooks)
                 entries.append(self._described(name, domain, some, levels, compared[domain]))
             pictures.append(histograms(name, tokens))
         names = " and ".join(path.absolute().parent.name for path in self.plan.manifests)
         return Card(
             title=f"{', '.join(self.tokenizers)}: outside the domain",
-            lead=f"{len(self.clips) - len(results.quarantined)} clips of {names}, {split_words(self.plan.split)}, and "
-            f"of {' and '.join(MADE)}, which are made up.",
+            lead=f"{len(self.clips) - len(results.quarantined)} clips of {names}, {describe_split(self.plan.split)}, "
+            f"and of {' and '.join(MADE)}, which are made up.",
             columns=COLUMNS, entries=entries, samples=list(self._samples()), quarantined=results.quarantined,
             settings=self.settings(), pictures=pictures, main=[column.key for column in COLUMNS[:4]],
         )  # fmt: skip
 
-    def _row(self, name: str, one: _Item, clip: Audio) -> Row:
+    def _row(self, name: str, one: _Item, clip: Audio) -> ResultRow:
         tokenizer = self.tokenizers[name]
         tokens = tokenizer.encode(clip)
         make_folder(self._file(name, one.key).parent)
         tokens.write(self._file(name, one.key))
-        made = as_filed(tokenizer.decode(tokens))
-        score = log_mel_distance(as_filed(clip).samples, made.samples, RATE)
-        return Row(entry=_entry(name, one.domain), item=one.key, scores={"log_mel_distance": score})
+        made = as_scored(tokenizer.decode(tokens))
+        score = log_mel_distance(as_scored(clip).samples, made.samples, RATE)
+        return ResultRow(entry=_entry(name, one.domain), item=one.key, scores={"log_mel_distance": score})
 
     def _sound(self, one: _Item) -> Audio:
         if one.utterance is None:
@@ -175,12 +177,17 @@ class Outside:
             found[domain] = {
                 "distance_from_first": divergence(half if domain == first else counts, base),
                 "codebook_used_equal": float((counts > 0).double().mean()),
-                "entropy_equal": float(-torch.special.xlogy(shares, shares).sum(1).mean() / np.log(2)),
+                "entropy_equal": mean_entropy(shares) / math.log(2),
             }
         return found
 
     def _described(
-        self, name: str, domain: str, rows: Sequence[Row], levels: Sequence[LevelUsage], compared: Mapping[str, float]
+        self,
+        name: str,
+        domain: str,
+        rows: Sequence[ResultRow],
+        levels: Sequence[LevelUsage],
+        compared: Mapping[str, float],
     ) -> Entry:
         spec = self.tokenizers[name].spec
         counted = dict(compared) | {
@@ -192,7 +199,7 @@ class Outside:
             bit_rate=nothing if spec.hop is None else spec.bit_rate,
             note="made up, and no speech" if domain in MADE else f"{len(rows)} clips",
             figures={
-                "log_mel_distance": summarise([row.scores["log_mel_distance"] for row in rows], seed=self.plan.seed),
+                "log_mel_distance": summarize([row.scores["log_mel_distance"] for row in rows], seed=self.plan.seed),
                 **{key: Figure(mean=one, low=nothing, high=nothing, n=len(rows)) for key, one in counted.items()},
             },
         )  # fmt: skip

@@ -10,7 +10,7 @@ from vocable.data.manifest import Utterance
 from vocable.errors import AudioError
 from vocable.evaluate.card import Column
 from vocable.evaluate.judges.base import SpeakerEncoder
-from vocable.evaluate.plan import as_filed, seeded
+from vocable.evaluate.plan import as_scored, derive_seed
 from vocable.metrics.score import Score, undefined
 
 COLUMNS = (
@@ -66,7 +66,7 @@ def draw_targets(
         by_speaker = {name: clips for name, clips in by_speaker.items() if len(clips) > 1}
     targets = {}
     for key, source in sources.items():
-        random = np.random.default_rng(seeded(seed, key))
+        random = np.random.default_rng(derive_seed(seed, key))
         others = [name for name in by_speaker if name != source.speaker] if source.speaker else []
         other_gender = random.random() < 0.5
         gender = source.value("gender")
@@ -96,7 +96,7 @@ def score_similarity(
     scores = {}
     for name, audio in versions.items():
         try:
-            voice, target_voice, source_voice = (encoder.embed(as_filed(one)) for one in (audio, reference, source))
+            voice, target_voice, source_voice = (encoder.embed(as_scored(one)) for one in (audio, reference, source))
         except AudioError as error:
             scores[name] = dict.fromkeys(_KEYS, undefined(str(error)))
             continue

@@ -14,13 +14,14 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.errors import CheckpointError, TextError
 from vocable.evaluate.card import Card, Column, Entry, ProbeRow
-from vocable.evaluate.plan import Plan, names_of, settings_of, split_words
-from vocable.evaluate.runner import Results, Row
-from vocable.evaluate.summary import summed
+from vocable.evaluate.plan import Plan, common_settings, describe_split, short_names
+from vocable.evaluate.runner import Evaluation, ResultRow, Results
+from vocable.evaluate.summary import speaker_figures
 from vocable.features.hub import located
 from vocable.features.whisper import WhisperEncoder, load_encoder
 from vocable.files import make_folder, write_whole
-from vocable.metrics.score import Figure, Score, summarise, undefined
+from vocable.metrics.codebook import mean_entropy
+from vocable.metrics.score import Figure, Score, summarize, undefined
 from vocable.metrics.units import unit_anchors
 from vocable.systems import registry as hub
 from vocable.systems.taste.data import TasteBatch
@@ -60,8 +61,8 @@ _MAIN = ("top1", "top5", "loss", "heard_to_said", "attention_spread", "alignment
          "pieces_written", "pieces_lower", "pieces_upper")  # fmt: skip
 
 
-class TasteDoctor:
-    """One model examined; an :class:`~vocable.evaluate.benchmark.Evaluation`.
+class TasteDoctor(Evaluation):
+    """One model examined; an :class:`~vocable.evaluate.runner.Evaluation`.
 
     Args:
         plan: One tokenizer, manifests, split, ``limit`` of clips and seed.
@@ -74,7 +75,7 @@ class TasteDoctor:
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
-        ((self.name, source),) = names_of(plan.tokenizers).items()
+        ((self.name, source),) = short_names(plan.tokenizers).items()
         self.tokenizer = hub.load_as(source, TasteTokenizer)
         self.source, self.encoder = self.tokenizer.source, load_encoder(self.tokenizer.config.encoder)
         self.clips, self.unsaid = said_clips(plan)
@@ -85,7 +86,7 @@ class TasteDoctor:
         """Clips."""
         return list(self.clips)
 
-    def work(self, item: str) -> Sequence[Row]:
+    def work(self, item: str) -> Sequence[ResultRow]:
         """A clip: looked at in every way, its text by every table, its layers kept."""
         audio, clip = read(self.clips[item]), self.clips[item]
         text, units = clip.text or "", self.source.units(audio)
@@ -98,15 +99,15 @@ class TasteDoctor:
         scores = {**found.scores, **_attention(look), **self._padded(look, batch)}
         self._keep(item, audio, units)
         tables = [
-            Row(entry=name, item=item, scores=_subword_rates(subword_tokenizer, text, audio.duration))
+            ResultRow(entry=name, item=item, scores=_subword_rates(subword_tokenizer, text, audio.duration))
             for name, subword_tokenizer in self.tables.items()
         ]
         own = _subword_rates(self.tokenizer.subword_tokenizer, text, audio.duration)
-        return [Row(entry=self.name, item=item, scores=scores | own, facts=found.facts), *tables]
+        return [ResultRow(entry=self.name, item=item, scores=scores | own, extra=found.extra), *tables]
 
     def settings(self) -> dict[str, Any]:
         """All that the rows depend on."""
-        return settings_of(self.plan, self.clips, {self.name: self.tokenizer.digest}) | {
+        return common_settings(self.plan, self.clips, {self.name: self.tokenizer.digest}) | {
             "task": "taste doctor",
             "encoder": self.tokenizer.config.encoder.name,
             "units": f"{self.source.spec.name}, level {self.source.spec.level}, {self.source.spec.digest}",
@@ -118,7 +119,7 @@ class TasteDoctor:
         rows = [row for row in results.rows if row.entry == self.name]
         speakers = {row.item: self.clips[row.item].speaker or row.item for row in rows}
         parts = halves(speakers)
-        figures = unit_entry(rows, self.clips, self.source.spec.size, self.plan.seed) | summed(
+        figures = unit_entry(rows, self.clips, self.source.spec.size, self.plan.seed) | speaker_figures(
             rows, _OWN, speakers, self.plan.seed
         )
         guesses = self._guesses(rows, speakers, figures, parts)
@@ -130,8 +131,8 @@ class TasteDoctor:
             missing.append("guess by the unit before, probes of layers: they need two speakers, and there is one")
         return Card(
             title=f"{self.name}: why no better?",
-            lead=f"{len(rows)} clips of {len(set(speakers.values()))} speakers, {split_words(self.plan.split)}; units: "
-            f"{self.source.spec.name}, level {self.source.spec.level}.",
+            lead=f"{len(rows)} clips of {len(set(speakers.values()))} speakers, {describe_split(self.plan.split)}; "
+            f"units: {self.source.spec.name}, level {self.source.spec.level}.",
             columns=COLUMNS, quarantined=results.quarantined, settings=self.settings(), main=_MAIN, left_out=missing,
             entries=[self._entry(self.name, "the model", figures), *guesses, *self._of_tables(results.rows, speakers)],
             probes=probes, findings=[one.text for one in self._verdicts(figures, guesses, probes)],
@@ -168,10 +169,14 @@ class TasteDoctor:
     # ---- what it says together ------------------------------------------------------------------------------------
 
     def _guesses(
-        self, rows: Sequence[Row], speakers: Mapping[str, str], figures: Mapping[str, Figure], parts: Halves | None
+        self,
+        rows: Sequence[ResultRow],
+        speakers: Mapping[str, str],
+        figures: Mapping[str, Figure],
+        parts: Halves | None,
     ) -> list[Entry]:
         """What is reached without hearing, or without a model."""
-        units = {row.item: row.facts["units"] for row in rows}
+        units = {row.item: row.extra["units"] for row in rows}
         told = torch.cat([torch.tensor(one) for one in units.values()]) if units else torch.zeros(0, dtype=torch.long)
         size, n = self.source.spec.size, len(rows)
         anchors = unit_anchors(told[None], torch.ones_like(told, dtype=torch.bool)[None], size)
@@ -183,7 +188,7 @@ class TasteDoctor:
             who = [speakers[item] for item in found]
             entries.append(self._entry(
                 "the unit before", "counts in the other half of the speakers, smoothed after Witten and Bell",
-                {key: summarise([one[key] for one in found.values()], seed=self.plan.seed, groups=who)
+                {key: summarize([one[key] for one in found.values()], seed=self.plan.seed, groups=who)
                  for key in ("top1", "top5", "loss")},
             ))  # fmt: skip
         again = {"top1": figures["repeat_last_top1"]} if "repeat_last_top1" in figures else {}
@@ -199,13 +204,13 @@ class TasteDoctor:
             }))  # fmt: skip
         return entries
 
-    def _of_tables(self, rows: Sequence[Row], speakers: Mapping[str, str]) -> list[Entry]:
+    def _of_tables(self, rows: Sequence[ResultRow], speakers: Mapping[str, str]) -> list[Entry]:
         """What the texts come to by each table of subwords."""
         return [
             self._entry(
                 name,
                 "a table of subwords",
-                summed([row for row in rows if row.entry == name], _OWN, speakers, self.plan.seed),
+                speaker_figures([row for row in rows if row.entry == name], _OWN, speakers, self.plan.seed),
             )
             for name in self.tables
         ]
@@ -220,10 +225,10 @@ class TasteDoctor:
             if not scores:
                 continue
             who = [speakers[item] for item in scores]
-            majority = summarise(list(commonest.values()), groups=who).mean
+            majority = summarize(list(commonest.values()), groups=who).mean
             found.append(ProbeRow(
                 entry=self.tokenizer.config.encoder.name, probe="unit", view=f"layer {layer}", better="higher",
-                metric="top-1 accuracy", figure=summarise(list(scores.values()), seed=self.plan.seed, groups=who),
+                metric="top-1 accuracy", figure=summarize(list(scores.values()), seed=self.plan.seed, groups=who),
                 chance=1 / CLASSES, majority=majority,
                 note=f"ridge regression on the means of a unit's frames, the {CLASSES} commonest units; each half of "
                 "the speakers by what was fitted on the other",
@@ -257,13 +262,12 @@ def _attention(look: UnitPrediction) -> dict[str, Score]:
     assert look.attention is not None
     looked = look.attention.double().mean(0)
     most = math.log(looked.shape[1])
-    entropy = -torch.xlogy(looked, looked).sum(1).mean()
     centres = attention_centers(looked, 1.0)
     steps = centres[1:] - centres[:-1]
     onward = undefined("there is one subword")
     if len(steps):
         onward = Score(float((steps >= 0).double().mean()), weight=float(len(steps)))
-    spread = Score(float(entropy) / most, weight=float(len(looked))) if most else undefined("there is one frame")
+    spread = Score(mean_entropy(looked) / most, weight=float(len(looked))) if most else undefined("there is one frame")
     return {"attention_spread": spread, "monotonicity": onward}
 
 

@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from vocable.evaluate.summary import counted, usage_figure
 from vocable.features.whisper import WhisperEncoder
-from vocable.metrics.score import Figure, Score, summarise, undefined
+from vocable.metrics.codebook import usage_figure
+from vocable.metrics.score import Figure, Score, point_figure, summarize, undefined
 from vocable.systems.taste.model import UnitPrediction
 from vocable.systems.taste.objective import attention_centers
 from vocable_lab.taste.words import Spans, subword_times
@@ -174,10 +174,10 @@ def median_figure(clips: Sequence[Sequence[float]], speakers: Sequence[str], see
         by_speaker.setdefault(who, []).extend(values)
     parts = [np.array(values) for values in by_speaker.values() if values]
     if not parts:
-        return counted(math.nan, 0)
+        return point_figure(math.nan, 0)
     mean, n = float(np.median(np.concatenate(parts))), sum(map(bool, clips))
     if len(parts) < 2:
-        return counted(mean, n)
+        return point_figure(mean, n)
     random = np.random.default_rng(seed)
     drawn = [
         np.median(np.concatenate([parts[at] for at in random.integers(len(parts), size=len(parts))]))
@@ -209,10 +209,10 @@ def unit_figures(
     hits = [Score(units.count(commonest) / len(units), weight=float(len(units))) for units in map(list, clips.values())]
     used = usage_figure([torch.tensor(units) for units in clips.values()], size, seed)
     return {
-        "majority_top1": summarise(hits, seed=seed, groups=[speakers.get(item, item) for item in clips]),
+        "majority_top1": summarize(hits, seed=seed, groups=[speakers.get(item, item) for item in clips]),
         "units_in_use": Figure(mean=used.mean * size, low=used.low * size, high=used.high * size, n=used.n),
-        "unigram_entropy": counted(-float((shares * np.log(shares)).sum()), len(clips)),
-        "uniform": counted(math.log(size + 1), len(clips)),
+        "unigram_entropy": point_figure(-float((shares * np.log(shares)).sum()), len(clips)),
+        "uniform": point_figure(math.log(size + 1), len(clips)),
     }
 
 

@@ -16,8 +16,8 @@ from vocable.errors import ConfigError, VocableError
 from vocable.evaluate.canvas import COLORS, SOFT, add_panels, clean_label, draw_figure
 from vocable.evaluate.card import Picture, Sample
 from vocable.evaluate.pictures import count_ids, plot_codebooks
-from vocable.evaluate.plan import seeded
-from vocable.evaluate.runner import Row
+from vocable.evaluate.plan import derive_seed
+from vocable.evaluate.runner import ResultRow
 from vocable.features.whisper import WhisperEncoder, log_mel
 from vocable.systems.taste.model import UnitPrediction
 from vocable.systems.taste.tokenizer import TasteTokenizer
@@ -74,7 +74,7 @@ class Views:
         try:
             found = {"own units": source.speech(source.units(audio), source.voice(audio), samples=samples)}
             if self.quantizes:
-                tokens, seed = tokenizer.encode(audio, self.clips[key].text), seeded(self.seed, key)
+                tokens, seed = tokenizer.encode(audio, self.clips[key].text), derive_seed(self.seed, key)
                 found["from tokens"] = said(tokenizer, tokens, seed=seed)
                 found["from the text only"] = said(tokenizer, tokens, seed=seed, text_only=True)
         except ConfigError:  # these units have no decoder
@@ -82,7 +82,7 @@ class Views:
         return found
 
 
-def pictures(views: Views, rows: Sequence[Row], tokens: Sequence[Tokens]) -> Iterator[Picture]:
+def pictures(views: Views, rows: Sequence[ResultRow], tokens: Sequence[Tokens]) -> Iterator[Picture]:
     """Attention of two clips, spectra of one, top-1 by place in the word, codebook use.
 
     Args:
@@ -99,7 +99,7 @@ def pictures(views: Views, rows: Sequence[Row], tokens: Sequence[Tokens]) -> Ite
     sounds = [("recording", audio, views.spans(clip, audio))]
     sounds += [(name, one, views.spans(clip, one, found=True)) for name, one in views.made(key, audio).items()]
     yield mel_picture(sounds, (clip.text or "").split(), title=key)
-    if any("places" in row.facts for row in rows):
+    if any("places" in row.extra for row in rows):
         yield places_picture(rows, title=f"{views.name}: top-1 by place in the word")
     if tokens:
         counts = np.sum([count_ids(one) for one in tokens], axis=0)
@@ -181,18 +181,18 @@ def mel_picture(
     )  # fmt: skip
 
 
-def places_picture(rows: Sequence[Row], *, title: str = "Top-1 by place in the word") -> Picture:
+def places_picture(rows: Sequence[ResultRow], *, title: str = "Top-1 by place in the word") -> Picture:
     """How often the likeliest unit is right, from the beginning to the end of a word, and in silence.
 
     Args:
         rows: With facts ``places``, ``hits`` and ``text_only_hits``.
         title: Of the picture.
     """
-    told = [row for row in rows if "places" in row.facts]
-    where = np.concatenate([row.facts["places"] for row in told])
+    told = [row for row in rows if "places" in row.extra]
+    where = np.concatenate([row.extra["places"] for row in told])
     count = np.bincount(where, minlength=BINS + 1)
     lines = {
-        name: np.bincount(where, np.concatenate([row.facts[key] for row in told]), minlength=BINS + 1)
+        name: np.bincount(where, np.concatenate([row.extra[key] for row in told]), minlength=BINS + 1)
         for name, key in (("speech heard", "hits"), ("text only", "text_only_hits"))
     }
     middles = np.append((np.arange(BINS) + 0.5) / BINS, 1.15)

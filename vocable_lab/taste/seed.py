@@ -24,14 +24,22 @@ from vocable.errors import (
     VocableError,
 )
 from vocable.evaluate.card import Card, Entry
-from vocable.evaluate.judges.base import Recogniser
-from vocable.evaluate.judges.find import find_judge
-from vocable.evaluate.plan import Plan, as_filed, names_of, seeded, settings_of, split_words, spread
-from vocable.evaluate.runner import Results, Row
-from vocable.evaluate.summary import usage, usage_figures
+from vocable.evaluate.judges.base import SpeechRecognizer
+from vocable.evaluate.judges.find import find_scorer
+from vocable.evaluate.plan import (
+    Plan,
+    as_scored,
+    common_settings,
+    derive_seed,
+    describe_split,
+    short_names,
+    spread_evenly,
+)
+from vocable.evaluate.runner import Evaluation, ResultRow, Results
+from vocable.evaluate.summary import level_usage, usage_figures
 from vocable.files import make_folder
 from vocable.metrics.codebook import LevelUsage
-from vocable.metrics.score import Score
+from vocable.metrics.score import Score, median_figure
 from vocable.metrics.text import wer
 from vocable.systems import registry as hub
 from vocable.systems.taste.data import TasteBatch
@@ -44,7 +52,6 @@ from vocable_lab.taste.figures import (
     attended,
     attention_entropy,
     guessed,
-    median_figure,
     places,
     predicted,
     rates,
@@ -60,8 +67,8 @@ _SHOWN = 4  # clips to look at and to listen to
 _OFF = "off_words_ms"  # a row's fact: milliseconds of each word from its middle to where the model looks
 
 
-class TasteSeed:
-    """UnitPrediction of units, alignment, speech from units, edits; a :class:`~vocable.evaluate.benchmark.Evaluation`.
+class TasteSeed(Evaluation):
+    """UnitPrediction of units, alignment, speech from units, edits; a :class:`~vocable.evaluate.runner.Evaluation`.
 
     Args:
         plan: One tokenizer, manifests, split, ``limit`` of clips, ``recognise`` (20 by default), judges and seed.
@@ -75,22 +82,22 @@ class TasteSeed:
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
-        (self.name, source), *_ = names_of(plan.tokenizers).items()
+        (self.name, source), *_ = short_names(plan.tokenizers).items()
         self.tokenizer = hub.load_as(source, TasteTokenizer)
         self.source = self.tokenizer.source
         self.quantizes = self.tokenizer.config.quantizer is not None
         self.words = Words()
         self.clips, self.unsaid = said_clips(plan)
         self.donors = donors({key: clip.text or "" for key, clip in self.clips.items()})
-        self.spoken = frozenset(spread(list(self.clips), plan.recognise or _RECOGNISED))
-        if plan.judges.recogniser is not None:  # one that is asked for must be there
+        self.spoken = frozenset(spread_evenly(list(self.clips), plan.recognise or _RECOGNISED))
+        if plan.scorers.recognizer is not None:  # one that is asked for must be there
             _ = self._recogniser
 
     def items(self) -> Sequence[str]:
         """Clips."""
         return list(self.clips)
 
-    def work(self, item: str) -> Sequence[Row]:
+    def work(self, item: str) -> Sequence[ResultRow]:
         """One clip."""
         clip = self.clips[item]
         audio, text = read(clip), clip.text or ""
@@ -101,9 +108,9 @@ class TasteSeed:
         )
         heard, control = look(), look(text_only=True)
         free = look(quantize=False) if self.quantizes else None
-        row = _Growing(clip, scores=predicted(heard, free, control), facts={"units": units.tolist()})
+        row = _Growing(clip, scores=predicted(heard, free, control), extra={"units": units.tolist()})
         row.scores |= {"heard_to_said": weighed(heard), "attention_entropy": attention_entropy(heard)}
-        row.tried("alignment", partial(self._aligned, item, audio, heard, control, row.facts))
+        row.tried("alignment", partial(self._aligned, item, audio, heard, control, row.extra))
         tokens = None
         if self.quantizes:
             row.scores |= rates(len(heard.subwords.ids), audio.duration, self.tokenizer.config.bits)
@@ -115,11 +122,11 @@ class TasteSeed:
             if tokens is not None:
                 row.tried("edits that are spoken", partial(self._edited_speech, item, audio, tokens))
             self._speak(item, audio, units, tokens, row)
-        return [Row(entry=self.name, item=item, scores=row.scores, facts=row.facts)]
+        return [ResultRow(entry=self.name, item=item, scores=row.scores, extra=row.extra)]
 
     def settings(self) -> dict[str, Any]:
         """All that the rows depend on."""
-        return settings_of(self.plan, self.clips, {self.name: self.tokenizer.digest}) | {
+        return common_settings(self.plan, self.clips, {self.name: self.tokenizer.digest}) | {
             "task": "taste seed",
             "encoder": self.tokenizer.config.encoder.name,
             "units": f"{self.source.spec.name}, level {self.source.spec.level}, {self.source.spec.digest}",
@@ -127,7 +134,7 @@ class TasteSeed:
             "sampling": vars(self.tokenizer.sampling) if self.quantizes else None,
             "donors": f"{sum(donor is not None for donor in self.donors.values())} recordings of the same text, "
             f"{sum(donor is None for donor in self.donors.values())} clips at {SLOWER:g} × speed",
-            "recogniser": self.plan.judges.recogniser or "pocketsphinx",
+            "recogniser": self.plan.scorers.recognizer or "pocketsphinx",
         }
 
     def card(self, results: Results) -> Card:
@@ -135,14 +142,14 @@ class TasteSeed:
         rows, seed = results.rows, self.plan.seed
         speakers = {key: clip.speaker or key for key, clip in self.clips.items()}
         figures = unit_entry(rows, self.clips, self.source.spec.size, seed)
-        told = [row for row in rows if _OFF in row.facts]
+        told = [row for row in rows if _OFF in row.extra]
         if told:
             who = [speakers[row.item] for row in told]
-            figures["alignment_error_words_ms"] = median_figure([row.facts[_OFF] for row in told], who, seed)
+            figures["alignment_error_words_ms"] = median_figure([row.extra[_OFF] for row in told], who, seed)
         tokens = [Tokens.read(self._file(row.item)) for row in rows] if self.quantizes else []
         levels: tuple[LevelUsage, ...] = ()
         if tokens:
-            levels = usage(tokens, self.tokenizer.spec.num_codebooks)
+            levels = level_usage(tokens, self.tokenizer.spec.num_codebooks)
             figures |= usage_figures(levels, figures["pieces_per_second"].mean, len(tokens))
         own = Entry(
             name=self.name, kind="tokenizer", family=self.name, note=f"{self.tokenizer.digest}. {NOTE}", usage=levels,
@@ -153,8 +160,8 @@ class TasteSeed:
         views = self._views([row.item for row in rows])
         return Card(
             title=f"{self.name}: speech for each subword of a text",
-            lead=f"{len(rows)} clips of {len(set(speakers.values()))} speakers, {split_words(self.plan.split)}; units: "
-            f"{spec.name}, level {spec.level}, {spec.size} at {spec.frame_rate:g} Hz. {NOTE}",
+            lead=f"{len(rows)} clips of {len(set(speakers.values()))} speakers, {describe_split(self.plan.split)}; "
+            f"units: {spec.name}, level {spec.level}, {spec.size} at {spec.frame_rate:g} Hz. {NOTE}",
             columns=[column for column in COLUMNS if any(column.key in entry.figures for entry in entries)],
             entries=entries, quarantined=results.quarantined, left_out=list(self._left_out(results)),
             settings=self.settings(), main=MAIN, samples=list(samples(views)) if views and self.quantizes else [],
@@ -223,7 +230,7 @@ class TasteSeed:
     def _recognised(self, item: str, speech: Mapping[str, Audio]) -> Mapping[str, Score]:
         text = self.clips[item].text or ""
         found = {
-            f"wer{name}": wer(text, self._recogniser.transcribe(as_filed(one))).score() for name, one in speech.items()
+            f"wer{name}": wer(text, self._recogniser.transcribe(as_scored(one))).score() for name, one in speech.items()
         }
         if "wer" in found:
             own = found["wer"]
@@ -242,7 +249,7 @@ class TasteSeed:
 
     def _say(self, item: str, tokens: Tokens, *, text_only: bool = False) -> Audio:
         """A clip's tokens as speech, with units drawn one by one."""
-        return said(self.tokenizer, tokens, seed=seeded(self.plan.seed, item), text_only=text_only)
+        return said(self.tokenizer, tokens, seed=derive_seed(self.plan.seed, item), text_only=text_only)
 
     # ---- what it says together ------------------------------------------------------------------------------------
 
@@ -254,7 +261,7 @@ class TasteSeed:
             yield "tokens, edits and speech from tokens: this model has no quantizer"
         told: dict[str, list[str]] = {}
         for row in results.rows:
-            for what, reason in row.facts.get("failed", {}).items():
+            for what, reason in row.extra.get("failed", {}).items():
                 told.setdefault(what, []).append(f"{row.item}: {reason}")
         for what, reasons in told.items():
             yield f"{what}: not of {len(reasons)} of {len(results.rows)} clips; the first: {reasons[0]}"
@@ -264,22 +271,22 @@ class TasteSeed:
         shown = [key for key in items if key in self.spoken] or list(items)
         return Views(
             name=self.name, tokenizer=self.tokenizer, words=self.words, seed=self.plan.seed,
-            clips={key: self.clips[key] for key in spread(shown, _SHOWN)},
+            clips={key: self.clips[key] for key in spread_evenly(shown, _SHOWN)},
         ) if shown else None  # fmt: skip
 
     def _file(self, key: str) -> Path:
         return self.out / "tokens" / f"{list(self.clips).index(key):05d}.tokens"
 
     @cached_property
-    def _recogniser(self) -> Recogniser:
-        return find_judge("recogniser", self.plan.judges.recogniser)
+    def _recogniser(self) -> SpeechRecognizer:
+        return find_scorer("recognizer", self.plan.scorers.recognizer)
 
 
 class _Growing:
     """A row in the making: what cannot be measured here is told, and the rest goes on."""
 
-    def __init__(self, clip: Utterance, scores: dict[str, Score], facts: dict[str, Any]) -> None:
-        self.clip, self.scores, self.facts = clip, scores, facts
+    def __init__(self, clip: Utterance, scores: dict[str, Score], extra: dict[str, Any]) -> None:
+        self.clip, self.scores, self.extra = clip, scores, extra
 
     def tried(self, what: str, measure: Callable[[], Mapping[str, Score]]) -> None:
         """Scores, or why there are none."""
@@ -290,4 +297,4 @@ class _Growing:
 
     def failed(self, what: str, error: VocableError) -> None:
         """Remember why there is something that was not measured."""
-        self.facts.setdefault("failed", {})[what] = without_path(error, self.clip)
+        self.extra.setdefault("failed", {})[what] = without_path(error, self.clip)

@@ -12,10 +12,10 @@ from vocable.data.alignment import alignment_of
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError, AudioError, TextError
 from vocable.evaluate.card import Card, Entry
-from vocable.evaluate.plan import Plan, clips_of, names_of, settings_of, split_words
-from vocable.evaluate.runner import Results, Row
-from vocable.evaluate.summary import summed
-from vocable.metrics.score import Figure
+from vocable.evaluate.plan import Plan, common_settings, describe_split, select_clips, short_names
+from vocable.evaluate.runner import Evaluation, ResultRow, Results
+from vocable.evaluate.summary import speaker_figures
+from vocable.metrics.score import Figure, median_figure
 from vocable.systems import registry as hub
 from vocable.systems.taste.data import TasteBatch
 from vocable.systems.taste.model import UnitPrediction, predict_units
@@ -25,7 +25,6 @@ from vocable_lab.taste import columns as taste_columns
 from vocable_lab.taste.figures import (
     attended,
     attention_entropy,
-    median_figure,
     predicted,
     unit_figures,
     weighed,
@@ -41,7 +40,7 @@ _SHOWN = (
 COLUMNS = [next(column for column in taste_columns.COLUMNS if column.key == key) for key in _SHOWN]
 
 
-class TasteUnits:
+class TasteUnits(Evaluation):
     """Clips with their text, each looked at with what is heard and without; an Evaluation that no judge takes part in.
 
     Args:
@@ -53,12 +52,12 @@ class TasteUnits:
         CheckpointError: A tokenizer, its Whisper or the source of its units is not at hand.
     """
 
-    several: ClassVar = True
+    takes_several: ClassVar[bool] = True
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan = plan
         self.tokenizers: dict[str, TasteTokenizer] = {
-            name: hub.load_as(source, TasteTokenizer) for name, source in names_of(plan.tokenizers).items()
+            name: hub.load_as(source, TasteTokenizer) for name, source in short_names(plan.tokenizers).items()
         }
         for tokenizer in self.tokenizers.values():
             _ = tokenizer.source  # which is missed here, and not at every clip
@@ -69,7 +68,7 @@ class TasteUnits:
         """Clips."""
         return list(self.clips)
 
-    def work(self, item: str) -> Sequence[Row]:
+    def work(self, item: str) -> Sequence[ResultRow]:
         """A clip as each tokenizer hears it."""
         audio, clip = read(self.clips[item]), self.clips[item]
         spans = aligned(self.words, clip, audio)
@@ -84,20 +83,20 @@ class TasteUnits:
     def settings(self) -> dict[str, Any]:
         """All that the rows depend on."""
         digests = {name: tokenizer.digest for name, tokenizer in self.tokenizers.items()}
-        return settings_of(self.plan, self.clips, digests) | {"task": "taste units"}
+        return common_settings(self.plan, self.clips, digests) | {"task": "taste units"}
 
     def card(self, results: Results) -> Card:
         """A row for each tokenizer."""
         entries = [self._entry(name, [row for row in results.rows if row.entry == name]) for name in self.tokenizers]
         return Card(
             title=f"{', '.join(self.tokenizers)}: units foretold",
-            lead=f"{len(self.clips) - len(results.quarantined)} clips, {split_words(self.plan.split)}. "
+            lead=f"{len(self.clips) - len(results.quarantined)} clips, {describe_split(self.plan.split)}. "
             + "; ".join(dict.fromkeys(map(_teachers, self.tokenizers.values()))),
             columns=COLUMNS, entries=entries, quarantined=results.quarantined, settings=self.settings(), main=_SHOWN,
             left_out=[f"{key}: {reason}" for key, reason in self.unsaid.items()],
         )  # fmt: skip
 
-    def _entry(self, name: str, rows: Sequence[Row]) -> Entry:
+    def _entry(self, name: str, rows: Sequence[ResultRow]) -> Entry:
         tokenizer = self.tokenizers[name]
         found = unit_entry(rows, self.clips, tokenizer.source.spec.size, self.plan.seed)
         return Entry(
@@ -113,7 +112,7 @@ def said_clips(plan: Plan) -> tuple[dict[str, Utterance], dict[str, str]]:
         TextError: There is none.
         ManifestError: A manifest cannot be read.
     """
-    clips = clips_of(plan)
+    clips = select_clips(plan)
     unsaid = {key: reason for key, clip in clips.items() if (reason := _unfit(clip))}
     if len(unsaid) == len(clips):
         key, reason = next(iter(unsaid.items()))
@@ -147,7 +146,9 @@ def quantizes(tokenizer: TasteTokenizer) -> bool:
     return tokenizer.model.quantizer is not None and tokenizer.model.quantizer.is_initialized
 
 
-def looked(look: UnitPrediction, control: UnitPrediction, free: UnitPrediction | None, spans: Spans | None) -> Row:
+def looked(
+    look: UnitPrediction, control: UnitPrediction, free: UnitPrediction | None, spans: Spans | None
+) -> ResultRow:
     """What a clip's looks say, in a row that has no name yet.
 
     Args:
@@ -166,10 +167,10 @@ def looked(look: UnitPrediction, control: UnitPrediction, free: UnitPrediction |
             scores["attention_coverage"] = found.coverage
         except AlignmentError:
             pass  # the text has other words than the alignment
-    return Row(entry="", item="", scores=scores, facts=facts)
+    return ResultRow(entry="", item="", scores=scores, extra=facts)
 
 
-def unit_entry(rows: Sequence[Row], clips: Mapping[str, Utterance], size: int, seed: int) -> dict[str, Figure]:
+def unit_entry(rows: Sequence[ResultRow], clips: Mapping[str, Utterance], size: int, seed: int) -> dict[str, Figure]:
     """Figures of one tokenizer's rows.
 
     Args:
@@ -181,23 +182,23 @@ def unit_entry(rows: Sequence[Row], clips: Mapping[str, Utterance], size: int, s
     if not rows:
         return {}
     speakers = {key: clip.speaker or key for key, clip in clips.items()}
-    found = summed(rows, taste_columns.COLUMNS, speakers, seed)
-    found |= unit_figures({row.item: row.facts["units"] for row in rows}, speakers, size, seed)
-    told = [row for row in rows if _OFF in row.facts]
+    found = speaker_figures(rows, taste_columns.COLUMNS, speakers, seed)
+    found |= unit_figures({row.item: row.extra["units"] for row in rows}, speakers, size, seed)
+    told = [row for row in rows if _OFF in row.extra]
     if told:
         who = [speakers[row.item] for row in told]
-        found["alignment_error_ms"] = median_figure([row.facts[_OFF] for row in told], who, seed)
+        found["alignment_error_ms"] = median_figure([row.extra[_OFF] for row in told], who, seed)
     return found
 
 
 def _row(
     name: str, item: str, tokenizer: TasteTokenizer, audio: Audio, text: str, units: Tensor, spans: Spans | None
-) -> Row:
+) -> ResultRow:
     row = tokenizer.example(audio, text, units)
     batch, model = TasteBatch.of([row]).to(tokenizer.device), tokenizer.model
     look = predict_units(model, batch, row.subwords, quantize=quantizes(tokenizer))
     found = looked(look, predict_units(model, batch, row.subwords, text_only=True), None, spans)
-    return Row(entry=name, item=item, scores=found.scores, facts=found.facts)
+    return ResultRow(entry=name, item=item, scores=found.scores, extra=found.extra)
 
 
 def _teachers(tokenizer: TasteTokenizer) -> str:

@@ -15,12 +15,12 @@ from vocable.data.alignment.record import PhoneAligner
 from vocable.data.alignment.words import word_spans
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError
-from vocable.metrics.score import Score, undefined
+from vocable.metrics.score import Score
+from vocable.metrics.units import duration_consistency
 from vocable.text.subwords import Subwords
 from vocable_lab.shared.phones import pronouncer
 
 TOLERANCE = 0.05  # seconds by which a word may last longer or shorter and count as kept
-_ROUNDING = 1e-6  # seconds
 
 Spans = list[tuple[float, float]]  # start and end of each word, in seconds, without the silence around it
 
@@ -78,7 +78,7 @@ class Words:
 
 
 def lasting_alike(one: Spans, other: Spans) -> Score:
-    """Share of words that last as long in both, by :data:`TOLERANCE`; undefined where there are no words.
+    """Return the share of words with the same duration in both, within :data:`TOLERANCE`.
 
     Source:
         TASTE, arXiv:2504.07053: duration consistency, there with MFA.
@@ -87,10 +87,8 @@ def lasting_alike(one: Spans, other: Spans) -> Score:
         >>> lasting_alike([(0.0, 0.25), (0.5, 1.0)], [(0.0, 0.3), (0.5, 1.1)])
         Score(value=0.5, reason='', weight=2.0)
     """
-    if not one or len(one) != len(other):
-        return undefined("there are not the same words in both")
-    off = np.abs(lasting(one) - lasting(other))
-    return Score(float((off <= TOLERANCE + _ROUNDING).mean()), weight=float(len(one)))
+    words, others = ([("word", *span) for span in spans] for spans in (one, other))
+    return duration_consistency(words, others, TOLERANCE)
 
 
 def lasting(spans: Sequence[tuple[float, float]]) -> Float[ndarray, " W"]:

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from vocable.errors import ConfigError
 from vocable.evaluate.card import Better, Column
+from vocable.metrics.codebook import label_perplexity
 from vocable.metrics.distribution import compare
-from vocable.metrics.score import Figure, Score, summarise
+from vocable.metrics.score import Figure, Score, point_figure, summarize
 from vocable.metrics.support import topological_precision_recall
 from vocable.systems.vqalattent.image import from_unit
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
@@ -158,8 +159,8 @@ def variety(
         means.append(float(torch.stack(apart).mean()) if apart else float("nan"))
     relative = means[0] / means[1] if means[1] else float("nan")  # a collapsed codebook: nothing differs
     return {
-        "variety": _counted(relative, len(fakes)),
-        "labels_heard": _counted(_equally_frequent(labels), len(fakes)),
+        "variety": point_figure(relative, len(fakes)),
+        "labels_heard": point_figure(label_perplexity(labels), len(fakes)),
     }
 
 
@@ -184,18 +185,12 @@ def memory(
     shared = torch.stack([agreement(row, learnt.ids[:, 0]) for row in learnt.ids[:, 0]]).masked_fill(itself, 0).amax(1)
     most = float(shared.quantile(0.99))
     copied = [float(agreement(row, learnt.ids[:, 0]).max() >= most) for row in some.ids[:, 0]]
-    middle = summarise([Score(value) for value in away], seed=seed)
+    middle = summarize([Score(value) for value in away], seed=seed)
     return {
         "neighbour": Figure(mean=float(np.median(away)), low=middle.low, high=middle.high, n=len(away)),
-        "voices_heard": _counted(_equally_frequent([speakers[place] for place in whose.tolist()]), len(away)),
-        "copied": summarise([Score(value) for value in copied], seed=seed),
+        "voices_heard": point_figure(label_perplexity([speakers[place] for place in whose.tolist()]), len(away)),
+        "copied": summarize([Score(value) for value in copied], seed=seed),
     }
-
-
-def _equally_frequent(names: Sequence[str]) -> float:
-    """2 to the entropy of names: how many would be as varied if each were as frequent."""
-    shares = np.unique(np.array(names), return_counts=True)[1] / max(1, len(names))
-    return float(2.0 ** -(shares * np.log2(shares)).sum())
 
 
 def agreement(ids: Int[Tensor, " N"], others: Int[Tensor, "M N"]) -> Float[Tensor, " M"]:
@@ -225,9 +220,4 @@ def _figure(value: Score | Figure, n: int) -> Figure:
         return Figure(
             mean=float("nan"), low=float("nan"), high=float("nan"), n=0, excluded=n, reasons={value.reason: n}
         )
-    return _counted(value.value, n)
-
-
-def _counted(value: float, n: int) -> Figure:
-    """A figure of all samples at once: there is no interval."""
-    return Figure(mean=float(value), low=float("nan"), high=float("nan"), n=n)
+    return point_figure(value.value, n)

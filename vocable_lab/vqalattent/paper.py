@@ -19,12 +19,12 @@ from vocable.audio import Audio
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AudioError, ConfigError
 from vocable.evaluate.card import Card, Entry
-from vocable.evaluate.codecs.anchors import Noise
-from vocable.evaluate.plan import Plan, clips_of, names_of, settings_of
-from vocable.evaluate.runner import Results, Row
-from vocable.evaluate.summary import figures
+from vocable.evaluate.codecs.base import Noise
+from vocable.evaluate.plan import Plan, common_settings, select_clips, short_names
+from vocable.evaluate.runner import Evaluation, ResultRow, Results
+from vocable.evaluate.summary import entry_figures
 from vocable.files import make_folder
-from vocable.metrics.score import Figure, Score, summarise
+from vocable.metrics.score import Figure, Score, summarize
 from vocable.systems import registry as hub
 from vocable.systems.base import collate_tokens
 from vocable.systems.vqalattent.image import from_unit
@@ -70,8 +70,8 @@ class _Batch:
         return self.name if self.label is not None else f"{self.name}, nothing asked"
 
 
-class VqalattentPaper:
-    """Tables I and II, for one or more tokenizers; a :class:`~vocable.evaluate.benchmark.Evaluation`.
+class VqalattentPaper(Evaluation):
+    """Tables I and II, for one or more tokenizers; a :class:`~vocable.evaluate.runner.Evaluation`.
 
     Args:
         plan: Tokenizers, manifests, split, ``limit`` (of recordings, and of the fakes of each label) and seed.
@@ -82,12 +82,12 @@ class VqalattentPaper:
         CheckpointError: A prior is not trained, or on another codebook.
     """
 
-    several: ClassVar = True
+    takes_several: ClassVar[bool] = True
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
         self.tokenizers: dict[str, VqalattentTokenizer] = {
-            name: hub.load_as(source, VqalattentTokenizer) for name, source in names_of(plan.tokenizers).items()
+            name: hub.load_as(source, VqalattentTokenizer) for name, source in short_names(plan.tokenizers).items()
         }
         first = next(iter(self.tokenizers.values()))
         for name, tokenizer in self.tokenizers.items():
@@ -95,7 +95,7 @@ class VqalattentPaper:
             if tokenizer.config.image != first.config.image:
                 raise ConfigError(f"{name}: its pictures are {tokenizer.config.image}, not {first.config.image}")
         self.key = next(iter(first.labels), "digit")
-        self.clips = {name: one for name, one in clips_of(plan).items() if one.value(self.key) is not None}
+        self.clips = {name: one for name, one in select_clips(plan).items() if one.value(self.key) is not None}
         if not self.clips:
             raise ConfigError(f"no recording of the split says its '{self.key}': there is nothing to compare with")
         self.learnt = _learnt(first, [one for manifest in plan.manifests for one in read_manifest(manifest)], self.key)
@@ -108,14 +108,14 @@ class VqalattentPaper:
         """Recordings, then batches of fakes."""
         return [*(f"clip {key}" for key in self.clips), *self.batches]
 
-    def work(self, item: str) -> Sequence[Row]:
+    def work(self, item: str) -> Sequence[ResultRow]:
         """The rows of one of them."""
         return self._fakes(item) if item in self.batches else self._clip(item)
 
     def settings(self) -> dict[str, Any]:
         """All that the rows depend on."""
         digests = {name: tokenizer.digest for name, tokenizer in self.tokenizers.items()}
-        return settings_of(self.plan, self.clips, digests) | {
+        return common_settings(self.plan, self.clips, digests) | {
             "task": "vqalattent paper",
             "classifier": self.judge,
             "fakes": sum(batch.count for batch in self.batches.values()),
@@ -133,14 +133,14 @@ class VqalattentPaper:
                 continue
             fakes = collate_tokens([Tokens.read(self._file(part.item)) for part in drawn])
             labels = [part.label for part in drawn for _ in range(part.count)]
-            told = [one for row in rows for one in row.facts.get("told", ())]
+            told = [one for row in rows for one in row.extra.get("told", ())]
             found = self._figures(tokenizer, rows, fakes, told, labels)
             entries.append(self._entry(batch, tokenizer, found, len(fakes)))
             if asked or not tokenizer.labels:
                 names = [label or one for label, one in zip(labels, told, strict=True)]
                 looks.append(Look(name=batch.name, tokenizer=tokenizer, clips=self.clips, key=self.key, fakes=fakes,
                                   labels=names))  # fmt: skip
-        noisy = figures([row for row in results.rows if row.entry == _NOISE], ACCURACY, self.plan.seed)
+        noisy = entry_figures([row for row in results.rows if row.entry == _NOISE], ACCURACY, self.plan.seed)
         note = "the recordings of the split in noise at −5 dB SNR"
         entries.append(Entry(name=_NOISE, kind="anchor", family=_NOISE, note=note, figures=noisy))
         return Card(
@@ -154,7 +154,7 @@ class VqalattentPaper:
 
     # ---- the work -------------------------------------------------------------------------------------------------
 
-    def _clip(self, item: str) -> list[Row]:
+    def _clip(self, item: str) -> list[ResultRow]:
         utterance = self.clips[item.removeprefix("clip ")]
         wanted, clip = utterance.value(self.key), Audio.read(utterance.audio_path)
         rows = []
@@ -165,13 +165,15 @@ class VqalattentPaper:
             }
             told = {key: self._told(tokenizer, picture) for key, picture in shown.items()}
             rows.append(
-                Row(entry=name, item=item, scores={key: Score(float(one == [wanted])) for key, one in told.items()})
+                ResultRow(
+                    entry=name, item=item, scores={key: Score(float(one == [wanted])) for key, one in told.items()}
+                )
             )
         noisy = tokenizer.image(Noise(self.plan.seed).code(clip, item).audio)[None]
         heard = Score(float(self._told(tokenizer, noisy) == [wanted]))
-        return [*rows, Row(entry=_NOISE, item=item, scores={"real_accuracy": heard})]
+        return [*rows, ResultRow(entry=_NOISE, item=item, scores={"real_accuracy": heard})]
 
-    def _fakes(self, item: str) -> list[Row]:
+    def _fakes(self, item: str) -> list[ResultRow]:
         batch = self.batches[item]
         tokenizer = self.tokenizers[batch.name]
         asked = dict.fromkeys(tokenizer.labels) if batch.label is None else {self.key: batch.label}
@@ -180,7 +182,7 @@ class VqalattentPaper:
         make_folder(self.out / "fakes")
         tokens.write(self._file(item))
         told = self._told(tokenizer, tokenizer.decode_images(tokens))
-        return [Row(entry=batch.entry, item=item, facts={"told": told})]
+        return [ResultRow(entry=batch.entry, item=item, extra={"told": told})]
 
     def _told(self, tokenizer: VqalattentTokenizer, pictures: Float[Tensor, "B F S"]) -> list[str]:
         return self.classifier.told(from_unit(pictures, tokenizer.model.bounds))
@@ -206,13 +208,13 @@ class VqalattentPaper:
     # ---- what it says together ------------------------------------------------------------------------------------
 
     def _figures(
-        self, tokenizer: VqalattentTokenizer, rows: Sequence[Row], fakes: Tokens, told: Sequence[str],
+        self, tokenizer: VqalattentTokenizer, rows: Sequence[ResultRow], fakes: Tokens, told: Sequence[str],
         labels: Sequence[str | None],
     ) -> dict[str, Figure]:  # fmt: skip
-        found = figures(rows, ACCURACY, self.plan.seed)
+        found = entry_figures(rows, ACCURACY, self.plan.seed)
         if labels[0] is not None:
             right = [Score(float(one == label)) for one, label in zip(told, labels, strict=True)]
-            found["conditional_accuracy"] = summarise(right, seed=self.plan.seed)
+            found["conditional_accuracy"] = summarize(right, seed=self.plan.seed)
         real, kept = self._encoded(tokenizer, self._reference)
         found |= distributions(tokenizer, real, fakes, self.plan.seed)
         found |= variety(tokenizer, fakes, told, real, [one.value(self.key) or "" for one in kept])

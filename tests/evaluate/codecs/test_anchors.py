@@ -5,7 +5,7 @@ import pytest
 
 from vocable.audio import Audio
 from vocable.errors import AudioError
-from vocable.evaluate.codecs.anchors import Identity, Noise
+from vocable.evaluate.codecs.base import Identity, Noise
 from vocable.testing import speechlike
 
 

@@ -10,9 +10,9 @@ from tests.evaluate.codecs.machine import ready
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
 from vocable.errors import AudioError, ConfigError, MissingDependencyError
-from vocable.evaluate.codecs import amr, tools
+from vocable.evaluate.codecs import amr, classical
 from vocable.evaluate.codecs.amr import AmrWb
-from vocable.evaluate.codecs.base import from_pcm, like, to_pcm
+from vocable.evaluate.codecs.base import from_pcm, match_clip, to_pcm
 from vocable.evaluate.codecs.classical import Codec2, Opus, Speex
 from vocable.testing import speechlike
 
@@ -128,7 +128,7 @@ def test_a_missing_tool_names_its_package(make: type, package: str, monkeypatch:
 
 def test_a_missing_library_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(amr, "find_library", lambda name: None)
-    amr._libraries.cache_clear()
+    amr._load_libraries.cache_clear()
     with pytest.raises(MissingDependencyError, match="apt install libvo-amrwbenc0"):
         AmrWb()
 
@@ -136,7 +136,7 @@ def test_a_missing_library_names_its_package(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_damaged_library_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "library.so").write_bytes(b"\x7fELF" + bytes(100))
     monkeypatch.setattr(amr, "find_library", lambda name: str(tmp_path / "library.so"))
-    amr._libraries.cache_clear()
+    amr._load_libraries.cache_clear()
     with pytest.raises(MissingDependencyError, match=r"^[^\n]*install it again \(Debian: libvo-amrwbenc0\)$"):
         AmrWb()
 
@@ -146,28 +146,28 @@ def test_what_a_tool_says_when_it_fails_is_one_line(tmp_path: Path, monkeypatch:
     tool.write_text("#!/bin/sh\necho first >&2\necho 'no memory' >&2\nexit 3\n")
     tool.chmod(0o755)
     with pytest.raises(AudioError, match=r"tool failed: no memory$"):
-        tools.pipe(bytes(1 << 20), str(tool))  # it does not even read what it gets
+        classical.pipe(bytes(1 << 20), str(tool))  # it does not even read what it gets
     tool.write_text("#!/bin/sh\nexit 0\n")
     with pytest.raises(AudioError, match=r"failed: exit code 0, no output$"):
-        tools.pipe(b"", str(tool))
+        classical.pipe(b"", str(tool))
     tool.write_bytes(b"\x7fELF")
     with pytest.raises(AudioError, match=r"tool does not start \(Exec format error\)$"):
-        tools.pipe(b"", str(tool))
+        classical.pipe(b"", str(tool))
 
 
 @pytest.mark.parametrize("cut", [1, 26, 27, 30, 200])
 def test_an_ogg_file_that_is_cut_is_refused(cut: int) -> None:
     page = b"OggS" + bytes(22) + bytes([2, 255, 7])
     whole = page + bytes(262)
-    assert tools.ogg_packets(whole * 2) == [262, 262]
+    assert classical.ogg_packets(whole * 2) == [262, 262]
     with pytest.raises(AudioError, match="no whole Ogg page at byte 291"):
-        tools.ogg_packets(whole + whole[:cut])
+        classical.ogg_packets(whole + whole[:cut])
 
 
 def test_a_packet_goes_on_over_pages() -> None:
     first = b"OggS" + bytes(22) + bytes([1, 255]) + bytes(255)
     second = b"OggS" + bytes(22) + bytes([2, 255, 3]) + bytes(258)
-    assert tools.ogg_packets(first + second) == [513]
+    assert classical.ogg_packets(first + second) == [513]
 
 
 def test_pcm_keeps_full_scale_and_what_is_louder_is_clipped() -> None:
@@ -181,8 +181,8 @@ def test_pcm_keeps_full_scale_and_what_is_louder_is_clipped() -> None:
 def test_what_a_codec_gives_too_much_is_cut_and_too_little_is_silence() -> None:
     clip = speechlike(1_000, 8_000)
     for size in (10, 1_999, 2_000, 2_500):
-        made = like(clip, np.full(size, 0.5, dtype=np.float32), 16_000)
+        made = match_clip(clip, np.full(size, 0.5, dtype=np.float32), 16_000)
         assert (made.samples.size, made.sample_rate) == (1_000, 8_000)
         assert not made.samples[-(-size // 2) :].any()
     with pytest.raises(AudioError, match="empty"):
-        like(clip, np.zeros(0, dtype=np.float32), 16_000)
+        match_clip(clip, np.zeros(0, dtype=np.float32), 16_000)

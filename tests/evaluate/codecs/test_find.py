@@ -32,7 +32,7 @@ def test_all_is_what_the_machine_has_with_the_anchors_last(weights: Path) -> Non
 def test_what_the_machine_lacks_is_one_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(amr, "find_library", lambda name: None)
-    amr._libraries.cache_clear()
+    amr._load_libraries.cache_clear()
     codecs, left_out = find_codecs(["all"])
     assert [codec.name for codec in codecs] == ["identity", "noise"]
     packages = ["opus-tools", "codec2", "speex", "libvo-amrwbenc0", "--lyra"]

@@ -10,8 +10,8 @@ from tests.evaluate.codecs.alignment import lateness
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
 from vocable.errors import ConfigError, MissingDependencyError
-from vocable.evaluate.codecs import lyra
-from vocable.evaluate.codecs.lyra import Lyra
+from vocable.evaluate.codecs import neural
+from vocable.evaluate.codecs.neural import Lyra
 from vocable.testing import speechlike
 
 
@@ -56,6 +56,6 @@ def test_a_damaged_file_is_one_line(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_missing_package_says_how_to_install_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lyra.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(neural.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"needs ai-edge-litert: pip install 'vocable\[evaluate\]'"):
         Lyra(folder)

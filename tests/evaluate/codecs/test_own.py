@@ -11,7 +11,7 @@ from tests.models import ready
 from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError
 from vocable.evaluate.codecs.base import Codec
-from vocable.evaluate.codecs.own import TokenizerCodec
+from vocable.evaluate.codecs.tokenizer import TokenizerCodec
 from vocable.interfaces import Tokenizer
 from vocable.testing import speechlike
 from vocable.tokens import Tokens, TokenSpec, pack

@@ -12,9 +12,9 @@ import transformers
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError, MissingDependencyError
-from vocable.evaluate.codecs import transformers as module
+from vocable.evaluate.codecs import neural as module
 from vocable.evaluate.codecs.find import find_codecs
-from vocable.evaluate.codecs.transformers import NETWORKS, TransformersCodec
+from vocable.evaluate.codecs.neural import NETWORKS, TransformersCodec
 from vocable.testing import speechlike
 
 HUBERT = {

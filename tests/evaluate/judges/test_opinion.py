@@ -5,7 +5,7 @@ import pytest
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError
-from vocable.evaluate.judges.opinion import DnsmosPredictor
+from vocable.evaluate.judges.quality import DnsmosPredictor
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import pytest
 from scipy.signal import lfilter
 
 from vocable.audio import Audio
-from vocable.evaluate.judges.pitch import SwiftF0Tracker
+from vocable.evaluate.judges.voice import SwiftF0Tracker
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import transformers
 
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
-from vocable.evaluate.judges.base import Recogniser
-from vocable.evaluate.judges.recogniser import PocketsphinxRecogniser, WhisperRecogniser
+from vocable.evaluate.judges.base import SpeechRecognizer
+from vocable.evaluate.judges.recognizer import PocketsphinxRecognizer, WhisperRecognizer
 from vocable.metrics.text import wer
 
 
@@ -21,18 +21,18 @@ def heard(speech_data: Path) -> list[tuple[Audio, str]]:
 
 
 @pytest.fixture(scope="module")
-def sphinx() -> PocketsphinxRecogniser:
-    return PocketsphinxRecogniser()
+def sphinx() -> PocketsphinxRecognizer:
+    return PocketsphinxRecognizer()
 
 
 def test_words_are_recognised_and_do_not_depend_on_what_came_before(sphinx, heard) -> None:
     forth = [sphinx.transcribe(clip) for clip, _ in heard]
     sphinx.transcribe(Audio(heard[0][0].samples[::-1] * 0.01, 16_000))
     back = [sphinx.transcribe(clip) for clip, _ in reversed(heard)]
-    alone = PocketsphinxRecogniser().transcribe(heard[-1][0])
+    alone = PocketsphinxRecognizer().transcribe(heard[-1][0])
     assert forth == back[::-1]
     assert alone == forth[-1]
-    assert isinstance(sphinx, Recogniser)
+    assert isinstance(sphinx, SpeechRecognizer)
     assert sum(wer(text, said).hits for (_, text), said in zip(heard, forth, strict=True)) >= 3
     for said in forth:
         assert said == " ".join(said.lower().split())
@@ -82,8 +82,8 @@ def whisper(tmp_path_factory) -> Path:
 
 
 def test_whisper_is_read_from_a_folder_and_hears_thirty_seconds_at_a_time(whisper) -> None:
-    recogniser = WhisperRecogniser(str(whisper))
-    assert isinstance(recogniser, Recogniser)
+    recogniser = WhisperRecognizer(str(whisper))
+    assert isinstance(recogniser, SpeechRecognizer)
     assert recogniser.name == "tiny-whisper"
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, 32 * 16_000)
     parts = [recogniser.transcribe(Audio(part, 16_000)) for part in (noise[: 30 * 16_000], noise[30 * 16_000 :])]

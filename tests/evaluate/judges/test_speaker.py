@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError
 from vocable.evaluate.judges.base import SpeakerEncoder
-from vocable.evaluate.judges.speaker import EcapaEncoder, ResemblyzerEncoder, TransformersSpeakerEncoder
+from vocable.evaluate.judges.voice import EcapaEncoder, ResemblyzerEncoder, TransformersSpeakerEncoder
 from vocable.features.ecapa import EcapaTdnn
 
 

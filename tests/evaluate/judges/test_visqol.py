@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import butter, sosfilt
 
 from vocable.audio import Audio
-from vocable.evaluate.judges.visqol import visqol, visqol_name
+from vocable.evaluate.judges.quality import visqol, visqol_name
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,8 @@ def test_any_rate_is_resampled_and_the_longer_clip_cut(speech) -> None:
     ("reference", "made", "reason"),
     [
         (np.zeros(16_000), np.ones(16_000), "the recording is silent"),
-        (np.tile([0.1, -0.1], 8000), np.zeros(16_000), "the speech made again is silent"),
-        (np.tile([0.1, -0.1], 8000), np.full(16_000, np.nan), "the speech made again holds NaN or infinity"),
+        (np.tile([0.1, -0.1], 8000), np.zeros(16_000), "the decoded speech is silent"),
+        (np.tile([0.1, -0.1], 8000), np.full(16_000, np.nan), "the decoded speech holds NaN or infinity"),
         (np.tile([0.1, -0.1], 5000), np.tile([0.1, -0.1], 5000), "shorter than 0.75 s"),
         (np.ones(0), np.ones(0), "shorter than 0.75 s"),
     ],

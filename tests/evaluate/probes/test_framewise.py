@@ -11,8 +11,8 @@ from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import AudioError
 from vocable.evaluate.judges.base import Pitch
+from vocable.evaluate.probes.frame import log_pitch_at, phone_marks, phones_at
 from vocable.evaluate.probes.run import run_probe
-from vocable.evaluate.probes.targets import log_pitch_at, marks_of, phones_at
 from vocable.evaluate.probes.views import Clip
 
 HOP = 0.02
@@ -61,7 +61,7 @@ def test_a_phone_not_fitted_on_is_an_error() -> None:
 
 def test_marks_are_starts_and_modifiers_belong_to_the_phone_before() -> None:
     raw = [[0.1, "_t"], [0.2, "!t\t+asp"], [0.3, "(gef"], [0.4, "a\t\t2"], [0.5, "\t+nas"], [0.6, "+sth"], [0.7, "."]]
-    marks = marks_of(Utterance(audio_path=Path("a.flac"), extra={"phone_marks": raw}))
+    marks = phone_marks(Utterance(audio_path=Path("a.flac"), extra={"phone_marks": raw}))
     assert [phone for _, phone in marks] == ["t", "t", "", "a", "a", "a", ""]
     assert phones_at(marks, np.array([0.0, 0.15, 0.35, 0.65, 0.9])) == ["", "t", "", "a", ""]
 

@@ -9,11 +9,10 @@ import torch
 from tests.evaluate.probes.drawn import Embedder, emotional, tokens
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.evaluate.card import ProbeRow
-from vocable.evaluate.probes.pooled import logistic_path, pooled_rows
-from vocable.evaluate.probes.question import Question
+from vocable.evaluate.probes.base import ProbeTask, inner_folds, split_by_clip, split_by_speaker
+from vocable.evaluate.probes.clip import classify_clips, fit_logistic_path
 from vocable.evaluate.probes.run import run_probe
-from vocable.evaluate.probes.splits import by_clip, by_speaker, inner
-from vocable.evaluate.probes.views import Clip, Material
+from vocable.evaluate.probes.views import Clip, ProbeInput
 
 
 def accuracy(rows: list[ProbeRow], view: str) -> float:
@@ -50,22 +49,24 @@ def test_the_same_seed_gives_the_same_rows() -> None:
 def test_speakers_are_known_voices_and_everything_else_is_told_of_unknown_ones() -> None:
     clips = emotional()
     speakers = [utterance.speaker for utterance, _ in clips]
-    told = by_speaker([utterance for utterance, _ in clips], ["x"] * len(clips), 0, 3)
+    told = split_by_speaker([utterance for utterance, _ in clips], ["x"] * len(clips), 0, 3)
     for fit, scored in told.rounds[0]:
         assert not {speakers[at] for at in fit} & {speakers[at] for at in scored}
     names = [str(speaker) for speaker in speakers]
-    rounds = by_clip(names, 0, 3).rounds
+    rounds = split_by_clip(names, 0, 3).rounds
     assert len(rounds) == len(told.rounds) == 3
     for folds in rounds:
         assert sorted(at for _, scored in folds for at in scored.tolist()) == list(range(len(clips)))
         assert all({names[at] for at in fit} == set(names) for fit, _ in folds)
-    assert all(not {names[at] for at in fit} & {names[at] for at in scored} for fit, scored in inner(names, names, 0))
+    assert all(
+        not {names[at] for at in fit} & {names[at] for at in scored} for fit, scored in inner_folds(names, names, 0)
+    )
 
 
 def test_a_class_of_speakers_is_in_every_fold() -> None:
     utterances = [utterance for utterance, _ in emotional(speakers=7)]
     genders = [utterance.extra["gender"] for utterance in utterances]
-    splits = by_speaker(utterances, genders, 0, 2)
+    splits = split_by_speaker(utterances, genders, 0, 2)
     assert len(splits.rounds) == 2
     for folds in splits.rounds:
         assert all({genders[at] for at in scored} == {"f", "m"} for _, scored in folds)
@@ -123,7 +124,7 @@ def test_logistic_regression_equals_scikit_learns() -> None:
     random = np.random.default_rng(0)
     ids = np.arange(90) % 3
     rows = random.standard_normal((90, 6)) + ids[:, None] * np.eye(6)[0]
-    for strength, ours in zip((0.01, 1.0), logistic_path(rows, ids, 3, (0.01, 1.0)), strict=True):
+    for strength, ours in zip((0.01, 1.0), fit_logistic_path(rows, ids, 3, (0.01, 1.0)), strict=True):
         theirs = LogisticRegression(C=strength, tol=1e-8, max_iter=1000).fit(rows, ids)
         logits = rows @ ours[:-1] + ours[-1]
         shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -142,6 +143,6 @@ def test_log_mel_frames_of_real_voices_tell_who_speaks(speech_data) -> None:
         power = spectra(samples[:, : samples.shape[1] // 320 * 320], 640, 320).abs().square()
         return (power @ mel_filters(16_000, 640, 40)).clamp(min=1e-8).log()[0].numpy()
 
-    material = Material(view="log-mel", utterances=utterances, frames=frames, seconds=0.02)
-    (row,) = pooled_rows(Question(entry="log-mel", probe="speaker"), [material], "speaker")
+    material = ProbeInput(view="log-mel", utterances=utterances, frames=frames, seconds=0.02)
+    (row,) = classify_clips(ProbeTask(entry="log-mel", probe="speaker"), [material], "speaker")
     assert row.figure.low > 2 * row.chance

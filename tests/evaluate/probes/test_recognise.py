@@ -8,8 +8,8 @@ import torch
 
 from tests.evaluate.probes.drawn import Embedder, spelt
 from vocable.evaluate.card import ProbeRow
-from vocable.evaluate.probes.network import Reader, Spelling, pace_for, read, train
 from vocable.evaluate.probes.run import run_probe
+from vocable.evaluate.probes.sequence import CtcClips, CtcNetwork, decode_greedy, positions_per_frame, train
 
 CLIPS = [*spelt(60, "train", seed=1), *spelt(12, "dev", seed=2), *spelt(15, "test", seed=3)]
 
@@ -37,7 +37,7 @@ def test_ids_are_read_with_tables_of_their_own_and_twice_the_same() -> None:
 @pytest.mark.parametrize("entries", [None, 16])
 def test_a_clip_is_read_the_same_alone_and_in_any_batch(pace: float, entries: int | None) -> None:
     torch.manual_seed(0)
-    reader = Reader(width=3, classes=5, entries=entries, pace=pace).eval()
+    reader = CtcNetwork(width=3, classes=5, entries=entries, rate=pace).eval()
     clips = [torch.randint(16, (frames, 3)) for frames in (9, 4, 1)]
     batch = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True, padding_value=7)
     together, places = reader(batch, torch.tensor([9, 4, 1]))
@@ -49,12 +49,14 @@ def test_a_clip_is_read_the_same_alone_and_in_any_batch(pace: float, entries: in
 
 def test_texts_longer_than_their_frames_get_places_enough() -> None:
     frames = [np.zeros((3, 2), dtype=np.float32)] * 4
-    clips = Spelling(frames=frames, symbols=[[1, 1, 2, 3, 4]] * 4)
-    assert pace_for(clips) == 2.0
-    reader, passes = train(clips, lambda reader: 0.5 / (1 + len(read(reader, frames)[0])), classes=5, entries=None,
-                           seed=0, epochs=2)  # fmt: skip
+    clips = CtcClips(frames=frames, targets=[[1, 1, 2, 3, 4]] * 4)
+    assert positions_per_frame(clips) == 2.0
+    reader, passes = train(
+        clips, lambda reader: 0.5 / (1 + len(decode_greedy(reader, frames)[0])),
+        classes=5, entries=None, seed=0, epochs=2,
+    )  # fmt: skip
     assert passes in (0, 1, 2)
-    assert all(len(said) <= 6 for said in read(reader, frames))
+    assert all(len(said) <= 6 for said in decode_greedy(reader, frames))
 
 
 @pytest.mark.parametrize(

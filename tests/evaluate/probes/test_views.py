@@ -6,7 +6,7 @@ import torch
 from tests.evaluate.probes.drawn import Embedder, emotional, tokens
 from tests.models import ready
 from vocable.errors import ConfigError, SpecError
-from vocable.evaluate.probes.views import default_views, levels_of, material_of
+from vocable.evaluate.probes.views import default_views, levels_of, make_input
 from vocable.interfaces import Embedding
 from vocable.testing import speechlike
 
@@ -37,8 +37,8 @@ def test_a_guided_tokenizer_embeds_its_own_levels_only() -> None:
 def test_views_show_vectors_where_there_are_some_and_ids_else() -> None:
     clips, embedder = emotional(), Embedder()
     made = clips[0][1]
-    vectors = material_of("levels 2 to 3", embedder, clips)
-    ids = material_of("levels 2 to 3", object(), clips)
+    vectors = make_input("levels 2 to 3", embedder, clips)
+    ids = make_input("levels 2 to 3", object(), clips)
     assert (vectors.frames(0) == embedder.embed(made, [2, 3])[0].numpy()).all()
     assert (ids.frames(0) == made.ids[0, 1:].T.numpy()).all()
     assert (vectors.codebook_size, ids.codebook_size) == (None, made.spec.codebook_size)
@@ -47,8 +47,8 @@ def test_views_show_vectors_where_there_are_some_and_ids_else() -> None:
 def test_one_level_has_one_view_and_the_rest_is_refused() -> None:
     clips = emotional(levels=1)
     assert default_views(1, voice=False) == ["level 1"]
-    assert material_of("levels 2 and up", object(), clips).refused == "this tokenizer has 1 level"
-    assert material_of("voice vector", object(), clips).refused == "this tokenizer makes no voice vector"
+    assert make_input("levels 2 and up", object(), clips).refused == "this tokenizer has 1 level"
+    assert make_input("voice vector", object(), clips).refused == "this tokenizer makes no voice vector"
     assert default_views(2, voice=True) == ["level 1", "level 2", "all levels", "voice vector"]
 
 
@@ -61,11 +61,11 @@ def test_a_view_that_is_none_is_named(view: str) -> None:
 def test_tokens_that_do_not_belong_together_are_refused() -> None:
     clips = emotional()
     with pytest.raises(ConfigError, match="tokens of one kind"):
-        material_of("level 1", object(), [*clips, *emotional(levels=2)])
+        make_input("level 1", object(), [*clips, *emotional(levels=2)])
     utterance, made = clips[0]
     pair = type(made)(
         ids=made.ids.repeat(2, 1, 1), lengths=made.lengths.repeat(2), samples=made.samples.repeat(2), spec=made.spec,
         tokenizer="drawn",
     )  # fmt: skip
     with pytest.raises(ConfigError, match="2 clips together"):
-        material_of("level 1", object(), [(utterance, pair)])
+        make_input("level 1", object(), [(utterance, pair)])

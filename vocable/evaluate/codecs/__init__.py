@@ -1,1 +1,1 @@
-"""Everything that takes a clip and gives it back: tokenizers, codecs of others, anchors, folders of decoded audio."""
+"""Codecs to evaluate beside one another: tokenizers, codecs of others, anchors, folders of decoded audio."""

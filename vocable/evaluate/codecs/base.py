@@ -1,7 +1,8 @@
-"""Anything that takes a clip and gives it back: tokenizers, codecs of others, anchors, folders of decoded audio."""
+"""The codec interface, conversion to and from 16-bit samples, and the two anchors of every run."""
 
+import zlib
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -12,17 +13,18 @@ from vocable.errors import AudioError
 from vocable.tokens import Tokens
 
 Kind = Literal["tokenizer", "codec", "anchor", "decoded"]
+_MAX_RATE = 16_000  # Hz, at which everything is scored: no metric measures the noise above
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coded:
-    """What a codec made of a clip.
+    """Result of coding and decoding a clip.
 
     Attributes:
-        audio: At the clip's rate and exactly as long as it.
-        payload_bits: Of the coded signal; None where nothing is coded.
-        container_bits: Around it: headers, checksums, page tables, bits that fill a byte.
-        tokens: Where it is a tokenizer.
+        audio: Decoded speech, at the clip's rate and of its exact length.
+        payload_bits: Bits of the coded signal; None if nothing is coded.
+        container_bits: Bits around it: headers, checksums, page tables, bits that fill a byte.
+        tokens: Tokens, if the codec is a tokenizer.
     """
 
     audio: Audio
@@ -33,71 +35,71 @@ class Coded:
 
 @runtime_checkable
 class Codec(Protocol):
-    """Something that takes a clip and gives it back, without the delay it works with."""
+    """Anything that codes and decodes a clip, with its delay removed."""
 
     @property
     def name(self) -> str:
-        """In ``summary.json``: ``guided-small``, ``guided-small@4``, ``Opus 6k``, ``Codec2 3200``, ``identity``."""
+        """Name in ``summary.json``, such as ``guided-small@4``, ``Opus 6k``, ``Codec2 3200`` or ``identity``."""
         ...
 
     @property
     def kind(self) -> Kind:
-        """What it is."""
+        """Kind of codec."""
         ...
 
     @property
     def family(self) -> str:
-        """Entries of one family are one curve: ``guided-small``, ``Opus``, ``Lyra v2``."""
+        """Name of the curve that this codec is a point of, such as ``guided-small``, ``Opus`` or ``Lyra v2``."""
         ...
 
     @property
     def note(self) -> str:
-        """Version and settings, one line."""
+        """Version and settings, in one line."""
         ...
 
     def code(self, clip: Audio, key: str) -> Coded:
         """Code a clip and decode it.
 
         Args:
-            clip: Of any rate.
-            key: The utterance's key: its path from the manifest's folder, POSIX style.
+            clip: Clip of any rate.
+            key: Key of the utterance: its path relative to the manifest's folder, in POSIX style.
 
         Raises:
-            AudioError: This clip cannot be coded.
+            AudioError: If this clip cannot be coded.
         """
         ...
 
 
-def like(clip: Audio, samples: Float[ndarray, " T"], sample_rate: int) -> Audio:
-    """Decoded samples as audio of the clip's rate and length.
+def match_clip(clip: Audio, samples: Float[ndarray, " T"], sample_rate: int) -> Audio:
+    """Return decoded samples as audio of the clip's rate and length.
 
-    A codec's last frame reaches past the clip's end or is missing: what is too much is cut, what is missing is silence.
+    The last frame of a codec ends after the clip or is missing. Extra samples are cut; missing ones become silence.
 
     Args:
-        clip: What was coded.
-        samples: What came back, starting where the clip starts.
-        sample_rate: Of ``samples``, in Hz.
+        clip: Clip that was coded.
+        samples: Decoded samples, which start where the clip starts.
+        sample_rate: Rate of ``samples`` in Hz.
 
     Raises:
-        AudioError: Nothing came back, or not finite samples.
+        AudioError: If there are no samples, or if they are not finite.
 
     Example:
         >>> clip = Audio(np.zeros(5, dtype=np.float32), 16_000)
-        >>> like(clip, np.ones(4, dtype=np.float32), 16_000).samples.tolist()
+        >>> match_clip(clip, np.ones(4, dtype=np.float32), 16_000).samples.tolist()
         [1.0, 1.0, 1.0, 1.0, 0.0]
     """
-    made = Audio(samples, sample_rate).resample(clip.sample_rate).samples[: clip.samples.size]
-    return Audio(np.pad(made, (0, clip.samples.size - made.size)), clip.sample_rate)
+    decoded = Audio(samples, sample_rate).resample(clip.sample_rate).samples[: clip.samples.size]
+    return Audio(np.pad(decoded, (0, clip.samples.size - decoded.size)), clip.sample_rate)
 
 
 def to_pcm(clip: Audio, sample_rate: int, *, frame: int = 1, after: int = 0) -> bytes:
-    """The clip as 16-bit little-endian samples, as the tools of others take them; louder than full scale is clipped.
+    """Return a clip as 16-bit little-endian samples, the input of other codecs; above full scale is clipped.
 
     Args:
-        clip: Of any rate.
-        sample_rate: Wanted, in Hz.
-        frame: Silence fills the last of these.
-        after: Samples of silence to add behind the clip: a decoder's delay, so that the clip's end comes out.
+        clip: Clip of any rate.
+        sample_rate: Rate of the result in Hz.
+        frame: Frame length in samples; silence fills the last frame.
+        after: Samples of silence to append: the delay of a decoder, so that it gives back the end of the clip.
 
     Example:
         >>> clip = Audio(np.array([1, -0.5], dtype=np.float32), 8_000)
@@ -110,10 +112,10 @@ def to_pcm(clip: Audio, sample_rate: int, *, frame: int = 1, after: int = 0) -> 
 
 
 def from_pcm(data: bytes) -> Float[ndarray, " T"]:
-    """16-bit little-endian samples as floats; the inverse of :func:`to_pcm`.
+    """Return 16-bit little-endian samples as floats; the inverse of :func:`to_pcm`.
 
     Raises:
-        AudioError: Half a sample is left over.
+        AudioError: If the number of bytes is odd.
 
     Example:
         >>> from_pcm(bytes([255, 127])).tolist()
@@ -122,3 +124,73 @@ def from_pcm(data: bytes) -> Float[ndarray, " T"]:
     if len(data) % 2:
         raise AudioError(f"{len(data)} bytes came back: 16-bit samples are pairs of bytes")
     return np.frombuffer(data, dtype="<i2").astype(np.float32) / 32_767
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The ceiling of every run: the clip after 16-bit storage.
+
+    Example:
+        >>> clip = Audio(np.array([0.1, -0.2], dtype=np.float32), 16_000)
+        >>> float(abs(Identity().code(clip, "a.wav").audio.samples - clip.samples).max()) < 2**-15
+        True
+    """
+
+    name: ClassVar[str] = "identity"
+    kind: ClassVar[Kind] = "anchor"
+    family: ClassVar[str] = "identity"
+    note: ClassVar[str] = "the ceiling: 16-bit samples, untouched"
+
+    def code(self, clip: Audio, key: str) -> Coded:
+        """Return the clip itself."""
+        return Coded(audio=match_clip(clip, from_pcm(to_pcm(clip, clip.sample_rate)), clip.sample_rate))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The floor of every run: the clip under white Gaussian noise that is 5 dB louder.
+
+    The noise depends on the key and the seed alone, not on the order of clips or the number of processes. Both levels
+    are measured over the whole clip and up to 8 kHz, the band that is scored.
+
+    Attributes:
+        seed: Seed of the noise.
+
+    Example:
+        >>> clip = Audio(np.full(1_000, 0.1, dtype=np.float32), 16_000)
+        >>> noise = Noise(0).code(clip, "a.wav").audio.samples - clip.samples
+        >>> round(10 * np.log10(float(np.mean(clip.samples**2) / np.mean(noise**2))))
+        -5
+    """
+
+    seed: int = 0
+    name: ClassVar[str] = "noise"
+    kind: ClassVar[Kind] = "anchor"
+    family: ClassVar[str] = "noise"
+    snr: ClassVar[float] = -5.0  # dB
+
+    @property
+    def note(self) -> str:
+        """Ratio and seed, in one line."""
+        return f"the floor: white noise at {self.snr:g} dB SNR, seed {self.seed}"
+
+    def code(self, clip: Audio, key: str) -> Coded:
+        """Return the clip under noise, clipped at full scale.
+
+        Raises:
+            AudioError: If the clip is silent: no noise has a ratio to it.
+        """
+        level = _rms(clip)
+        if level == 0:
+            raise AudioError("the clip is silent: no noise is 5 dB louder than nothing; leave it out")
+        draw = np.random.default_rng([self.seed, zlib.crc32(key.encode("utf-8", "surrogatepass"))])
+        white = draw.standard_normal(clip.samples.size)
+        white /= np.abs(white).max()  # into the range that Audio accepts
+        white *= level * 10 ** (-self.snr / 20) / _rms(Audio(white.astype(np.float32), clip.sample_rate))
+        return Coded(audio=Audio((clip.samples + white).clip(-1, 1).astype(np.float32), clip.sample_rate))
+
+
+def _rms(clip: Audio) -> float:
+    """Return the root mean square of the samples at the rate of scoring."""
+    samples = clip.resample(min(clip.sample_rate, _MAX_RATE)).samples
+    return float(np.sqrt(np.mean(samples.astype(np.float64) ** 2)))

@@ -1,22 +1,25 @@
-"""Opus, Speex and Codec2, by the command-line tools of their projects.
+"""Opus, Speex and Codec2, through the command-line tools of their projects.
 
-Each is fed 16-bit samples through a pipe and gives them back without its delay: ``opusdec`` and ``speexdec`` remove
-theirs (RFC 7845, section 4.2; the decoder's look-ahead), Codec2's is removed here. Bits are counted in the bytes that
-the encoder wrote.
+Each one reads 16-bit samples from a pipe and returns them without its delay. ``opusdec`` and ``speexdec`` remove their
+own (RFC 7845, section 4.2; the decoder's look-ahead); Codec2's is removed here. Bits are counted in the bytes that the
+encoder wrote.
 """
 
+import shutil
+import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
 
 from vocable.audio import Audio
-from vocable.errors import AudioError, ConfigError
-from vocable.evaluate.codecs.base import Coded, Kind, from_pcm, like, to_pcm
-from vocable.evaluate.codecs.tools import need, ogg_packets, pipe, version
+from vocable.errors import AudioError, ConfigError, MissingDependencyError
+from vocable.evaluate.codecs.base import Coded, Kind, from_pcm, match_clip, to_pcm
 
 _RATE = 16_000  # Hz, of wide-band speech
-_HEADERS = 2  # packets of an Ogg stream before the sound: what it is, and comments
+_HEADERS = 2  # packets of an Ogg stream before the speech: identification and comments
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,11 @@ class Opus:
     """Opus at a constant bit rate, by ``opusenc`` and ``opusdec``.
 
     Attributes:
-        kilobits: A second, 6 to 256.
+        kilobits: Bit rate in kbit/s, 6 to 256.
 
     Raises:
-        ConfigError: The bit rate is out of range.
-        MissingDependencyError: The tools are not there.
+        ConfigError: If the bit rate is out of range.
+        MissingDependencyError: If the tools are not installed.
 
     Source:
         RFC 6716 (codec), RFC 7845 (Ogg).
@@ -41,33 +44,33 @@ class Opus:
     def __post_init__(self) -> None:
         if not 6 <= self.kilobits <= 256:
             raise ConfigError(f"Opus at {self.kilobits:g} kbit/s: it works from 6 to 256")
-        need(("opusenc", "opusdec"), "opus-tools")
-        version("opusenc")
+        require_commands(("opusenc", "opusdec"), "opus-tools")
+        tool_version("opusenc")
 
     @property
     def name(self) -> str:
-        """With the bit rate: ``Opus 6k``."""
+        """Name with the bit rate, such as ``Opus 6k``."""
         return f"Opus {self.kilobits:g}k"
 
     @property
     def note(self) -> str:
-        """Version and settings."""
-        return f"constant bit rate, 20 ms frames, {version('opusenc')}"
+        """Version and settings, in one line."""
+        return f"constant bit rate, 20 ms frames, {tool_version('opusenc')}"
 
     def code(self, clip: Audio, key: str) -> Coded:
-        """Code and decode.
+        """Code and decode a clip.
 
         Raises:
-            AudioError: A tool fails.
+            AudioError: If a tool fails.
         """
         coded = pipe(
             to_pcm(clip, _RATE),
             "opusenc", "--quiet", "--hard-cbr", "--bitrate", f"{self.kilobits:g}",
             "--raw", "--raw-rate", str(_RATE), "--raw-chan", "1", "-", "-",
         )  # fmt: skip
-        # floats, as 16-bit samples would be dithered
-        made = pipe(coded, "opusdec", "--quiet", "--rate", str(_RATE), "--float", "-", "-")
-        return _from_ogg(clip, np.frombuffer(made, dtype="<f4").astype(np.float32), coded)
+        # floats, because 16-bit samples would be dithered
+        decoded = pipe(coded, "opusdec", "--quiet", "--rate", str(_RATE), "--float", "-", "-")
+        return _from_ogg(clip, np.frombuffer(decoded, dtype="<f4").astype(np.float32), coded)
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,11 @@ class Speex:
     """Speex wide band at a constant quality, by ``speexenc`` and ``speexdec``.
 
     Attributes:
-        quality: 0 to 10; 1 is 6 kbit/s, 2 is 8, 4 is 12.8.
+        quality: Quality from 0 to 10; 1 is 6 kbit/s, 2 is 8, 4 is 12.8.
 
     Raises:
-        ConfigError: There is no such quality.
-        MissingDependencyError: The tools are not there.
+        ConfigError: If there is no such quality.
+        MissingDependencyError: If the tools are not installed.
 
     Source:
         J.-M. Valin, The Speex Codec Manual, version 1.2.
@@ -92,44 +95,44 @@ class Speex:
     def __post_init__(self) -> None:
         if self.quality not in range(11):
             raise ConfigError(f"Speex of quality {self.quality}: there are 0 to 10")
-        need(("speexenc", "speexdec"), "speex")
-        version("speexenc")
+        require_commands(("speexenc", "speexdec"), "speex")
+        tool_version("speexenc")
 
     @property
     def name(self) -> str:
-        """With the quality: ``Speex WB q1``."""
+        """Name with the quality, such as ``Speex WB q1``."""
         return f"Speex WB q{self.quality}"
 
     @property
     def note(self) -> str:
-        """Version and settings."""
-        return f"wide band, quality {self.quality}, constant bit rate, {version('speexenc')}"
+        """Version and settings, in one line."""
+        return f"wide band, quality {self.quality}, constant bit rate, {tool_version('speexenc')}"
 
     def code(self, clip: Audio, key: str) -> Coded:
-        """Code and decode.
+        """Code and decode a clip.
 
         Raises:
-            AudioError: A tool fails.
+            AudioError: If a tool fails.
         """
         coded = pipe(
-            to_pcm(clip, _RATE, frame=320),  # speexenc refuses less than 12 bytes; it fills the last frame itself
+            to_pcm(clip, _RATE, frame=320),  # speexenc refuses less than 12 bytes
             "speexenc", "--wideband", "--quality", str(self.quality), "--rate", str(_RATE), "--16bit", "--le", "-", "-",
         )  # fmt: skip
         return _from_ogg(clip, from_pcm(pipe(coded, "speexdec", "-", "-")), coded)
 
 
-def _from_ogg(clip: Audio, made: np.ndarray, coded: bytes) -> Coded:
-    """Count what is sound in an Ogg file, and what is around it."""
+def _from_ogg(clip: Audio, decoded: np.ndarray, coded: bytes) -> Coded:
+    """Count the bits of the speech packets of an Ogg file, and those around them."""
     payload = 8 * sum(ogg_packets(coded)[_HEADERS:])
-    return Coded(audio=like(clip, made, _RATE), payload_bits=payload, container_bits=8 * len(coded) - payload)
+    return Coded(audio=match_clip(clip, decoded, _RATE), payload_bits=payload, container_bits=8 * len(coded) - payload)
 
 
 @dataclass(frozen=True)
 class _Mode:
-    """How a mode of Codec2 cuts the sound: samples at 8 kHz and bits of a frame, and its delay in samples.
+    """A mode of Codec2: samples (at 8 kHz) and bits of a frame, and the delay in samples.
 
-    The delay is half of the 40 ms in which the encoder looks for the pitch (``codec2.c``: the middle of the window);
-    700C, which goes from one spectrum of 40 ms to the next, is one step of 10 ms later (``newamp1_interpolate``).
+    The delay is half of the 40 ms in which the encoder searches the pitch (``codec2.c``: the middle of the window);
+    700C, which interpolates spectra of 40 ms, is one step of 10 ms later (``newamp1_interpolate``).
     On real speech the envelopes agree best 150 to 156 samples late, and 244 for 700C.
     """
 
@@ -151,11 +154,11 @@ class Codec2:
     """Codec2, a vocoder at 8 kHz, by ``c2enc`` and ``c2dec``.
 
     Attributes:
-        mode: Named for its bit rate: 3200, 2400, 1300 or 700C.
+        mode: Mode, named by its bit rate: 3200, 2400, 1300 or 700C.
 
     Raises:
-        ConfigError: There is no such mode.
-        MissingDependencyError: The tools are not there.
+        ConfigError: If there is no such mode.
+        MissingDependencyError: If the tools are not installed.
 
     Source:
         D. Rowe, https://github.com/drowe67/codec2.
@@ -168,30 +171,110 @@ class Codec2:
     def __post_init__(self) -> None:
         if self.mode not in _MODES:
             raise ConfigError(f"Codec2 has no mode '{self.mode}'; there are {', '.join(_MODES)}")
-        need(("c2enc", "c2dec"), "codec2")
+        require_commands(("c2enc", "c2dec"), "codec2")
 
     @property
     def name(self) -> str:
-        """With the mode: ``Codec2 3200``."""
+        """Name with the mode, such as ``Codec2 3200``."""
         return f"Codec2 {self.mode}"
 
     @property
     def note(self) -> str:
-        """Settings; the tools tell no version."""
+        """Settings, in one line; the tools have no version option."""
         return f"mode {self.mode} of c2enc, which tells no version; works at 8 kHz"
 
     def code(self, clip: Audio, key: str) -> Coded:
-        """Code and decode; bits that fill the last byte of a frame are the container's.
+        """Code and decode a clip; bits that fill the last byte of a frame are the container's.
 
         Raises:
-            AudioError: A tool fails.
+            AudioError: If a tool fails.
         """
         mode = _MODES[self.mode]
-        sound = to_pcm(clip, 8_000, frame=mode.samples, after=mode.delay)
-        coded = pipe(sound, "c2enc", self.mode, "-", "-")
-        frames = len(sound) // (2 * mode.samples)
+        pcm = to_pcm(clip, 8_000, frame=mode.samples, after=mode.delay)
+        coded = pipe(pcm, "c2enc", self.mode, "-", "-")
+        frames = len(pcm) // (2 * mode.samples)
         if len(coded) != frames * -(-mode.bits // 8):
-            raise AudioError(f"c2enc made {len(coded)} bytes of {frames} frames: this c2enc works otherwise")
-        made = from_pcm(pipe(coded, "c2dec", self.mode, "-", "-"))[mode.delay :]
+            raise AudioError(f"c2enc wrote {len(coded)} bytes for {frames} frames; install another version")
+        decoded = from_pcm(pipe(coded, "c2dec", self.mode, "-", "-"))[mode.delay :]
         payload = frames * mode.bits
-        return Coded(audio=like(clip, made, 8_000), payload_bits=payload, container_bits=8 * len(coded) - payload)
+        return Coded(
+            audio=match_clip(clip, decoded, 8_000), payload_bits=payload, container_bits=8 * len(coded) - payload
+        )
+
+
+# ---- programs and formats --------------------------------------------------------------------------------------------
+
+
+def require_commands(commands: Sequence[str], package: str) -> None:
+    """Check that programs are installed.
+
+    Raises:
+        MissingDependencyError: If one is not on the PATH; the message names the Debian package.
+    """
+    missing = [command for command in commands if shutil.which(command) is None]
+    if missing:
+        raise MissingDependencyError(f"needs {' and '.join(missing)} on the PATH (Debian: apt install {package})")
+
+
+@cache
+def tool_version(command: str) -> str:
+    """Return the first line of a program's ``--version``.
+
+    Raises:
+        MissingDependencyError: If it does not start, or fails.
+    """
+    try:
+        output = pipe(b"", command, "--version")
+    except AudioError as error:
+        raise MissingDependencyError(f"{error}; install it again") from error
+    return output.decode(errors="replace").strip().splitlines()[0]
+
+
+def pipe(data: bytes, *command: str) -> bytes:
+    """Run a program with bytes as its input and return its output; no file is written, so that no name misleads it.
+
+    Raises:
+        AudioError: If it does not start, fails, or writes nothing.
+
+    Example:
+        >>> pipe(b"unchanged", "cat")
+        b'unchanged'
+    """
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, check=False)  # no shell, fixed words  # noqa: S603
+    except OSError as error:
+        raise AudioError(f"{command[0]} does not start ({error.strerror})") from error
+    if done.returncode or not done.stdout:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise AudioError(f"{command[0]} failed: {lines[-1] if lines else f'exit code {done.returncode}, no output'}")
+    return done.stdout
+
+
+def ogg_packets(data: bytes) -> list[int]:
+    """Return the size in bytes of each packet of an Ogg file with one stream, without the pages around them.
+
+    Raises:
+        AudioError: If it is no Ogg file, or is truncated.
+
+    Source:
+        RFC 3533, section 6: a page is 27 bytes, a table of segment lengths, and the segments; a packet ends with the
+        first segment shorter than 255 bytes.
+
+    Example:
+        >>> page = b"OggS" + bytes(22) + bytes([3, 255, 2, 7])
+        >>> ogg_packets(page + bytes(264))
+        [257, 7]
+    """
+    packets, size, at = [], 0, 0
+    while at < len(data):
+        table = data[at + 27 : at + 27 + data[at + 26]] if len(data) >= at + 27 else b""
+        end = at + 27 + len(table) + sum(table)
+        if data[at : at + 4] != b"OggS" or not table or end > len(data):
+            raise AudioError(f"no whole Ogg page at byte {at}: the encoder's output is cut or of another format")
+        for segment in table:
+            size += segment
+            if segment < 255:
+                packets.append(size)
+                size = 0
+        at = end
+    return packets

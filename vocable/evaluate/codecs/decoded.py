@@ -1,4 +1,4 @@
-"""Audio that somebody else has decoded: a folder with one file for each clip."""
+"""Audio that was decoded elsewhere: a folder with one file per clip."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -8,25 +8,25 @@ from typing import ClassVar
 
 from vocable.audio import Audio, find_audio
 from vocable.errors import AudioError, InputError
-from vocable.evaluate.codecs.base import Coded, Kind, like
+from vocable.evaluate.codecs.base import Coded, Kind, match_clip
 
-_APART = 0.1  # seconds that a decoded file may be longer or shorter: five frames of most codecs
+_TOLERANCE = 0.1  # seconds that a decoded file may be longer or shorter: five frames of most codecs
 
 
 @dataclass(frozen=True)
 class DecodedFolder:
-    """The files of a folder, in the place of a codec's output.
+    """A codec whose output is read from the files of a folder.
 
-    A clip's file has the clip's path, whatever its suffix; failing that, its file name, if only one file in the folder
-    has it. It may be of any rate. It is cut or filled with silence to the clip's length, if that takes no more than
-    0.1 s: what differs by more is another clip, or was moved in time, and cannot be compared sample by sample.
+    The file of a clip has the path of the clip, with any suffix; otherwise its file name, if only one file has it. It
+    may have any rate. It is cut or filled with silence to the clip's length if that changes at most 0.1 s. A larger
+    difference means another clip or a shift in time, which cannot be compared sample by sample.
 
     Attributes:
-        name: For the table.
-        folder: Searched to any depth.
+        name: Name in the results.
+        folder: Folder that is searched recursively.
 
     Raises:
-        InputError: The folder is missing or holds no audio.
+        InputError: If the folder is missing or holds no audio.
     """
 
     name: str
@@ -40,38 +40,39 @@ class DecodedFolder:
 
     @property
     def family(self) -> str:
-        """Its name."""
+        """Name of the folder's entry."""
         return self.name
 
     @property
     def note(self) -> str:
-        """How many files there are."""
+        """Number of files, in one line."""
         return f"decoded elsewhere, {sum(map(len, _files(self.folder)[0].values()))} files; bits unknown"
 
     def code(self, clip: Audio, key: str) -> Coded:
-        """The clip's file.
+        """Read the clip's file.
 
         Raises:
-            AudioError: There is none, or more than one; it cannot be read; or it is more than 0.1 s longer or shorter.
+            AudioError: If there is none or more than one, if it cannot be read, or if its duration differs by more than
+                0.1 s.
         """
         path = self._find(key)
         try:
-            made = Audio.read(path)
-        except AudioError as error:  # a result names no machine's folders
+            decoded = Audio.read(path)
+        except AudioError as error:  # a result names no folder of this machine
             raise AudioError(str(error).replace(str(path), path.relative_to(self.folder).as_posix())) from error
-        if abs(made.duration - clip.duration) > _APART:
+        if abs(decoded.duration - clip.duration) > _TOLERANCE:
             raise AudioError(
-                f"{path.relative_to(self.folder).as_posix()} of '{self.name}' lasts {made.duration:.2f} s and the clip "
-                f"{clip.duration:.2f} s: they may be {_APART:g} s apart; cut it, or decode the clip again"
+                f"{path.relative_to(self.folder).as_posix()} of '{self.name}' lasts {decoded.duration:.2f} s and the "
+                f"clip {clip.duration:.2f} s: they may be {_TOLERANCE:g} s apart; cut it, or decode the clip again"
             )
-        return Coded(audio=like(clip, made.samples, made.sample_rate))
+        return Coded(audio=match_clip(clip, decoded.samples, decoded.sample_rate))
 
     def _find(self, key: str) -> Path:
         paths, stems = _files(self.folder)
-        wanted = PurePosixPath(*(part for part in PurePosixPath(key).parts if part not in ("..", "/")))
-        found = paths.get(wanted.with_suffix("").as_posix()) or stems.get(wanted.stem, [])
+        target = PurePosixPath(*(part for part in PurePosixPath(key).parts if part not in ("..", "/")))
+        found = paths.get(target.with_suffix("").as_posix()) or stems.get(target.stem, [])
         if not found:
-            raise AudioError(f"'{self.name}' has no file for {key}; decode this clip, or name its file {wanted.stem}")
+            raise AudioError(f"'{self.name}' has no file for {key}; decode this clip, or name its file {target.stem}")
         if len(found) > 1:
             two = " and ".join(path.relative_to(self.folder).as_posix() for path in found[:2])
             raise AudioError(f"'{self.name}' has {len(found)} files for {key} ({two}); keep one")
@@ -80,7 +81,7 @@ class DecodedFolder:
 
 @cache
 def _files(folder: Path) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
-    """The folder's audio by path without suffix, and by file name without suffix."""
+    """Return the audio files of a folder by path and by file name, both without suffix."""
     paths: dict[str, list[Path]] = defaultdict(list)
     stems: dict[str, list[Path]] = defaultdict(list)
     for path in find_audio([folder]):

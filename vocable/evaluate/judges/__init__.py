@@ -1,1 +1,1 @@
-"""What listens in our place: models of others that hear a clip and say who, what, how high and how good."""
+"""Scorers: models that estimate words, speaker, pitch and quality of a clip, for the metrics that need one."""

@@ -1,6 +1,10 @@
-"""What each kind of judge gives. A judge's name carries the model and its version: other versions, other figures."""
+"""Interfaces of scorers: models that estimate pitch, speaker, words or quality of a clip.
+
+The name of a scorer holds the model and its version, because another version gives other figures.
+"""
 
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -8,9 +12,10 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from vocable.audio import Audio
-from vocable.errors import AudioError
+from vocable.errors import AudioError, MissingDependencyError
 
-_SILENCE = 2.0**-24  # of full scale: less than one step of 24-bit audio
+SAMPLE_RATE = 16_000  # Hz, of the input of every scorer
+SILENCE = 2.0**-24  # peak-to-peak range relative to full scale: less than one step of 24-bit audio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +23,8 @@ class Pitch:
     """Fundamental frequency over time.
 
     Attributes:
-        hz: Of each frame, in Hz; 0 where no voice is heard.
-        voiced: Whether a voice is heard.
+        hz: Frequency of each frame in Hz; 0 where the frame is unvoiced.
+        voiced: Whether each frame is voiced.
         hop: Seconds from frame to frame.
     """
 
@@ -30,82 +35,95 @@ class Pitch:
 
 @runtime_checkable
 class PitchTracker(Protocol):
-    """Hears how high."""
+    """Scorer of the fundamental frequency."""
 
     name: str
 
     def track(self, clip: Audio) -> Pitch:
-        """Pitch of a clip of any rate.
+        """Track the pitch of a clip of any rate.
 
         Raises:
-            AudioError: The clip cannot be judged; the message says why in a few words.
+            AudioError: If the clip cannot be scored; the message is a short reason.
         """
         ...
 
 
 @runtime_checkable
 class SpeakerEncoder(Protocol):
-    """Hears who."""
+    """Scorer of the speaker."""
 
     name: str
 
     def embed(self, clip: Audio) -> Float[ndarray, " V"]:
-        """The voice as a vector of length 1.
+        """Return the speaker embedding of a clip, a vector of length 1.
 
         Raises:
-            AudioError: The clip cannot be judged; the message says why in a few words.
+            AudioError: If the clip cannot be scored; the message is a short reason.
         """
         ...
 
 
 @runtime_checkable
-class Recogniser(Protocol):
-    """Hears what."""
+class SpeechRecognizer(Protocol):
+    """Scorer of the words."""
 
     name: str
 
     def transcribe(self, clip: Audio) -> str:
-        """Words in lower case with single spaces; empty where none are heard. The same for a clip whatever came before.
+        """Return the words in lower case with single spaces, empty if there are none.
+
+        The result does not depend on clips that were transcribed before.
 
         Raises:
-            AudioError: The clip cannot be judged; the message says why in a few words.
+            AudioError: If the clip cannot be scored; the message is a short reason.
         """
         ...
 
 
 @runtime_checkable
 class OpinionPredictor(Protocol):
-    """Hears how good, with nothing to compare with."""
+    """Scorer of quality without a reference."""
 
     name: str
     scales: tuple[str, ...]
 
     def rate(self, clip: Audio) -> dict[str, float]:
-        """A mean opinion score, 1 to 5, for each of the scales.
+        """Return a mean opinion score, 1 to 5, for each of the scales.
 
         Raises:
-            AudioError: The clip cannot be judged; the message says why in a few words.
+            AudioError: If the clip cannot be scored; the message is a short reason.
         """
         ...
 
 
-def audible(clip: Audio, sample_rate: int, *, seconds: float = 0.0) -> Float[ndarray, " T"]:
-    """The samples of a clip in which there is something to judge.
+def audible_samples(clip: Audio, *, seconds: float = 0.0) -> Float[ndarray, " T"]:
+    """Return the samples of a clip at 16 kHz.
 
     Args:
-        clip: Any clip.
-        sample_rate: Rate wanted, in Hz.
-        seconds: How long the clip must be at least.
+        clip: Clip of any rate.
+        seconds: Shortest duration that can be scored.
 
     Raises:
-        AudioError: It is shorter, or silent; in a few words, as a judge's reason.
+        AudioError: If the clip is shorter, or silent; the message is a short reason.
 
     Example:
-        >>> audible(Audio(np.tile([0.1, -0.1], 4000), 8_000), 16_000).shape
+        >>> audible_samples(Audio(np.tile([0.1, -0.1], 4000), 8_000)).shape
         (16000,)
     """
     if clip.duration < seconds:
         raise AudioError(f"shorter than {seconds:g} s")
-    if float(np.ptp(clip.samples)) < _SILENCE:
+    if float(np.ptp(clip.samples)) < SILENCE:
         raise AudioError("silent")
-    return clip.resample(sample_rate).samples
+    return clip.resample(SAMPLE_RATE).samples
+
+
+def package_version(package: str, purpose: str) -> str:
+    """Return the version of an installed package.
+
+    Raises:
+        MissingDependencyError: If it is not installed.
+    """
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError as error:
+        raise MissingDependencyError(f"{purpose} needs {package}; run pip install 'vocable[evaluate]'") from error

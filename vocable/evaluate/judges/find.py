@@ -1,74 +1,76 @@
-"""Judges by name."""
+"""Scorers by name."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, overload
 
 from vocable.errors import ConfigError
-from vocable.evaluate.judges.base import OpinionPredictor, PitchTracker, Recogniser, SpeakerEncoder
-from vocable.evaluate.judges.opinion import DnsmosPredictor
-from vocable.evaluate.judges.pitch import SwiftF0Tracker
-from vocable.evaluate.judges.recogniser import PocketsphinxRecogniser, WhisperRecogniser
-from vocable.evaluate.judges.speaker import EcapaEncoder, ResemblyzerEncoder, TransformersSpeakerEncoder
+from vocable.evaluate.judges.base import OpinionPredictor, PitchTracker, SpeakerEncoder, SpeechRecognizer
+from vocable.evaluate.judges.quality import DnsmosPredictor
+from vocable.evaluate.judges.recognizer import PocketsphinxRecognizer, WhisperRecognizer
+from vocable.evaluate.judges.voice import EcapaEncoder, ResemblyzerEncoder, SwiftF0Tracker, TransformersSpeakerEncoder
 
-Kind = Literal["pitch", "speaker", "recogniser", "opinion"]
+Kind = Literal["pitch", "speaker", "recognizer", "opinion"]
 
-_JUDGES: dict[str, dict[str, Callable[[], Any]]] = {  # the first of a kind is the one taken by default
+_SCORERS: dict[str, dict[str, Callable[[], Any]]] = {  # the first one of a kind is the default
     "pitch": {"swift-f0": SwiftF0Tracker},
     "speaker": {"resemblyzer": ResemblyzerEncoder, "ecapa": EcapaEncoder},
-    "recogniser": {"pocketsphinx": PocketsphinxRecogniser},
+    "recognizer": {"pocketsphinx": PocketsphinxRecognizer},
     "opinion": {"dnsmos-p808": lambda: DnsmosPredictor(("p808",)), "dnsmos": DnsmosPredictor},
 }
 
 
 @overload
-def find_judge(kind: Literal["pitch"], name: str | None = None) -> PitchTracker: ...
+def find_scorer(kind: Literal["pitch"], name: str | None = None) -> PitchTracker: ...
 @overload
-def find_judge(kind: Literal["speaker"], name: str | None = None) -> SpeakerEncoder: ...
+def find_scorer(kind: Literal["speaker"], name: str | None = None) -> SpeakerEncoder: ...
 @overload
-def find_judge(kind: Literal["recogniser"], name: str | None = None) -> Recogniser: ...
+def find_scorer(kind: Literal["recognizer"], name: str | None = None) -> SpeechRecognizer: ...
 @overload
-def find_judge(kind: Literal["opinion"], name: str | None = None) -> OpinionPredictor: ...
+def find_scorer(kind: Literal["opinion"], name: str | None = None) -> OpinionPredictor: ...
 
 
-def find_judge(kind: Kind, name: str | None = None) -> PitchTracker | SpeakerEncoder | Recogniser | OpinionPredictor:
-    """A judge by name, ready to judge.
+def find_scorer(
+    kind: Kind, name: str | None = None
+) -> PitchTracker | SpeakerEncoder | SpeechRecognizer | OpinionPredictor:
+    """Return a loaded scorer.
 
     Args:
-        kind: What it hears: ``pitch``, ``speaker``, ``recogniser`` or ``opinion``.
-        name: One of :func:`judge_names`; for speakers and recognisers also a model on the hub
+        kind: ``pitch``, ``speaker``, ``recognizer`` or ``opinion``.
+        name: One of :func:`scorer_names`. For speakers and recognizers, also the hub name of a model
             (``microsoft/wavlm-base-plus-sv``, ``speechbrain/spkrec-ecapa-voxceleb``, ``openai/whisper-small``) or a
-            folder of one. By default the first of :func:`judge_names`, which works offline.
+            folder with one. None takes the first of :func:`scorer_names`, which works offline.
 
     Raises:
-        ConfigError: There is no such judge; the message lists those that exist.
-        MissingDependencyError: Its package is not installed.
-        CheckpointError: Its model is not at hand.
+        ConfigError: If there is no such scorer; the message lists those that exist.
+        MissingDependencyError: If its package is not installed.
+        CheckpointError: If its model is not available.
 
     Example:
-        >>> find_judge("pitch").name.startswith("swift-f0-")
+        >>> find_scorer("pitch").name.startswith("swift-f0-")
         True
     """
-    judges = _JUDGES[kind]
+    scorers = _SCORERS[kind]
     if name is None:
-        name = next(iter(judges))
-    if name in judges:
-        return judges[name]()
-    if kind in ("speaker", "recogniser") and ("/" in name or Path(name).is_dir()):
-        if kind == "recogniser":
-            return WhisperRecogniser(name)
+        name = next(iter(scorers))
+    if name in scorers:
+        return scorers[name]()
+    takes_models = kind in ("speaker", "recognizer")
+    if takes_models and ("/" in name or Path(name).is_dir()):
+        if kind == "recognizer":
+            return WhisperRecognizer(name)
         if (Path(name) / "hyperparams.yaml").is_file() or name.startswith("speechbrain/"):
             return EcapaEncoder(name)
         return TransformersSpeakerEncoder(name)
-    more = ", a model's name on the hub (owner/model) or its folder" if kind in ("speaker", "recogniser") else ""
-    raise ConfigError(f"'{name}' is no {kind} judge; there are {', '.join(judges)}{more}")
+    more = ", a model's name on the hub (owner/model) or its folder" if takes_models else ""
+    raise ConfigError(f"'{name}' is no {kind} scorer; there are {', '.join(scorers)}{more}")
 
 
-def judge_names(kind: Kind) -> list[str]:
-    """Names of the judges of a kind, the one taken by default first.
+def scorer_names(kind: Kind) -> list[str]:
+    """Return the names of the scorers of a kind, the default first.
 
     Example:
-        >>> judge_names("recogniser")
+        >>> scorer_names("recognizer")
         ['pocketsphinx']
     """
-    return list(_JUDGES[kind])
+    return list(_SCORERS[kind])

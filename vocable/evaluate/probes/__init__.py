@@ -1,1 +1,1 @@
-"""Probes: frozen tokens, a small model, a number that says what the tokens keep."""
+"""Small models that are fitted on tokens, to show which information they hold."""

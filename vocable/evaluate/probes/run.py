@@ -1,4 +1,4 @@
-"""Every probe by its name, on any view of the tokens; and the matrix of what which level keeps."""
+"""Probes by name, and the matrix of probes and views: small models that show which information the tokens hold."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,59 +10,57 @@ from vocable.data.manifest import Utterance
 from vocable.errors import AudioError, ConfigError
 from vocable.evaluate.card import ProbeRow
 from vocable.evaluate.judges.base import PitchTracker
-from vocable.evaluate.probes.phones import phone_frame_rows
-from vocable.evaluate.probes.pitch import pitch_rows
-from vocable.evaluate.probes.pooled import pooled_rows
-from vocable.evaluate.probes.question import Question
-from vocable.evaluate.probes.recognise import letter_rows, phone_rows
-from vocable.evaluate.probes.views import Clip, Material, all_views, default_views, material_of
+from vocable.evaluate.probes.base import ProbeTask
+from vocable.evaluate.probes.clip import classify_clips
+from vocable.evaluate.probes.frame import classify_phones, predict_pitch
+from vocable.evaluate.probes.sequence import recognize_letters, recognize_phones
+from vocable.evaluate.probes.views import Clip, ProbeInput, all_views, default_views, make_input
 from vocable.interfaces import Tokenizer
 
-Probe = Callable[[Question, Sequence[Material]], list[ProbeRow]]
+Probe = Callable[[ProbeTask, Sequence[ProbeInput]], list[ProbeRow]]
 
-KEY = "key:"  # before the name of any key of the manifest
+KEY = "key:"  # prefix of a probe for any key of the manifest
 MATRIX = ("content", "speaker", "emotion", "pitch")
-TAUGHT = ("phoneme", "characters", "content")  # fitted on the split train, scored on test
+NEEDS_TRAIN_SPLIT = ("phoneme", "characters", "content")  # fitted on the split train, scored on test
 
 
-def _phoneme(question: Question, materials: Sequence[Material]) -> list[ProbeRow]:
-    marked = any(utterance.extra.get("phone_marks") for utterance in _utterances(materials))
-    return (phone_frame_rows if marked else phone_rows)(question, materials)
+def _probe_phonemes(task: ProbeTask, inputs: Sequence[ProbeInput]) -> list[ProbeRow]:
+    has_marks = any(utterance.extra.get("phone_marks") for utterance in _utterances(inputs))
+    return (classify_phones if has_marks else recognize_phones)(task, inputs)
 
 
-def _content(question: Question, materials: Sequence[Material]) -> list[ProbeRow]:
-    known = {"phones", "phone_marks"}
-    phones = any(known & utterance.extra.keys() for utterance in _utterances(materials))
-    return (_phoneme if phones else letter_rows)(question, materials)
+def _probe_content(task: ProbeTask, inputs: Sequence[ProbeInput]) -> list[ProbeRow]:
+    has_phones = any({"phones", "phone_marks"} & utterance.extra.keys() for utterance in _utterances(inputs))
+    return (_probe_phonemes if has_phones else recognize_letters)(task, inputs)
 
 
-def _utterances(materials: Sequence[Material]) -> Sequence[Utterance]:
-    return materials[0].utterances if materials else ()
+def _utterances(inputs: Sequence[ProbeInput]) -> Sequence[Utterance]:
+    return inputs[0].utterances if inputs else ()
 
 
 PROBES: Mapping[str, Probe] = MappingProxyType(
     {
-        **{key: partial(pooled_rows, key=key) for key in ("speaker", "gender", "emotion", "digit")},
-        "phoneme": _phoneme,
-        "characters": letter_rows,
-        "pitch": pitch_rows,
-        "content": _content,
+        **{key: partial(classify_clips, key=key) for key in ("speaker", "gender", "emotion", "digit")},
+        "phoneme": _probe_phonemes,
+        "characters": recognize_letters,
+        "pitch": predict_pitch,
+        "content": _probe_content,
     }
 )
 
 
 def find_probe(name: str) -> Probe:
-    """A probe by name: one of ``PROBES``, or ``key:`` and a key of the manifest, such as ``key:accent``.
+    """Return a probe by name: one of ``PROBES``, or ``key:`` and a key of the manifest, such as ``key:accent``.
 
     Raises:
-        ConfigError: There is none; the message lists those that exist.
+        ConfigError: If there is no such probe; the message lists those that exist.
 
     Example:
         >>> sorted(PROBES)
         ['characters', 'content', 'digit', 'emotion', 'gender', 'phoneme', 'pitch', 'speaker']
     """
     if name.startswith(KEY) and len(name) > len(KEY):
-        return partial(pooled_rows, key=name.removeprefix(KEY))
+        return partial(classify_clips, key=name.removeprefix(KEY))
     if name not in PROBES:
         raise ConfigError(f"there is no probe '{name}'; there are {', '.join(PROBES)}, and {KEY}NAME for any other key")
     return PROBES[name]
@@ -72,27 +70,27 @@ def run_probe(
     probe: str, tokenizer: object, name: str, clips: Sequence[Clip], *, views: Sequence[str] | None = None,
     seed: int = 0, seeds: int = 3, epochs: int = 30, tracker: PitchTracker | None = None,
 ) -> list[ProbeRow]:  # fmt: skip
-    """What a small model reads out of tokens.
+    """Fit a probe on views of tokens and report its figures.
 
     Args:
         probe: One of ``PROBES``, or ``key:`` and a key of the manifest.
-        tokenizer: What made the tokens. An :class:`~vocable.interfaces.Embedding` shows its codebook vectors; of any
-            other the ids are shown.
-        name: The tokenizer's, in the rows.
-        clips: Utterances, each with the tokens of it alone. Probes of sequences need the splits train and test.
-        views: Such as ``level 1`` or ``levels 2 to 8``; by default level 1, the rest, all, and the voice vector where
-            there is one.
-        seed: The first of the seeds.
-        seeds: How often a probe whose folds are drawn by chance is fitted; a sequence probe is fitted once.
+        tokenizer: Tokenizer that made the tokens. An :class:`~vocable.interfaces.Embedding` is probed on its codebook
+            vectors, any other on ids.
+        name: Name of the tokenizer in the rows.
+        clips: Utterances, each with its tokens alone. Sequence probes need the splits train and test.
+        views: Views such as ``level 1`` or ``levels 2 to 8``; by default level 1, the rest, all levels, and the voice
+            vector if there is one.
+        seed: First of the seeds.
+        seeds: Number of repetitions of a probe whose folds are drawn at random; sequence probes are fitted once.
         epochs: Most passes of a sequence probe.
-        tracker: Who hears the pitch; the default one if None.
+        tracker: Pitch tracker; None takes the default one.
 
     Returns:
-        Rows for each view; what the data or the tokenizer cannot give is undefined, with its reason.
+        Rows for each view. A figure that the data or the tokenizer does not allow is undefined, with its reason.
 
     Raises:
-        ConfigError: There is no such probe or view, a number is out of range, or the tokens do not belong together.
-        MissingDependencyError: An optional package is not installed.
+        ConfigError: If there is no such probe or view, a number is out of range, or the tokens do not belong together.
+        MissingDependencyError: If an optional package is not installed.
 
     Example:
         >>> import torch
@@ -110,69 +108,69 @@ def run_probe(
         >>> row.view, row.figure.mean, row.chance
         ('level 1', 1.0, 0.5)
     """
-    asked = find_probe(probe)
+    run = find_probe(probe)
     for setting, value in (("seeds", seeds), ("epochs", epochs)):
         if value < 1:
             raise ConfigError(f"{setting} is {value}: it must be at least 1")
     if not clips:
         raise ConfigError(f"probe '{probe}' was given no clips")
-    question = Question(entry=name, probe=probe, seed=seed, seeds=seeds, epochs=epochs, tracker=tracker)
+    task = ProbeTask(entry=name, probe=probe, seed=seed, seeds=seeds, epochs=epochs, tracker=tracker)
     first = clips[0][1]
     if views is None:
         views = default_views(first.spec.num_codebooks, voice=first.voice is not None)
-    return asked(question, [material_of(view, tokenizer, clips) for view in views])
+    return run(task, [make_input(view, tokenizer, clips) for view in views])
 
 
 def matrix(
     tokenizer: Tokenizer, name: str, utterances: Sequence[Utterance], *, seed: int = 0, seeds: int = 3,
     epochs: int = 30, tracker: PitchTracker | None = None,
 ) -> list[ProbeRow]:  # fmt: skip
-    """What each part of the tokens keeps: content, speaker, emotion and pitch × level 1, the rest, all, the voice.
+    """Probe content, speaker, emotion and pitch on level 1, the other levels, all levels and the voice vector.
 
-    Content is the phone of each frame where the manifest has ``phone_marks``, else its ``phones`` read by a BLSTM,
-    else the letters of its text. Every cell has a row; what the data or the tokenizer cannot give is undefined.
+    Content is the phone of each frame if the manifest has ``phone_marks``. Otherwise a BLSTM recognizes its ``phones``,
+    or the letters of its text. Every cell has a row; an impossible one is undefined, with its reason.
 
     Args:
-        tokenizer: Encodes the clips.
-        name: The tokenizer's, in the rows.
-        utterances: Of a manifest; all its splits, where it has them.
-        seed: The first of the seeds.
-        seeds: As :func:`run_probe`.
-        epochs: As :func:`run_probe`.
-        tracker: As :func:`run_probe`.
+        tokenizer: Tokenizer that encodes the clips.
+        name: Name of the tokenizer in the rows.
+        utterances: Manifest entries of all splits.
+        seed: First of the seeds.
+        seeds: Number of repetitions, as in :func:`run_probe`.
+        epochs: Most passes of a sequence probe.
+        tracker: Pitch tracker; None takes the default one.
 
     Raises:
-        ConfigError: No clip can be encoded, or a number is out of range.
-        MissingDependencyError: An optional package is not installed.
+        ConfigError: If no clip can be encoded, or a number is out of range.
+        MissingDependencyError: If an optional package is not installed.
     """
-    clips, failed = encoded(tokenizer, utterances)
+    clips, failed = encode_clips(tokenizer, utterances)
+    views = all_views(tokenizer.spec.num_codebooks)
     rows = [
         row
         for probe in MATRIX
         for row in run_probe(
-            probe, tokenizer, name, clips, views=all_views(tokenizer.spec.num_codebooks), seed=seed, seeds=seeds,
-            epochs=epochs, tracker=tracker,
+            probe, tokenizer, name, clips, views=views, seed=seed, seeds=seeds, epochs=epochs, tracker=tracker
         )
-    ]  # fmt: skip
+    ]
     if failed:
-        said = f"; {len(failed)} clips could not be encoded, the first: {failed[0]}"
-        rows = [replace(row, note=row.note + said) for row in rows]
+        note = f"; {len(failed)} clips could not be encoded, the first: {failed[0]}"
+        rows = [replace(row, note=row.note + note) for row in rows]
     return rows
 
 
-def encoded(tokenizer: Tokenizer, utterances: Sequence[Utterance]) -> tuple[list[Clip], list[str]]:
-    """Utterances with their tokens, and why the others have none.
+def encode_clips(tokenizer: Tokenizer, utterances: Sequence[Utterance]) -> tuple[list[Clip], list[str]]:
+    """Encode utterances; also return the reason for each one that cannot be encoded.
 
     Raises:
-        ConfigError: Not one can be encoded.
+        ConfigError: If not one can be encoded.
     """
     clips: list[Clip] = []
     failed: list[str] = []
     for utterance in utterances:
         try:
             clips.append((utterance, tokenizer.encode(Audio.read(utterance.audio_path), utterance.text)))
-        except AudioError as error:
-            failed.append(str(error).removeprefix(f"{utterance.audio_path}: "))  # a result names no machine's folders
+        except AudioError as error:  # without the path: a result names no folder of this machine
+            failed.append(str(error).removeprefix(f"{utterance.audio_path}: "))
     if not clips:
         raise ConfigError(f"no clip can be encoded; the first: {failed[0]}" if failed else "there are no clips")
     return clips, failed

@@ -1,0 +1,92 @@
+"""Tokenizers as codecs, with all or the first few of their levels."""
+
+from typing import ClassVar
+
+from vocable.audio import Audio
+from vocable.errors import ConfigError
+from vocable.evaluate.codecs.base import Coded, Kind, match_clip
+from vocable.interfaces import Tokenizer
+from vocable.tokens import Tokens, pack
+
+
+class TokenizerCodec:
+    """A tokenizer that decodes from the first levels of its tokens.
+
+    Bits are those of a token file (:func:`vocable.tokens.pack`). The payload is the packed ids, and the voice vector if
+    there is one; the container is the rest of the file. Codecs of one tokenizer that code the same clip in a row share
+    its encoding.
+
+    Args:
+        name: Name of the tokenizer.
+        tokenizer: Any tokenizer.
+        levels: Number of levels to decode from; None for all.
+
+    Raises:
+        ConfigError: If the tokenizer has fewer levels.
+
+    Example:
+        >>> import vocable
+        >>> from vocable.testing import speechlike
+        >>> codec = TokenizerCodec("guided-small", vocable.load("guided-small"), 4)
+        >>> coded = codec.code(speechlike(16_000), "a.wav")
+        >>> codec.name, coded.payload_bits, coded.audio.samples.shape
+        ('guided-small@4', 2000, (16000,))
+    """
+
+    kind: ClassVar[Kind] = "tokenizer"
+
+    def __init__(self, name: str, tokenizer: Tokenizer, levels: int | None = None) -> None:
+        available = tokenizer.spec.num_codebooks
+        if levels is not None and not 1 <= levels <= available:
+            raise ConfigError(f"{name}: {levels} levels were asked of a tokenizer that has {available}")
+        self.tokenizer = tokenizer
+        self.levels = None if levels == available else levels
+        self.family = name
+
+    @property
+    def name(self) -> str:
+        """Name of the tokenizer, with the number of levels if they are not all: ``guided-small@4``."""
+        return self.family if self.levels is None else f"{self.family}@{self.levels}"
+
+    @property
+    def note(self) -> str:
+        """Number of levels, and the start of the digest."""
+        spec = self.tokenizer.spec
+        return f"{self.levels or spec.num_codebooks} of {spec.num_codebooks} levels, {self.tokenizer.digest[:19]}"
+
+    def code(self, clip: Audio, key: str) -> Coded:
+        """Encode, keep the levels, decode.
+
+        Raises:
+            AudioError: If the tokenizer refuses the clip.
+        """
+        tokens = _encode(self.tokenizer, clip)
+        if self.levels is not None:
+            tokens = tokens.keep_levels(self.levels)
+        decoded = self.tokenizer.decode(tokens)
+        payload = _payload_bits(tokens)
+        return Coded(
+            audio=match_clip(clip, decoded.samples, decoded.sample_rate),
+            payload_bits=payload, container_bits=8 * len(pack(tokens)) - payload, tokens=tokens,
+        )  # fmt: skip
+
+
+_last: list[tuple[Tokenizer, Audio, Tokens]] = []  # the last encoding of this process, at most one
+
+
+def _encode(tokenizer: Tokenizer, clip: Audio) -> Tokens:
+    """Return the tokens of the clip; those of the last call if it had the same tokenizer and clip."""
+    for last_tokenizer, last_clip, tokens in tuple(_last):
+        if last_tokenizer is tokenizer and last_clip is clip:
+            return tokens
+    tokens = tokenizer.encode(clip)
+    _last[:] = [(tokenizer, clip, tokens)]
+    return tokens
+
+
+def _payload_bits(tokens: Tokens) -> int:
+    """Return the bits of a token file that carry the sound: ids, filled up to a byte, and voice vectors."""
+    id_bits = max(1, (tokens.spec.codebook_size - 1).bit_length())
+    ids = int(tokens.lengths.sum()) * tokens.spec.num_codebooks * id_bits
+    voice = 0 if tokens.voice is None else 32 * tokens.voice.numel()
+    return 8 * -(-ids // 8) + voice
