@@ -11,7 +11,7 @@ import pytest
 
 import vocable.evaluate.page
 import vocable_lab.listening
-from vocable.evaluate.page.template import render_template
+from vocable.evaluate.page import render_template
 
 FOLDERS = [Path(str(package.__file__)).parent for package in (vocable.evaluate.page, vocable_lab.listening)]
 ASSETS = sorted(file for folder in FOLDERS for file in folder.iterdir() if file.suffix in (".css", ".js"))

@@ -62,7 +62,6 @@ class Demo:
     Attributes:
         recording: The recording.
         model: Name or path of the tokenizer.
-        digest: Digest of the tokenizer.
         tokens: Tokens of the recording, with all levels.
         card: Evaluation of the recording: the tokenizer at several numbers of levels, and the anchors.
         encode_seconds: Time of encoding, the first run in this process.
@@ -74,7 +73,6 @@ class Demo:
 
     recording: DemoRecording
     model: str
-    digest: str
     tokens: Tokens
     card: Card
     encode_seconds: float
@@ -89,7 +87,7 @@ class Demo:
         size = f"{int(self.tokens.lengths[0]):,} frames × {spec.num_codebooks} levels, {spec.codebook_size:,} ids each"
         yield "Recording", f"{self.recording.title} ({self.recording.origin})"
         yield "Duration", f"{self.recording.audio.duration:.2f} s"
-        yield "Tokenizer", f"{self.model} ({self.digest[:19]})"
+        yield "Tokenizer", f"{self.model} ({self.tokens.tokenizer[:19]})"
         yield "Tokens", size
         if spec.hop is not None:
             entropy_coded = best.figures["bit_rate_entropy_coded"].mean
@@ -99,13 +97,8 @@ class Demo:
         for entry in self.card.entries:
             yield _entry_label(entry, spec.num_codebooks), self._describe_entry(entry)
         for level in best.usage:
-            yield (
-                f"Codebook {level.level}",
-                (
-                    f"{level.distinct:,} of {level.codebook_size:,} ids occur (at most {level.reachable:,} could), "
-                    f"perplexity {level.perplexity:.1f}, {level.entropy:.2f} bits"
-                ),
-            )
+            used = f"{level.distinct:,} of {level.codebook_size:,} ids occur (at most {level.reachable:,} could)"
+            yield f"Codebook {level.level}", f"{used}, perplexity {level.perplexity:.1f}, {level.entropy:.2f} bits"
         yield from self.timing()
         yield "Tokens in", str(self.token_file)
         yield "Speech in", str(self.speech_file)
@@ -157,7 +150,7 @@ def run_demo(path: Path | None, out: Path, model: str = "guided-small") -> Demo:
         decoded = perf_counter()
         card = _evaluate_clip(file, model, level_counts(tokens.spec.num_codebooks)[1:])
     demo = Demo(
-        recording=replace(recording, audio=clip), model=model, digest=tokenizer.digest, tokens=tokens, card=card,
+        recording=replace(recording, audio=clip), model=model, tokens=tokens, card=card,
         encode_seconds=encoded - started, decode_seconds=decoded - encoded,
         token_file=out / f"{recording.stem}.tokens", speech_file=out / f"{recording.stem}.decoded.wav",
         report_file=out / "report.html",
@@ -241,7 +234,7 @@ def _complete_card(demo: Demo, command: str) -> Card:
     settings: Mapping[str, str] = dict(demo.timing()) | {
         "Command": command,
         "vocable": version("vocable"),
-        "Tokenizer": f"{demo.model}, {demo.digest}",
+        "Tokenizer": f"{demo.model}, {demo.tokens.tokenizer}",
         "torch": torch.__version__,
         "Machine": f"{platform.system()} {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vocable.audio import Audio
-from vocable.evaluate.page.template import data_uri, encode_flac, render_template
+from vocable.evaluate.page import data_uri, encode_flac, render_template
 from vocable_lab.listening.key import REFERENCE, Key
 
 _FIND_REFERENCE = "At least one of them is the reference itself: rate that one 100."

@@ -9,7 +9,8 @@ from vocable.metrics.codebook import LevelUsage
 from vocable.metrics.score import Figure
 from vocable.testing import speechlike
 
-BAD = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>|`*"  # in every text there is
+# in every text there is; its last letter turns what follows around
+BAD = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>|`*\u202e"
 COLUMNS = (
     Column(key="pesq_wb", title="PESQ-WB", better="higher", caption="Perceptual quality, ITU-T P.862.2."),
     Column(key="stoi", title="STOI", better="higher", form=".3f", caption="Intelligibility, up to 1."),

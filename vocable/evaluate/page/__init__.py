@@ -1,1 +1,75 @@
-"""Pages of an evaluation: templates, style, scripts and the code that fills them."""
+"""Self-contained pages: their rendering from templates, styles and scripts.
+
+A page is one HTML file: style, script, pictures and sounds are inlined, and its content security policy allows no
+request and no script but the one whose digest it names. Every value is escaped, so that file names may be hostile.
+"""
+
+import base64
+import hashlib
+import tempfile
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from vocable.audio import Audio
+
+_FOLDER = Path(__file__).parent
+
+
+def render_template(template: str, folder: Path | None = None, **values: object) -> str:
+    r"""Render a template with its assets inlined.
+
+    Args:
+        template: File name of the template; ``.html.j2`` is escaped as HTML, ``.md.j2`` is not.
+        folder: Folder that is searched for templates and assets before this one.
+        values: Variables of the template.
+
+    Example:
+        >>> page = render_template("base.html.j2", title="<b>")
+        >>> "<title>&lt;b&gt;</title>" in page, "<script" in page
+        (True, False)
+    """
+    loader = FileSystemLoader([*([folder] if folder else []), _FOLDER])
+    environment = Environment(
+        loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        autoescape=select_autoescape(["html.j2"], ["md.j2"]),
+    )  # fmt: skip
+
+    def read_asset(name: str) -> str:
+        return loader.get_source(environment, name)[0]
+
+    def hash_asset(name: str) -> str:
+        return base64.b64encode(hashlib.sha256(read_asset(name).encode()).digest()).decode()
+
+    environment.globals |= {"asset": lambda name: Markup(read_asset(name)), "digest": hash_asset}  # noqa: S704
+    text = environment.get_template(template).render(values)
+    return text.encode("utf-8", "replace").decode()  # a file name need not be valid UTF-8
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """Encode bytes as a data URI.
+
+    Args:
+        kind: Media type.
+        content: Bytes of the file.
+
+    Example:
+        >>> data_uri("image/png", b"PNG")
+        'data:image/png;base64,UE5H'
+    """
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def encode_flac(audio: Audio) -> bytes:
+    """Encode a sound as FLAC with 16 bits a sample, which every browser plays.
+
+    Example:
+        >>> from vocable.testing import speechlike
+        >>> encode_flac(speechlike(800))[:4]
+        b'fLaC'
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sound.flac"
+        audio.write(path)
+        return path.read_bytes()

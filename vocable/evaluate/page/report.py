@@ -16,7 +16,7 @@ from pathlib import Path
 from vocable.audio import Audio
 from vocable.evaluate.canvas import natural_key
 from vocable.evaluate.card import Card, Column, Entry, ProbeRow, Sample
-from vocable.evaluate.page.template import data_uri, encode_flac, render_template
+from vocable.evaluate.page import data_uri, encode_flac, render_template
 from vocable.evaluate.pictures import peak_power, plot_spectrogram
 from vocable.evaluate.rates import Family, find_families, plot_rates
 from vocable.files import write_whole
