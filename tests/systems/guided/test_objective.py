@@ -55,7 +55,7 @@ class FirstLevel:
         return DistillationOutput((quantized.levels[0].mean(-1) - loudness)[batch.mask].square().mean())
 
 
-class LinearAdversary:
+class LinearAdversary(WaveformAdversary):
     """An adversary with one linear layer over each frame."""
 
     def __init__(self, start: int = 0) -> None:

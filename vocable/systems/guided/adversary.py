@@ -1,8 +1,8 @@
 """Discriminators of the guided codec and their losses, on the samples of whole crops."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -151,65 +151,73 @@ class Discriminators(nn.Module):
         return [discriminator(samples) for discriminator in networks]
 
 
-class PeriodDiscriminator(nn.Module):
+class _Discriminator(nn.Module):
+    """Convolutions with weight norm and leaky ReLUs, and a last one for the logits."""
+
+    def __init__(self, layers: Sequence[nn.Module], last: nn.Module, slope: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
+        self.last, self.slope = weight_norm(last), slope
+
+    def _score(self, hidden: Tensor) -> DiscriminatorOutput:
+        maps = []
+        for layer in self.layers:
+            hidden = F.leaky_relu(layer(hidden), self.slope)
+            maps.append(hidden)
+        return DiscriminatorOutput(self.last(hidden), maps)
+
+
+class PeriodDiscriminator(_Discriminator):
     """Discriminator of the samples at multiples of a period: the waveform is folded into rows of that length."""
 
     def __init__(self, period: int, width: int) -> None:
-        super().__init__()
-        self.period = period
         widths = [1, *(width * factor for factor in _PERIOD_WIDTHS)]
         strides = [3] * (len(widths) - 2) + [1]
-        self.layers = nn.ModuleList(
-            weight_norm(nn.Conv2d(inputs, outputs, (5, 1), (stride, 1), (2, 0)))
+        layers = [
+            nn.Conv2d(inputs, outputs, (5, 1), (stride, 1), (2, 0))
             for (inputs, outputs), stride in zip(pairwise(widths), strides, strict=True)
-        )
-        self.last = weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)))
+        ]
+        super().__init__(layers, nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)), slope=0.1)
+        self.period = period
 
     def forward(self, samples: Float[Tensor, "B T"]) -> DiscriminatorOutput:
-        """Score samples; the last row is filled by reflection."""
+        """Score samples; the last row is filled by reflection. The logits count as a feature map, too."""
         folded = F.pad(samples[:, None], (0, -samples.shape[1] % self.period), mode="reflect")
-        hidden, maps = _feature_maps(self.layers, folded.unflatten(2, (-1, self.period)), slope=0.1)
-        logits = self.last(hidden)
-        return DiscriminatorOutput(logits, [*maps, logits])
+        output = self._score(folded.unflatten(2, (-1, self.period)))
+        return replace(output, maps=[*output.maps, output.logits])
 
 
-class ScaleDiscriminator(nn.Module):
+class ScaleDiscriminator(_Discriminator):
     """Discriminator of the waveform at 1 / 2^``halvings`` of its sample rate."""
 
     def __init__(self, halvings: int, width: int) -> None:
-        super().__init__()
-        self.halvings = halvings
         inputs, layers = 1, []
         for factor, kernel, stride, groups in _SCALE_LAYERS:
-            layers.append(weight_norm(nn.Conv1d(inputs, width * factor, kernel, stride, kernel // 2, groups=groups)))
+            layers.append(nn.Conv1d(inputs, width * factor, kernel, stride, kernel // 2, groups=groups))
             inputs = width * factor
-        self.layers = nn.ModuleList(layers)
-        self.last = weight_norm(nn.Conv1d(inputs, 1, 3, padding=1))
+        super().__init__(layers, nn.Conv1d(inputs, 1, 3, padding=1), slope=0.1)
+        self.halvings = halvings
 
     def forward(self, samples: Float[Tensor, "B T"]) -> DiscriminatorOutput:
-        """Score samples; each halving averages four samples at a stride of two."""
+        """Score samples; each halving averages four at a stride of two. The logits count as a feature map, too."""
         hidden = samples[:, None]
         for _ in range(self.halvings):
             hidden = F.avg_pool1d(hidden, 4, 2, 2)
-        hidden, maps = _feature_maps(self.layers, hidden, slope=0.1)
-        logits = self.last(hidden)
-        return DiscriminatorOutput(logits, [*maps, logits])
+        output = self._score(hidden)
+        return replace(output, maps=[*output.maps, output.logits])
 
 
-class SpectrumDiscriminator(nn.Module):
+class SpectrumDiscriminator(_Discriminator):
     """Discriminator of short-time spectra, with real and imaginary parts as two channels."""
 
     def __init__(self, window: int, filters: int) -> None:
-        super().__init__()
-        self.window = window
-        layers = [nn.Conv2d(2, filters, (3, 9), padding=(1, 4))]
-        layers += [
-            nn.Conv2d(filters, filters, (3, 9), (1, 2), (dilation, 4), dilation=(dilation, 1))
-            for dilation in _DILATIONS
+        layers = [
+            nn.Conv2d(2, filters, (3, 9), padding=(1, 4)),
+            *(nn.Conv2d(filters, filters, (3, 9), (1, 2), (dilation, 4), (dilation, 1)) for dilation in _DILATIONS),
+            nn.Conv2d(filters, filters, (3, 3), padding=1),
         ]
-        layers.append(nn.Conv2d(filters, filters, (3, 3), padding=1))
-        self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
-        self.last = weight_norm(nn.Conv2d(filters, 1, (3, 3), padding=1))
+        super().__init__(layers, nn.Conv2d(filters, 1, (3, 3), padding=1), slope=0.2)
+        self.window = window
 
     def forward(self, samples: Float[Tensor, "B T"]) -> DiscriminatorOutput:
         """Score samples by whole windows, scaled to the variance of the samples."""
@@ -217,15 +225,4 @@ class SpectrumDiscriminator(nn.Module):
         values = torch.stft(
             samples, self.window, self.window // 4, window=window, center=False, return_complex=True
         ) / window.norm()  # fmt: skip
-        channels = torch.stack([values.real, values.imag], dim=1).transpose(2, 3)
-        hidden, maps = _feature_maps(self.layers, channels, slope=0.2)
-        return DiscriminatorOutput(self.last(hidden), maps)
-
-
-def _feature_maps(layers: nn.ModuleList, hidden: Tensor, slope: float) -> tuple[Tensor, list[Tensor]]:
-    """Run layers with leaky ReLUs and return the last output and all of them."""
-    maps = []
-    for layer in layers:
-        hidden = F.leaky_relu(layer(hidden), slope)
-        maps.append(hidden)
-    return hidden, maps
+        return self._score(torch.stack([values.real, values.imag], dim=1).transpose(2, 3))

@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 from operator import mul
 
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import elu
 from torch.nn.utils.parametrizations import weight_norm
@@ -31,22 +31,36 @@ _OUTER_KERNEL = 7  # of the first and last convolution of a SEANet
 _INNER_KERNEL = 3  # inside a residual unit
 
 
-class SpectralEncoder(nn.Module):
-    """Encoder of the spectral backbone: compressed short-time spectra through ConvNeXt blocks at the token rate."""
+class _SpectralNetwork(nn.Module):
+    """ConvNeXt blocks at the token rate between two linear layers.
 
-    def __init__(self, config: SpectralConfig) -> None:
+    Attributes:
+        reach: Frames on either side that an output frame depends on.
+    """
+
+    def __init__(self, config: SpectralConfig, inputs: int, blocks: int, outputs: int) -> None:
         super().__init__()
         self.config = config
-        self.in_proj = nn.Linear(_head_size(config), config.width)
+        margin = window_margin(config.n_fft, config.spectrum_hop)
+        self.reach = blocks * (config.kernel // 2) + -(-margin // config.hop)
+        self.in_proj = nn.Linear(inputs, config.width)
         self.norm = nn.LayerNorm(config.width)
-        self.blocks = nn.ModuleList(_block(config) for _ in range(config.encoder_blocks))
+        self.blocks = nn.ModuleList(Block(config.width, config.kernel, config.expansion) for _ in range(blocks))
         self.out_norm = nn.LayerNorm(config.width)
-        self.out_proj = nn.Linear(config.width, config.latent_width)
+        self.out_proj = nn.Linear(config.width, outputs)
 
-    @property
-    def reach(self) -> int:
-        """Frames on either side that a latent depends on."""
-        return _reach(self.config, self.config.encoder_blocks)
+    def _project(self, frames: Float[Tensor, "B N inputs"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N outputs"]:
+        hidden = self.norm(self.in_proj(frames))
+        for block in self.blocks:
+            hidden = block(hidden, mask)
+        return self.out_proj(self.out_norm(hidden))
+
+
+class SpectralEncoder(_SpectralNetwork):
+    """Encoder of the spectral backbone: compressed short-time spectra through ConvNeXt blocks."""
+
+    def __init__(self, config: SpectralConfig) -> None:
+        super().__init__(config, _head_size(config), config.encoder_blocks, config.latent_width)
 
     def forward(self, samples: Float[Tensor, "B T"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
         """Encode samples to latents.
@@ -59,52 +73,28 @@ class SpectralEncoder(nn.Module):
         energy = values.real.square() + values.imag.square() + _MAGNITUDE_FLOOR**2
         compression = energy.pow(-0.35)  # magnitude to the power 0.3, phase kept
         features = torch.cat([values.real * compression, values.imag * compression, 0.5 * energy.log()], dim=-1)
-        hidden = self.norm(self.in_proj(features.reshape(*mask.shape, -1)))
-        for block in self.blocks:
-            hidden = block(hidden, mask)
-        return self.out_proj(self.out_norm(hidden))
+        return self._project(features.reshape(*mask.shape, -1), mask)
 
 
-class SpectralDecoder(nn.Module):
+class SpectralDecoder(_SpectralNetwork):
     """Decoder of the spectral backbone: ConvNeXt blocks, short-time spectra, overlap-add."""
 
     def __init__(self, config: SpectralConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.in_proj = nn.Linear(config.latent_width, config.width)
-        self.norm = nn.LayerNorm(config.width)
-        self.blocks = nn.ModuleList(_block(config) for _ in range(config.decoder_blocks))
-        self.out_norm = nn.LayerNorm(config.width)
-        self.out_proj = nn.Linear(config.width, _head_size(config))
-
-    @property
-    def reach(self) -> int:
-        """Frames on either side that a sample depends on."""
-        return _reach(self.config, self.config.decoder_blocks)
+        super().__init__(config, config.latent_width, config.decoder_blocks, _head_size(config))
 
     def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B T"]:
-        """Decode latents to samples.
+        """Decode latents to samples, T = N · hop, that are zero where the mask is False.
 
         Args:
             latents: Quantized latents.
             mask: True on real frames.
-
-        Returns:
-            Samples, T = N · hop; zero where the mask is False.
         """
         config = self.config
-        values = self.predict_spectra(latents, mask)
+        head = self._project(latents, mask).reshape(mask.shape[0], -1, 3, config.n_fft // 2 + 1)
+        values = spectra_from_polar(head, loudest=_MAX_LOG_MAGNITUDE)
         spectrum_mask = mask.repeat_interleave(config.hop // config.spectrum_hop, dim=1)
         samples = samples_from_spectra(values, spectrum_mask.to(latents.dtype), config.n_fft, config.spectrum_hop)
         return samples * mask.repeat_interleave(config.hop, dim=1)
-
-    def predict_spectra(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Complex[Tensor, "B S F"]:
-        """Predict the short-time spectra before overlap-add, S = N · hop / spectrum_hop."""
-        hidden = self.norm(self.in_proj(latents))
-        for block in self.blocks:
-            hidden = block(hidden, mask)
-        head = self.out_proj(self.out_norm(hidden)).reshape(mask.shape[0], -1, 3, self.config.n_fft // 2 + 1)
-        return spectra_from_polar(head, loudest=_MAX_LOG_MAGNITUDE)
 
 
 class SeanetEncoder(nn.Module):
@@ -159,14 +149,11 @@ class SeanetDecoder(nn.Module):
         self.out_proj = _conv(widths[-1], 1, _OUTER_KERNEL)
 
     def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B T"]:
-        """Decode latents to samples.
+        """Decode latents to samples, T = N · hop, that are zero where the mask is False.
 
         Args:
             latents: Quantized latents.
             mask: True on real frames, which come first in each row.
-
-        Returns:
-            Samples, T = N · hop; zero where the mask is False.
         """
         if mask.shape[1] == 0:
             return latents.new_zeros(mask.shape)
@@ -298,19 +285,9 @@ class MeanLayer(nn.Module):
         return self.out_proj((hidden * weights).sum(1) / weights.sum(1))
 
 
-def _block(config: SpectralConfig) -> Block:
-    return Block(config.width, config.kernel, config.expansion)
-
-
 def _head_size(config: SpectralConfig) -> int:
     """Return the numbers per token frame: three for each bin of each of its spectra."""
     return config.hop // config.spectrum_hop * (config.n_fft // 2 + 1) * 3
-
-
-def _reach(config: SpectralConfig, blocks: int) -> int:
-    """Return the frames on either side in the receptive field of some blocks and the short-time spectra."""
-    margin = window_margin(config.n_fft, config.spectrum_hop)
-    return blocks * (config.kernel // 2) + -(-margin // config.hop)
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Module:

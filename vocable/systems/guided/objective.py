@@ -1,7 +1,7 @@
 """Training objective of the guided codec: reconstruction, commitment, distillation and adversarial losses.
 
 The total is Σ weight(step) · loss over the waveform, log-mel, compressed-spectrum and commitment losses, plus those of
-any :class:`Teacher` and of an :class:`Adversary`. With a :class:`Balancer` the weights of the losses on the waveform
+any :class:`Teacher` and of the discriminators. With a :class:`Balancer` the weights of the losses on the waveform
 are shares of its gradient.
 
 Source:
@@ -22,7 +22,7 @@ from vocable.data.crops import CropBatch
 from vocable.files import write_json
 from vocable.losses.reconstruction import compressed_spectrum_loss, log_mel_loss, waveform_loss
 from vocable.quantizers import Quantized
-from vocable.systems.guided.adversary import ADVERSARIAL, FEATURE
+from vocable.systems.guided.adversary import ADVERSARIAL, FEATURE, WaveformAdversary
 from vocable.systems.guided.config import GuidedLosses
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.teachers import DistillationOutput
@@ -42,34 +42,6 @@ class Teacher(Protocol):
 
     def distill(self, batch: CropBatch, quantized: Quantized, step: int) -> DistillationOutput:
         """Return the loss of the quantized levels against the teacher's targets."""
-        ...
-
-
-@runtime_checkable
-class Adversary(Protocol):
-    """Discriminators with their own optimizer, trained from the step ``start`` on."""
-
-    start: int
-    network: nn.Module
-
-    def losses(self, real: Float[Tensor, "B T"], fake: Float[Tensor, "B T"]) -> dict[str, Float[Tensor, ""]]:
-        """Return the discriminators' losses on recordings and on detached decoded samples."""
-        ...
-
-    def generator_losses(self, real: Float[Tensor, "B T"], fake: Float[Tensor, "B T"]) -> dict[str, Float[Tensor, ""]]:
-        """Return the codec's losses on recordings and decoded samples."""
-        ...
-
-    def weights(self, step: int) -> dict[str, float]:
-        """Return the weight of each of these losses at a step."""
-        ...
-
-    def learning_rate(self, step: int) -> float | None:
-        """Return the discriminators' learning rate at a step; None for that of the run."""
-        ...
-
-    def alarms(self, losses: Mapping[str, Float[Tensor, ""]]) -> tuple[str, ...]:
-        """Return warnings about the discriminators' losses."""
         ...
 
 
@@ -179,7 +151,7 @@ class GuidedObjective:
 
     def __init__(
         self, model: GuidedModel, losses: GuidedLosses, *, teachers: Sequence[Teacher] = (),
-        adversary: Adversary | None = None, seed: int = 0, teacher_records: Mapping[str, Any] | None = None,
+        adversary: WaveformAdversary | None = None, seed: int = 0, teacher_records: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.model, self.losses, self.teachers, self.adversary = model, losses, teachers, adversary
         self.seed, self.teacher_records = seed, dict(teacher_records or {})

@@ -85,11 +85,7 @@ class GuidedRun(Run):
 
     def teachers(self) -> dict[str, dict[str, Any]]:
         """Return name, digest, rates and width of each teacher that is distilled."""
-        return {
-            part: describe_extractor(extractor)
-            for part, extractor in self._extractors.items()
-            if self._is_distilled(part)
-        }
+        return {part: describe_extractor(one) for part, one in self._extractors.items() if self._is_distilled(part)}
 
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Crops:
         """Return the training data of some manifests; see :meth:`material_of`."""
@@ -111,16 +107,11 @@ class GuidedRun(Run):
                 raise ConfigError("the model to begin from is no guided codec of this recipe's sizes; take another")
             model.load_state_dict(start.model.state_dict())
         teachers: list[Teacher] = []
-        if self.semantic is not None and self._is_distilled(SEMANTIC):
-            mean, deviation = material.scale(SEMANTIC)
-            teachers.append(
-                SemanticTeacher(self.semantic, latents=latents, weight=losses.semantic, mean=mean, deviation=deviation)
-            )
-        if self.acoustic is not None and self._is_distilled(ACOUSTIC):
-            mean, deviation = material.scale(ACOUSTIC)
-            teachers.append(
-                AcousticTeacher(self.acoustic, latents=latents, weight=losses.acoustic, mean=mean, deviation=deviation)
-            )
+        for part, kind in ((SEMANTIC, SemanticTeacher), (ACOUSTIC, AcousticTeacher)):
+            config, weight = getattr(self, part), getattr(losses, part)
+            if config is not None and self._is_distilled(part):
+                mean, deviation = material.scale(part)
+                teachers.append(kind(config, latents=latents, weight=weight, mean=mean, deviation=deviation))
         adversary = None
         if self.adversary is not None:
             adversary = WaveformAdversary(

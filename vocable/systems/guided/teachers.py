@@ -60,12 +60,7 @@ class FrameFeatureExtractor:
         layers: Layers to average, 0 to the encoder's depth or counted from the last as -1; all by default.
 
     Attributes:
-        name: Name of the encoder, for reports.
-        digest: Digest of the encoder's weights and the layers.
-        sample_rate: Sample rate of the encoder's input in Hz.
-        frame_rate: Frames per second.
-        width: Dimension F of a frame.
-        layers: Layers that are averaged, in order.
+        layers: Layers that are averaged, in order. For the others see :class:`~vocable.data.targets.FeatureExtractor`.
 
     Raises:
         ConfigError: If the encoder has no such layer.
@@ -93,13 +88,6 @@ class SpeakerFeatureExtractor:
     Args:
         encoder: Frozen speaker encoder.
         name: Name of the encoder, for reports.
-
-    Attributes:
-        name: Name of the encoder, for reports.
-        digest: Digest of the encoder's class and weights.
-        sample_rate: Sample rate of the encoder's input in Hz.
-        frame_rate: None: there is one vector for a clip.
-        width: Dimension F of the embedding.
     """
 
     sample_rate: Final = 16_000
@@ -192,7 +180,38 @@ class DistillationOutput:
     alarms: tuple[str, ...] = ()
 
 
-class SemanticTeacher(nn.Module):
+class _Distillation(nn.Module):
+    """A student network's loss against the features of a frozen teacher.
+
+    Args:
+        weight: Weight of the loss.
+        mean: Mean of the teacher's features over the corpus, (F,).
+        deviation: Standard deviation of the teacher's features over the corpus, (F,).
+    """
+
+    name: str
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, weight: Weight, mean: Float[Tensor, " F"], deviation: Float[Tensor, " F"]) -> None:
+        super().__init__()
+        self.weight = weight
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+
+    def _output(
+        self, loss: Tensor, step: int, distance: Tensor, stats: dict[str, Tensor], *, has_alarms: bool = True
+    ) -> DistillationOutput:
+        """Return a loss with its statistics, and with alarms where there are several targets to compare."""
+        alarms: tuple[str, ...] = ()
+        if has_alarms:
+            is_due = step >= self.weight.start + self.weight.ramp + _PATIENCE
+            values = (float(value) for value in (distance, stats["of_a_constant"], stats["variety"]))
+            alarms = distillation_alarms(self.name, *values, is_due=is_due)
+        return DistillationOutput(loss, {f"{self.name}_{key}": value for key, value in stats.items()}, alarms)
+
+
+class SemanticTeacher(_Distillation):
     """Distillation of a teacher's frames into level 1, through a linear projection.
 
     Args:
@@ -204,18 +223,14 @@ class SemanticTeacher(nn.Module):
     """
 
     name = SEMANTIC
-    mean: Tensor
-    deviation: Tensor
 
     def __init__(
         self, config: SemanticConfig, *, latents: int, weight: Weight, mean: Float[Tensor, " F"],
         deviation: Float[Tensor, " F"],
     ) -> None:  # fmt: skip
-        super().__init__()
-        self.config, self.weight = config, weight
+        super().__init__(weight, mean, deviation)
+        self.config = config
         self.project = nn.Linear(latents, len(mean))
-        self.register_buffer("mean", mean)
-        self.register_buffer("deviation", deviation)
 
     def distill(self, batch: CropBatch, quantized: Quantized, step: int) -> DistillationOutput:
         """Return the loss of a batch, and how far student and teacher vary over its frames.
@@ -231,25 +246,14 @@ class SemanticTeacher(nn.Module):
             target = distillation.standardised(target, self.mean, self.deviation)
         student = self.project(quantized.levels[0]).float()
         with torch.no_grad():
-            distance = distillation.cosine_loss(student, target, mask)
-            distance, student_variety, teacher_variety = _mean_over_processes(
-                distance, _variety(student[mask]), _variety(target[mask])
+            distance, variety, constant_distance = _mean_over_processes(
+                distillation.cosine_loss(student, target, mask), _variety(student[mask]), _variety(target[mask])
             )
-        return DistillationOutput(
-            _FORMS[self.config.form](student, target, mask),
-            {
-                f"{self.name}_distance": distance,
-                f"{self.name}_of_a_constant": teacher_variety,
-                f"{self.name}_variety": student_variety,
-            },
-            distillation_alarms(
-                self.name, float(distance), float(teacher_variety), float(student_variety),
-                is_due=_is_due(self.weight, step),
-            ),
-        )  # fmt: skip
+        stats = {"distance": distance, "of_a_constant": constant_distance, "variety": variety}
+        return self._output(_FORMS[self.config.form](student, target, mask), step, distance, stats)
 
 
-class AcousticTeacher(nn.Module):
+class AcousticTeacher(_Distillation):
     """Distillation of a teacher's speaker embedding into the levels after the first, through an align layer.
 
     Args:
@@ -264,19 +268,15 @@ class AcousticTeacher(nn.Module):
     """
 
     name = ACOUSTIC
-    mean: Tensor
-    deviation: Tensor
 
     def __init__(
         self, config: AcousticConfig, *, latents: int, weight: Weight, mean: Float[Tensor, " F"],
         deviation: Float[Tensor, " F"],
     ) -> None:  # fmt: skip
-        super().__init__()
-        self.config, self.weight = config, weight
+        super().__init__(weight, mean, deviation)
+        self.config = config
         attention = config.pooling == "attention"
         self.align = AlignLayer(latents, config.heads, len(mean)) if attention else MeanLayer(latents, len(mean))
-        self.register_buffer("mean", mean)
-        self.register_buffer("deviation", deviation)
 
     def distill(self, batch: CropBatch, quantized: Quantized, step: int) -> DistillationOutput:
         """Return the loss over the clips that use these levels, and how far student and teacher vary over clips.
@@ -288,37 +288,24 @@ class AcousticTeacher(nn.Module):
         """
         embedding, temperature = batch.targets[self.name], self.config.temperature
         levels = quantized.levels[1:2] if self.config.levels == "2" else quantized.levels[1:]
-        summed = levels.sum(0)
         clip_mask = (levels.detach() != 0).flatten(2).any(2).any(0)  # dropped levels are 0
-        student = self.align(summed, batch.mask).float()
+        student = self.align(levels.sum(0), batch.mask).float()
         target = distillation.standardised(embedding, self.mean, self.deviation)
-        with torch.no_grad():
-            teacher_entropy = distillation.entropy(target / temperature).mean()
         if self.config.form == "kl":
             loss = distillation.divergence_loss(student, target, clip_mask, temperature)
-            with torch.no_grad():
-                student_variety, teacher_variety = (
-                    temperature**2 * _divergence(logits[clip_mask] / temperature) for logits in (student, target)
-                )
         else:
             loss = distillation.cosine_loss(student[:, None], embedding[:, None], clip_mask[:, None])
-            with torch.no_grad():
-                student_variety, teacher_variety = _variety(student[clip_mask]), _variety(embedding[clip_mask])
-        loss_mean, student_variety, teacher_variety, teacher_entropy = _mean_over_processes(
-            loss.detach(), student_variety, teacher_variety, teacher_entropy
-        )
-        alarms: tuple[str, ...] = ()
-        if int(clip_mask.sum()) > 1:  # one clip has no variety
-            alarms = distillation_alarms(
-                self.name, float(loss_mean), float(teacher_variety), float(student_variety),
-                is_due=_is_due(self.weight, step),
-            )  # fmt: skip
-        stats = {
-            f"{self.name}_of_a_constant": teacher_variety,
-            f"{self.name}_variety": student_variety,
-            f"{self.name}_entropy": teacher_entropy,
-        }
-        return DistillationOutput(loss, stats, alarms)
+        with torch.no_grad():
+            if self.config.form == "kl":
+                pair = (logits[clip_mask] / temperature for logits in (student, target))
+                varieties = [temperature**2 * _divergence(logits) for logits in pair]
+            else:
+                varieties = [_variety(vectors[clip_mask]) for vectors in (student, embedding)]
+            distance, variety, constant_distance, entropy = _mean_over_processes(
+                loss.detach(), *varieties, distillation.entropy(target / temperature).mean()
+            )
+        stats = {"of_a_constant": constant_distance, "variety": variety, "entropy": entropy}
+        return self._output(loss, step, distance, stats, has_alarms=int(clip_mask.sum()) > 1)
 
 
 def distillation_alarms(
@@ -349,10 +336,6 @@ def distillation_alarms(
             f"{constant_distance:.3f}; raise its weight",
         )
     return ()
-
-
-def _is_due(weight: Weight, step: int) -> bool:
-    return step >= weight.start + weight.ramp + _PATIENCE
 
 
 def _mean_over_processes(*values: Tensor) -> Tensor:
