@@ -3,7 +3,7 @@
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import torch
@@ -238,23 +238,44 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         return model.embed_voice(model.crop_voice(model.frames(padded))).float().cpu()
 
 
-@runtime_checkable
-class ScaleData(Protocol):
-    """Training data that the scale of spectra is measured on."""
+def measure_scale(model: SpectraModel, count: int, read: Callable[[int], Float[np.ndarray, " T"]]) -> None:
+    """Set the scale of a model's spectra from up to 500 clips, evenly spaced over the training data.
 
-    def __len__(self) -> int:
-        """Return the number of clips."""
-        ...
+    Args:
+        model: Model whose scale is set.
+        count: Number of clips of the training data.
+        read: Function from an index to the clip's samples, padded to a whole number of spectra.
+    """
+    indices = np.linspace(0, count - 1, min(_MAX_SCALE_CLIPS, count)).round().astype(int)
+    model.measure(torch.from_numpy(read(index))[None] for index in np.unique(indices).tolist())
 
-    def scale_samples(self, index: int) -> Float[np.ndarray, " T"]:
-        """Return samples of a clip, padded to a whole number of spectra."""
-        ...
 
+def mask_spectrogram(
+    frames: Float[Tensor, "B S F"], num_masks: int, *, max_time: int, frequency: bool = False
+) -> Float[Tensor, "B S F"]:
+    """Set random stretches of time, and of frequency, of each row to 0, with torch's random state (SpecAugment).
 
-def measure_scale(model: SpectraModel, data: ScaleData) -> None:
-    """Set the scale of a model's spectra from up to 500 clips, evenly spaced over the training data."""
-    indices = np.linspace(0, len(data) - 1, min(_MAX_SCALE_CLIPS, len(data))).round().astype(int)
-    model.measure(torch.from_numpy(data.scale_samples(index))[None] for index in np.unique(indices).tolist())
+    Args:
+        frames: Standardized frames.
+        num_masks: Number of masks along each axis.
+        max_time: Upper bound of the width of a mask along time; at most an eighth of the frames.
+        frequency: Whether to mask frequencies, too, up to a sixth of them.
+
+    Source:
+        Park et al., SpecAugment, arXiv:1904.08779: frequency and time masks.
+
+    Example:
+        >>> mask_spectrogram(torch.ones(1, 20, 8), 0, max_time=16).min()
+        tensor(1.)
+    """
+    batch, size, bins = frames.shape
+    axes = [(1, size, min(max_time, size // 8)), *([(2, bins, bins // 6)] if frequency else [])]
+    for axis, length, max_width in axes * num_masks:
+        width, start = (bound * torch.rand(batch, 1).to(frames.device) for bound in (max_width, length))
+        positions = torch.arange(length, device=frames.device)
+        masked = (positions >= start) & (positions < start + width)
+        frames = frames.masked_fill(masked[..., None] if axis == 1 else masked[:, None], 0.0)
+    return frames
 
 
 def voice_alarms(divergence: Float[Tensor, ""], floor: float, weight: float) -> tuple[str, ...]:
@@ -266,7 +287,7 @@ def voice_alarms(divergence: Float[Tensor, ""], floor: float, weight: float) -> 
         weight: Weight of the divergence at this step; there is no warning where it is 0.
     """
     if weight and float(divergence) <= floor:
-        return (f"KL is at its floor of {floor:g} nat: the voice says nothing",)
+        return (f"KL is at its floor of {floor:g} nat: the voice embedding carries no information",)
     return ()
 
 

@@ -32,7 +32,7 @@ def test_a_voice_that_says_nothing_is_told_once_kl_counts(material: AlignedWindo
     losses = at_once(kl_floor=1e6, kl=Weight(value=1.0, start=3))
     assert turn(learner(material, losses), batch, step=2).alarms == ()
     found = turn(learner(material, losses), batch, step=3)
-    assert found.alarms == ("KL is at its floor of 1e+06 nat: the voice says nothing",)
+    assert found.alarms == ("KL is at its floor of 1e+06 nat: the voice embedding carries no information",)
     assert float(found.losses["kl"].detach()) == 0.0
 
 

@@ -7,7 +7,8 @@ from torch import Tensor
 from tests.systems.ctap.conftest import PARTS, at_once, learner, turn
 from vocable.systems.ctap.config import CtapLosses
 from vocable.systems.ctap.data import AlignedBatch, AlignedWindows
-from vocable.systems.ctap.objective import mask_spectrogram, perturb_vocal_tract
+from vocable.systems.ctap.objective import perturb_vocal_tract
+from vocable.systems.voiced import mask_spectrogram
 from vocable.train.schedule import Weight
 
 
@@ -76,13 +77,13 @@ def test_the_decoder_makes_what_was_said_and_not_what_the_encoder_heard(
 def test_stretches_are_hidden_along_both_axes_each_row_its_own() -> None:
     torch.manual_seed(0)
     frames = torch.ones(50, 160, 32)
-    made = mask_spectrogram(frames, 2)
+    made = mask_spectrogram(frames, 2, max_time=16, frequency=True)
     gone = made == 0
     assert bool((frames == 1).all()), "what was given is changed"
     whole_spectra, whole_bins = gone.all(2).sum(1), gone.all(1).sum(1)
     assert 0 < int(whole_spectra.max()) <= 2 * 16
     assert 0 < int(whole_bins.max()) <= 2 * (32 // 6)
     assert len({row.numpy().tobytes() for row in gone}) > 40
-    assert torch.equal(mask_spectrogram(frames, 0), frames)
+    assert torch.equal(mask_spectrogram(frames, 0, max_time=16, frequency=True), frames)
     torch.manual_seed(0)
-    assert torch.equal(mask_spectrogram(frames, 2), made)
+    assert torch.equal(mask_spectrogram(frames, 2, max_time=16, frequency=True), made)

@@ -284,7 +284,7 @@ def test_facts(tokenizer: CtapTokenizer) -> None:
     rows = dict(model.rows)
     assert rows["digest"] == tokenizer.digest
     assert rows["text to speech"] == "trained for 1 steps"
-    assert rows["recognition"] == "best each"
+    assert rows["recognition"] == "best at each spectrum"
     assert rows["samples to a token"] == "256"
     assert book.rows
 

@@ -24,7 +24,7 @@ def test_it_is_what_apps_and_probes_ask_for(tokenizer: SupervisedTokenizer) -> N
     assert all(isinstance(tokenizer, kind) for kind in (HasVoice, Embedding, PhonemeRecognizer))
     assert (tokenizer.spec.frame_rate, tokenizer.spec.hop, tokenizer.spec.codebook_size) == (25.0, 640, 32)
     labels = [row[0] for table in tokenizer.describe() for row in table.rows]
-    assert {"digest", "hears", "all parameters", "vocoder"} <= set(labels)
+    assert {"digest", "frozen encoder", "all parameters", "vocoder"} <= set(labels)
 
 
 def test_decoding_does_without_whisper_and_encoding_says_where_to_look(

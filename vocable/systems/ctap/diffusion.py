@@ -95,7 +95,7 @@ class Diffusion(nn.Module):
 
         Args:
             clean: Target sequence.
-            condition: Condition at each position.
+            condition: Condition, as in :meth:`forward`.
             voice: Voice embedding of each row.
             mask: True on real positions.
             loss_mask: True where an error counts; all real positions by default. The loss is 0 if none does.

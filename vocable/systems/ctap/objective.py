@@ -21,11 +21,12 @@ from vocable.systems.ctap.config import CtapLosses
 from vocable.systems.ctap.data import AlignedBatch
 from vocable.systems.ctap.model import MAX_LOGIT_SCALE, CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
-from vocable.systems.voiced import voice_alarms
+from vocable.systems.voiced import mask_spectrogram, voice_alarms
 from vocable.train.objective import Turn
 from vocable.train.schedule import LearningRate
 
 _LOGGED_FRAMES = 512  # frames that retrieval is logged for
+_MAX_TIME_MASK = 16  # spectra
 _TERMS = ("commitment", "phonemes", "spectrum", "contrastive", "kl", "consistency", "phoneme_branch")
 
 
@@ -67,7 +68,8 @@ class CtapObjective:
             frames, voice_frames = self.model.frames(batch.samples), self.model.frames(batch.voices)
         frame_mask = self._frame_mask(mask)
         labeled = frame_mask & batch.has_phonemes[:, None]
-        perturbed = mask_spectrogram(perturb_vocal_tract(frames, self.losses.vtlp_range), self.losses.num_masks)
+        perturbed = perturb_vocal_tract(frames, self.losses.vtlp_range)
+        perturbed = mask_spectrogram(perturbed, self.losses.num_masks, max_time=_MAX_TIME_MASK, frequency=True)
         speech = part.speech_encoder(perturbed, mask)
         waits = part.quantizer.waits(step, self.losses.codebook_start)
         quantized = None if waits else part.quantizer(speech, mask)
@@ -185,31 +187,6 @@ def perturb_vocal_tract(frames: Float[Tensor, "B S F"], max_change: float) -> Fl
     low, high = (frames.gather(2, index[:, None].expand_as(frames)) for index in (below, above))
     slope = 0.5 * tilt * torch.linspace(-1, 1, bins, device=frames.device)
     return low + weight * (high - low) + slope[:, None]
-
-
-def mask_spectrogram(frames: Float[Tensor, "B S F"], num_masks: int) -> Float[Tensor, "B S F"]:
-    """Set stretches of time and of frequency to the mean, 0, with torch's random state (SpecAugment).
-
-    Args:
-        frames: Mel spectra, standardized over a corpus.
-        num_masks: Number of masks along each axis.
-
-    Source:
-        Park et al., SpecAugment, arXiv:1904.08779: frequency and time masks.
-
-    Example:
-        >>> mask_spectrogram(torch.ones(1, 20, 8), 0).min()
-        tensor(1.)
-    """
-    batch, spectra, bins = frames.shape
-    for _ in range(num_masks):
-        for axis, size, max_width in ((1, spectra, min(16, spectra // 8)), (2, bins, bins // 6)):
-            width = (max_width * torch.rand(batch, 1)).to(frames.device)
-            start = (size * torch.rand(batch, 1)).to(frames.device)
-            positions = torch.arange(size, device=frames.device)
-            masked = (positions >= start) & (positions < start + width)
-            frames = frames.masked_fill(masked[:, :, None] if axis == 1 else masked[:, None], 0.0)
-    return frames
 
 
 def phoneme_runs(

@@ -61,7 +61,7 @@ class CtapRun(Run):
             ConfigError: If ``start`` is no VQ-CTAP, or its transcoder has other shapes.
         """
         model = CtapModel(self.model)
-        measure_scale(model, material)
+        measure_scale(model, len(material), material.scale_samples)
         log_durations = torch.from_numpy(np.log(material.durations()))
         std = log_durations.std(correction=0).clamp(min=_MIN_LOG_STD)
         model.durations.log_stats.copy_(torch.stack([log_durations.mean(), std]))

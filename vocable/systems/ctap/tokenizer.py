@@ -196,13 +196,7 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
     def speak_timed(
         self, phonemes: Sequence[str], spectra: Sequence[int], voice: Float[Tensor, " V"], *, seed: int = 0
     ) -> Tokens:
-        """Synthesize the tokens of phonemes with given durations; see :meth:`speak`.
-
-        Args:
-            phonemes: Symbols of the inventory, with silence at pauses.
-            spectra: Duration of each phoneme, in spectra.
-            voice: Voice vector.
-            seed: Seed of the connector.
+        """Synthesize the tokens of phonemes with given durations, in spectra; see :meth:`speak`.
 
         Raises:
             TextError: If there are no phonemes, one is not in the inventory, or there are not as many durations.
@@ -227,8 +221,8 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
         rows = [
             ("contrastive factor", f"{float(model.transcoder.logit_scale.detach().exp()):.2f}"),
             ("text to speech", f"trained for {int(model.trained)} steps" if int(model.trained) else "not trained yet"),
-            ("drawn with", f"temperature {self.config.temperature:g}"),
-            ("recognition", f"best path, {cost:g} nat for a change" if cost else "best each"),
+            ("sampled with", f"temperature {self.config.temperature:g}"),
+            ("recognition", f"best path, {cost:g} nat for a change" if cost else "best at each spectrum"),
         ]
         return [replace(sizes, rows=[*sizes.rows, *rows]), *others]
 

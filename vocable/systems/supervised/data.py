@@ -178,7 +178,7 @@ class UtteranceData:
             needed = len(phones) + sum(one == two for one, two in pairwise(phones))  # a blank between equal phones
             if needed > available:
                 raise AlignmentError(
-                    f"{len(phones)} phones want {needed} places; in {seconds:.2f} s there are {available}"
+                    f"{len(phones)} phones need {needed} CTC positions; {seconds:.2f} s have {available}"
                 )  # fmt: skip
         return samples.size, self.targets.store(utterance.audio_path, Audio(samples, self.sample_rate)), tuple(phones)
 

@@ -19,10 +19,11 @@ from vocable.systems.supervised.config import SupervisedLosses
 from vocable.systems.supervised.data import UtteranceBatch
 from vocable.systems.supervised.networks import SupervisedModel
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer, collapse_path
-from vocable.systems.voiced import voice_alarms
+from vocable.systems.voiced import mask_spectrogram, voice_alarms
 from vocable.train.objective import Turn
 
 _LOGGED_UTTERANCES = 8  # of a batch, for which phone errors are logged
+_MAX_TIME_MASK = 12  # frames of Whisper
 
 
 class SupervisedObjective:
@@ -45,7 +46,8 @@ class SupervisedObjective:
         model, mask = self.model.train(), batch.mask
         with torch.autocast(batch.samples.device.type, enabled=False):
             frames, voice_frames = model.frames(batch.samples), model.frames(batch.voices)
-        latents = model.encoder(mask_time(batch.frames, self.losses.num_masks), mask)
+        masked = mask_spectrogram(batch.frames, self.losses.num_masks, max_time=_MAX_TIME_MASK)
+        latents = model.encoder(masked, mask)
         waits = model.quantizer.waits(step, self.losses.codebook_start)
         quantized = None if waits else model.quantizer(latents, mask)
         latents = latents * mask[..., None] if quantized is None else quantized.latents
@@ -99,29 +101,6 @@ def phone_loss(
         zero_infinity=True,
     )  # fmt: skip
     return nats / num_phones.sum()
-
-
-def mask_time(frames: Float[Tensor, "B S F"], num_masks: int) -> Float[Tensor, "B S F"]:
-    """Set short stretches of time to 0, with torch's random state (SpecAugment).
-
-    Args:
-        frames: Frames of a batch.
-        num_masks: Number of masks of each row.
-
-    Source:
-        Park et al., SpecAugment, arXiv:1904.08779: time masks.
-
-    Example:
-        >>> mask_time(torch.ones(1, 20, 8), 0).min()
-        tensor(1.)
-    """
-    size = frames.shape[1]
-    positions = torch.arange(size, device=frames.device)
-    for _ in range(num_masks):
-        width, start = (most * torch.rand(len(frames), 1).to(frames.device) for most in (min(12, size // 8), size))
-        masked = (positions >= start) & (positions < start + width)
-        frames = frames.masked_fill(masked[..., None], 0.0)
-    return frames
 
 
 def _phone_errors(

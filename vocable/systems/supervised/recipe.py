@@ -89,7 +89,7 @@ class SupervisedRun(Run):
         """
         model = SupervisedModel(self.model)
         if start is None:
-            measure_scale(model, material)
+            measure_scale(model, len(material), material.scale_samples)
         elif isinstance(start, SupervisedTokenizer) and start.config == self.model:
             model.load_state_dict(start.model.state_dict())
         else:
@@ -99,7 +99,7 @@ class SupervisedRun(Run):
     @cached_property
     def _layers(self) -> WhisperLayers:
         if self.source is None or self.cache is None:
-            raise ConfigError(f"the recipe listens through a Whisper: say which, with --teacher {ENCODER}=FOLDER")
+            raise ConfigError(f"the recipe needs a Whisper; name it with --teacher {ENCODER}=FOLDER")
         return WhisperLayers(WhisperEncoder.load(self.source), self.model.encoder.layers)
 
 

@@ -139,13 +139,13 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
         }  # fmt: skip
         whisper = model.config.whisper
         layers = ", ".join(str(layer % (whisper.depth + 1)) for layer in model.config.encoder.layers)
-        return [("hears", f"{whisper.name}, layers {layers} of 0 to {whisper.depth}"), *parameter_rows(parts)]
+        return [("frozen encoder", f"{whisper.name}, layers {layers} of 0 to {whisper.depth}"), *parameter_rows(parts)]
 
     def _embed_clip(self, tokens: Tokens) -> tuple[Float[Tensor, "1 N D"], Tensor]:
         """Return one clip's codebook vectors, and a mask that is True everywhere."""
         self.model.eval()
         if len(tokens) != 1:
-            raise SpecError(f"one clip is wanted, these tokens hold {len(tokens)}; take them clip by clip")
+            raise SpecError(f"these tokens hold {len(tokens)} clips, one is expected; take them clip by clip")
         latents = self.embed(tokens).to(self.device)
         return latents, torch.ones(latents.shape[:2], dtype=torch.bool, device=self.device)
 
