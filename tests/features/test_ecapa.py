@@ -102,5 +102,5 @@ def test_other_files_are_refused_and_none_can_run_code(tmp_path: Path, monkeypat
 
 
 def test_clips_of_less_than_a_fifth_of_a_second_are_refused() -> None:
-    with pytest.raises(ShapeError, match="ECAPA-TDNN hears 3200 samples or more, not 3199"):
+    with pytest.raises(ShapeError, match="ECAPA-TDNN needs 3200 samples or more, not 3199"):
         EcapaTdnn(width=16)(NOISE[:, :3199])

@@ -33,7 +33,7 @@ def test_voices_are_those_of_transformers_and_of_each_clip_alone(tmp_path: Path)
     normal = (samples - samples.mean()) / (samples.var(correction=0) + 1e-7).sqrt()
     with torch.no_grad():
         wanted = model(normal).embeddings
-    assert (encoder.width, encoder.name, encoder.normalise) == (12, "wavlm", True)
+    assert (encoder.width, encoder.name, encoder.normalize) == (12, "wavlm", True)
     assert torch.allclose(encoder(samples), wanted, atol=1e-5)
     both = encoder(torch.cat([samples, 0.5 * samples.flip(1)]))
     assert torch.allclose(both[:1], wanted, atol=1e-5)
@@ -59,11 +59,11 @@ def test_what_is_no_such_model_is_refused_by_name(tmp_path: Path, monkeypatch: p
     for name in ("nobody/nothing", "speechbrain/nothing", "nowhere"):
         with pytest.raises(CheckpointError, match=f"{name}: no folder, not in the local cache"):
             find_speaker_extractor(name)
-    with pytest.raises(CheckpointError, match="slow: hears 8000 Hz, 16000 is wanted"):
+    with pytest.raises(CheckpointError, match="slow: takes 8000 Hz, not 16000"):
         find_speaker_extractor(str(saved_voice(tmp_path / "slow", rate=8_000)))
     plain = tmp_path / "plain"
     config = transformers.WavLMConfig.from_pretrained(saved_voice(tmp_path / "whole"))
     transformers.WavLMModel(config).save_pretrained(plain)
     transformers.Wav2Vec2FeatureExtractor().save_pretrained(plain)
-    with pytest.raises(CheckpointError, match=r"plain: \d+ parameters are not in it.*; give a model trained to verify"):
+    with pytest.raises(CheckpointError, match=r"plain: lacks \d+ parameters.*; give a model trained to verify"):
         find_speaker_extractor(str(plain))

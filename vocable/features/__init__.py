@@ -1,1 +1,1 @@
-"""Audio to frames."""
+"""Frozen networks and spectra: audio to frames and vectors."""

@@ -1,7 +1,6 @@
-"""Who speaks, as a vector: ECAPA-TDNN with SpeechBrain's parameter names, so that its checkpoint loads, without it.
+"""Speaker embeddings of ECAPA-TDNN, with the parameter names of SpeechBrain, so that its checkpoint loads.
 
-Differs from SpeechBrain in one thing: it takes no batches of unequal clips, whose padding SpeechBrain's own
-convolutions hear.
+Unlike SpeechBrain's, this network takes no batches of unequal clips, because convolutions would mix in their padding.
 """
 
 import math
@@ -17,28 +16,27 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vocable.errors import CheckpointError, ShapeError
-from vocable.features.hub import fetch, short_name
-from vocable.features.pickled import read_pickled
+from vocable.features.hub import fetch, read_pickled, short_name
 from vocable.folder import digest_of
 
 _FFT, _HOP, _MELS = 400, 160, 80
-_GROUPS, _NARROW = 8, 128  # of channels in a block; channels that attention and weights go through
-_RANGE = 80.0  # dB under the loudest, where spectra end
-SHORTEST = 3_200  # samples; a convolution mirrors up to 4 spectra at either end
+_GROUPS, _BOTTLENECK = 8, 128  # channel groups of a block; channels of attention and squeeze-excitation
+_RANGE = 80.0  # dB below the peak, where spectra are clamped
+SHORTEST = 3_200  # samples: a convolution mirrors up to 4 spectra at either end
 FILES = ("embedding_model.safetensors", "embedding_model.ckpt")
 
 
 class EcapaTdnn(nn.Module):
-    """Waveforms to voices: 80 log-mel bands, TDNN, three SE-Res2Net blocks, attentive statistics.
+    """Speaker encoder: 80 log-mel bands, TDNN, three SE-Res2Net blocks, attentive statistics pooling.
 
     Args:
-        width: Channels of the blocks; a multiple of 8.
-        outputs: Of a voice.
-        name: In reports.
+        width: Channels of the blocks, a multiple of 8.
+        outputs: Dimension of a speaker embedding.
+        name: Name in reports.
 
     Attributes:
-        sample_rate: Of the waveforms it takes, in Hz.
-        width: Of a voice.
+        sample_rate: Sample rate of the waveforms that it takes, in Hz.
+        width: Dimension of a speaker embedding.
 
     Source:
         Desplanques et al., ECAPA-TDNN, arXiv:2005.07143; parameter names, spectra and sizes are those of
@@ -64,16 +62,16 @@ class EcapaTdnn(nn.Module):
 
     @classmethod
     def load(cls, name: str, device: str = "cpu") -> "EcapaTdnn":
-        """A pretrained encoder, frozen.
+        """Load a pretrained encoder.
 
         Args:
-            name: A folder with ``embedding_model.safetensors`` or SpeechBrain's ``embedding_model.ckpt`` (read as
-                tensors and nothing else), or a hub name, such as ``speechbrain/spkrec-ecapa-voxceleb``.
-            device: Where it runs.
+            name: Folder with ``embedding_model.safetensors`` or SpeechBrain's ``embedding_model.ckpt`` (of which only
+                tensors are read), or hub name, such as ``speechbrain/spkrec-ecapa-voxceleb``.
+            device: Torch device of the encoder.
 
         Raises:
-            CheckpointError: The model is not at hand, or is no ECAPA-TDNN.
-            MissingDependencyError: It is on the hub, and huggingface_hub is not installed.
+            CheckpointError: If the model cannot be found, or is no ECAPA-TDNN.
+            MissingDependencyError: If the model is on the hub, and huggingface_hub is not installed.
         """
         path = next((path for path in (Path(name) / file for file in FILES) if path.is_file()), None)
         if path is None and Path(name).is_dir():
@@ -86,35 +84,37 @@ class EcapaTdnn(nn.Module):
             encoder.load_state_dict(weights, assign=True)
         except (KeyError, IndexError, RuntimeError, ValueError, ZeroDivisionError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise CheckpointError(f"{name}: holds no ECAPA-TDNN of SpeechBrain ({reason}); take another") from error
+            raise CheckpointError(
+                f"{name}: holds no ECAPA-TDNN of SpeechBrain ({reason}); give another model"
+            ) from error
         return encoder.requires_grad_(False).eval().to(device)
 
     @cached_property
     def digest(self) -> str:
-        """Name of these very weights."""
+        """Digest of the weights."""
         return digest_of({"system": "ecapa-tdnn"}, self.state_dict())
 
     def forward(self, samples: Float[Tensor, "B T"]) -> Float[Tensor, "B V"]:
-        """The voices of clips of one length; differentiable, and of any length (norm).
+        """Compute the speaker embeddings of clips of one length; differentiable. Their norm is not 1.
 
         Args:
-            samples: At 16 kHz, nominally in [-1, 1]; 0.2 s at least.
+            samples: Samples at 16 kHz, nominally in [-1, 1]; at least 0.2 s.
 
         Raises:
-            ShapeError: The clips are shorter.
+            ShapeError: If the clips are shorter.
         """
         if samples.shape[1] < SHORTEST:
-            raise ShapeError(f"ECAPA-TDNN hears {SHORTEST} samples or more, not {samples.shape[1]}")
-        hidden, seen = log_mel(samples).mT, []
+            raise ShapeError(f"ECAPA-TDNN needs {SHORTEST} samples or more, not {samples.shape[1]}")
+        hidden, outputs = log_mel(samples).mT, []
         for block in self.blocks:
             hidden = block(hidden)
-            seen.append(hidden)
-        pooled = self.asp(self.mfa(torch.cat(seen[1:], dim=1)))
+            outputs.append(hidden)
+        pooled = self.asp(self.mfa(torch.cat(outputs[1:], dim=1)))
         return self.fc(self.asp_bn(pooled[..., None]))[..., 0]
 
 
 def log_mel(samples: Float[Tensor, "B T"]) -> Float[Tensor, "B S mel"]:
-    """Log-mel spectra in dB, each band less its mean over the clip: SpeechBrain's ``Fbank`` and sentence norm."""
+    """Compute log-mel spectra in dB, minus the mean of each band, as SpeechBrain's ``Fbank`` and sentence norm do."""
     window = torch.hamming_window(_FFT, device=samples.device)
     values = torch.stft(samples, _FFT, _HOP, window=window, center=True, pad_mode="constant", return_complex=True)
     powers = (values.real.square() + values.imag.square()).mT @ _filters(samples.device)
@@ -124,7 +124,7 @@ def log_mel(samples: Float[Tensor, "B T"]) -> Float[Tensor, "B S mel"]:
 
 
 class Tdnn(nn.Module):
-    """A dilated convolution, a rectifier and a norm."""
+    """Dilated convolution, rectifier and batch norm."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
         super().__init__()
@@ -132,12 +132,12 @@ class Tdnn(nn.Module):
         self.norm = _Norm(outputs)
 
     def forward(self, hidden: Float[Tensor, "B inputs S"]) -> Float[Tensor, "B outputs S"]:
-        """As many spectra as went in."""
+        """Transform S spectra to S spectra."""
         return self.norm(self.conv(hidden).relu())
 
 
 class SeRes2Net(nn.Module):
-    """Groups of channels, each convolved with what the one before it gave; then channels weighed as wholes."""
+    """Residual block: Res2Net convolutions over groups of channels, then squeeze-excitation."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
@@ -147,23 +147,23 @@ class SeRes2Net(nn.Module):
         self.se_block = _Squeeze(width)
 
     def forward(self, hidden: Float[Tensor, "B D S"]) -> Float[Tensor, "B D S"]:
-        """Beside a skip."""
+        """Add the output of the block to its input."""
         return self.se_block(self.tdnn2(self.res2net_block(self.tdnn1(hidden)))) + hidden
 
 
 class AttentiveStatistics(nn.Module):
-    """Mean and deviation over time, each channel with attention of its own that knows the whole clip."""
+    """Mean and standard deviation over time, weighted by attention per channel with the whole clip as context."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.tdnn = Tdnn(3 * width, _NARROW, 1)
-        self.conv = _Conv(_NARROW, width, 1)
+        self.tdnn = Tdnn(3 * width, _BOTTLENECK, 1)
+        self.conv = _Conv(_BOTTLENECK, width, 1)
 
     def forward(self, hidden: Float[Tensor, "B D S"]) -> Float[Tensor, "B pooled"]:
-        """Means, then deviations."""
-        even = torch.full_like(hidden, 1 / hidden.shape[2])
-        whole = _statistics(hidden, even)[..., None].expand(-1, -1, hidden.shape[2])
-        return _statistics(hidden, self.conv(self.tdnn(torch.cat([hidden, whole], dim=1)).tanh()).softmax(2))
+        """Return weighted means, then weighted standard deviations."""
+        uniform = torch.full_like(hidden, 1 / hidden.shape[2])
+        context = _statistics(hidden, uniform)[..., None].expand(-1, -1, hidden.shape[2])
+        return _statistics(hidden, self.conv(self.tdnn(torch.cat([hidden, context], dim=1)).tanh()).softmax(2))
 
 
 class _Res2Net(nn.Module):
@@ -183,14 +183,14 @@ class _Res2Net(nn.Module):
 class _Squeeze(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv1, self.conv2 = _Conv(width, _NARROW, 1), _Conv(_NARROW, width, 1)
+        self.conv1, self.conv2 = _Conv(width, _BOTTLENECK, 1), _Conv(_BOTTLENECK, width, 1)
 
     def forward(self, hidden: Tensor) -> Tensor:
         return hidden * self.conv2(self.conv1(hidden.mean(2, keepdim=True)).relu()).sigmoid()
 
 
 class _Conv(nn.Module):
-    """Mirrored at the ends; SpeechBrain wraps its convolutions, which shows in their names."""
+    """Convolution with mirrored ends. SpeechBrain wraps its convolutions, which shows in parameter names."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
         super().__init__()
@@ -218,8 +218,8 @@ def _statistics(hidden: Tensor, weights: Tensor) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _filters(device: torch.device) -> Float[Tensor, "F mel"]:
-    """SpeechBrain's triangles: on O'Shaughnessy's mels, as wide on the right as on the left, not of equal area."""
-    with torch.inference_mode(False):  # kept for every later caller, who may want gradients
+    """Return SpeechBrain's triangular filters: on O'Shaughnessy's mels, symmetric in hertz, not of equal area."""
+    with torch.inference_mode(False):  # the cached tensor may be used with gradients
         top = 2595 * math.log10(1 + 8_000 / 700)
         edges = 700 * (10 ** (torch.linspace(0, top, _MELS + 2) / 2595) - 1)
         frequencies = torch.linspace(0, 8_000, _FFT // 2 + 1)[:, None]

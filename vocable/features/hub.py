@@ -1,29 +1,31 @@
-"""Pretrained models by hub name or from a folder, without half a minute of retries where there is no network."""
+"""Pretrained models from a folder, the local cache or the Hugging Face hub, without long retries when offline."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import torch
 
 from vocable.errors import CheckpointError, MissingDependencyError
 
 WEIGHTS = "VOCABLE_WEIGHTS"
-"""Environment variable: folders of pretrained models, with the separator of the system's paths between them."""
+"""Name of the environment variable that lists folders of pretrained models, separated as in ``PATH``."""
 
-_PATIENCE = 5.0  # seconds for the hub's first answer
+_TIMEOUT = 5.0  # seconds until the first answer of the hub
 T = TypeVar("T")
 
 
 def fetch(name: str, load: Callable[[str, bool], T]) -> T:
-    """Load from a folder, else from the local cache, else from the hub if it answers.
+    """Load a model from a folder, else from the local cache, else from the hub if it answers.
 
     Args:
-        name: A folder, or a name on the hub such as ``microsoft/wavlm-base-plus-sv``.
-        load: Takes the name and whether only local files may be used.
+        name: Folder, or name on the hub such as ``microsoft/wavlm-base-plus-sv``.
+        load: Function that loads the model, given the name and whether only local files may be used.
 
     Raises:
-        MissingDependencyError: transformers is not installed.
-        CheckpointError: The folder does not hold such a model, or the model is neither in the cache nor to be had.
+        MissingDependencyError: If transformers is not installed.
+        CheckpointError: If the folder holds no such model, or the model is neither in the cache nor on the hub.
 
     Example:
         >>> import os
@@ -41,29 +43,32 @@ def fetch(name: str, load: Callable[[str, bool], T]) -> T:
         try:
             return load(name, True)
         except (OSError, ValueError, KeyError) as error:
-            raise CheckpointError(f"{name}: holds no model of this kind ({_first_line(error)})") from error
+            raise CheckpointError(
+                f"{name}: holds no model of this kind ({_first_line(error)}); give another folder"
+            ) from error
     try:
         return load(name, True)
     except (OSError, ValueError):
         pass  # not in the cache
     try:
-        HfApi().model_info(name, timeout=_PATIENCE)
-    except Exception as error:  # of whichever HTTP library huggingface_hub uses
+        HfApi().model_info(name, timeout=_TIMEOUT)
+    except Exception as error:  # the HTTP library under huggingface_hub, and so its errors, depends on the version
         raise CheckpointError(
             f"{name}: no folder, not in the local cache, and the hub does not give it ({_first_line(error)}); "
-            "download it where there is a network and give its folder"
+            "download it on a machine with a network and give its folder"
         ) from error
     return load(name, False)
 
 
 def located(name: str) -> str:
-    """Where a model lies on this machine: a folder of its name in one of those that ``VOCABLE_WEIGHTS`` lists.
+    """Return the folder of a model among those that the environment variable ``VOCABLE_WEIGHTS`` lists.
 
     Args:
-        name: A folder, which is returned as it is, or a name; of ``openai/whisper-tiny.en`` the last part counts.
+        name: Folder, which is returned unchanged, or a name. Only the last part of ``openai/whisper-tiny.en`` is looked
+            for.
 
     Returns:
-        The first folder that there is, or the name as it is.
+        The first folder that exists, or the name unchanged.
 
     Example:
         >>> located("nobody/nothing")
@@ -72,12 +77,35 @@ def located(name: str) -> str:
     last = Path(name).name
     if Path(name).is_dir() or last in ("", ".."):
         return name
-    places = [Path(folder) / last for folder in os.environ.get(WEIGHTS, "").split(os.pathsep) if folder]
-    return next((str(place) for place in places if place.is_dir()), name)
+    candidates = [Path(folder) / last for folder in os.environ.get(WEIGHTS, "").split(os.pathsep) if folder]
+    return next((str(folder) for folder in candidates if folder.is_dir()), name)
+
+
+def read_pickled(path: Path) -> Any:
+    """Read the tensors of a ``.pt`` or ``.ckpt`` file, for networks whose authors publish no safetensors.
+
+    This is the only place that reads such files, with the restricted reader of torch: it takes tensors and plain
+    containers and refuses everything that could run code.
+
+    Raises:
+        CheckpointError: If the file is missing, or holds anything but tensors, numbers and texts.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     torch.save({"weight": torch.ones(2)}, Path(folder) / "model.ckpt")
+        ...     read_pickled(Path(folder) / "model.ckpt")
+        {'weight': tensor([1., 1.])}
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises errors of many types
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(f"{path}: cannot be read as tensors ({reason}); copy the model again") from error
 
 
 def short_name(name: str) -> str:
-    """A model as it is called in a report: its hub name, or the last part of its folder's path.
+    """Return the name of a model in reports: its hub name, or the last part of its folder's path.
 
     Example:
         >>> short_name("openai/whisper-tiny")

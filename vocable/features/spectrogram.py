@@ -1,8 +1,8 @@
 """Short-time spectra on the token grid, their inverse, and mel filters.
 
-A spectrum with window ``n_fft`` belongs to ``hop`` samples and is centred on them, so that T samples (a multiple
-of the hop) have exactly T / hop spectra, with no reflection at the ends: outside the clip there is silence. That
-makes a clip's spectra independent of the padding behind it as long as the padding is zero.
+A spectrum with a window of ``n_fft`` samples is centered on its own ``hop`` samples. A clip of T samples, a multiple of
+the hop, has exactly T / hop spectra. Outside the clip there is silence: the ends are not reflected. The spectra of a
+clip therefore do not depend on zero padding after it.
 """
 
 import math
@@ -17,30 +17,30 @@ from vocable.errors import ShapeError
 
 
 def window_margin(n_fft: int, hop: int) -> int:
-    """Samples a window reaches beyond its own hop on either side."""
+    """Return the number of samples that a window reaches beyond its own hop on either side."""
     return (n_fft - hop) // 2
 
 
 @lru_cache(maxsize=32)
 def hann(n_fft: int, device: torch.device | None = None) -> Float[Tensor, " n_fft"]:
-    """The periodic Hann window."""
-    with torch.inference_mode(False):  # kept for every later caller, who may want gradients
+    """Return the periodic Hann window."""
+    with torch.inference_mode(False):  # the cached tensor may be used with gradients
         return torch.hann_window(n_fft, device=device)
 
 
 def spectra(samples: Float[Tensor, "B T"], n_fft: int, hop: int) -> Complex[Tensor, "B S F"]:
-    """Windowed short-time spectra, one for each hop.
+    """Compute windowed short-time spectra, one per hop.
 
     Args:
-        samples: In [-1, 1]; T a multiple of ``hop``, at least one hop.
-        n_fft: Window and transform length in samples; n_fft - hop must be even.
+        samples: Samples in [-1, 1]. T is a positive multiple of ``hop``.
+        n_fft: Length of window and transform in samples; ``n_fft - hop`` must be even.
         hop: Samples from one spectrum to the next.
 
     Returns:
-        S = T / hop spectra of F = n_fft / 2 + 1 bins, not normalised.
+        S = T / hop spectra of F = n_fft / 2 + 1 bins, without normalization.
 
     Raises:
-        ShapeError: T is not a positive multiple of the hop.
+        ShapeError: If T is not a positive multiple of the hop.
 
     Example:
         >>> spectra(torch.zeros(1, 640), n_fft=640, hop=160).shape
@@ -56,12 +56,12 @@ def spectra(samples: Float[Tensor, "B T"], n_fft: int, hop: int) -> Complex[Tens
 def samples_from_spectra(
     values: Complex[Tensor, "B S F"], mask: Float[Tensor, "B S"], n_fft: int, hop: int
 ) -> Float[Tensor, "B T"]:
-    """Invert :func:`spectra` by windowed overlap-add; exact for spectra of a real signal.
+    """Invert :func:`spectra` by windowed overlap-add; exact for the spectra of a real signal.
 
     Args:
-        values: Spectra as :func:`spectra` makes them.
-        mask: 1 on real spectra, 0 on padding; padding adds nothing, not even to the window's envelope.
-        n_fft: Window length, a multiple of ``hop``.
+        values: Spectra, as :func:`spectra` returns them.
+        mask: 1 on real spectra, 0 on padding. Padding adds nothing, not even to the envelope of the window.
+        n_fft: Length of the window in samples, a multiple of ``hop``.
         hop: Samples from one spectrum to the next.
 
     Returns:
@@ -94,15 +94,15 @@ def mel_filters(
     sample_rate: int, n_fft: int, bins: int, low: float = 0.0, high: float | None = None,
     device: torch.device | None = None,
 ) -> Float[Tensor, "F mel"]:  # fmt: skip
-    """Triangular filters, equally spaced on the Slaney mel scale and of equal area.
+    """Return triangular filters of equal area, equally spaced on the Slaney mel scale.
 
     Args:
-        sample_rate: Hz.
-        n_fft: Transform length the spectra were made with.
+        sample_rate: Sample rate in Hz.
+        n_fft: Length of the transform in samples.
         bins: Number of filters.
         low: Lowest frequency in Hz.
         high: Highest frequency in Hz; half the sample rate by default.
-        device: Where the filters lie.
+        device: Device of the filters.
 
     Source:
         Slaney, Auditory Toolbox (1998); the scale and normalisation librosa uses by default.
@@ -111,7 +111,7 @@ def mel_filters(
         >>> mel_filters(16_000, 512, 40).shape
         torch.Size([257, 40])
     """
-    with torch.inference_mode(False):  # kept, as the window is
+    with torch.inference_mode(False):  # as in hann()
         top = _mel(sample_rate / 2 if high is None else high)
         steps = torch.linspace(_mel(low), top, bins + 2, dtype=torch.float64)
         edges = torch.where(
@@ -125,5 +125,5 @@ def mel_filters(
 
 
 def _mel(frequency: float) -> float:
-    """Hertz to Slaney mels: linear under 1 kHz, logarithmic above."""
+    """Convert hertz to Slaney mels: linear below 1 kHz, logarithmic above."""
     return frequency * 3.0 / 200.0 if frequency < 1000.0 else 15.0 + 27.0 * math.log(frequency / 1000.0) / math.log(6.4)

@@ -1,17 +1,17 @@
-"""What Whisper's encoder hears: frozen frames, 50 a second, of any layer.
+"""Whisper's encoder: frozen frames, 50 per second, of any layer.
 
-One network for every place that weights come from: a folder of OpenAI's names, a folder of transformers, the hub.
+One network reads weights in the names of OpenAI and in those of transformers, from a folder or the hub.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -21,69 +21,70 @@ from vocable.errors import AudioError, CheckpointError, ConfigError, MissingDepe
 from vocable.features.hub import WEIGHTS, fetch, located, short_name
 from vocable.features.spectrogram import hann, mel_filters
 from vocable.folder import digest_of
+from vocable.schema import Width, config
 from vocable.shapes import frames_for, mask_from_lengths
 
 _HOP = 160  # samples between mel spectra
 _WINDOW = 400
-_PIECE = 30 * 16_000  # samples that it hears at a time
-_WIDEST, _LONGEST_TEXT = 1 << 16, 200  # what a file may say of an encoder: of width and depth, of name and digest
-_HEAD = 64  # values of an attention head, in every Whisper
+_MAX_SAMPLES = 30 * 16_000  # of one pass
+_HEAD = 64  # dimension of an attention head, in every Whisper
 _OPENAI = ("encoder.safetensors", "encoder.fp16.safetensors")
-_RENAMED = (  # transformers' names, and OpenAI's
+_RENAMED = (  # names of transformers and of OpenAI
     ("layers.", "blocks."), ("self_attn_layer_norm", "attn_ln"), ("self_attn", "attn"), ("q_proj", "query"),
     ("k_proj", "key"), ("v_proj", "value"), ("out_proj", "out"), ("final_layer_norm", "mlp_ln"), ("fc1", "mlp.0"),
     ("fc2", "mlp.2"), ("embed_positions.weight", "positional_embedding"),
 )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
+_ShortText = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+@config
 class EncoderSpec:
-    """Which encoder another network was trained on.
+    """Identity of the encoder that another network was trained on.
 
     Attributes:
-        name: A hub name, or the last part of a folder's path.
-        digest: Of its very weights.
-        width: Of a frame.
-        depth: Transformer layers.
+        name: Hub name, or the last part of the folder's path.
+        digest: Digest of the weights.
+        width: Dimension of a frame.
+        depth: Number of transformer layers.
 
     Raises:
-        ConfigError: A value is of the wrong kind, or out of range.
+        ConfigError: If a value is of the wrong type, or out of range.
     """
 
-    name: str
-    digest: str
-    width: int
-    depth: int
+    name: _ShortText
+    digest: _ShortText
+    width: Width
+    depth: Width
 
     def __post_init__(self) -> None:
-        texts, sizes = (self.name, self.digest), (self.width, self.depth)
-        if not all(isinstance(one, str) and one.isprintable() and 0 < len(one) <= _LONGEST_TEXT for one in texts):
-            raise ConfigError(f"encoder: name {self.name!r:.80} and digest {self.digest!r:.80} must be short texts")
-        if not all(type(one) is int and 0 < one <= _WIDEST for one in sizes):
-            raise ConfigError(f"encoder: width {self.width} and depth {self.depth} must be whole, 1 to {_WIDEST}")
+        if not (self.name.isprintable() and self.digest.isprintable()):
+            raise ConfigError(f"encoder: name {self.name!r:.80} and digest {self.digest!r:.80} must be printable")
 
 
 class WhisperEncoder(nn.Module):
-    """Speech to frames of 20 ms; frame n is centred on sample 320 n.
+    """Frozen encoder from speech to frames of 20 ms; frame n is centered on sample 320 n.
 
-    Clips are heard as they are, not padded to 30 s, which costs a hundredth of the time; so frames differ a little
-    from those of a padded clip. Every convolution and attention leaves out what lies behind a clip's end: a clip has
-    the same frames alone and in any batch.
+    Clips are not padded to 30 s, which saves most of the time, so frames differ a little from those of a padded clip.
+    Every convolution and attention masks what lies after the end of a clip: a clip has the same frames alone and in any
+    batch.
 
     Args:
-        width: Of a frame, D.
-        depth: Transformer layers. Layer 0 is what goes into the first, ``depth`` (or -1) the last, normalised.
-        mels: Mel bands.
-        reach: Frames of the longest clip; 1500 in every Whisper that is published.
-        name: In reports.
+        width: Dimension D of a frame.
+        depth: Number of transformer layers. Layer 0 is the input of the first; ``depth`` (or -1) is the normalized
+            output of the last.
+        mels: Number of mel bands.
+        max_frames: Frames of the longest clip; 1500 in every published Whisper.
+        name: Name in reports.
 
     Attributes:
-        sample_rate: Of the waveforms it takes, in Hz.
+        sample_rate: Sample rate of the waveforms that it takes, in Hz.
         hop: Samples between frames.
-        frame_rate: Frames a second.
+        frame_rate: Frames per second.
         name: Hub name, or the last part of the folder's path.
-        width: Of a frame.
-        depth: Layers.
+        width: Dimension of a frame.
+        depth: Number of layers.
 
     Source:
         Radford et al., arXiv:2212.04356; github.com/openai/whisper (MIT), ``whisper/model.py`` and ``audio.py``.
@@ -98,100 +99,102 @@ class WhisperEncoder(nn.Module):
     hop: Final = 2 * _HOP
     frame_rate: Final = 50.0
 
-    def __init__(self, *, width: int, depth: int, mels: int = 80, reach: int = 1500, name: str = "whisper") -> None:
+    def __init__(
+        self, *, width: int, depth: int, mels: int = 80, max_frames: int = 1500, name: str = "whisper"
+    ) -> None:
         super().__init__()
         self.width, self.depth, self.name, self._mels = width, depth, name, mels
         self.conv1 = nn.Conv1d(mels, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
-        self.positional_embedding = nn.Parameter(torch.randn(reach, width) * 0.01)
+        self.positional_embedding = nn.Parameter(torch.randn(max_frames, width) * 0.01)
         self.blocks = nn.ModuleList(_Block(width) for _ in range(depth))
         self.ln_post = nn.LayerNorm(width)
         self.requires_grad_(False).eval()
 
     @classmethod
     def load(cls, name: str, device: str = "cpu") -> "WhisperEncoder":
-        """A pretrained encoder, frozen.
+        """Load a pretrained encoder.
 
         Args:
-            name: A folder with ``encoder.safetensors`` (or ``encoder.fp16.safetensors``) in OpenAI's names, a folder
-                or a hub name of transformers, such as ``openai/whisper-tiny``, looked for where
-                :func:`~vocable.features.hub.located` says.
-            device: Where it runs.
+            name: Folder with ``encoder.safetensors`` (or ``encoder.fp16.safetensors``) in OpenAI's names, or folder or
+                hub name of transformers, such as ``openai/whisper-tiny``. Names are looked up by
+                :func:`~vocable.features.hub.located`.
+            device: Torch device of the encoder.
 
         Raises:
-            CheckpointError: The model is not at hand, or is no Whisper.
-            MissingDependencyError: It is one of transformers, which is not installed.
+            CheckpointError: If the model cannot be found, or is no Whisper.
+            MissingDependencyError: If the model needs transformers, which is not installed.
         """
-        place = located(name)
-        found = next((path for path in (Path(place) / file for file in _OPENAI) if path.is_file()), None)
-        weights = _transformers_weights(place) if found is None else _openai_weights(found)
+        source = located(name)
+        file = next((path for path in (Path(source) / one for one in _OPENAI) if path.is_file()), None)
+        weights = _transformers_weights(source) if file is None else _openai_weights(file)
         try:
-            reach, width = weights["positional_embedding"].shape
+            max_frames, width = weights["positional_embedding"].shape
             mels = weights["conv1.weight"].shape[1]
-            depth = sum(one.endswith(".attn.query.weight") for one in weights)
+            depth = sum(key.endswith(".attn.query.weight") for key in weights)
             with torch.device("meta"):
-                encoder = cls(width=width, depth=depth, mels=mels, reach=reach, name=short_name(name))
-            encoder.load_state_dict({one: value.float() for one, value in weights.items()}, assign=True)
+                encoder = cls(width=width, depth=depth, mels=mels, max_frames=max_frames, name=short_name(name))
+            encoder.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
         except (KeyError, ValueError, IndexError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise CheckpointError(f"{name}: holds no Whisper encoder ({reason}); take another folder") from error
+            raise CheckpointError(f"{name}: holds no Whisper encoder ({reason}); give another folder") from error
         return encoder.requires_grad_(False).eval().to(device)
 
     @cached_property
     def digest(self) -> str:
-        """Name of these very weights."""
+        """Digest of the weights."""
         return digest_of({"system": "whisper-encoder"}, self.state_dict())
 
     @property
     def spec(self) -> EncoderSpec:
-        """What a network that is trained on it remembers."""
+        """Identity of this encoder, for networks that are trained on it."""
         return EncoderSpec(name=self.name, digest=self.digest, width=self.width, depth=self.depth)
 
     def features(self, clip: Audio, layers: Sequence[int] = (-1,)) -> Float[Tensor, "N D"]:
-        """The frames of a clip of any rate and length; of more than 30 s piece by piece.
+        """Compute the frames of a clip of any sample rate and length; clips of more than 30 s are cut.
 
         Args:
-            clip: N is its samples at 16 kHz over 320, rounded up.
-            layers: Whose mean is taken; 0 to ``depth``, or from behind.
+            clip: Clip of T samples at 16 kHz; N is T / 320, rounded up.
+            layers: Layers whose mean is returned, 0 to ``depth`` or counted from the end.
         """
         samples = torch.from_numpy(clip.resample(self.sample_rate).samples).to(self.positional_embedding.device)
-        piece = min(_PIECE, self.hop * len(self.positional_embedding))
+        size = min(_MAX_SAMPLES, self.hop * len(self.positional_embedding))
         with torch.no_grad():
-            return torch.cat([self(part[None], layers=layers)[0] for part in samples.split(piece)])
+            return torch.cat([self(part[None], layers=layers)[0] for part in samples.split(size)])
 
     def forward(
         self, samples: Float[Tensor, "B T"], lengths: Int[Tensor, " B"] | None = None, layers: Sequence[int] = (-1,)
     ) -> Float[Tensor, "B N D"]:
-        """The frames of a batch, the mean of some layers; differentiable. Behind a clip's end they are 0."""
-        hidden = self.hidden(samples, lengths)
+        """Compute the frames of a batch, the mean of some layers; differentiable. Frames after a clip are 0."""
+        hidden = self.hidden_states(samples, lengths)
         return torch.stack([hidden[layer] for layer in layers]).mean(0)
 
-    def hidden(
+    def hidden_states(
         self, samples: Float[Tensor, "B T"], lengths: Int[Tensor, " B"] | None = None
     ) -> list[Float[Tensor, "B N D"]]:
-        """The frames of a batch, layer by layer.
+        """Compute the frames of a batch, layer by layer.
 
         Args:
-            samples: At 16 kHz, nominally in [-1, 1]; 30 s at most.
-            lengths: Samples of each clip; all of them by default.
+            samples: Samples at 16 kHz, nominally in [-1, 1]; at most 30 s.
+            lengths: Samples of each clip; T by default.
 
         Returns:
-            depth + 1 layers of N frames, each clip's samples over 320, rounded up; 0 behind a clip's end.
+            ``depth`` + 1 layers of N frames: the samples over 320, rounded up. Frames after the end of a clip are 0.
 
         Raises:
-            ShapeError: A clip has no samples, or more than 30 s.
+            ShapeError: If a clip has no samples, or more than 30 s.
         """
         if lengths is None:
             lengths = torch.full((len(samples),), samples.shape[1], device=samples.device)
         count = frames_for(samples.shape[1], self.hop)
         if not lengths.numel() or int(lengths.min()) < 1 or count > len(self.positional_embedding):
             raise ShapeError(
-                f"Whisper hears 1 to {len(self.positional_embedding) * self.hop} samples at a time, not "
+                f"Whisper takes 1 to {len(self.positional_embedding) * self.hop} samples at a time, not "
                 f"{samples.shape[1]} of {lengths.tolist()}; features() cuts longer clips"
             )
         mask = mask_from_lengths(-(-lengths // self.hop), count)
-        fine = mask.repeat_interleave(2, dim=1)[:, None]  # of mel spectra
-        frames = F.gelu(self.conv1(log_mel(samples, lengths, self._mels).mT * fine)) * fine
+        mel_mask = mask.repeat_interleave(2, dim=1)[:, None]
+        frames = F.gelu(self.conv1(log_mel(samples, lengths, self._mels).mT * mel_mask)) * mel_mask
         frames = F.gelu(self.conv2(frames)).mT + self.positional_embedding[:count]
         layers = [frames * mask[..., None]]
         for block in self.blocks:
@@ -202,14 +205,14 @@ class WhisperEncoder(nn.Module):
 
 @cache
 def load_encoder(spec: EncoderSpec, device: str = "cpu") -> WhisperEncoder:
-    """The encoder that another network was trained on, loaded once a process.
+    """Load the encoder that another network was trained on, once a process.
 
     Args:
-        spec: Which; its name is looked for where :func:`~vocable.features.hub.located` says.
-        device: Where it runs.
+        spec: Identity of the encoder. Its name is looked up by :func:`~vocable.features.hub.located`.
+        device: Torch device of the encoder.
 
     Raises:
-        CheckpointError: It is not at hand, or what has its name is another.
+        CheckpointError: If the encoder cannot be found, or the model of that name is another one.
     """
     hint = f"set {WEIGHTS} to the folder that holds its folder, {Path(spec.name).name}"
     try:
@@ -218,24 +221,26 @@ def load_encoder(spec: EncoderSpec, device: str = "cpu") -> WhisperEncoder:
         raise CheckpointError(f"the encoder {spec.name} is not at hand ({str(error).rstrip('.')}); {hint}") from error
     if (encoder.digest, encoder.width, encoder.depth) != (spec.digest, spec.width, spec.depth):
         raise CheckpointError(
-            f"{located(spec.name)}: gives features of another model ({encoder.digest[:23]}, wanted is "
-            f"{spec.digest[:23]}); {hint}"
+            f"{located(spec.name)}: holds another model ({encoder.digest[:23]}) than the one needed "
+            f"({spec.digest[:23]}); {hint}"
         )
     return encoder
 
 
 class WhisperLayers:
-    """Chosen layers of an encoder side by side, frame by frame: a :class:`~vocable.data.targets.FeatureExtractor`.
+    """Feature extractor that concatenates some layers of an encoder, frame by frame.
+
+    Implements :class:`~vocable.data.targets.FeatureExtractor`.
 
     Args:
-        encoder: Frozen.
-        layers: 0 to its depth, or from behind; in this order.
+        encoder: Frozen encoder.
+        layers: Layers to concatenate, in this order: 0 to ``depth``, or counted from the end.
 
     Attributes:
-        layers: From the front.
+        layers: Layers, counted from the front.
 
     Raises:
-        ConfigError: There is no such layer, or none at all.
+        ConfigError: If a layer does not exist, or there is none.
 
     Example:
         >>> layers = WhisperLayers(WhisperEncoder(width=64, depth=2), (1, -1))
@@ -244,54 +249,54 @@ class WhisperLayers:
     """
 
     def __init__(self, encoder: WhisperEncoder, layers: Sequence[int]) -> None:
-        there = encoder.depth + 1
-        if not layers or not all(-there <= layer < there for layer in layers):
+        count = encoder.depth + 1
+        if not layers or not all(-count <= layer < count for layer in layers):
             raise ConfigError(f"{encoder.name} has no layers {list(layers)}; it has 0 to {encoder.depth}")
-        self._encoder, self.layers = encoder, tuple(layer % there for layer in layers)
+        self._encoder, self.layers = encoder, tuple(layer % count for layer in layers)
         self.name, self.width = encoder.name, encoder.width * len(layers)
         self.sample_rate: int = encoder.sample_rate
         self.frame_rate: float | None = encoder.frame_rate
         self.digest = digest_of({"encoder": encoder.digest, "side by side": list(self.layers)}, {})
 
     def extract(self, clip: Audio) -> Float[Tensor, "N F"]:
-        """Frames of the whole clip, F = layers · D.
+        """Compute the frames of a clip of at most 30 s; F = layers · D.
 
         Raises:
-            AudioError: The clip is longer than 30 s.
+            AudioError: If the clip is longer than 30 s.
         """
         samples = clip.resample(self.sample_rate).samples
-        if samples.size > _PIECE:
+        if samples.size > _MAX_SAMPLES:
             raise AudioError(
-                f"the clip lasts {samples.size / self.sample_rate:.2f} s: Whisper hears up to "
-                f"{_PIECE / self.sample_rate:g} s at a time; cut it"
+                f"the clip lasts {samples.size / self.sample_rate:.2f} s: Whisper takes up to "
+                f"{_MAX_SAMPLES / self.sample_rate:g} s at a time; cut it"
             )
-        there = torch.from_numpy(samples)[None].to(self._encoder.positional_embedding.device)
+        batch = torch.from_numpy(samples)[None].to(self._encoder.positional_embedding.device)
         with torch.no_grad():
-            hidden = self._encoder.hidden(there)
+            hidden = self._encoder.hidden_states(batch)
         return torch.cat([hidden[layer][0] for layer in self.layers], dim=1)
 
     def extract_long(self, clip: Audio) -> Float[Tensor, "N F"]:
-        """Frames of a clip of any length: of more than 30 s each 30 s by themselves, as Whisper hears.
+        """Compute the frames of a clip of any length; longer clips are cut every 30 s.
 
         Raises:
-            AudioError: The clip is empty.
+            AudioError: If the clip is empty.
         """
         samples = clip.resample(self.sample_rate).samples
-        starts = range(0, max(samples.size, 1), _PIECE)
-        return torch.cat([self.extract(Audio(samples[at : at + _PIECE], self.sample_rate)) for at in starts])
+        starts = range(0, max(samples.size, 1), _MAX_SAMPLES)
+        return torch.cat([self.extract(Audio(samples[at : at + _MAX_SAMPLES], self.sample_rate)) for at in starts])
 
 
 def log_mel(samples: Float[Tensor, "B T"], lengths: Int[Tensor, " B"], mels: int = 80) -> Float[Tensor, "B S mel"]:
-    """The log-mel spectra that Whisper hears, two for each 320 samples or part of them.
+    """Compute Whisper's log-mel spectra, two for each 320 samples or part of them.
 
     Args:
-        samples: At 16 kHz.
-        lengths: Samples of each clip, at least one; what lies behind does not count.
-        mels: Bands.
+        samples: Samples at 16 kHz.
+        lengths: Samples of each clip, at least one. Samples after the end of a clip are ignored.
+        mels: Number of mel bands.
 
     Returns:
-        Of a clip what the ``log_mel_spectrogram`` of openai/whisper gives for it with silence behind: the first window
-        is centred on its first sample, with the clip mirrored before it.
+        The values of openai/whisper's ``log_mel_spectrogram`` for the clip followed by silence. The first window is
+        centered on the first sample, and the clip is mirrored before it.
     """
     samples = samples * mask_from_lengths(lengths, samples.shape[1])
     samples = F.pad(samples, (0, -samples.shape[1] % (2 * _HOP)))
@@ -304,7 +309,7 @@ def log_mel(samples: Float[Tensor, "B T"], lengths: Int[Tensor, " B"], mels: int
 
 
 class _Block(nn.Module):
-    """A transformer layer, normalised before its parts."""
+    """Transformer layer with pre-normalization."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -330,8 +335,8 @@ class _Attention(nn.Module):
         query, key, value = (
             part(frames).unflatten(2, (-1, _HEAD)).transpose(1, 2) for part in (self.query, self.key, self.value)
         )
-        heard = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
-        return self.out(heard.transpose(1, 2).flatten(2))
+        context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
+        return self.out(context.transpose(1, 2).flatten(2))
 
 
 def _openai_weights(path: Path) -> dict[str, Tensor]:
@@ -354,7 +359,7 @@ def _transformers_weights(name: str) -> dict[str, Tensor]:
     weights = {}
     for old, value in fetch(name, load).encoder.state_dict().items():
         new = old
-        for theirs, ours in _RENAMED:
-            new = new.replace(theirs, ours)
+        for transformers_name, openai_name in _RENAMED:
+            new = new.replace(transformers_name, openai_name)
         weights[new.replace("layer_norm.", "ln_post.") if old.startswith("layer_norm.") else new] = value
     return weights

@@ -1,4 +1,4 @@
-"""Who speaks, as a vector: transformers' models with x-vectors (WavLM, UniSpeech-SAT, wav2vec 2.0 and their kin)."""
+"""Speaker embeddings of transformers' x-vector models: WavLM, UniSpeech-SAT, wav2vec 2.0 and similar."""
 
 from typing import Any, Final
 
@@ -11,18 +11,18 @@ from vocable.features.hub import fetch, short_name
 
 
 class XVectorEncoder(nn.Module):
-    """Waveforms to voices, frozen.
+    """Frozen encoder from waveforms to speaker embeddings.
 
     Args:
-        model: Of transformers, with a head for speakers.
-        extract: Its feature extractor, which may want clips of mean 0 and variance 1.
-        name: In reports.
+        model: Model of transformers with an x-vector head.
+        extract: Feature extractor of the model, which may normalize clips.
+        name: Name in reports.
 
     Attributes:
-        sample_rate: Of the waveforms it takes, in Hz.
-        shortest: Samples that it needs at least.
-        width: Of a voice.
-        normalise: Clips are brought to mean 0 and variance 1 first.
+        sample_rate: Sample rate of the waveforms that it takes, in Hz.
+        shortest: Smallest number of samples of a clip.
+        width: Dimension V of a speaker embedding.
+        normalize: Whether clips are brought to mean 0 and variance 1.
 
     Source:
         Snyder et al., X-vectors, ICASSP 2018; Chen et al., WavLM, arXiv:2110.13900, section IV-B.
@@ -34,49 +34,51 @@ class XVectorEncoder(nn.Module):
     def __init__(self, model: Any, extract: Any, *, name: str) -> None:
         super().__init__()
         if extract.sampling_rate != self.sample_rate:
-            raise CheckpointError(f"{name}: hears {extract.sampling_rate} Hz, {self.sample_rate} is wanted")
+            raise CheckpointError(
+                f"{name}: takes {extract.sampling_rate} Hz, not {self.sample_rate}; use another model"
+            )
         self._model, self._extract, self.name = model, extract, name
-        self.width, self.normalise = int(model.config.xvector_output_dim), bool(extract.do_normalize)
+        self.width, self.normalize = int(model.config.xvector_output_dim), bool(extract.do_normalize)
         self.requires_grad_(False).eval()
 
     @classmethod
     def load(cls, name: str, device: str = "cpu") -> "XVectorEncoder":
-        """A pretrained encoder.
+        """Load a pretrained encoder.
 
         Args:
-            name: On the hub, such as ``microsoft/wavlm-base-plus-sv``, or a folder.
-            device: Where it runs.
+            name: Hub name, such as ``microsoft/wavlm-base-plus-sv``, or folder.
+            device: Torch device of the encoder.
 
         Raises:
-            MissingDependencyError: transformers is not installed.
-            CheckpointError: The model is not at hand, has no head for speakers, or hears another rate.
+            MissingDependencyError: If transformers is not installed.
+            CheckpointError: If the model cannot be found, has no x-vector head, or takes another sample rate.
         """
         try:
             from transformers import AutoFeatureExtractor, AutoModelForAudioXVector
         except ImportError as error:
             raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
         extract = fetch(name, lambda place, local: AutoFeatureExtractor.from_pretrained(place, local_files_only=local))
-        model, found = fetch(
+        model, info = fetch(
             name,
             lambda place, local: AutoModelForAudioXVector.from_pretrained(
                 place, local_files_only=local, output_loading_info=True
             ),
         )
-        if lost := sorted(found["missing_keys"]):
+        if missing := sorted(info["missing_keys"]):
             raise CheckpointError(
-                f"{name}: {len(lost)} parameters are not in it, such as {lost[0]}; give a model trained to verify "
+                f"{name}: lacks {len(missing)} parameters, such as {missing[0]}; give a model trained to verify "
                 "speakers, such as microsoft/wavlm-base-plus-sv"
             )
         return cls(model, extract, name=short_name(name)).to(device)
 
     def forward(self, samples: Float[Tensor, "B T"]) -> Float[Tensor, "B V"]:
-        """The voices of clips of one length, of any length (norm); no gradient comes back.
+        """Compute the speaker embeddings of clips of one length, without gradients; their norm is not 1.
 
         Args:
-            samples: At 16 kHz, nominally in [-1, 1]; 0.5 s at least.
+            samples: Samples at 16 kHz, nominally in [-1, 1]; at least 0.5 s.
 
         Raises:
-            ShapeError: The clips are shorter.
+            ShapeError: If the clips are shorter.
         """
         if samples.shape[1] < self.shortest:
             raise ShapeError(f"x-vectors need {self.shortest} samples or more, not {samples.shape[1]}")

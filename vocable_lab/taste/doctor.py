@@ -159,7 +159,7 @@ class TasteDoctor(Evaluation):
         """Every layer's frames, as means over units."""
         samples = torch.from_numpy(audio.resample(self.encoder.sample_rate).samples)[None]
         with torch.no_grad():
-            hidden = torch.cat(self.encoder.hidden(samples.to(self.encoder.positional_embedding.device))).cpu()
+            hidden = torch.cat(self.encoder.hidden_states(samples.to(self.encoder.positional_embedding.device))).cpu()
         some = torch.from_numpy(kept(len(hidden), hidden.shape[2], len(units)))
         frames = to_units(hidden, len(units), self.source.spec.frame_rate)[:, some].half()
         make_folder(self._file(item).parent)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vocable.data.crops import CropBatch
 from vocable.errors import ConfigError
-from vocable.features.voice import Ge2eEncoder
+from vocable.features.ge2e import Ge2eEncoder
 from vocable.folder import digest_of
 from vocable.quantizers import Quantized
 from vocable.systems.guided.config import AcousticConfig, SemanticConfig

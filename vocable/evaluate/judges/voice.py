@@ -11,7 +11,7 @@ from vocable.audio import Audio
 from vocable.errors import AudioError, MissingDependencyError
 from vocable.evaluate.judges.base import SAMPLE_RATE, Pitch, audible_samples
 from vocable.features.ecapa import EcapaTdnn
-from vocable.features.voice import Ge2eEncoder, raise_level
+from vocable.features.ge2e import Ge2eEncoder, raise_level
 from vocable.features.xvector import XVectorEncoder
 
 _PITCH_HOP = 256  # samples
@@ -32,7 +32,7 @@ class ResemblyzerEncoder:
         CheckpointError: If its weights have changed.
 
     Source:
-        :class:`vocable.features.voice.Ge2eEncoder`.
+        :class:`vocable.features.ge2e.Ge2eEncoder`.
 
     Example:
         >>> from vocable.testing import speechlike

@@ -24,9 +24,9 @@ from vocable.data.crops import CropBatch
 from vocable.errors import AudioError, CheckpointError, ConfigError, MissingDependencyError
 from vocable.features import ecapa
 from vocable.features.ecapa import EcapaTdnn
+from vocable.features.ge2e import Ge2eEncoder, raise_level
 from vocable.features.hub import fetch
 from vocable.features.hubert import KINDS, HubertEncoder
-from vocable.features.voice import Ge2eEncoder, raise_level
 from vocable.features.whisper import WhisperEncoder
 from vocable.features.xvector import XVectorEncoder
 from vocable.folder import digest_of
@@ -98,7 +98,7 @@ class SpeakerFeatureExtractor:
         described: dict[str, object] = {"voice": _DIGEST_NAMES[type(encoder)]}
         self._shortest = ecapa.SHORTEST
         if isinstance(encoder, XVectorEncoder):
-            described["normalise"], self._shortest = encoder.normalise, encoder.shortest
+            described["normalise"], self._shortest = encoder.normalize, encoder.shortest
         self.digest = digest_of(described, encoder.state_dict())
 
     def extract(self, clip: Audio) -> Float[Tensor, " F"]:

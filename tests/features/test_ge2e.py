@@ -12,7 +12,7 @@ import torch
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
 from vocable.errors import CheckpointError, MissingDependencyError, ShapeError
-from vocable.features.voice import Ge2eEncoder, raise_level
+from vocable.features.ge2e import Ge2eEncoder, raise_level
 
 
 @pytest.fixture(scope="module")
