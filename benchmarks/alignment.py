@@ -157,11 +157,13 @@ def _sound(name: str, before: str) -> str | None:
 
 def _uniform(clip: Audio, words: Sequence[Sequence[str]]) -> Any:
     """The floor: phones of equal length over the whole clip."""
-    from vocable.data.alignment.record import Aligned, Alignment, Segment
+    from vocable.data.alignment.record import Alignment, ScoredAlignment, Segment
 
     phones = [phone for word in words for phone in word]
     step = clip.duration / len(phones)
-    return Aligned(Alignment(tuple(Segment(phone, at * step, (at + 1) * step) for at, phone in enumerate(phones))), 0.0)
+    return ScoredAlignment(
+        Alignment(tuple(Segment(phone, at * step, (at + 1) * step) for at, phone in enumerate(phones))), 0.0
+    )
 
 
 def _starts(found: Any) -> list[float]:
@@ -190,7 +192,7 @@ def _beside_marks(find: Callable[..., Any], recordings: Sequence[Marked], seed: 
 
 
 def _agreement(one: Callable[..., Any], other: Callable[..., Any], test: Sequence[Any], seed: int) -> Findings:
-    from vocable.data.alignment.phones import words_of
+    from vocable.data.alignment.words import words_of
 
     gaps = []
     for utterance in track(test, "agreement"):

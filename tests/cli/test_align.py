@@ -74,4 +74,4 @@ def test_what_cannot_be_done_is_one_line(run: Run, read: Path, tmp_path: Path) -
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    assert "Write a manifest that says when each phone is said" in quick_help("data", "align")
+    assert "Write a manifest with start and end of each phone" in quick_help("data", "align")

@@ -58,7 +58,7 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(run: Run, corpus: Path, tm
             ("data", "prepare", "nothing", corpus, "--out", out),
             "there is no corpus 'nothing'; there are audiomnist, fsdd",
         ),
-        (("data", "prepare", "audiomnist", corpus, "--out", out), "no AudioMNIST in here"),
+        (("data", "prepare", "audiomnist", corpus, "--out", out), "holds no AudioMNIST"),
         (("data", "prepare", "fsdd", corpus, "--out", out, "--split", "half"), "split is 'half'"),
         (("data", "prepare", "digit_strings", corpus, "--out", out), "cannot be read"),
     ):
@@ -69,4 +69,4 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(run: Run, corpus: Path, tm
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    assert "Turn a published corpus into a manifest" in quick_help("data", "prepare")
+    assert "Write the manifest of a published corpus" in quick_help("data", "prepare")

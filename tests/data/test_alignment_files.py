@@ -121,9 +121,9 @@ def test_a_textgrid_without_the_tier_lists_those_there_are(tmp_path: Path) -> No
         ("intervals: size = 3", "intervals: size = 2.5", "is 2.5; the TextGrid is altered"),
         ("size = 2", "size = 1e999", "is inf, not a number"),
         ("xmax = 0.9", "xmax = nan", "not a number"),
-        ("xmin = 0.9", "xmin = -0.9", "no stretch of time"),
-        ("xmin = 0.9", "xmin = 0.7", "begins before the one before it ends"),
-        ('text = "HH"', 'text = "spn"', "'spn' is speech the aligner had no word for; add it"),
+        ("xmin = 0.9", "xmin = -0.9", "no span of time"),
+        ("xmin = 0.9", "xmin = 0.7", "begins before the previous one ends"),
+        ('text = "HH"', 'text = "spn"', "'spn' is a word that the aligner did not know; add it"),
         ('text = "HH"', 'text = "H H"', "has no symbol"),
         ('text = "HH"', 'text = "HH', "is .*; the TextGrid is cut short or altered"),
     ],
@@ -181,11 +181,11 @@ def test_ctm(tmp_path: Path) -> None:
     assert found["u1"].values() == [["SIL", 0.0, 0.1], ["HH", 0.1, 0.3], ["AY", 0.3, 0.6]]
     assert found["u2"].values() == [["SIL", 0.0, 0.75], ["a", 0.75, 1.0]]
     for line, message in (
-        ("u1 1 0.1 0.2", "line 1: 4 fields; it wants utterance, channel, start"),
+        ("u1 1 0.1 0.2", "line 1: 4 fields; it needs utterance, channel, start"),
         ("u1 1 0.1 much HH", "line 1: 'much' is no time"),
-        ("u1 1 0.1 nan HH", "utterance u1: segment 1 of 1, .* no stretch"),
-        ("u1 1 -1 0.2 HH", "no stretch"),
-        ("u1 1 0 1e999 HH", "no stretch"),
+        ("u1 1 0.1 nan HH", "utterance u1: segment 1 of 1, .* no span of time"),
+        ("u1 1 -1 0.2 HH", "no span of time"),
+        ("u1 1 0 1e999 HH", "no span of time"),
         ("u1 1 0 0.5 HH\nu1 1 0.2 0.5 AY", "begins before"),
         ("u1 1 0 0.5 spn", "line 1: 'spn'"),
         ("", "no phones in it"),
@@ -207,11 +207,11 @@ def test_csv_of_ours_and_of_mfa(tmp_path: Path) -> None:
         "u7": ["SIL", "h", "aj"]
     }
     for content, message in (
-        ("", "the header is ''; it wants utterance,start,end,symbol or MFA's Begin"),
+        ("", "the header is ''; it needs utterance,start,end,symbol or MFA's Begin"),
         ("a,b\n1,2\n", "the header is 'a,b'"),
         ("utterance,start,end,symbol\nu1,0,1\n", "line 2: 3 fields, but the header has 4"),
         ("utterance,start,end,symbol\nu1,0,one,A\n", "line 2: 'one' is no time"),
-        ("utterance,start,end,symbol\nu1,0,inf,A\n", "no stretch"),
+        ("utterance,start,end,symbol\nu1,0,inf,A\n", "no span of time"),
         ("utterance,start,end,symbol\n", "no phones in it"),
         ('utterance,start,end,symbol\nu1,0,1,"' + "A" * 200_000 + '"\n', "this is no CSV"),
     ):

@@ -11,8 +11,8 @@ import pytest
 from vocable.audio import Audio
 from vocable.data.alignment import Alignment, Segment, alignment_of
 from vocable.data.alignment.make import align_from, align_with
-from vocable.data.alignment.phones import words_of
-from vocable.data.alignment.record import Aligned
+from vocable.data.alignment.record import ScoredAlignment
+from vocable.data.alignment.words import words_of
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, InputError, OutputError
 from vocable.text.pronounce import Pronunciation
@@ -23,11 +23,11 @@ class Evenly:
 
     name = "evenly"
 
-    def phones(self, clip: Audio, words: Sequence[Sequence[str]]) -> Aligned:
+    def phones(self, clip: Audio, words: Sequence[Sequence[str]]) -> ScoredAlignment:
         said = [phone for word in words for phone in word]
         step = clip.duration / len(said)
         segments = tuple(Segment(one, at * step, (at + 1) * step) for at, one in enumerate(said))
-        return Aligned(Alignment(segments), -clip.duration)
+        return ScoredAlignment(Alignment(segments), -clip.duration)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_what_cannot_be_aligned_is_named_and_left_out(manifest: Path, tmp_path: 
     for line, message in zip(
         said,
         [
-            "left out: {}/u3.wav: its score is -3.00, under -2.5; compare",
+            "left out: {}/u3.wav: its score is -3.00, under -2.5; check",
             "left out: {}/u4.wav: 'phones' is no list of a list",
             "left out: {}/nowhere.wav: no such file",
             "2 of 5 recordings aligned",
@@ -66,7 +66,7 @@ def test_what_cannot_be_aligned_is_named_and_left_out(manifest: Path, tmp_path: 
         strict=True,
     ):
         assert line.startswith(message.format(tmp_path))
-    with pytest.raises(OutputError, match=r"aligned\.jsonl: is there already"):
+    with pytest.raises(OutputError, match=r"aligned\.jsonl: exists already"):
         align_with(manifest, out, Evenly())
 
 
@@ -88,7 +88,7 @@ def test_nothing_is_written_where_nothing_is_aligned(manifest: Path, tmp_path: P
             align_with(manifest, tmp_path / "aligned.jsonl", Evenly(), least=0.0, keep=keep, say=lambda line: None)
 
     class Killed(Evenly):
-        def phones(self, clip: Audio, words: Sequence[Sequence[str]]) -> Aligned:
+        def phones(self, clip: Audio, words: Sequence[Sequence[str]]) -> ScoredAlignment:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -165,11 +165,15 @@ def test_sources_that_cannot_be_used_are_named(manifest: Path, tmp_path: Path) -
     (tmp_path / "a.csv").write_text("utterance,start,end,symbol\nu1,0,1,AA\n")
     (tmp_path / "b.csv").write_text("utterance,start,end,symbol\nu7,0,1,AA\n")
     for sources, kind, message in (
-        ([tmp_path / "u1.TextGrid", tmp_path / "a.csv"], AlignmentError, r"a\.csv: utterance 'u1' is in a file before"),
+        (
+            [tmp_path / "u1.TextGrid", tmp_path / "a.csv"],
+            AlignmentError,
+            r"a\.csv: utterance 'u1' is in an earlier file",
+        ),
         (
             [tmp_path / "u1.wav"],
             AlignmentError,
-            r"u1\.wav: not read from such files; those are \.textgrid, \.ctm, \.csv",
+            r"u1\.wav: unknown suffix; alignments are read from \.textgrid, \.ctm, \.csv",
         ),
         ([tmp_path / "nothing.ctm"], AlignmentError, "cannot be read"),
         ([tmp_path / "b.csv"], AlignmentError, "not one of 5 recordings could be aligned"),

@@ -78,11 +78,11 @@ def test_what_is_no_stretch_of_time_is_named() -> None:
     nan, inf = float("nan"), float("inf")
     for segments, message in (
         ((), "has no segments"),
-        ((("A", -0.1, 0.5),), r"'A' from -0\.1 to 0\.5 s, is no stretch of time"),
-        ((("A", 0.5, 0.5),), "no stretch"),
-        ((("A", nan, 0.5),), "no stretch"),
-        ((("A", 0.0, inf),), "no stretch"),
-        ((("A", 0.0, 0.5), ("B", 0.4, 0.6)), r"segment 2 of 2, 'B' .* begins before the one before it ends, at 0\.5 s"),
+        ((("A", -0.1, 0.5),), r"'A' from -0\.1 to 0\.5 s, is no span of time"),
+        ((("A", 0.5, 0.5),), "no span of time"),
+        ((("A", nan, 0.5),), "no span of time"),
+        ((("A", 0.0, inf),), "no span of time"),
+        ((("A", 0.0, 0.5), ("B", 0.4, 0.6)), r"segment 2 of 2, 'B' .* begins before the previous one ends, at 0\.5 s"),
         ((("A", 0.0, 0.5), ("B", 0.4999, 0.5)), "begins before"),
         ((("A b", 0.0, 0.5),), "has no symbol"),
         ((("", 0.0, 0.5),), "has no symbol"),

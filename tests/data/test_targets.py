@@ -134,7 +134,7 @@ def test_a_recording_that_nothing_can_be_said_of_is_left_out_by_name(tmp_path: P
 
 def test_a_teacher_of_another_rate_is_refused(tmp_path: Path) -> None:
     clips = [record(tmp_path / "a.wav", 4_000)]
-    with pytest.raises(ConfigError, match="the level teacher loud hears 16000 Hz, the tokenizer 8000 Hz"):
+    with pytest.raises(ConfigError, match="the level teacher loud takes 16000 Hz, the tokenizer 8000 Hz"):
         crops(clips, tmp_path / "one", level=Loud(sample_rate=16_000))
     with pytest.raises(ConfigError, match="the level teacher loud has 50 frames a second, the tokenizer 100"):
         crops(clips, tmp_path / "two", level=Loud(50.0))

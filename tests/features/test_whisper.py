@@ -141,7 +141,7 @@ def test_folders_without_a_whisper_are_named(folder: Path, tmp_path: Path) -> No
         (tmp_path / name).mkdir()
         kept = {key: value for key, value in (tensors | change).items() if value is not None}
         save_file(kept, tmp_path / name / "encoder.safetensors")
-        with pytest.raises(CheckpointError, match=rf"{name}: holds no Whisper encoder .*; take another folder"):
+        with pytest.raises(CheckpointError, match=rf"{name}: holds no Whisper encoder .*; give another folder"):
             WhisperEncoder.load(str(tmp_path / name))
     (tmp_path / "cut").mkdir()
     (tmp_path / "cut" / "encoder.safetensors").write_bytes((folder / "encoder.fp16.safetensors").read_bytes()[:1_000])

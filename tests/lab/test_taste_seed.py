@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tests.lab.taste import PAUSE, PHONE, TEXTS, line_of, little, look_of, write_corpus, write_weights
 from vocable.audio import Audio
 from vocable.cli.main import app
-from vocable.data.alignment.record import Aligned, Alignment, Segment
+from vocable.data.alignment.record import Alignment, ScoredAlignment, Segment
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, MissingDependencyError, TextError
 from vocable.evaluate.plan import Plan
@@ -181,12 +181,12 @@ class _Finder:
     def __init__(self, shift: float | None) -> None:
         self.shift = shift
 
-    def phones(self, clip: Audio, words: Sequence[Sequence[str]]) -> Aligned:
+    def phones(self, clip: Audio, words: Sequence[Sequence[str]]) -> ScoredAlignment:
         if self.shift is None:
             raise AlignmentError("nothing is found")
         symbols = [phone for word in words for phone in word]
         each = PHONE + self.shift / len(symbols)
-        return Aligned(
+        return ScoredAlignment(
             Alignment(tuple(Segment(one, at * each, (at + 1) * each) for at, one in enumerate(symbols))), 0.0
         )
 

@@ -1,54 +1,54 @@
-"""``vocable data``."""
+"""``vocable data``: prepare corpora and align manifests."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Make manifests.", no_args_is_help=True)
+app = typer.Typer(help="Write manifests of corpora, and add alignments to manifests.", no_args_is_help=True)
 
 
 @app.command("prepare", no_args_is_help=True)
 def prepare(
-    corpus: Annotated[str, typer.Argument(help="A corpus: audiomnist, fsdd, digit_strings or librispeech.")],
-    source: Annotated[Path, typer.Argument(help="Its folder as published; for digit_strings a manifest.")],
-    out: Annotated[Path, typer.Option(help="Folder for manifest.jsonl, and for audio that is cut.")],
+    corpus: Annotated[str, typer.Argument(help="Corpus: audiomnist, fsdd, digit_strings or librispeech.")],
+    source: Annotated[Path, typer.Argument(help="Folder of the corpus as published; for digit_strings a manifest.")],
+    out: Annotated[Path, typer.Option(help="Folder for manifest.jsonl and for cut audio.")],
     split: Annotated[
         str | None,
-        typer.Option(help="'speaker', 'random' or 'official', the default of digit_strings and librispeech."),
+        typer.Option(help="'speaker', 'random' or 'official' (default of digit_strings and librispeech)."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = 0,
 ) -> None:
-    """Turn a published corpus into a manifest.
+    """Write the manifest of a published corpus.
 
-    What cannot be used is named and left out. Split by speaker, no speaker is in two splits.
+    Files that cannot be used are named and left out. With --split speaker, no speaker is in two splits.
     """
-    from vocable.data.corpora import find
+    from vocable.data.corpora import find_corpus
 
     options = {} if split is None else {"split": split}
-    _say(str(find(corpus)(source, out, seed=seed, say=_say, **options)))
+    _say(str(find_corpus(corpus)(source, out, seed=seed, say=_say, **options)))
 
 
 @app.command("align", no_args_is_help=True)
 def align(
     manifest: Annotated[
-        Path, typer.Argument(help="Its lines have 'phones', lists of ARPAbet a word, or English 'text'.")
+        Path, typer.Argument(help="Manifest whose lines have 'phones', a list of ARPAbet per word, or English 'text'.")
     ],
-    out: Annotated[Path, typer.Option(help="The manifest to write; it must not be there yet.")],
+    out: Annotated[Path, typer.Option(help="Manifest to write; it must not exist.")],
     aligner: Annotated[str, typer.Option(help="'pocketsphinx', or 'ctc' on a Whisper encoder.")] = "pocketsphinx",
-    whisper: Annotated[str | None, typer.Option(help="For ctc: the encoder, a folder or a hub name.")] = None,
-    head: Annotated[Path | None, typer.Option(help="For ctc: folder of its head, trained if it is not there.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the head's training.")] = 0,
-    least: Annotated[float | None, typer.Option(help="Leave out recordings whose score is lower.")] = None,
+    whisper: Annotated[str | None, typer.Option(help="For ctc: folder or hub name of the encoder.")] = None,
+    head: Annotated[Path | None, typer.Option(help="For ctc: folder of the head, which is trained if missing.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the head's training.")] = 0,
+    least: Annotated[float | None, typer.Option(help="Lowest score; recordings below it are left out.")] = None,
     source: Annotated[
         list[Path] | None,
-        typer.Option("--from", help="Instead: alignments of others, .TextGrid, .ctm, .csv or folders; repeat."),
+        typer.Option("--from", help="Alignments to read instead: .TextGrid, .ctm, .csv or folders; repeatable."),
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Write what cannot be aligned too, without the key.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Write recordings without alignment, too.")] = False,
 ) -> None:
-    """Write a manifest that says when each phone is said, under the key 'alignment'.
+    """Write a manifest with start and end of each phone, under the key 'alignment'.
 
-    Recordings that cannot be aligned are named, and left out.
+    Recordings that cannot be aligned are named and left out.
     """
     from vocable.data.alignment.make import align_from, align_with, find_aligner
 
@@ -61,4 +61,4 @@ def align(
 
 
 def _say(line: str) -> None:
-    typer.echo(line.encode(errors="replace").decode())  # a file's name need not be text
+    typer.echo(line.encode(errors="replace").decode())  # the name of a file may be no valid text

@@ -1,1 +1,1 @@
-"""Files to batches."""
+"""Manifests, training batches, targets of frozen models, alignments and published corpora."""

@@ -1,7 +1,4 @@
-"""Random crops of recordings as training batches, a function of the seed and the step (``vocable.data.batches``).
-
-Where teachers have something to say of the recordings, crops carry it, cut in step with the samples.
-"""
+"""Random crops of recordings as training batches, with the targets of teachers, cut in step with the samples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.data.batches import Batch, BatchConfig, ClipStore
+from vocable.data.batches import BatchConfig, ClipStore, TensorBatch
 from vocable.data.manifest import Utterance
 from vocable.data.targets import TargetCache
 from vocable.errors import ConfigError
@@ -22,15 +19,15 @@ from vocable.shapes import frames_for, mask_from_lengths
 
 
 @dataclass(frozen=True)
-class CropBatch(Batch):
-    """Crops of equal length, zero behind the end of clips that are shorter.
+class CropBatch(TensorBatch):
+    """Crops of equal length; zero after the end of clips that are shorter.
 
     Attributes:
-        samples: In [-1, 1]; T = N · hop.
-        mask: True on frames that hold any of the clip.
-        names: Where each crop is from: ``file@seconds``.
-        targets: What teachers say, by their part: frames (B, N, F), 0 where nothing is said, or of each recording
-            one vector (B, F).
+        samples: Samples in [-1, 1]; T = N · hop.
+        mask: True on frames that overlap the clip.
+        names: Origin of each crop: ``file@seconds``.
+        targets: Targets of each teacher by name: frames (B, N, F), 0 after the end of a clip, or one vector (B, F) for
+            each recording.
     """
 
     samples: Float[Tensor, "B T"]
@@ -41,14 +38,14 @@ class CropBatch(Batch):
 
 @dataclass(frozen=True, kw_only=True)
 class CropConfig(BatchConfig):
-    """How batches are cut.
+    """Settings of crops.
 
     Attributes:
-        gain_db: As of every batch, but what would exceed full scale is kept under it.
-        frames: Token frames in a crop.
+        gain_db: Range of the random gain, in dB; the gain is reduced where samples would exceed full scale.
+        frames: Number of token frames of a crop.
 
     Raises:
-        ConfigError: A value is out of range.
+        ConfigError: If a value is out of range.
     """
 
     kind: ClassVar[str] = "crops"
@@ -62,22 +59,22 @@ class CropConfig(BatchConfig):
 
 
 class Crops:
-    """Crops drawn so that every second of speech is equally likely.
+    """Random crops in which every second of speech is equally likely.
 
     Args:
-        utterances: What to draw from.
-        config: How.
-        sample_rate: Hz of the crops; recordings of another rate are resampled.
+        utterances: Utterances to draw from.
+        config: Settings of the crops.
+        sample_rate: Sample rate of the crops in Hz; recordings of another rate are resampled.
         hop: Samples of a token frame.
-        targets: What teachers say of the recordings, by their part; what is not kept yet is computed here. With
-            frames among it, crops begin on whole frames.
+        targets: Targets of each teacher by name; missing ones are computed here. If any are frames, crops begin on
+            whole frames.
 
     Attributes:
-        problems: Why recordings were left out.
+        problems: Errors of the recordings that were left out.
 
     Raises:
-        ManifestError: No utterance has readable audio.
-        ConfigError: A teacher hears another sample rate, or has another frame rate than the tokens.
+        ManifestError: If no utterance has readable audio.
+        ConfigError: If a teacher takes another sample rate, or has another frame rate than the tokens.
     """
 
     def __init__(
@@ -87,78 +84,78 @@ class Crops:
         self.config, self.sample_rate, self.hop, self.targets = config, sample_rate, hop, dict(targets or {})
         for part, target in self.targets.items():
             _check_rates(part, target, sample_rate, hop)
-        self._store = ClipStore(utterances, sample_rate, self._look)
+        self._store = ClipStore(utterances, sample_rate, self._inspect)
         self.problems = self._store.problems
-        self._ends = np.cumsum([size for size, _ in self._store.seen], dtype=np.float64)
+        self._ends = np.cumsum([size for size, _ in self._store.infos], dtype=np.float64)
         self._grid = hop if any(target.extractor.frame_rate for target in self.targets.values()) else 1
 
     @property
     def hours(self) -> float:
-        """Speech to draw from; what is listed twice counts twice."""
+        """Hours of speech to draw from; an utterance that is listed twice counts twice."""
         return float(self._ends[-1]) / self.sample_rate / 3600
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> CropBatch:
-        """This rank's slice of the global batch of a step.
+        """Draw this rank's slice of the global batch of a step.
 
         Raises:
-            ConfigError: The batch cannot be shared evenly.
+            ConfigError: If the batch cannot be shared evenly.
         """
         rows = [self._crop(random) for random in self.config.draws(step, rank, world)]
-        samples, lengths, names, places = zip(*rows, strict=True)
+        samples, lengths, names, positions = zip(*rows, strict=True)
         frames = torch.tensor([frames_for(length, self.hop) for length in lengths])
         return CropBatch(
             torch.from_numpy(np.stack(samples)), mask_from_lengths(frames, self.config.frames), tuple(names),
-            {part: torch.stack([self._target(part, *place) for place in places]) for part in self.targets},
+            {part: torch.stack([self._target(part, *position) for position in positions]) for part in self.targets},
         )  # fmt: skip
 
     def scale(self, part: str) -> tuple[Float[Tensor, " F"], Float[Tensor, " F"]]:
-        """Mean and standard deviation of a teacher's vectors over the recordings, each once, or of all its frames."""
+        """Return mean and standard deviation of a teacher's vectors, each recording once, or of all its frames."""
         target = self.targets[part]
-        files = sorted({files[part] for _, files in self._store.seen})
+        files = sorted({files[part] for _, files in self._store.infos})
         if target.extractor.frame_rate is None:
             vectors = torch.stack([target.vector(file) for file in files]).double()
             return vectors.mean(0).float(), vectors.std(0, correction=0).float()
         count, total, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
-        for file in files:  # hours of frames do not fit into memory
+        for file in files:  # hours of frames do not fit into memory at once
             frames = target.all_frames(file).double()
             count, total, squares = count + len(frames), total + frames.sum(0), squares + frames.square().sum(0)
         mean = total / max(count, 1)
         return mean.float(), (squares / max(count, 1) - mean.square()).clamp(min=0).sqrt().float()
 
-    def _look(self, utterance: Utterance, samples: np.ndarray) -> tuple[int, dict[str, Path]]:
-        """How long a clip is, and where what teachers say of it is kept."""
+    def _inspect(self, utterance: Utterance, samples: np.ndarray) -> tuple[int, dict[str, Path]]:
+        """Return the number of samples of a clip, and the files of its targets."""
         clip = Audio(samples, self.sample_rate)
         return samples.size, {part: one.store(utterance.audio_path, clip) for part, one in self.targets.items()}
 
-    def _target(self, part: str, at: int, start: int) -> Tensor:
-        file, target = self._store.seen[at][1][part], self.targets[part]
+    def _target(self, part: str, index: int, start: int) -> Tensor:
+        file, target = self._store.infos[index][1][part], self.targets[part]
         if target.extractor.frame_rate is None:
             return target.vector(file)
         return target.frames(file, start // self.hop, self.config.frames)
 
     def _crop(self, random: np.random.Generator) -> tuple[np.ndarray, int, str, tuple[int, int]]:
-        at = int(np.searchsorted(self._ends, random.random() * self._ends[-1], side="right"))
+        index = int(np.searchsorted(self._ends, random.random() * self._ends[-1], side="right"))
         size = self.config.frames * self.hop
-        start = int(random.integers(0, max(self._store.seen[at][0] - size, 0) + 1))
+        start = int(random.integers(0, max(self._store.infos[index][0] - size, 0) + 1))
         start -= start % self._grid
-        piece = self._store.samples(at, start, start + size)
+        samples = self._store.samples(index, start, start + size)
         gain = 10.0 ** (random.uniform(*self.config.gain_db) / 20.0)
-        gain = min(gain, 1.0 / max(float(np.abs(piece).max()), 1e-3))
+        gain = min(gain, 1.0 / max(float(np.abs(samples).max()), 1e-3))
         crop = np.zeros(size, dtype=np.float32)
-        crop[: piece.size] = piece * gain
-        name = f"{self._store.utterances[at].audio_path}@{start / self.sample_rate:.2f}s"
-        return crop, piece.size, name, (at, start)
+        crop[: samples.size] = samples * gain
+        name = f"{self._store.utterances[index].audio_path}@{start / self.sample_rate:.2f}s"
+        return crop, samples.size, name, (index, start)
 
 
 def _check_rates(part: str, target: TargetCache, sample_rate: int, hop: int) -> None:
     extractor = target.extractor
     if extractor.sample_rate != sample_rate:
         raise ConfigError(
-            f"the {part} teacher {extractor.name} hears {extractor.sample_rate} Hz, the tokenizer {sample_rate} Hz; "
-            "take one of the same rate"
+            f"the {part} teacher {extractor.name} takes {extractor.sample_rate} Hz, the tokenizer {sample_rate} Hz; "
+            "use one of the same rate"
         )
     if extractor.frame_rate is not None and extractor.frame_rate * hop != sample_rate:
         raise ConfigError(
             f"the {part} teacher {extractor.name} has {extractor.frame_rate:g} frames a second, the tokenizer "
-            f"{sample_rate / hop:g}; take one of the same rate"
+            f"{sample_rate / hop:g}; use one of the same rate"
         )

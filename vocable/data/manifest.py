@@ -1,15 +1,15 @@
-"""Manifests: one JSON object a line, one line an utterance.
+"""Manifests: files with one JSON object per line, one line per utterance.
 
 ```text
 {"audio_path": "audio/a.flac", "text": "good morning", "speaker": "s1", "split": "train", "duration": 1.52}
 ```
 
-``audio_path`` is required, absolute or relative to the manifest; ``text`` may be null or absent; other keys are kept.
+``audio_path`` is required; it is absolute, or relative to the manifest. ``text`` may be null or absent. Other keys are
+kept.
 """
 
 import json
 import os
-import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,21 +17,22 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vocable.errors import ManifestError, VocableError
+from vocable.schema import first_problem
 
-Wrong = TypeVar("Wrong", bound=VocableError)
+_Error = TypeVar("_Error", bound=VocableError)
 
 
 class Utterance(BaseModel):
     """One line of a manifest.
 
     Attributes:
-        audio_path: Where the audio is; absolute after reading.
-        text: What is said, if known.
-        speaker: Who says it, if known.
-        split: The part of the corpus, such as ``train``, ``dev`` or ``test``.
-        duration: Seconds, if known.
+        audio_path: Path of the audio file; absolute after reading.
+        text: Transcript, if known.
+        speaker: Name of the speaker, if known.
+        split: Part of the corpus, such as ``train``, ``dev`` or ``test``.
+        duration: Duration in seconds, if known.
         extra: Every other key of the line.
-        where: The manifest and the line that this was read from; no key of the line, and never written.
+        where: Manifest and line that this was read from; never written.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,7 +46,7 @@ class Utterance(BaseModel):
 
     @property
     def name(self) -> str:
-        """The recording for a message: where it is listed, if that is known, and its path.
+        """Name of the recording in messages: its manifest and line, if known, and its path.
 
         Example:
             >>> Utterance(audio_path="a.flac", where="manifest.jsonl, line 17").name
@@ -53,17 +54,18 @@ class Utterance(BaseModel):
         """
         return f"{self.where}: {self.audio_path}" if self.where else str(self.audio_path)
 
-    def blamed(self, error: Wrong) -> Wrong:
-        """An error about the recording, naming its line and its file once.
+    def locate_error(self, error: _Error) -> _Error:
+        """Return a copy of an error about the recording whose message names the line and the file once.
 
         Example:
-            >>> Utterance(audio_path="a.flac", where="m.jsonl, line 17").blamed(ManifestError("a.flac: it is empty"))
+            >>> utterance = Utterance(audio_path="a.flac", where="m.jsonl, line 17")
+            >>> utterance.locate_error(ManifestError("a.flac: it is empty"))
             ManifestError('m.jsonl, line 17: a.flac: it is empty')
         """
         return type(error)(f"{self.name}: {str(error).removeprefix(f'{self.audio_path}: ')}")
 
     def value(self, key: str) -> str | None:
-        """What the line says under a key, as text; None where it says nothing.
+        """Return the value of a key as text, or None if the line has none.
 
         Example:
             >>> Utterance(audio_path="a.flac", speaker="s1", extra={"digit": 0}).value("digit")
@@ -73,19 +75,19 @@ class Utterance(BaseModel):
         return None if value is None or value == "" else str(value)
 
 
-_KEYS = Utterance.model_fields.keys() - {"extra", "where"}  # that a line can have; it may use these two as it likes
+_KEYS = Utterance.model_fields.keys() - {"extra", "where"}  # a line's own keys of these two names go into `extra`
 
 
 def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> list[Utterance]:
     """Read a manifest.
 
     Args:
-        path: A JSONL file.
-        split: Keep only the utterances of this split; all by default.
+        path: Path of a JSONL file.
+        split: Split to read; all by default.
 
     Raises:
-        ManifestError: The file is missing, a line is no JSON object or lacks a key (file and line are named), or
-            no utterance is left.
+        ManifestError: If the file is missing, a line is no JSON object or lacks a key (file and line are named), or no
+            utterance is left.
     """
     manifest = Path(path)
     try:
@@ -107,26 +109,24 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
 
 
 def read_manifests(paths: Sequence[str | os.PathLike[str]], split: str | None = None) -> list[Utterance]:
-    """The utterances of several manifests in order. A manifest named twice counts twice."""
+    """Read several manifests in order. A manifest that is named twice counts twice."""
     return [utterance for path in paths for utterance in read_manifest(path, split)]
 
 
 def _utterance(line: str, manifest: Path, number: int) -> Utterance:
     where = f"{manifest}, line {number}"
-    try:
+    try:  # not schema.parse, whose parser refuses the lone surrogates of file names that are not UTF-8
         values = json.loads(line)
     except (ValueError, RecursionError) as error:  # ValueError: no JSON, or a number of thousands of digits
-        reason = str(error).replace(": line 1", " at")  # this is the manifest's line `number`
+        reason = str(error).replace(": line 1", " at")  # the line of the manifest is `number`
         raise ManifestError(f"{where}: this is no JSON ({reason}); write one JSON object a line") from error
     if not isinstance(values, dict):
         raise ManifestError(f'{where}: this is no JSON object; write {{"audio_path": …, "text": …}}')
     if not values.get("audio_path"):
         raise ManifestError(f"{where}: the key 'audio_path' is missing or empty; it names the recording")
-    known = {key: values.pop(key) for key in _KEYS & values.keys()}
+    fields = {key: values.pop(key) for key in _KEYS & values.keys()}
     try:
-        utterance = Utterance(**known, extra=values, where=where)
+        utterance = Utterance(**fields, extra=values, where=where)
     except ValidationError as error:
-        first = error.errors()[0]
-        value = reprlib.repr(first["input"])
-        raise ManifestError(f"{where}: '{first['loc'][0]}' is {value}: {first['msg'].lower()}") from error
+        raise ManifestError(f"{where}: {first_problem(error)}") from error
     return utterance.model_copy(update={"audio_path": manifest.parent.absolute() / utterance.audio_path})

@@ -6,8 +6,8 @@ from functools import cache, cached_property
 from vocable.audio import Audio
 from vocable.data.alignment import Alignment, alignment_of
 from vocable.data.alignment.make import find_aligner
-from vocable.data.alignment.phones import words_of
 from vocable.data.alignment.record import PhoneAligner
+from vocable.data.alignment.words import words_of
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError, VocableError
 from vocable.text.phonemes import SILENCE, strip_stress

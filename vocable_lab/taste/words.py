@@ -10,9 +10,8 @@ from numpy import ndarray
 from vocable.audio import Audio
 from vocable.data.alignment import alignment_of
 from vocable.data.alignment.make import find_aligner
-from vocable.data.alignment.phones import words_of
 from vocable.data.alignment.record import PhoneAligner
-from vocable.data.alignment.words import word_spans
+from vocable.data.alignment.words import word_spans, words_of
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError
 from vocable.metrics.score import Score

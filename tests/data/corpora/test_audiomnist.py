@@ -6,7 +6,7 @@ import pytest
 
 from tests.data.corpora.conftest import lines, no_manifest, silent, sound
 from vocable.data.corpora import audiomnist
-from vocable.data.corpora.splits import SHARES
+from vocable.data.corpora.recordings import SHARES
 from vocable.errors import InputError
 
 

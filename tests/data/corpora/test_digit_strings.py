@@ -12,8 +12,7 @@ import pytest
 from tests.data.corpora.conftest import lines, no_manifest, silent, sound
 from vocable.audio import Audio
 from vocable.data.corpora import digit_strings
-from vocable.data.corpora.recordings import WORDS
-from vocable.data.corpora.splits import SHARES
+from vocable.data.corpora.recordings import SHARES, WORDS
 from vocable.errors import ConfigError, InputError, MissingDependencyError, OutputError
 
 
@@ -50,7 +49,7 @@ def test_digit_strings_become_digits(speech_data: Path, tmp_path: Path) -> None:
         if row["source"] == "000010035.flac":  # the very samples
             windows = np.lib.stride_tricks.sliding_window_view(whole, 64)
             assert (windows == clip.samples[:64]).all(axis=1).any()
-    with pytest.raises(OutputError, match=r"manifest\.jsonl: is there already"):
+    with pytest.raises(OutputError, match=r"manifest\.jsonl: exists already"):
         digit_strings.prepare(source, tmp_path / "out", say=silent)
 
 
@@ -118,10 +117,10 @@ def test_digit_strings_are_split_as_asked(speech_data: Path, tmp_path: Path) -> 
 
 def test_a_manifest_without_usable_strings_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").write_text('{"audio_path": "a.wav", "text": "one"}\n')
-    with pytest.raises(InputError, match=r"no digit strings in here \(looked for lines with a list 'digits'\)"):
+    with pytest.raises(InputError, match=r"holds no digit strings \(looked for lines with a list 'digits'\)"):
         digit_strings.prepare(tmp_path, tmp_path / "out", say=silent)
     (tmp_path / "manifest.jsonl").write_text('{"audio_path": "a.wav", "text": "one", "digits": [1]}\n')
-    with pytest.raises(InputError, match="not one of 1 digit strings could be cut"):
+    with pytest.raises(InputError, match="none of 1 digit strings could be cut"):
         digit_strings.prepare(tmp_path, tmp_path / "out", say=silent)
     assert not (tmp_path / "out").exists()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.corpora.conftest import silent, sound
-from vocable.data.corpora import CORPORA, audiomnist, find, fsdd
+from vocable.data.corpora import CORPORA, audiomnist, find_corpus, fsdd
 from vocable.data.corpora.recordings import known_age, known_text
 from vocable.errors import ConfigError, InputError, ManifestError, OutputError, VocableError
 
@@ -20,10 +20,10 @@ def test_what_is_told_of_a_speaker_is_kept_only_where_it_can_be() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("audiomnist", r"no AudioMNIST in here \(looked for 01/0_01_0\.wav and data/01"),
-        ("fsdd", r"no Free Spoken Digit Dataset in here \(looked for recordings/"),
+        ("audiomnist", r"holds no AudioMNIST \(looked for 01/0_01_0\.wav and data/01"),
+        ("fsdd", r"holds no Free Spoken Digit Dataset \(looked for recordings/"),
         ("digit_strings", "cannot be read"),
-        ("librispeech", r"no LibriSpeech in here \(looked for dev-clean/84/121123/84-121123\.trans\.txt"),
+        ("librispeech", r"holds no LibriSpeech \(looked for dev-clean/84/121123/84-121123\.trans\.txt"),
     ],
 )
 @pytest.mark.parametrize("kind", ["missing", "empty", "a file"])
@@ -36,7 +36,7 @@ def test_a_folder_that_is_not_the_corpus_says_what_was_looked_for(
     elif kind == "a file":
         source.write_bytes(b"\xff")
     with pytest.raises((InputError, ManifestError), match=rf"source.*: {message}"):
-        find(name)(source, tmp_path / "out", say=silent)
+        find_corpus(name)(source, tmp_path / "out", say=silent)
     assert not (tmp_path / "out").exists()
 
 
@@ -47,7 +47,7 @@ def test_splits_and_places_that_cannot_be_leave_nothing(digits: Path, mnist: Pat
         sound(two / "recordings" / f"1_{speaker}_0.wav")
     cases: list[tuple[Callable[[], object], type[VocableError], str]] = [
         (
-            lambda: find("mnist"),
+            lambda: find_corpus("mnist"),
             ConfigError,
             "no corpus 'mnist'; there are audiomnist, fsdd, digit_strings, librispeech",
         ),

@@ -9,7 +9,7 @@ import pytest
 from tests.data.corpora.conftest import SPEAKERS, lines, no_manifest, silent, sound
 from vocable.audio import Audio
 from vocable.data.corpora import fsdd
-from vocable.data.corpora.splits import SHARES
+from vocable.data.corpora.recordings import SHARES
 from vocable.data.manifest import read_manifest
 from vocable.errors import InputError
 
@@ -116,14 +116,14 @@ def test_metadata_that_is_more_than_data_is_refused_and_never_run(kind: str, dig
 def test_a_corpus_without_a_usable_recording_is_named(tmp_path: Path) -> None:
     (tmp_path / "recordings").mkdir()
     (tmp_path / "recordings" / "0_theo_0.wav").write_text("words")
-    with pytest.raises(InputError, match="recordings: none of the recordings in here can be used"):
+    with pytest.raises(InputError, match="recordings: no recording can be used"):
         fsdd.prepare(tmp_path, tmp_path / "out", say=silent)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_whose_name_is_no_text_is_named(digits: Path, tmp_path: Path) -> None:
     odd = digits.rename(tmp_path / "caf\udce9")
-    with pytest.raises(InputError, match="a path or a speaker's name is no text; rename it"):
+    with pytest.raises(InputError, match="a path or the name of a speaker is no valid text; rename it"):
         fsdd.prepare(odd, tmp_path / "out", say=silent)
     assert not (tmp_path / "out").exists()
     assert len(lines(fsdd.prepare(odd, odd, say=silent))) == 84  # relative paths are text

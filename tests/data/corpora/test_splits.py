@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vocable.data.corpora.splits import SHARES, split_at_random, split_by_speaker
+from vocable.data.corpora.recordings import SHARES, split_at_random, split_by_speaker
 from vocable.errors import ConfigError
 
 

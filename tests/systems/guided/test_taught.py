@@ -212,9 +212,9 @@ def test_teachers_of_another_sample_rate_or_frame_rate_are_refused(
 ) -> None:
     run = tiny(4)
     slow = replace(run, model=replace(run.model, sample_rate=8_000))
-    with pytest.raises(ConfigError, match="the semantic teacher hubert hears 16000 Hz, the tokenizer 8000 Hz"):
+    with pytest.raises(ConfigError, match="the semantic teacher hubert takes 16000 Hz, the tokenizer 8000 Hz"):
         fit(slow, teachers, manifest, tmp_path / "run")
-    with pytest.raises(ConfigError, match="the acoustic teacher ecapa hears 16000 Hz, the tokenizer 8000 Hz"):
+    with pytest.raises(ConfigError, match="the acoustic teacher ecapa takes 16000 Hz, the tokenizer 8000 Hz"):
         fit(replace(slow, semantic=None), {"acoustic": teachers["acoustic"]}, manifest, tmp_path / "run")
     fine = SeanetConfig(strides=(2, 4, 5, 4), channels=4, lstm_layers=1, latent_width=16)
     with pytest.raises(ConfigError, match="the semantic teacher hubert has 50 frames a second, the tokenizer 100"):

@@ -8,7 +8,7 @@ import torch
 
 from tests.systems.taste.spoken import PIECES, Frames, Units, Voice, spoken
 from vocable.audio import Audio
-from vocable.data.alignment.phones import words_of
+from vocable.data.alignment.words import words_of
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.data.targets import FeatureExtractor
 from vocable.systems.taste.data import TasteBatchConfig, TasteData

@@ -1,4 +1,4 @@
-"""When each phoneme is said: alignments read from files, or made of speech and its phonemes."""
+"""Alignments of phonemes with speech: read from files, or computed by forced alignment."""
 
 from vocable.data.alignment.record import Alignment, Segment, alignment_of
 

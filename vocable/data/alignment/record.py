@@ -1,4 +1,4 @@
-"""What is said when: segments of speech, and how many frames each of them lasts.
+"""Alignments: segments of speech, and the number of frames of each of them.
 
 In a manifest an alignment is a key of the line, a list of symbol, start and end in seconds:
 
@@ -18,21 +18,21 @@ from vocable.errors import AlignmentError
 from vocable.text.phonemes import SILENCE
 
 SLACK = 0.05
-"""Seconds by which an alignment may end before or behind its audio: aligners round to frames of their own."""
+"""Seconds by which the ends of an alignment and its audio may differ: aligners round to their own frames."""
 
-_TOUCH = 0.001  # seconds of overlap or gap that are rounding, not meant
-_MOST_SEGMENTS = 1_000_000  # of one alignment: 28 hours of speech at 10 phones a second
-_LONGEST_SYMBOL = 200  # characters
+_ROUNDING = 0.001  # seconds: smaller overlaps and gaps are rounding errors
+_MAX_SEGMENTS = 1_000_000  # 28 hours of speech at 10 phones per second
+_MAX_SYMBOL = 200  # characters
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One symbol and where it lies.
+    """A symbol and its span of time.
 
     Attributes:
-        symbol: A phone, a word, or :data:`~vocable.text.phonemes.SILENCE`.
-        start: Seconds.
-        end: Seconds, behind the start.
+        symbol: Phone, word, or :data:`~vocable.text.phonemes.SILENCE`.
+        start: Start in seconds.
+        end: End in seconds, after the start.
     """
 
     symbol: str
@@ -41,21 +41,21 @@ class Segment:
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Duration in seconds."""
         return self.end - self.start
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Segments from 0 to their end, one behind the other, with no gap: what no segment covers is silence.
+    """Adjacent segments that start at 0 s; gaps between the given segments are silence.
 
     Attributes:
-        segments: In order of time. Gaps are filled, neighbouring silences become one, and overlaps of less than a
-            millisecond are taken for rounding.
+        segments: Segments in order of time. Gaps are filled, and adjacent silences are joined. Overlaps of less than a
+            millisecond are rounded away.
 
     Raises:
-        AlignmentError: No segments, times that are not finite, negative, or end before they start, or segments that
-            overlap.
+        AlignmentError: If there are no segments, a time is negative or not finite, a segment ends before it starts, or
+            segments overlap.
 
     Example:
         >>> alignment = Alignment((Segment("HH", 0.1, 0.22), Segment("AY", 0.22, 0.5)))
@@ -74,82 +74,82 @@ class Alignment:
 
     @property
     def symbols(self) -> list[str]:
-        """What is said, silences included."""
+        """Symbols of the segments, silences included."""
         return [segment.symbol for segment in self.segments]
 
     @property
     def end(self) -> float:
-        """Seconds."""
+        """End of the last segment in seconds."""
         return self.segments[-1].end
 
     def fitted(self, seconds: float, *, whole: bool = False) -> "Alignment":
-        """This alignment as long as its audio: the end of the audio that no segment covers is silence.
+        """Return this alignment as long as its audio, with silence at the end.
 
         Args:
-            seconds: Of the audio.
-            whole: It was made of all the audio, silence included, and must end where the audio does.
+            seconds: Duration of the audio.
+            whole: Whether the alignment covers all of the audio, silence included, and must therefore end where the
+                audio does.
 
         Raises:
-            AlignmentError: It ends more than :data:`SLACK` behind the audio, or, if whole, before its end.
+            AlignmentError: If it ends more than :data:`SLACK` after the audio or, if ``whole``, before its end.
         """
         if self.end > seconds + SLACK or (whole and self.end < seconds - SLACK):
             raise AlignmentError(
                 f"the alignment ends at {self.end:.3f} s, its audio at {seconds:.3f} s; align it with this very file"
             )
-        kept = [segment for segment in self.segments if segment.start < seconds - _TOUCH]
+        kept = [segment for segment in self.segments if segment.start < seconds - _ROUNDING]
         if not kept:
-            raise AlignmentError(f"the audio has {seconds} s: nothing can be aligned with it")
+            raise AlignmentError(f"the audio lasts {seconds} s: nothing can be aligned with it")
         if kept[-1].end > seconds:
             kept[-1] = Segment(kept[-1].symbol, kept[-1].start, seconds)
-        elif seconds - kept[-1].end > _TOUCH:
+        elif seconds - kept[-1].end > _ROUNDING:
             kept.append(Segment(SILENCE, kept[-1].end, seconds))
         return Alignment(tuple(kept))
 
     def durations(self, frames: int, rate: float) -> list[int]:
-        """How many frames each segment lasts.
+        """Return the number of frames of each segment.
 
-        The *ends* are rounded, not the durations, so that errors do not add up; the last segment takes what is left.
-        A segment shorter than a frame may have none.
+        The *ends* are rounded, not the durations, so that errors do not accumulate. The last segment takes the
+        remaining frames. A segment shorter than a frame may have none.
 
         Args:
-            frames: Of the audio.
-            rate: Frames a second.
+            frames: Number of frames of the audio.
+            rate: Frames per second.
 
         Returns:
-            One number a segment; their sum is ``frames``, exactly.
+            One number per segment; their sum is ``frames``.
 
         Raises:
-            AlignmentError: The frames last longer or shorter than the alignment, by more than a frame and
-                :data:`SLACK`.
+            AlignmentError: If the durations of frames and alignment differ by more than a frame and :data:`SLACK`.
         """
         if not (frames > 0 and 0 < rate < math.inf):
-            raise AlignmentError(f"{frames} frames at {rate} a second: both must be positive")
+            raise AlignmentError(f"{frames} frames at {rate} per second: both must be positive")
         if abs(self.end - frames / rate) > SLACK + 1 / rate:
             raise AlignmentError(
-                f"the alignment lasts {self.end:.3f} s, {frames} frames at {rate:g} a second {frames / rate:.3f} s; "
-                "align this very audio, or give the frames and the rate of it"
+                f"the alignment lasts {self.end:.3f} s, {frames} frames at {rate:g} per second {frames / rate:.3f} s; "
+                "align this very audio, or give its frames and rate"
             )
         ends = [min(frames, math.floor(segment.end * rate + 0.5)) for segment in self.segments[:-1]] + [frames]
         return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
     def labels(self, frames: int, rate: float) -> list[str]:
-        """The symbol of each frame; arguments and errors of :meth:`durations`."""
+        """Return the symbol of each frame; arguments and errors as in :meth:`durations`."""
         lengths = self.durations(frames, rate)
         return [symbol for symbol, length in zip(self.symbols, lengths, strict=True) for _ in range(length)]
 
     def values(self) -> list[list[str | float]]:
-        """For a manifest's key ``alignment``: lists of symbol, start and end, rounded to 0.1 ms."""
+        """Return the value of a manifest's key ``alignment``: lists of symbol, start and end, rounded to 0.1 ms."""
         return [[one.symbol, round(one.start, 4), round(one.end, 4)] for one in self.segments]
 
 
 @dataclass(frozen=True)
-class Aligned:
-    """Phones found in speech.
+class ScoredAlignment:
+    """Result of a phone aligner.
 
     Attributes:
-        alignment: As long as the audio.
-        score: How well the phones go with the speech, a frame of them on average: 0 where each sounds most like the
-            phone it should be, below 0 else. In units of the aligner's own; compare its scores with its scores.
+        alignment: Alignment as long as the audio.
+        score: Mean score of the frames that are not silent, at most 0, where every frame sounds most like its phone.
+            The unit depends on the aligner: compare scores of one aligner only.
     """
 
     alignment: Alignment
@@ -158,36 +158,38 @@ class Aligned:
 
 @runtime_checkable
 class PhoneAligner(Protocol):
-    """Finds known phones in speech.
+    """Aligner of known phones with speech.
 
     Attributes:
-        name: In reports.
+        name: Name in reports.
     """
 
     name: str
 
-    def phones(self, clip: Audio, words: Sequence[Sequence[str]]) -> Aligned:
-        """The phones of words, and the silences before, between and behind the words.
+    def phones(self, clip: Audio, words: Sequence[Sequence[str]]) -> ScoredAlignment:
+        """Align the phones of words; there may be silence before, between and after the words.
 
         Args:
-            clip: Of any rate.
-            words: ARPAbet phones of each word; their stress does not count.
+            clip: Clip of any sample rate.
+            words: ARPAbet phones of each word; stress is ignored.
 
         Raises:
-            AlignmentError: There are no phones, one is no ARPAbet phone, or phones and speech do not go together.
+            AlignmentError: If there are no phones, one is not ARPAbet, or phones and speech do not match.
         """
         ...
 
 
 def alignment_of(utterance: Utterance, seconds: float | None = None) -> Alignment | None:
-    """The alignment in a manifest's line, as long as the audio; None where the line has none.
+    """Return the alignment of an utterance, as long as its audio, or None if it has none.
 
     Args:
-        utterance: With a key ``alignment``.
-        seconds: Of the audio; the line's ``duration`` by default. Where neither is known the alignment stays as it is.
+        utterance: Utterance whose line may have a key ``alignment``.
+        seconds: Duration of the audio; the line's ``duration`` by default. If neither is known, the alignment is
+            unchanged.
 
     Raises:
-        AlignmentError: The key holds no alignment, or one that ends more than :data:`SLACK` before or behind the audio.
+        AlignmentError: If the key is malformed, or the alignment ends more than :data:`SLACK` before or after the
+            audio.
 
     Example:
         >>> line = Utterance(audio_path="a.wav", duration=0.5, extra={"alignment": [["AY", 0.125, 0.48]]})
@@ -208,8 +210,8 @@ def alignment_of(utterance: Utterance, seconds: float | None = None) -> Alignmen
 
 
 def _segments(values: object) -> Iterable[Segment]:
-    """What a JSON list of lists says, whatever it is."""
-    if not isinstance(values, list) or len(values) > _MOST_SEGMENTS:
+    """Yield the segments of JSON values, which may be anything."""
+    if not isinstance(values, list) or len(values) > _MAX_SEGMENTS:
         raise AlignmentError("'alignment' is no list of [symbol, start, end]")
     for number, value in enumerate(values, start=1):
         match value:
@@ -220,36 +222,36 @@ def _segments(values: object) -> Iterable[Segment]:
 
 
 def _seconds(value: int | float, number: int) -> float:
-    """A number of JSON as seconds: true is a number to Python, and integers have any size."""
+    """Convert a JSON number to seconds. Python counts true as a number, and its integers have any size."""
     if isinstance(value, bool) or abs(value) > 1e9:
         raise AlignmentError(f"segment {number}: {str(value)[:20]} is no time in seconds")
     return float(value)
 
 
 def _joined(segments: Sequence[Segment]) -> list[Segment]:
-    """Segments one behind the other, from 0 on, without a gap."""
+    """Return adjacent segments from 0 on."""
     if not segments:
         raise AlignmentError("the alignment has no segments; leave the recording out, or align it")
     joined: list[Segment] = []
     at = 0.0
     for number, one in enumerate(segments, start=1):
         where = f"segment {number} of {len(segments)}, {one.symbol[:20]!r} from {one.start} to {one.end} s,"
-        if not one.symbol or one.symbol.split() != [one.symbol] or len(one.symbol) > _LONGEST_SYMBOL:
-            raise AlignmentError(f"{where} has no symbol; it is a text without white space")
+        if not one.symbol or one.symbol.split() != [one.symbol] or len(one.symbol) > _MAX_SYMBOL:
+            raise AlignmentError(f"{where} has no symbol; a symbol is a text without white space")
         if not (0 <= one.start < one.end < math.inf):
-            raise AlignmentError(f"{where} is no stretch of time; it wants 0 <= start < end")
-        if one.start < at - _TOUCH or one.end <= at:
-            raise AlignmentError(f"{where} begins before the one before it ends, at {at} s; segments do not overlap")
-        if one.start > at + _TOUCH:
-            _put(joined, Segment(SILENCE, at, one.start))
+            raise AlignmentError(f"{where} is no span of time; it needs 0 <= start < end")
+        if one.start < at - _ROUNDING or one.end <= at:
+            raise AlignmentError(f"{where} begins before the previous one ends, at {at} s; segments must not overlap")
+        if one.start > at + _ROUNDING:
+            _append(joined, Segment(SILENCE, at, one.start))
             at = one.start
-        _put(joined, Segment(one.symbol, at, one.end))
+        _append(joined, Segment(one.symbol, at, one.end))
         at = one.end
     return joined
 
 
-def _put(joined: list[Segment], one: Segment) -> None:
-    """Append a segment; silence behind silence makes that one longer."""
+def _append(joined: list[Segment], one: Segment) -> None:
+    """Append a segment; silence after silence extends the last segment."""
     if joined and joined[-1].symbol == one.symbol == SILENCE:
         joined[-1] = Segment(SILENCE, joined[-1].start, one.end)
     else:

@@ -1,4 +1,4 @@
-"""The best way through a sequence of symbols in connectionist temporal classification (CTC)."""
+"""Viterbi search for the likeliest path of connectionist temporal classification (CTC)."""
 
 from collections.abc import Collection, Sequence
 from itertools import pairwise
@@ -10,27 +10,27 @@ from numpy import ndarray
 from vocable.errors import AlignmentError
 
 BLANK = 0
-"""The class that stands for "nothing new"."""
+"""Class of the blank."""
 
 
 def viterbi(
     log_probs: Float[ndarray, "N k"], ids: Sequence[int], optional: Collection[int] = ()
 ) -> tuple[list[int], float]:
-    """The likeliest path that spells a sequence.
+    """Find the likeliest path that spells a sequence.
 
-    A path gives each frame a class. It spells what is left when runs of one class are taken for one, and then the
-    blanks for none: between two equal neighbours there must be a blank.
+    A path assigns a class to each frame. Runs of one class are merged, then blanks are dropped; what remains is the
+    spelled sequence. Two equal neighbors of the sequence need a blank between them.
 
     Args:
-        log_probs: Of each class at each frame; class 0 is the blank. They need not be normalised.
-        ids: The sequence; no blanks.
-        optional: Places in the sequence that may be left out; no two neighbours.
+        log_probs: Log-probabilities of each class at each frame; class 0 is the blank. They need not be normalized.
+        ids: Sequence of classes, without blanks.
+        optional: Places of the sequence that may be skipped; no two neighbors.
 
     Returns:
-        For each frame the place in ``ids`` that it belongs to, or -1 for a blank; and the path's log-probability.
+        For each frame its place in ``ids``, or -1 for a blank; and the log-probability of the path.
 
     Raises:
-        AlignmentError: The sequence is empty, or needs more frames than there are.
+        AlignmentError: If the sequence is empty, or needs more frames than there are.
 
     Source:
         Graves et al., Connectionist Temporal Classification, ICML 2006, with the maximum in place of the sum.
@@ -42,15 +42,15 @@ def viterbi(
     """
     if not len(ids):
         raise AlignmentError("there is nothing to align: the sequence is empty")
-    labels = np.full(2 * len(ids) + 1, BLANK)  # a blank before, between and behind
+    labels = np.full(2 * len(ids) + 1, BLANK)  # a blank before, between and after
     labels[1::2] = ids
-    steps = _steps(labels, frozenset(optional))
+    steps = _transitions(labels, frozenset(optional))
     emitted = log_probs[:, labels].astype(np.float64)
     scores = np.full(len(labels), -np.inf)
     scores[:2] = emitted[0, :2]
     if 0 in optional:
         scores[2:4] = emitted[0, 2:4]
-    back = np.zeros(emitted.shape, dtype=np.int8)  # states come from
+    back = np.zeros(emitted.shape, dtype=np.int8)  # number of states that the best path advanced by
     padded = np.full((len(steps), len(labels)), -np.inf)
     for frame in range(1, len(emitted)):
         for step, allowed in enumerate(steps):
@@ -73,41 +73,41 @@ def viterbi(
 
 
 def spans(path: Sequence[int]) -> list[tuple[int, float, float]]:
-    """Which stretch of frames each symbol has, when blanks are halved between the symbols on either side.
+    """Return the span of each symbol in frames; runs of blanks are halved between the symbols on either side.
 
     Args:
-        path: Of :func:`viterbi`: places, or -1.
+        path: Path of :func:`viterbi`: places, or -1.
 
     Returns:
-        Place, first frame and end for every place in the path, without gaps from 0 to the last frame.
+        Place, start and end of every place in the path, adjacent from 0 to the last frame.
 
     Example:
         >>> spans([-1, 0, -1, 2, 2])
         [(0, 0.0, 2.5), (2, 2.5, 5.0)]
     """
     places = np.asarray(path)
-    said = np.flatnonzero(places >= 0)
-    found = [int(place) for place in dict.fromkeys(places[said].tolist())]
-    first = [int(said[places[said] == place][0]) for place in found]
-    last = [int(said[places[said] == place][-1]) for place in found]
+    spoken = np.flatnonzero(places >= 0)
+    order = [int(place) for place in dict.fromkeys(places[spoken].tolist())]
+    first = [int(spoken[places[spoken] == place][0]) for place in order]
+    last = [int(spoken[places[spoken] == place][-1]) for place in order]
     edges = [(end + 1 + start) / 2 for end, start in zip(last[:-1], first[1:], strict=True)]
-    return list(zip(found, [0.0, *edges], [*edges, float(len(path))], strict=True))
+    return list(zip(order, [0.0, *edges], [*edges, float(len(path))], strict=True))
 
 
 def places_needed(ids: Sequence[int]) -> int:
-    """Fewest frames a sequence can be spelt in: one a symbol, and one between two that are the same."""
+    """Return the smallest number of frames that spell a sequence: one per symbol, and one between equal neighbors."""
     return len(ids) + sum(a == b for a, b in pairwise(ids))
 
 
-def _steps(labels: ndarray, optional: frozenset[int]) -> list[Float[ndarray, " state"]]:
-    """For steps of 0, 1, … states: 0 where a state may be reached by it, and minus infinity where not."""
+def _transitions(labels: ndarray, optional: frozenset[int]) -> list[Float[ndarray, " state"]]:
+    """Return for steps of 0, 1, … states: 0 if a state may be reached by the step, else minus infinity."""
     reach = min(5 if optional else 3, len(labels))
     allowed = np.full((reach, len(labels)), -np.inf)
     allowed[:2] = 0.0
     for state in range(3, len(labels), 2):
         if labels[state] != labels[state - 2]:
-            allowed[2, state] = 0.0  # from symbol to symbol, past a blank
-    for place in optional:  # past it: from the symbol, or the blank, before it to the symbol, or the blank, behind it
+            allowed[2, state] = 0.0  # from symbol to symbol, skipping a blank
+    for place in optional:  # skip it: from the symbol or blank before it to the symbol or blank after it
         symbol = 2 * place + 1
         if symbol - 1 >= 0 and symbol + 2 < len(labels):
             allowed[3, symbol + 2] = 0.0

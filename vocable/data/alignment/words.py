@@ -1,43 +1,97 @@
-"""Which stretch of a recording each word and each subword of a word takes."""
+"""Phones of the words of a recording, and the stretch of the recording that each word and subword takes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from vocable.data.alignment.record import Alignment
-from vocable.errors import AlignmentError
-from vocable.text.phonemes import SILENCE, strip_stress
+from vocable.data.manifest import Utterance
+from vocable.errors import AlignmentError, TextError
+from vocable.text.phonemes import ARPABET, SILENCE, strip_stress
+from vocable.text.pronounce import Pronouncer
 from vocable.text.subwords import Subwords
 
-_LEAST = 0.05  # units that a subword takes, where there is room
+_PHONES = frozenset(ARPABET)
+_MAX_PHONES = 200  # of a word
+_MAX_WORDS = 10_000
+_MIN_SPAN = 0.05  # units of a subword, if there are enough units
+
+
+def arpabet_words(words: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the phones of words without stress, and without words that have no phones.
+
+    Raises:
+        AlignmentError: If no word is left, a phone is not ARPAbet, or there are too many words or phones.
+
+    Example:
+        >>> arpabet_words([["HH", "AH0", "L", "OW1"], []])
+        [['HH', 'AH', 'L', 'OW']]
+    """
+    plain = [[strip_stress(phone) for phone in word] for word in words if len(word)]
+    wrong = next((phone for word in plain for phone in word if phone not in _PHONES), None)
+    if wrong is not None:
+        raise AlignmentError(f"{wrong[:20]!r} is no ARPAbet phone; those are {' '.join(ARPABET)}")
+    if not 0 < len(plain) <= _MAX_WORDS or max(len(word) for word in plain) > _MAX_PHONES:
+        raise AlignmentError(
+            f"{len(plain)} words: it needs 1 to {_MAX_WORDS} words of 1 to {_MAX_PHONES} phones; give the phones of "
+            "each word"
+        )
+    return plain
+
+
+def words_of(utterance: Utterance, pronouncer: Callable[[], Pronouncer] | None = None) -> list[list[str]]:
+    """Return the phones of each word of an utterance.
+
+    Args:
+        utterance: Utterance whose key ``phones``, a list of ARPAbet phones for each word, takes precedence over its
+            text.
+        pronouncer: Function that makes a pronouncer for the text; without it, the text is not used.
+
+    Raises:
+        AlignmentError: If ``phones`` is malformed, or there is neither it nor a text that can be pronounced.
+
+    Example:
+        >>> words_of(Utterance(audio_path="a.wav", extra={"phones": [["HH", "AY1"]]}))
+        [['HH', 'AY']]
+    """
+    values = utterance.extra.get("phones")
+    try:
+        if values is not None:
+            if not isinstance(values, list) or not all(
+                isinstance(word, list) and all(isinstance(phone, str) for phone in word) for word in values
+            ):
+                raise AlignmentError("'phones' is no list of a list of ARPAbet phones for each word")
+            return arpabet_words([[phone for phone in word if strip_stress(phone) != SILENCE] for word in values])
+        if pronouncer is None or not utterance.text:
+            raise AlignmentError("its line has no 'phones'" + (" and no 'text'" if pronouncer else "") + "; add them")
+        return arpabet_words([one.phones for one in pronouncer().phones(utterance.text) if not one.is_pause])
+    except (AlignmentError, TextError) as error:
+        raise AlignmentError(f"{utterance.audio_path}: {error}") from error
 
 
 def word_spans(alignment: Alignment, words: Sequence[Sequence[str]]) -> list[tuple[float, float]]:
-    """When each word is said, without the silence around it.
+    """Return start and end of each word in seconds, without the silence around it.
 
     Args:
-        alignment: Of phones.
-        words: The phones of each word (:func:`~vocable.data.alignment.phones.words_of`).
-
-    Returns:
-        Start and end of each word, in seconds.
+        alignment: Alignment of phones.
+        words: Phones of each word (:func:`words_of`).
 
     Raises:
-        AlignmentError: These are not the phones of the alignment, or a word has none.
+        AlignmentError: If the phones of the words are not those of the alignment, or a word has none.
 
     Example:
         >>> from vocable.data.alignment import Segment
-        >>> said = Alignment((Segment("HH", 0.1, 0.2), Segment("AY", 0.2, 0.5), Segment("AY", 0.75, 1.0)))
-        >>> word_spans(said, [["HH", "AY1"], ["AY"]])
+        >>> alignment = Alignment((Segment("HH", 0.1, 0.2), Segment("AY", 0.2, 0.5), Segment("AY", 0.75, 1.0)))
+        >>> word_spans(alignment, [["HH", "AY1"], ["AY"]])
         [(0.1, 0.5), (0.75, 1.0)]
     """
-    spoken = [one for one in alignment.segments if one.symbol != SILENCE]
-    wanted = [strip_stress(phone) for word in words for phone in word]
-    if [strip_stress(one.symbol) for one in spoken] != wanted:
+    segments = [one for one in alignment.segments if one.symbol != SILENCE]
+    phones = [strip_stress(phone) for word in words for phone in word]
+    if [strip_stress(one.symbol) for one in segments] != phones:
         raise AlignmentError(
-            f"the alignment has {len(spoken)} phones, the words have {len(wanted)}, and they are not the same; align "
+            f"the alignment has {len(segments)} phones, the words have {len(phones)}, and they are not the same; align "
             "the recording again with this text"
         )
     spans = []
@@ -45,7 +99,7 @@ def word_spans(alignment: Alignment, words: Sequence[Sequence[str]]) -> list[tup
     for number, word in enumerate(words, start=1):
         if not word:
             raise AlignmentError(f"word {number} of {len(words)} has no phones; leave it out")
-        spans.append((spoken[at].start, spoken[at + len(word) - 1].end))
+        spans.append((segments[at].start, segments[at + len(word) - 1].end))
         at += len(word)
     return spans
 
@@ -53,22 +107,19 @@ def word_spans(alignment: Alignment, words: Sequence[Sequence[str]]) -> list[tup
 def subword_spans(
     spans: Sequence[tuple[float, float]], subwords: Subwords, units: int, rate: float
 ) -> Float[ndarray, "U 2"]:
-    """The stretch of each subword: its word's, shared by letters.
+    """Return start and end of each subword in units: the span of its word, shared in proportion to letters.
 
-    Silence belongs to the subword before it, and silence at the beginning to the first subword: the stretches lie one
-    behind the other from 0 to the end.
+    Silence belongs to the subword before it, and silence at the beginning to the first subword. Each start is the end
+    before it; the first is 0, the last end is N.
 
     Args:
-        spans: When each word of the split is said, in seconds.
-        subwords: A text in U subwords.
-        units: Of the recording, N.
-        rate: Units a second.
-
-    Returns:
-        Start and end of each subword in units; each start is the end before it, the first 0 and the last N.
+        spans: Start and end of each word in seconds.
+        subwords: Text as U subwords.
+        units: Number N of units of the recording.
+        rate: Units per second.
 
     Raises:
-        AlignmentError: There are more or fewer words than the split has, or no units.
+        AlignmentError: If the numbers of words differ, or there are no units.
 
     Example:
         >>> subwords = Subwords(ids=(5, 6, 7), word_ids=(0, 0, 1), texts=("th", "is", "is"))
@@ -77,46 +128,46 @@ def subword_spans(
     """
     if len(spans) != subwords.num_words:
         raise AlignmentError(f"{len(spans)} words are aligned, but the text has {subwords.num_words}; align it again")
-    letters, words = _letters(subwords), np.array(subwords.word_ids)
+    letters, words = _letter_counts(subwords), np.array(subwords.word_ids)
     before = np.cumsum(letters) - letters
-    first = np.searchsorted(words, words)  # subword of each word's beginning
+    first = np.searchsorted(words, words)  # index of the first subword of each word
     share = (before - before[first]) / np.bincount(words, letters)[words]
     starts, ends = np.array(spans, dtype=np.float64).T
-    return _tiled((starts[words] + share * (ends - starts)[words]) * rate, units)
+    return _tile((starts[words] + share * (ends - starts)[words]) * rate, units)
 
 
 def estimate_spans(subwords: Subwords, units: int) -> Float[ndarray, "U 2"]:
-    """Stretches where nothing is aligned: as if every letter took as long.
+    """Estimate the spans of subwords without an alignment, as if every letter took the same time.
 
     Args:
-        subwords: A text in U subwords.
-        units: Of the recording, N.
+        subwords: Text as U subwords.
+        units: Number of units of the recording.
 
     Returns:
-        As of :func:`subword_spans`.
+        Start and end of each subword, as in :func:`subword_spans`.
 
     Raises:
-        AlignmentError: There are no units.
+        AlignmentError: If there are no units.
 
     Example:
         >>> estimate_spans(Subwords(ids=(5, 6), word_ids=(0, 1), texts=("who", "a")), units=8).tolist()
         [[0.0, 6.0], [6.0, 8.0]]
     """
-    letters = _letters(subwords)
-    return _tiled((np.cumsum(letters) - letters) / letters.sum() * units, units)
+    letters = _letter_counts(subwords)
+    return _tile((np.cumsum(letters) - letters) / letters.sum() * units, units)
 
 
-def _letters(subwords: Subwords) -> Float[ndarray, " U"]:
-    """How many letters each subword has; a mark, or a part of a letter, counts as one."""
+def _letter_counts(subwords: Subwords) -> Float[ndarray, " U"]:
+    """Return the number of letters of each subword, at least 1: a mark or a part of a letter counts as one."""
     return np.array([max(1, len(text)) for text in subwords.texts], dtype=np.float64)
 
 
-def _tiled(starts: Float[ndarray, " U"], units: int) -> Float[ndarray, "U 2"]:
-    """Stretches from start to start, the first from 0 and the last to the end; none of them empty."""
+def _tile(starts: Float[ndarray, " U"], units: int) -> Float[ndarray, "U 2"]:
+    """Return adjacent spans from 0 to ``units`` with these starts, none of them empty."""
     if units < 1:
-        raise AlignmentError("there are no units that subwords could be said in; the recording is too short")
+        raise AlignmentError("there are no units for the subwords; the recording is too short")
     order = np.arange(len(starts))
-    least = min(_LEAST, units / len(starts) / 2)
+    least = min(_MIN_SPAN, units / len(starts) / 2)
     starts[0] = 0.0
     starts = np.maximum.accumulate(starts - order * least) + order * least
     starts = np.minimum(starts, units - (len(starts) - order) * least)

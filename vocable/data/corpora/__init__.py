@@ -1,4 +1,4 @@
-"""Published corpora to manifests: one file a corpus, each with a function ``prepare``."""
+"""Readers of published corpora, one module each with a function ``prepare`` that writes a manifest."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,16 +17,16 @@ CORPORA: Mapping[str, Callable[..., Path]] = MappingProxyType(
 )
 
 
-def find(name: str) -> Callable[..., Path]:
-    """What prepares a corpus, by the corpus's name.
+def find_corpus(name: str) -> Callable[..., Path]:
+    """Return the ``prepare`` function of a corpus.
 
     Raises:
-        ConfigError: There is no such corpus.
+        ConfigError: If there is no such corpus.
 
     Example:
-        >>> find("fsdd").__module__
+        >>> find_corpus("fsdd").__module__
         'vocable.data.corpora.fsdd'
-        >>> find("mnist")
+        >>> find_corpus("mnist")
         Traceback (most recent call last):
         vocable.errors.ConfigError: there is no corpus 'mnist'; there are audiomnist, fsdd, digit_strings, librispeech
     """

@@ -9,16 +9,23 @@ data/
 Source: Becker et al., arXiv:1807.03418; github.com/soerenab/AudioMNIST.
 """
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from vocable.data.corpora.recordings import check_speakers, check_split, read_takes, write_manifest
+from pydantic import RootModel
+
+from vocable.data.corpora.recordings import check_split, read_takes, write_manifest
 from vocable.errors import InputError
+from vocable.schema import read_json
 
 _META = "audioMNIST_meta.txt"
 _LAYOUT = re.compile(r"(?P<speaker>[0-9]{2})/(?P<digit>[0-9])_(?P=speaker)_(?P<take>[0-9]{1,4})\.wav")
+
+
+class _Speakers(RootModel[dict[str, dict[str, Any]]]):
+    """Contents of ``audioMNIST_meta.txt``: speaker → record."""
 
 
 def prepare(
@@ -27,34 +34,30 @@ def prepare(
     """Write the manifest of a copy of AudioMNIST.
 
     Args:
-        source: The repository, or the folder in it that holds the speakers' folders.
-        out: Folder of the manifest. Paths are relative where the recordings lie in it, else absolute.
-        split: By ``speaker``, or at ``random``.
-        seed: Of the split.
-        say: Gets a line for what is left out, and one for each split.
+        source: Folder of the repository, or the folder in it that holds the speakers' folders.
+        out: Folder of the manifest. Paths of audio inside it are relative, others absolute.
+        split: ``speaker`` or ``random``.
+        seed: Seed of the split.
+        say: Function that receives a line for everything left out, and one for each split.
 
     Returns:
-        The manifest.
+        Path of the manifest.
 
     Raises:
-        InputError: This is not AudioMNIST, no recording of it can be used, or what it tells of speakers is damaged.
-        ConfigError: It cannot be split so.
-        OutputError: The manifest cannot be written.
+        InputError: If the folder is not AudioMNIST, no recording can be used, or the records of speakers are damaged.
+        ConfigError: If the recordings cannot be split in this way.
+        OutputError: If the manifest cannot be written.
     """
     check_split(split, ("speaker", "random"))
     folders = [folder for folder in (source, source / "data") if any(folder.glob("[0-9][0-9]/*.wav"))]
     if not folders:
-        raise InputError(f"{source}: no AudioMNIST in here (looked for 01/0_01_0.wav and data/01/0_01_0.wav)")
+        raise InputError(f"{source}: holds no AudioMNIST (looked for 01/0_01_0.wav and data/01/0_01_0.wav)")
     speakers = _speakers(folders[0] / _META)
     recordings = read_takes(folders[0], "[0-9][0-9]/*", _LAYOUT, "audiomnist", speakers, say)
     return write_manifest(recordings, out, split=split, seed=seed, say=say)
 
 
-def _speakers(path: Path) -> dict[str, dict[str, object]]:
+def _speakers(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}); copy it again, or remove it") from error
-    return check_speakers(value, path)
+    return read_json(path, _Speakers, advice="copy it again, or remove it", error=InputError).root

@@ -1,7 +1,7 @@
 """Single digits cut out of spoken digit strings, such as SpeechOcean762's "ZERO THREE FIVE ONE".
 
-Made of a manifest in which lines have a list ``digits`` beside their text. Where each word lies is found by forced
-alignment; nobody has listened to the cuts.
+The input is a manifest whose lines have a list ``digits`` beside their text. Forced alignment finds the words; nobody
+has listened to the cuts.
 """
 
 import reprlib
@@ -25,8 +25,8 @@ from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AudioError, InputError, OutputError
 from vocable.files import make_folder
 
-_MARGIN = 0.02  # seconds left around a word: its first and last frames are the least certain
-_SHORTEST = 0.12  # seconds; no digit is said in less, the alignment has slipped
+_MARGIN = 0.02  # seconds kept around a word, whose first and last frames are the least certain
+_MIN_DURATION = 0.12  # seconds: no digit is shorter, so the alignment must be wrong
 
 
 def prepare(
@@ -35,67 +35,67 @@ def prepare(
     """Cut every digit out of the digit strings of a manifest.
 
     Args:
-        source: A manifest, or a folder with ``manifest.jsonl``. Lines without ``digits`` are passed over.
-        out: Folder for ``manifest.jsonl`` and ``audio/``, 16-bit FLAC at the rate of the strings.
-        split: ``official`` keeps the split of each line; or by ``speaker``, or at ``random``.
-        seed: Of the split.
-        say: Gets a line for what is left out, and one for each split.
+        source: Manifest, or folder with ``manifest.jsonl``. Lines without ``digits`` are ignored.
+        out: Folder for ``manifest.jsonl`` and ``audio/``, 16-bit FLAC at the sample rate of the strings.
+        split: ``official``, which keeps the split of each line, or ``speaker`` or ``random``.
+        seed: Seed of the split.
+        say: Function that receives a line for everything left out, and one for each split.
 
     Returns:
-        The manifest.
+        Path of the manifest.
 
     Raises:
-        InputError: No line has ``digits``, or none of them could be cut.
-        ManifestError: The source is no manifest.
-        ConfigError: The recordings cannot be split so.
-        MissingDependencyError: pocketsphinx is not installed.
-        OutputError: The folder holds a manifest already, or cannot be written.
+        InputError: If no line has ``digits``, or no digit could be cut.
+        ManifestError: If the source is no manifest.
+        ConfigError: If the recordings cannot be split in this way.
+        MissingDependencyError: If pocketsphinx is not installed.
+        OutputError: If the folder holds a manifest already, or cannot be written.
     """
     check_split(split)
     manifest = source / MANIFEST if source.is_dir() else source
     strings = [one for one in enumerate(read_manifest(manifest), start=1) if "digits" in one[1].extra]
     if not strings:
-        raise InputError(f"{manifest}: no digit strings in here (looked for lines with a list 'digits')")
+        raise InputError(f"{manifest}: holds no digit strings (looked for lines with a list 'digits')")
     if (out / MANIFEST).exists():
-        raise OutputError(f"{out / MANIFEST}: is there already, and its audio would be mixed up; take another folder")
-    align = Aligner()
+        raise OutputError(f"{out / MANIFEST}: exists already, and its audio would be mixed up; give another folder")
+    aligner = Aligner()
     recordings: list[Recording] = []
     takes: Counter[tuple[str | None, int]] = Counter()
     poor = 0
     for number, string in strings:
         try:
-            clip, words = _aligned(align, string)
+            clip, words = _align_digits(aligner, string)
         except AudioError as error:
             say(f"left out: {error}")
             continue
-        for place, (word, digit) in enumerate(words, start=1):
-            if word.symbol != WORDS[digit] or word.duration < _SHORTEST:
+        for position, (word, digit) in enumerate(words, start=1):
+            if word.symbol != WORDS[digit] or word.duration < _MIN_DURATION:
                 poor += 1
                 continue
             make_folder(out / "audio")
-            path = out.resolve() / "audio" / f"{number:05d}-{place}-{word.symbol}.flac"
+            path = out.resolve() / "audio" / f"{number:05d}-{position}-{word.symbol}.flac"
             cut = _cut(clip, word)
             cut.write(path)
             recordings.append(_recording(path, cut, digit, takes[string.speaker, digit], string))
             takes[string.speaker, digit] += 1
     if poor:
-        say(f"{poor} words left out: shorter than {_SHORTEST * 1000:.0f} ms, or not the digit that was expected")
+        say(f"{poor} words left out: shorter than {_MIN_DURATION * 1000:.0f} ms, or not the digit that was expected")
     if not recordings:
-        raise InputError(f"{manifest}: not one of {len(strings)} digit strings could be cut")
+        raise InputError(f"{manifest}: none of {len(strings)} digit strings could be cut")
     return write_manifest(recordings, out, split=split, seed=seed, say=say)
 
 
-def _aligned(align: Aligner, string: Utterance) -> tuple[Audio, list[tuple[Segment, int]]]:
-    """A string with its words and the digit that each of them should be.
+def _align_digits(aligner: Aligner, string: Utterance) -> tuple[Audio, list[tuple[Segment, int]]]:
+    """Return the audio of a string, and its words with the digits that they should be.
 
     Raises:
-        AudioError: The recording cannot be read, or not every digit was found in it.
+        AudioError: If the recording cannot be read, or not every digit was found in it.
     """
     digits = string.extra["digits"]
     if not isinstance(digits, list) or not all(type(digit) is int and 0 <= digit <= 9 for digit in digits):
         raise AudioError(f"{string.audio_path}: 'digits' is {reprlib.repr(digits)}: this is no list of digits")
     clip = Audio.read(string.audio_path)
-    words = align.words(clip, string.text or "")
+    words = aligner.words(clip, string.text or "")
     if len(words) != len(digits):
         raise AudioError(
             f"{string.audio_path}: {len(words)} of {len(digits)} digits were found; compare its text with what is said"

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from vocable.data.corpora.recordings import check_speakers, check_split, read_takes, write_manifest
+from vocable.data.corpora.recordings import check_split, read_takes, write_manifest
 from vocable.errors import InputError
 
 _LAYOUT = re.compile(r"(?P<digit>[0-9])_(?P<speaker>[A-Za-z0-9-]+)_(?P<take>[0-9]{1,4})\.wav")
-_TEST_TAKES = 5  # the first of each digit and speaker; the corpus has no dev
+_TEST_TAKES = 5  # the first takes of each digit and speaker; the corpus has no dev split
 
 
 def prepare(
@@ -27,25 +27,25 @@ def prepare(
     """Write the manifest of a copy of the Free Spoken Digit Dataset.
 
     Args:
-        source: The repository.
-        out: Folder of the manifest. Paths are relative where the recordings lie in it, else absolute.
-        split: By ``speaker``, at ``random``, or ``official``: takes 0 to 4 are test and the others train, so that
-            every speaker is in both.
-        seed: Of the split.
-        say: Gets a line for what is left out, and one for each split.
+        source: Folder of the repository.
+        out: Folder of the manifest. Paths of audio inside it are relative, others absolute.
+        split: ``speaker``, ``random`` or ``official``. The official test split is takes 0 to 4, so every speaker is in
+            both test and train.
+        seed: Seed of the split.
+        say: Function that receives a line for everything left out, and one for each split.
 
     Returns:
-        The manifest.
+        Path of the manifest.
 
     Raises:
-        InputError: This is not that corpus, no recording of it can be used, or its ``metadata.py`` is more than data.
-        ConfigError: It cannot be split so.
-        OutputError: The manifest cannot be written.
+        InputError: If the folder is not that corpus, no recording can be used, or ``metadata.py`` is more than data.
+        ConfigError: If the recordings cannot be split in this way.
+        OutputError: If the manifest cannot be written.
     """
     check_split(split)
     folder = source / "recordings"
     if not any(folder.glob("*.wav")):
-        raise InputError(f"{source}: no Free Spoken Digit Dataset in here (looked for recordings/0_jackson_0.wav)")
+        raise InputError(f"{source}: holds no Free Spoken Digit Dataset (looked for recordings/0_jackson_0.wav)")
     recordings = [
         replace(one, split="test" if one.take < _TEST_TAKES else "train")
         for one in read_takes(folder, "*", _LAYOUT, "fsdd", _speakers(source / "metadata.py"), say)
@@ -54,7 +54,7 @@ def prepare(
 
 
 def _speakers(path: Path) -> dict[str, dict[str, object]]:
-    """The dictionary that a Python file assigns to ``metadata``, without running the file."""
+    """Return the dictionary that a Python file assigns to ``metadata``, without running the file."""
     if not path.exists():
         return {}
     try:
@@ -65,4 +65,7 @@ def _speakers(path: Path) -> dict[str, dict[str, object]]:
         ]
     except (OSError, SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise InputError(f"{path}: 'metadata' is no plain dictionary ({error}); copy it again, or remove it") from error
-    return check_speakers(values[-1] if values else None, path)
+    speakers = values[-1] if values else None
+    if not isinstance(speakers, dict) or not all(isinstance(record, dict) for record in speakers.values()):
+        raise InputError(f"{path}: has no record for each speaker; copy it again, or remove it")
+    return speakers

@@ -24,35 +24,36 @@ _LAYOUT = re.compile(
     r"(?P<chapter>[0-9]{1,7})/(?P=speaker)-(?P=chapter)-[0-9]{4}\.flac"
 )
 _GENDERS = {"M": "male", "F": "female"}
-_LARGEST = 16 << 20  # bytes of a text; the longest chapter has 50 kB
+_MAX_BYTES = 16 << 20  # of a text file; that of the longest chapter has 50 kB
 
 
 def prepare(
     source: Path, out: Path, *, split: str = "official", seed: int = 0, say: Callable[[str], None] = print
 ) -> Path:
-    """Write the manifest of a copy of LibriSpeech. Its own splits share no speaker.
+    """Write the manifest of a copy of LibriSpeech, whose official splits share no speaker.
 
     Args:
-        source: The folder ``LibriSpeech``, or the one that holds it.
-        out: Folder of the manifest. Paths are relative where the recordings lie in it, else absolute.
-        split: ``official``: every subset belongs to train, dev or test by its name, which ``subset`` keeps.
-        seed: Does not matter here.
-        say: Gets a line for each file that is left out, one for those without a text, and one for each split.
+        source: Folder ``LibriSpeech``, or the folder that holds it.
+        out: Folder of the manifest. Paths of audio inside it are relative, others absolute.
+        split: ``official``: the name of a subset says whether it belongs to train, dev or test; ``subset`` keeps the
+            name.
+        seed: Unused.
+        say: Function that receives a line for each file left out, one for those without text, and one for each split.
 
     Returns:
-        The manifest. Its texts are as published, in capitals and without punctuation; a recording of which no text is
-        there has none.
+        Path of the manifest. Its texts are as published, in capitals and without punctuation. A recording without a
+        transcript has no text.
 
     Raises:
-        InputError: This is not LibriSpeech, no recording of it can be used, or a text cannot be read.
-        ConfigError: It cannot be split so.
-        OutputError: The manifest cannot be written.
+        InputError: If the folder is not LibriSpeech, no recording can be used, or a text cannot be read.
+        ConfigError: If the split is not ``official``.
+        OutputError: If the manifest cannot be written.
     """
     check_split(split, ("official",))
     folders = [folder for folder in (source, source / "LibriSpeech") if any(folder.glob("*-*/*/*/*.trans.txt"))]
     if not folders:
         raise InputError(
-            f"{source}: no LibriSpeech in here (looked for dev-clean/84/121123/84-121123.trans.txt and for the same in "
+            f"{source}: holds no LibriSpeech (looked for dev-clean/84/121123/84-121123.trans.txt and for the same in "
             "LibriSpeech/)"
         )
     root = folders[0].resolve()
@@ -61,22 +62,22 @@ def prepare(
     for chapter in sorted({path.parent for path in root.glob("*-*/*/*/*.flac")}):
         rows += _chapter(chapter, root, genders, say)
     if not rows:
-        raise InputError(f"{source}: none of the recordings in here can be used")
-    mute = [row["utt_id"] for row in rows if row["text"] is None]
-    if mute:
-        say(f"{len(mute)} recordings have no text, such as {mute[0]}")
+        raise InputError(f"{source}: no recording can be used")
+    without_text = [row["utt_id"] for row in rows if row["text"] is None]
+    if without_text:
+        say(f"{len(without_text)} recordings have no text, such as {without_text[0]}")
     return write_rows(rows, out, say)
 
 
 def _chapter(
     folder: Path, root: Path, genders: dict[str, str], say: Callable[[str], None]
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """The recordings of one chapter, as lines of a manifest."""
+    """Return the recordings of one chapter as lines of a manifest."""
     texts = _texts(folder / f"{folder.parent.name}-{folder.name}.trans.txt")
     rows: list[dict[str, Any]] = []
     for path in sorted(folder.glob("*.flac")):
-        found = _LAYOUT.fullmatch(path.relative_to(root).as_posix())
-        if found is None:
+        match = _LAYOUT.fullmatch(path.relative_to(root).as_posix())
+        if match is None:
             say(f"left out: {path}: its name does not follow the corpus")
             continue
         try:
@@ -86,16 +87,16 @@ def _chapter(
             continue
         rows.append(
             {
-                "audio_path": path, "text": texts.pop(path.stem, None), "speaker": f"ls-{found['speaker']}",
-                "duration": round(seconds, 4), "gender": genders.get(found["speaker"]), "subset": found["subset"],
-                "utt_id": path.stem, "split": found["split"],
+                "audio_path": path, "text": texts.pop(path.stem, None), "speaker": f"ls-{match['speaker']}",
+                "duration": round(seconds, 4), "gender": genders.get(match["speaker"]), "subset": match["subset"],
+                "utt_id": path.stem, "split": match["split"],
             }
         )  # fmt: skip
     return rows
 
 
 def _texts(path: Path) -> dict[str, str]:
-    """What is said in each recording of a chapter; nothing where the chapter has no such file."""
+    """Return the transcripts of a chapter by recording; none if the chapter has no such file."""
     lines = (line.partition(" ") for line in _read(path).splitlines() if line.strip())
     return {name: text.strip() for name, _, text in lines if text.strip()}
 
@@ -106,12 +107,12 @@ def _genders(path: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> str:
-    """A text file of bounded size; nothing where it is missing."""
+    """Read a text file of bounded size; return an empty text if it is missing."""
     if not path.exists():
         return ""
     try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError(f"{path}: larger than {_LARGEST >> 20} MiB; copy it again")
+        if path.stat().st_size > _MAX_BYTES:
+            raise InputError(f"{path}: larger than {_MAX_BYTES >> 20} MiB; copy it again")
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); copy it again") from error

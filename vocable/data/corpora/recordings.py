@@ -1,38 +1,41 @@
-"""What the readers of corpora have in common: a recording of a digit, and how recordings become a manifest."""
+"""Common parts of the corpus readers: recordings of digits, splits, and manifests."""
 
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from vocable.audio import header_seconds
-from vocable.data.corpora.splits import SHARES, split_at_random, split_by_speaker
 from vocable.errors import AudioError, ConfigError, InputError
 from vocable.files import make_folder, write_whole
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 MANIFEST = "manifest.jsonl"
-SPLITS = ("speaker", "random", "official")  # official: the one the corpus was published with
-_OLDEST = 120  # years; a larger number is no age
+SPLITS = ("speaker", "random", "official")  # official: the one that the corpus was published with
+SHARES: Mapping[str, float] = MappingProxyType({"train": 0.8, "dev": 0.1, "test": 0.1})
+_MAX_AGE = 120  # years
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One spoken digit. What the corpus does not tell is None, and no key of the manifest.
+    """Recording of one spoken digit. Fields that the corpus does not provide are None, and no keys of the manifest.
 
     Attributes:
-        audio_path: Where it lies.
-        digit: 0 to 9; the manifest's text is its English word.
-        speaker: With the corpus before it, such as ``fsdd-jackson``.
-        duration: Seconds.
-        take: Tells apart the recordings of one digit by one speaker.
-        gender: Of the speaker.
-        age: Of the speaker, in years.
-        accent: Of the speaker.
-        source: Name of the file it was cut from.
-        split: The one the corpus was published with; after :func:`write_manifest` the one that was asked for.
+        audio_path: Path of the audio file.
+        digit: Digit 0 to 9; the manifest's text is its English word.
+        speaker: Name of the speaker with the corpus as a prefix, such as ``fsdd-jackson``.
+        duration: Duration in seconds.
+        take: Number that distinguishes recordings of one digit by one speaker.
+        gender: Gender of the speaker.
+        age: Age of the speaker in years.
+        accent: Accent of the speaker.
+        source: Name of the file that it was cut from.
+        split: Split that the corpus was published with; after :func:`write_manifest` the requested one.
     """
 
     audio_path: Path
@@ -47,7 +50,7 @@ class Recording:
     split: str | None = None
 
     def to_row(self) -> dict[str, object]:
-        """The keys of this recording's line in a manifest."""
+        """Return the keys of this recording's line in a manifest."""
         return {
             "audio_path": self.audio_path, "text": WORDS[self.digit], "speaker": self.speaker,
             "duration": round(self.duration, 4), "digit": self.digit, "take": self.take, "gender": self.gender,
@@ -56,10 +59,10 @@ class Recording:
 
 
 def check_split(split: str, known: Collection[str] = SPLITS) -> None:
-    """Refuse a split before the work, not after it.
+    """Check the name of a split before the corpus is read.
 
     Raises:
-        ConfigError: It is not among those known.
+        ConfigError: If the split is not among ``known``.
     """
     if split not in known:
         raise ConfigError(f"split is '{split}'; this corpus can be split by {', '.join(known)}")
@@ -71,19 +74,19 @@ def write_manifest(
     """Split recordings and write their manifest, whole or not at all.
 
     Args:
-        recordings: In any order; the manifest is sorted by speaker, digit and take.
-        out: The manifest's folder. Paths of audio are relative where the audio lies in it, else absolute.
+        recordings: Recordings in any order; the manifest is sorted by speaker, digit and take.
+        out: Folder of the manifest. Paths of audio inside it are relative, others absolute.
         split: One of :data:`SPLITS`.
-        seed: Of the draw.
-        say: Gets a line for each split.
+        seed: Seed of the split.
+        say: Function that receives a line for each split.
 
     Returns:
-        The manifest.
+        Path of the manifest.
 
     Raises:
-        InputError: A path or a speaker's name is no text.
-        ConfigError: There are too few speakers or recordings to split, or they have no split of their own.
-        OutputError: The manifest cannot be written.
+        InputError: If a path or the name of a speaker is no valid text.
+        ConfigError: If there are too few speakers or recordings to split, or they have no official split.
+        OutputError: If the manifest cannot be written.
     """
     ordered = sorted(recordings, key=lambda one: (one.speaker or "", one.digit, one.take, one.audio_path))
     parts = _splits(ordered, split, seed)
@@ -95,21 +98,24 @@ def write_rows(rows: Sequence[Mapping[str, Any]], out: Path, say: Callable[[str]
     """Write a manifest, whole or not at all.
 
     Args:
-        rows: The keys of each line, ``audio_path``, ``speaker``, ``split`` and ``duration`` among them; what is None
-            is no key of the line.
-        out: The manifest's folder. Paths of audio are relative where the audio lies in it, else absolute.
-        say: Gets a line for each split.
+        rows: Keys of each line, among them ``audio_path``, ``speaker``, ``split`` and ``duration``. A value of None is
+            left out.
+        out: Folder of the manifest. Paths of audio inside it are relative, others absolute.
+        say: Function that receives a line for each split.
+
+    Returns:
+        Path of the manifest.
 
     Raises:
-        InputError: A path or a speaker's name is no text.
-        OutputError: The manifest cannot be written.
+        InputError: If a path or the name of a speaker is no valid text.
+        OutputError: If the manifest cannot be written.
     """
     folder = out.resolve()
     try:
         data = "".join(_line(row, folder) for row in rows).encode()
     except UnicodeEncodeError as error:
         where = rows[0]["audio_path"].parent
-        raise InputError(f"{where}: a path or a speaker's name is no text; rename it") from error
+        raise InputError(f"{where}: a path or the name of a speaker is no valid text; rename it") from error
     make_folder(out)
     write_whole(out / MANIFEST, lambda path: path.write_bytes(data))
     for part in sorted({row["split"] for row in rows}, key=lambda part: ([*SHARES, part].index(part), part)):
@@ -124,18 +130,18 @@ def read_takes(
     folder: Path, files: str, layout: re.Pattern[str], corpus: str, speakers: Mapping[str, Mapping[str, object]],
     say: Callable[[str], None],
 ) -> list[Recording]:  # fmt: skip
-    """Recordings that their names describe. Only headers are read.
+    """Return the recordings that their file names describe. Only headers of audio files are read.
 
     Args:
-        folder: Where they lie.
-        files: Pattern of what is looked at; hidden files are not.
-        layout: Of a path in the folder, with groups ``digit``, ``speaker`` and ``take``.
-        corpus: Goes before the speaker.
-        speakers: What is known of each.
-        say: Gets a line for each file that cannot be read, and one for all whose names do not follow the layout.
+        folder: Folder of the recordings.
+        files: Glob pattern of the files; hidden files are ignored.
+        layout: Pattern of paths in the folder, with groups ``digit``, ``speaker`` and ``take``.
+        corpus: Prefix of the speakers' names.
+        speakers: Record of each speaker.
+        say: Function that receives a line for each file that cannot be read, and one for all whose names do not match.
 
     Raises:
-        InputError: No recording is left.
+        InputError: If no recording is left.
     """
     recordings: list[Recording] = []
     others: list[str] = []
@@ -146,13 +152,13 @@ def read_takes(
         if match is None:
             others.append(name)
             continue
-        about = speakers.get(match["speaker"], {})
+        record = speakers.get(match["speaker"], {})
         try:
             recordings.append(
                 Recording(
                     audio_path=path, digit=int(match["digit"]), speaker=f"{corpus}-{match['speaker']}",
-                    duration=header_seconds(path), take=int(match["take"]), gender=known_text(about.get("gender")),
-                    age=known_age(about.get("age")), accent=known_text(about.get("accent")),
+                    duration=header_seconds(path), take=int(match["take"]), gender=known_text(record.get("gender")),
+                    age=known_age(record.get("age")), accent=known_text(record.get("accent")),
                 )
             )  # fmt: skip
         except AudioError as error:
@@ -160,28 +166,17 @@ def read_takes(
     if others:
         say(f"{len(others)} files left out: their names do not follow the corpus, such as {others[0]}")
     if not recordings:
-        raise InputError(f"{folder}: none of the recordings in here can be used")
+        raise InputError(f"{folder}: no recording can be used")
     return recordings
 
 
-def check_speakers(value: object, path: Path) -> dict[str, dict[str, object]]:
-    """What a corpus tells of its speakers, if it has the form that was published.
-
-    Raises:
-        InputError: It has not.
-    """
-    if not isinstance(value, dict) or not all(isinstance(about, dict) for about in value.values()):
-        raise InputError(f"{path}: this does not tell of each speaker; copy it again, or remove it and go without")
-    return value
-
-
 def known_text(value: object) -> str | None:
-    """What somebody wrote of a speaker, if it is a text that says something."""
+    """Return a text without outer white space, or None if it is empty or no text."""
     return value.strip() or None if isinstance(value, str) else None
 
 
 def known_age(value: object) -> int | None:
-    """Years, if that is what it can be.
+    """Return an age in years, or None if the value cannot be one.
 
     Example:
         >>> [known_age(value) for value in (31, "28 ", " 1234", "young", True, None)]
@@ -191,7 +186,7 @@ def known_age(value: object) -> int | None:
         age = int(value) if isinstance(value, int | str) and not isinstance(value, bool) else 0
     except ValueError:
         return None
-    return age if 0 < age <= _OLDEST else None
+    return age if 0 < age <= _MAX_AGE else None
 
 
 def _line(row: Mapping[str, Any], folder: Path) -> str:
@@ -213,3 +208,82 @@ def _splits(recordings: Sequence[Recording], split: str, seed: int) -> list[str]
     if len(parts) < len(recordings):
         raise ConfigError(f"{len(recordings) - len(parts)} recordings name no split; split by speaker instead")
     return parts
+
+
+def split_by_speaker(
+    speakers: Sequence[str], *, genders: Mapping[str, str] | None = None, shares: Mapping[str, float] = SHARES,
+    seed: int = 0,
+) -> list[str]:  # fmt: skip
+    """Return a split for each recording, such that no speaker is in two splits.
+
+    Every split has at least one speaker, and about its share of each gender.
+
+    Args:
+        speakers: Speaker of each recording.
+        genders: Gender of each speaker; speakers that are not in it count as one more gender.
+        shares: Share of the speakers of each split, above 0; the sum is 1.
+        seed: Seed of the split.
+
+    Raises:
+        ConfigError: If there are fewer speakers than splits, or shares or seed are out of range.
+
+    Example:
+        >>> split_by_speaker(["ann", "bob", "ann", "eve"], seed=1)
+        ['train', 'dev', 'train', 'test']
+        >>> split_by_speaker(["ann", "bob", "ann"])
+        Traceback (most recent call last):
+        vocable.errors.ConfigError: 2 speakers cannot be shared by 3 splits (train, dev, test); split at random instead
+    """
+    _check_shares(shares, seed)
+    names = sorted(set(speakers))
+    if len(names) < len(shares):
+        raise ConfigError(
+            f"{len(names)} speakers cannot be shared by {len(shares)} splits ({', '.join(shares)}); "
+            "split at random instead"
+        )
+    random = np.random.default_rng(seed)
+    groups: dict[str, list[str]] = {}
+    for at in random.permutation(len(names)):
+        groups.setdefault((genders or {}).get(names[at], ""), []).append(names[at])
+    # Spread each gender evenly over [0, 1]: any interval then has about the same share of each.
+    positions = {name: (at + 0.5) / len(group) for group in groups.values() for at, name in enumerate(group)}
+    order = sorted(positions, key=positions.__getitem__)
+    split = dict(zip(order, _split_sequence(len(order), shares), strict=True))
+    return [split[speaker] for speaker in speakers]
+
+
+def split_at_random(count: int, *, shares: Mapping[str, float] = SHARES, seed: int = 0) -> list[str]:
+    """Return a random split for each recording; a speaker may be in several splits.
+
+    Args:
+        count: Number of recordings.
+        shares: Share of the recordings of each split, above 0; the sum is 1.
+        seed: Seed of the split.
+
+    Raises:
+        ConfigError: If there are fewer recordings than splits, or shares or seed are out of range.
+
+    Example:
+        >>> split_at_random(5)
+        ['train', 'train', 'train', 'dev', 'test']
+    """
+    _check_shares(shares, seed)
+    if count < len(shares):
+        raise ConfigError(f"{count} recordings cannot be shared by {len(shares)} splits ({', '.join(shares)})")
+    sequence = _split_sequence(count, shares)
+    return [sequence[at] for at in np.random.default_rng(seed).permutation(count)]
+
+
+def _split_sequence(count: int, shares: Mapping[str, float]) -> list[str]:
+    """Return ``count`` names of splits in proportion to their shares, each at least once, the smallest split first."""
+    counts = dict.fromkeys(shares, 1)
+    for _ in range(count - len(shares)):
+        counts[max(shares, key=lambda split: shares[split] * count - counts[split])] += 1
+    return [split for split in sorted(counts, key=counts.__getitem__) for _ in range(counts[split])]
+
+
+def _check_shares(shares: Mapping[str, float], seed: int) -> None:
+    if not (shares and min(shares.values()) > 0 and abs(sum(shares.values()) - 1) < 1e-6):
+        raise ConfigError(f"shares are {dict(shares)}: each must be above 0, and together they must be 1")
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}: it must be at least 0")

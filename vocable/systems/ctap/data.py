@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.data.alignment import alignment_of
-from vocable.data.batches import Batch, BatchConfig, ClipStore
+from vocable.data.batches import BatchConfig, ClipStore, TensorBatch
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError, ConfigError, ManifestError, TextError
 from vocable.shapes import frames_for, mask_from_lengths
@@ -27,7 +27,7 @@ _Window = tuple[ndarray, int, Int[ndarray, " S"], bool, ndarray, str]
 
 
 @dataclass(frozen=True)
-class AlignedBatch(Batch):
+class AlignedBatch(TensorBatch):
     """Windows of equal length. Shorter clips are followed by zeros.
 
     Attributes:
@@ -104,9 +104,9 @@ class AlignedWindows:
         self.sample_rate, self.hop, self.reduction, self.window, self.voice = sample_rate, hop, reduction, window, voice
         self._store = ClipStore(utterances, sample_rate, self._inspect)
         self.problems = self._store.problems
-        sizes = np.array([size for size, _ in self._store.seen], dtype=np.float64)
-        labeled = np.array([segments is not None for _, segments in self._store.seen])
-        if not any(segments is not None and segments[1].any() for _, segments in self._store.seen):
+        sizes = np.array([size for size, _ in self._store.infos], dtype=np.float64)
+        labeled = np.array([segments is not None for _, segments in self._store.infos])
+        if not any(segments is not None and segments[1].any() for _, segments in self._store.infos):
             raise ManifestError(
                 f"none of {len(labeled)} recordings has an 'alignment' with a phoneme in it; make them with "
                 "`vocable data align MANIFEST`"
@@ -131,7 +131,7 @@ class AlignedWindows:
         """Return the duration of each phoneme of the corpus, in spectra, rounded; silences are left out."""
         lengths = [
             np.diff(segments[0], prepend=0.0)[segments[1] > 0]
-            for _, segments in self._store.seen
+            for _, segments in self._store.infos
             if segments is not None
         ]
         return np.maximum(1, np.concatenate(lengths) / self.hop).round().astype(np.int64)
@@ -176,7 +176,7 @@ class AlignedWindows:
         voice, _ = self._draw_excerpt(clip, self.voice * self.hop, speed, random)
         voice = np.resize(voice, self.voice * self.hop)
         gain = min(gain, 1.0 / max(float(np.abs(window).max()), float(np.abs(voice).max()), 1e-3))
-        segments = self._store.seen[clip][1]
+        segments = self._store.infos[clip][1]
         phonemes = np.zeros(self.window * self.reduction, dtype=np.int64)
         if segments is not None:
             centers = start + (np.arange(phonemes.size) + 0.5) * self.hop * speed
@@ -190,6 +190,6 @@ class AlignedWindows:
     ) -> tuple[Float[ndarray, " T"], int]:  # fmt: skip
         """Return at most ``size`` samples of a clip, played at a speed, and where in the clip they begin."""
         length = int(size * speed)
-        start = int(random.integers(0, max(self._store.seen[clip][0] - length, 0) + 1))
+        start = int(random.integers(0, max(self._store.infos[clip][0] - length, 0) + 1))
         samples = self._store.samples(clip, start, start + length)
         return Audio(samples, self.sample_rate).played(speed).samples[:size], start

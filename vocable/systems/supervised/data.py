@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from vocable.audio import Audio
-from vocable.data.alignment.phones import words_of
-from vocable.data.batches import Batch, BatchConfig, ClipStore
+from vocable.data.alignment.words import words_of
+from vocable.data.batches import BatchConfig, ClipStore, TensorBatch
 from vocable.data.manifest import Utterance
 from vocable.data.targets import TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError
@@ -32,7 +32,7 @@ _Clip = tuple[int, Path, tuple[int, ...]]  # number of samples, file of its fram
 
 
 @dataclass(frozen=True)
-class UtteranceBatch(Batch):
+class UtteranceBatch(TensorBatch):
     """Utterances of similar length, each followed by zeros.
 
     Attributes:
@@ -113,12 +113,12 @@ class UtteranceData:
         self.frames_per_token = int(per_token)
         self._store = ClipStore(utterances, self.sample_rate, self._inspect)
         self.problems = self._store.problems
-        self._by_length = sorted(range(len(self._store)), key=lambda clip: self._store.seen[clip][0])
+        self._by_length = sorted(range(len(self._store)), key=lambda clip: self._store.infos[clip][0])
 
     @property
     def hours(self) -> float:
         """Length of all recordings, in hours."""
-        return sum(size for size, _, _ in self._store.seen) / self.sample_rate / 3600
+        return sum(size for size, _, _ in self._store.infos) / self.sample_rate / 3600
 
     def __len__(self) -> int:
         return len(self._store)
@@ -154,7 +154,7 @@ class UtteranceData:
 
     def _load_row(self, clip: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, str]:
         """Return samples, frames, phones, voice and file of a clip."""
-        size, frames, phones = self._store.seen[clip]
+        size, frames, phones = self._store.infos[clip]
         start = int(random.integers(0, max(size - self.voice, 0) + 1))
         voice = np.resize(self._store.samples(clip, start, start + self.voice), self.voice)
         return (

@@ -23,9 +23,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vocable.audio import Audio, header_seconds
 from vocable.data.alignment import Alignment, alignment_of
-from vocable.data.alignment.phones import words_of
-from vocable.data.alignment.words import estimate_spans, subword_spans, word_spans
-from vocable.data.batches import Batch, BatchConfig
+from vocable.data.alignment.words import estimate_spans, subword_spans, word_spans, words_of
+from vocable.data.batches import BatchConfig, TensorBatch
 from vocable.data.manifest import Utterance
 from vocable.data.targets import FeatureExtractor, TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError, ManifestError, TextError
@@ -95,7 +94,7 @@ class TasteExample:
 
 
 @dataclass(frozen=True)
-class TasteBatch(Batch):
+class TasteBatch(TensorBatch):
     """Utterances side by side, padded with 0 to the longest: U subwords, F frames, N units.
 
     Attributes:
@@ -211,7 +210,7 @@ class TasteData:
                     self._entries.append(self._load(utterance, speed))
                     self.utterances.append(utterance)
                 except (AudioError, AlignmentError, TextError) as error:  # which need not know the file
-                    named = utterance.blamed(error)
+                    named = utterance.locate_error(error)
                     problems.setdefault(str(named), named)
             self.problems += problems.values()
         self.doubts = [*find_doubtful(self.utterances), *map(AlignmentError, self._mismatches)]
@@ -303,7 +302,7 @@ class TasteData:
             spans = word_spans(alignment, words_of(utterance, self._pronouncer))
             return subword_spans(spans, subwords, units, self._unit_rate / speed)  # units per second as recorded
         except AlignmentError as error:
-            self._mismatches[f"{utterance.blamed(error)}; until then its subwords' spans are estimated"] += 1
+            self._mismatches[f"{utterance.locate_error(error)}; until then its subwords' spans are estimated"] += 1
             return None
 
 

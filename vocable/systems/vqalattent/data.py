@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vocable.data.batches import Batch, BatchConfig, ClipStore
+from vocable.data.batches import BatchConfig, ClipStore, TensorBatch
 from vocable.data.manifest import Utterance
 from vocable.errors import ManifestError
 from vocable.systems.vqalattent.config import ImageSpec
@@ -23,7 +23,7 @@ UNKNOWN = -1
 
 
 @dataclass(frozen=True)
-class ImageBatch(Batch):
+class ImageBatch(TensorBatch):
     """A batch of images of whole utterances.
 
     Attributes:
@@ -94,7 +94,7 @@ class Images:
         self.utterances, self.problems = self._store.utterances, self._store.problems
         self.values = {key: collect_values(self.utterances, key) for key in keys}
         self.labels = label_indices(self.utterances, self.values)
-        self.durations = np.array([end - start for start, end in self._store.seen]) / spec.sample_rate
+        self.durations = np.array([end - start for start, end in self._store.infos]) / spec.sample_rate
         self.bounds = self._measure_scale()
         levels = [self._image(index)[1] for index in range(len(self._store))]
         self.mean_level = float(np.mean(levels))
@@ -123,7 +123,7 @@ class Images:
     def _draw(self, random: np.random.Generator, plain: bool) -> tuple[Tensor, int]:
         """Draw an utterance and augment its image; return the image in [0, 1] and the index of the utterance."""
         index = int(random.integers(len(self._store)))
-        start, end = self._store.seen[index]
+        start, end = self._store.infos[index]
         shifts = random.uniform(-self.config.shift, self.config.shift, 2) * (end - start)
         gain, warp = random.uniform(*self.config.gain_db), 1.0 + random.uniform(-1, 1) * self.config.warp
         if plain:
@@ -133,7 +133,7 @@ class Images:
 
     def _image(self, index: int, bounds: tuple[int, int] | None = None, warp: float = 1.0) -> tuple[Tensor, float]:
         """Return an utterance's image in dB, and the level that was subtracted."""
-        bounds = bounds or self._store.seen[index]
+        bounds = bounds or self._store.infos[index]
         return subtract_level(mel_image(self._store.samples(index), self.spec, bounds=bounds, warp=warp), self.spec)
 
     def _measure_scale(self) -> Float[Tensor, "2"]:
