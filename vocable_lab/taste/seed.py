@@ -68,7 +68,7 @@ _OFF = "off_words_ms"  # a row's fact: milliseconds of each word from its middle
 
 
 class TasteSeed(Evaluation):
-    """UnitPrediction of units, alignment, speech from units, edits; a :class:`~vocable.evaluate.runner.Evaluation`.
+    """Prediction of units, alignment, speech from units, edits; a :class:`~vocable.evaluate.runner.Evaluation`.
 
     Args:
         plan: One tokenizer, manifests, split, ``limit`` of clips, ``recognise`` (20 by default), judges and seed.
