@@ -69,7 +69,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
     def __init__(self, model: _Model, *, aliases: Sequence[str] = ()) -> None:
         self.model = model
         self.config: Any = model.config
-        self.digest = digest_of(self._config_to_json(), model.state_dict())
+        self.digest = digest_of(to_json(self.config), model.state_dict())
         self.aliases = tuple(aliases)
 
     @property
@@ -195,7 +195,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
         Raises:
             OutputError: If the folder cannot be written.
         """
-        write_model(folder, self.system, self._config_to_json(), self.model, half=half, aliases=self.aliases)
+        write_model(folder, self.system, to_json(self.config), self.model, half=half, aliases=self.aliases)
 
     @classmethod
     def load(cls: type[_Self], folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
@@ -220,16 +220,9 @@ class BaseTokenizer(ABC, Generic[_Model]):
     @classmethod
     def _read(cls, folder: str | os.PathLike[str], device: str) -> StoredModel[Any]:
         def build(values: dict[str, Any]) -> nn.Module:
-            return cls.model_class(cls._config_from_json(values))
+            return cls.model_class(parse(cls.config_class, values, "config"))
 
         return read_model(folder, build, device, cls.migration)
-
-    @classmethod
-    def _config_from_json(cls, values: dict[str, Any]) -> Any:
-        return parse(cls.config_class, values, "config")
-
-    def _config_to_json(self) -> dict[str, Any]:
-        return to_json(self.config)
 
     @abstractmethod
     def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
