@@ -25,7 +25,6 @@ from vocable.metrics.score import Figure
 _MAX_SECONDS = 600.0  # of sound on a page: about 15 MB
 _MIN_SECONDS = 3.0  # of each clip
 _LISTED = ("worst ", "best ")  # beginning of ``Sample.why`` for clips that are listed without spectrograms
-_TILES = 6
 _GroupPanel = tuple[Column, list[str], list[tuple[str, int, list[Figure | None]]]]  # names, then value, n and figures
 _ProbeLine = tuple[ProbeRow, int, dict[str, ProbeRow]]  # any of its rows, n, rows by view
 
@@ -78,7 +77,6 @@ def render_report(card: Card) -> str:
         "report.html.j2", title=card.title, card=card, families=families,
         main_plots=_plots(card, [*main, *further[:fill]], families),
         further_plots=_plots(card, further[fill:], families),
-        tiles=list(_tiles(card))[:_TILES],
         columns=sorted(card.columns, key=lambda column: column.key != "bit_rate"),  # the price first
         column_n={column.key: usual_n(entry.figures.get(column.key) for entry in card.entries)
                   for column in card.columns},
@@ -86,7 +84,6 @@ def render_report(card: Card) -> str:
         groups=list(_groups(card, [*main, *further])), probes=list(_probe_tables(card.probes)),
         usage=_widest_entries(card.entries), compared=list(sounds.compared()), listed=list(sounds.listed()),
         seconds=sounds.limit, settings=json.dumps(card.settings, indent=2, ensure_ascii=False, default=str),
-        undefined=list(_undefined(card)),
         pictures=[(picture, data_uri("image/png", picture.png)) for picture in card.pictures],
         reasons=_join_reasons, sort_value=_sort_value, heat=_heat, log2=math.log2,
     )  # fmt: skip
@@ -214,21 +211,6 @@ def _rate_distance(a: Entry, b: Entry) -> float:
 def _plots(card: Card, columns: Sequence[Column], families: Sequence[Family]) -> list[tuple[Column, str]]:
     plots = ((column, plot_rates(card, column, families)) for column in columns)
     return [(column, data_uri("image/svg+xml", svg)) for column, svg in plots if svg is not None]
-
-
-def _tiles(card: Card) -> Iterator[tuple[Column, Figure]]:
-    for column in card.main_columns:
-        if card.subject and column.key in card.subject.figures:
-            yield column, card.subject.figures[column.key]
-
-
-def _undefined(card: Card) -> Iterator[str]:
-    """Yield a line for each metric of an entry that some clips have no figure of."""
-    for entry in card.entries:
-        for column in card.columns:
-            figure = entry.figures.get(column.key)
-            if figure is not None and figure.reasons:
-                yield f"{entry.name}, {column.title}: {_join_reasons(figure)}"
 
 
 def _groups(card: Card, columns: Sequence[Column]) -> Iterator[tuple[str, list[_GroupPanel]]]:
