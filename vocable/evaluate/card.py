@@ -121,18 +121,18 @@ class Sample:
 
     Attributes:
         utterance: Key of the clip in the manifest.
-        why: Reason for its choice, such as ``worst PESQ-WB of guided-small``. Samples whose reason begins with
+        reason: Reason for its choice, such as ``worst PESQ-WB of guided-small``. Samples whose reason begins with
             ``worst`` or ``best`` are listed under it; the others are shown large, with spectrograms.
-        facts: Labels such as speaker, gender and text.
+        labels: Labels such as speaker, gender and text.
         recording: The recording as it was scored.
-        made: Decoded audio by entry name, each with a caption that holds its figures.
+        versions: Decoded audio by entry name, each with a caption that holds its figures.
     """
 
     utterance: str
-    why: str
-    facts: Mapping[str, str]
+    reason: str
+    labels: Mapping[str, str]
     recording: Audio
-    made: Mapping[str, tuple[Audio, str]]
+    versions: Mapping[str, tuple[Audio, str]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -240,7 +240,7 @@ def _complete_card(demo: Demo, command: str) -> Card:
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
     (sample,) = demo.card.samples
-    sample = replace(sample, utterance=demo.recording.title, why="The recording and its decoded versions")
+    sample = replace(sample, utterance=demo.recording.title, reason="The recording and its decoded versions")
     return replace(demo.card, title=demo.recording.title, lead=lead, samples=[sample], settings=settings,
                    pictures=[plot_tokens(demo.tokens)])  # fmt: skip
 

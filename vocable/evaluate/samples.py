@@ -38,27 +38,27 @@ def choose_samples(
 
 
 def make_sample(
-    item: str, why: str, recording: Audio, codecs: Sequence[Codec], facts: Mapping[str, str],
+    item: str, reason: str, recording: Audio, codecs: Sequence[Codec], labels: Mapping[str, str],
     store: Callable[[Audio], Audio], caption: Callable[[str, str], str],
 ) -> Sample:  # fmt: skip
     """Code a clip with each codec; codecs that refuse it are left out.
 
     Args:
         item: Key of the clip.
-        why: Reason for its choice.
+        reason: Reason for its choice.
         recording: Clip of any sample rate.
         codecs: Codecs in the order of the page.
-        facts: Labels of the clip.
+        labels: Labels of the clip.
         store: Function that turns audio into the form that was scored.
         caption: Function from the name of an entry and the key of a clip to a line with figures.
     """
-    made = {}
+    versions = {}
     for codec in codecs:
         try:
-            made[codec.name] = (store(codec.code(recording, item).audio), caption(codec.name, item))
+            versions[codec.name] = (store(codec.code(recording, item).audio), caption(codec.name, item))
         except VocableError:
             continue
-    return Sample(utterance=item, why=why, facts=facts, recording=store(recording), made=made)
+    return Sample(utterance=item, reason=reason, labels=labels, recording=store(recording), versions=versions)
 
 
 def _rank_clips(rows: Sequence[ResultRow], column: Column) -> list[str]:

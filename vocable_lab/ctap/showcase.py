@@ -159,7 +159,7 @@ def make_samples(showcase: Showcase) -> Iterator[Sample]:
         }
         why = f"{clip.speaker or 'a recording'}, then the words in the voice of {target}"
         facts = {"speaker": clip.speaker or "", "text": clip.text or ""}
-        yield Sample(utterance=key, why=why, facts=facts, recording=recording, made=made)
+        yield Sample(utterance=key, reason=why, labels=facts, recording=recording, versions=made)
     for text, clip in list(showcase.sentences.items())[:_MAX_SENTENCES]:
         voice = Audio.read(clip.audio_path)
         tokens, shuffled = speak_sentence(showcase.tokenizer, text, voice, seed=showcase.seed)
@@ -169,4 +169,4 @@ def make_samples(showcase: Showcase) -> Iterator[Sample]:
         }
         facts = {"speaker": clip.speaker or "", "text": text}
         why = f"{clip.speaker or 'a recording'} lends a voice to a sentence that nobody said"
-        yield Sample(utterance=text, why=why, facts=facts, recording=voice, made=made)
+        yield Sample(utterance=text, reason=why, labels=facts, recording=voice, versions=made)

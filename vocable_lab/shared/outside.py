@@ -219,7 +219,9 @@ class Outside(Evaluation):
             except AudioError:
                 continue
             text = one.utterance.text if one.utterance is not None else None
-            shown.append(Sample(utterance=one.key, why=domain, facts={"text": text or ""}, recording=clip, made=made))
+            shown.append(
+                Sample(utterance=one.key, reason=domain, labels={"text": text or ""}, recording=clip, versions=made)
+            )
         return shown
 
     def _file(self, name: str, item: str) -> Path:

@@ -229,7 +229,7 @@ def samples(views: Views) -> Iterator[Sample]:
         facts = {"speaker": clip.speaker or "", "text": clip.text or ""}
         if made:
             why = f"{clip.speaker or 'a recording'}, and what becomes of it"
-            yield Sample(utterance=key, why=why, facts=facts, recording=audio, made=made)
+            yield Sample(utterance=key, reason=why, labels=facts, recording=audio, versions=made)
 
 
 def _mel(audio: Audio) -> Float[ndarray, "S mel"]:

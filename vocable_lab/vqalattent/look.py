@@ -139,4 +139,4 @@ def samples(look: Look) -> Iterator[Sample]:
             made[f"fake {number + 1}"] = (speech, "nobody said this")
         why = f"{look.key} {label}" if place < _LISTEN else f"best {look.key} {label}"
         facts = {"speaker": clip.speaker or "", look.key: label}
-        yield Sample(utterance=key, why=why, facts=facts, recording=recording, made=made)
+        yield Sample(utterance=key, reason=why, labels=facts, recording=recording, versions=made)

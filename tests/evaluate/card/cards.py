@@ -101,7 +101,7 @@ def samples(sounds: list[Audio], bad: str) -> list[Sample]:
             for place, name in enumerate(names)
         }
         facts = {"speaker": "61", "gender": f"F{bad}", "text": f"he tells us that at this festive season{bad}"}
-        return Sample(utterance=f"61/clip-{at}{bad}.flac", why=why, facts=facts, recording=clip, made=made)
+        return Sample(utterance=f"61/clip-{at}{bad}.flac", reason=why, labels=facts, recording=clip, versions=made)
 
     everything = ("guided-small", "spectral-tiny", "Opus 6k", "Codec2 3200", "Speex 4k")
     found = [

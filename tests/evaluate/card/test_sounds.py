@@ -21,10 +21,10 @@ from vocable.testing import speechlike
 def test_a_sound_is_in_the_page_once(plain: str) -> None:
     made = card()
     sounds = {sample.recording.samples.tobytes() for sample in made.samples}
-    sounds |= {audio.samples.tobytes() for sample in made.samples for audio, _ in sample.made.values()}
+    sounds |= {audio.samples.tobytes() for sample in made.samples for audio, _ in sample.versions.values()}
     assert plain.count("data:audio/flac") == len(sounds)
     players = [attributes for tag, attributes in Tree(plain).elements if tag == "audio"]
-    assert len(players) == sum(1 + len(sample.made) for sample in made.samples)
+    assert len(players) == sum(1 + len(sample.versions) for sample in made.samples)
     assert all(attributes["preload"] == "none" for attributes in players)
 
 
@@ -32,7 +32,7 @@ def test_long_clips_are_cut_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch
     assert "Clips are cut" not in plain
     monkeypatch.setattr(report, "_MAX_SECONDS", 5.0)
     recording = speechlike(16_000 * 6)
-    sample = Sample(utterance="long", why="worst STOI of a", facts={}, recording=recording, made={})
+    sample = Sample(utterance="long", reason="worst STOI of a", labels={}, recording=recording, versions={})
     page = render_report(dataclasses.replace(card(), samples=[sample]))
     assert "Clips are cut after 5 s" in page
     (sound,) = re.findall(r"data:audio/flac;base64,([^']+)", page)

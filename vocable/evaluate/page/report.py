@@ -24,7 +24,7 @@ from vocable.metrics.score import Figure
 
 _MAX_SECONDS = 600.0  # of sound on a page: about 15 MB
 _MIN_SECONDS = 3.0  # of each clip
-_LISTED = ("worst ", "best ")  # beginning of ``Sample.why`` for clips that are listed without spectrograms
+_LISTED = ("worst ", "best ")  # beginning of ``Sample.reason`` for clips that are listed without spectrograms
 _GroupPanel = tuple[Column, list[str], list[tuple[str, int, list[Figure | None]]]]  # names, then value, n and figures
 _ProbeLine = tuple[ProbeRow, int, dict[str, ProbeRow]]  # any of its rows, n, rows by view
 
@@ -150,28 +150,28 @@ class _SoundTable:
     def __init__(self, card: Card) -> None:
         self._card = card
         sounds = [sound for sample in card.samples
-                  for sound in (sample.recording, *(audio for audio, _ in sample.made.values()))]  # fmt: skip
+                  for sound in (sample.recording, *(audio for audio, _ in sample.versions.values()))]  # fmt: skip
         distinct = {sound.samples.tobytes(): sound.duration for sound in sounds}
         self.limit = longest_clip(distinct.values(), _MAX_SECONDS)
         self._places: dict[str, str] = {}
 
     def compared(self) -> Iterator[tuple[Sample, list[Player]]]:
-        """Samples to compare; the recording, the subject and the nearest codec have spectrograms."""
+        """Yield the samples to compare; the recording, the subject and the nearest codec have spectrograms."""
         for sample in self._card.samples:
-            if not sample.why.startswith(_LISTED):
+            if not sample.reason.startswith(_LISTED):
                 yield sample, self._players(sample, self._drawn(sample))
 
     def listed(self) -> Iterator[tuple[str, list[tuple[Sample, list[Player]]]]]:
-        """Samples of each list of worst or best clips."""
-        reasons = dict.fromkeys(sample.why for sample in self._card.samples if sample.why.startswith(_LISTED))
-        for why in reasons:
-            yield why, [(sample, self._players(sample)) for sample in self._card.samples if sample.why == why]
+        """Yield each list of worst or best clips with its samples."""
+        reasons = dict.fromkeys(sample.reason for sample in self._card.samples if sample.reason.startswith(_LISTED))
+        for reason in reasons:
+            yield reason, [(sample, self._players(sample)) for sample in self._card.samples if sample.reason == reason]
 
     def _players(self, sample: Sample, drawn: Sequence[str] | None = None) -> list[Player]:
         peak = peak_power(self._cut(sample.recording)) if drawn is not None else None
         players = [self._player(sample.recording, "Recording", "", peak)]
-        for name in dict.fromkeys([*(drawn or ()), *sample.made]):
-            audio, caption = sample.made[name]
+        for name in dict.fromkeys([*(drawn or ()), *sample.versions]):
+            audio, caption = sample.versions[name]
             players.append(self._player(audio, name, caption, peak if drawn and name in drawn else None))
         return players
 
@@ -192,11 +192,11 @@ class _SoundTable:
     def _drawn(self, sample: Sample) -> list[str]:
         """Return the names of the versions that have a spectrogram: all of a lone sample, else two."""
         if len(self._card.samples) == 1:
-            return list(sample.made)
-        by_name = {entry.name: entry for entry in self._card.entries if entry.name in sample.made}
+            return list(sample.versions)
+        by_name = {entry.name: entry for entry in self._card.entries if entry.name in sample.versions}
         subject = self._card.subject
         if subject is None or subject.name not in by_name:
-            return list(sample.made)[:2]
+            return list(sample.versions)[:2]
         codecs = [entry for entry in by_name.values() if entry.kind == "codec"]
         rest = codecs or [entry for entry in by_name.values() if entry is not subject]
         nearest = sorted(rest, key=partial(_rate_distance, subject))[:1]
