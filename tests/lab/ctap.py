@@ -28,7 +28,7 @@ def little(trained: bool = False) -> CtapTokenizer:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = CtapModel(recipes.find("ctap-tiny").model)
-        model.transcoder.quantizer.books[0].entries.normal_()  # which begin on a first batch
+        model.transcoder.quantizer.codebooks[0].entries.normal_()  # which begin on a first batch
     model.trained.fill_(int(trained))
     return CtapTokenizer(model, "griffin-lim")
 

@@ -189,9 +189,9 @@ def test_one_training_is_measured_at_every_rate(place: Path, tmp_path: Path) -> 
 def test_every_training_begins_from_a_model_where_one_is_named(place: Path, tmp_path: Path) -> None:
     run = replace(run_of("guided-tiny", 4), train=replace(run_of("guided-tiny").train, steps=4, save_every=4))
     start = ready("spectral")
-    learnt = int(start.model.quantizer.books[0].updates)
+    learnt = int(start.model.quantizer.codebooks[0].updates)
     study("rates", run, [place / "manifest.jsonl"], tmp_path, start=start, fakes=2, quiet=True, say=lambda line: None)
-    assert int(load(tmp_path / "run").model.quantizer.books[0].updates) == learnt + 4 > 4
+    assert int(load(tmp_path / "run").model.quantizer.codebooks[0].updates) == learnt + 4 > 4
 
 
 def test_rates_are_of_two_systems_and_the_recipe_says_which(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_quantizer_that_training_has_not_come_to_is_left_out(plan: Plan, place
     early = little(place / "codec")
     assert quantizes(early)
     assert early.model.quantizer is not None
-    for book in early.model.quantizer.residual.books:
+    for book in early.model.quantizer.residual.codebooks:
         book.entries.zero_()
     assert not quantizes(early)
     early.save(tmp_path / "early")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vocable.losses.adversarial import feature_matching_loss, generator_loss, made_loss, real_loss
+from vocable.losses.adversarial import fake_loss, feature_matching_loss, generator_loss, real_loss
 
 LOGITS = [torch.tensor([[2.0, 0.0]]), torch.tensor([-1.0, -1.0, -1.0, -1.0])]  # each discriminator weighs the same
 
@@ -12,10 +12,10 @@ LOGITS = [torch.tensor([[2.0, 0.0]]), torch.tensor([-1.0, -1.0, -1.0, -1.0])]  #
     ("loss", "game", "wanted"),
     [
         (real_loss, "hinge", ((0 + 1) / 2 + 2) / 2),
-        (made_loss, "hinge", ((3 + 1) / 2 + 0) / 2),
+        (fake_loss, "hinge", ((3 + 1) / 2 + 0) / 2),
         (generator_loss, "hinge", ((-2 + 0) / 2 + 1) / 2),
         (real_loss, "least_squares", ((1 + 1) / 2 + 4) / 2),
-        (made_loss, "least_squares", ((4 + 0) / 2 + 1) / 2),
+        (fake_loss, "least_squares", ((4 + 0) / 2 + 1) / 2),
         (generator_loss, "least_squares", ((1 + 1) / 2 + 4) / 2),
     ],
 )

@@ -60,14 +60,14 @@ def test_the_borders_are_where_they_are_looked_for() -> None:
 
 @pytest.mark.parametrize("cells", [1, 16, 33, 64, 110, 10_000])
 def test_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch, cells: int) -> None:
-    monkeypatch.setattr(module, "_CELLS", cells)
+    monkeypatch.setattr(module, "_MAX_CELLS", cells)
     assert_dense(drawn(3, 7), torch.rand(3, 7, generator=torch.Generator().manual_seed(1)) < 0.7)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 40.0, 1_000.0])
 def test_at_any_scale(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     """With sharp logits an exponent that is not taken under the largest one would overflow."""
-    monkeypatch.setattr(module, "_CELLS", 5 * 22)
+    monkeypatch.setattr(module, "_MAX_CELLS", 5 * 22)
     left, right, _ = drawn(2, 11)
     parts = (left, right, torch.tensor(scale))
     mask = torch.ones(2, 11, dtype=torch.bool)
@@ -77,7 +77,7 @@ def test_at_any_scale(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
 
 
 def test_gradients_are_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CELLS", 2 * 5)
+    monkeypatch.setattr(module, "_MAX_CELLS", 2 * 5)
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(5, 3, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(2))
     scale = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
@@ -131,7 +131,7 @@ def test_in_bfloat16_the_matrix_is_float32() -> None:
 
 def test_no_frame_at_all() -> None:
     parts = drawn(2, 3)
-    with pytest.raises(ShapeError, match="needs at least one frame: the mask is False everywhere"):
+    with pytest.raises(ShapeError, match="needs at least one frame, but the mask is False everywhere"):
         frame_contrastive_loss(parts[0], parts[1], torch.zeros(2, 3, dtype=torch.bool), parts[2])
 
 

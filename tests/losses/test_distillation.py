@@ -10,7 +10,7 @@ from vocable.losses.distillation import (
     d_axis_loss,
     divergence_loss,
     entropy,
-    standardised,
+    standardize,
     t_axis_loss,
 )
 
@@ -74,7 +74,7 @@ def test_divergence_is_torchs_from_teacher_to_student_times_the_temperature_squa
 def test_a_voice_of_length_one_says_nothing_until_it_is_standardised() -> None:
     """192 coordinates of size 0.07: the caution of the spec, and what standardising does about it."""
     voices = torch.nn.functional.normalize(torch.randn(64, 192, generator=torch.Generator().manual_seed(0)), dim=1)
-    told = standardised(voices, voices.mean(0), voices.std(0, correction=0))
+    told = standardize(voices, voices.mean(0), voices.std(0, correction=0))
     most = math.log(192)
     assert most - float(entropy(voices).mean()) < 0.003
     assert most - float(entropy(told).mean()) == pytest.approx(0.5, abs=0.05)  # as of normal coordinates
@@ -82,5 +82,5 @@ def test_a_voice_of_length_one_says_nothing_until_it_is_standardised() -> None:
 
 
 def test_a_coordinate_that_never_moves_is_left_out() -> None:
-    told = standardised(torch.tensor([[5.0, 1.0]]), torch.tensor([5.0, 0.0]), torch.tensor([1e-9, 2.0]))
+    told = standardize(torch.tensor([[5.0, 1.0]]), torch.tensor([5.0, 0.0]), torch.tensor([1e-9, 2.0]))
     assert told.tolist() == [[0.0, 0.5]]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocable.errors import ConfigError
-from vocable.nn.transformer import TransformerBlock, sinusoids, turned
+from vocable.nn.transformer import TransformerBlock, apply_rotary, sinusoidal_embedding
 
 WIDTH, HEADS, LENGTH = 16, 4, 9
 
@@ -88,7 +88,7 @@ def test_with_what_is_held_a_causal_block_makes_what_it_makes_at_once(pieces: li
     room = (torch.full((2, HEADS, LENGTH, WIDTH // HEADS), 7.0), torch.full((2, HEADS, LENGTH, WIDTH // HEADS), 7.0))
     parts, at = [], 0
     for size in pieces:
-        parts.append(layer(hidden[:, at : at + size], held=(room, at)))
+        parts.append(layer(hidden[:, at : at + size], cache=(room, at)))
         at += size
     assert torch.allclose(torch.cat(parts, dim=1), layer(hidden), atol=1e-5)
 
@@ -127,7 +127,7 @@ def test_heads_that_do_not_divide(heads: int) -> None:
 
 
 def test_sinusoids_are_sines_then_cosines_of_falling_rates() -> None:
-    made = sinusoids(torch.tensor([[0, 3], [500, 20_000]]), 10)
+    made = sinusoidal_embedding(torch.tensor([[0, 3], [500, 20_000]]), 10)
     assert made.shape == (2, 2, 10)
     for (row, column), which in product([(0, 0), (0, 1), (1, 0)], range(5)):
         angle = (0, 3, 500)[2 * row + column] / 10_000 ** (which / 4)
@@ -138,7 +138,7 @@ def test_sinusoids_are_sines_then_cosines_of_falling_rates() -> None:
 
 @pytest.mark.parametrize("width", [1, 2, 3, 7])
 def test_sinusoids_of_any_width(width: int) -> None:
-    made = sinusoids(torch.arange(4), width)
+    made = sinusoidal_embedding(torch.arange(4), width)
     assert made.shape == (4, width)
     assert bool(made.isfinite().all())
     if width % 2:
@@ -147,14 +147,14 @@ def test_sinusoids_of_any_width(width: int) -> None:
 
 def test_sinusoids_say_how_far_apart_places_are_and_not_where() -> None:
     places = torch.arange(40)
-    near, far = sinusoids(places, 32), sinusoids(places + 200, 32)
+    near, far = sinusoidal_embedding(places, 32), sinusoidal_embedding(places + 200, 32)
     assert torch.allclose(near @ near.T, far @ far.T, atol=1e-3)
 
 
 @torch.no_grad()
 def test_turned_vectors_say_how_far_apart_they_are_and_not_where() -> None:
     vectors, places = noise(1, 2, LENGTH, 8), torch.rand(1, LENGTH, generator=torch.Generator().manual_seed(1)) * 50
-    near, far = turned(vectors, places), turned(vectors, places + 300.0)
+    near, far = apply_rotary(vectors, places), apply_rotary(vectors, places + 300.0)
     assert torch.allclose(near @ near.mT, far @ far.mT, atol=1e-3)
     assert not torch.allclose(near @ near.mT, vectors @ vectors.mT, atol=1e-2)
     assert torch.allclose(near.norm(dim=3), vectors.norm(dim=3), atol=1e-5)
@@ -180,7 +180,7 @@ def test_positions_are_held_too() -> None:
     layer, hidden, places = block(causal=True), noise(1, LENGTH, WIDTH), torch.rand(1, LENGTH) * 20
     room = (torch.empty(1, HEADS, LENGTH, WIDTH // HEADS), torch.empty(1, HEADS, LENGTH, WIDTH // HEADS))
     parts = [
-        layer(hidden[:, start:stop], held=(room, start), positions=places[:, start:stop])
+        layer(hidden[:, start:stop], cache=(room, start), positions=places[:, start:stop])
         for start, stop in ((0, 4), (4, 5), (5, 6), (6, 7), (7, 8), (8, 9))
     ]
     assert torch.allclose(torch.cat(parts, dim=1), layer(hidden, positions=places), atol=1e-5)

@@ -19,7 +19,7 @@ STATE = ("entries", "counts", "updates", "restarts")
 
 def learn(book: Codebook, rows: Tensor) -> Tensor:
     """One training step of a codebook alone, as the quantizers do it; returns the ids."""
-    book.start(rows)
+    book.initialize(rows)
     ids = book.nearest(rows)
     book.update(rows, ids)
     return ids
@@ -81,7 +81,7 @@ def test_start_finds_planted_clusters(kind: type[Codebook], seed: int) -> None:
     centres = 10 * noise(5, 4, seed=7)
     rows = centres.repeat_interleave(80, 0) + 0.1 * noise(400, 4, seed=seed)
     book = kind(20, 4, seed=seed)
-    book.start(rows[torch.randperm(400, generator=torch.Generator().manual_seed(seed))])
+    book.initialize(rows[torch.randperm(400, generator=torch.Generator().manual_seed(seed))])
     distances = torch.cdist(centres, book.entries.detach())
     assert distances.min(1).values.max() < 0.2, "a cluster has no entry"
     assert distances.min(0).values.max() < 0.5, "an entry lies between clusters"
@@ -92,10 +92,10 @@ def test_start_makes_each_entry_the_mean_of_its_rows(kind: type[Codebook]) -> No
     """k-means ends where every entry is the mean of the rows nearest to it."""
     rows = noise(64, 2)
     book = kind(4, 2)
-    book.start(rows)
+    book.initialize(rows)
     for _ in range(5):
         book.updates.zero_()
-        book.start(rows)
+        book.initialize(rows)
     ids = book.nearest(rows)
     means = torch.stack([rows[ids == entry].mean(0) for entry in range(4)])
     before = (rows - book.lookup(ids)).square().mean()
@@ -106,7 +106,7 @@ def test_start_makes_each_entry_the_mean_of_its_rows(kind: type[Codebook]) -> No
 def test_start_with_fewer_rows_than_entries(kind: type[Codebook]) -> None:
     rows = noise(3, 4)
     book = kind(8, 4)
-    book.start(rows)
+    book.initialize(rows)
     assert torch.equal(torch.cdist(rows, book.entries.detach()).min(1).values, torch.zeros(3))
     assert torch.equal(torch.cdist(book.entries.detach(), rows).min(1).values, torch.zeros(8))
 
@@ -119,7 +119,7 @@ def test_start_waits_for_rows_and_happens_once(kind: type[Codebook]) -> None:
     assert not book.entries.any()
     learn(book, noise(50, 2))
     placed = book.entries.detach().clone()
-    book.start(100 + noise(50, 2))
+    book.initialize(100 + noise(50, 2))
     assert torch.equal(book.entries, placed)
 
 
@@ -203,7 +203,7 @@ def test_gradient_codebook_moves_by_gradient_and_restart_alone() -> None:
     book = GradientCodebook(4, 2, restart_below=0.1)
     parameter = book.entries
     rows = noise(40, 2)
-    book.start(rows)
+    book.initialize(rows)
     assert book.entries is parameter
     assert parameter.requires_grad
     placed = parameter.detach().clone()

@@ -159,7 +159,7 @@ def test_statistics_by_hand() -> None:
     fsq.counts.copy_(torch.tensor([4.0, 2.0, 2.0, 0.0]))
     stats = {name: float(value) for name, value in fsq.stats().items()}
     assert stats == pytest.approx({"used": 0.75, "perplexity": 2**1.5, "entropy": 1.5, "dead": 1.0, "restarts": 0.0})
-    assert fsq.books == [fsq]
+    assert fsq.codebooks == [fsq]
     fresh = {name: float(value) for name, value in quantizer((2, 2)).stats().items()}
     assert fresh == pytest.approx({"used": 0.0, "perplexity": 1.0, "entropy": 0.0, "dead": 4.0, "restarts": 0.0})
 
@@ -207,5 +207,5 @@ def test_its_state_comes_back_also_onto_a_network_without_memory() -> None:
 
 @pytest.mark.parametrize("levels", [(), (1,), (8, 0, 4), (4, -2)])
 def test_levels_that_hold_nothing(levels: tuple[int, ...]) -> None:
-    with pytest.raises(ConfigError, match="at least one number is wanted, each of at least 2 values"):
+    with pytest.raises(ConfigError, match="expected at least one scalar, each of at least 2 values"):
         FiniteScalarQuantizer(levels=levels, dim=DIM)

@@ -38,7 +38,7 @@ def test_quantized_is_the_lookup_of_the_ids(kind: type) -> None:
     assert torch.equal(made.ids, rvq.encode(latents))
     assert torch.equal(made.levels.sum(0), rvq.decode(made.ids))
     assert torch.allclose(made.latents, rvq.decode(made.ids), atol=1e-6)
-    for level, book in enumerate(rvq.books):
+    for level, book in enumerate(rvq.codebooks):
         assert torch.equal(made.levels[level], book.entries[made.ids[:, level]])
     assert same(state(rvq), before), "evaluation moved a codebook"
 
@@ -51,7 +51,7 @@ def test_in_training_the_lookup_is_in_the_codebook_before_it_learns(kind: type) 
     made = rvq(latents, everywhere(latents))
     for level in range(LEVELS):
         assert torch.equal(made.levels[level], before[f"codebooks.{level}.entries"][made.ids[:, level]])
-    assert int(rvq.books[0].updates) == int(before["codebooks.0.updates"]) + 1
+    assert int(rvq.codebooks[0].updates) == int(before["codebooks.0.updates"]) + 1
 
 
 def test_any_prefix_decodes_and_the_error_falls() -> None:
@@ -93,7 +93,7 @@ def commitment_gradients(rvq: ResidualVectorQuantizer, latents: Tensor, *, detac
     """Gradient of each level's commitment to the latents, from scratch, with a detached residual or the wrong one."""
     leaf = latents.clone().requires_grad_()
     residual, gradients = leaf, []
-    for book in rvq.books:
+    for book in rvq.codebooks:
         chosen = book.entries.detach()[book.nearest(residual.detach().reshape(-1, DIM))].reshape(latents.shape)
         gradients.append(torch.autograd.grad((residual - chosen).square().mean(), leaf, retain_graph=True)[0])
         residual = residual - (chosen if detached else residual + (chosen - residual).detach())
@@ -156,8 +156,10 @@ def test_dropped_levels_are_zero_and_neither_count_nor_learn(kind: type) -> None
     assert same(last, {name: before[name] for name in last}), "a level nobody used moved"
     alone.train()(latents[1:], everywhere(latents[1:]), torch.tensor([2, 2]))
     for name in ("entries", "counts"):
-        assert torch.equal(getattr(rvq.books[1], name), getattr(alone.books[1], name)), "a dropped clip taught level 2"
-    assert float(rvq.books[0].counts.sum()) > float(alone.books[0].counts.sum())
+        assert torch.equal(getattr(rvq.codebooks[1], name), getattr(alone.codebooks[1], name)), (
+            "a dropped clip taught level 2"
+        )
+    assert float(rvq.codebooks[0].counts.sum()) > float(alone.codebooks[0].counts.sum())
 
 
 def test_commitment_of_dropped_levels_is_over_the_clips_that_use_them() -> None:
@@ -220,7 +222,7 @@ def test_same_seed_same_codebooks(kind: type) -> None:
     torch.manual_seed(2)
     two = trained(kind, restart_below=0.5, seed=3)
     assert same(state(one), state(two))
-    assert not torch.equal(one.books[0].entries, trained(kind, restart_below=0.5, seed=4).books[0].entries)
+    assert not torch.equal(one.codebooks[0].entries, trained(kind, restart_below=0.5, seed=4).codebooks[0].entries)
 
 
 @BOTH
@@ -266,12 +268,12 @@ def test_codebook_loss_reaches_every_codebook_and_no_latent() -> None:
     made = rvq(leaf, everywhere(leaf))
     assert float(made.losses["codebook"].detach()) == pytest.approx(float(made.losses["commitment"].detach()), rel=1e-5)
     made.losses["commitment"].backward(retain_graph=True)
-    assert all(book.entries.grad is None for book in rvq.books), "the commitment pulled an entry"
+    assert all(book.entries.grad is None for book in rvq.codebooks), "the commitment pulled an entry"
     leaf.grad = None
     made.losses["codebook"].backward()
     assert leaf.grad is None
     residual = leaf.detach()
-    for level, book in enumerate(rvq.books):
+    for level, book in enumerate(rvq.codebooks):
         wanted = torch.zeros(SIZE, DIM).index_add(
             0, made.ids[:, level].flatten(), (made.levels[level].detach() - residual).reshape(-1, DIM)
         )

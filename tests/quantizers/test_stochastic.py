@@ -22,7 +22,7 @@ def with_entries(entries: Tensor, **settings: float) -> StochasticVectorQuantize
     quantizer = StochasticVectorQuantizer(
         codebook_size=entries.shape[0], dim=entries.shape[1], restart_below=0.0, **settings
     )
-    book = quantizer.books[0]
+    book = quantizer.codebooks[0]
     with torch.no_grad():
         book.entries.copy_(entries)
     book.counts.fill_(1.0)
@@ -38,7 +38,7 @@ def run(quantizer: StochasticVectorQuantizer, latents: Tensor, seed: int = 0, ma
 def test_in_use_the_nearest_entry_is_taken() -> None:
     quantizer = with_entries(noise(SIZE, DIM)).eval()
     latents = noise(3, 50, DIM, seed=1)
-    wanted = torch.cdist(latents, quantizer.books[0].entries.detach()).argmin(2)
+    wanted = torch.cdist(latents, quantizer.codebooks[0].entries.detach()).argmin(2)
     assert torch.equal(quantizer.encode(latents)[:, 0], wanted)
     made = [run(quantizer, latents, seed) for seed in (1, 2)]
     for quantized in made:
@@ -76,7 +76,7 @@ def test_entries_learn_from_what_is_made_of_them_and_from_uniformity() -> None:
     ):
         quantizer.zero_grad()
         value(run(quantizer, noise(2, 20, DIM, seed=1))).backward()
-        gradient = quantizer.books[0].entries.grad
+        gradient = quantizer.codebooks[0].entries.grad
         assert torch.isfinite(gradient).all()
         assert torch.all(gradient.abs().sum(1) > 0), "an entry has no gradient"
 
@@ -91,7 +91,7 @@ def test_commitment_alone_pulls_rows_and_not_entries_together() -> None:
     )  # a mean over rows and over width
     made.losses["commitment"].backward()
     assert torch.allclose(rows.grad, rows.detach() / 2)
-    assert not quantizer.books[0].entries.grad.any()
+    assert not quantizer.codebooks[0].entries.grad.any()
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -112,7 +112,7 @@ def test_uniformity_is_the_logarithm_of_the_size_where_one_entry_is_certain(trai
 def test_uniformity_is_the_divergence_from_equal_chances() -> None:
     quantizer = with_entries(noise(SIZE, DIM)).eval()
     rows = noise(40, DIM, seed=1)
-    chances = torch.distributions.Categorical(logits=-torch.cdist(rows, quantizer.books[0].entries).square())
+    chances = torch.distributions.Categorical(logits=-torch.cdist(rows, quantizer.codebooks[0].entries).square())
     wanted = (log(SIZE) - chances.entropy()).mean()
     made = run(quantizer, rows[None]).losses["uniformity"]
     assert float(made.detach()) == pytest.approx(float(wanted.detach()), rel=1e-4)
@@ -176,7 +176,7 @@ def test_a_step_that_diverged_does_not_poison_the_entries() -> None:
 
 def test_dead_entries_restart_on_rows() -> None:
     quantizer = StochasticVectorQuantizer(codebook_size=SIZE, dim=2, decay=0.5, restart_below=0.2)
-    book = quantizer.books[0]
+    book = quantizer.codebooks[0]
     rows = noise(1, 80, 2)
     run(quantizer, rows)
     with torch.no_grad():
@@ -210,7 +210,7 @@ def test_bfloat16_chooses_the_same_entries() -> None:
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0])
 def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
-    with pytest.raises(ConfigError, match=f"temperature is {temperature}: it must be over 0"):
+    with pytest.raises(ConfigError, match=f"temperature is {temperature}: it must be positive"):
         StochasticVectorQuantizer(codebook_size=4, dim=2, temperature=temperature)
 
 

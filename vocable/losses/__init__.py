@@ -1,1 +1,1 @@
-"""Pure functions from tensors to a scalar."""
+"""Losses: pure functions from tensors to a scalar."""

@@ -1,6 +1,6 @@
-"""The two sides of a game: discriminators that tell recordings from what was made, and what is made to pass.
+"""Adversarial losses of discriminators and generator.
 
-Each takes what every discriminator says, tensors of any shape, and returns the mean over discriminators of the means.
+Each takes the logits of every discriminator, of any shape, and returns the mean over discriminators of their means.
 """
 
 from collections.abc import Sequence
@@ -10,64 +10,64 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Game = Literal["hinge", "least_squares"]
+GanLoss = Literal["hinge", "least_squares"]
 
 
-def real_loss(logits: Sequence[Tensor], game: Game) -> Float[Tensor, ""]:
-    """What discriminators pay on recordings: max(0, 1 − D) or (1 − D)².
+def real_loss(logits: Sequence[Tensor], kind: GanLoss) -> Float[Tensor, ""]:
+    """Return the discriminators' loss on recordings: max(0, 1 − D) or (1 − D)².
 
     Source:
         Lim and Ye, Geometric GAN, arXiv:1705.02894; Mao et al., LSGAN, arXiv:1611.04076.
 
     Example:
-        >>> [float(real_loss([torch.tensor([-1.0, 3.0])], game)) for game in ("hinge", "least_squares")]
+        >>> [float(real_loss([torch.tensor([-1.0, 3.0])], kind)) for kind in ("hinge", "least_squares")]
         [1.0, 4.0]
     """
-    return _mean([(1 - one).relu() if game == "hinge" else (1 - one).square() for one in logits])
+    return _mean([(1 - values).relu() if kind == "hinge" else (1 - values).square() for values in logits])
 
 
-def made_loss(logits: Sequence[Tensor], game: Game) -> Float[Tensor, ""]:
-    """What discriminators pay on what was made: max(0, 1 + D) or D².
+def fake_loss(logits: Sequence[Tensor], kind: GanLoss) -> Float[Tensor, ""]:
+    """Return the discriminators' loss on generated clips: max(0, 1 + D) or D².
 
     Example:
-        >>> [float(made_loss([torch.tensor([-3.0, 1.0])], game)) for game in ("hinge", "least_squares")]
+        >>> [float(fake_loss([torch.tensor([-3.0, 1.0])], kind)) for kind in ("hinge", "least_squares")]
         [1.0, 5.0]
     """
-    return _mean([(1 + one).relu() if game == "hinge" else one.square() for one in logits])
+    return _mean([(1 + values).relu() if kind == "hinge" else values.square() for values in logits])
 
 
-def generator_loss(logits: Sequence[Tensor], game: Game) -> Float[Tensor, ""]:
-    """What the generator pays for being told apart: −D or (1 − D)².
+def generator_loss(logits: Sequence[Tensor], kind: GanLoss) -> Float[Tensor, ""]:
+    """Return the generator's adversarial loss: −D or (1 − D)².
 
     Example:
-        >>> [float(generator_loss([torch.tensor([-1.0, 3.0])], game)) for game in ("hinge", "least_squares")]
+        >>> [float(generator_loss([torch.tensor([-1.0, 3.0])], kind)) for kind in ("hinge", "least_squares")]
         [-1.0, 4.0]
     """
-    return _mean([-one if game == "hinge" else (1 - one).square() for one in logits])
+    return _mean([-values if kind == "hinge" else (1 - values).square() for values in logits])
 
 
 def feature_matching_loss(
-    real: Sequence[Tensor], made: Sequence[Tensor], *, relative: bool = False
+    real: Sequence[Tensor], fake: Sequence[Tensor], *, relative: bool = False
 ) -> Float[Tensor, ""]:
-    """Mean absolute difference of what discriminators see inside, the mean over their maps.
+    """Return the mean absolute difference of the discriminators' feature maps, averaged over the maps.
 
     Args:
-        real: Maps of the recordings; no gradient goes there.
-        made: Maps of what was made, in the same order.
-        relative: Each map's difference over the mean magnitude of the recordings' map.
+        real: Feature maps of the recordings; they get no gradient.
+        fake: Feature maps of the generated clips, in the same order.
+        relative: Whether to divide each difference by the mean magnitude of the recordings' map.
 
     Source:
         Larsen et al., arXiv:1512.09300; relative as in EnCodec, arXiv:2210.13438, section 3.4.
 
     Example:
-        >>> real, made = [torch.tensor([2.0, -2.0])], [torch.tensor([1.0, -2.0])]
-        >>> float(feature_matching_loss(real, made)), float(feature_matching_loss(real, made, relative=True))
+        >>> real, fake = [torch.tensor([2.0, -2.0])], [torch.tensor([1.0, -2.0])]
+        >>> float(feature_matching_loss(real, fake)), float(feature_matching_loss(real, fake, relative=True))
         (0.5, 0.25)
     """
     terms = []
-    for one, other in zip(real, made, strict=True):
-        apart = (one.detach() - other).abs().mean()
-        terms.append(apart / one.detach().abs().mean().clamp(min=1e-5) if relative else apart)
+    for target, output in zip(real, fake, strict=True):
+        difference = (target.detach() - output).abs().mean()
+        terms.append(difference / target.detach().abs().mean().clamp(min=1e-5) if relative else difference)
     return torch.stack(terms).mean()
 
 

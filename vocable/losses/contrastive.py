@@ -1,4 +1,4 @@
-"""Frames of two kinds drawn together where they belong together, and apart where they do not."""
+"""Contrastive loss between two embeddings of the same frames."""
 
 from typing import Any
 
@@ -8,26 +8,26 @@ from torch import Tensor
 
 from vocable.errors import ShapeError
 
-_CELLS = 1 << 22  # of the similarity matrix that exist at one time: 16 MiB
+_MAX_CELLS = 1 << 22  # of a block of the similarity matrix: 16 MiB
 
 
 def frame_contrastive_loss(
     left: Float[Tensor, "B N D"], right: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"], scale: Float[Tensor, ""]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of which frame of the other kind is a frame's own, both ways, among all frames of the batch.
+    """Return the symmetric InfoNCE loss that matches each frame with its pair among all frames of the batch.
 
-    Logits are scale · left · rightᵀ over the M real frames; the loss is the mean of −log softmax at the frame itself,
-    half over rows and half over columns. Neighbours with the same phoneme are as wrong as any others. The matrix is
-    made in blocks of rows, in the backward pass again: memory grows with M and not with M².
+    Logits are scale · left · rightᵀ over the M real frames. The loss is the mean of −log softmax at the paired frame,
+    half over rows and half over columns. Neighbors with the same phoneme are negatives like all others. The matrix is
+    computed in blocks of rows, and again in the backward pass: memory grows with M and not with M².
 
     Args:
-        left: Frames of one kind.
-        right: Of the other, paired by position.
-        mask: True on frames that count, as rows and as columns.
-        scale: Positive.
+        left: Embeddings of one modality.
+        right: Embeddings of the other, paired by position.
+        mask: True on real frames.
+        scale: Positive factor of the similarities.
 
     Raises:
-        ShapeError: No frame counts.
+        ShapeError: If the mask is False everywhere.
 
     Source:
         VQ-CTAP, arXiv:2408.05758, "token-acoustic contrastive loss" (its formula lacks the minus sign); CLIP,
@@ -39,22 +39,22 @@ def frame_contrastive_loss(
         0.0
     """
     if not bool(mask.any()):
-        raise ShapeError("a contrastive loss needs at least one frame: the mask is False everywhere")
+        raise ShapeError("a contrastive loss needs at least one frame, but the mask is False everywhere")
     with torch.autocast(left.device.type, enabled=False):
         loss: Tensor = _Contrast.apply(left[mask].float(), right[mask].float(), scale.float())  # type: ignore[no-untyped-call]
     return loss
 
 
 class _Contrast(torch.autograd.Function):
-    """The loss over rows that belong together, and its gradients, block by block."""
+    """Loss over paired rows, and its gradients, in blocks of rows."""
 
     @staticmethod
     def forward(
         ctx: Any, left: Float[Tensor, "M D"], right: Float[Tensor, "M D"], scale: Float[Tensor, ""]
     ) -> Float[Tensor, ""]:  # fmt: skip
-        space, other = _spaces(right)
+        space, other = _buffers(right)
         across = torch.empty_like(left[:, 0])
-        tops = torch.full_like(across, -torch.inf)  # of each column so far, and the sum of exponents under them
+        tops = torch.full_like(across, -torch.inf)  # running maximum of each column, and sum of exponentials below it
         sums = torch.zeros_like(tops)
         for start in range(0, len(left), len(space)):
             rows = slice(start, start + len(space))
@@ -65,16 +65,16 @@ class _Contrast(torch.autograd.Function):
             sums.mul_((tops - higher).exp()).add_(logits.sub_(higher).exp_().sum(0))
             tops.copy_(higher)
         down = tops + sums.log()
-        own = scale * (left * right).sum(1)
+        positives = scale * (left * right).sum(1)
         ctx.save_for_backward(left, right, scale, across, down)
-        return 0.5 * ((across - own).mean() + (down - own).mean())
+        return 0.5 * ((across - positives).mean() + (down - positives).mean())
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         left, right, scale, across, down = ctx.saved_tensors
         to_left, to_right = torch.empty_like(left), torch.zeros_like(right)
         weight = gradients[0] / len(left)
-        space, other = _spaces(right)
+        space, other = _buffers(right)
         for start in range(0, len(left), len(space)):
             rows = slice(start, start + len(space))
             logits = torch.mm(left[rows], right.T, out=space[: len(left) - start]).mul_(scale)
@@ -88,11 +88,11 @@ class _Contrast(torch.autograd.Function):
 
 
 def _height(right: Float[Tensor, "M D"]) -> int:
-    """Rows of a block."""
-    return max(1, min(len(right), _CELLS // len(right)))
+    """Return the number of rows of a block."""
+    return max(1, min(len(right), _MAX_CELLS // len(right)))
 
 
-def _spaces(right: Float[Tensor, "M D"]) -> tuple[Float[Tensor, "R M"], Float[Tensor, "R M"]]:
-    """Room for two blocks, used again and again: made anew each time they leave holes, of gigabytes in the end."""
+def _buffers(right: Float[Tensor, "M D"]) -> tuple[Float[Tensor, "R M"], Float[Tensor, "R M"]]:
+    """Return two buffers that every block uses: fresh ones would fragment memory by gigabytes."""
     first, second = right.new_empty(2, _height(right), len(right)).unbind(0)
     return first, second

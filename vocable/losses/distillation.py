@@ -1,7 +1,7 @@
-"""How far what a student says is from what its teacher says: of frames, and of one vector a clip.
+"""Distillation losses between a student's output and a teacher's target: of frames, and of one vector a clip.
 
-Every loss is a mean over what the mask marks, and 0 where it marks nothing. Of several processes each divides its sum
-by the mean count: averaged, as gradients are, what they say is the loss of the whole batch.
+Every loss is a mean over the positions of the mask, and 0 where the mask is empty. With several processes each divides
+its sum by the mean count over processes, so that the average over processes is the loss of the global batch.
 """
 
 import torch
@@ -13,22 +13,22 @@ from vocable.collective import global_sum, world
 
 
 def cosine_loss(
-    made: Float[Tensor, "B N F"], wanted: Float[Tensor, "B N F"], mask: Bool[Tensor, "B N"]
+    output: Float[Tensor, "B N F"], target: Float[Tensor, "B N F"], mask: Bool[Tensor, "B N"]
 ) -> Float[Tensor, ""]:
-    """One less the mean cosine of frames: 0 where they point the same way, 2 where opposite.
+    """Return 1 minus the mean cosine similarity of frames, in [0, 2].
 
     Example:
-        >>> here, there = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]]), torch.tensor([[[3.0, 0.0], [1.0, 0.0]]])
-        >>> float(cosine_loss(here, there, torch.ones(1, 2, dtype=torch.bool)))
+        >>> output, target = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]]), torch.tensor([[[3.0, 0.0], [1.0, 0.0]]])
+        >>> float(cosine_loss(output, target, torch.ones(1, 2, dtype=torch.bool)))
         0.5
     """
-    return _mean(1 - F.cosine_similarity(made, wanted, dim=2), mask)
+    return _mean(1 - F.cosine_similarity(output, target, dim=2), mask)
 
 
 def d_axis_loss(
-    made: Float[Tensor, "B N F"], wanted: Float[Tensor, "B N F"], mask: Bool[Tensor, "B N"]
+    output: Float[Tensor, "B N F"], target: Float[Tensor, "B N F"], mask: Bool[Tensor, "B N"]
 ) -> Float[Tensor, ""]:
-    """−log σ(cosine over time), the mean over the dimensions of each clip that has frames: 0.313 to 1.313.
+    """Return −log σ(cosine similarity over time), the mean over clips and dimensions, in [0.313, 1.313].
 
     Source:
         Zhang et al., SpeechTokenizer, arXiv:2308.16692, equation 1.
@@ -38,14 +38,14 @@ def d_axis_loss(
         >>> round(float(d_axis_loss(frames, 3 * frames, torch.ones(1, 2, dtype=torch.bool))), 4)
         0.3133
     """
-    cosines = F.cosine_similarity(made * mask[..., None], wanted * mask[..., None], dim=1)
+    cosines = F.cosine_similarity(output * mask[..., None], target * mask[..., None], dim=1)
     return _mean(-F.logsigmoid(cosines), mask.any(1, keepdim=True).expand_as(cosines))
 
 
 def t_axis_loss(
-    made: Float[Tensor, "B N F"], wanted: Float[Tensor, "B N F"], mask: Bool[Tensor, "B N"], similarity: float = 1.0
+    output: Float[Tensor, "B N F"], target: Float[Tensor, "B N F"], mask: Bool[Tensor, "B N"], similarity: float = 1.0
 ) -> Float[Tensor, ""]:
-    """Mean absolute difference, and ``similarity`` times −log σ(cosine over features), the mean over frames.
+    """Return the mean absolute difference plus ``similarity`` times −log σ(cosine similarity), averaged over frames.
 
     Source:
         Chang et al., DistilHuBERT, arXiv:2110.01900, equation 1; SpeechTokenizer's ``t_axis_distill_loss``, which
@@ -56,23 +56,23 @@ def t_axis_loss(
         >>> round(float(t_axis_loss(frames, frames, torch.ones(1, 2, dtype=torch.bool))), 4)
         0.3133
     """
-    apart = (made - wanted).abs().mean(2)
-    return _mean(apart - similarity * F.logsigmoid(F.cosine_similarity(made, wanted, dim=2)), mask)
+    difference = (output - target).abs().mean(2)
+    return _mean(difference - similarity * F.logsigmoid(F.cosine_similarity(output, target, dim=2)), mask)
 
 
 def divergence_loss(
-    made: Float[Tensor, "B V"], wanted: Float[Tensor, "B V"], mask: Bool[Tensor, " B"], temperature: float = 1.0
+    output: Float[Tensor, "B V"], target: Float[Tensor, "B V"], mask: Bool[Tensor, " B"], temperature: float = 1.0
 ) -> Float[Tensor, ""]:
-    """τ² KL(softmax(wanted / τ) ‖ softmax(made / τ)) in nats, the mean over clips.
+    """Return τ² KL(softmax(target / τ) ‖ softmax(output / τ)) in nats, averaged over clips.
 
-    A vector of length 1 has coordinates so small that its softmax is nearly uniform, and the loss nearly 0 whatever
-    the student says: :func:`standardised` comes first.
+    The coordinates of a unit vector are so small that its softmax is nearly uniform and the loss nearly 0 for any
+    output. So targets are standardized first, see :func:`standardize`.
 
     Args:
-        made: The student's.
-        wanted: The teacher's, on the scale of 1 along each coordinate.
-        mask: Clips that count.
-        temperature: τ.
+        output: Vectors of the student.
+        target: Vectors of the teacher, with a standard deviation of 1 along each coordinate.
+        mask: True on clips that count.
+        temperature: Temperature τ.
 
     Source:
         Hinton et al., arXiv:1503.02531, section 2.1, from teacher to student.
@@ -82,32 +82,37 @@ def divergence_loss(
         >>> round(float(divergence_loss(torch.zeros(1, 4), certain, torch.ones(1, dtype=torch.bool))), 4)  # log 4
         1.3863
     """
-    student, teacher = (F.log_softmax(values / temperature, dim=1) for values in (made, wanted))
+    student, teacher = (F.log_softmax(values / temperature, dim=1) for values in (output, target))
     return temperature**2 * _mean((teacher.exp() * (teacher - student)).sum(1), mask)
 
 
-def standardised(
+def standardize(
     vectors: Float[Tensor, "*any V"], mean: Float[Tensor, " V"], deviation: Float[Tensor, " V"]
 ) -> Float[Tensor, "*any V"]:
-    """Vectors on the scale of a corpus. Coordinates that do not move there say nothing: they are 0.
+    """Standardize vectors by the statistics of a corpus; coordinates that are constant there become 0.
+
+    Args:
+        vectors: Vectors of any batch shape.
+        mean: Mean of each coordinate over the corpus.
+        deviation: Standard deviation of each coordinate over the corpus.
 
     Example:
-        >>> standardised(torch.tensor([[3.0, 5.0]]), torch.tensor([1.0, 1.0]), torch.tensor([4.0, 0.0])).tolist()
+        >>> standardize(torch.tensor([[3.0, 5.0]]), torch.tensor([1.0, 1.0]), torch.tensor([4.0, 0.0])).tolist()
         [[0.5, 0.0]]
     """
-    moves = deviation > 1e-4 * deviation.max()
-    return torch.where(moves, (vectors - mean) / torch.where(moves, deviation, 1.0), 0.0)
+    varies = deviation > 1e-4 * deviation.max()
+    return torch.where(varies, (vectors - mean) / torch.where(varies, deviation, 1.0), 0.0)
 
 
 def entropy(logits: Float[Tensor, "B V"]) -> Float[Tensor, " B"]:
-    """Entropy of softmax(logits) in nats: log V where it says nothing.
+    """Return the entropy of softmax(logits) in nats, at most log V.
 
     Example:
         >>> [round(nats, 4) for nats in entropy(torch.tensor([[0.0, 0.0], [0.0, 100.0]])).tolist()]
         [0.6931, 0.0]
     """
-    known = F.log_softmax(logits, dim=1)
-    return -(known.exp() * known).sum(1)
+    log_probabilities = F.log_softmax(logits, dim=1)
+    return -(log_probabilities.exp() * log_probabilities).sum(1)
 
 
 def _mean(values: Tensor, mask: Tensor) -> Float[Tensor, ""]:

@@ -1,65 +1,66 @@
-"""How far a waveform made again is from the recording, in domains that follow the ear ever closer.
+"""Reconstruction losses between a decoded waveform and its recording.
 
-Clips of a batch are zero behind their end in both signals, so padding costs nothing beyond diluting the mean;
-losses here are means over all positions.
+Losses are means over all positions. Both signals are zero behind a clip's end, so that padding only dilutes the mean.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Complex, Float
+from pydantic import Field
 from torch import Tensor
 
 from vocable.features.spectrogram import mel_filters, spectra
+from vocable.schema import Width, config
 
 
-@dataclass(frozen=True)
+@config
 class MelScale:
-    """One view of :func:`log_mel_loss`.
+    """One resolution of :func:`log_mel_loss`.
 
     Attributes:
-        n_fft: Window in samples.
-        bins: Mel filters.
-        hop: From one window to the next; a quarter of the window where it is 0.
-        weight: Beside the other scales.
+        n_fft: Window length in samples.
+        bins: Number of mel bins.
+        hop: Hop length in samples; 0 is a quarter of the window.
+        weight: Weight relative to the other scales.
     """
 
-    n_fft: int
-    bins: int
-    hop: int = 0
+    n_fft: Width
+    bins: Width
+    hop: Annotated[int, Field(ge=0)] = 0
     weight: float = 1.0
 
 
-MEL_SCALES = (MelScale(1024, 80), MelScale(512, 64), MelScale(256, 32), MelScale(128, 16))
+MEL_SCALES = tuple(MelScale(n_fft=n_fft, bins=bins) for n_fft, bins in ((1024, 80), (512, 64), (256, 32), (128, 16)))
 
 
-def waveform_loss(made: Float[Tensor, "B T"], real: Float[Tensor, "B T"]) -> Float[Tensor, ""]:
-    """Mean absolute difference of samples.
+def waveform_loss(decoded: Float[Tensor, "B T"], reference: Float[Tensor, "B T"]) -> Float[Tensor, ""]:
+    """Return the mean absolute difference of samples.
 
     Example:
         >>> float(waveform_loss(torch.zeros(1, 4), torch.ones(1, 4)))
         1.0
     """
-    return (made - real).abs().mean()
+    return (decoded - reference).abs().mean()
 
 
 def log_mel_loss(
-    made: Float[Tensor, "B T"],
-    real: Float[Tensor, "B T"],
+    decoded: Float[Tensor, "B T"],
+    reference: Float[Tensor, "B T"],
     *,
     sample_rate: int,
     scales: Sequence[MelScale] = MEL_SCALES,
     floor: float = 1e-3,
 ) -> Float[Tensor, ""]:
-    """Mean absolute difference of log-mel magnitudes (nats), averaged over window lengths (scales).
+    """Return the mean absolute difference of log-mel magnitudes in nats, averaged over window lengths.
 
     Args:
-        made: Samples in [-1, 1]; T a multiple of every hop.
-        real: The recording.
-        sample_rate: Hz.
-        scales: Whose weighted mean is taken.
-        floor: Added to mel magnitudes of the normalised spectrum before the logarithm: hides what is quieter.
+        decoded: Decoded samples in [-1, 1]; T is a multiple of every hop.
+        reference: Samples of the recording.
+        sample_rate: Sample rate in Hz.
+        scales: Resolutions to average.
+        floor: Value added to mel magnitudes of the normalized spectrum before the logarithm; it masks quieter parts.
 
     Source:
         Multi-scale spectral loss: Yamamoto et al., arXiv:1910.11480; on log-mels: SpeechTokenizer,
@@ -73,30 +74,30 @@ def log_mel_loss(
     terms = []
     for scale in scales:
         hop = scale.hop or scale.n_fft // 4
-        filters = mel_filters(sample_rate, scale.n_fft, scale.bins, device=made.device) * (sample_rate / scale.n_fft)
-        mels = [(_magnitude(samples, scale.n_fft, hop) @ filters + floor).log() for samples in (made, real)]
+        filters = mel_filters(sample_rate, scale.n_fft, scale.bins, device=decoded.device) * (sample_rate / scale.n_fft)
+        mels = [(_magnitude(samples, scale.n_fft, hop) @ filters + floor).log() for samples in (decoded, reference)]
         terms.append(scale.weight * (mels[0] - mels[1]).abs().mean())
     return torch.stack(terms).sum() / sum(scale.weight for scale in scales)
 
 
 def compressed_spectrum_loss(
-    made: Float[Tensor, "B T"],
-    real: Float[Tensor, "B T"],
+    decoded: Float[Tensor, "B T"],
+    reference: Float[Tensor, "B T"],
     *,
     n_fft: int = 512,
     phase: float = 0.5,
 ) -> Float[Tensor, ""]:
-    """Mean squared difference of power-law compressed spectra, with and without their phase.
+    """Return the mean squared difference of power-law compressed spectra, with and without their phase.
 
-    The square root is near the ear's loudness law (0.46 of the magnitude, Zwicker). The complex part (weight
-    ``phase``) rewards the right waveform where the bits allow it, the magnitude part (weight 1 − ``phase``) the right
-    sound where they do not.
+    The square root is close to the loudness law of the ear (magnitude to the power of 0.46, Zwicker). The complex part,
+    of weight ``phase``, rewards an exact waveform; the magnitude part, of weight 1 − ``phase``, rewards the right sound
+    where the bit rate allows no exact waveform.
 
     Args:
-        made: Samples in [-1, 1]; T a multiple of n_fft / 4.
-        real: The recording.
+        decoded: Decoded samples in [-1, 1]; T is a multiple of n_fft / 4.
+        reference: Samples of the recording.
         n_fft: Window length in samples; the hop is a quarter of it.
-        phase: Share of the complex part, in [0, 1].
+        phase: Weight of the complex part, in [0, 1].
 
     Source:
         Ephrat et al., arXiv:1804.03619, section 3; Braun and Tashev, arXiv:2009.12286.
@@ -107,16 +108,16 @@ def compressed_spectrum_loss(
         0.0
     """
     pairs = []
-    for samples in (made, real):
+    for samples in (decoded, reference):
         values = spectra(samples, n_fft, n_fft // 4) * (2.0 / n_fft**0.5)
         root = (_energy(values) + 1e-6).sqrt().sqrt()  # square root of the magnitude
         pairs.append((root, values.real / root, values.imag / root))
-    magnitude, *parts = [(here - there).square().mean() for here, there in zip(*pairs, strict=True)]
+    magnitude, *parts = [(one - two).square().mean() for one, two in zip(*pairs, strict=True)]
     return (1 - phase) * magnitude + phase * (parts[0] + parts[1])
 
 
 def _magnitude(samples: Float[Tensor, "B T"], n_fft: int, hop: int) -> Float[Tensor, "B S F"]:
-    """Magnitudes of a Hann-windowed transform, of unit scale for noise of unit variance."""
+    """Return magnitudes of a Hann-windowed transform, scaled to 1 for noise of unit variance."""
     return (_energy(spectra(samples, n_fft, hop)) + 1e-9).sqrt() * (1.6 / n_fft**0.5)
 
 

@@ -1,4 +1,4 @@
-"""The block of networks that look at frames: neighbours first, then each frame by itself."""
+"""ConvNeXt block over frames."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -6,16 +6,15 @@ from torch import Tensor, nn
 
 
 class Block(nn.Module):
-    """Depthwise convolution over frames, then a per-frame network, with a skip.
+    """ConvNeXt block in one dimension: depthwise convolution, layer norm and a per-frame MLP, with a residual.
 
-    It looks ``kernel // 2`` frames to either side and no further; behind a clip's end there are zeros, whether or not
-    the batch goes on.
+    Its receptive field is ``kernel // 2`` frames to either side. Padding is zero, whatever a batch holds there.
 
     Args:
-        width: D.
-        kernel: Frames that are mixed; odd.
-        expansion: Hidden width, in widths.
-        initial_scale: Of the block's contribution at the start of training.
+        width: Dimension D of a frame.
+        kernel: Size of the convolution in frames; odd.
+        expansion: Hidden dimension of the MLP, in multiples of ``width``.
+        initial_scale: Layer scale at the start of training.
 
     Source:
         Liu et al., ConvNeXt, arXiv:2201.03545, in one dimension as in Vocos, arXiv:2306.00814. The depthwise
@@ -35,7 +34,12 @@ class Block(nn.Module):
         self.scale = nn.Parameter(torch.full((width,), initial_scale))
 
     def forward(self, hidden: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
-        """Mix each frame with its neighbours inside the clip, then with itself."""
+        """Return the transformed frames.
+
+        Args:
+            hidden: Frames.
+            mask: True on real frames.
+        """
         image = (hidden * mask[..., None]).transpose(1, 2)[:, :, None]  # (B, D, 1, N), channels last in memory
         mixed = self.mix(image)[:, :, 0].transpose(1, 2)
         return hidden + self.scale * self.contract(nn.functional.gelu(self.expand(self.norm(mixed))))

@@ -1,26 +1,28 @@
-"""Real numbers to complex spectra: how a network says a magnitude and a phase."""
+"""Complex spectra from the real outputs of a network."""
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
 
-def spectra_from_polar(head: Float[Tensor, "B S 3 F"], *, loudest: float) -> Complex[Tensor, "B S F"]:
-    """Spectra from a log-magnitude, and a direction in the plane for the phase.
+def spectra_from_polar(head: Float[Tensor, "B S 3 F"], *, max_log_magnitude: float) -> Complex[Tensor, "B S F"]:
+    """Convert log-magnitudes and phase directions to complex spectra.
 
-    A direction (a, b) / |(a, b)| has no wrap-around to learn, unlike an angle.
+    The phase is a direction (a, b) / |(a, b)| in the plane: unlike an angle it has no wrap-around to learn.
 
     Args:
-        head: Log-magnitude, and the direction's two coordinates, of any length.
-        loudest: Log-magnitudes are cut off there, so that none overflows.
+        head: Log-magnitude, and the two coordinates of the phase direction, of any length.
+        max_log_magnitude: Maximum of the log-magnitude; larger ones are clamped, so that none overflows.
 
     Source:
         Magnitude and phase by an inverse transform: Vocos, arXiv:2306.00814, section 3.2.
 
     Example:
-        >>> spectra_from_polar(torch.tensor([[[[0.0], [0.0], [5.0]]]]), loudest=6.0).abs().round(decimals=3)
+        >>> head = torch.tensor([[[[0.0], [0.0], [5.0]]]])
+        >>> spectra_from_polar(head, max_log_magnitude=6.0).abs().round(decimals=3)
         tensor([[[1.]]])
     """
-    level, across, up = head.float().unbind(2)
-    scale = level.clamp(max=loudest).exp() * (across.square() + up.square() + 1e-6).rsqrt()
-    return torch.complex(across * scale, up * scale)
+    log_magnitude, real, imaginary = head.float().unbind(2)
+    magnitude = log_magnitude.clamp(max=max_log_magnitude).exp()
+    scale = magnitude * (real.square() + imaginary.square() + 1e-6).rsqrt()
+    return torch.complex(real * scale, imaginary * scale)

@@ -1,4 +1,4 @@
-"""The transformer block: every position looks at others, then at itself; and positions that need not be learnt."""
+"""Transformer block, and positional encodings without parameters."""
 
 import math
 
@@ -9,24 +9,25 @@ from torch import Tensor, nn
 
 from vocable.errors import ConfigError
 
-Held = tuple[tuple[Tensor, Tensor], int]  # keys and values (B, heads, positions, D / heads), and how many are known
+BlockCache = tuple[tuple[Tensor, Tensor], int]
+"""Key-value cache of one block: keys and values of shape (B, H, L, D / H), and the number of cached positions."""
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention and a network for each position, each behind a layer norm and beside a skip.
+    """Pre-norm transformer block: self-attention and an MLP, each with a residual.
 
     Args:
-        width: D.
-        heads: Of attention; divide the width.
-        hidden: Width of the network for each position.
-        causal: A position looks at itself and those before it, and at no other.
-        dropout: Of what attention and network add, in training.
+        width: Dimension D of a position.
+        heads: Number of attention heads H; must divide ``width``.
+        hidden: Hidden dimension of the MLP.
+        causal: Whether a position attends to itself and earlier positions alone.
+        dropout: Dropout rate of both residual branches.
 
     Raises:
-        ConfigError: The heads do not divide the width.
+        ConfigError: If the heads do not divide the width.
 
     Source:
-        Vaswani et al., arXiv:1706.03762, norms first as in GPT-2; no bias in queries, keys and values.
+        Vaswani et al., arXiv:1706.03762, with pre-norm as in GPT-2; queries, keys and values have no bias.
 
     Example:
         >>> block = TransformerBlock(width=8, heads=2, hidden=16)
@@ -48,45 +49,44 @@ class TransformerBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, hidden: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"] | None = None, held: Held | None = None,
+        self, hidden: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"] | None = None, cache: BlockCache | None = None,
         positions: Float[Tensor, "B L"] | None = None,
     ) -> Float[Tensor, "B L D"]:  # fmt: skip
-        """Look around, then think.
+        """Return the transformed positions.
 
         Args:
-            hidden: One vector for each position.
-            mask: True on real positions, at least one a clip: nobody looks at the others. Not for causal blocks.
-            held: For causal blocks in use: room for keys and values of the whole sequence, and how many of them are
-                known already; ``hidden`` holds the positions after those.
-            positions: Where each vector stands, in any unit: attention is told how far apart two of them are. The
-                width of a head must be even.
+            hidden: Vectors of the positions.
+            mask: True on real positions, at least one a clip; the others are not attended to. Not for causal blocks.
+            cache: Key-value cache for causal blocks in inference. It is filled in place, and ``hidden`` holds the
+                positions after those cached.
+            positions: Position of each vector in any unit, for rotary embeddings. The dimension of a head must be even.
         """
         query, key, value = self._split(hidden)
         if positions is not None:
-            query, key = turned(torch.stack([query, key]), positions).to(value.dtype).unbind(0)
-        if held is None and self.causal:
-            seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        elif held is None:  # by hand: with a mask the fused kernel's backward pass in bfloat16 takes four times as long
+            query, key = apply_rotary(torch.stack([query, key]), positions).to(value.dtype).unbind(0)
+        if cache is None and self.causal:
+            attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        elif cache is None:  # explicit: with a mask the fused kernel's backward pass in bfloat16 is four times slower
             scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
             if mask is not None:
                 scores = scores.masked_fill(~mask[:, None, None], -math.inf)
-            seen = scores.softmax(-1).to(value.dtype) @ value
+            attended = scores.softmax(-1).to(value.dtype) @ value
         else:
-            (keys, values), first = held
-            behind = first + key.shape[2]
-            keys[:, :, first:behind], values[:, :, first:behind] = key, value
-            seen = F.scaled_dot_product_attention(
-                query, keys[:, :, :behind], values[:, :, :behind], is_causal=first == 0 and behind > 1
+            (keys, values), start = cache
+            end = start + key.shape[2]
+            keys[:, :, start:end], values[:, :, start:end] = key, value
+            attended = F.scaled_dot_product_attention(
+                query, keys[:, :, :end], values[:, :, :end], is_causal=start == 0 and end > 1
             )
-        hidden = hidden + self.dropout(self.out(seen.transpose(1, 2).flatten(2)))
+        hidden = hidden + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
         return hidden + self.dropout(self.contract(F.gelu(self.expand(self.between(hidden)))))
 
     def weights(self, hidden: Float[Tensor, "B L D"]) -> Float[Tensor, "B H L L"]:
-        """What :meth:`forward` of a causal block weighs positions with."""
+        """Return the attention weights of a causal block, queries by keys."""
         query, key, _ = self._split(hidden)
         scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
-        later = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).triu(1)
-        return scores.masked_fill(later, -math.inf).softmax(-1)
+        future = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).triu(1)
+        return scores.masked_fill(future, -math.inf).softmax(-1)
 
     def _split(self, hidden: Float[Tensor, "B L D"]) -> tuple[Tensor, Tensor, Tensor]:
         mixed = self.mixed(self.before(hidden)).unflatten(2, (3, self.heads, -1))
@@ -94,19 +94,21 @@ class TransformerBlock(nn.Module):
         return query, key, value
 
 
-def turned(vectors: Float[Tensor, "*any B H L D"], positions: Float[Tensor, "B L"]) -> Float[Tensor, "*any B H L D"]:
-    """Vectors turned by angles that grow with their positions: dot products of two depend on how far apart they are.
+def apply_rotary(
+    vectors: Float[Tensor, "*any B H L D"], positions: Float[Tensor, "B L"]
+) -> Float[Tensor, "*any B H L D"]:
+    """Apply rotary position embeddings: the dot product of two vectors depends on the distance of their positions.
 
     Args:
-        vectors: Of an even width D; entry i and entry i + D / 2 are turned together.
-        positions: Of any size; wavelengths reach from 2π to 10,000 · 2π.
+        vectors: Queries or keys of even dimension D; entries i and i + D / 2 are rotated together.
+        positions: Position of each vector, in any unit; wavelengths range from 2π to 10,000 · 2π.
 
     Source:
         Su et al., arXiv:2104.09864, section 3.2.
 
     Example:
         >>> pair = torch.tensor([1.0, 0.0]).expand(1, 1, 2, 2)
-        >>> [turned(pair, torch.tensor([places]))[0, 0].prod(0).sum().item() for places in ([0.0, 1.0], [5.0, 6.0])]
+        >>> [apply_rotary(pair, torch.tensor([steps]))[0, 0].prod(0).sum().item() for steps in ([0.0, 1.0], [5.0, 6.0])]
         [0.5403023362159729, 0.5403022766113281]
     """
     half = vectors.shape[-1] // 2
@@ -117,18 +119,18 @@ def turned(vectors: Float[Tensor, "*any B H L D"], positions: Float[Tensor, "B L
     return torch.cat([one * cosine - two * sine, two * cosine + one * sine], dim=-1)
 
 
-def sinusoids(positions: Shaped[Tensor, "*any"], width: int) -> Float[Tensor, "*any D"]:
-    """A vector for each position: sines, then cosines, of wavelengths from 2π to 10,000 · 2π.
+def sinusoidal_embedding(positions: Shaped[Tensor, "*any"], width: int) -> Float[Tensor, "*any D"]:
+    """Return sinusoidal position embeddings: sines, then cosines, of wavelengths from 2π to 10,000 · 2π.
 
     Args:
-        positions: Of any size; what counts is how far apart they are.
-        width: D.
+        positions: Positions of any shape, in any unit.
+        width: Dimension D of an embedding.
 
     Source:
         Vaswani et al., arXiv:1706.03762, section 3.5; laid out as in Whisper, arXiv:2212.04356.
 
     Example:
-        >>> sinusoids(torch.arange(3), 4)[0].tolist()
+        >>> sinusoidal_embedding(torch.arange(3), 4)[0].tolist()
         [0.0, 0.0, 1.0, 1.0]
     """
     step = math.log(10_000) / max(width // 2 - 1, 1)

@@ -1,4 +1,4 @@
-"""Latents to ids and back."""
+"""Quantizers: latents to ids and back."""
 
 from vocable.quantizers.base import Quantized, Quantizer
 from vocable.quantizers.codebook import Codebook, EmaCodebook, GradientCodebook

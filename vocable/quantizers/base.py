@@ -1,4 +1,4 @@
-"""What every quantizer takes and returns."""
+"""Interface of quantizers, and the record they return."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -9,17 +9,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Quantized:
-    """What a quantizer returns.
+    """Result of a quantizer in training.
 
     Attributes:
-        ids: Chosen codebook entries, in [0, K); 0 where a frame is padding or a level is dropped.
-        latents: Sum of the chosen vectors, with the gradient passed straight through to the input.
-        levels: The chosen vector of each level, each with the gradient passed straight through to the input (and
-            to the entry, in a codebook trained by gradient). Zero where padding or dropped.
-        losses: Scalars to weight and add: ``commitment``; for gradient codebooks ``codebook``, for stochastic selection
-            ``uniformity``.
+        ids: Ids of the chosen entries, in [0, K); 0 on padding and on dropped levels.
+        latents: Sum of the chosen vectors, with a straight-through gradient to the input.
+        levels: Chosen vector of each level, with a straight-through gradient to the input, and to the entry in a
+            codebook that is trained by gradient. Zero on padding and on dropped levels.
+        losses: Losses to weight and add: ``commitment``; ``codebook`` of gradient codebooks; ``uniformity`` of
+            stochastic selection.
         stats: One value for each level, from moving counts: ``used`` (share of entries in use), ``perplexity``,
-            ``entropy`` (bits), ``dead`` (entries not in use), ``restarts`` (entries, so far).
+            ``entropy`` (bits), ``dead`` (number of entries not in use), ``restarts`` (number of restarted entries).
     """
 
     ids: Int[Tensor, "B Q N"]
@@ -31,7 +31,12 @@ class Quantized:
 
 @runtime_checkable
 class Quantizer(Protocol):
-    """Latents to ids and back."""
+    """A quantizer of latents into ids.
+
+    Attributes:
+        codebook_size: Number of entries K of each codebook.
+        num_codebooks: Number of levels Q.
+    """
 
     codebook_size: int
     num_codebooks: int
@@ -42,13 +47,13 @@ class Quantizer(Protocol):
         mask: Bool[Tensor, "B N"],
         levels: Int[Tensor, " B"] | None = None,
     ) -> Quantized:
-        """Quantize a training batch, updating the codebooks in training mode."""
+        """Quantize a batch; in training mode also update the codebooks."""
         ...
 
     def encode(self, latents: Float[Tensor, "B N D"], num_levels: int | None = None) -> Int[Tensor, "B Q N"]:
-        """Choose the ids of the first ``num_levels`` levels (all by default)."""
+        """Return the ids of the first ``num_levels`` levels; all by default."""
         ...
 
     def decode(self, ids: Int[Tensor, "B Q N"]) -> Float[Tensor, "B N D"]:
-        """Look up and sum the vectors of any prefix of the levels."""
+        """Return the sum of the vectors of any prefix of the levels."""
         ...

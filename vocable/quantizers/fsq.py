@@ -1,4 +1,4 @@
-"""Finite scalar quantization: a few numbers, each rounded to one of a few values; combinations are the entries."""
+"""Finite scalar quantization: a few scalars, each rounded to one of a few values; their combinations are the ids."""
 
 from collections.abc import Sequence
 from math import prod
@@ -12,18 +12,20 @@ from vocable.errors import ConfigError
 from vocable.quantizers.base import Quantized
 from vocable.quantizers.codebook import usage
 
-_DECAY = 0.99  # of the counts of use
+_DECAY = 0.99  # of the moving counts
 
 
 class FiniteScalarQuantizer(nn.Module):
-    """Latents to a few bounded numbers, rounded, and back by a linear layer. Nothing to start, follow or restart.
+    """Finite scalar quantizer: latents are projected to a few bounded scalars, rounded, and projected back.
+
+    The grid is fixed, so that there is nothing to initialize or restart.
 
     Args:
-        levels: Values of each number, each at least 2; their product is the codebook's size K.
-        dim: Width D of the latents.
+        levels: Number of values of each of R scalars, at least 2; their product is the codebook size K.
+        dim: Dimension D of the latents.
 
     Raises:
-        ConfigError: There is no number, or one has fewer than two values.
+        ConfigError: If there is no scalar, or one has fewer than two values.
 
     Source:
         Mentzer et al., Finite scalar quantization, arXiv:2309.15505, section 3.1; even counts are shifted by half a
@@ -42,75 +44,77 @@ class FiniteScalarQuantizer(nn.Module):
     def __init__(self, *, levels: Sequence[int], dim: int) -> None:
         super().__init__()
         if not levels or min(levels) < 2:
-            raise ConfigError(f"levels {tuple(levels)}: at least one number is wanted, each of at least 2 values")
+            raise ConfigError(f"levels {tuple(levels)}: expected at least one scalar, each of at least 2 values")
         self.codebook_size, self.dim, self.values = prod(levels), dim, tuple(levels)
         self.narrow, self.widen = nn.Linear(dim, len(levels)), nn.Linear(len(levels), dim)
         self.register_buffer("counts", torch.zeros(self.codebook_size))
 
     @property
-    def books(self) -> list["FiniteScalarQuantizer"]:
-        """The codebook, which is this quantizer: it tells of its use by :meth:`stats`."""
+    def codebooks(self) -> list["FiniteScalarQuantizer"]:
+        """The only codebook: this quantizer, which has the same :meth:`stats`."""
         return [self]
 
-    def waits(self, step: int, start: int) -> bool:
-        """Whether a space is still to form without the grid: before step ``start``."""
+    def is_disabled(self, step: int, start: int) -> bool:
+        """Return whether quantization is still off: before step ``start``."""
         return step < start
 
     def forward(
         self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"], levels: Int[Tensor, " B"] | None = None
     ) -> Quantized:
-        """Quantize a batch; in training mode also count use. There is one level: ``levels`` changes nothing.
+        """Quantize a batch, with a straight-through gradient; in training mode also count the use of ids.
 
-        Returns:
-            Ids, latents with a gradient through the rounding, no losses, statistics.
+        Args:
+            latents: Latents of any scale.
+            mask: True on real frames.
+            levels: Unused, as there is one level.
         """
         with torch.autocast(latents.device.type, enabled=False):
-            places = self._places(latents.float())
-            whole = places + (places.round() - places).detach()
-            ids = self._ids(whole.detach()) * mask
-            if self.training and all_finite(places.square().sum()):
+            scalars = self._bound(latents.float())
+            rounded = scalars + (scalars.round() - scalars).detach()
+            ids = self._ids(rounded.detach()) * mask
+            if self.training and all_finite(scalars.square().sum()):
                 hits = torch.bincount(ids[mask], minlength=self.codebook_size).to(self.counts)
                 self.counts.lerp_(global_sum(hits), 1 - _DECAY)
-            made = self.widen(self._unit(whole)) * mask[..., None]
+            quantized = self.widen(self._normalize(rounded)) * mask[..., None]
         stats = {name: value[None] for name, value in self.stats().items()}
-        return Quantized(ids=ids[:, None], latents=made, levels=made[None], losses={}, stats=stats)
+        return Quantized(ids=ids[:, None], latents=quantized, levels=quantized[None], losses={}, stats=stats)
 
     @torch.no_grad()
     def encode(self, latents: Float[Tensor, "B N D"], num_levels: int | None = None) -> Int[Tensor, "B 1 N"]:
-        """Ids of latents."""
-        return self._ids(self._places(latents.float()).round())[:, None]
+        """Return the ids of latents; ``num_levels`` is unused, as there is one level."""
+        return self._ids(self._bound(latents.float()).round())[:, None]
 
     def decode(self, ids: Int[Tensor, "B 1 N"]) -> Float[Tensor, "B N D"]:
-        """Vectors of ids."""
-        return self.widen(self._unit((ids[:, 0, :, None] // self._steps) % self._levels))
+        """Return the vectors of ids."""
+        return self.widen(self._normalize((ids[:, 0, :, None] // self._strides) % self._levels))
 
     @property
     def _levels(self) -> Int[Tensor, " R"]:
         return torch.tensor(self.values, device=self.counts.device)
 
     @property
-    def _steps(self) -> Int[Tensor, " R"]:
-        """What an id grows by where one of the numbers grows by one value."""
-        steps = [prod(self.values[:place]) for place in range(len(self.values))]
-        return torch.tensor(steps, device=self.counts.device)
+    def _strides(self) -> Int[Tensor, " R"]:
+        """Increase of an id where one of the scalars increases by one."""
+        strides = [prod(self.values[:index]) for index in range(len(self.values))]
+        return torch.tensor(strides, device=self.counts.device)
 
     def stats(self) -> dict[str, Float[Tensor, ""]]:
-        """How the entries are used, from moving counts; nothing is ever restarted."""
+        """Return usage statistics from the moving counts; nothing is ever restarted."""
         return usage(self.counts, 0.0) | {"restarts": self.counts.new_zeros(())}
 
-    def _places(self, latents: Float[Tensor, "B N D"]) -> Float[Tensor, "B N R"]:
-        """Each number's place among its values, from 0 on, before rounding."""
+    def _bound(self, latents: Float[Tensor, "B N D"]) -> Float[Tensor, "B N R"]:
+        """Project latents to scalars between 0 and their number of values minus 1, before rounding."""
         top = (self._levels - 1).float()
-        even = (self._levels % 2 == 0).float() * 0.5  # shifts the middle of an even count onto a value
+        even = (self._levels % 2 == 0).float() * 0.5  # moves the middle of an even number of values onto a value
         reach = top * (1 + 1e-3) / 2
         shift = torch.atanh(even / reach)
         bounded = torch.tanh(self.narrow(latents) + shift) * reach - even
         return (bounded + (self._levels // 2)).clamp(min=0.0).minimum(top)
 
-    def _unit(self, places: Tensor) -> Float[Tensor, "B N R"]:
-        """Places on a scale from about -1 to 1."""
+    def _normalize(self, scalars: Tensor) -> Float[Tensor, "B N R"]:
+        """Scale scalars to about [-1, 1]."""
         half = (self._levels // 2).float()
-        return (places - half) / half
+        return (scalars - half) / half
 
-    def _ids(self, places: Float[Tensor, "B N R"]) -> Int[Tensor, "B N"]:
-        return (places.round().long() * self._steps).sum(-1)
+    def _ids(self, scalars: Float[Tensor, "B N R"]) -> Int[Tensor, "B N"]:
+        return (scalars.round().long() * self._strides).sum(-1)

@@ -1,5 +1,6 @@
-"""Residual vector quantization: each level quantizes what the levels before it left over."""
+"""Residual vector quantization: each level quantizes the residual of the levels before it."""
 
+from collections.abc import Sequence
 from typing import Unpack, cast
 
 import torch
@@ -13,18 +14,21 @@ from vocable.quantizers.codebook import CodebookSettings, EmaCodebook, GradientC
 
 
 class ResidualVectorQuantizer(nn.Module):
-    """A chain of codebooks; any prefix of the levels decodes.
+    """Residual vector quantizer; any prefix of its levels can be decoded.
 
-    The next residual subtracts the *detached* chosen vector: with the straight-through one the commitment
-    gradient would vanish after level 1 (EnCodec issue 25).
+    A residual subtracts the *detached* chosen vector: with the straight-through one the commitment gradient would
+    vanish after level 1 (EnCodec issue 25).
 
     Args:
-        num_codebooks: Levels Q.
-        codebook_size: Entries K of each level.
-        dim: Width D of the latents.
-        codebook: How entries learn: ``EmaCodebook`` or ``GradientCodebook``.
-        settings: ``decay``, ``restart_below``, ``seed`` (one more each level), ``begin``: see
-            :class:`~vocable.quantizers.codebook.Codebook`.
+        num_codebooks: Number of levels Q.
+        codebook_size: Number of entries K of each level.
+        dim: Dimension D of the latents.
+        codebook: Class of the codebooks: ``EmaCodebook`` or ``GradientCodebook``.
+        settings: Arguments of :class:`~vocable.quantizers.codebook.Codebook`: ``decay``, ``restart_below``, ``seed``
+            (increased by one for each level), ``init``.
+
+    Attributes:
+        codebooks: Codebooks, first level first.
 
     Source:
         Zeghidour et al., SoundStream, arXiv:2107.03312, section III-C; restarts after Dhariwal et al.,
@@ -50,28 +54,22 @@ class ResidualVectorQuantizer(nn.Module):
         super().__init__()
         seed = settings.get("seed", 0)
         self.num_codebooks, self.codebook_size, self.dim = num_codebooks, codebook_size, dim
-        self.codebooks = nn.ModuleList(
-            codebook(codebook_size, dim, **(settings | {"seed": seed + level})) for level in range(num_codebooks)
-        )
+        levels = (codebook(codebook_size, dim, **(settings | {"seed": seed + level})) for level in range(num_codebooks))
+        self.codebooks = cast("Sequence[EmaCodebook | GradientCodebook]", nn.ModuleList(levels))
 
-    @property
-    def books(self) -> list[EmaCodebook | GradientCodebook]:
-        """The codebooks, first level first."""
-        return cast("list[EmaCodebook | GradientCodebook]", list(self.codebooks))
+    def is_disabled(self, step: int, start: int) -> bool:
+        """Return whether quantization is still off: before step ``start``, unless the codebooks are initialized.
 
-    def waits(self, step: int, start: int) -> bool:
-        """Whether a space is still to form without codebooks: before step ``start``, unless they have learnt already.
-
-        A run that begins from a trained model goes on with the codebooks that it has.
+        A run that begins from a trained model has initialized codebooks, and quantizes from its first step.
 
         Example:
             >>> rvq = ResidualVectorQuantizer(num_codebooks=1, codebook_size=2, dim=1)
-            >>> before = rvq.waits(5, start=10), rvq.waits(10, start=10)
+            >>> before = rvq.is_disabled(5, start=10), rvq.is_disabled(10, start=10)
             >>> _ = rvq(torch.tensor([[[0.0], [4.0]]]), torch.ones(1, 2, dtype=torch.bool))
-            >>> before, rvq.waits(5, start=10)
+            >>> before, rvq.is_disabled(5, start=10)
             ((True, False), False)
         """
-        return step < start and not all(book.started for book in self.books)
+        return step < start and not all(book.is_initialized for book in self.codebooks)
 
     def forward(
         self,
@@ -79,34 +77,31 @@ class ResidualVectorQuantizer(nn.Module):
         mask: Bool[Tensor, "B N"],
         levels: Int[Tensor, " B"] | None = None,
     ) -> Quantized:
-        """Quantize a batch; in training mode also start, update and restart the codebooks.
+        """Quantize a batch; in training mode also initialize, update and restart the codebooks.
 
         Args:
-            latents: Any scale.
-            mask: True on real frames. Padding neither moves a codebook nor counts as use nor costs.
-            levels: Levels each clip may use, in [1, Q] (level dropout); all by default.
-
-        Returns:
-            Ids, latents with the straight-through gradient, losses and statistics.
+            latents: Latents of any scale.
+            mask: True on real frames. Padding changes no codebook, count or loss.
+            levels: Number of levels of each clip, in [1, Q], for level dropout; all by default.
         """
-        with torch.autocast(latents.device.type, enabled=False):  # distances in bfloat16 choose other entries
+        with torch.autocast(latents.device.type, enabled=False):  # in bfloat16 other entries are nearest
             return self._quantize(latents.float(), mask, levels)
 
     def _quantize(self, latents: Tensor, mask: Tensor, levels: Tensor | None) -> Quantized:
         batch, frames, dim = latents.shape
         residual = latents[mask]
-        learns = self.training and all_finite(residual.square().sum())  # a diverged step must not poison the codebooks
+        is_updating = self.training and all_finite(residual.square().sum())  # no NaN may enter a codebook
         allowed = (
             levels[:, None].expand(batch, frames)[mask] if levels is not None
             else residual.new_full(residual.shape[:1], self.num_codebooks, dtype=torch.int64)
         )  # fmt: skip
         shares = self._shares(allowed)
         chosen_levels, id_levels, commitment, codebook_losses = [], [], latents.new_zeros(()), []
-        for level, book in enumerate(self.books):
+        for level, book in enumerate(self.codebooks):
             live = allowed > level
             rows = residual[live]
-            if learns:
-                book.start(rows.detach())
+            if is_updating:
+                book.initialize(rows.detach())
             ids = book.nearest(rows.detach())
             chosen = book.lookup(ids)
             if rows.shape[0]:
@@ -114,10 +109,10 @@ class ResidualVectorQuantizer(nn.Module):
             loss = book.loss(rows, chosen)
             if loss is not None:
                 codebook_losses.append(shares[level] * loss)
-            straight = chosen + (rows - rows.detach())  # the same values, with a gradient for teachers of one level
+            straight = chosen + (rows - rows.detach())  # straight-through, for losses on one level
             chosen_levels.append(torch.zeros_like(residual).masked_scatter(live[:, None], straight))
             id_levels.append(torch.zeros_like(allowed).masked_scatter(live, ids))
-            if learns:
+            if is_updating:
                 book.update(rows.detach(), ids)
             residual = residual - chosen_levels[-1].detach()
 
@@ -129,7 +124,7 @@ class ResidualVectorQuantizer(nn.Module):
         if codebook_losses:
             losses["codebook"] = torch.stack(codebook_losses).mean()
         summed = spread.sum(0)
-        stats = [book.stats() for book in self.books]
+        stats = [book.stats() for book in self.codebooks]
         return Quantized(
             ids=all_ids.transpose(0, 1),
             latents=torch.where(mask[..., None], latents + (summed - latents).detach(), 0.0),
@@ -139,7 +134,7 @@ class ResidualVectorQuantizer(nn.Module):
         )
 
     def _shares(self, allowed: Int[Tensor, " M"]) -> Float[Tensor, " Q"]:
-        """What a mean over this rank's rows of a level weighs, so that the mean over ranks is that over all rows."""
+        """Return weights of this rank's mean of each level that make the mean over ranks one over all rows."""
         if not self.training:
             return torch.ones(self.num_codebooks, device=allowed.device)
         rows = (allowed[:, None] > torch.arange(self.num_codebooks, device=allowed.device)).sum(0)
@@ -147,10 +142,10 @@ class ResidualVectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def encode(self, latents: Float[Tensor, "B N D"], num_levels: int | None = None) -> Int[Tensor, "B Q N"]:
-        """Ids of the first ``num_levels`` levels (all by default), in [0, K).
+        """Return the ids of the first ``num_levels`` levels, in [0, K); all levels by default.
 
         Raises:
-            ShapeError: ``num_levels`` is not in [1, Q].
+            ShapeError: If ``num_levels`` is not in [1, Q].
         """
         count = self.num_codebooks if num_levels is None else num_levels
         if not 1 <= count <= self.num_codebooks:
@@ -158,19 +153,19 @@ class ResidualVectorQuantizer(nn.Module):
         residual = latents.float().reshape(-1, self.dim)
         levels = []
         with torch.autocast(latents.device.type, enabled=False):
-            for book in self.books[:count]:
+            for book in self.codebooks[:count]:
                 ids = book.nearest(residual)
                 levels.append(ids.reshape(latents.shape[:2]))
                 residual = residual - book.lookup(ids)
         return torch.stack(levels, dim=1)
 
     def decode(self, ids: Int[Tensor, "B Q N"]) -> Float[Tensor, "B N D"]:
-        """Sum of the chosen vectors of the levels given: any prefix of all levels.
+        """Return the sum of the vectors of a prefix of the levels.
 
         Raises:
-            ShapeError: More levels than the quantizer has, or none.
+            ShapeError: If the ids have no level, or more than the quantizer.
         """
         if not 1 <= ids.shape[1] <= self.num_codebooks:
             raise ShapeError(f"ids have {ids.shape[1]} levels; this quantizer has levels 1 to {self.num_codebooks}")
-        books = self.books[: ids.shape[1]]
+        books = self.codebooks[: ids.shape[1]]
         return torch.stack([book.lookup(level) for book, level in zip(books, ids.unbind(1), strict=True)]).sum(0)

@@ -1,4 +1,4 @@
-"""Vector quantization by chance: an entry is drawn, the nearer the likelier, and use is pulled towards uniform."""
+"""Stochastic vector quantization: entries are sampled by distance, and their use is regularized to be uniform."""
 
 from math import log
 from typing import Unpack
@@ -16,23 +16,24 @@ from vocable.quantizers.vq import VectorQuantizer
 
 
 class StochasticVectorQuantizer(VectorQuantizer):
-    """One codebook with P(entry | row) = softmax(−‖row − entry‖²).
+    """Vector quantizer with P(entry | row) = softmax(−‖row − entry‖²).
 
-    In training a row becomes a mixture of entries with weights from the relaxed (Gumbel-softmax) distribution, through
-    which encoder and entries both get their gradient; the loss ``uniformity`` is KL(P ‖ uniform), ``commitment`` the
-    expected squared distance. In use the likeliest entry is taken, which is the nearest: equal clips, equal tokens.
+    In training a row becomes a mixture of entries, weighted by a sample of the relaxed (Gumbel-softmax) distribution,
+    through which encoder and entries get their gradient. The loss ``uniformity`` is KL(P ‖ uniform), and ``commitment``
+    is the expected squared distance. In evaluation the most likely entry is taken, which is the nearest one.
 
     Args:
-        codebook_size: Entries K.
-        dim: Width D of the latents.
-        temperature: Of the relaxation; towards 0 the mixture becomes a draw.
-        settings: ``decay``, ``restart_below``, ``seed``, ``begin``: see :class:`~vocable.quantizers.codebook.Codebook`.
+        codebook_size: Number of entries K.
+        dim: Dimension D of the latents.
+        temperature: Temperature of the relaxation; towards 0 the mixture becomes a one-hot sample.
+        settings: Arguments of :class:`~vocable.quantizers.codebook.Codebook`: ``decay``, ``restart_below``, ``seed``,
+            ``init``.
 
     Raises:
-        ConfigError: The temperature is not positive.
+        ConfigError: If the temperature is not positive.
 
     Source:
-        VQalAttent, arXiv:2411.14642, section II-A (Φ_SC), whose evaluation draws where this takes the likeliest;
+        VQalAttent, arXiv:2411.14642, section II-A (Φ_SC), whose evaluation samples where this takes the most likely;
         Jang et al., arXiv:1611.01144.
 
     Example:
@@ -47,30 +48,30 @@ class StochasticVectorQuantizer(VectorQuantizer):
     ) -> None:
         super().__init__(codebook_size=codebook_size, dim=dim, codebook=GradientCodebook, **settings)
         if temperature <= 0:
-            raise ConfigError(f"temperature is {temperature}: it must be over 0")
+            raise ConfigError(f"temperature is {temperature}: it must be positive")
         self.temperature = temperature
 
     def _quantize(self, latents: Tensor, mask: Tensor, levels: Tensor | None) -> Quantized:
-        rows, (book,) = latents[mask], self.books
-        learns = self.training and all_finite(rows.square().sum())
-        if learns:
-            book.start(rows.detach())
+        rows, (book,) = latents[mask], self.codebooks
+        is_updating = self.training and all_finite(rows.square().sum())
+        if is_updating:
+            book.initialize(rows.detach())
         distances = _squared_distances(rows, book.entries)
-        surprise = F.log_softmax(-distances, dim=1)
-        chances = surprise.exp()
-        ids = surprise.argmax(1)
+        log_probabilities = F.log_softmax(-distances, dim=1)
+        probabilities = log_probabilities.exp()
+        ids = log_probabilities.argmax(1)
         mixture = book.lookup(ids)
         if self.training:
-            noise = -torch.empty_like(surprise).exponential_().log()  # Gumbel
-            drawn = (surprise + noise) / self.temperature
-            ids, mixture = drawn.argmax(1), drawn.softmax(1) @ book.entries
-        if learns:
+            gumbel = -torch.empty_like(log_probabilities).exponential_().log()
+            logits = (log_probabilities + gumbel) / self.temperature
+            ids, mixture = logits.argmax(1), logits.softmax(1) @ book.entries
+        if is_updating:
             book.update(rows.detach(), ids)
         share = self._shares(torch.ones_like(ids))[0] / max(1, rows.shape[0])
-        to_fixed = _squared_distances(rows, book.entries.detach())
+        detached_distances = _squared_distances(rows, book.entries.detach())
         losses = {
-            "commitment": share * (chances * to_fixed).sum() / self.dim,
-            "uniformity": share * (chances * (surprise + log(self.codebook_size))).sum(),
+            "commitment": share * (probabilities * detached_distances).sum() / self.dim,
+            "uniformity": share * (probabilities * (log_probabilities + log(self.codebook_size))).sum(),
         }
         spread = torch.zeros_like(latents).masked_scatter(mask[..., None], mixture)
         return Quantized(

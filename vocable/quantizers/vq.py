@@ -1,4 +1,4 @@
-"""Plain vector quantization: the residual quantizer with one level."""
+"""Vector quantization with one codebook."""
 
 from typing import Unpack
 
@@ -7,7 +7,7 @@ from vocable.quantizers.rvq import ResidualVectorQuantizer
 
 
 class VectorQuantizer(ResidualVectorQuantizer):
-    """One codebook. Everything that holds for one level of the residual quantizer holds here.
+    """Vector quantizer: a :class:`~vocable.quantizers.rvq.ResidualVectorQuantizer` with one level.
 
     Source:
         van den Oord et al., arXiv:1711.00937.

@@ -1,6 +1,6 @@
 """Tables that describe models and configurations, as ``vocable inspect`` shows them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -31,11 +31,11 @@ def spec_rows(spec: TokenSpec) -> list[tuple[str, str]]:
         >>> spec_rows(TokenSpec(sample_rate=16_000, hop=320, codebook_size=1024, num_codebooks=8))[-1]
         ('bit rate', '4000 bit/s')
     """
-    clock = [("sample rate", f"{spec.sample_rate} Hz"), ("codebooks", f"{spec.num_codebooks} × {spec.codebook_size}")]
+    common = [("sample rate", f"{spec.sample_rate} Hz"), ("codebooks", f"{spec.num_codebooks} × {spec.codebook_size}")]
     if spec.hop is None:
-        return [*clock, ("frames", "do not follow the clock")]
+        return [*common, ("frames", "do not follow the clock")]
     return [
-        *clock,
+        *common,
         ("frame rate", f"{spec.frame_rate:g} Hz (hop {spec.hop})"),
         ("token rate", f"{spec.token_rate:g} tokens/s"),
         ("bit rate", f"{spec.bit_rate:g} bit/s"),
@@ -62,9 +62,9 @@ class HasUsage(Protocol):
         ...
 
 
-def codebook_table(books: Sequence[HasUsage]) -> Table:
-    """Return a table of codebook usage as training left it, one row a level."""
-    stats = [book.stats() for book in books]
+def codebook_table(codebooks: Iterable[HasUsage]) -> Table:
+    """Return a table of the codebook usage at the end of training, one row a level."""
+    stats = [codebook.stats() for codebook in codebooks]
     rows = [
         (str(level), f"{book['used']:.1%}", f"{book['perplexity']:.0f}", f"{book['entropy']:.2f}",
          f"{book['dead']:.0f}", f"{book['restarts']:.0f}")

@@ -122,9 +122,9 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         """Return table rows with the sizes of the networks and what is specific to the system."""
 
     @property
-    def books(self) -> Sequence[HasUsage]:
+    def codebooks(self) -> Sequence[HasUsage]:
         """Codebook, as a list of one."""
-        return self.quantizer.books
+        return list(self.quantizer.codebooks)
 
     @classmethod
     def describe_config(cls, config: Any) -> list[Table]:
@@ -140,7 +140,7 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
             *_rows(self.config, self.size_rows(self.model)),
             ("vocoder", self.vocoder.name),
         ]
-        return [Table("Model", rows), codebook_table(self.books)]
+        return [Table("Model", rows), codebook_table(self.codebooks)]
 
     @torch.inference_mode()
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:

@@ -108,7 +108,7 @@ class IstftNetwork(nn.Module):
         head = self.leave(hidden).unflatten(-1, (3, self.config.bins)).float()
         given = _bin_levels(frames, self.config.mel)
         head = torch.cat([head[:, :, :1] + given[:, :, None], head[:, :, 1:]], dim=2)
-        return spectra_from_polar(head, loudest=log(self.config.mel.n_fft))
+        return spectra_from_polar(head, max_log_magnitude=log(self.config.mel.n_fft))
 
     def samples(self, values: Complex[Tensor, "B S K"], mask: Bool[Tensor, "B S"]) -> Float[Tensor, "B T"]:
         """Overlap-add."""

@@ -16,7 +16,9 @@ from vocable.train.objective import Turn
 from vocable.train.schedule import Weight
 from vocable.vocoders.istft import IstftNetwork, IstftVocoder
 
-_SCALES = (MelScale(512, 64), MelScale(256, 32), MelScale(128, 16))  # of the log-mel loss
+_SCALES = tuple(  # of the log-mel loss
+    MelScale(n_fft=n_fft, bins=bins) for n_fft, bins in ((512, 64), (256, 32), (128, 16))
+)
 _GRID = 128  # samples that all its hops divide
 _QUIETEST = 3e-2  # added to magnitudes before the logarithm
 

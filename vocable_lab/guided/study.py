@@ -140,7 +140,7 @@ def _replace_losses(run: GuidedRun, **losses: Weight) -> GuidedRun:
 
 def _has_codebooks(tokenizer: GuidedTokenizer) -> bool:
     """Return whether the codec quantizes yet, rather than being a plain autoencoder."""
-    return all(book.started for book in tokenizer.model.quantizer.books)
+    return all(book.is_initialized for book in tokenizer.model.quantizer.codebooks)
 
 
 _TRAIN_COLUMNS = [

@@ -155,7 +155,7 @@ def token_figures(tokenizer: _Tokenizer, clips: Sequence[Tokens], seed: int) -> 
     assert spec.hop is not None
     figures = usage_figures(level_usage(clips, 1), spec.frame_rate, n)
     del figures[USED.key]  # reported as codebook_usage, with an interval
-    trained = tokenizer.books[0].stats()["used"]
+    trained = tokenizer.codebooks[0].stats()["used"]
     values: dict[str, float] = {
         "samples_per_token": float(spec.hop), "tokens_per_second": spec.token_rate, BIT_RATE.key: spec.bit_rate,
         "codebook_usage_trained": float(trained),

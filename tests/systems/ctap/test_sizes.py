@@ -86,7 +86,7 @@ def test_the_papers_parameters_part_by_part() -> None:
     counts = {name: sum(value.numel() for value in part.parameters()) for name, part in parts.items()}
     assert counts == by_the_specification()
     assert counts == PAPER
-    [book] = model.transcoder.quantizer.books
+    [book] = model.transcoder.quantizer.codebooks
     assert book.entries.shape == (8_192, 256)
     assert sum(value.numel() for value in model.parameters()) == sum(PAPER.values()) + 1  # and the contrastive factor
 
@@ -149,7 +149,7 @@ def test_each_codebook(codebook: Any, kind: type) -> None:
         ctap.tiny().model.transcoder, codebook=CtapCodebookConfig(size=32, kind=codebook, fsq_levels=(8, 4))
     )
     model = CtapModel(replace(ctap.tiny().model, transcoder=sizes))
-    assert isinstance(model.transcoder.quantizer.books[0], kind)
+    assert isinstance(model.transcoder.quantizer.codebooks[0], kind)
     assert model.transcoder.quantizer.codebook_size == 32
 
 

@@ -223,7 +223,7 @@ def test_the_best_path_is_the_best_of_all(cost: float) -> None:
 def test_vectors_are_the_codebooks_and_zero_behind_a_clips_end(tokenizer: CtapTokenizer) -> None:
     tokens = tokenizer.encode_batch([clip(1.0), clip(2.0, seed=1)])
     vectors = tokenizer.embed(tokens)
-    [book] = tokenizer.model.transcoder.quantizer.books
+    [book] = tokenizer.model.transcoder.quantizer.codebooks
     length = int(tokens.lengths[0])
     assert torch.equal(vectors[0, :length], book.lookup(tokens.ids[0, 0, :length]).detach())
     assert not vectors[0, length:].any()

@@ -130,14 +130,14 @@ def test_quantizing_starts_at_its_step() -> None:
     [before] = objective.turns(batch, 1)
     assert list(before.losses) == ["log_mel", "spectrum"]
     assert before.stats == {}
-    assert int(model.quantizer.books[0].updates) == 0
+    assert int(model.quantizer.codebooks[0].updates) == 0
     decoded = model.reconstruct(batch.samples, batch.mask)
     expected = module.log_mel_loss(decoded, batch.samples, sample_rate=16_000)
     assert float(before.losses["log_mel"].detach()) == pytest.approx(float(expected.detach()))
     [after] = objective.turns(batch, 2)
     assert list(after.losses) == ["log_mel", "spectrum", "commitment", "loudness"]
     assert set(after.stats) == {"used", "perplexity", "entropy", "dead", "restarts"}
-    assert int(model.quantizer.books[0].updates) == 1
+    assert int(model.quantizer.codebooks[0].updates) == 1
 
 
 def test_trained_codebooks_are_used_from_the_first_step() -> None:
@@ -148,7 +148,7 @@ def test_trained_codebooks_are_used_from_the_first_step() -> None:
     fresh.model.load_state_dict(trained.model.state_dict())
     [turn] = fresh.turns(batch, 0)
     assert "commitment" in turn.losses
-    assert int(fresh.model.quantizer.books[0].updates) == 2
+    assert int(fresh.model.quantizer.codebooks[0].updates) == 2
 
 
 def test_a_teacher_of_the_first_level_reaches_the_encoder_once_its_weight_starts() -> None:
@@ -278,8 +278,8 @@ def test_dropped_levels_reach_the_quantizer(monkeypatch: pytest.MonkeyPatch) -> 
     objective = codec(GuidedLosses(level_dropout=1.0))
     monkeypatch.setattr(objective, "_draw_levels", lambda size, step: torch.tensor([1, 2]))
     list(turns(objective, 0))
-    updates = [int(book.updates) for book in objective.model.quantizer.books]
-    counts = [float(book.counts.sum()) for book in objective.model.quantizer.books]
+    updates = [int(book.updates) for book in objective.model.quantizer.codebooks]
+    counts = [float(book.counts.sum()) for book in objective.model.quantizer.codebooks]
     assert updates == [1, 1, 0, 0]
     assert counts == pytest.approx([14.0, 6.0, 0.0, 0.0])  # 8 and 6 frames that are real
 

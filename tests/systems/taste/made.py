@@ -44,7 +44,7 @@ def model_of(config: TasteConfig) -> TasteModel:
         for name, value in model.named_parameters():
             if not name.endswith("sharpness"):
                 value.add_(0.1 * torch.randn_like(value))
-    for book in model.quantizer.residual.books if model.quantizer is not None else ():
+    for book in model.quantizer.residual.codebooks if model.quantizer is not None else ():
         book.entries.normal_()
     return model
 

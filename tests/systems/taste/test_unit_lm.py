@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.systems.taste.made import UNITS, batch_of, clock, durations, model_of, relative, row
 from vocable.errors import ConfigError
-from vocable.nn.transformer import sinusoids
+from vocable.nn.transformer import sinusoidal_embedding
 from vocable.systems.taste.config import TasteConfig
 from vocable.systems.taste.unit_lm import IncrementalDecoder, Sampling, UnitLm, _Timing
 
@@ -247,6 +247,9 @@ def test_each_part_of_a_piece_is_told_of_itself() -> None:
     timing = model.lm._timing(lasts, torch.ones(1, 1, dtype=torch.bool), torch.tensor([[20.0]]))
     assert timing is not None
     units = torch.arange(20)
-    told = model.lm._condition(joint, timing, units)[0, :, 0] - sinusoids(100.0 * (units + 0.5) / 20, width)[:, 0]
+    told = (
+        model.lm._condition(joint, timing, units)[0, :, 0]
+        - sinusoidal_embedding(100.0 * (units + 0.5) / 20, width)[:, 0]
+    )
     expected = ((units + 0.5) / 20 * parts - 0.5).clamp(0, parts - 1)
     torch.testing.assert_close(told, expected, atol=1e-4, rtol=0)

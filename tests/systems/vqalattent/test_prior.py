@@ -193,7 +193,7 @@ def test_a_prior_that_cannot_be_used_is_refused(use: str) -> None:
     model = ready_speaker().model
     ask(VqalattentTokenizer(model))
     with torch.no_grad():
-        model.vqvae.quantizer.books[0].entries[5, 2] += 0.01
+        model.vqvae.quantizer.codebooks[0].entries[5, 2] += 0.01
     with pytest.raises(CheckpointError, match="prior was trained on the ids of another codebook; train it on this one"):
         ask(VqalattentTokenizer(model))
     model.prior_codebook.zero_()

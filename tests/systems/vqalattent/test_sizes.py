@@ -53,7 +53,7 @@ def test_the_papers_sizes(recipe: str, grid: tuple[int, int]) -> None:
     with torch.device("meta"):
         model = VqalattentModel(config).eval()
         images, asked = torch.zeros(2, 64, 88), torch.zeros(2, 1, dtype=torch.int64)
-    assert model.vqvae.quantizer.books[0].entries.shape == (256, 64)
+    assert model.vqvae.quantizer.codebooks[0].entries.shape == (256, 64)
     assert model.vqvae.latents(images).shape == (2, ids, 64)
     tokens = torch.zeros(2, ids, dtype=torch.int64, device="meta")
     assert model.vqvae.decode(tokens).shape == (2, 64, 88)
@@ -101,7 +101,7 @@ def test_any_strides_give_their_grid_and_the_picture_back(strides: tuple[int, in
 @pytest.mark.parametrize("codebook", ["ema", "gradient", "stochastic"])
 def test_a_codebook_is_the_one_that_was_asked_for(codebook: str, begin: str) -> None:
     quantizer = ready_speaker({"codebook": codebook, "codebook_init": begin, "temperature": 0.7}).model.vqvae.quantizer
-    (book,) = quantizer.books
+    (book,) = quantizer.codebooks
     assert type(book) is (EmaCodebook if codebook == "ema" else GradientCodebook)
     assert isinstance(quantizer, StochasticVectorQuantizer) == (codebook == "stochastic")
     assert getattr(quantizer, "temperature", 0.7) == 0.7

@@ -126,7 +126,7 @@ def test_pictures_of_a_batch_are_those_of_its_clips(speaker: VqalattentTokenizer
 
 def test_embedded_ids_are_their_entries(speaker: VqalattentTokenizer) -> None:
     tokens = speaker.encode_batch([digit(which, 1, 1.0) for which in range(2)])
-    entries = speaker.model.vqvae.quantizer.books[0].entries
+    entries = speaker.model.vqvae.quantizer.codebooks[0].entries
     assert torch.equal(speaker.embed(tokens), entries[tokens.ids[:, 0]])
     assert torch.equal(speaker.embed(tokens, [1]), speaker.embed(tokens))
 

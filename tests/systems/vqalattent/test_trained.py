@@ -47,7 +47,7 @@ def test_recordings_it_has_not_seen_come_back_as_the_same_digit(trained: Vqalatt
 
 
 def test_the_codebook_is_in_use(trained: VqalattentTokenizer, manifest: Path) -> None:
-    (book,) = trained.model.vqvae.quantizer.books
+    (book,) = trained.model.vqvae.quantizer.codebooks
     assert float(book.stats()["used"]) > 0.25
     test = [Audio.read(one.audio_path) for one in read_manifest(manifest, "test")]
     assert len(trained.encode_batch(test).ids.unique()) > 0.25 * book.size

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vocable.nn.transformer import sinusoids
+from vocable.nn.transformer import sinusoidal_embedding
 from vocable.systems.ctap.config import DiffusionConfig
 
 _STEP_DIM = 128  # dimension of the sinusoidal embedding of the step
@@ -75,7 +75,7 @@ class Diffusion(nn.Module):
             voice: Voice embedding of each row.
             mask: True on real positions.
         """
-        embedded = self.step_embedding(sinusoids(steps, _STEP_DIM))
+        embedded = self.step_embedding(sinusoidal_embedding(steps, _STEP_DIM))
         bias = (embedded + self.voice_proj(voice))[:, None]
         hidden, skips = torch.relu(self.in_proj(noisy)), torch.zeros((), device=noisy.device)
         for layer in cast("list[_GatedConvolution]", list(self.layers)):

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vocable.nn.rise import Rise
-from vocable.nn.transformer import TransformerBlock, sinusoids
+from vocable.nn.transformer import TransformerBlock, sinusoidal_embedding
+from vocable.nn.upsampler import Upsampler
 from vocable.systems.ctap.config import TranscoderConfig
 
 _MAX_OFFSET = 512  # exclusive upper bound of the position at which a window begins in training
@@ -126,7 +126,7 @@ class SpeechDecoder(nn.Module):
         self.convolutions = nn.ModuleList(
             nn.Conv1d(width, width, sizes.kernel, padding=sizes.kernel // 2) for _ in range(sizes.convolutions)
         )
-        self.upsampler = Rise(width, config.strides, bins)
+        self.upsampler = Upsampler(width, config.strides, bins)
 
     def forward(
         self, latents: Float[Tensor, "B N D"], voice: Float[Tensor, "B V"], mask: Bool[Tensor, "B N"]
@@ -165,7 +165,7 @@ class PhonemeDecoder(nn.Module):
         super().__init__()
         width, sizes = config.latent_width, config.decoder
         self.blocks = _blocks(sizes.blocks, width, sizes.feedforward, config)
-        self.upsampler = Rise(width, config.strides, phonemes)
+        self.upsampler = Upsampler(width, config.strides, phonemes)
 
     def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B S V"]:
         """Return logits over the inventory at S = N · reduction spectra of whole windows.
@@ -236,7 +236,7 @@ def _apply_blocks(blocks: nn.ModuleList, hidden: Tensor, mask: Tensor) -> Tensor
     positions = torch.arange(hidden.shape[1], device=hidden.device)
     if blocks.training:  # random in every row and network: equal positions would give a frame's counterpart away
         positions = positions + torch.randint(_MAX_OFFSET, (len(hidden), 1), device=hidden.device)
-    hidden = hidden + sinusoids(positions, hidden.shape[2])
+    hidden = hidden + sinusoidal_embedding(positions, hidden.shape[2])
     for block in cast("list[TransformerBlock]", list(blocks)):
         hidden = block(hidden, mask)
     return hidden

@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vocable.losses.contrastive import frame_contrastive_loss
-from vocable.losses.variational import floored, normal_divergence
+from vocable.losses.variational import free_bits, gaussian_kl
 from vocable.metrics.retrieval import retrieve
-from vocable.nn.voice import drawn
+from vocable.nn.voice import reparameterize
 from vocable.systems.ctap.config import CtapLosses
 from vocable.systems.ctap.data import AlignedBatch
 from vocable.systems.ctap.model import MAX_LOGIT_SCALE, CtapModel
@@ -71,11 +71,11 @@ class CtapObjective:
         perturbed = perturb_vocal_tract(frames, self.losses.vtlp_range)
         perturbed = mask_spectrogram(perturbed, self.losses.num_masks, max_time=_MAX_TIME_MASK, frequency=True)
         speech = part.speech_encoder(perturbed, mask)
-        waits = part.quantizer.waits(step, self.losses.codebook_start)
+        waits = part.quantizer.is_disabled(step, self.losses.codebook_start)
         quantized = None if waits else part.quantizer(speech, mask)
         latents = speech * mask[..., None] if quantized is None else quantized.latents
         mean, log_variance = part.voice_encoder(voice_frames)
-        voice = drawn(mean, log_variance)
+        voice = reparameterize(mean, log_variance)
 
         weights = {name: getattr(self.losses, name).at(step) for name in _TERMS} | {"codebook": 1.0}
         losses: dict[str, Tensor] = {} if quantized is None else dict(quantized.losses)
@@ -84,8 +84,8 @@ class CtapObjective:
         average = self.model.average_spectrum(voice_frames)
         decoded = self.model.match_spectrum(part.speech_decoder(content, voice, mask).float(), frame_mask, average)
         losses["spectrum"] = _masked_mean((decoded - frames).square().mean(2), frame_mask)
-        divergence = normal_divergence(mean, log_variance)
-        losses["kl"] = floored(divergence, self.losses.kl_floor)
+        divergence = gaussian_kl(mean, log_variance)
+        losses["kl"] = free_bits(divergence, self.losses.kl_floor)
         stats = {} if quantized is None else quantized.stats
         stats |= {"kl": divergence.detach().mean(), "logit_scale": part.logit_scale.detach().exp()}
         logits = part.phoneme_decoder(latents, mask).float()

@@ -13,7 +13,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from vocable.errors import ShapeError
 from vocable.features.spectrogram import hann
-from vocable.losses.adversarial import feature_matching_loss, generator_loss, made_loss, real_loss
+from vocable.losses.adversarial import fake_loss, feature_matching_loss, generator_loss, real_loss
 from vocable.systems.guided.config import AdversaryConfig, DiscriminatorConfig
 from vocable.train.schedule import Weight
 
@@ -55,7 +55,7 @@ class WaveformAdversary:
         real_outputs, fake_outputs = self.network(real), self.network(fake)
         return {
             "real": real_loss([output.logits for output in real_outputs], self.config.game),
-            "made": made_loss([output.logits for output in fake_outputs], self.config.game),
+            "made": fake_loss([output.logits for output in fake_outputs], self.config.game),
         }
 
     def generator_losses(self, real: Float[Tensor, "B T"], fake: Float[Tensor, "B T"]) -> dict[str, Float[Tensor, ""]]:

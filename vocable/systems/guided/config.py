@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from vocable.errors import ConfigError
-from vocable.losses.adversarial import Game
+from vocable.losses.adversarial import GanLoss
 from vocable.losses.reconstruction import MEL_SCALES, MelScale
 from vocable.schema import MAX_DEPTH, MAX_WIDTH, Depth, Entries, Width, config
 from vocable.tokens import TokenSpec
@@ -224,7 +224,7 @@ class AdversaryConfig:
     """
 
     discriminators: DiscriminatorConfig = DiscriminatorConfig()
-    game: Game = "hinge"
+    game: GanLoss = "hinge"
     relative: bool = True
     begin: Annotated[int, Field(ge=0)] = 0
     learning_rate: LearningRate | None = None

@@ -91,7 +91,7 @@ class SpectralDecoder(_SpectralNetwork):
         """
         config = self.config
         head = self._project(latents, mask).reshape(mask.shape[0], -1, 3, config.n_fft // 2 + 1)
-        values = spectra_from_polar(head, loudest=_MAX_LOG_MAGNITUDE)
+        values = spectra_from_polar(head, max_log_magnitude=_MAX_LOG_MAGNITUDE)
         spectrum_mask = mask.repeat_interleave(config.hop // config.spectrum_hop, dim=1)
         samples = samples_from_spectra(values, spectrum_mask.to(latents.dtype), config.n_fft, config.spectrum_hop)
         return samples * mask.repeat_interleave(config.hop, dim=1)

@@ -177,7 +177,7 @@ class GuidedObjective:
     def turns(self, batch: CropBatch, step: int) -> Iterator[Turn]:
         """Yield the discriminators' turn, from their first step on, then the codec's."""
         real = batch.samples
-        if self.model.quantizer.waits(step, self.losses.quantize_from):
+        if self.model.quantizer.is_disabled(step, self.losses.quantize_from):
             decoded, quantized = self.model.reconstruct(real, batch.mask), None
         else:
             levels = self._draw_levels(len(batch.names), step).to(real.device)

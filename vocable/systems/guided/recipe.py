@@ -153,7 +153,10 @@ def paper() -> GuidedRun:
             waveform=Weight(value=0.1), log_mel=Weight(value=2.0), spectrum=Weight(value=0.0),
             commitment=Weight(value=1.0), semantic=Weight(value=0.5), acoustic=Weight(value=0.5),
             adversarial=Weight(value=4.0), feature=Weight(value=4.0), balance=1.0,
-            mel_scales=(MelScale(1024, 80, 240), MelScale(512, 64, 120), MelScale(256, 32, 60), MelScale(128, 16, 30)),
+            mel_scales=tuple(
+                MelScale(n_fft=n_fft, bins=bins, hop=hop)
+                for n_fft, bins, hop in ((1024, 80, 240), (512, 64, 120), (256, 32, 60), (128, 16, 30))
+            ),
         ),
         batches=CropConfig(batch_size=20, frames=150, gain_db=(0.0, 0.0)),
         train=TrainConfig(steps=300_000, learning_rate=LearningRate(peak=1e-4, warmup=0, decay=1.0),
@@ -175,8 +178,10 @@ def paper_speechtokenizer() -> GuidedRun:
             waveform=Weight(value=500.0), log_mel=Weight(value=48.0), spectrum=Weight(value=0.0),
             commitment=Weight(value=10.0), semantic=Weight(value=60.0), acoustic=Weight(value=60.0),
             adversarial=Weight(value=11.0), feature=Weight(value=2.0 * 69),
-            mel_scales=(MelScale(1024, 80, 240, 45.0), MelScale(512, 80, 120), MelScale(256, 80, 60),
-                        MelScale(128, 80, 30)),
+            mel_scales=tuple(
+                MelScale(n_fft=n_fft, bins=80, hop=hop, weight=weight)
+                for n_fft, hop, weight in ((1024, 240, 45.0), (512, 120, 1.0), (256, 60, 1.0), (128, 30, 1.0))
+            ),
         ),
         semantic=SemanticConfig(form="d_axis"),
         adversary=AdversaryConfig(game="least_squares", relative=False),

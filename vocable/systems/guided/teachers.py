@@ -243,7 +243,7 @@ class SemanticTeacher(_Distillation):
         target = batch.targets[self.name]
         mask = batch.mask & (target != 0).any(2)
         if self.config.standardize:
-            target = distillation.standardised(target, self.mean, self.deviation)
+            target = distillation.standardize(target, self.mean, self.deviation)
         student = self.project(quantized.levels[0]).float()
         with torch.no_grad():
             distance, variety, constant_distance = _mean_over_processes(
@@ -290,7 +290,7 @@ class AcousticTeacher(_Distillation):
         levels = quantized.levels[1:2] if self.config.levels == "2" else quantized.levels[1:]
         clip_mask = (levels.detach() != 0).flatten(2).any(2).any(0)  # dropped levels are 0
         student = self.align(levels.sum(0), batch.mask).float()
-        target = distillation.standardised(embedding, self.mean, self.deviation)
+        target = distillation.standardize(embedding, self.mean, self.deviation)
         if self.config.form == "kl":
             loss = distillation.divergence_loss(student, target, clip_mask, temperature)
         else:

@@ -183,7 +183,7 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
 
     def describe(self) -> list[Table]:
         """Return tables of sizes and rates, and of the codebooks as training left them."""
-        books = self.model.quantizer.books
+        books = self.model.quantizer.codebooks
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         entries = sum(book.entries.numel() for book in books)
         sizes = [
@@ -195,7 +195,7 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
         return [Table("Model", sizes), codebook_table(books)]
 
     def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
-        books = self.model.quantizer.books
+        books = self.model.quantizer.codebooks
         return torch.stack([books[level - 1].lookup(ids[:, level - 1]) for level in levels]).sum(0)
 
 

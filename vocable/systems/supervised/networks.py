@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vocable.nn.convnext import Block
-from vocable.nn.rise import Rise
+from vocable.nn.upsampler import Upsampler
 from vocable.nn.voice import VoiceEncoder
 from vocable.quantizers import VectorQuantizer
 from vocable.systems.supervised.config import SupervisedConfig
@@ -116,7 +116,7 @@ class SpectrumDecoder(nn.Module):
         width = config.decoder.width
         self.in_proj, self.voice_proj = nn.Linear(config.latent_width, width), nn.Linear(config.voice.width, width)
         self.blocks = _blocks(config.decoder.blocks, width, config)
-        self.upsampler = Rise(width, config.decoder.strides, config.mel.bins)
+        self.upsampler = Upsampler(width, config.decoder.strides, config.mel.bins)
 
     def forward(
         self, latents: Float[Tensor, "B N D"], voice: Float[Tensor, "B V"], mask: Bool[Tensor, "B N"]

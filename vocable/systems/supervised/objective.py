@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vocable.losses.variational import floored, normal_divergence
+from vocable.losses.variational import free_bits, gaussian_kl
 from vocable.metrics.text import edit_distance
-from vocable.nn.voice import drawn
+from vocable.nn.voice import reparameterize
 from vocable.systems.supervised.config import SupervisedLosses
 from vocable.systems.supervised.data import UtteranceBatch
 from vocable.systems.supervised.networks import SupervisedModel
@@ -48,7 +48,7 @@ class SupervisedObjective:
             frames, voice_frames = model.frames(batch.samples), model.frames(batch.voices)
         masked = mask_spectrogram(batch.frames, self.losses.num_masks, max_time=_MAX_TIME_MASK)
         latents = model.encoder(masked, mask)
-        waits = model.quantizer.waits(step, self.losses.codebook_start)
+        waits = model.quantizer.is_disabled(step, self.losses.codebook_start)
         quantized = None if waits else model.quantizer(latents, mask)
         latents = latents * mask[..., None] if quantized is None else quantized.latents
         losses: dict[str, Tensor] = {} if quantized is None else dict(quantized.losses)
@@ -57,11 +57,11 @@ class SupervisedObjective:
         mean, log_variance = model.voice_encoder(voice_frames)
         scale = self.losses.encoder_gradient
         content = scale * latents + (1 - scale) * latents.detach()
-        decoded = model.decoder(content, drawn(mean, log_variance), mask).float()
+        decoded = model.decoder(content, reparameterize(mean, log_variance), mask).float()
         frame_mask = mask.repeat_interleave(model.config.reduction, dim=1)
         losses["spectrum"] = ((decoded - frames).abs().mean(2) * frame_mask).sum() / frame_mask.sum()
-        divergence = normal_divergence(mean, log_variance)
-        losses["kl"] = floored(divergence, self.losses.kl_floor)
+        divergence = gaussian_kl(mean, log_variance)
+        losses["kl"] = free_bits(divergence, self.losses.kl_floor)
 
         scores, positions = model.recognizer(latents, mask), mask.sum(1) * model.recognizer.positions
         losses["ctc"] = phone_loss(scores, positions, batch.phones, batch.num_phones)

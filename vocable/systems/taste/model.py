@@ -122,7 +122,7 @@ class SpeechQuantizer(nn.Module):
     @property
     def is_initialized(self) -> bool:
         """True once training has set the entries of the codebooks; until then they are 0."""
-        return bool(self.residual.books[0].entries.any())
+        return bool(self.residual.codebooks[0].entries.any())
 
     @torch.no_grad()
     def encode(self, embeddings: Float[Tensor, "B U D"]) -> Int[Tensor, "B Q U"]:

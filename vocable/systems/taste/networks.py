@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vocable.nn.transformer import sinusoids
+from vocable.nn.transformer import sinusoidal_embedding
 from vocable.systems.taste.config import AggregatorConfig
 
 _INITIAL_SHARPNESS = 20.0  # halves a frame's weight 0.19 of a clip away from the expected position
@@ -272,7 +272,7 @@ class Aggregator(nn.Module):
         bias = self._position_bias(frame_mask if masks else torch.ones_like(frame_mask), letter_positions)
         if self.config.layout == "decoder":
             hidden = self.in_proj(queries)
-            hidden = hidden + sinusoids(torch.arange(count, device=queries.device), hidden.shape[2])
+            hidden = hidden + sinusoidal_embedding(torch.arange(count, device=queries.device), hidden.shape[2])
             for index, layer in enumerate(self.layers):
                 layer_bias = None if bias is None else bias[index]
                 hidden, attention = layer(hidden, keys, values, attention_mask, layer_bias, subword_mask)

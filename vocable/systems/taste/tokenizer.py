@@ -294,7 +294,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         """Return tables of sizes and rates, of parameters by part, and of the codebooks as training left them."""
         tables = [Table("Model", [("digest", self.digest), *_config_rows(self.config)]), _parameter_table(self.model)]
         if self.model.quantizer is not None:
-            tables.append(codebook_table(self.model.quantizer.residual.books))
+            tables.append(codebook_table(self.model.quantizer.residual.codebooks))
         return tables
 
     @classmethod

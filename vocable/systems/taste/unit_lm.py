@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vocable.errors import ConfigError
-from vocable.nn.transformer import TransformerBlock, sinusoids
+from vocable.nn.transformer import TransformerBlock, sinusoidal_embedding
 from vocable.schema import config
 from vocable.systems.taste.config import TextConfig, UnitLmConfig
 from vocable.systems.taste.networks import KVCache, RelativeStack
@@ -130,7 +130,7 @@ class _SinusoidStack(nn.Module):
 
     def forward(self, vectors: Float[Tensor, "B U C"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U D"]:
         hidden = self.in_proj(vectors)
-        hidden = hidden + sinusoids(torch.arange(hidden.shape[1], device=hidden.device), hidden.shape[2])
+        hidden = hidden + sinusoidal_embedding(torch.arange(hidden.shape[1], device=hidden.device), hidden.shape[2])
         for block in self.blocks:
             hidden = block(hidden, mask)
         return self.norm(hidden)
@@ -274,7 +274,7 @@ class UnitLm(nn.Module):
         rows, share = torch.arange(len(joint), device=joint.device)[:, None], (at - below)[..., None]
         above = (below + 1).clamp(max=count - 1)
         mixed = (1 - share) * segments[rows, subwords, below] + share * segments[rows, subwords, above]
-        return mixed + sinusoids(_PROGRESS_SCALE * progress, joint.shape[2])
+        return mixed + sinusoidal_embedding(_PROGRESS_SCALE * progress, joint.shape[2])
 
     def _timing(self, durations: Tensor | None, mask: Tensor, totals: Tensor | None) -> "_Timing | None":
         if not self.timed:
@@ -377,5 +377,5 @@ class _TimedStack(nn.Module):
     def forward(self, vectors: Tensor, positions: Tensor, cache: KVCache | None = None, cached: int = 0) -> Tensor:
         hidden = self.dropout(vectors)
         for index, block in enumerate(cast("list[TransformerBlock]", list(self.blocks))):
-            hidden = block(hidden, held=None if cache is None else (cache[index], cached), positions=positions)
+            hidden = block(hidden, cache=None if cache is None else (cache[index], cached), positions=positions)
         return self.norm(hidden)

@@ -61,7 +61,7 @@ class VqalattentModel(nn.Module):
 
     def codebook_fingerprint(self) -> int:
         """Return a number that identifies the codebook; it survives storage as float16."""
-        (book,) = self.vqvae.quantizer.books
+        (book,) = self.vqvae.quantizer.codebooks
         return int.from_bytes(hashlib.sha256(book.entries.detach().cpu().half().numpy().tobytes()).digest()[:7], "big")
 
     def check_prior(self) -> None:

@@ -60,13 +60,13 @@ class Vqvae(nn.Module):
         self.quantizer: VectorQuantizer | StochasticVectorQuantizer
         if sizes.codebook == "stochastic":
             self.quantizer = StochasticVectorQuantizer(
-                codebook_size=sizes.codebook_size, dim=sizes.latent_dim, begin=sizes.codebook_init,
+                codebook_size=sizes.codebook_size, dim=sizes.latent_dim, init=sizes.codebook_init,
                 temperature=sizes.temperature,
             )  # fmt: skip
         else:
             self.quantizer = VectorQuantizer(
                 codebook_size=sizes.codebook_size, dim=sizes.latent_dim, codebook=_CODEBOOKS[sizes.codebook],
-                begin=sizes.codebook_init,
+                init=sizes.codebook_init,
             )  # fmt: skip
 
     def forward(self, images: Float[Tensor, "B F S"]) -> tuple[Float[Tensor, "B F S"], Quantized]:
@@ -227,7 +227,7 @@ class Prior(nn.Module):
             start = sequence.shape[1] - new.shape[1]
             hidden = self.token_embedding(new) + positions[start : sequence.shape[1]]
             for number, block in enumerate(self._blocks):
-                hidden = block(hidden, held=None if kv_cache is None else (kv_cache[number], start))
+                hidden = block(hidden, cache=None if kv_cache is None else (kv_cache[number], start))
             logits = self.head(self.norm(hidden[:, -1]))
             if guidance:
                 conditional, unconditional = logits.chunk(2)

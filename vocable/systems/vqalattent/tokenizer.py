@@ -246,7 +246,7 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
              f"temperature {defaults.temperature:g}, top-p {defaults.top_p:g}, guidance {defaults.guidance:g}"),
             ("prior", "trained" if model.has_prior else "not trained yet"),
         ]  # fmt: skip
-        tables = [Table("Model", rows), codebook_table(model.vqvae.quantizer.books)]
+        tables = [Table("Model", rows), codebook_table(model.vqvae.quantizer.codebooks)]
         labels = [(key, ", ".join(values)) for key, values in self.labels.items()]
         return [*tables, Table("Labels", labels)] if labels else tables
 
