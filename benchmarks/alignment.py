@@ -1,9 +1,9 @@
-"""How far forced alignments are from marks made by hand, and from one another.
+"""Compare forced alignments with hand-made marks, and with one another.
 
-EmoDB's phones were marked by ear, and are German: each is given to the aligners as the English phone that is nearest
+The phones of EmoDB were marked by ear and are German. The aligners get the nearest English phone of each
 (``_ENGLISH``), so both work outside the language they were made for. Syllables stand for words: pauses are allowed
-between them. What is measured are the starts of phones, and the end of speech. The layer and the prior of the CTC
-aligner were chosen on the speakers of the split train, so its figure is that of dev and test.
+between them. The starts of phones and the end of speech are measured. The layer and the prior of the CTC aligner were
+chosen on the speakers of the split train, so its figure is that of dev and test.
 """
 
 import re
@@ -24,7 +24,7 @@ from rich.table import Table
 from vocable.audio import Audio
 from vocable.errors import AlignmentError, ConfigError
 
-_ENGLISH = {  # the nearest phone of ours: of EmoDB's, which are like X-SAMPA
+_ENGLISH = {  # marks of EmoDB, similar to X-SAMPA → the nearest English phone
     mark: phone
     for phone, marks in {
         "P": "p", "B": "b", "T": "t", "D": "d", "K": "k", "G": "g G", "M": "m mm", "N": "n nn J", "NG": "N NN",
@@ -35,24 +35,24 @@ _ENGLISH = {  # the nearest phone of ours: of EmoDB's, which are like X-SAMPA
     }.items()
     for mark in marks.split()
 }  # fmt: skip
-_PAUSES = frozenset({"(", "(gef", "?"})  # silence, a filled one, the glottal stop
+_PAUSES = frozenset({"(", "(gef", "?"})  # silence, filled pause, glottal stop
 _STOPS = frozenset("pbtdkg")
 _NEAR = 0.015  # seconds between the marks of a syllable and of its first phone
 _TOLERANCES = (0.02, 0.05)  # seconds
 _BOOTSTRAPS = 2000
-_FEW = 5  # speakers, of whom no interval could be drawn
+_FEW = 5  # speakers: below, intervals are drawn over recordings
 Findings = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Marked:
-    """A recording with what was marked by hand.
+    """Recording with hand-made marks.
 
     Attributes:
-        path: Its audio.
-        speaker: Who speaks.
-        words: English phones, syllable by syllable.
-        starts: Of each phone in seconds, and the end of speech.
+        path: Path of the audio file.
+        speaker: Name of the speaker.
+        words: English phones of each syllable.
+        starts: Start of each phone in seconds, and the end of speech.
     """
 
     path: Path
@@ -63,10 +63,12 @@ class Marked:
 
 def alignment(
     marked: Annotated[Path, typer.Argument(help="EmoDB's manifest with 'phone_marks' and 'syllable_marks'.")],
-    read: Annotated[Path, typer.Argument(help="A manifest with 'phones', split train for the head, test to compare.")],
+    read: Annotated[
+        Path, typer.Argument(help="Manifest with 'phones': split train for the head, test for the comparison.")
+    ],
     whisper: Annotated[str, typer.Option(help="Folder or hub name of the encoder of the CTC aligner.")],
-    head: Annotated[Path, typer.Option(help="Folder of the CTC head; trained into it if it is not there.")],
-    seed: Annotated[int, typer.Option(help="Of the head and of the bootstrap.")] = 0,
+    head: Annotated[Path, typer.Option(help="Folder of the CTC head, which is trained if missing.")],
+    seed: Annotated[int, typer.Option(help="Seed of the head and of the bootstrap.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the result file.")] = RESULTS,
 ) -> None:
     """Compare aligners with hand marks, and with one another."""
@@ -74,22 +76,22 @@ def alignment(
     from vocable.data.alignment.make import find_aligner
     from vocable.data.manifest import read_manifest
 
-    heard = read_manifest(read)
-    begun = time.process_time()
+    utterances = read_manifest(read)
+    cpu_start = time.process_time()
     ctc = find_aligner("ctc", read, whisper=whisper, head=head, seed=seed, say=typer.echo)
-    cost = round(time.process_time() - begun, 1)
+    cost = round(time.process_time() - cpu_start, 1)
     aligners = {"pocketsphinx": find_aligner("pocketsphinx").phones, "ctc": ctc.phones, "uniform": _uniform}
     parts = {"train": _recordings(marked, ("train",)), "dev and test": _recordings(marked, ("dev", "test"))}
     values = {
-        part: {name: _beside_marks(find, recordings, seed) for name, find in aligners.items()}
+        part: {name: _compare_with_marks(align, recordings, seed) for name, align in aligners.items()}
         for part, recordings in parts.items()
     }
-    test = [one for one in heard if one.split == "test"]
+    test = [one for one in utterances if one.split == "test"]
     agreement = _agreement(aligners["pocketsphinx"], aligners["ctc"], test, seed)
     console = Console(width=160)
-    for part, found in values.items():
+    for part, findings in values.items():
         console.print(f"EmoDB, {part}")
-        console.print(_table(found))
+        console.print(_table(findings))
     console.print(agreement)
     target = record(
         "alignment", None, None, folder=out, seed=seed,
@@ -116,7 +118,7 @@ def _recordings(manifest: Path, splits: Sequence[str]) -> list[Marked]:
 
 
 def _marked(utterance: Any) -> Marked | None:
-    """The hand marks of a line; None where it has none."""
+    """Return the hand-made marks of an utterance, or None if it has none."""
     marks = utterance.extra.get("phone_marks")
     if not marks:
         return None
@@ -125,7 +127,7 @@ def _marked(utterance: Any) -> Marked | None:
     starts: list[float] = []
     before = ""
     for at, label in marks:
-        name = re.split(r"[\s+-]", label)[0]  # what is behind that, or stands alone, tells how the voice changes
+        name = re.split(r"[\s+-]", label)[0]  # the rest describes the voice quality
         if name == ".":
             return Marked(utterance.audio_path, str(utterance.speaker), [word for word in words if word], [*starts, at])
         sound = _sound(name, before)
@@ -137,15 +139,15 @@ def _marked(utterance: Any) -> Marked | None:
         if sound not in _PAUSES:
             words[-1].append(_ENGLISH[sound])
             starts.append(at)
-    raise ConfigError(f"{utterance.audio_path}: its marks do not say where speech ends")
+    raise ConfigError(f"{utterance.audio_path}: no mark '.' at the end of speech; use EmoDB's manifest")
 
 
 def _sound(name: str, before: str) -> str | None:
-    """The sound that begins at a mark; None where the one before goes on.
+    """Return the sound that begins at a mark, or None if the one before continues.
 
-    The closure (``t``, at the very beginning ``_t``), the burst (``!t``) and the breath (``tasp``) of a stop are one.
+    Closure (``t``, at the very beginning ``_t``), burst (``!t``) and aspiration (``tasp``) of a stop are one sound.
     """
-    if not name or (before in _STOPS and name[0] == "!"):  # also a burst of another voicing than its closure
+    if not name or (before in _STOPS and name[0] == "!"):  # even if voicing of burst and closure differ
         return None
     sound = name.strip("_!").removesuffix("asp").removesuffix("sap")
     if sound == before and name.endswith(("asp", "sap")):
@@ -156,7 +158,7 @@ def _sound(name: str, before: str) -> str | None:
 
 
 def _uniform(clip: Audio, words: Sequence[Sequence[str]]) -> Any:
-    """The floor: phones of equal length over the whole clip."""
+    """Return the floor: phones of equal length over the whole clip."""
     from vocable.data.alignment.record import Alignment, ScoredAlignment, Segment
 
     phones = [phone for word in words for phone in word]
@@ -166,25 +168,25 @@ def _uniform(clip: Audio, words: Sequence[Sequence[str]]) -> Any:
     )
 
 
-def _starts(found: Any) -> list[float]:
-    """Starts of phones, and the end of the last."""
-    said = [segment for segment in found.alignment.segments if segment.symbol != "SIL"]
-    return [*(segment.start for segment in said), said[-1].end]
+def _starts(result: Any) -> list[float]:
+    """Return the starts of phones, and the end of the last."""
+    spoken = [segment for segment in result.alignment.segments if segment.symbol != "SIL"]
+    return [*(segment.start for segment in spoken), spoken[-1].end]
 
 
-def _beside_marks(find: Callable[..., Any], recordings: Sequence[Marked], seed: int) -> Findings:
-    errors, seconds, begun = [], 0.0, time.process_time()
+def _compare_with_marks(align: Callable[..., Any], recordings: Sequence[Marked], seed: int) -> Findings:
+    errors, seconds, cpu_start = [], 0.0, time.process_time()
     failed: dict[str, str] = {}
     for one in track(recordings, "hand marks"):
         clip = Audio.read(one.path)
         seconds += clip.duration
         try:
-            found = _starts(find(clip, one.words))
+            starts = _starts(align(clip, one.words))
         except AlignmentError as error:
             failed[one.path.name] = str(error)
             continue
-        errors.append((one.speaker, np.array(found) - np.array(one.starts)))
-    cost = (time.process_time() - begun) / seconds
+        errors.append((one.speaker, np.array(starts) - np.array(one.starts)))
+    cost = (time.process_time() - cpu_start) / seconds
     return {
         "recordings": len(recordings), "aligned": len(errors), "failed": failed, "cpu_seconds_a_second": round(cost, 4),
         **_statistics(errors, seed),
@@ -198,7 +200,7 @@ def _agreement(one: Callable[..., Any], other: Callable[..., Any], test: Sequenc
     for utterance in track(test, "agreement"):
         clip, words = Audio.read(utterance.audio_path), words_of(utterance)
         try:
-            pair = [_starts(find(clip, words)) for find in (one, other)]
+            pair = [_starts(align(clip, words)) for align in (one, other)]
         except AlignmentError:
             continue
         gaps.append((str(utterance.speaker), np.array(pair[1]) - np.array(pair[0])))
@@ -206,7 +208,10 @@ def _agreement(one: Callable[..., Any], other: Callable[..., Any], test: Sequenc
 
 
 def _statistics(errors: Sequence[tuple[str, Any]], seed: int) -> Findings:
-    """Of the distance between boundaries, with 95 % intervals of a bootstrap over speakers, or recordings if few."""
+    """Return statistics of boundary errors with 95 % bootstrap intervals.
+
+    They are drawn over speakers, or over recordings if there are few speakers.
+    """
     speakers = sorted({speaker for speaker, _ in errors})
     few = len(speakers) < _FEW
     names = [str(at) if few else speaker for at, (speaker, _) in enumerate(errors)]

@@ -1,8 +1,8 @@
-"""The letter-to-sound model: trained on the CMU dictionary inside pocketsphinx, and measured on words it has not seen.
+"""Train the letter-to-sound model on the CMU dictionary inside pocketsphinx, and measure it on unseen words.
 
-Words that share a stem are all in the same part, so that "walker" is no help with "walked". Possessives, which a rule
-handles, and words with dots or hyphens are left out. A word is right if it equals one of the dictionary's
-pronunciations; its phone errors are those to the nearest of them.
+Words that share a stem are all in the same part, so that "walker" does not help with "walked". Possessives, which a
+rule handles, and words with dots or hyphens are left out. A word is right if it equals one of the dictionary's
+pronunciations. Its phone errors are those to the nearest of them.
 """
 
 import hashlib
@@ -25,20 +25,22 @@ if TYPE_CHECKING:
     from vocable.text.letters import LettersNetwork
 
 BATCH = 256  # words
-RATE = 3e-3  # of learning, at its highest
+RATE = 3e-3  # peak learning rate
 WARM_UP = 200  # steps
 _ENDING = re.compile(r"(ingly|edly|ness(es)?|ments?|ings?|ers?|ed|es|s|ly|y|ie|e|')$")
 _TARGETS = {"per": 0.10, "wer": 0.40}
-Words = dict[str, list[tuple[str, ...]]]  # and their pronunciations
+Words = dict[str, list[tuple[str, ...]]]  # word → pronunciations
 
 
 def g2p(
-    model: Annotated[Path | None, typer.Option(help="Measure the model of this folder, train none.")] = None,
-    save: Annotated[Path, typer.Option(help="Folder for a model that is trained.")] = Path("runs/g2p-en"),
+    model: Annotated[Path | None, typer.Option(help="Folder of a model to measure, instead of training one.")] = None,
+    save: Annotated[Path, typer.Option(help="Folder of the trained model.")] = Path("runs/g2p-en"),
     epochs: Annotated[int, typer.Option(min=1, help="Passes through the training words.")] = 4,
-    seed: Annotated[int, typer.Option(help="Of the weights, the order and the bootstrap.")] = 0,
-    manifest: Annotated[Path | None, typer.Option(help="Texts to turn into phones and back into words.")] = None,
-    clips: Annotated[int, typer.Option(min=1, help="Texts of the manifest at most.")] = 40,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and bootstrap.")] = 0,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Manifest with texts to convert to phones and back to words.")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Largest number of texts of the manifest.")] = 40,
     out: Annotated[Path, typer.Option(help="Folder of the result file.")] = RESULTS,
 ) -> None:
     """Train and measure the letter-to-sound model."""
@@ -60,16 +62,16 @@ def g2p(
     values: dict[str, Any] = {
         part: _errors(parts[part], letters.phones, seed) for part in ("dev", "test")
     }  # fmt: skip
-    train = {word: said[0] for word, said in parts["train"].items()}
+    train = {word: variants[0] for word, variants in parts["train"].items()}
     by_rule = {
-        word: said for word, said in parts["test"].items() if phones_by_rule(word, train.get) is not None
+        word: variants for word, variants in parts["test"].items() if phones_by_rule(word, train.get) is not None
     }  # fmt: skip
     values["test, words a rule makes of training words"] = {
         "rule": _errors(by_rule, lambda word: phones_by_rule(word, train.get) or (), seed),
         "model": _errors(by_rule, letters.phones, seed),
     }
     if manifest is not None:
-        values["words of phones"] = _there_and_back(manifest, clips, letters.phones, seed)
+        values["words of phones"] = _round_trip(manifest, clips, letters.phones, seed)
     Console(width=120).print(_table(values))
     target = record(
         "g2p",
@@ -87,13 +89,13 @@ def g2p(
 
 
 def _parts(lexicon: Mapping[str, Sequence[str]]) -> dict[str, Words]:
-    """Five words of a hundred for the test, three for development, by the hash of their stem."""
+    """Split a dictionary by the hash of the stem: five words of a hundred for the test, three for development."""
     parts: dict[str, Words] = {"train": {}, "dev": {}, "test": {}}
-    for word, said in lexicon.items():
+    for word, variants in lexicon.items():
         if re.fullmatch(r"[a-z][a-z']*", word) and not word.endswith(("'s", "s'")):
             place = int(hashlib.sha256(_stem(word).encode()).hexdigest()[:8], 16) % 100
             part = "test" if place < 5 else "dev" if place < 8 else "train"
-            parts[part][word] = [tuple(phones.split()) for phones in said]
+            parts[part][word] = [tuple(phones.split()) for phones in variants]
     return parts
 
 
@@ -104,7 +106,7 @@ def _stem(word: str) -> str:
 
 
 def _train(words: Words, epochs: int, seed: int) -> "LettersNetwork":
-    """CTC, with AdamW and a rate that rises and then falls to nothing in a straight line."""
+    """Train by CTC with AdamW and a learning rate that rises linearly, then falls linearly to 0."""
     import torch
     from torch.nn.functional import ctc_loss
 
@@ -115,8 +117,8 @@ def _train(words: Words, epochs: int, seed: int) -> "LettersNetwork":
     network = LettersNetwork(LettersConfig()).train()
     pairs = [
         (ids_of_letters(word), torch.tensor([ARPABET.index(phone) + 1 for phone in phones]))
-        for word, said in words.items()
-        for phones in said
+        for word, variants in words.items()
+        for phones in variants
         if len(phones) + sum(map(str.__eq__, phones, phones[1:])) <= SLOTS * len(word)  # "mrs" has too few letters
     ]
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01)
@@ -140,7 +142,7 @@ def _train(words: Words, epochs: int, seed: int) -> "LettersNetwork":
 
 
 def _batches(lengths: Sequence[int], order: random.Random) -> Iterator[list[int]]:
-    """One pass in random order, words of like length together."""
+    """Yield one pass in random order, in batches of words of similar length."""
     places = list(range(len(lengths)))
     order.shuffle(places)
     for start in range(0, len(places), 50 * BATCH):
@@ -151,12 +153,12 @@ def _batches(lengths: Sequence[int], order: random.Random) -> Iterator[list[int]
 
 
 def _errors(words: Words, phones_of: Callable[[str], tuple[str, ...]], seed: int) -> dict[str, Any]:
-    """Phone and word error rates with 95 % bootstrap intervals over words."""
+    """Return phone and word error rates with 95 % bootstrap intervals over words."""
     from vocable.metrics.text import per
 
     rows = []
-    for word, said in words.items():
-        counts = min((per(phones, phones_of(word)) for phones in said), key=lambda counts: counts.total)
+    for word, variants in words.items():
+        counts = min((per(phones, phones_of(word)) for phones in variants), key=lambda counts: counts.total)
         rows.append((counts.total, counts.reference))
     errors, phones = np.array(rows).T
     draws = np.random.default_rng(seed).integers(len(rows), size=(2_000, len(rows)))
@@ -168,10 +170,8 @@ def _errors(words: Words, phones_of: Callable[[str], tuple[str, ...]], seed: int
     }  # fmt: skip
 
 
-def _there_and_back(
-    manifest: Path, clips: int, phones_of: Callable[[str], tuple[str, ...]], seed: int
-) -> dict[str, Any]:
-    """Word errors of texts that were turned into phones and back, as they are and with every tenth phone wrong."""
+def _round_trip(manifest: Path, clips: int, phones_of: Callable[[str], tuple[str, ...]], seed: int) -> dict[str, Any]:
+    """Return word errors of texts converted to phones and back, without errors and with every tenth phone replaced."""
     from vocable.metrics.text import wer
     from vocable.text.lexicon import Lexicon
     from vocable.text.normalize import PAUSES, to_words
@@ -189,11 +189,11 @@ def _there_and_back(
         for text in texts:
             words = [word for word in to_words(text, lexicon.words) if word not in PAUSES]
             phones = [phone for word in words for phone in lexicon.lookup(word) or phones_of(word)]
-            heard = [draw.choice(ARPABET) if draw.random() < share else phone for phone in phones]
+            noisy = [draw.choice(ARPABET) if draw.random() < share else phone for phone in phones]
             started = time.perf_counter()
-            found = finder.words(heard)
+            hypothesis = finder.words(noisy)
             seconds += time.perf_counter() - started
-            counts.append(wer(" ".join(words), " ".join(found)))
+            counts.append(wer(" ".join(words), " ".join(hypothesis)))
         total = sum(counts[1:], counts[0])
         values[f"wer at {share:.0%} of phones wrong"] = {
             "wer": total.rate, "words": total.reference, "seconds_a_text": seconds / len(texts)

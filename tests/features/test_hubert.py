@@ -76,5 +76,5 @@ def test_what_is_no_such_model_is_refused_by_name(hubert: Path, tmp_path: Path, 
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=r"deeper: lacks \d+ parameters, such as encoder.layers.2"):
         HubertEncoder.load(str(folder))
-    with pytest.raises(ConfigError, match=r"there is no layer \[3\]; there are 0 to 2"):
+    with pytest.raises(ConfigError, match=r"has no layers \[3\]; it has 0 to 2"):
         HubertEncoder.load(str(hubert)).features(NOISE, layers=(3,))

@@ -103,7 +103,7 @@ class HubertEncoder:
             ConfigError: If a layer does not exist.
         """
         if not layers or not all(-self.depth - 1 <= layer <= self.depth for layer in layers):
-            raise ConfigError(f"{self.name}: there is no layer {list(layers)}; there are 0 to {self.depth}")
+            raise ConfigError(f"{self.name} has no layers {list(layers)}; it has 0 to {self.depth}")
         samples = torch.from_numpy(clip.resample(self.sample_rate).samples)
         if len(samples) < _RECEPTIVE_FIELD:
             return torch.zeros(0, self.width)

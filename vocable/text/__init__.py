@@ -1,1 +1,1 @@
-"""Text to what is said: words to phonemes, phonemes to ids."""
+"""Texts to phonemes, words and subwords."""

@@ -39,7 +39,7 @@ class Pronunciation:
 
     @property
     def is_pause(self) -> bool:
-        """Whether this is a pause.
+        """True for a pause.
 
         Example:
             >>> pronunciations_from_phones(["HH", "AY", "SIL"], PhonemeSet.arpabet())[1].is_pause

@@ -107,11 +107,7 @@ class BytePairTokenizer:
         return len(self.vocabulary)
 
     def tokenize(self, text: str) -> Subwords:
-        """Split a text into subwords.
-
-        Raises:
-            TextError: If the text has no letters, or is too long.
-        """
+        """Split a text into subwords; see :meth:`~vocable.text.subwords.SubwordTokenizer.tokenize`."""
         ids: list[int] = []
         word_ids: list[int] = []
         texts: list[str] = []
@@ -221,11 +217,7 @@ class HubTokenizer:
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
     def tokenize(self, text: str) -> Subwords:
-        """Split a text into subwords.
-
-        Raises:
-            TextError: If the text has no letters, is too long, or has letters that no subword of the vocabulary has.
-        """
+        """Split a text into subwords; see :meth:`~vocable.text.subwords.SubwordTokenizer.tokenize`."""
         ids: list[int] = []
         word_ids: list[int] = []
         for number, word in enumerate(require_words(text, self.case)):
@@ -258,15 +250,15 @@ class HubTokenizer:
         """
         match values:
             case {"kind": cls.kind, "case": str(case), "name": str(name), "digest": str(digest)} if case in CASES:
-                found = cls.load(name, case, located=located)
+                tokenizer = cls.load(name, case, located=located)
             case _:
                 raise CheckpointError(f"{where}: this names no table of subwords; copy the model again")
-        if found.digest != digest:
+        if tokenizer.digest != digest:
             raise CheckpointError(
                 f"{where}: {name} has other subwords than those the model was trained with; give the folder it was "
                 "trained with"
             )
-        return found
+        return tokenizer
 
 
 def subword_tokenizer_from_json(

@@ -88,7 +88,7 @@ class SubwordTokenizer(Protocol):
         """Split a text into at least one subword.
 
         Raises:
-            TextError: If the text has no letters.
+            TextError: If the text has no letters, is too long, or has letters that no subword of the vocabulary has.
         """
         ...
 

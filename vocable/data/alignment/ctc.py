@@ -133,15 +133,7 @@ class CtcAligner:
         write_model(folder, SYSTEM, to_json(settings), self.head)
 
     def phones(self, clip: Audio, words: Sequence[Sequence[str]]) -> ScoredAlignment:
-        """Align the phones of words; there may be silence before, between and after the words.
-
-        Args:
-            clip: Clip of any sample rate.
-            words: ARPAbet phones of each word; stress is ignored.
-
-        Raises:
-            AlignmentError: If there are no phones, one is not ARPAbet, or there are more than the clip has frames.
-        """
+        """Align the phones of words; see :meth:`~vocable.data.alignment.record.PhoneAligner.phones`."""
         ids = with_pauses(words)
         with torch.no_grad():
             log_probs = self.head.scaled(self.head(head_frames(self.encoder, clip)[None])[0])
@@ -323,6 +315,6 @@ def _find_pauses(head: CtcHead, clips: Sequence[_Clip]) -> None:
     for clip in clips:
         with torch.no_grad():
             path = aligned_path(head.scaled(head(clip.frames[None].float())[0]), clip.classes)
-        found = [clip.classes[place] for place in dict.fromkeys(path) if place >= 0]
-        if places_needed(found) <= len(clip.frames):
-            clip.target = found
+        target = [clip.classes[place] for place in dict.fromkeys(path) if place >= 0]
+        if places_needed(target) <= len(clip.frames):
+            clip.target = target

@@ -61,15 +61,7 @@ class Aligner:
         ]
 
     def phones(self, clip: Audio, words: Sequence[Sequence[str]]) -> ScoredAlignment:
-        """Align the phones of words; there may be silence before, between and after the words.
-
-        Args:
-            clip: Clip of any sample rate.
-            words: ARPAbet phones of each word; stress is ignored.
-
-        Raises:
-            AlignmentError: If there are no phones, one is not ARPAbet, or phones and speech do not match.
-        """
+        """Align the phones of words; see :meth:`~vocable.data.alignment.record.PhoneAligner.phones`."""
         names = [self._add_word(word) for word in arpabet_words(words)]
         pcm = _pcm(clip)
         self._decoder.set_align_text(" ".join(names))
