@@ -57,13 +57,13 @@ def test_encoding_a_clip_takes_one_pass_of_whisper(
 ) -> None:
     monkeypatch.setenv(WEIGHTS, str(weights))
     load_encoder.cache_clear()
-    passes, hidden = [], WhisperEncoder.hidden
+    passes, hidden_states = [], WhisperEncoder.hidden_states
 
     def counted(encoder: WhisperEncoder, *arguments: Any) -> list[torch.Tensor]:
         passes.append(encoder.name)
-        return hidden(encoder, *arguments)
+        return hidden_states(encoder, *arguments)
 
-    monkeypatch.setattr(WhisperEncoder, "hidden", counted)
+    monkeypatch.setattr(WhisperEncoder, "hidden_states", counted)
     tokenizer, clip = vocable.load("taste-small"), speechlike(round(seconds * 16_000))
     tokens = tokenizer.encode(clip, TEXT)
     assert passes == ["openai/whisper-tiny.en"]
