@@ -1,7 +1,7 @@
-"""What is left of a difference over seeds: means of variants trained several times, and differences seed by seed.
+"""Means of variants that were trained at several seeds, and their differences, seed by seed.
 
-The seed of a training moves its figures by as much as what a study asks for may do. Runs of one seed have their data in
-one order and begin alike, so a difference is taken within each seed and its interval is over seeds.
+The seed of a training can change its figures as much as the variant does. Runs of one seed see their data in the same
+order and begin with the same weights, so a difference is taken within each seed and its interval is over seeds.
 """
 
 import math
@@ -15,18 +15,18 @@ from vocable.errors import MissingDependencyError
 from vocable.evaluate.card import Column
 from vocable.metrics.score import Figure
 
-_LEVEL = 0.95  # of the intervals
+_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What one training came to.
+    """Figures of one training.
 
     Attributes:
-        group: Which variant.
-        part: What of it: a number of levels, a step; empty for the whole.
-        seed: Of the training.
-        figures: By column key.
+        group: Name of the variant that trainings of several seeds have in common.
+        part: Suffix of the row's name: a number of levels or a step; empty for the whole.
+        seed: Seed of the training.
+        figures: Figures by column key.
     """
 
     group: str
@@ -37,13 +37,13 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class OverSeeds:
-    """A variant over its seeds.
+    """Mean figures of a variant over its seeds.
 
     Attributes:
-        name: Of its row.
-        baseline: The row that it is compared with; empty for that row itself.
-        means: By column key, with a t interval over seeds.
-        differences: From the baseline, over the seeds that both have; none of the baseline itself.
+        name: Name of the row.
+        baseline: Name of the row that it is compared with; empty for that row itself.
+        means: Mean figures by column key, with a t interval over seeds.
+        differences: Differences from the baseline over the seeds that both have; empty for the baseline itself.
     """
 
     name: str
@@ -53,14 +53,14 @@ class OverSeeds:
 
 
 def over_seeds(measured: Sequence[Measured], keys: Sequence[str]) -> list[OverSeeds]:
-    """Variants over their seeds, each compared with the first.
+    """Average variants over their seeds, and compare each with the first.
 
     Args:
-        measured: Trainings; the first one's group is the baseline, part by part.
-        keys: Of the figures that are wanted. One that is NaN, or of one seed only, takes no part in a difference.
+        measured: Figures of all trainings. The group of the first one is the baseline, part by part.
+        keys: Keys of the figures to average. A figure that is NaN takes no part.
 
     Raises:
-        MissingDependencyError: scipy is not installed.
+        MissingDependencyError: If scipy is not installed.
 
     Example:
         >>> def run(group: str, seed: int, value: float) -> Measured:
@@ -76,18 +76,18 @@ def over_seeds(measured: Sequence[Measured], keys: Sequence[str]) -> list[OverSe
         for key in keys:
             if key in one.figures and math.isfinite(one.figures[key].mean):
                 row.setdefault(key, {})[one.seed] = one.figures[key].mean
-    first = measured[0].group if measured else ""
+    baseline = measured[0].group if measured else ""
     rows = []
     for (group, part), row in values.items():
-        beside = values.get((first, part), {}) if group != first else {}
+        reference = values.get((baseline, part), {}) if group != baseline else {}
         means = {key: interval(list(seeds.values())) for key, seeds in row.items()}
         pairs = {
-            key: [value - beside[key][seed] for seed, value in seeds.items() if seed in beside[key]]
-            for key, seeds in row.items() if key in beside
+            key: [value - reference[key][seed] for seed, value in seeds.items() if seed in reference[key]]
+            for key, seeds in row.items() if key in reference
         }  # fmt: skip
         rows.append(
             OverSeeds(
-                name=group + part, baseline=first + part if beside else "", means=means,
+                name=group + part, baseline=baseline + part if reference else "", means=means,
                 differences={key: interval(each) for key, each in pairs.items() if each},
             )
         )  # fmt: skip
@@ -95,10 +95,10 @@ def over_seeds(measured: Sequence[Measured], keys: Sequence[str]) -> list[OverSe
 
 
 def interval(values: Sequence[float]) -> Figure:
-    """Mean of some values with the 95 % t interval; that of one value has no ends.
+    """Return the mean of some values with its 95 % t interval, whose ends are NaN for one value.
 
     Raises:
-        MissingDependencyError: scipy is not installed.
+        MissingDependencyError: If scipy is not installed.
 
     Example:
         >>> figure = interval([1.0, 2.0, 3.0])
@@ -109,15 +109,15 @@ def interval(values: Sequence[float]) -> Figure:
         from scipy.stats import t
     except ImportError as error:
         raise MissingDependencyError("intervals need scipy; run pip install 'vocable[metrics]'") from error
-    drawn = np.array(values)
-    mean, half = float(drawn.mean()), math.nan
-    if drawn.size > 1:
-        half = float(t.ppf((1 + _LEVEL) / 2, drawn.size - 1) * drawn.std(ddof=1) / math.sqrt(drawn.size))
-    return Figure(mean=mean, low=mean - half, high=mean + half, n=drawn.size)
+    array = np.array(values)
+    mean, half = float(array.mean()), math.nan
+    if array.size > 1:
+        half = float(t.ppf((1 + _CONFIDENCE) / 2, array.size - 1) * array.std(ddof=1) / math.sqrt(array.size))
+    return Figure(mean=mean, low=mean - half, high=mean + half, n=array.size)
 
 
 def seeds_table(rows: Sequence[OverSeeds], columns: Sequence[Column]) -> str:
-    """The means, and below each its difference from the baseline, in Markdown; without what is the same everywhere."""
+    """Return means and differences as a table in Markdown, without columns whose values are all equal."""
     columns = [
         column for column in columns
         if len({row.means[column.key].mean for row in rows if column.key in row.means}) > 1
@@ -132,20 +132,30 @@ def seeds_table(rows: Sequence[OverSeeds], columns: Sequence[Column]) -> str:
             lines.append(_line(f"{row.name} − {row.baseline}", row.differences, columns, sign="+"))
     lines += [
         "",
-        "In brackets: 95 % t interval over seeds; of one seed there is none. Differences are taken seed by seed.",
+        "In brackets: 95 % t interval over seeds; one seed has none. Differences are taken seed by seed.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def seeds_to_json(rows: Sequence[OverSeeds]) -> dict[str, Any]:
-    """The same as plain values, by row and column key."""
-    return {
-        row.name: {
-            key: _plain(mean) | ({"difference": _plain(row.differences[key]) | {"from": row.baseline}}
-                                 if key in row.differences else {})
-            for key, mean in row.means.items()
-        } for row in rows
-    }  # fmt: skip
+    """Return means and differences as plain values, by row and column key."""
+    values: dict[str, Any] = {}
+    for row in rows:
+        values[row.name] = {key: figure_to_json(mean, "seeds") for key, mean in row.means.items()}
+        for key, difference in row.differences.items():
+            values[row.name][key]["difference"] = figure_to_json(difference, "seeds") | {"from": row.baseline}
+    return values
+
+
+def figure_to_json(figure: Figure, count: str) -> dict[str, Any]:
+    """Return a figure as plain values: mean, count under the given key, and the interval if there is one.
+
+    Example:
+        >>> figure_to_json(Figure(mean=1.0, low=0.5, high=1.5, n=3), "seeds")
+        {'mean': 1.0, 'seeds': 3, 'interval': [0.5, 1.5]}
+    """
+    interval = {} if math.isnan(figure.low) else {"interval": [figure.low, figure.high]}
+    return {"mean": figure.mean, count: figure.n} | interval
 
 
 def _line(name: str, figures: Mapping[str, Figure], columns: Sequence[Column], sign: str) -> str:
@@ -156,8 +166,3 @@ def _line(name: str, figures: Mapping[str, Figure], columns: Sequence[Column], s
     ]
     seeds = max((figure.n for figure in figures.values()), default=0)
     return f"| {name} | {seeds} | " + " | ".join(cells) + " |"
-
-
-def _plain(figure: Figure) -> dict[str, Any]:
-    ends = {} if math.isnan(figure.low) else {"interval": [figure.low, figure.high]}
-    return {"mean": figure.mean, "seeds": figure.n} | ends

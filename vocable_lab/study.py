@@ -1,14 +1,14 @@
-"""Studies: a question asked of a recipe by training variants of it and measuring them alike.
+"""Studies: train variants of a recipe and evaluate them in the same way.
 
-A study's folder holds a run for each variant, its evaluation in it, what all are judged by, and ``study.md`` and
-``study.json``. One that was stopped goes on where it stood. Where variants are trained at several seeds, a second table
-says what is left of a difference over seeds.
+A study's folder holds the run of each variant with its evaluations, what these share, ``study.md`` and ``study.json``.
+A study that was stopped resumes. Where variants are trained at several seeds, a second table holds means and
+differences over seeds.
 """
 
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,26 +23,28 @@ from vocable.evaluate.draw import Named, write_pictures
 from vocable.evaluate.plan import Plan
 from vocable.files import make_folder, write_json, write_whole
 from vocable.metrics.score import Figure
-from vocable.systems import registry as hub
+from vocable.systems.registry import load
 from vocable.train import checkpoint
 from vocable.train.record import read_record
 from vocable.train.run import fit
 from vocable_lab.ctap import study as study_ctap
 from vocable_lab.guided import study as study_guided
-from vocable_lab.seeds import Measured, over_seeds, seeds_table, seeds_to_json
+from vocable_lab.seeds import Measured, figure_to_json, over_seeds, seeds_table, seeds_to_json
 from vocable_lab.subjects import Subject, Variant
 from vocable_lab.taste import study as study_taste
 from vocable_lab.vqalattent import study as study_vqalattent
 
 SUBJECTS = (study_vqalattent.SUBJECT, study_ctap.SUBJECT, study_taste.SUBJECT, study_guided.SUBJECT)
-SEEDS = "over seeds"  # of ``study.json``: what stands in no row of its own
-_LEARNT_FROM = "train"  # the split
-_TRAIN, _EVALUATED = "train_", "train_evaluated_"  # what columns of the training begin with
-_SIDES = (
-    "Figures of training are of two kinds. *train …*: mean over the batches logged since the checkpoint before, with "
+SEEDS = "over seeds"
+"""Key in ``study.json`` of the means and differences over seeds."""
+
+_TRAIN_SPLIT = "train"
+_TRAIN, _EVALUATED = "train_", "train_evaluated_"  # prefixes of columns of training figures
+_NOTE = (
+    "Figures of training are of two kinds. *train …*: mean over the batches logged since the previous checkpoint, with "
     "dropout and all else that makes training harder, while weights still changed. *train …, evaluated*: recordings of "
-    "split train, as many as are judged, at equal steps through the split, heard by the checkpoint in evaluation mode; "
-    "these alone are measured as what is judged is, and can be held beside it.\n"
+    "split train, as many as are evaluated, at equal steps through the split, by the checkpoint in evaluation mode; "
+    "these alone can be compared with the figures of the evaluated split.\n"
 )
 
 _Log = list[dict[str, Any]]  # lines of ``log.jsonl``
@@ -53,83 +55,53 @@ def study(
     only: Sequence[str] = (), start: Any = None, fakes: int = 50, jobs: int = 1, quiet: bool = False,
     say: Callable[[str], None] = print,
 ) -> str:  # fmt: skip
-    """Train and measure every variant of a study.
+    """Train and evaluate every variant of a study.
 
     Args:
-        name: One of the studies of the recipe's system.
-        run: The recipe that variants are made of.
-        manifests: JSONL files; variants learn from split train.
-        out: The study's folder.
-        split: What they are judged on. By default dev of VQ-CTAP's and TASTE's where every manifest has it, else test,
-            or all where there is no test.
-        only: Names of the variants that are wanted; all by default.
-        start: A trained model that every training begins from.
-        fakes: Of each label, and recordings judged.
-        jobs: Processes that measure.
-        quiet: No progress bars of the trainings.
-        say: Hears what is being done.
+        name: Name of a study of the recipe's system.
+        run: Recipe that the variants are made of.
+        manifests: Paths of JSONL manifests; variants are trained on split train.
+        out: Folder of the study.
+        split: Split to evaluate on. By default that of the system where every manifest has it (dev for VQ-CTAP and
+            TASTE), else test, or all where there is no test.
+        only: Names of the variants to train; all by default.
+        start: Trained model that every training begins from.
+        fakes: Fakes of each label, and recordings, to evaluate.
+        jobs: Processes that evaluate.
+        quiet: Whether to hide the progress bars of the trainings.
+        say: Function that gets a line about each step.
 
     Returns:
-        The tables, in Markdown; they stand in ``study.md`` too.
+        The tables in Markdown, as in ``study.md``.
 
     Raises:
-        ConfigError: There is no such study, it is of another system than the recipe, or has no variant that is named.
+        ConfigError: If there is no such study, it is of another system than the recipe, or a variant is unknown.
     """
     subject = find_subject(name, run)
     paths = [Path(manifest) for manifest in manifests]
-    variants = _wanted(subject.studies[name](run), only)
+    variants = _select_variants(subject.studies[name](run), only)
     make_folder(out)
-    subject.before(run, paths, out)
-    split = split or _split_of(subject, paths)
-    found: dict[str, Entry] = {}
+    subject.prepare(run, paths, out)
+    evaluator = _Evaluator(subject, paths, split or _default_split(subject, paths), fakes, jobs, say)
+    entries: dict[str, Entry] = {}
     seeded: list[Measured] = []
     for variant in variants:
         folder = out / variant.name
         say(f"{variant.name}: training")
-        begins = hub.load(out / variants[0].name) if variant.shares else start
-        there = (folder / "run.json").exists()
-        fit(
-            variant.run,
-            manifests,
-            folder,
-            start=begins,
-            find=hub.load,
-            resume=there,
-            quiet=quiet,
-            say=lambda line: None,
-        )
-        steps = checkpoint.steps(folder / "checkpoints")
+        begin = load(out / variants[0].name) if variant.shares_first else start
+        resume = (folder / "run.json").exists()
+        fit(variant.run, manifests, folder, start=begin, find=load, resume=resume, quiet=quiet, say=lambda line: None)
         log = read_record(folder).rows
-        numbers = [0, *(int(model.name.rpartition("-")[2]) for model in steps)]
-        on_its_way: dict[int, Entry] = {}
-        for model, before, now in list(zip(steps, numbers, numbers[1:], strict=False))[0 if variant.every else -1 :]:
-            if not subject.ready(hub.load(model)):
-                continue
-            label = variant.name if not variant.every else f"{variant.name} at {model.name}"
-            say(f"{label}: measuring")
-            seed = variant.run.train.seed
-            plan = Plan(
-                tokenizers=(str(model),), manifests=tuple(paths), split=split, limit=fakes, levels=variant.levels,
-                seed=seed,
-            )  # fmt: skip
-            judged = _judged(subject, plan, folder / "evaluation" / model.name, jobs)
-            trained = _logged([row for row in log if before < row["step"] <= now], subject)
-            if variant.every and subject.learnt:
-                same = replace(plan, split=_LEARNT_FROM, limit=judged[0].figures[subject.learnt[0]].n)
-                learnt, *_ = _judged(subject, same, folder / "evaluation" / f"{model.name}-{_LEARNT_FROM}", jobs)
-                trained |= {f"{_EVALUATED}{key}": learnt.figures[key] for key in subject.learnt}
-            measured = {
-                entry.name.replace(model.name, label): replace(entry, figures={**trained, **entry.figures})
-                for entry in judged
-            }
-            found |= measured
-            seeded += _seeded(variant, measured)
-            on_its_way[now] = next(iter(measured.values()))
-        if variant.every and subject.logged:
-            _draw(_pictures(variant.name, log, on_its_way, subject), out, say)
-    table, values = _table(found, subject.columns), {key: _plain(entry) for key, entry in found.items()}
-    if any(key.startswith(_EVALUATED) for entry in found.values() for key in entry.figures):
-        table += f"\n{_SIDES}"
+        by_step = evaluator.evaluate_run(variant, folder, log)
+        for found in by_step.values():
+            entries |= found
+            seeded += _group_results(variant, found)
+        if variant.every_checkpoint and subject.logged:
+            firsts = {step: next(iter(found.values())) for step, found in by_step.items()}
+            _write_pictures(_curves(variant.name, log, firsts, subject), out, say)
+    table, values = _table(entries, subject.columns), {key: _to_json(entry) for key, entry in entries.items()}
+    if any(key.startswith(_EVALUATED) for entry in entries.values() for key in entry.figures):
+        table += f"\n{_NOTE}"
     if seeded:
         rows = over_seeds(seeded, [column.key for column in subject.columns])
         table += f"\n{seeds_table(rows, subject.columns)}"
@@ -140,61 +112,119 @@ def study(
 
 
 def find_subject(name: str, run: object) -> Subject:
-    """What a study of this name can be made of.
+    """Return the subject of a study.
+
+    Args:
+        name: Name of the study.
+        run: Recipe that its variants are to be made of.
 
     Raises:
-        ConfigError: There is no such study, or it is of another system than the recipe.
+        ConfigError: If there is no such study, or it is of another system than the recipe.
 
     Example:
         >>> from vocable.systems.ctap import recipe as ctap
         >>> find_subject("rates", ctap.tiny()).name
         'VQ-CTAP'
     """
-    known = list(dict.fromkeys(study for subject in SUBJECTS for study in subject.studies))
-    if name not in known:
-        raise ConfigError(f"there is no study '{name}'; there are {', '.join(known)}")
-    asked = [subject for subject in SUBJECTS if name in subject.studies]
-    for subject in asked:
+    names = list(dict.fromkeys(study for subject in SUBJECTS for study in subject.studies))
+    if name not in names:
+        raise ConfigError(f"there is no study '{name}'; there are {', '.join(names)}")
+    subjects = [subject for subject in SUBJECTS if name in subject.studies]
+    for subject in subjects:
         if isinstance(run, subject.run):
             return subject
     raise ConfigError(
-        f"the study '{name}' is of {' and of '.join(subject.name for subject in asked)}: take one of its recipes, such "
-        f"as {' or '.join(subject.example for subject in asked)}"
+        f"the study '{name}' is of {' and of '.join(subject.name for subject in subjects)}: take one of its recipes, "
+        f"such as {' or '.join(subject.example for subject in subjects)}"
     )
 
 
-def _judged(subject: Subject, plan: Plan, place: Path, jobs: int) -> list[Entry]:
-    """What the subject's evaluation says of the plan's tokenizer, without anchors and others beside it."""
-    card = evaluate(partial(subject.evaluation, plan, place), place, jobs=jobs)
-    return [entry for entry in card.entries if entry.kind == "tokenizer"]
+@dataclass(frozen=True)
+class _Evaluator:
+    """Evaluation of the checkpoints of a study's runs.
+
+    Attributes:
+        subject: Subject of the study.
+        manifests: Paths of the manifests.
+        split: Split to evaluate on.
+        limit: Fakes of each label, and recordings, to evaluate.
+        jobs: Processes.
+        say: Function that gets a line about each checkpoint.
+    """
+
+    subject: Subject
+    manifests: Sequence[Path]
+    split: str | None
+    limit: int
+    jobs: int
+    say: Callable[[str], None]
+
+    def evaluate_run(self, variant: Variant, folder: Path, log: _Log) -> dict[int, dict[str, Entry]]:
+        """Evaluate the last checkpoint of a run, or each; return the entries by name, by step."""
+        models = checkpoint.steps(folder / "checkpoints")
+        steps = [0, *(int(model.name.rpartition("-")[2]) for model in models)]
+        found = {}
+        for model, previous, step in list(zip(models, steps, steps[1:], strict=False)):
+            if (model != models[-1] and not variant.every_checkpoint) or not self.subject.is_ready(load(model)):
+                continue
+            label = variant.name if not variant.every_checkpoint else f"{variant.name} at {model.name}"
+            self.say(f"{label}: measuring")
+            logged = _mean_logged([row for row in log if previous < row["step"] <= step], self.subject)
+            found[step] = self._evaluate(variant, model, folder / "evaluation", label, logged)
+        return found
+
+    def _evaluate(
+        self, variant: Variant, model: Path, place: Path, label: str, logged: Mapping[str, Figure]
+    ) -> dict[str, Entry]:
+        """Evaluate one checkpoint; return its entries by name, with the figures of its training."""
+        plan = Plan(
+            tokenizers=(str(model),), manifests=tuple(self.manifests), split=self.split, limit=self.limit,
+            levels=variant.levels, seed=variant.run.train.seed,
+        )  # fmt: skip
+        entries, figures = self._entries(plan, place / model.name), dict(logged)
+        columns = self.subject.train_columns
+        if variant.every_checkpoint and columns:
+            train_plan = replace(plan, split=_TRAIN_SPLIT, limit=entries[0].figures[columns[0]].n)
+            trained, *_ = self._entries(train_plan, place / f"{model.name}-{_TRAIN_SPLIT}")
+            figures |= {f"{_EVALUATED}{key}": trained.figures[key] for key in columns}
+        return {
+            entry.name.replace(model.name, label): replace(entry, figures={**figures, **entry.figures})
+            for entry in entries
+        }
+
+    def _entries(self, plan: Plan, place: Path) -> list[Entry]:
+        """Return the entries of the plan's tokenizer, without anchors."""
+        card = evaluate(partial(self.subject.evaluation, plan, place), place, jobs=self.jobs)
+        return [entry for entry in card.entries if entry.kind == "tokenizer"]
 
 
-def _seeded(variant: Variant, measured: Mapping[str, Entry]) -> list[Measured]:
-    """A variant's entries as those of its group at its seed; none where it has no group."""
+def _group_results(variant: Variant, entries: Mapping[str, Entry]) -> list[Measured]:
+    """Return a variant's entries as results of its group at its seed; none where it has no group."""
     seed = variant.run.train.seed
     return [
         Measured(group=variant.group, part=name.removeprefix(variant.name), seed=seed, figures=entry.figures)
-        for name, entry in measured.items() if variant.group
+        for name, entry in entries.items() if variant.group
     ]  # fmt: skip
 
 
-def _wanted(variants: Sequence[Variant], only: Sequence[str]) -> list[Variant]:
-    """Those that are named, and what they share: the first one trains what others begin from."""
-    known = [variant.name for variant in variants]
-    if unknown := [name for name in only if name not in known]:
-        raise ConfigError(f"the study has no variant '{unknown[0]}'; it has {', '.join(known)}")
-    found = [variant for variant in variants if not only or variant.name in only]
-    return [variants[0], *found] if any(one.shares for one in found) and variants[0] not in found else found
+def _select_variants(variants: Sequence[Variant], only: Sequence[str]) -> list[Variant]:
+    """Return the named variants, and the first one where another begins from its model."""
+    names = [variant.name for variant in variants]
+    if unknown := [name for name in only if name not in names]:
+        raise ConfigError(f"the study has no variant '{unknown[0]}'; it has {', '.join(names)}")
+    selected = [variant for variant in variants if not only or variant.name in only]
+    needs_first = any(variant.shares_first for variant in selected) and variants[0] not in selected
+    return [variants[0], *selected] if needs_first else selected
 
 
-def _split_of(subject: Subject, manifests: Sequence[Path]) -> str | None:
-    """The subject's own split, where every manifest has it."""
-    there = all(any(one.split == subject.split for one in read_manifest(path)) for path in manifests)
-    return subject.split if there else None
+def _default_split(subject: Subject, manifests: Sequence[Path]) -> str | None:
+    """Return the subject's split if every manifest has it."""
+    in_all = all(any(line.split == subject.split for line in read_manifest(path)) for path in manifests)
+    return subject.split if in_all else None
 
 
-def _logged(rows: _Log, subject: Subject) -> dict[str, Figure]:
-    """What these lines of a log say of what is measured, on average: of batches in training, with dropout."""
+def _mean_logged(rows: _Log, subject: Subject) -> dict[str, Figure]:
+    """Return the means of logged statistics, as figures of training."""
     curves = {column: read_curve(rows, name)[1] for name, column in subject.logged.items()}
     return {
         f"{_TRAIN}{column}": Figure(mean=float(values.mean()), low=math.nan, high=math.nan, n=values.size)
@@ -203,22 +233,22 @@ def _logged(rows: _Log, subject: Subject) -> dict[str, Figure]:
     }
 
 
-def _pictures(name: str, log: _Log, measured: Mapping[int, Entry], subject: Subject) -> Iterator[Named]:
-    """A training's losses and figures, with what was measured on its way."""
-    held = [
+def _curves(name: str, log: _Log, entries: Mapping[int, Entry], subject: Subject) -> Iterator[Named]:
+    """Draw the losses and statistics of a training, with the figures of its checkpoints."""
+    evaluated = [
         {"step": step} | {
-            f"{kind}/{key.rpartition('/')[2]}": entry.figures[of + column].mean
+            f"{kind}/{key.rpartition('/')[2]}": entry.figures[prefix + column].mean
             for key, column in subject.logged.items()
-            for kind, of in (("validation", ""), ("evaluated", _EVALUATED)) if of + column in entry.figures
-        } for step, entry in measured.items()
+            for kind, prefix in (("validation", ""), ("evaluated", _EVALUATED)) if prefix + column in entry.figures
+        } for step, entry in entries.items()
     ]  # fmt: skip
     if log:
-        yield f"{name}-losses", plot_losses([*log, *held], title=f"{name}: losses")
+        yield f"{name}-losses", plot_losses([*log, *evaluated], title=f"{name}: losses")
     if metric_names(log):
-        yield f"{name}-figures", plot_metrics([*log, *held], title=f"{name}: figures")
+        yield f"{name}-figures", plot_metrics([*log, *evaluated], title=f"{name}: figures")
 
 
-def _draw(pictures: Iterator[Named], out: Path, say: Callable[[str], None]) -> None:
+def _write_pictures(pictures: Iterator[Named], out: Path, say: Callable[[str], None]) -> None:
     if find_spec("matplotlib") is None:
         say("no pictures: they need matplotlib; run pip install 'vocable[evaluate]'")
         return
@@ -226,13 +256,14 @@ def _draw(pictures: Iterator[Named], out: Path, say: Callable[[str], None]) -> N
         say(f"{path}: {picture.title}")
 
 
-def _table(found: Mapping[str, Entry], columns: Sequence[Column]) -> str:
-    columns = [column for column in columns if any(column.key in entry.figures for entry in found.values())]
+def _table(entries: Mapping[str, Entry], columns: Sequence[Column]) -> str:
+    """Return the figures of all entries as a table in Markdown."""
+    columns = [column for column in columns if any(column.key in entry.figures for entry in entries.values())]
     lines = [
         "| variant | " + " | ".join(column.title for column in columns) + " |",
         "| --- |" + " ---: |" * len(columns),
     ]
-    for name, entry in found.items():
+    for name, entry in entries.items():
         cells = [
             entry.figures[c.key].text(c.form if c.unit != "%" else ".3f") if c.key in entry.figures else ""
             for c in columns
@@ -241,10 +272,6 @@ def _table(found: Mapping[str, Entry], columns: Sequence[Column]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _plain(entry: Entry) -> dict[str, Any]:
-    finite = {key: figure for key, figure in entry.figures.items() if figure.mean == figure.mean}
-    return {
-        key: {"mean": figure.mean, "n": figure.n}
-        | ({"interval": [figure.low, figure.high]} if figure.low == figure.low else {})
-        for key, figure in finite.items()
-    } | {"note": entry.note}
+def _to_json(entry: Entry) -> dict[str, Any]:
+    figures = {key: figure_to_json(figure, "n") for key, figure in entry.figures.items() if not math.isnan(figure.mean)}
+    return {**figures, "note": entry.note}

@@ -1,4 +1,4 @@
-"""What studies can be made of: a system's kind of run, its studies, and how their variants are measured."""
+"""Subjects of studies: a system's kind of run, its studies, and how their variants are evaluated."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,28 +13,24 @@ from vocable.train.run import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One answer to a study's question.
+    """A variant of a recipe that a study trains.
 
     Attributes:
-        name: Of its folder and its row.
-        run: What is trained.
-        shares: Begins from the first variant's model, so that only what is trained after it differs.
-        every: Each of its checkpoints is measured, and not the last alone.
-        levels: Numbers of levels that it is measured at, beside all.
-        group: Variants of one group differ in their seed alone: they get a mean, and the difference from the first
-            group seed by seed, in a table of their own.
+        name: Name of its folder and its row.
+        run: Run to train.
+        shares_first: Whether it begins from the first variant's model, so that only what is trained after it differs.
+        every_checkpoint: Whether each of its checkpoints is evaluated, not the last one alone.
+        levels: Numbers of levels to evaluate it at, beside all levels.
+        group: Name that variants share which differ in their seed alone. A second table holds the mean of a group and
+            its difference from the first group, seed by seed. Empty for none.
     """
 
     name: str
     run: Any
-    shares: bool = False
-    every: bool = False
+    shares_first: bool = False
+    every_checkpoint: bool = False
     levels: tuple[int, ...] = ()
     group: str = ""
-
-
-def nothing(run: Any, manifests: Sequence[Path], out: Path) -> None:
-    """There is nothing to make ready."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +38,19 @@ class Subject:
     """A system that studies can be made of.
 
     Attributes:
-        name: Of the system, as people say it.
-        example: A recipe of it.
-        run: Its kind of run.
-        studies: By name: from a run to its variants.
-        evaluation: What measures a variant.
-        columns: What the table shows of it.
-        ready: Whether a checkpoint's tokenizer can be measured at all.
-        before: Makes ready, in the study's folder, what all variants are measured with.
-        split: What variants are judged on, where the manifests have it; None: what ``vocable evaluate`` takes.
-        logged: Columns by what the log of a training has of the same kind: the mean of that since the checkpoint before
-            stands in the column ``train_…``, and of what is measured on its way both are drawn.
-        learnt: Figures that are also taken of as many recordings of those that are learnt from, where a training is
-            measured on its way: columns ``train_evaluated_…``.
+        name: Name of the system in messages.
+        example: One of its recipes, to name in messages.
+        run: Class of its runs.
+        studies: Studies by name: functions from a run to its variants.
+        evaluation: Evaluation of a variant.
+        columns: Columns of the study's table.
+        is_ready: Function that says whether a checkpoint's tokenizer can be evaluated.
+        prepare: Function that makes in the study's folder what all evaluations share, from the run and the manifests.
+        split: Split to evaluate on where every manifest has it; None takes that of ``vocable evaluate``.
+        logged: Columns by name of a statistic in ``log.jsonl``. Its mean since the previous checkpoint stands in the
+            column ``train_…``; the curves of both are drawn.
+        train_columns: Columns that are also computed on as many training recordings, where every checkpoint is
+            evaluated; they stand in the columns ``train_evaluated_…``.
     """
 
     name: str
@@ -63,8 +59,8 @@ class Subject:
     studies: Mapping[str, Callable[[Any], list[Variant]]]
     evaluation: Callable[[Plan, Path], Evaluation]
     columns: Sequence[Column]
-    ready: Callable[[Any], bool] = lambda tokenizer: True
-    before: Callable[[Any, Sequence[Path], Path], None] = nothing
+    is_ready: Callable[[Any], bool] = lambda tokenizer: True
+    prepare: Callable[[Any, Sequence[Path], Path], None] = lambda run, manifests, out: None
     split: str | None = None
     logged: Mapping[str, str] = field(default_factory=dict)
-    learnt: Sequence[str] = ()
+    train_columns: Sequence[str] = ()

@@ -108,22 +108,22 @@ def test_a_label_that_is_not_known_lists_those_that_are(speaker: VqalattentToken
 
 
 def test_counts_are_at_least_one(speaker: VqalattentTokenizer) -> None:
-    with pytest.raises(ConfigError, match="0 utterances were asked for: give at least 1"):
+    with pytest.raises(ConfigError, match="n is 0: give at least 1"):
         generate(speaker, label=1, n=0)
-    with pytest.raises(ConfigError, match="nothing to say: give at least one label"):
+    with pytest.raises(ConfigError, match="generate_strip got no label; give at least one"):
         generate_strip(speaker, [])
 
 
 @pytest.mark.parametrize("ask", [generate, lambda tokenizer: generate_strip(tokenizer, [1])])
 def test_a_tokenizer_without_a_prior_is_refused(ask: Any) -> None:
-    with pytest.raises(SpecError, match="a GuidedTokenizer has no prior to draw from: VQalAttent has"):
+    with pytest.raises(SpecError, match="a GuidedTokenizer has no prior to sample from; take a VQalAttent"):
         ask(ready("spectral"))
 
 
 def test_a_model_without_conditions_takes_no_label() -> None:
     tokenizer = ready_speaker(prior={"conditions": ()})
     assert len(generate(tokenizer, n=2)) == 2
-    with pytest.raises(ConfigError, match="label 7 was asked of a model that takes none"):
+    with pytest.raises(ConfigError, match="label 7 was given to a model that was trained without conditions"):
         generate(tokenizer, label=7)
 
 

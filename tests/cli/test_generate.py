@@ -105,7 +105,7 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
 
 def test_a_model_that_cannot_speak_is_one_line(run: Run, tmp_path: Path) -> None:
     ready("spectral").save(tmp_path / "guided")
-    for name, message in (("guided", "has no prior to draw from: VQalAttent has"), ("nowhere", "no such model")):
+    for name, message in (("guided", "has no prior to sample from; take a VQalAttent"), ("nowhere", "no such model")):
         code, _, err = run("generate", "--model", tmp_path / name, "-o", tmp_path / "x.wav")
         assert (code, err.count("\n")) == (1, 1)
         assert message in err

@@ -15,8 +15,8 @@ from vocable.cli.main import app
 from vocable.errors import ConfigError, ShapeError
 from vocable.evaluate.plan import Plan
 from vocable.metrics.codebook import divergence
-from vocable_lab.shared.made_up import MADE
 from vocable_lab.shared.outside import Outside
+from vocable_lab.shared.synthetic import SYNTHETIC
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def out(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_domain_has_a_row_for_every_system(out: Path) -> None:
     summary = json.loads((out / "summary.json").read_text())
-    domains = ["near manifest", "near again", *MADE]
+    domains = ["near manifest", "near again", *SYNTHETIC]
     assert list(summary) == [f"{name} on {domain}" for name in ("little", "guided-small") for domain in domains]
     for cells in summary.values():
         assert cells.keys() >= {"log_mel_distance", "distance_from_first", "codebook_used_equal", "entropy_equal"}
@@ -60,7 +60,9 @@ def test_every_domain_has_a_row_for_every_system(out: Path) -> None:
 @pytest.mark.parametrize("name", ["little", "guided-small"])
 def test_what_is_no_speech_is_farther_than_the_same_speech(out: Path, name: str) -> None:
     summary = json.loads((out / "summary.json").read_text())
-    far = {domain: summary[f"{name} on {domain}"]["distance_from_first"]["mean"] for domain in ("near again", *MADE)}
+    far = {
+        domain: summary[f"{name} on {domain}"]["distance_from_first"]["mean"] for domain in ("near again", *SYNTHETIC)
+    }
     assert far["near again"] < far["white noise"]
     assert far["near again"] < far["chords of tones"]
 
@@ -72,7 +74,7 @@ def test_the_page_opens(out: Path, browser: Any) -> None:
 
 
 def test_without_a_manifest_there_is_no_domain(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="name manifests with --data"):
+    with pytest.raises(ConfigError, match="name at least one with --data"):
         Outside(Plan(tokenizers=("guided-small",)), tmp_path)
 
 
@@ -84,9 +86,9 @@ def test_an_unknown_protocol_says_that_this_one_is_for_any(corpus: Path, tmp_pat
     assert "outside" in str(result.exception)
 
 
-@pytest.mark.parametrize("kind", MADE)
+@pytest.mark.parametrize("kind", SYNTHETIC)
 def test_sounds_are_drawn_from_their_seed(kind: str) -> None:
-    one, same, other = (MADE[kind](np.random.default_rng(seed)).samples for seed in (0, 0, 1))
+    one, same, other = (SYNTHETIC[kind](np.random.default_rng(seed)).samples for seed in (0, 0, 1))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
     assert np.abs(one).max() == pytest.approx(0.3)

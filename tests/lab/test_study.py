@@ -14,7 +14,7 @@ from vocable.cli.main import app
 from vocable.data.manifest import read_manifest
 from vocable.errors import ConfigError
 from vocable_lab.study import study
-from vocable_lab.vqalattent.judge import find_classifier
+from vocable_lab.vqalattent.classifier import find_classifier
 from vocable_lab.vqalattent.study import STUDIES
 
 
@@ -35,8 +35,8 @@ def test_variants_differ_in_what_is_asked_alone(name: str) -> None:
 
 
 def test_conditions_share_the_vqvae_and_sizes_do_not() -> None:
-    assert [variant.shares for variant in STUDIES["conditions"](tiny())] == [False, True, True, True]  # type: ignore[arg-type]
-    assert not any(variant.shares for variant in STUDIES["sizes"](tiny()))  # type: ignore[arg-type]
+    assert [variant.shares_first for variant in STUDIES["conditions"](tiny())] == [False, True, True, True]  # type: ignore[arg-type]
+    assert not any(variant.shares_first for variant in STUDIES["sizes"](tiny()))  # type: ignore[arg-type]
 
 
 def test_a_study_ends_in_one_table_and_goes_on_where_it_stood(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.train.record import read_record
 from vocable_lab.study import study
 from vocable_lab.taste.study import STUDIES
-from vocable_lab.taste.units import quantizes
+from vocable_lab.taste.units import has_trained_quantizer
 
 RECIPES = [name for name in recipes.RECIPES if name.startswith("taste-")]
 
@@ -222,7 +222,8 @@ def test_a_study_of_another_system_is_refused(place: Path) -> None:
 def looks_of(tokenizer: TasteTokenizer, clips: Sequence[Utterance]) -> list[UnitPrediction]:
     """Clips in evaluation mode."""
     return [
-        tokenizer.predict(Audio.read(clip.audio_path), clip.text or "", quantize=quantizes(tokenizer)) for clip in clips
+        tokenizer.predict(Audio.read(clip.audio_path), clip.text or "", quantize=has_trained_quantizer(tokenizer))
+        for clip in clips
     ]
 
 

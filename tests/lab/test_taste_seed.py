@@ -25,11 +25,11 @@ from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.testing import speechlike
 from vocable_lab.taste import seed as taste_seed
 from vocable_lab.taste import words as taste_words
-from vocable_lab.taste.figures import attended, attention_entropy, predicted, weighed
-from vocable_lab.taste.look import attention_map
+from vocable_lab.taste.figures import attention_entropy, attention_error, length_ratio, prediction_scores
+from vocable_lab.taste.pictures import attention_map
 from vocable_lab.taste.seed import TasteSeed
-from vocable_lab.taste.speech import donors, edited, swap
-from vocable_lab.taste.words import Words, lasting_alike, subword_times
+from vocable_lab.taste.speech import find_donors, score_edit, swap_middle_word
+from vocable_lab.taste.words import Words, span_consistency, subword_times
 
 _KEYS = {
     "top1", "top5", "text_only_top1", "text_only_top5", "repeat_last_top1", "units_in_use", "alignment_error_ms",
@@ -114,19 +114,19 @@ def _sure(of: Sequence[int], size: int = 8) -> torch.Tensor:
 
 def test_a_model_that_knows_is_right_and_one_that_does_not_is_wrong() -> None:
     heard, deaf = look_of(_sure(_UNITS), _UNITS), look_of(_sure([7, 7, 7, 7]), _UNITS)
-    found = {key: score.value for key, score in predicted(heard, deaf, deaf).items()}
+    found = {key: score.value for key, score in prediction_scores(heard, deaf, deaf).items()}
     assert (found["top1"], found["top5"]) == (1.0, 1.0)
     assert found["loss"] == pytest.approx(0.0)
     assert (found["text_only_top1"], found["top1_unquantized"], found["gain_over_text"]) == (0.0, 0.0, 1.0)
     assert found["text_only_loss"] == pytest.approx(60.0)
     assert (found["repeat_last_top1"], found["gain_over_repeat"]) == (0.25, 0.75)
-    assert {score.weight for score in predicted(heard, deaf, deaf).values()} == {4.0}
-    assert "top1_unquantized" not in predicted(heard, None, deaf)
+    assert {score.weight for score in prediction_scores(heard, deaf, deaf).values()} == {4.0}
+    assert "top1_unquantized" not in prediction_scores(heard, None, deaf)
 
 
 def test_the_fifth_likeliest_counts_and_the_sixth_does_not() -> None:
     ranked = torch.arange(9.0).flip(0).expand(5, -1)  # unit 0 is the likeliest
-    found = predicted(*(look_of(ranked, [4, 5, 0, 1]),) * 3)
+    found = prediction_scores(*(look_of(ranked, [4, 5, 0, 1]),) * 3)
     assert (found["top1"].value, found["top5"].value) == (0.25, 0.75)
 
 
@@ -134,7 +134,7 @@ def test_loss_is_the_cross_entropy_without_the_end() -> None:
     logits = torch.randn(5, 9, generator=torch.Generator().manual_seed(0))
     look = look_of(logits, _UNITS)
     expected = torch.nn.functional.cross_entropy(logits[:-1], look.units)
-    assert predicted(look, None, look)["loss"].value == pytest.approx(float(expected))
+    assert prediction_scores(look, None, look)["loss"].value == pytest.approx(float(expected))
 
 
 def test_the_median_is_of_all_pieces_and_its_interval_of_speakers() -> None:
@@ -154,20 +154,20 @@ def _pointing(*frames: int, of: int = 60) -> torch.Tensor:
 
 def test_looking_at_the_middles_is_no_error_and_a_tenth_of_a_second_later_is() -> None:
     right, late = (look_of(_sure(_UNITS), _UNITS, _pointing(*(at + late for at in (15, 25, 45)))) for late in (0, 5))
-    assert attended(right, _SPANS).subwords == pytest.approx([0.0, 0.0, 0.0], abs=1e-3)
-    assert attended(late, _SPANS).subwords == pytest.approx([100.0] * 3, abs=1e-3)
-    assert attended(late, _SPANS).words == pytest.approx([100.0] * 2, abs=1e-3)
-    assert attended(right, _SPANS).coverage.value == pytest.approx(3 / 30)
+    assert attention_error(right, _SPANS).subwords == pytest.approx([0.0, 0.0, 0.0], abs=1e-3)
+    assert attention_error(late, _SPANS).subwords == pytest.approx([100.0] * 3, abs=1e-3)
+    assert attention_error(late, _SPANS).words == pytest.approx([100.0] * 2, abs=1e-3)
+    assert attention_error(right, _SPANS).coverage.value == pytest.approx(3 / 30)
     with pytest.raises(AlignmentError, match="1 words are aligned, but the text has 2"):
-        attended(right, _SPANS[:1])
+        attention_error(right, _SPANS[:1])
 
 
 def test_looking_at_everything_covers_everything_and_has_the_entropy_of_the_frames() -> None:
     look = look_of(_sure(_UNITS), _UNITS, torch.full((2, 3, 60), 1 / 60))
-    assert attended(look, _SPANS).coverage.value == 1.0
+    assert attention_error(look, _SPANS).coverage.value == 1.0
     assert attention_entropy(look).value == pytest.approx(math.log(60))
     assert attention_entropy(look_of(_sure(_UNITS), _UNITS, _pointing(1, 2, 3))).value == 0.0
-    assert weighed(look).value == 0.5
+    assert length_ratio(look).value == 0.5
 
 
 # ---- words ----------------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ class _Finder:
 
 def test_words_have_their_time_from_the_line_and_their_pieces_share_it() -> None:
     clip = Utterance.model_validate({"audio_path": "0.flac", "extra": line_of(0, "the dog is there")})
-    spans = Words().said(clip, Audio(torch.zeros(round(1.2 * 16_000)).numpy(), 16_000))
+    spans = Words().spans(clip, Audio(torch.zeros(round(1.2 * 16_000)).numpy(), 16_000))
     assert spans[1] == pytest.approx((PAUSE + 2 * PHONE, PAUSE + 5 * PHONE))
     subwords = look_of(_sure(_UNITS), _UNITS).subwords
     assert subword_times([(0.0, 1.0), (1.5, 2.0)], subwords).mean(1).tolist() == [0.25, 0.75, 1.75]
@@ -207,23 +207,23 @@ def test_words_are_kept_within_fifty_milliseconds(
     clip, silence = Utterance(audio_path=Path("0.flac"), extra=line), Audio(torch.zeros(32_000).numpy(), 16_000)
     spans = [(0.0, 2 * PHONE), (2 * PHONE, 5 * PHONE)]
     monkeypatch.setattr(taste_words, "find_aligner", lambda name: _Finder(shift))
-    score = Words().kept(clip, spans, silence)
+    score = Words().consistency(clip, spans, silence)
     assert (score.value, score.weight) == (kept, 2.0)
-    assert not lasting_alike(spans, spans[:1]).defined
+    assert not span_consistency(spans, spans[:1]).defined
 
 
 def test_a_text_in_another_language_is_not_pronounced() -> None:
     clip = Utterance(audio_path=Path("a.flac"), text="Der Lappen", extra={"language": "de"})
     with pytest.raises(AlignmentError, match="only English is pronounced"):
-        Words().said(clip, speechlike(8_000))
+        Words().spans(clip, speechlike(8_000))
 
 
 def test_the_words_of_a_real_recording_last_as_long_as_themselves(speech_data: Path) -> None:
     clip = read_manifest(speech_data / "read_speechocean762" / "manifest.jsonl", "dev")[0]
     audio, words = Audio.read(clip.audio_path), Words()
-    spans = words.found(clip, audio)
-    assert words.kept(clip, spans, audio).value == 1.0
-    assert words.kept(clip, spans, audio.played(0.5)).value < 0.2
+    spans = words.align(clip, audio)
+    assert words.consistency(clip, spans, audio).value == 1.0
+    assert words.consistency(clip, spans, audio.played(0.5)).value < 0.2
 
 
 # ---- edits ----------------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def test_the_words_of_a_real_recording_last_as_long_as_themselves(speech_data: P
 
 def test_a_word_moves_toward_the_donor_or_it_does_not() -> None:
     def moved(to: float, longer: float = 0.2) -> list[float]:
-        found = edited([0.5, 0.5, 0.5], [0.5, to, 0.5], 1, longer)
+        found = score_edit([0.5, 0.5, 0.5], [0.5, to, 0.5], 1, longer)
         return [found[key].value for key in ("toward_donor", "carried", "others_ms")]
 
     assert moved(0.7) == pytest.approx([1.0, 1.0, 0.0])
@@ -243,14 +243,14 @@ def test_a_word_moves_toward_the_donor_or_it_does_not() -> None:
 
 def test_a_swapped_word_lasts_as_its_donor_says(taste: TasteTokenizer) -> None:
     own, donor = (taste.encode(speechlike(20_000, seed=seed), TEXTS[0]) for seed in (1, 2))
-    made = swap(taste, own, donor)
+    made = swap_middle_word(taste, own, donor)
     assert made.word == 2
     assert made.longer == pytest.approx(taste.seconds(donor)[2] - taste.seconds(own)[2])
     assert int(made.tokens.samples[0]) == pytest.approx(20_000 + made.longer * 16_000, abs=2)
 
 
 def test_a_donor_is_another_recording_of_the_text() -> None:
-    found = donors({"a": "so it is", "b": "So  it is", "c": "so it is", "d": "no"})
+    found = find_donors({"a": "so it is", "b": "So  it is", "c": "so it is", "d": "no"})
     assert found == {"a": "b", "b": "c", "c": "a", "d": None}
 
 
@@ -266,7 +266,7 @@ def test_every_key_with_its_interval(out: Path) -> None:
         assert cells[key]["n"] == 6 - cells[key]["excluded"]
     assert cells["top1"]["reported"] == 0.114
     assert cells["loss"]["reported"] == 5.0857
-    assert "not the same task" in cells["loss"]["reported_by"]
+    assert "another task" in cells["loss"]["reported_by"]
     assert (cells["wer_recording"]["n"], cells["wer"]["n"], cells["wer_codec"]["n"]) == (1, 1, 1)
 
 
@@ -311,7 +311,7 @@ def test_the_page_shows_pictures_and_plays(out: Path, browser: Any) -> None:
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto((out / "report.html").as_uri())
     text = page.inner_text("body")
-    for words in ("where each subword looks", "top-1 by place in the word", "codebook use", "from the text only"):
+    for words in ("attention of each subword", "top-1 by place in the word", "codebook use", "from the text only"):
         assert words in text
     assert page.locator("audio").count() >= 4
     assert wrong == []
@@ -331,11 +331,11 @@ def test_clips_without_a_text_or_too_long_are_named_and_the_others_go_on(
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     task = _task(model, manifest, tmp_path / "out")
     assert len(task.items()) == len(lines) - 2
-    reasons = list(task.unsaid.values())
+    reasons = list(task.excluded.values())
     assert "no 'text'" in reasons[0]
     assert "lasts 31.0 s" in reasons[1]
     manifest.write_text("".join(json.dumps(line | {"text": None}) + "\n" for line in lines))
-    with pytest.raises(TextError, match="not one of 6 clips can be judged"):
+    with pytest.raises(TextError, match="not one of 6 clips can be evaluated"):
         _task(model, manifest, tmp_path / "out")
 
 
@@ -352,7 +352,7 @@ def test_what_this_machine_lacks_is_left_out_with_the_reason(
     assert {"top1", "attention_coverage", "edit_carried"} <= row.scores.keys()  # times are in the line
     assert not {key for key in row.scores if key.startswith(("wer", "duration", "edit_spoken"))}
     assert set(row.extra["failed"].values()) == {"it needs pocketsphinx"}
-    assert {"what the recogniser hears", "durations of words", "edits that are spoken"} == set(row.extra["failed"])
+    assert {"recognition", "durations of words", "edits in speech"} == set(row.extra["failed"])
 
 
 def test_without_a_quantizer_units_are_predicted_and_there_are_no_tokens(
@@ -381,6 +381,6 @@ def test_the_map_shows_the_words(taste: TasteTokenizer) -> None:
     look = taste.predict(speechlike(16_000), "this is")
     spans = [(0.1, 0.4), (0.5, 0.9)]
     told, untold = attention_map(look, spans), attention_map(look, [])
-    assert "Frames around words" in told.caption
-    assert "Nothing is aligned" in untold.caption
+    assert "Boxes: times of the words" in told.caption
+    assert "The words could not be aligned" in untold.caption
     assert told.png != untold.png

@@ -18,7 +18,7 @@ from vocable.evaluate.plan import Plan
 from vocable.features.hub import WEIGHTS
 from vocable.features.whisper import load_encoder
 from vocable.testing import speechlike
-from vocable_lab.taste.units import COLUMNS, TasteUnits, aligned, quantizes, said_clips
+from vocable_lab.taste.units import COLUMNS, TasteUnits, align_words, clips_with_text, has_trained_quantizer
 from vocable_lab.taste.words import Words
 
 
@@ -53,7 +53,7 @@ def test_every_model_has_a_row_and_the_figures_are_those_of_its_looks(plan: Plan
     card = measured(plan, tmp_path)
     one, alone = card.entries
     assert [one.name, alone.name] == ["one", "alone"]
-    assert card.lead.count("heard: openai/whisper-tiny.en, keys of layer 2, values of layer 1; units: ") == 1
+    assert card.lead.count("speech: openai/whisper-tiny.en, keys of layer 2, values of layer 1; units: ") == 1
     assert "level 1, 16 at 50 Hz" in card.lead
     assert set(one.figures) == {column.key for column in COLUMNS}
     evaluation = TasteUnits(plan, tmp_path)
@@ -98,15 +98,15 @@ def test_alignment_counts_where_the_line_has_one(plan: Plan, place: Path, tmp_pa
     assert card.entries[0].figures["alignment_error_ms"].n == 1
     assert card.entries[0].figures["top1"].n == len(lines) - 1
     assert card.left_out == ["1.flac: its line has no 'text'"]
-    clips, unsaid = said_clips(few)
+    clips, unsaid = clips_with_text(few)
     assert set(unsaid) == {"1.flac"}
     audio = Audio.read(clips["0.flac"].audio_path)
-    assert aligned(Words(), clips["0.flac"], audio) is None
-    assert aligned(Words(), clips["5.flac"], Audio.read(clips["5.flac"].audio_path)) is not None
+    assert align_words(Words(), clips["0.flac"], audio) is None
+    assert align_words(Words(), clips["5.flac"], Audio.read(clips["5.flac"].audio_path)) is not None
     for line in lines:
         line["text"] = " "
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    with pytest.raises(TextError, match=r"not one of 6 clips can be judged; the first: 0\.flac: its line has no"):
+    with pytest.raises(TextError, match=r"not one of 6 clips can be evaluated; the first: 0\.flac: its line has no"):
         TasteUnits(few, tmp_path)
 
 
@@ -115,22 +115,22 @@ def test_what_is_longer_than_whisper_hears_at_a_time_is_left_out_by_name(plan: P
     speechlike(30 * 16_000 + 8_000).write(place / "corpus" / "long.flac")
     manifest = place / "corpus" / "long.jsonl"
     manifest.write_text("".join(json.dumps(line) + "\n" for line in [{**lines[0], "audio_path": "long.flac"}, *lines]))
-    clips, unsaid = said_clips(replace(plan, manifests=(manifest,)))
+    clips, unsaid = clips_with_text(replace(plan, manifests=(manifest,)))
     assert len(clips) == len(lines)
-    assert unsaid == {"long.flac": "lasts 30.5 s, and 30 s are heard at a time"}
+    assert unsaid == {"long.flac": "lasts 30.5 s, and Whisper's window is 30 s"}
 
 
 def test_a_quantizer_that_training_has_not_come_to_is_left_out(plan: Plan, place: Path, tmp_path: Path) -> None:
     early = little(place / "codec")
-    assert quantizes(early)
+    assert has_trained_quantizer(early)
     assert early.model.quantizer is not None
     for book in early.model.quantizer.residual.codebooks:
         book.entries.zero_()
-    assert not quantizes(early)
+    assert not has_trained_quantizer(early)
     early.save(tmp_path / "early")
     card = measured(replace(plan, tokenizers=(str(tmp_path / "early"),)), tmp_path / "out")
     assert card.entries[0].figures["heard_to_said"].mean > 0
-    clip = next(iter(said_clips(plan)[0].values()))
+    clip = next(iter(clips_with_text(plan)[0].values()))
     look = early.predict(Audio.read(clip.audio_path), clip.text or "")
     assert look.acoustic is not None
     assert not bool(torch.any(look.acoustic))

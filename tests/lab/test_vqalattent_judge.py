@@ -26,9 +26,15 @@ from vocable.errors import CheckpointError, ConfigError
 from vocable.systems.vqalattent.config import ImageSpec
 from vocable.systems.vqalattent.image import find_speech, mel_image
 from vocable.train.trainer import Trainer
-from vocable_lab.vqalattent import judge
-from vocable_lab.vqalattent.classifier import Classifier, ClassifierConfig, ClassifierObjective, bent
-from vocable_lab.vqalattent.judge import ClassifierRun, classifier
+from vocable_lab.vqalattent import classifier as classifiers
+from vocable_lab.vqalattent.classifier import (
+    Classifier,
+    ClassifierConfig,
+    ClassifierObjective,
+    ClassifierRun,
+    augment,
+    classifier,
+)
 
 SMALL = ClassifierConfig(image=SPEC, width=12, hidden=32, dropout=0.1)
 
@@ -37,7 +43,7 @@ SMALL = ClassifierConfig(image=SPEC, width=12, hidden=32, dropout=0.1)
 def judged(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small classifier, trained on recordings."""
     folder = tmp_path_factory.mktemp("judge")
-    run = ClassifierRun(model=SMALL, batches=judge.BATCHES, train=judge.training(120))
+    run = ClassifierRun(model=SMALL, batches=classifiers._BATCHES, train=classifiers._train_config(120, 0))
     fit(run, manifest, folder / "run")
     return saved(folder / "run", 120)
 
@@ -52,15 +58,15 @@ def pictures(manifest: Path, split: str) -> tuple[Tensor, list[str]]:
 
 def test_a_classifier_tells_digits_it_has_not_heard(judged: Path, manifest: Path) -> None:
     shown, digits = pictures(manifest, "test")
-    told = Classifier.load(judged).told(shown)
+    told = Classifier.load(judged).predict(shown)
     assert np.mean([one == two for one, two in zip(told, digits, strict=True)]) > 0.8
 
 
 def test_neither_level_nor_company_is_a_clue(judged: Path, manifest: Path) -> None:
     shown, _ = pictures(manifest, "test")
     told = Classifier.load(judged)
-    assert told.told(shown - 17.0) == told.told(shown)
-    assert [told.told(one[None])[0] for one in shown[:8]] == told.told(shown)[:8]
+    assert told.predict(shown - 17.0) == told.predict(shown)
+    assert [told.predict(one[None])[0] for one in shown[:8]] == told.predict(shown)[:8]
 
 
 def test_a_saved_classifier_is_itself(judged: Path, manifest: Path, tmp_path: Path) -> None:
@@ -74,7 +80,7 @@ def test_a_saved_classifier_is_itself(judged: Path, manifest: Path, tmp_path: Pa
 
 
 def test_a_folder_that_holds_no_classifier_is_refused(judged: Path, whole: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="holds a vqalattent, no classifier of pictures"):
+    with pytest.raises(CheckpointError, match="holds a vqalattent, no classifier of images"):
         Classifier.load(saved(whole, STEPS))
     with pytest.raises(CheckpointError, match=r"model.json: cannot be used"):
         Classifier.load(tmp_path)
@@ -83,17 +89,17 @@ def test_a_folder_that_holds_no_classifier_is_refused(judged: Path, whole: Path,
     folder = shutil.copytree(judged, tmp_path / "broken")
     card = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps(card | {"config": card["config"] | {"colour": "red"}}))
-    with pytest.raises(CheckpointError, match="the classifier's configuration cannot be used"):
+    with pytest.raises(CheckpointError, match="the classifier's configuration: colour"):
         Classifier.load(folder)
 
 
 def test_bent_pictures_keep_their_shape_and_differ(manifest: Path) -> None:
     shown, _ = pictures(manifest, "test")
     torch.manual_seed(0)
-    one = bent(shown)
-    two = bent(shown)
+    one = augment(shown)
+    two = augment(shown)
     torch.manual_seed(0)
-    assert torch.equal(bent(shown), one)
+    assert torch.equal(augment(shown), one)
     for made in (one, two):
         assert made.shape == shown.shape
         assert torch.isfinite(made).all()
@@ -104,7 +110,9 @@ def test_a_classifier_learns_from_labelled_pictures_alone(manifest: Path) -> Non
     """What is not labelled is left away."""
     known = read_manifest(manifest, "train")[:12]
     mixed = [one.model_copy(update={"extra": {}}) if row % 2 else one for row, one in enumerate(known)]
-    run = ClassifierRun(model=replace(SMALL, key="digit"), batches=judge.BATCHES, train=judge.training(1))
+    run = ClassifierRun(
+        model=replace(SMALL, key="digit"), batches=classifiers._BATCHES, train=classifiers._train_config(1, 0)
+    )
     material = run.material_of(mixed)
     objective = run.objective(material)
     assert isinstance(objective, ClassifierObjective)
@@ -130,12 +138,12 @@ def test_a_classifier_is_trained_once_and_found_again(
 ) -> None:
     known = read_manifest(manifest, "train")
     model, out = saved(whole, STEPS), tmp_path / "report"
-    one, said = judge.find_classifier(model, known, SPEC, "digit", out, steps=2)
+    one, said = classifiers.find_classifier(model, known, SPEC, "digit", out, steps=2)
     assert said == "trained on 90 recordings of ann, bob, cat"
     assert one.config.labels == tuple("0123456789")
     assert not one.training
     monkeypatch.setattr(Trainer, "run", lambda self: pytest.fail("it was trained again"))
-    two, said_again = judge.find_classifier(model, [], SPEC, "digit", out, steps=2)
+    two, said_again = classifiers.find_classifier(model, [], SPEC, "digit", out, steps=2)
     assert said_again == said
     assert not two.training
     assert same(one.state_dict(), two.state_dict())
@@ -154,16 +162,16 @@ def test_a_classifier_whose_training_was_stopped_is_not_taken(
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "run", stopped)
         with pytest.raises(KeyboardInterrupt):
-            judge.find_classifier(tmp_path, known, SPEC, "digit", tmp_path / "out", steps=2)
-    one, _ = judge.find_classifier(tmp_path, known, SPEC, "digit", tmp_path / "out", steps=2)
-    two, _ = judge.find_classifier(tmp_path, known, SPEC, "digit", tmp_path / "other", steps=2)
+            classifiers.find_classifier(tmp_path, known, SPEC, "digit", tmp_path / "out", steps=2)
+    one, _ = classifiers.find_classifier(tmp_path, known, SPEC, "digit", tmp_path / "out", steps=2)
+    two, _ = classifiers.find_classifier(tmp_path, known, SPEC, "digit", tmp_path / "other", steps=2)
     assert same(one.state_dict(), two.state_dict())
 
 
 def test_a_classifier_is_seeded(manifest: Path, tmp_path: Path) -> None:
     known = read_manifest(manifest, "train")[:8]
     made = [
-        judge.find_classifier(tmp_path / "none", known, SPEC, "digit", tmp_path / name, seed=seed, steps=1)[0]
+        classifiers.find_classifier(tmp_path / "none", known, SPEC, "digit", tmp_path / name, seed=seed, steps=1)[0]
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
     ]
     assert same(made[0].state_dict(), made[1].state_dict())
@@ -175,25 +183,25 @@ def test_a_classifier_that_comes_with_a_model_is_taken(judged: Path, tmp_path: P
     """Beside the model, or beside the run whose checkpoint it is."""
     model = tmp_path / place
     model.mkdir(parents=True)
-    folder = (model if place == "model" else tmp_path / "run") / judge.FOLDER
+    folder = (model if place == "model" else tmp_path / "run") / classifiers.FOLDER
     shutil.copytree(judged, folder)
-    with pytest.raises(CheckpointError, match=r"trained.json: cannot be used .* it says on what it learnt"):
-        judge.find_classifier(model, [], SPEC, "digit", tmp_path / "out")
+    with pytest.raises(CheckpointError, match=r"trained.json: cannot be read .*train the classifier again"):
+        classifiers.find_classifier(model, [], SPEC, "digit", tmp_path / "out")
     (folder / "trained.json").write_text('{"said": "trained on a hundred speakers"}')
-    found, said = judge.find_classifier(model, [], SPEC, "digit", tmp_path / "out")
+    found, said = classifiers.find_classifier(model, [], SPEC, "digit", tmp_path / "out")
     assert said == "trained on a hundred speakers"
     assert same(found.state_dict(), Classifier.load(judged).state_dict())
     assert not (tmp_path / "out").exists()
-    with pytest.raises(ConfigError, match=r"classifier: takes pictures ImageSpec\(.*train another"):
-        judge.find_classifier(model, [], replace(SPEC, frames=48), "digit", tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"classifier: takes images ImageSpec\(.*train another"):
+        classifiers.find_classifier(model, [], replace(SPEC, frames=48), "digit", tmp_path / "out")
 
 
 def test_without_classifier_and_recordings_there_is_no_judge(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no classifier with it and the manifest no recordings to train one on"):
-        judge.find_classifier(tmp_path, [], SPEC, "digit", tmp_path / "out")
+    with pytest.raises(ConfigError, match="no classifier and the manifest no recordings to train one on"):
+        classifiers.find_classifier(tmp_path, [], SPEC, "digit", tmp_path / "out")
 
 
 def test_a_tokenizer_is_no_part_of_a_judge(tmp_path: Path) -> None:
-    ready_speaker().save(tmp_path / judge.FOLDER)
+    ready_speaker().save(tmp_path / classifiers.FOLDER)
     with pytest.raises(CheckpointError, match="holds a vqalattent, no classifier"):
-        judge.find_classifier(tmp_path, [], SPEC, "digit", tmp_path / "out")
+        classifiers.find_classifier(tmp_path, [], SPEC, "digit", tmp_path / "out")

@@ -18,8 +18,8 @@ from vocable.data.manifest import read_manifest
 from vocable.errors import ConfigError
 from vocable.evaluate.plan import Plan
 from vocable.tokens import Tokens
-from vocable_lab.vqalattent.figures import agreement, features, memory, variety
-from vocable_lab.vqalattent.judge import find_classifier
+from vocable_lab.vqalattent.classifier import find_classifier
+from vocable_lab.vqalattent.figures import agreement, features, memorization, variety
 from vocable_lab.vqalattent.paper import VqalattentPaper
 
 _KEYS = {"real_accuracy", "reconstruction_accuracy", "conditional_accuracy", "fidelity", "diversity", "f1"}
@@ -131,7 +131,7 @@ def test_recordings_must_say_their_label(model: Path, corpus: Path, tmp_path: Pa
     lines = [json.loads(line) for line in corpus.read_text().splitlines()]
     bare = corpus.parent / "bare.jsonl"
     bare.write_text("".join(json.dumps({"audio_path": line["audio_path"]}) + "\n" for line in lines))
-    with pytest.raises(ConfigError, match="no recording of the split says its 'digit'"):
+    with pytest.raises(ConfigError, match="no recording of the split has a 'digit'"):
         VqalattentPaper(Plan(tokenizers=(str(model),), manifests=(bare,)), tmp_path)
 
 
@@ -143,12 +143,12 @@ def test_a_classifier_of_other_pictures_is_refused(model: Path, corpus: Path) ->
 
 def test_recordings_of_the_speakers_learnt_from_are_what_fakes_are_compared_with(model: Path, corpus: Path) -> None:
     task = VqalattentPaper(Plan(tokenizers=(str(model),), manifests=(corpus,)), model)
-    assert {clip.split for clip in task.learnt} == {"train"}
+    assert {clip.split for clip in task.training} == {"train"}
     strangers = corpus.parent / "strangers.jsonl"
     lines = [json.loads(line) for line in corpus.read_text().splitlines()]
     strangers.write_text("".join(json.dumps({**line, "split": "heldout"}) + "\n" for line in lines))
     task = VqalattentPaper(Plan(tokenizers=(str(model),), manifests=(strangers,)), model)
-    assert task.learnt == []
+    assert task.training == []
     assert len(task.clips) == len(lines)
 
 
@@ -159,9 +159,9 @@ def test_recordings_themselves_are_copied_and_fakes_of_noise_are_not(model: Path
         0, tokenizer.spec.codebook_size, learnt.ids.shape, generator=torch.Generator().manual_seed(0)
     )
     voices = [clip.speaker or "" for clip in read_manifest(corpus, "train")]
-    copied = memory(tokenizer, learnt, learnt, voices, 0)
+    copied = memorization(tokenizer, learnt, learnt, voices, 0)
     assert (copied["copied"].mean, copied["neighbour"].mean) == (1.0, 0.0)
-    apart = memory(tokenizer, replace(learnt, ids=random), learnt, voices, 0)
+    apart = memorization(tokenizer, replace(learnt, ids=random), learnt, voices, 0)
     assert copied["voices_heard"].mean == pytest.approx(3.0)
     assert apart["copied"].mean == 0.0
     assert apart["neighbour"].mean > 1.0

@@ -15,7 +15,7 @@ from vocable.data.manifest import read_manifests
 from vocable.errors import ConfigError
 from vocable.vocoders import IstftVocoder, find_vocoder
 from vocable.vocoders.istft import IstftNetwork
-from vocable.vocoders.objective import IstftLosses, IstftObjective, altered
+from vocable.vocoders.objective import IstftLosses, IstftObjective, degrade
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_a_run_learns_and_resumes_exactly(manifest: Path, tmp_path: Path) -> Non
     assert log(stopped) == lines
     found = find_vocoder(str(stopped), SPEC)
     assert found.name == "istft-8k"
-    with pytest.raises(ConfigError, match="begins from random weights"):
+    with pytest.raises(ConfigError, match="is trained from random weights"):
         run.objective(run.material_of(read_manifests([manifest], "train")), start=found)
 
 
@@ -73,9 +73,9 @@ def test_spectra_are_altered_as_often_as_asked_and_by_torchs_generator() -> None
     drawn = []
     for _ in range(2):
         torch.manual_seed(1)
-        drawn.append(altered(batch, IstftLosses(altered=0.5)))
+        drawn.append(degrade(batch, IstftLosses(altered=0.5)))
     assert torch.equal(*drawn)
     changed = (drawn[0] != batch).flatten(1).any(1)
     assert 10 <= int(changed.sum()) <= 30
-    assert torch.equal(altered(batch, IstftLosses(altered=0.0)), batch)
+    assert torch.equal(degrade(batch, IstftLosses(altered=0.0)), batch)
     assert 0.3 < float((drawn[0] - batch)[changed].abs().mean()) < 10

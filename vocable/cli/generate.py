@@ -8,33 +8,37 @@ import typer
 
 def generate(
     digit: Annotated[
-        str | None, typer.Option(help="What is said, such as 7; several, such as '2 0 2 6', become one clip.")
+        str | None, typer.Option(help="Digit to say, such as 7; several, such as '2 0 2 6', become one clip.")
     ] = None,
-    n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many.")] = 1,
-    out: Annotated[Path, typer.Option("--out", "-o", help="A folder; or one file, such as 7.wav.")] = Path("generated"),
-    seed: Annotated[int, typer.Option(min=0, help="Equal seeds, equal speech.")] = 0,
-    speaker: Annotated[str | None, typer.Option(help="Whose voice; a wrong one lists those there are.")] = None,
-    gender: Annotated[str | None, typer.Option(help="Where the model was trained to be asked for it.")] = None,
-    accent: Annotated[str | None, typer.Option(help="Where the model was trained to be asked for it.")] = None,
-    model: Annotated[str, typer.Option(help="A model with a prior: a name or a folder.")] = "vqalattent-fsdd",
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Number of utterances.")] = 1,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder, or one file, such as 7.wav.")] = Path("generated"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed; equal seeds give equal speech.")] = 0,
+    speaker: Annotated[
+        str | None, typer.Option(help="Speaker, as the model names them: run `vocable inspect MODEL`.")
+    ] = None,
+    gender: Annotated[str | None, typer.Option(help="Gender, if the model has this condition.")] = None,
+    accent: Annotated[str | None, typer.Option(help="Accent, if the model has this condition.")] = None,
+    model: Annotated[str, typer.Option(help="Model with a prior: a name or a folder.")] = "vqalattent-fsdd",
     temperature: Annotated[
         float | None,
-        typer.Option(min=0, help="Under 1: likelier speech. 0: the likeliest ids. Default: the model's own."),
+        typer.Option(min=0, help="Under 1: more likely ids; 0: the most likely ones. Default: the model's."),
     ] = None,
-    top_k: Annotated[int | None, typer.Option(min=1, help="Draw among so many of the likeliest ids.")] = None,
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="Number of most likely ids to sample from. Default: all.")
+    ] = None,
     top_p: Annotated[
         float | None,
-        typer.Option(help="Draw among ids that have this much probability together. Default: the model's."),
+        typer.Option(help="Probability mass of the ids to sample from. Default: the model's."),
     ] = None,
     guidance: Annotated[
-        float | None, typer.Option(min=0, help="Over 0: what is asked counts for more. Default: the model's own.")
+        float | None, typer.Option(min=0, help="Weight of classifier-free guidance. Default: the model's.")
     ] = None,
 ) -> None:
-    """Speak: draw ids from a model's prior and decode them.
+    """Generate speech: sample ids from a model's prior and decode them.
 
-    Files are named after what is said: 7-000.wav, 7-001.wav, …
+    Files are named after the labels: 7-000.wav, 7-001.wav, …
     """
-    from vocable.apps.generate import generate as spoken
+    from vocable.apps.generate import generate as generate_clips
     from vocable.apps.generate import generate_strip
     from vocable.audio import AUDIO_SUFFIXES
     from vocable.errors import ConfigError
@@ -45,12 +49,12 @@ def generate(
     if one_file and n > 1:
         raise ConfigError(f"{out} is one file and {n} utterances are asked for; name a folder")
     tokenizer, labels = load(model), (digit or "").split()
-    asked = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "speaker": speaker, "gender": gender,
+    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "speaker": speaker, "gender": gender,
              "accent": accent, "guidance": guidance}  # fmt: skip
     if len(labels) > 1:
-        clips = [generate_strip(tokenizer, labels, seed=seed + index, **asked) for index in range(n)]  # type: ignore[arg-type]
+        clips = [generate_strip(tokenizer, labels, seed=seed + index, **options) for index in range(n)]  # type: ignore[arg-type]
     else:
-        clips = spoken(tokenizer, labels[0] if labels else None, n, seed=seed, **asked)  # type: ignore[arg-type]
+        clips = generate_clips(tokenizer, labels[0] if labels else None, n, seed=seed, **options)  # type: ignore[arg-type]
     if not one_file:
         make_folder(out)
     stem = "-".join(labels) or "any"

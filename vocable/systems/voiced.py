@@ -21,7 +21,7 @@ from vocable.systems.describe import HasUsage, Table, codebook_table, spec_rows
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import Tokens
 from vocable.vocoders import MelSpec, Vocoder, find_vocoder
-from vocable.vocoders.scaled import SpectraModel, middle_of
+from vocable.vocoders.scaled import SpectraModel, crop_middle
 
 MIN_VOICE_SECONDS = 0.5
 _MAX_SCALE_CLIPS = 500  # clips that the scale of spectra is measured on
@@ -58,7 +58,7 @@ class VoicedModel(SpectraModel):
 
     def crop_voice(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B S_voice F"]:
         """Return the middle of some speech, as long as a voice is computed from; shorter speech is repeated."""
-        return middle_of(frames, self.voice_frames)
+        return crop_middle(frames, self.voice_frames)
 
     @abstractmethod
     def embed_voice(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B V"]:
@@ -247,7 +247,7 @@ def measure_scale(model: SpectraModel, count: int, read: Callable[[int], Float[n
         read: Function from an index to the clip's samples, padded to a whole number of spectra.
     """
     indices = np.linspace(0, count - 1, min(_MAX_SCALE_CLIPS, count)).round().astype(int)
-    model.measure(torch.from_numpy(read(index))[None] for index in np.unique(indices).tolist())
+    model.fit_scale(torch.from_numpy(read(index))[None] for index in np.unique(indices).tolist())
 
 
 def mask_spectrogram(

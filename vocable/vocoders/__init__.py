@@ -1,4 +1,4 @@
-"""Mel spectra to waveforms: what every system that speaks ends with."""
+"""Vocoders: from mel spectra to waveforms."""
 
 from vocable.vocoders.base import MelSpec, Vocoder
 from vocable.vocoders.find import find_vocoder

@@ -1,45 +1,47 @@
-"""What a vocoder takes, and what it owes."""
+"""Mel spectra that vocoders take, and the protocol of a vocoder."""
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from numpy import ndarray
+from pydantic import Field
 from torch import Tensor
 
-from vocable.checks import check_whole
 from vocable.errors import ConfigError
 from vocable.features.spectrogram import mel_filters, spectra
+from vocable.schema import config
 
-SILENT_DB = -100.0  # mel power under which there is nothing to hear
+SILENT_DB = -100.0
+"""Mel power in dB at which spectra are clamped below."""
+
+_Size = Annotated[int, Field(ge=1, le=1 << 20)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class MelSpec:
-    """Mel power spectra on a grid of hops (see :func:`vocable.features.spectrogram.spectra`), in dB.
+    """Mel power spectra in dB on a grid of hops (see :func:`vocable.features.spectrogram.spectra`).
 
     Attributes:
         sample_rate: Hz.
         n_fft: Window and transform in samples, a multiple of the hop.
-        hop: Samples from one spectrum to the next.
+        hop: Samples from one spectrum to the next; ``n_fft - hop`` is even.
         bins: Mel filters F.
-
-    Raises:
-        ConfigError: The window is no multiple of the hop, or what it reaches beyond is odd.
     """
 
-    sample_rate: int
-    n_fft: int
-    hop: int
-    bins: int
+    sample_rate: _Size
+    n_fft: _Size
+    hop: _Size
+    bins: _Size
 
     def __post_init__(self) -> None:
-        check_whole(self, 1 << 20, "sample_rate", "n_fft", "hop", "bins")
         if self.n_fft % self.hop or (self.n_fft - self.hop) % 2:
             raise ConfigError(f"n_fft {self.n_fft} must be a multiple of hop {self.hop}, and their difference even")
 
     def mel(self, samples: Float[Tensor, "B T"]) -> Float[Tensor, "B F S"]:
-        """Spectra of samples, T a multiple of the hop.
+        """Compute the mel spectra of samples, in dB.
+
+        Args:
+            samples: Waveforms in [-1, 1]; T is a multiple of the hop.
 
         Example:
             >>> import torch
@@ -53,18 +55,18 @@ class MelSpec:
 
 @runtime_checkable
 class Vocoder(Protocol):
-    """Mel spectra to samples."""
+    """A vocoder, which renders mel spectra as samples."""
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """Name in reports."""
         ...
 
     @property
     def spec(self) -> MelSpec:
-        """Of the spectra it takes."""
+        """Spec of the spectra that it takes."""
         ...
 
     def render(self, mel: Float[Tensor, "F S"]) -> Float[ndarray, " T"]:
-        """Samples of one clip: T = S · hop, the same every time."""
+        """Render the mel spectra of one clip, in dB, as T = S · hop samples. Equal spectra give equal samples."""
         ...

@@ -11,31 +11,31 @@ from vocable.vocoders.istft import SYSTEM, IstftVocoder
 
 
 def find_vocoder(name: str | None, spec: MelSpec) -> Vocoder:
-    """A vocoder for these spectra.
+    """Return a vocoder for some mel spectra.
 
     Args:
-        name: ``griffin-lim``, the name of a vocoder in the box, a vocoder's folder, or a run's folder (its newest
-            checkpoint is taken); None takes the one in the box that is for these spectra, or else Griffin-Lim.
-        spec: Of the spectra.
+        name: ``griffin-lim``, the name of a bundled vocoder, a vocoder's folder, or a run's folder (its newest
+            checkpoint is taken). None takes the bundled vocoder for these spectra, or Griffin-Lim if there is none.
+        spec: Spec of the spectra.
 
     Raises:
-        ConfigError: There is no such vocoder, or it takes other spectra.
-        CheckpointError: Its files are missing, altered or of another version.
+        ConfigError: If there is no such vocoder, or it takes other spectra.
+        CheckpointError: If its files are missing, altered or of another version.
 
     Example:
         >>> [find_vocoder(None, MelSpec(sample_rate=8_000, n_fft=384, hop=hop, bins=64)).name for hop in (96, 128)]
         ['istft-8k', 'griffin-lim']
     """
-    box = bundled(SYSTEM)
+    folders = bundled(SYSTEM)
     if name is None:
-        ready = (IstftVocoder.load(folder) for folder in box.values())
-        return next((vocoder for vocoder in ready if vocoder.spec == spec), None) or GriffinLim(spec)
+        vocoders = (IstftVocoder.load(folder) for folder in folders.values())
+        return next((vocoder for vocoder in vocoders if vocoder.spec == spec), None) or GriffinLim(spec)
     if name == GriffinLim.name:
         return GriffinLim(spec)
-    folder = box.get(name, Path(name))
+    folder = folders.get(name, Path(name))
     if not folder.is_dir():
         raise ConfigError(
-            f"there is no vocoder '{name}'; give a folder, or one of: {', '.join([GriffinLim.name, *box])}"
+            f"there is no vocoder '{name}'; give a folder, or one of: {', '.join([GriffinLim.name, *folders])}"
         )
     newest = checkpoint.steps(folder / "checkpoints")
     vocoder = IstftVocoder.load(newest[-1] if newest else folder)

@@ -1,4 +1,4 @@
-"""Phases that agree with the magnitudes, found by going back and forth: a vocoder that nobody has to train."""
+"""Griffin-Lim: a vocoder without training, which alternates between spectra and samples until phases are consistent."""
 
 import torch
 from jaxtyping import Complex, Float
@@ -13,15 +13,15 @@ _UNMIXING_ROUNDS = 30
 
 
 class GriffinLim:
-    """Griffin-Lim with momentum, from magnitudes whose mel powers are those given.
+    """Griffin-Lim with momentum, from magnitudes that are estimated from the mel powers.
 
     Args:
-        spec: Of the spectra.
-        rounds: Back and forth.
+        spec: Spec of the spectra.
+        rounds: Number of iterations.
 
     Source:
         Griffin and Lim (1984); Perraudin et al., A fast Griffin-Lim algorithm (2013). Mel powers are unmixed by the
-        multiplicative update of Lee and Seung (2001), which keeps them over 0.
+        multiplicative update of Lee and Seung (2001), which keeps them positive.
 
     Example:
         >>> spec = MelSpec(sample_rate=8_000, n_fft=384, hop=96, bins=64)
@@ -37,36 +37,38 @@ class GriffinLim:
 
     @torch.inference_mode()
     def render(self, mel: Float[Tensor, "F S"]) -> Float[ndarray, " T"]:
-        """Samples, T = S · hop; equal spectra, equal samples."""
-        size = self._magnitudes(mel)
-        seeded = torch.Generator().manual_seed(0)
-        phase = torch.polar(torch.ones_like(size), 6.2832 * torch.rand(size.shape, generator=seeded))
-        return agreed_samples(size, phase, self.spec, self.rounds)[0].numpy()
+        """Render mel spectra in dB as T = S · hop samples. Equal spectra give equal samples."""
+        magnitudes = self._estimate_magnitudes(mel)
+        generator = torch.Generator().manual_seed(0)
+        phases = torch.polar(torch.ones_like(magnitudes), 6.2832 * torch.rand(magnitudes.shape, generator=generator))
+        return griffin_lim(magnitudes, phases, self.spec, self.rounds)[0].numpy()
 
-    def _magnitudes(self, mel: Float[Tensor, "F S"]) -> Float[Tensor, "1 S K"]:
+    def _estimate_magnitudes(self, mel: Float[Tensor, "F S"]) -> Float[Tensor, "1 S K"]:
+        """Return linear-frequency magnitudes whose mel powers are those given."""
         filters = mel_filters(self.spec.sample_rate, self.spec.n_fft, self.spec.bins)
-        wanted = 10.0 ** (mel.T / 10.0)
-        power = (wanted @ filters.T) / filters.sum(1).clamp(min=1e-9)
+        target = 10.0 ** (mel.T / 10.0)
+        power = (target @ filters.T) / filters.sum(1).clamp(min=1e-9)
         for _ in range(_UNMIXING_ROUNDS):
-            power = power * (wanted @ filters.T) / ((power @ filters) @ filters.T).clamp(min=1e-12)
+            power = power * (target @ filters.T) / ((power @ filters) @ filters.T).clamp(min=1e-12)
         return power.clamp(min=0).sqrt()[None]
 
 
-def agreed_samples(
-    size: Float[Tensor, "B S K"], phase: Complex[Tensor, "B S K"], spec: MelSpec, rounds: int
+def griffin_lim(
+    magnitudes: Float[Tensor, "B S K"], phases: Complex[Tensor, "B S K"], spec: MelSpec, rounds: int
 ) -> Float[Tensor, "B T"]:
-    """Samples whose spectra have nearly these magnitudes: phases come from samples, samples from phases, by turns.
+    """Return samples whose spectra have nearly some magnitudes, by alternating between spectra and samples.
 
     Args:
-        size: Magnitudes.
-        phase: Of unit length: where to begin.
-        spec: Of the spectra.
-        rounds: Back and forth; with 0 the phases stay as they are.
+        magnitudes: Magnitudes of the spectra.
+        phases: Initial phases, as complex numbers of modulus 1.
+        spec: Spec of the spectra.
+        rounds: Number of iterations; 0 keeps the initial phases.
     """
-    real = torch.ones(size.shape[:2])
-    before = torch.zeros_like(phase)
+    mask = torch.ones(magnitudes.shape[:2])
+    previous = torch.zeros_like(phases)
     for _ in range(rounds):
-        agreed = spectra(samples_from_spectra(size * phase, real, spec.n_fft, spec.hop), spec.n_fft, spec.hop)
-        ahead = agreed - _MOMENTUM / (1 + _MOMENTUM) * before
-        phase, before = ahead / ahead.abs().clamp(min=1e-9), agreed
-    return samples_from_spectra(size * phase, real, spec.n_fft, spec.hop)
+        samples = samples_from_spectra(magnitudes * phases, mask, spec.n_fft, spec.hop)
+        consistent = spectra(samples, spec.n_fft, spec.hop)
+        accelerated = consistent - _MOMENTUM / (1 + _MOMENTUM) * previous
+        phases, previous = accelerated / accelerated.abs().clamp(min=1e-9), consistent
+    return samples_from_spectra(magnitudes * phases, mask, spec.n_fft, spec.hop)

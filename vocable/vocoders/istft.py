@@ -1,81 +1,74 @@
-"""Mel spectra to complex spectra by a small network, to samples by an inverse transform."""
+"""A vocoder whose network predicts complex spectra, which an inverse Fourier transform turns into samples."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from math import log
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Bool, Complex, Float
 from numpy import ndarray
+from pydantic import Field
 from torch import Tensor, nn
 
-from vocable.checks import DEEPEST, WIDEST, check_whole
 from vocable.errors import ConfigError
 from vocable.features.spectrogram import mel_filters, samples_from_spectra
-from vocable.folder import digest_of, read_model, write_model
+from vocable.folder import Migration, digest_of, read_model, write_model
 from vocable.nn.convnext import Block
 from vocable.nn.polar import spectra_from_polar
+from vocable.schema import MAX_DEPTH, Depth, Width, config, parse, to_json
 from vocable.vocoders.base import MelSpec
-from vocable.vocoders.griffin_lim import agreed_samples
+from vocable.vocoders.griffin_lim import griffin_lim
 
-SYSTEM = "vocoder"  # what model.json calls it
-_MIDDLE_DB, _SPREAD_DB = -30.0, 20.0  # of mel powers, roughly
-_NEPERS = log(10) / 20  # of magnitude in a decibel of power
+SYSTEM = "vocoder"
+"""Name of the system in ``model.json``."""
+
+_MEAN_DB, _STD_DB = -30.0, 20.0  # typical mean and standard deviation of mel powers
+_NEPERS = log(10) / 20  # magnitude in nepers of one decibel of power
+_MIGRATION = Migration(config=dict, tensors=[(r"^enter\.", "in_proj."), (r"^leave\.0\.", "out_norm."),
+                                             (r"^leave\.1\.", "out_proj.")])  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class IstftConfig:
-    """Sizes of the network.
+    """Configuration of the network.
 
-    Raises:
-        ConfigError: A value is no whole number, or out of range.
+    Attributes:
+        mel: Spec of the spectra that it takes.
+        width: Channels of the hidden layers.
+        blocks: ConvNeXt blocks.
+        kernel: Spectra that a block convolves; odd.
+        expansion: Ratio of a block's hidden width to its width.
+        rounds: Griffin-Lim iterations that refine the predicted phases; not used in training.
     """
 
-    mel: MelSpec  # of the spectra it takes
-    width: int = 192
-    blocks: int = 6
-    kernel: int = 7  # spectra a block mixes; odd
-    expansion: int = 3  # hidden width of a block, in widths
-    rounds: int = 0  # of Griffin-Lim that the network's phases go through, in use only
+    mel: MelSpec
+    width: Width = 192
+    blocks: Depth = 6
+    kernel: Depth = 7
+    expansion: Depth = 3
+    rounds: Annotated[int, Field(ge=0, le=MAX_DEPTH)] = 0
 
     def __post_init__(self) -> None:
-        check_whole(self, WIDEST, "width")
-        check_whole(self, DEEPEST, "blocks", "kernel", "expansion")
-        check_whole(self, DEEPEST, "rounds", least=0)
         if self.kernel % 2 == 0:
             raise ConfigError(f"kernel is {self.kernel}: it must be odd")
 
     @property
     def bins(self) -> int:
-        """Frequency bins of a spectrum."""
+        """Frequency bins K of a spectrum."""
         return self.mel.n_fft // 2 + 1
 
 
-def config_from_json(values: Mapping[str, Any]) -> IstftConfig:
-    """A config from plain values, as ``dataclasses.asdict`` makes them.
-
-    Raises:
-        ConfigError: A key is missing or unknown, or a value is of the wrong kind or out of range.
-    """
-    try:
-        return IstftConfig(**{**values, "mel": MelSpec(**values["mel"])})
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise ConfigError(
-            f"the vocoder's configuration cannot be used ({error}); was it written by another version?"
-        ) from error
-
-
 class IstftNetwork(nn.Module):
-    """Mel spectra to samples, for whole masked batches.
+    """Network from mel spectra to samples, for masked batches.
 
-    The log-magnitudes that the mel spectra say by themselves are given; the network adds what they do not say, and the
-    phases. Nothing looks further than ``blocks · (kernel // 2)`` spectra, and nothing behind a clip's end.
+    The log-magnitudes that follow from the mel spectra are added to the output, so that the network predicts a
+    correction of them, and the phases. Its receptive field is ``blocks · (kernel // 2)`` spectra to either side and
+    ends with the clip.
 
     Args:
-        config: Sizes.
+        config: Configuration of the network.
 
     Source:
         Siuzdak, Vocos, arXiv:2306.00814.
@@ -90,38 +83,40 @@ class IstftNetwork(nn.Module):
     def __init__(self, config: IstftConfig) -> None:
         super().__init__()
         self.config = config
-        self.enter = nn.Linear(config.mel.bins, config.width)
+        self.in_proj = nn.Linear(config.mel.bins, config.width)
         self.norm = nn.LayerNorm(config.width)
         self.blocks = nn.ModuleList(Block(config.width, config.kernel, config.expansion) for _ in range(config.blocks))
-        self.leave = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, 3 * config.bins))
+        self.out_norm = nn.LayerNorm(config.width)
+        self.out_proj = nn.Linear(config.width, 3 * config.bins)
 
     def forward(self, mel: Float[Tensor, "B F S"], mask: Bool[Tensor, "B S"]) -> Float[Tensor, "B T"]:
-        """Samples, T = S · hop; zero where the mask is False."""
-        return self.samples(self.predict(mel, mask), mask)
+        """Return T = S · hop samples, zero where the mask is False."""
+        return self.synthesize(self.predict(mel, mask), mask)
 
     def predict(self, mel: Float[Tensor, "B F S"], mask: Bool[Tensor, "B S"]) -> Complex[Tensor, "B S K"]:
-        """The spectra before overlap-add."""
+        """Predict complex spectra from mel spectra in dB."""
         frames = mel.transpose(1, 2)
-        hidden = self.norm(self.enter((frames - _MIDDLE_DB) / _SPREAD_DB))
+        hidden = self.norm(self.in_proj((frames - _MEAN_DB) / _STD_DB))
         for block in self.blocks:
             hidden = block(hidden, mask)
-        head = self.leave(hidden).unflatten(-1, (3, self.config.bins)).float()
-        given = _bin_levels(frames, self.config.mel)
-        head = torch.cat([head[:, :, :1] + given[:, :, None], head[:, :, 1:]], dim=2)
-        return spectra_from_polar(head, max_log_magnitude=log(self.config.mel.n_fft))
+        output = self.out_proj(self.out_norm(hidden)).unflatten(-1, (3, self.config.bins)).float()
+        magnitudes = _bin_magnitudes(frames, self.config.mel)
+        output = torch.cat([output[:, :, :1] + magnitudes[:, :, None], output[:, :, 1:]], dim=2)
+        return spectra_from_polar(output, max_log_magnitude=log(self.config.mel.n_fft))
 
-    def samples(self, values: Complex[Tensor, "B S K"], mask: Bool[Tensor, "B S"]) -> Float[Tensor, "B T"]:
-        """Overlap-add."""
+    def synthesize(self, values: Complex[Tensor, "B S K"], mask: Bool[Tensor, "B S"]) -> Float[Tensor, "B T"]:
+        """Overlap-add complex spectra to samples, zero where the mask is False."""
         mel = self.config.mel
-        made = samples_from_spectra(values, mask.to(values.real.dtype), mel.n_fft, mel.hop)
-        return made * mask.repeat_interleave(mel.hop, dim=1)
+        samples = samples_from_spectra(values, mask.to(values.real.dtype), mel.n_fft, mel.hop)
+        return samples * mask.repeat_interleave(mel.hop, dim=1)
 
 
 class IstftVocoder:
-    """A trained network in use.
+    """A trained vocoder.
 
     Args:
-        network: It is put in evaluation mode.
+        network: Trained network; it is put in evaluation mode.
+        aliases: Digests of the same weights under earlier formats.
 
     Example:
         >>> spec = MelSpec(sample_rate=8_000, n_fft=256, hop=64, bins=32)
@@ -130,55 +125,65 @@ class IstftVocoder:
         ('istft-8k', (640,))
     """
 
-    def __init__(self, network: IstftNetwork) -> None:
+    def __init__(self, network: IstftNetwork, *, aliases: Sequence[str] = ()) -> None:
         self.network = network.eval()
         self.config = network.config
         self.spec = network.config.mel
         self.name = f"istft-{self.spec.sample_rate / 1000:g}k"
-        self.digest = digest_of(asdict(self.config), network.state_dict())
+        self.digest = digest_of(to_json(self.config), network.state_dict())
+        self.aliases = tuple(aliases)
 
     @torch.inference_mode()
     def render(self, mel: Float[Tensor, "F S"]) -> Float[ndarray, " T"]:
-        """Samples, T = S · hop; equal spectra, equal samples."""
+        """Render mel spectra in dB as T = S · hop samples. Equal spectra give equal samples."""
         device = next(self.network.parameters()).device
         mask = torch.ones(1, mel.shape[1], dtype=torch.bool, device=device)
         values = self.network.predict(mel[None].to(device), mask).cpu()
-        size = values.abs()
-        return agreed_samples(size, values / size.clamp(min=1e-9), self.spec, self.config.rounds)[0].numpy()
+        magnitudes = values.abs()
+        return griffin_lim(magnitudes, values / magnitudes.clamp(min=1e-9), self.spec, self.config.rounds)[0].numpy()
 
     def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
-        """Write a folder from which :meth:`load` makes this vocoder again; see :mod:`vocable.folder`.
+        """Write a folder that :meth:`load` reads; see :mod:`vocable.folder`.
+
+        Args:
+            folder: Path of the folder; created if missing.
+            half: Whether to store float16.
 
         Raises:
-            OutputError: The folder cannot be written.
+            OutputError: If the folder cannot be written.
         """
-        write_model(folder, SYSTEM, asdict(self.config), self.network, half=half)
+        write_model(folder, SYSTEM, to_json(self.config), self.network, half=half, aliases=self.aliases)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], device: str = "cpu") -> "IstftVocoder":
-        """Read what :meth:`save` wrote.
+        """Load a folder that :meth:`save` wrote.
 
         Raises:
-            CheckpointError: A file is missing, altered or of another version.
+            CheckpointError: If a file is missing, altered or of another version.
         """
-        return cls(read_model(folder, lambda values: IstftNetwork(config_from_json(values)), device).network)
+
+        def build(values: dict[str, Any]) -> IstftNetwork:
+            return IstftNetwork(parse(IstftConfig, values, "the vocoder's configuration"))
+
+        stored = read_model(folder, build, device, _MIGRATION)
+        return cls(stored.network, aliases=stored.aliases)
 
 
-def _bin_levels(frames: Float[Tensor, "B S F"], spec: MelSpec) -> Float[Tensor, "B S K"]:
-    """Log-magnitudes of bins (nepers): the mean of the filters over each, as if power were level under a filter."""
-    weights, gains = _spread(spec, frames.device)
+def _bin_magnitudes(frames: Float[Tensor, "B S F"], spec: MelSpec) -> Float[Tensor, "B S K"]:
+    """Return log-magnitudes of frequency bins in nepers, as if power were constant under each mel filter."""
+    weights, gains = _bin_weights(spec, frames.device)
     return ((frames - gains) * _NEPERS).float() @ weights
 
 
 @lru_cache(maxsize=8)
-def _spread(spec: MelSpec, device: torch.device) -> tuple[Float[Tensor, "F K"], Float[Tensor, " F"]]:
-    """How filters share in bins, and what a filter makes of level power (dB)."""
-    with torch.inference_mode(False):  # kept for every later caller, who may want gradients
+def _bin_weights(spec: MelSpec, device: torch.device) -> tuple[Float[Tensor, "F K"], Float[Tensor, " F"]]:
+    """Return the share of each filter in each bin, and the gain of each filter on constant power in dB."""
+    with torch.inference_mode(False):  # cached for later callers, which may need gradients
         filters = mel_filters(spec.sample_rate, spec.n_fft, spec.bins)
         gains = 10 * filters.sum(0).clamp(min=1e-9).log10()
         areas = filters.sum(1, keepdim=True)
-        centres = (filters * torch.arange(len(filters))[:, None]).sum(0) / filters.sum(0).clamp(min=1e-9)
-        nearest = (torch.arange(len(filters))[:, None] - centres).abs().argmin(1)
-        alone = nn.functional.one_hot(nearest, spec.bins).float()  # for bins under no filter
-        weights = torch.where(areas > 0, filters / areas.clamp(min=1e-9), alone)
+        centers = (filters * torch.arange(len(filters))[:, None]).sum(0) / filters.sum(0).clamp(min=1e-9)
+        nearest = (torch.arange(len(filters))[:, None] - centers).abs().argmin(1)
+        nearest_only = nn.functional.one_hot(nearest, spec.bins).float()  # for bins under no filter
+        weights = torch.where(areas > 0, filters / areas.clamp(min=1e-9), nearest_only)
         return weights.T.contiguous().to(device), gains.to(device)

@@ -1,7 +1,6 @@
-"""What the network learns: samples that sound like the recording, from spectra like those it meets in use."""
+"""Training objective of the vocoder: reconstruct samples from spectra that are degraded as a decoder's are."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from vocable.data.crops import CropBatch
 from vocable.features.spectrogram import spectra
 from vocable.losses.reconstruction import MelScale, compressed_spectrum_loss, log_mel_loss
+from vocable.schema import config
 from vocable.train.objective import Turn
 from vocable.train.schedule import Weight
 from vocable.vocoders.istft import IstftNetwork, IstftVocoder
@@ -19,93 +19,108 @@ from vocable.vocoders.istft import IstftNetwork, IstftVocoder
 _SCALES = tuple(  # of the log-mel loss
     MelScale(n_fft=n_fft, bins=bins) for n_fft, bins in ((512, 64), (256, 32), (128, 16))
 )
-_GRID = 128  # samples that all its hops divide
-_QUIETEST = 3e-2  # added to magnitudes before the logarithm
+_GRID = 128  # samples: a multiple of all hops of the losses
+_MAGNITUDE_FLOOR = 3e-2  # added to magnitudes before the logarithm
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class IstftLosses:
-    """Weights of the terms, and how spectra are altered."""
+    """Loss weights, and the degradation of the input spectra.
 
-    magnitude: Weight = field(default_factory=lambda: Weight(value=1.0))  # of the spectra before overlap-add
-    log_mel: Weight = field(default_factory=lambda: Weight(value=0.3))
-    spectrum: Weight = field(default_factory=lambda: Weight(value=3.0))
-    phase: float = 0.3  # share of the complex part in the spectrum term
-    altered: float = 0.7  # share of crops whose spectra are made smoother and noisier, as a decoder's are
-    noise_db: float = 3.0  # standard deviation of that noise, at most
-    floor_db: tuple[float, float] = (35.0, 90.0)  # under the loudest, where their scale ends
+    Attributes:
+        magnitude: Weight of the log-magnitude loss of the spectra before overlap-add.
+        log_mel: Weight of the log-mel loss.
+        spectrum: Weight of the compressed spectrum loss.
+        phase: Share of the complex part in the compressed spectrum loss.
+        altered: Share of crops whose spectra are smoothed and get noise.
+        noise_db: Largest standard deviation of that noise, in dB.
+        floor_db: Range of the level under the loudest value at which altered spectra are clamped, in dB.
+    """
+
+    magnitude: Weight = Weight(value=1.0)
+    log_mel: Weight = Weight(value=0.3)
+    spectrum: Weight = Weight(value=3.0)
+    phase: float = 0.3
+    altered: float = 0.7
+    noise_db: float = 3.0
+    floor_db: tuple[float, float] = (35.0, 90.0)
 
 
 class IstftObjective:
-    """Trains an :class:`~vocable.vocoders.istft.IstftNetwork` in one turn a step.
+    """Objective that trains an :class:`~vocable.vocoders.istft.IstftNetwork` in one turn a step.
 
     Args:
-        network: What learns.
-        losses: Weights and schedules.
+        network: Network to train.
+        losses: Loss weights, and the degradation of the input.
     """
 
     def __init__(self, network: IstftNetwork, losses: IstftLosses) -> None:
         self.network, self.losses = network, losses
 
     def parts(self) -> Mapping[str, nn.Module]:
-        """``generator``."""
+        """Return the network to train: ``generator``."""
         return {"generator": self.network}
 
     def turns(self, batch: CropBatch, step: int) -> Iterator[Turn]:
-        """The network's turn. Everything random is drawn from torch's generator, which the trainer seeds."""
-        spec, real = self.network.config.mel, batch.samples
-        values = self.network.predict(altered(spec.mel(real), self.losses), batch.mask)
-        made = _padded(self.network.samples(values, batch.mask))
-        real = _padded(real)
+        """Yield the losses of one step. Random numbers come from torch's generator, which the trainer seeds."""
+        spec, target = self.network.config.mel, batch.samples
+        values = self.network.predict(degrade(spec.mel(target), self.losses), batch.mask)
+        output = _pad(self.network.synthesize(values, batch.mask))
+        target = _pad(target)
         weights = {name: getattr(self.losses, name).at(step) for name in ("magnitude", "log_mel", "spectrum")}
         terms: dict[str, Callable[[], Tensor]] = {
             "magnitude": lambda: _magnitude_loss(values, spectra(batch.samples, spec.n_fft, spec.hop), batch.mask),
-            "log_mel": lambda: log_mel_loss(made, real, sample_rate=spec.sample_rate, scales=_SCALES),
-            "spectrum": lambda: compressed_spectrum_loss(made, real, phase=self.losses.phase),
+            "log_mel": lambda: log_mel_loss(output, target, sample_rate=spec.sample_rate, scales=_SCALES),
+            "spectrum": lambda: compressed_spectrum_loss(output, target, phase=self.losses.phase),
         }
         losses = {name: term() for name, term in terms.items() if weights[name]}
         yield Turn(name="generator", losses=losses, weights={name: weights[name] for name in losses})
 
     def export(self, folder: Path) -> None:
-        """Write the vocoder as it stands."""
+        """Write the vocoder in its present state."""
         training = self.network.training
         IstftVocoder(self.network).save(folder)
         self.network.train(training)
 
 
-def altered(mel: Float[Tensor, "B F S"], losses: IstftLosses) -> Float[Tensor, "B F S"]:
-    """Some of a batch's spectra as a decoder might give them: smooth along both axes, cut off below, with slow noise.
+def degrade(mel: Float[Tensor, "B F S"], losses: IstftLosses) -> Float[Tensor, "B F S"]:
+    """Degrade some spectra as a decoder might: smooth both axes, clamp below and add slowly varying noise.
+
+    Args:
+        mel: Mel spectra in dB.
+        losses: Share of altered clips, noise and floor.
 
     Example:
-        >>> altered(torch.zeros(2, 8, 5), IstftLosses(altered=0.0)).abs().max()
+        >>> degrade(torch.zeros(2, 8, 5), IstftLosses(altered=0.0)).abs().max()
         tensor(0.)
     """
     low, high = losses.floor_db
     rows = []
-    for row, (chosen, *drawn) in zip(mel, torch.rand(len(mel), 7).tolist(), strict=True):
-        if chosen < losses.altered:
+    for row, (chance, *drawn) in zip(mel, torch.rand(len(mel), 7).tolist(), strict=True):
+        if chance < losses.altered:
             bins, frames = row.shape
-            smooth = _resized(row, round(bins * (0.4 + drawn[0])), round(frames * (0.4 + drawn[1])))
-            slow = torch.randn(1 + round(bins * drawn[2]), 1 + round(frames * drawn[3])).to(row)
+            smooth = _resize(row, round(bins * (0.4 + drawn[0])), round(frames * (0.4 + drawn[1])))
+            noise = torch.randn(1 + round(bins * drawn[2]), 1 + round(frames * drawn[3])).to(row)
             floor = float(row.max()) - low - (high - low) * drawn[4]
-            row = _resized(smooth, bins, frames).clamp(min=floor)
-            row = row + losses.noise_db * drawn[5] * _resized(slow, bins, frames)
+            row = _resize(smooth, bins, frames).clamp(min=floor)
+            row = row + losses.noise_db * drawn[5] * _resize(noise, bins, frames)
         rows.append(row)
     return torch.stack(rows)
 
 
-def _resized(values: Float[Tensor, "F S"], bins: int, frames: int) -> Float[Tensor, "F_new S_new"]:
-    """By linear interpolation along both axes; at least 1 × 1."""
+def _resize(values: Float[Tensor, "F S"], bins: int, frames: int) -> Float[Tensor, "F_new S_new"]:
+    """Interpolate linearly along both axes, to at least 1 × 1."""
     return F.interpolate(values[None, None], size=(max(1, bins), max(1, frames)), mode="bilinear")[0, 0]
 
 
 def _magnitude_loss(
-    made: Complex[Tensor, "B S K"], real: Complex[Tensor, "B S K"], mask: Bool[Tensor, "B S"]
+    output: Complex[Tensor, "B S K"], target: Complex[Tensor, "B S K"], mask: Bool[Tensor, "B S"]
 ) -> Float[Tensor, ""]:
-    """Mean absolute difference of log-magnitudes (nepers) on real spectra."""
-    levels = [0.5 * (part.real.square() + part.imag.square() + _QUIETEST**2).log() for part in (made, real)]
-    return (levels[0] - levels[1]).abs().mean(-1)[mask].mean()
+    """Return the mean absolute difference of log-magnitudes in nepers where the mask is True."""
+    logs = [0.5 * (part.real.square() + part.imag.square() + _MAGNITUDE_FLOOR**2).log() for part in (output, target)]
+    return (logs[0] - logs[1]).abs().mean(-1)[mask].mean()
 
 
-def _padded(samples: Float[Tensor, "B T"]) -> Float[Tensor, "B T_padded"]:
+def _pad(samples: Float[Tensor, "B T"]) -> Float[Tensor, "B T_padded"]:
+    """Pad samples to a multiple of the grid."""
     return F.pad(samples, (0, -samples.shape[1] % _GRID))

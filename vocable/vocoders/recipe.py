@@ -1,4 +1,4 @@
-"""Runs of the vocoder with an inverse transform, which systems that end in mel spectra speak through."""
+"""Training recipes of the vocoder that systems with mel spectra decode through."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from vocable.vocoders.objective import IstftLosses, IstftObjective
 
 @dataclass(frozen=True, kw_only=True)
 class VocoderRun(Run):
-    """A vocoder in training, on random crops."""
+    """Training run of a vocoder on random crops."""
 
     model: IstftConfig
     losses: IstftLosses
@@ -28,22 +28,22 @@ class VocoderRun(Run):
         return self.material_of(read_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> Crops:
-        """Crops of whole hops."""
+        """Return crops of whole hops."""
         return Crops(utterances, self.batches, sample_rate=self.model.mel.sample_rate, hop=self.model.mel.hop)
 
     def objective(self, material: Crops, start: object = None) -> IstftObjective:
-        """A network with random weights.
+        """Return a network with random weights, to train.
 
         Raises:
-            ConfigError: There is a ``start``: a tokenizer is no vocoder.
+            ConfigError: If a model to begin from is given: a tokenizer is no vocoder.
         """
         if start is not None:
-            raise ConfigError("a vocoder begins from random weights: leave the model to begin from out")
+            raise ConfigError("a vocoder is trained from random weights; leave the model to begin from (--init) out")
         return IstftObjective(IstftNetwork(self.model), self.losses)
 
 
 def telephone() -> VocoderRun:
-    """The vocoder in the box: 8 kHz, the spectra of ``vqalattent-fsdd``; magnitudes first, for one CPU core."""
+    """Return the recipe of ``vocoder-8k``: spectra of ``vqalattent-fsdd``, magnitudes first, for one CPU core."""
     late = 6_000
     return VocoderRun(
         model=IstftConfig(mel=MelSpec(sample_rate=8_000, n_fft=384, hop=96, bins=64), rounds=64),
@@ -54,7 +54,7 @@ def telephone() -> VocoderRun:
 
 
 def wideband() -> VocoderRun:
-    """A vocoder for the spectra of ``ctap-small``: 16 kHz, 80 bins; magnitudes first, for one CPU core."""
+    """Return the recipe of ``vocoder-16k``: spectra of ``ctap-small``, magnitudes first, for one CPU core."""
     late = 3_000
     return VocoderRun(
         model=IstftConfig(mel=MelSpec(sample_rate=16_000, n_fft=640, hop=160, bins=80), rounds=32),
@@ -65,7 +65,7 @@ def wideband() -> VocoderRun:
 
 
 def tiny() -> VocoderRun:
-    """For tests: next to no weights."""
+    """Return a recipe for tests, with a tiny network."""
     return VocoderRun(
         model=IstftConfig(mel=MelSpec(sample_rate=8_000, n_fft=256, hop=64, bins=32), width=16, blocks=2, expansion=2),
         losses=IstftLosses(),

@@ -1,4 +1,4 @@
-"""Spectra on the scale of the speech that a model learns from."""
+"""Mel spectra standardized over the speech of a training corpus."""
 
 from collections.abc import Iterable
 
@@ -8,26 +8,27 @@ from torch import Tensor, nn
 
 from vocable.vocoders.base import MelSpec
 
-QUIETEST = -3.0
-"""Standard deviations under the mean: what is quieter is as good as silent."""
+MIN_LEVEL = -3.0
+"""Standard deviations around the mean at which standardized spectra are clamped below, as silence."""
 
-_FLOOR_DB = -60.0  # of mel power, where a scale is measured
-_LEAST_SPREAD_DB = 1.0  # where all are alike
+_FLOOR_DB = -60.0  # of mel power, where mean and standard deviation are measured
+_MIN_STD_DB = 1.0  # bounds the scale where all spectra are alike
 
 
 class SpectraModel(nn.Module):
-    """A model that hears and makes mel spectra, standardised over its corpus.
+    """A model with mel spectra as input and output, standardized over its training corpus.
 
     Args:
-        mel: Which spectra.
+        mel: Spec of the spectra.
 
     Attributes:
-        middle: (F,) mean decibels of each mel filter over the speech learnt from; ``spread`` their deviation.
+        middle: Mean of each mel filter over the training speech in dB, shape (F,).
+        spread: Standard deviation of all filters around their means, in dB.
 
     Example:
         >>> model = SpectraModel(MelSpec(sample_rate=8_000, n_fft=256, hop=64, bins=32))
         >>> frames = model.frames(torch.zeros(1, 640))
-        >>> frames.shape, model.decibels(frames).amax()
+        >>> frames.shape, model.to_decibels(frames).amax()
         (torch.Size([1, 10, 32]), tensor(-80.))
     """
 
@@ -40,34 +41,34 @@ class SpectraModel(nn.Module):
         self.register_buffer("middle", torch.full((mel.bins,), -20.0))
         self.register_buffer("spread", torch.tensor(20.0))
 
-    def measure(self, clips: Iterable[Float[Tensor, "1 T"]]) -> None:
-        """Take the scale from some clips, T a multiple of the hop."""
+    def fit_scale(self, clips: Iterable[Float[Tensor, "1 T"]]) -> None:
+        """Set mean and standard deviation to those of some clips, whose lengths T are multiples of the hop."""
         decibels = torch.cat([self.mel.mel(clip)[0] for clip in clips], dim=1).clamp(min=_FLOOR_DB)
         self.middle.copy_(decibels.mean(1))
-        self.spread.copy_((decibels - decibels.mean(1, keepdim=True)).std().clamp(min=_LEAST_SPREAD_DB))
+        self.spread.copy_((decibels - decibels.mean(1, keepdim=True)).std().clamp(min=_MIN_STD_DB))
 
     def frames(self, samples: Float[Tensor, "B T"]) -> Float[Tensor, "B S F"]:
-        """Spectra as the networks take them: standardised, cut off below."""
-        return self.scaled(self.mel.mel(samples)).transpose(1, 2)
+        """Return the standardized spectra of samples; T is a multiple of the hop."""
+        return self.standardize(self.mel.mel(samples)).transpose(1, 2)
 
-    def scaled(self, decibels: Float[Tensor, "B F S"]) -> Float[Tensor, "B F S"]:
-        """Decibels to the networks' scale."""
-        return ((decibels - self.middle[:, None]) / self.spread).clamp(min=QUIETEST)
+    def standardize(self, decibels: Float[Tensor, "B F S"]) -> Float[Tensor, "B F S"]:
+        """Standardize spectra in dB and clamp them below."""
+        return ((decibels - self.middle[:, None]) / self.spread).clamp(min=MIN_LEVEL)
 
-    def decibels(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B F S"]:
-        """The inverse of :meth:`scaled`."""
-        return frames.clamp(min=QUIETEST).transpose(1, 2) * self.spread + self.middle[:, None]
+    def to_decibels(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B F S"]:
+        """Return standardized spectra in dB: the inverse of :meth:`standardize`."""
+        return frames.clamp(min=MIN_LEVEL).transpose(1, 2) * self.spread + self.middle[:, None]
 
 
-def middle_of(frames: Float[Tensor, "B S F"], wanted: int) -> Float[Tensor, "B S_voice F"]:
-    """So many spectra from the middle of some speech; shorter speech is repeated.
+def crop_middle(frames: Float[Tensor, "B S F"], size: int) -> Float[Tensor, "B S_voice F"]:
+    """Return a number of frames from the middle; fewer frames are repeated.
 
     Example:
-        >>> middle_of(torch.arange(3.0)[None, :, None], 4).flatten().tolist()
+        >>> crop_middle(torch.arange(3.0)[None, :, None], 4).flatten().tolist()
         [0.0, 1.0, 2.0, 0.0]
     """
-    size = frames.shape[1]
-    if size >= wanted:
-        start = (size - wanted) // 2
-        return frames[:, start : start + wanted]
-    return frames[:, torch.arange(wanted, device=frames.device) % size]
+    length = frames.shape[1]
+    if length >= size:
+        start = (length - size) // 2
+        return frames[:, start : start + size]
+    return frames[:, torch.arange(size, device=frames.device) % length]

@@ -163,6 +163,6 @@ SUBJECT = Subject(
     studies=STUDIES,
     evaluation=GuidedLevels,
     columns=[*COLUMNS, *_TRAIN_COLUMNS],
-    ready=_has_codebooks,
+    is_ready=_has_codebooks,
     logged={"generator/semantic": SEMANTIC, "generator/acoustic": ACOUSTIC},
 )

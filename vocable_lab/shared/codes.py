@@ -133,7 +133,7 @@ def mel_error(tokenizer: _Tokenizer, clip: Audio, tokens: Tokens) -> Score:
     samples = clip.resample(config.mel.sample_rate).samples
     padded = torch.from_numpy(np.pad(samples, (0, -samples.size % config.hop)))[None]
     with torch.inference_mode():
-        reference = model.decibels(model.frames(padded.to(tokenizer.device)))[0].cpu()
+        reference = model.to_decibels(model.frames(padded.to(tokenizer.device)))[0].cpu()
     assert tokens.voice is not None
     return Score(float((tokenizer.spectra(tokens, tokens.voice) - reference).abs().mean()))
 

@@ -1,1 +1,1 @@
-"""TBD."""
+"""Laboratory of TASTE: prediction of units, alignment, word edits, diagnostics, and studies."""

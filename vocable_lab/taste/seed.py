@@ -1,8 +1,8 @@
-"""The evaluation that TASTE's seed asks for: are units predicted better for what is heard, and is it heard where it is.
+"""Evaluation of TASTE: whether speech improves the prediction of units, and whether attention finds the words.
 
-Every clip with a text is looked at three times: with what is heard quantized, as it is, and not heard at all. Some are
-said again, with units drawn one by one, and go to the recogniser and to the aligner. Of every clip a middle word is
-swapped for another recording's.
+Every clip with a text passes through the model three times: with quantized speech, with unquantized speech, and with
+the text alone. Some clips are synthesized, with units sampled one by one, and go to the recognizer and to the aligner.
+In every clip the middle word is swapped for that of another recording.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ from vocable.files import make_folder
 from vocable.metrics.codebook import LevelUsage
 from vocable.metrics.score import Score, median_figure
 from vocable.metrics.text import wer
-from vocable.systems import registry as hub
+from vocable.systems.registry import load_as
 from vocable.systems.taste.data import TasteBatch
 from vocable.systems.taste.model import UnitPrediction, predict_units
 from vocable.systems.taste.tokenizer import TasteTokenizer
@@ -49,88 +49,90 @@ from vocable.tokens import Tokens
 from vocable_lab.shared.phones import without_path
 from vocable_lab.taste.columns import COLUMNS, MAIN, NOTE, REPORTED, anchors
 from vocable_lab.taste.figures import (
-    attended,
     attention_entropy,
-    guessed,
-    places,
-    predicted,
-    rates,
-    weighed,
+    attention_error,
+    bit_rates,
+    length_ratio,
+    prediction_hits,
+    prediction_scores,
+    word_parts,
 )
-from vocable_lab.taste.look import Views, pictures, samples
-from vocable_lab.taste.speech import SLOWER, Swap, donors, edited, said, swap
-from vocable_lab.taste.units import read, said_clips, unit_entry
-from vocable_lab.taste.words import Words, lasting
+from vocable_lab.taste.pictures import ClipViews, pictures, samples
+from vocable_lab.taste.speech import SLOWER, Swap, find_donors, score_edit, swap_middle_word, synthesize
+from vocable_lab.taste.units import clips_with_text, prediction_figures, read_audio
+from vocable_lab.taste.words import Words, durations
 
-_RECOGNISED = 20  # clips that are said again, where the plan says nothing
-_SHOWN = 4  # clips to look at and to listen to
-_OFF = "off_words_ms"  # a row's fact: milliseconds of each word from its middle to where the model looks
+_SYNTHESIZED = 20  # clips that are synthesized by default
+_SHOWN = 4  # clips with pictures and audio
+_WORD_ERRORS = "off_words_ms"  # fact of a row: distance of each word's attention from the word, in ms
 
 
 class TasteSeed(Evaluation):
-    """Prediction of units, alignment, speech from units, edits; a :class:`~vocable.evaluate.runner.Evaluation`.
+    """Evaluation of one model: unit prediction, alignment, speech and edits.
+
+    An :class:`~vocable.evaluate.runner.Evaluation`.
 
     Args:
         plan: One tokenizer, manifests, split, ``limit`` of clips, ``recognise`` (20 by default), judges and seed.
-        out: Tokens of the clips are kept here.
+        out: Folder in which the tokens of the clips are kept.
 
     Raises:
-        TextError: No clip says what is said in it.
-        CheckpointError: The tokenizer, the source of its units or a recogniser that is named is not at hand.
-        SpecError: What has the name of the source is another model.
+        TextError: If no clip has a text.
+        CheckpointError: If the tokenizer, the source of its units or a named recognizer is not at hand.
+        SpecError: If the model with the name of the source is another one.
     """
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
         (self.name, source), *_ = short_names(plan.tokenizers).items()
-        self.tokenizer = hub.load_as(source, TasteTokenizer)
+        self.tokenizer = load_as(source, TasteTokenizer)
         self.source = self.tokenizer.source
         self.quantizes = self.tokenizer.config.quantizer is not None
         self.words = Words()
-        self.clips, self.unsaid = said_clips(plan)
-        self.donors = donors({key: clip.text or "" for key, clip in self.clips.items()})
-        self.spoken = frozenset(spread_evenly(list(self.clips), plan.recognise or _RECOGNISED))
-        if plan.scorers.recognizer is not None:  # one that is asked for must be there
+        self.clips, self.excluded = clips_with_text(plan)
+        self.donors = find_donors({key: clip.text or "" for key, clip in self.clips.items()})
+        self.synthesized = frozenset(spread_evenly(list(self.clips), plan.recognise or _SYNTHESIZED))
+        if plan.scorers.recognizer is not None:  # a named one must be at hand
             _ = self._recogniser
 
     def items(self) -> Sequence[str]:
-        """Clips."""
+        """Return the keys of the clips."""
         return list(self.clips)
 
     def work(self, item: str) -> Sequence[ResultRow]:
-        """One clip."""
+        """Score one clip."""
         clip = self.clips[item]
-        audio, text = read(clip), clip.text or ""
+        audio, text = read_audio(clip), clip.text or ""
         units = self.source.units(audio)
-        spoken = self.tokenizer.example(audio, text, units)
-        look = partial(
-            predict_units, self.tokenizer.model, TasteBatch.of([spoken]).to(self.tokenizer.device), spoken.subwords
+        inputs = self.tokenizer.example(audio, text, units)
+        predict = partial(
+            predict_units, self.tokenizer.model, TasteBatch.of([inputs]).to(self.tokenizer.device), inputs.subwords
         )
-        heard, control = look(), look(text_only=True)
-        free = look(quantize=False) if self.quantizes else None
-        row = _Growing(clip, scores=predicted(heard, free, control), extra={"units": units.tolist()})
-        row.scores |= {"heard_to_said": weighed(heard), "attention_entropy": attention_entropy(heard)}
-        row.tried("alignment", partial(self._aligned, item, audio, heard, control, row.extra))
+        speech, control = predict(), predict(text_only=True)
+        free = predict(quantize=False) if self.quantizes else None
+        row = _RowBuilder(clip, scores=prediction_scores(speech, free, control), extra={"units": units.tolist()})
+        row.scores |= {"heard_to_said": length_ratio(speech), "attention_entropy": attention_entropy(speech)}
+        row.measure("alignment", partial(self._score_alignment, item, audio, speech, control, row.extra))
         tokens = None
         if self.quantizes:
-            row.scores |= rates(len(heard.subwords.ids), audio.duration, self.tokenizer.config.bits)
+            row.scores |= bit_rates(len(speech.subwords.ids), audio.duration, self.tokenizer.config.bits)
             tokens = self.tokenizer.encode(audio, text)
             make_folder(self._file(item).parent)
             tokens.write(self._file(item))
-            row.tried("edits", partial(self._edited, item, audio, tokens))
-        if item in self.spoken:
+            row.measure("edits", partial(self._score_edit, item, audio, tokens))
+        if item in self.synthesized:
             if tokens is not None:
-                row.tried("edits that are spoken", partial(self._edited_speech, item, audio, tokens))
-            self._speak(item, audio, units, tokens, row)
+                row.measure("edits in speech", partial(self._score_spoken_edit, item, audio, tokens))
+            self._score_speech(item, audio, units, tokens, row)
         return [ResultRow(entry=self.name, item=item, scores=row.scores, extra=row.extra)]
 
     def settings(self) -> dict[str, Any]:
-        """All that the rows depend on."""
+        """Return everything that the rows depend on."""
         return common_settings(self.plan, self.clips, {self.name: self.tokenizer.digest}) | {
             "task": "taste seed",
             "encoder": self.tokenizer.config.encoder.name,
             "units": f"{self.source.spec.name}, level {self.source.spec.level}, {self.source.spec.digest}",
-            "spoken again": len(self.spoken),
+            "spoken again": len(self.synthesized),
             "sampling": vars(self.tokenizer.sampling) if self.quantizes else None,
             "donors": f"{sum(donor is not None for donor in self.donors.values())} recordings of the same text, "
             f"{sum(donor is None for donor in self.donors.values())} clips at {SLOWER:g} × speed",
@@ -138,14 +140,14 @@ class TasteSeed(Evaluation):
         }
 
     def card(self, results: Results) -> Card:
-        """All figures, what the seed says beside them, and pictures."""
+        """Return all figures with those reported, and pictures."""
         rows, seed = results.rows, self.plan.seed
         speakers = {key: clip.speaker or key for key, clip in self.clips.items()}
-        figures = unit_entry(rows, self.clips, self.source.spec.size, seed)
-        told = [row for row in rows if _OFF in row.extra]
-        if told:
-            who = [speakers[row.item] for row in told]
-            figures["alignment_error_words_ms"] = median_figure([row.extra[_OFF] for row in told], who, seed)
+        figures = prediction_figures(rows, self.clips, self.source.spec.size, seed)
+        aligned = [row for row in rows if _WORD_ERRORS in row.extra]
+        if aligned:
+            errors = [row.extra[_WORD_ERRORS] for row in aligned]
+            figures["alignment_error_words_ms"] = median_figure(errors, [speakers[row.item] for row in aligned], seed)
         tokens = [Tokens.read(self._file(row.item)) for row in rows] if self.quantizes else []
         levels: tuple[LevelUsage, ...] = ()
         if tokens:
@@ -168,66 +170,68 @@ class TasteSeed(Evaluation):
             pictures=list(pictures(views, rows, tokens)) if views else [],
         )  # fmt: skip
 
-    # ---- the work -------------------------------------------------------------------------------------------------
+    # ---- rows -----------------------------------------------------------------------------------------------------
 
-    def _aligned(
-        self, item: str, audio: Audio, heard: UnitPrediction, control: UnitPrediction, facts: dict[str, Any]
+    def _score_alignment(
+        self, item: str, audio: Audio, speech: UnitPrediction, control: UnitPrediction, facts: dict[str, Any]
     ) -> Mapping[str, Score]:
-        """What is looked at against when it is said, and how units are predicted by their place in the word."""
-        spans = self.words.said(self.clips[item], audio)
-        found = attended(heard, spans)
-        where = places(len(heard.units), self.source.spec.frame_rate, spans)
+        """Compare the attention with the times of the words, and note the part of its word that each unit lies in."""
+        spans = self.words.spans(self.clips[item], audio)
+        found = attention_error(speech, spans)
+        parts = word_parts(len(speech.units), self.source.spec.frame_rate, spans)
         facts |= {
-            "off_ms": found.subwords.round(1).tolist(), _OFF: found.words.round(1).tolist(),
-            "places": where.tolist(), "hits": guessed(heard).top1.astype(int).tolist(),
-            "text_only_hits": guessed(control).top1.astype(int).tolist(),
+            "off_ms": found.subwords.round(1).tolist(), _WORD_ERRORS: found.words.round(1).tolist(),
+            "places": parts.tolist(), "hits": prediction_hits(speech).top1.astype(int).tolist(),
+            "text_only_hits": prediction_hits(control).top1.astype(int).tolist(),
         }  # fmt: skip
         mean = Score(float(found.subwords.mean()), weight=float(len(found.subwords)))
         return {"alignment_error_mean_ms": mean, "attention_coverage": found.coverage}
 
     def _swap(self, item: str, audio: Audio, tokens: Tokens) -> Swap:
-        """A clip with its middle word from another recording of the text, or from itself played slower."""
+        """Swap the middle word for that of another recording of the text, or of the clip played slower."""
         other = self.donors[item]
-        played = audio.played(SLOWER) if other is None else read(self.clips[other])
-        return swap(self.tokenizer, tokens, self.tokenizer.encode(played, self.clips[item].text))
+        donor = audio.played(SLOWER) if other is None else read_audio(self.clips[other])
+        return swap_middle_word(self.tokenizer, tokens, self.tokenizer.encode(donor, self.clips[item].text))
 
-    def _edited(self, item: str, audio: Audio, tokens: Tokens) -> Mapping[str, Score]:
-        """What becomes of words as tokens have them."""
-        made = self._swap(item, audio, tokens)
-        before, after = (self.tokenizer.seconds(one) for one in (tokens, made.tokens))
-        found = edited(before, after, made.word, made.longer)
+    def _score_edit(self, item: str, audio: Audio, tokens: Tokens) -> Mapping[str, Score]:
+        """Score the durations of words after a swap, by the tokens."""
+        swap = self._swap(item, audio, tokens)
+        before, after = (self.tokenizer.seconds(one) for one in (tokens, swap.tokens))
+        found = score_edit(before, after, swap.word, swap.longer)
         scores = {"edit_changed_toward_donor": found["toward_donor"], "edit_carried": found["carried"]}
         if found["carried"].defined:
-            longer = int(made.tokens.samples[0]) - int(tokens.samples[0])
-            scores["edit_units_toward_donor"] = Score(float(longer * made.longer > 0))
+            longer = int(swap.tokens.samples[0]) - int(tokens.samples[0])
+            scores["edit_units_toward_donor"] = Score(float(longer * swap.longer > 0))
         return scores | {"edit_others_ms": found["others_ms"]}
 
-    def _edited_speech(self, item: str, audio: Audio, tokens: Tokens) -> Mapping[str, Score]:
-        """What becomes of words in the speech before and after."""
-        clip, made = self.clips[item], self._swap(item, audio, tokens)
-        _ = self.words.found(clip, audio)  # where they are not found in the recording, nothing can be said
+    def _score_spoken_edit(self, item: str, audio: Audio, tokens: Tokens) -> Mapping[str, Score]:
+        """Score the durations of words after a swap, by alignment of the speech before and after."""
+        clip, swap = self.clips[item], self._swap(item, audio, tokens)
+        _ = self.words.align(clip, audio)  # raises where the recording itself cannot be aligned
         try:
-            before, after = (lasting(self.words.found(clip, self._say(item, one))) for one in (tokens, made.tokens))
+            before, after = (
+                durations(self.words.align(clip, self._synthesize(item, one))) for one in (tokens, swap.tokens)
+            )
         except AlignmentError:
             return {"edit_spoken_toward_donor": Score(0.0)}
-        found = edited(before.tolist(), after.tolist(), made.word, made.longer)
+        found = score_edit(before.tolist(), after.tolist(), swap.word, swap.longer)
         return {"edit_spoken_toward_donor": found["toward_donor"], "edit_spoken_others_ms": found["others_ms"]}
 
-    def _speak(self, item: str, audio: Audio, units: Tensor, tokens: Tokens | None, row: "_Growing") -> None:
-        """Say a clip again, for the recogniser and the aligner."""
+    def _score_speech(self, item: str, audio: Audio, units: Tensor, tokens: Tokens | None, row: "_RowBuilder") -> None:
+        """Synthesize a clip, and score the speech by the recognizer and the aligner."""
         speech = {"_recording": audio}
         try:
             speech["_codec"] = self._codec(audio, units)
             if tokens is not None:
-                speech[""] = self._say(item, tokens)
-                speech["_text_only"] = self._say(item, tokens, text_only=True)
+                speech[""] = self._synthesize(item, tokens)
+                speech["_text_only"] = self._synthesize(item, tokens, text_only=True)
         except ConfigError as error:
-            row.failed("speech", error)
-        row.tried("what the recogniser hears", partial(self._recognised, item, speech))
+            row.fail("speech", error)
+        row.measure("recognition", partial(self._score_recognition, item, speech))
         del speech["_recording"]
-        row.tried("durations of words", partial(self._kept, item, audio, speech))
+        row.measure("durations of words", partial(self._score_durations, item, audio, speech))
 
-    def _recognised(self, item: str, speech: Mapping[str, Audio]) -> Mapping[str, Score]:
+    def _score_recognition(self, item: str, speech: Mapping[str, Audio]) -> Mapping[str, Score]:
         text = self.clips[item].text or ""
         found = {
             f"wer{name}": wer(text, self._recogniser.transcribe(as_scored(one))).score() for name, one in speech.items()
@@ -237,39 +241,39 @@ class TasteSeed(Evaluation):
             found["wer_over_codec"] = Score(own.value - found["wer_codec"].value, weight=own.weight)
         return found
 
-    def _kept(self, item: str, audio: Audio, speech: Mapping[str, Audio]) -> Mapping[str, Score]:
+    def _score_durations(self, item: str, audio: Audio, speech: Mapping[str, Audio]) -> Mapping[str, Score]:
         clip = self.clips[item]
-        spans = self.words.found(clip, audio)
-        return {f"duration_consistency{name}": self.words.kept(clip, spans, one) for name, one in speech.items()}
+        spans = self.words.align(clip, audio)
+        return {f"duration_consistency{name}": self.words.consistency(clip, spans, one) for name, one in speech.items()}
 
     def _codec(self, audio: Audio, units: Tensor) -> Audio:
-        """What the source of the units makes of a recording's own units."""
+        """Decode a recording's own units."""
         samples = audio.resample(self.source.spec.sample_rate).samples.size
         return self.source.speech(units, self.source.voice(audio), samples=samples)
 
-    def _say(self, item: str, tokens: Tokens, *, text_only: bool = False) -> Audio:
-        """A clip's tokens as speech, with units drawn one by one."""
-        return said(self.tokenizer, tokens, seed=derive_seed(self.plan.seed, item), text_only=text_only)
+    def _synthesize(self, item: str, tokens: Tokens, *, text_only: bool = False) -> Audio:
+        """Decode a clip's tokens to speech, with units sampled one by one."""
+        return synthesize(self.tokenizer, tokens, seed=derive_seed(self.plan.seed, item), text_only=text_only)
 
-    # ---- what it says together ------------------------------------------------------------------------------------
+    # ---- figures --------------------------------------------------------------------------------------------------
 
     def _left_out(self, results: Results) -> Iterator[str]:
-        """What could not be done, and why."""
-        for key, reason in self.unsaid.items():
+        """Yield what could not be measured, and why."""
+        for key, reason in self.excluded.items():
             yield f"{key}: left out: {reason}"
         if not self.quantizes:
             yield "tokens, edits and speech from tokens: this model has no quantizer"
-        told: dict[str, list[str]] = {}
+        failures: dict[str, list[str]] = {}
         for row in results.rows:
-            for what, reason in row.extra.get("failed", {}).items():
-                told.setdefault(what, []).append(f"{row.item}: {reason}")
-        for what, reasons in told.items():
-            yield f"{what}: not of {len(reasons)} of {len(results.rows)} clips; the first: {reasons[0]}"
+            for name, reason in row.extra.get("failed", {}).items():
+                failures.setdefault(name, []).append(f"{row.item}: {reason}")
+        for name, reasons in failures.items():
+            yield f"{name}: not of {len(reasons)} of {len(results.rows)} clips; the first: {reasons[0]}"
 
-    def _views(self, items: Sequence[str]) -> Views | None:
-        """What there is to see: clips that were judged."""
-        shown = [key for key in items if key in self.spoken] or list(items)
-        return Views(
+    def _views(self, items: Sequence[str]) -> ClipViews | None:
+        """Return some of the evaluated clips, to show; None if there is none."""
+        shown = [key for key in items if key in self.synthesized] or list(items)
+        return ClipViews(
             name=self.name, tokenizer=self.tokenizer, words=self.words, seed=self.plan.seed,
             clips={key: self.clips[key] for key in spread_evenly(shown, _SHOWN)},
         ) if shown else None  # fmt: skip
@@ -282,19 +286,19 @@ class TasteSeed(Evaluation):
         return find_scorer("recognizer", self.plan.scorers.recognizer)
 
 
-class _Growing:
-    """A row in the making: what cannot be measured here is told, and the rest goes on."""
+class _RowBuilder:
+    """Builder of a row that keeps the reasons why something could not be measured."""
 
     def __init__(self, clip: Utterance, scores: dict[str, Score], extra: dict[str, Any]) -> None:
         self.clip, self.scores, self.extra = clip, scores, extra
 
-    def tried(self, what: str, measure: Callable[[], Mapping[str, Score]]) -> None:
-        """Scores, or why there are none."""
+    def measure(self, name: str, function: Callable[[], Mapping[str, Score]]) -> None:
+        """Add the scores that a function returns, or the reason why it fails."""
         try:
-            self.scores |= measure()
+            self.scores |= function()
         except (AlignmentError, AudioError, ConfigError, MissingDependencyError, SpecError, TextError) as error:
-            self.failed(what, error)
+            self.fail(name, error)
 
-    def failed(self, what: str, error: VocableError) -> None:
-        """Remember why there is something that was not measured."""
-        self.extra.setdefault("failed", {})[what] = without_path(error, self.clip)
+    def fail(self, name: str, error: VocableError) -> None:
+        """Add the reason why something was not measured."""
+        self.extra.setdefault("failed", {})[name] = without_path(error, self.clip)

@@ -1,4 +1,4 @@
-"""How well TASTE predicts units, one model or several in a table: beside text alone, repeating, and where it looks."""
+"""Evaluation of TASTE's unit prediction, of one or several models: beside text alone and repetition, with alignment."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,23 +16,23 @@ from vocable.evaluate.plan import Plan, common_settings, describe_split, select_
 from vocable.evaluate.runner import Evaluation, ResultRow, Results
 from vocable.evaluate.summary import speaker_figures
 from vocable.metrics.score import Figure, median_figure
-from vocable.systems import registry as hub
+from vocable.systems.registry import load_as
 from vocable.systems.taste.data import TasteBatch
 from vocable.systems.taste.model import UnitPrediction, predict_units
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable_lab.shared.phones import without_path
 from vocable_lab.taste import columns as taste_columns
 from vocable_lab.taste.figures import (
-    attended,
     attention_entropy,
-    predicted,
+    attention_error,
+    length_ratio,
+    prediction_scores,
     unit_figures,
-    weighed,
 )
 from vocable_lab.taste.words import Spans, Words
 
-_LONGEST = 30.0  # seconds that Whisper hears at a time
-_OFF = "off_ms"  # a row's fact: milliseconds of each subword from its place to where the model looks
+_MAX_SECONDS = 30.0  # window of Whisper
+_SUBWORD_ERRORS = "off_ms"  # fact of a row: distance of each subword's attention from the subword, in ms
 _SHOWN = (
     "top1", "top5", "loss", "text_only_top1", "text_only_top5", "repeat_last_top1", "units_in_use",
     "alignment_error_ms", "heard_to_said", "attention_entropy",
@@ -41,15 +41,17 @@ COLUMNS = [next(column for column in taste_columns.COLUMNS if column.key == key)
 
 
 class TasteUnits(Evaluation):
-    """Clips with their text, each looked at with what is heard and without; an Evaluation that no judge takes part in.
+    """Unit prediction on clips with a text, with and without their speech; no scorer takes part.
+
+    An :class:`~vocable.evaluate.runner.Evaluation`.
 
     Args:
         plan: Tokenizers, manifests, split, ``limit`` of clips and seed.
-        out: Nothing but the results is kept there.
+        out: Folder of the results.
 
     Raises:
-        TextError: No clip says what is said in it.
-        CheckpointError: A tokenizer, its Whisper or the source of its units is not at hand.
+        TextError: If no clip has a text.
+        CheckpointError: If a tokenizer, its Whisper or the source of its units is not at hand.
     """
 
     takes_several: ClassVar[bool] = True
@@ -57,74 +59,78 @@ class TasteUnits(Evaluation):
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan = plan
         self.tokenizers: dict[str, TasteTokenizer] = {
-            name: hub.load_as(source, TasteTokenizer) for name, source in short_names(plan.tokenizers).items()
+            name: load_as(source, TasteTokenizer) for name, source in short_names(plan.tokenizers).items()
         }
         for tokenizer in self.tokenizers.values():
-            _ = tokenizer.source  # which is missed here, and not at every clip
-        self.clips, self.unsaid = said_clips(plan)
+            _ = tokenizer.source  # raises here if it is missing, not at every clip
+        self.clips, self.excluded = clips_with_text(plan)
         self.words = Words()
 
     def items(self) -> Sequence[str]:
-        """Clips."""
+        """Return the keys of the clips."""
         return list(self.clips)
 
     def work(self, item: str) -> Sequence[ResultRow]:
-        """A clip as each tokenizer hears it."""
-        audio, clip = read(self.clips[item]), self.clips[item]
-        spans = aligned(self.words, clip, audio)
-        known: dict[tuple[str, int], Int[Tensor, " N"]] = {}
+        """Score one clip with each tokenizer."""
+        audio, clip = read_audio(self.clips[item]), self.clips[item]
+        spans = align_words(self.words, clip, audio)
+        units_of: dict[tuple[str, int], Int[Tensor, " N"]] = {}
         rows = []
         for name, tokenizer in self.tokenizers.items():
             spec = tokenizer.source.spec
-            units = known.setdefault((spec.digest, spec.level), tokenizer.source.units(audio))
-            rows.append(_row(name, item, tokenizer, audio, clip.text or "", units, spans))
+            units = units_of.setdefault((spec.digest, spec.level), tokenizer.source.units(audio))
+            row = tokenizer.example(audio, clip.text or "", units)
+            batch, model = TasteBatch.of([row]).to(tokenizer.device), tokenizer.model
+            prediction = predict_units(model, batch, row.subwords, quantize=has_trained_quantizer(tokenizer))
+            found = clip_row(prediction, predict_units(model, batch, row.subwords, text_only=True), spans)
+            rows.append(ResultRow(entry=name, item=item, scores=found.scores, extra=found.extra))
         return rows
 
     def settings(self) -> dict[str, Any]:
-        """All that the rows depend on."""
+        """Return everything that the rows depend on."""
         digests = {name: tokenizer.digest for name, tokenizer in self.tokenizers.items()}
         return common_settings(self.plan, self.clips, digests) | {"task": "taste units"}
 
     def card(self, results: Results) -> Card:
-        """A row for each tokenizer."""
+        """Return a table with one row for each tokenizer."""
         entries = [self._entry(name, [row for row in results.rows if row.entry == name]) for name in self.tokenizers]
         return Card(
-            title=f"{', '.join(self.tokenizers)}: units foretold",
+            title=f"{', '.join(self.tokenizers)}: unit prediction",
             lead=f"{len(self.clips) - len(results.quarantined)} clips, {describe_split(self.plan.split)}. "
-            + "; ".join(dict.fromkeys(map(_teachers, self.tokenizers.values()))),
+            + "; ".join(dict.fromkeys(map(_inputs, self.tokenizers.values()))),
             columns=COLUMNS, entries=entries, quarantined=results.quarantined, settings=self.settings(), main=_SHOWN,
-            left_out=[f"{key}: {reason}" for key, reason in self.unsaid.items()],
+            left_out=[f"{key}: {reason}" for key, reason in self.excluded.items()],
         )  # fmt: skip
 
     def _entry(self, name: str, rows: Sequence[ResultRow]) -> Entry:
         tokenizer = self.tokenizers[name]
-        found = unit_entry(rows, self.clips, tokenizer.source.spec.size, self.plan.seed)
+        found = prediction_figures(rows, self.clips, tokenizer.source.spec.size, self.plan.seed)
         return Entry(
             name=name, kind="tokenizer", family=name, note=tokenizer.digest,
             figures={key: found[key] for key in _SHOWN if key in found},
         )  # fmt: skip
 
 
-def said_clips(plan: Plan) -> tuple[dict[str, Utterance], dict[str, str]]:
-    """The plan's clips that can be looked at, and why the others cannot.
+def clips_with_text(plan: Plan) -> tuple[dict[str, Utterance], dict[str, str]]:
+    """Return the plan's clips that have a text and are short enough, and the reasons why others are excluded.
 
     Raises:
-        TextError: There is none.
-        ManifestError: A manifest cannot be read.
+        TextError: If no clip is left.
+        ManifestError: If a manifest cannot be read.
     """
     clips = select_clips(plan)
-    unsaid = {key: reason for key, clip in clips.items() if (reason := _unfit(clip))}
-    if len(unsaid) == len(clips):
-        key, reason = next(iter(unsaid.items()))
-        raise TextError(f"not one of {len(clips)} clips can be judged; the first: {key}: {reason}")
-    return {key: clip for key, clip in clips.items() if key not in unsaid}, unsaid
+    excluded = {key: reason for key, clip in clips.items() if (reason := _reason_to_exclude(clip))}
+    if len(excluded) == len(clips):
+        key, reason = next(iter(excluded.items()))
+        raise TextError(f"not one of {len(clips)} clips can be evaluated; the first: {key}: {reason}")
+    return {key: clip for key, clip in clips.items() if key not in excluded}, excluded
 
 
-def read(clip: Utterance) -> Audio:
-    """A clip's audio.
+def read_audio(clip: Utterance) -> Audio:
+    """Read a clip's audio.
 
     Raises:
-        AudioError: It cannot be read; the message does not tell where it lies.
+        AudioError: If it cannot be read. The message names no folder, as results are published.
     """
     try:
         return Audio.read(clip.audio_path)
@@ -132,90 +138,78 @@ def read(clip: Utterance) -> Audio:
         raise AudioError(without_path(error, clip)) from error
 
 
-def aligned(words: Words, clip: Utterance, audio: Audio) -> Spans | None:
-    """When a clip's words are said, as its line has it; None where it does not tell, or of other words."""
+def align_words(words: Words, clip: Utterance, audio: Audio) -> Spans | None:
+    """Return the times of a clip's words from its line's ``alignment``; None where there is none that fits."""
     try:
-        known = alignment_of(clip, audio.duration) is not None
-        return words.said(clip, audio) if known else None
+        return words.spans(clip, audio) if alignment_of(clip, audio.duration) is not None else None
     except AlignmentError:
         return None
 
 
-def quantizes(tokenizer: TasteTokenizer) -> bool:
-    """Whether training has come to the quantizer yet; until then its vectors are 0, and it is left out."""
+def has_trained_quantizer(tokenizer: TasteTokenizer) -> bool:
+    """Return whether training has reached the quantizer; before, its vectors are 0 and it is left out."""
     return tokenizer.model.quantizer is not None and tokenizer.model.quantizer.is_initialized
 
 
-def looked(
-    look: UnitPrediction, control: UnitPrediction, free: UnitPrediction | None, spans: Spans | None
-) -> ResultRow:
-    """What a clip's looks say, in a row that has no name yet.
+def clip_row(prediction: UnitPrediction, control: UnitPrediction, spans: Spans | None) -> ResultRow:
+    """Score one clip, as a row without names.
 
     Args:
-        look: With what is heard, through the quantizer where it :func:`quantizes`.
-        control: When nothing is heard.
-        free: With what is heard as it is; None where there is no quantizer.
-        spans: When the words are said, where that is known.
+        prediction: Prediction with speech, quantized where the model :func:`has_trained_quantizer`.
+        control: Prediction without speech.
+        spans: Times of the words; None where they are unknown.
     """
-    scores = predicted(look, free, control)
-    scores |= {"heard_to_said": weighed(look), "attention_entropy": attention_entropy(look)}
-    facts: dict[str, Any] = {"units": look.units.tolist()}
+    scores = prediction_scores(prediction, None, control)
+    scores |= {"heard_to_said": length_ratio(prediction), "attention_entropy": attention_entropy(prediction)}
+    facts: dict[str, Any] = {"units": prediction.units.tolist()}
     if spans is not None:
         try:
-            found = attended(look, spans)
-            facts[_OFF] = found.subwords.round(1).tolist()
+            found = attention_error(prediction, spans)
+            facts[_SUBWORD_ERRORS] = found.subwords.round(1).tolist()
             scores["attention_coverage"] = found.coverage
         except AlignmentError:
             pass  # the text has other words than the alignment
     return ResultRow(entry="", item="", scores=scores, extra=facts)
 
 
-def unit_entry(rows: Sequence[ResultRow], clips: Mapping[str, Utterance], size: int, seed: int) -> dict[str, Figure]:
-    """Figures of one tokenizer's rows.
+def prediction_figures(
+    rows: Sequence[ResultRow], clips: Mapping[str, Utterance], size: int, seed: int
+) -> dict[str, Figure]:
+    """Compute the figures of one tokenizer's rows.
 
     Args:
-        rows: As :func:`looked` makes them, with names.
-        clips: By item.
-        size: K, how many units there are.
-        seed: Of the intervals.
+        rows: Rows of :func:`clip_row`, with names.
+        clips: Manifest lines by item.
+        size: Number K of units.
+        seed: Seed of the intervals.
     """
     if not rows:
         return {}
     speakers = {key: clip.speaker or key for key, clip in clips.items()}
     found = speaker_figures(rows, taste_columns.COLUMNS, speakers, seed)
     found |= unit_figures({row.item: row.extra["units"] for row in rows}, speakers, size, seed)
-    told = [row for row in rows if _OFF in row.extra]
-    if told:
-        who = [speakers[row.item] for row in told]
-        found["alignment_error_ms"] = median_figure([row.extra[_OFF] for row in told], who, seed)
+    aligned = [row for row in rows if _SUBWORD_ERRORS in row.extra]
+    if aligned:
+        errors = [row.extra[_SUBWORD_ERRORS] for row in aligned]
+        found["alignment_error_ms"] = median_figure(errors, [speakers[row.item] for row in aligned], seed)
     return found
 
 
-def _row(
-    name: str, item: str, tokenizer: TasteTokenizer, audio: Audio, text: str, units: Tensor, spans: Spans | None
-) -> ResultRow:
-    row = tokenizer.example(audio, text, units)
-    batch, model = TasteBatch.of([row]).to(tokenizer.device), tokenizer.model
-    look = predict_units(model, batch, row.subwords, quantize=quantizes(tokenizer))
-    found = looked(look, predict_units(model, batch, row.subwords, text_only=True), None, spans)
-    return ResultRow(entry=name, item=item, scores=found.scores, extra=found.extra)
-
-
-def _teachers(tokenizer: TasteTokenizer) -> str:
-    """Whose frames are heard, at which layers, and whose units are foretold."""
+def _inputs(tokenizer: TasteTokenizer) -> str:
+    """Return a description of a model's encoder, layers and units."""
     (keys, values), spec = tokenizer.config.layers, tokenizer.source.spec
     return (
-        f"heard: {tokenizer.config.encoder.name}, keys of layer {keys}, values of layer {values}; units: {spec.name}, "
+        f"speech: {tokenizer.config.encoder.name}, keys of layer {keys}, values of layer {values}; units: {spec.name}, "
         f"level {spec.level}, {spec.size} at {spec.frame_rate:g} Hz"
     )
 
 
-def _unfit(clip: Utterance) -> str | None:
-    """Why a clip is no item; None where it is one. What cannot be read is told when its turn comes."""
+def _reason_to_exclude(clip: Utterance) -> str | None:
+    """Return why a clip is excluded, or None. A file that cannot be read is reported when its turn comes."""
     if not clip.text or not clip.text.strip():
         return "its line has no 'text'"
     try:
         seconds = header_seconds(clip.audio_path)
     except AudioError:
         return None
-    return f"lasts {seconds:.1f} s, and {_LONGEST:g} s are heard at a time" if seconds > _LONGEST else None
+    return f"lasts {seconds:.1f} s, and Whisper's window is {_MAX_SECONDS:g} s" if seconds > _MAX_SECONDS else None

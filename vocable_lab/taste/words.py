@@ -1,4 +1,4 @@
-"""When the words of a recording are said, in it and in what is made of it, and how many last as long."""
+"""Times of words in a recording and in speech that is generated from it."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -19,49 +19,50 @@ from vocable.metrics.units import duration_consistency
 from vocable.text.subwords import Subwords
 from vocable_lab.shared.phones import pronouncer
 
-TOLERANCE = 0.05  # seconds by which a word may last longer or shorter and count as kept
+TOLERANCE = 0.05
+"""Largest change of a word's duration in seconds that counts as kept."""
 
-Spans = list[tuple[float, float]]  # start and end of each word, in seconds, without the silence around it
+Spans = list[tuple[float, float]]  # start and end of each word in seconds, without the silence around it
 
 
 class Words:
-    """Words of utterances; aligner and dictionary are loaded once they are needed."""
+    """Aligner of the words of utterances; aligner and dictionary are loaded on first use."""
 
-    def said(self, clip: Utterance, audio: Audio) -> Spans:
-        """When the words of a recording are said: of its line's ``alignment``, else as they are found in it.
+    def spans(self, clip: Utterance, audio: Audio) -> Spans:
+        """Return the times of the words of a recording: from its line's ``alignment``, else by forced alignment.
 
         Raises:
-            AlignmentError: There is no text that can be pronounced, or it is not what is said.
-            MissingDependencyError: They have to be found, and pocketsphinx is not installed.
+            AlignmentError: If there is no text that can be pronounced, or the recording does not match it.
+            MissingDependencyError: If an alignment is needed and pocketsphinx is not installed.
         """
-        known = alignment_of(clip, audio.duration)
-        return self.found(clip, audio) if known is None else word_spans(known, self._phones(clip))
+        alignment = alignment_of(clip, audio.duration)
+        return self.align(clip, audio) if alignment is None else word_spans(alignment, self._phones(clip))
 
-    def found(self, clip: Utterance, audio: Audio) -> Spans:
-        """When the words of a recording are said in any audio.
+    def align(self, clip: Utterance, audio: Audio) -> Spans:
+        """Return the times of a recording's words in any audio, by forced alignment.
 
         Raises:
-            AlignmentError: As of :meth:`said`.
-            MissingDependencyError: pocketsphinx is not installed.
+            AlignmentError: If there is no text that can be pronounced, or the audio does not match it.
+            MissingDependencyError: If pocketsphinx is not installed.
         """
         phones = self._phones(clip)
         return word_spans(self._aligner.phones(audio, phones).alignment, phones)
 
-    def kept(self, clip: Utterance, spans: Spans, made: Audio) -> Score:
-        """Share of a recording's words that last as long in what was made of it, by :data:`TOLERANCE`.
+    def consistency(self, clip: Utterance, spans: Spans, audio: Audio) -> Score:
+        """Return the share of a recording's words whose duration is kept in generated speech.
 
-        Where the words are not found in it, none of them is kept.
+        Where the words cannot be aligned, none of them is kept.
 
         Args:
-            clip: The recording's line.
-            spans: When its words are said.
-            made: Speech of the same words.
+            clip: Manifest line of the recording.
+            spans: Times of its words.
+            audio: Speech of the same words.
 
         Raises:
-            MissingDependencyError: pocketsphinx is not installed.
+            MissingDependencyError: If pocketsphinx is not installed.
         """
         try:
-            return lasting_alike(spans, self.found(clip, made))
+            return span_consistency(spans, self.align(clip, audio))
         except AlignmentError:
             return Score(0.0, weight=float(len(spans)))
 
@@ -76,30 +77,31 @@ class Words:
         return find_aligner("pocketsphinx")
 
 
-def lasting_alike(one: Spans, other: Spans) -> Score:
-    """Return the share of words with the same duration in both, within :data:`TOLERANCE`.
-
-    Source:
-        TASTE, arXiv:2504.07053: duration consistency, there with MFA.
+def span_consistency(one: Spans, other: Spans) -> Score:
+    """Return the share of words with the same duration in both recordings, within :data:`TOLERANCE`.
 
     Example:
-        >>> lasting_alike([(0.0, 0.25), (0.5, 1.0)], [(0.0, 0.3), (0.5, 1.1)])
+        >>> span_consistency([(0.0, 0.25), (0.5, 1.0)], [(0.0, 0.3), (0.5, 1.1)])
         Score(value=0.5, reason='', weight=2.0)
     """
     words, others = ([("word", *span) for span in spans] for spans in (one, other))
     return duration_consistency(words, others, TOLERANCE)
 
 
-def lasting(spans: Sequence[tuple[float, float]]) -> Float[ndarray, " W"]:
-    """Seconds of each word."""
+def durations(spans: Sequence[tuple[float, float]]) -> Float[ndarray, " W"]:
+    """Return the duration of each word in seconds."""
     return np.array([end - start for start, end in spans])
 
 
 def subword_times(spans: Spans, subwords: Subwords) -> Float[ndarray, "U 2"]:
-    """When each subword is said, in seconds: its word's time, shared by letters, without silence.
+    """Return start and end of each subword in seconds: its word's time, shared in proportion to letters.
+
+    Args:
+        spans: Times of the words.
+        subwords: Subwords of the same words.
 
     Raises:
-        AlignmentError: There are more or fewer words than the split has.
+        AlignmentError: If the numbers of words differ.
 
     Example:
         >>> subwords = Subwords(ids=(5, 6, 7), word_ids=(0, 0, 1), texts=("th", "is", "is"))
@@ -108,13 +110,11 @@ def subword_times(spans: Spans, subwords: Subwords) -> Float[ndarray, "U 2"]:
     """
     if len(spans) != subwords.num_words:
         raise AlignmentError(f"{len(spans)} words are aligned, but the text has {subwords.num_words}")
-    letters, words = (
-        np.array([max(1, len(text)) for text in subwords.texts], dtype=np.float64),
-        np.array(subwords.word_ids),
-    )
-    whole = np.bincount(words, letters)[words]
-    end = np.cumsum(letters)
-    before = (end - letters)[np.searchsorted(words, words)]  # letters before each subword's word
-    starts, ends = np.array(spans, dtype=np.float64)[words].T
-    shares = np.stack([end - letters - before, end - before], axis=1) / whole[:, None]
-    return starts[:, None] + shares * (ends - starts)[:, None]
+    letters = np.array([max(1, len(text)) for text in subwords.texts], dtype=np.float64)
+    words = np.array(subwords.word_ids)
+    totals = np.bincount(words, letters)[words]
+    ends = np.cumsum(letters)
+    before = (ends - letters)[np.searchsorted(words, words)]  # letters before each subword's word
+    word_starts, word_ends = np.array(spans, dtype=np.float64)[words].T
+    shares = np.stack([ends - letters - before, ends - before], axis=1) / totals[:, None]
+    return word_starts[:, None] + shares * (word_ends - word_starts)[:, None]

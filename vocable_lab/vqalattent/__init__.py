@@ -1,1 +1,1 @@
-"""TBD."""
+"""Laboratory of VQalAttent: the tables of its paper, the classifier that scores generated speech, and studies."""

@@ -21,7 +21,7 @@ from vocable.systems.ctap.tokenizer import CtapTokenizer, best_path
 from vocable.systems.registry import load
 from vocable.testing import speechlike
 from vocable.tokens import Tokens
-from vocable.vocoders.scaled import QUIETEST
+from vocable.vocoders.scaled import MIN_LEVEL
 
 RATE, HOP = 8_000, 256
 SAID = ["SIL", "HH", "AH", "L", "OW", "SIL"]
@@ -90,10 +90,10 @@ def test_what_is_decoded_has_the_long_term_average_spectrum_of_the_voice(tokeniz
     other = Audio(0.1 * clip(2.0, seed=4).samples, RATE)
     for audio in (clip(3.0), other):
         voice = tokenizer.voice_of(audio)[None]
-        made = model.scaled(tokenizer.spectra(tokens, voice)[None]).transpose(1, 2)
+        made = model.standardize(tokenizer.spectra(tokens, voice)[None]).transpose(1, 2)
         middle, _ = voice[:, 8:].chunk(2, dim=1)
         there, _ = model.average_spectrum(made).chunk(2, dim=1)
-        audible = middle > QUIETEST + 0.5  # what is cut off below has no mean to be brought to
+        audible = middle > MIN_LEVEL + 0.5  # what is cut off below has no mean to be brought to
         assert float((there - middle)[audible].abs().mean()) < 0.1
 
 

@@ -133,7 +133,7 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
             self.embed(tokens)[0], lambda part, mask: decoder(part * mask[..., None], learned, mask), reduction
         ).to(self.device)
         mask = torch.ones(frames.shape[:2], dtype=torch.bool, device=self.device)
-        return self.model.decibels(self.model.match_spectrum(frames, mask, average))[0].cpu()
+        return self.model.to_decibels(self.model.match_spectrum(frames, mask, average))[0].cpu()
 
     @torch.inference_mode()
     def phoneme_scores(self, tokens: Tokens) -> Float[Tensor, "S V"]:

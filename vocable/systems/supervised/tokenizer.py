@@ -109,7 +109,7 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
     def spectra(self, tokens: Tokens, voice: Float[Tensor, "1 V"]) -> Float[Tensor, "F S"]:
         """Return the mel spectra of one clip in dB, decoded in a voice; see :meth:`VoicedTokenizer.spectra`."""
         latents, mask = self._embed_clip(tokens)
-        return self.model.decibels(self.model.decoder(latents, voice.to(self.device), mask))[0].cpu()
+        return self.model.to_decibels(self.model.decoder(latents, voice.to(self.device), mask))[0].cpu()
 
     @torch.inference_mode()
     def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " P"]:

@@ -56,7 +56,7 @@ class VqalattentModel(nn.Module):
 
     @property
     def has_prior(self) -> bool:
-        """Whether the prior is trained."""
+        """True once the prior is trained."""
         return int(self.prior_codebook) != _UNTRAINED
 
     def codebook_fingerprint(self) -> int:

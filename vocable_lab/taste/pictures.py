@@ -1,4 +1,4 @@
-"""What there is to see and to hear of TASTE: where subwords look, spectra with words, units by place in a word."""
+"""Pictures and audio samples of TASTE's card: attention, spectra with words, prediction within words, codebook use."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,24 +23,24 @@ from vocable.systems.taste.model import UnitPrediction
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.tokens import Tokens
 from vocable_lab.taste.figures import BINS
-from vocable_lab.taste.speech import said
+from vocable_lab.taste.speech import synthesize
 from vocable_lab.taste.words import Spans, Words
 
-_MAPS = 2  # clips whose attention is drawn
+_ATTENTION_CLIPS = 2  # clips whose attention is drawn
 _MELS = 80
-_RANGE = 2.0  # of Whisper's log-mel values from dark to light
+_RANGE = 2.0  # Whisper's log-mel values from dark to light
 
 
 @dataclass(frozen=True, kw_only=True)
-class Views:
-    """What there is to look at and to listen to.
+class ClipViews:
+    """Some clips of an evaluation, to be shown.
 
     Attributes:
-        name: Of the tokenizer.
-        tokenizer: It.
-        words: Knows when they are said.
-        clips: By key, one at least, each with a text.
-        seed: Of what is drawn.
+        name: Name of the tokenizer.
+        tokenizer: Tokenizer that is evaluated.
+        words: Aligner of their words.
+        clips: Manifest lines by key, at least one, each with a text.
+        seed: Seed of the sampled units.
     """
 
     name: str
@@ -51,81 +51,81 @@ class Views:
 
     @cached_property
     def quantizes(self) -> bool:
-        """Whether there are tokens, and so speech from them."""
+        """True if the model has tokens, and so speech from them."""
         return self.tokenizer.config.quantizer is not None
 
-    def spans(self, clip: Utterance, audio: Audio, *, found: bool = False) -> Spans:
-        """When the words are said; none where that cannot be told.
+    def spans(self, clip: Utterance, audio: Audio, *, generated: bool = False) -> Spans:
+        """Return the times of the words; an empty list where they cannot be aligned.
 
         Args:
-            clip: Its line.
-            audio: The recording, or what was made of it.
-            found: They are looked for, whatever the line says.
+            clip: Manifest line.
+            audio: The recording, or speech of the same words.
+            generated: Whether the audio is generated, so that the line's alignment does not hold.
         """
         try:
-            return self.words.found(clip, audio) if found else self.words.said(clip, audio)
+            return self.words.align(clip, audio) if generated else self.words.spans(clip, audio)
         except VocableError:
             return []
 
-    def made(self, key: str, audio: Audio) -> dict[str, Audio]:
-        """What becomes of a recording, where it can be said at all."""
+    def generate(self, key: str, audio: Audio) -> dict[str, Audio]:
+        """Return speech from a recording's units, its tokens and its text; nothing where units have no decoder."""
         source, tokenizer = self.tokenizer.source, self.tokenizer
         samples = audio.resample(source.spec.sample_rate).samples.size
         try:
             found = {"own units": source.speech(source.units(audio), source.voice(audio), samples=samples)}
             if self.quantizes:
                 tokens, seed = tokenizer.encode(audio, self.clips[key].text), derive_seed(self.seed, key)
-                found["from tokens"] = said(tokenizer, tokens, seed=seed)
-                found["from the text only"] = said(tokenizer, tokens, seed=seed, text_only=True)
-        except ConfigError:  # these units have no decoder
+                found["from tokens"] = synthesize(tokenizer, tokens, seed=seed)
+                found["from the text only"] = synthesize(tokenizer, tokens, seed=seed, text_only=True)
+        except ConfigError:
             return {}
         return found
 
 
-def pictures(views: Views, rows: Sequence[ResultRow], tokens: Sequence[Tokens]) -> Iterator[Picture]:
-    """Attention of two clips, spectra of one, top-1 by place in the word, codebook use.
+def pictures(views: ClipViews, rows: Sequence[ResultRow], tokens: Sequence[Tokens]) -> Iterator[Picture]:
+    """Draw attention of two clips, spectra of one, top-1 by part of the word, and codebook use.
 
     Args:
-        views: What is shown.
-        rows: Of all clips.
-        tokens: Of all clips; none where there is no quantizer.
+        views: Clips to show.
+        rows: Rows of all clips.
+        tokens: Tokens of all clips; empty where there is no quantizer.
     """
-    for key, clip in list(views.clips.items())[:_MAPS]:
+    for key, clip in list(views.clips.items())[:_ATTENTION_CLIPS]:
         audio = Audio.read(clip.audio_path)
-        look = views.tokenizer.predict(audio, clip.text or "")
-        yield attention_map(look, views.spans(clip, audio), title=f"where each subword looks: {key}")
+        prediction = views.tokenizer.predict(audio, clip.text or "")
+        yield attention_map(prediction, views.spans(clip, audio), title=f"attention of each subword: {key}")
     key, clip = next(iter(views.clips.items()))
     audio = Audio.read(clip.audio_path)
     sounds = [("recording", audio, views.spans(clip, audio))]
-    sounds += [(name, one, views.spans(clip, one, found=True)) for name, one in views.made(key, audio).items()]
+    sounds += [(name, one, views.spans(clip, one, generated=True)) for name, one in views.generate(key, audio).items()]
     yield mel_picture(sounds, (clip.text or "").split(), title=key)
     if any("places" in row.extra for row in rows):
-        yield places_picture(rows, title=f"{views.name}: top-1 by place in the word")
+        yield word_part_picture(rows, title=f"{views.name}: top-1 by place in the word")
     if tokens:
         counts = np.sum([count_ids(one) for one in tokens], axis=0)
         yield plot_codebooks(counts, title=f"{views.name}: codebook use")
 
 
-def attention_map(look: UnitPrediction, spans: Spans, *, title: str = "Where each subword looks") -> Picture:
-    """Mean of the heads, subwords from top to bottom, with the borders of words by forced alignment.
+def attention_map(prediction: UnitPrediction, spans: Spans, *, title: str = "Attention of each subword") -> Picture:
+    """Draw the attention, averaged over heads, with the times of the words.
 
     Args:
-        look: With weights.
-        spans: Of its words; none where they are not known.
-        title: Of the picture.
+        prediction: Prediction with attention weights.
+        spans: Times of its words; empty where they are unknown.
+        title: Title of the picture.
     """
-    assert look.attention is not None
-    looked = look.attention.float().mean(0).numpy()
-    rows, frames = looked.shape
+    assert prediction.attention is not None
+    weights = prediction.attention.float().mean(0).numpy()
+    rows, frames = weights.shape
     seconds = frames / WhisperEncoder.frame_rate
-    first = [look.subwords.word_ids.index(word) for word in range(look.subwords.num_words)]
-    matched = len(spans) == look.subwords.num_words
+    first = [prediction.subwords.word_ids.index(word) for word in range(prediction.subwords.num_words)]
+    matched = len(spans) == prediction.subwords.num_words
 
     def put(figure: Any) -> None:
         figure.suptitle(clean_label(title))
         (axes,) = add_panels(figure, 1, 1)
         axes.grid(visible=False)
-        image = axes.imshow(looked, aspect="auto", cmap="viridis", vmin=0.0, extent=(0.0, seconds, rows, 0.0))
+        image = axes.imshow(weights, aspect="auto", cmap="viridis", vmin=0.0, extent=(0.0, seconds, rows, 0.0))
         for place, word in enumerate(first):
             if word:
                 axes.axhline(word, color="#ffffff66", linewidth=0.6)
@@ -134,26 +134,27 @@ def attention_map(look: UnitPrediction, spans: Spans, *, title: str = "Where eac
                 (start, end), corner = spans[place], word
                 axes.plot([start, end, end, start, start], [corner, corner, corner + last, corner + last, corner],
                           color=COLORS[1], linewidth=1.0)  # fmt: skip
-        axes.set_yticks(np.arange(rows) + 0.5, [clean_label(text, 16) for text in look.subwords.texts], fontsize=7.5)
+        names = [clean_label(text, 16) for text in prediction.subwords.texts]
+        axes.set_yticks(np.arange(rows) + 0.5, names, fontsize=7.5)
         axes.set(xlim=(0.0, seconds), ylim=(rows, 0), xlabel="time (s)", ylabel="subword")
         figure.colorbar(image, ax=axes, label="weight, mean of the heads", pad=0.015)
 
-    borders = "Frames around words: when they are said, by forced alignment." if matched else "Nothing is aligned."
+    boxes = "Boxes: times of the words, by forced alignment." if matched else "The words could not be aligned."
     return Picture(
         title=title, png=draw_figure(8.0, 1.2 + 0.2 * min(rows, 40), put),
-        caption=f"What each subword of the text looks at, from left to right in time. {borders}",
+        caption=f"Attention of each subword of the text over time, mean of the heads. {boxes}",
     )  # fmt: skip
 
 
 def mel_picture(
     sounds: Sequence[tuple[str, Audio, Spans]], texts: Sequence[str], *, title: str = "Spectra with their words"
 ) -> Picture:
-    """Log-mel spectra one below the other, with the words where they are said.
+    """Draw log-mel spectra one below the other, with their words.
 
     Args:
-        sounds: Title, clip and time of the words of each.
+        sounds: Title, audio and times of the words of each.
         texts: The words.
-        title: Of the whole picture.
+        title: Title of the picture.
     """
     spectra = [_mel(audio) for _, audio, _ in sounds]
     longest = max(len(one) for one in spectra) / 100
@@ -176,24 +177,24 @@ def mel_picture(
 
     return Picture(
         title=title, png=draw_figure(8.0, 0.7 + 1.8 * len(sounds), put),
-        caption="Spectra as Whisper hears them, 80 mel bands up to 8 kHz. Lines: beginning and end of words, of the "
-        "recording as its line has them, else by forced alignment of what is heard.",
+        caption="Input spectra of Whisper, 80 mel bands up to 8 kHz. Lines: start and end of words, of the recording "
+        "from its manifest line if it has an alignment, else by forced alignment.",
     )  # fmt: skip
 
 
-def places_picture(rows: Sequence[ResultRow], *, title: str = "Top-1 by place in the word") -> Picture:
-    """How often the likeliest unit is right, from the beginning to the end of a word, and in silence.
+def word_part_picture(rows: Sequence[ResultRow], *, title: str = "Top-1 by place in the word") -> Picture:
+    """Draw top-1 accuracy from the start to the end of a word, and in silence.
 
     Args:
-        rows: With facts ``places``, ``hits`` and ``text_only_hits``.
-        title: Of the picture.
+        rows: Rows with facts ``places``, ``hits`` and ``text_only_hits``.
+        title: Title of the picture.
     """
-    told = [row for row in rows if "places" in row.extra]
-    where = np.concatenate([row.extra["places"] for row in told])
-    count = np.bincount(where, minlength=BINS + 1)
+    aligned = [row for row in rows if "places" in row.extra]
+    parts = np.concatenate([row.extra["places"] for row in aligned])
+    count = np.bincount(parts, minlength=BINS + 1)
     lines = {
-        name: np.bincount(where, np.concatenate([row.extra[key] for row in told]), minlength=BINS + 1)
-        for name, key in (("speech heard", "hits"), ("text only", "text_only_hits"))
+        name: np.bincount(parts, np.concatenate([row.extra[key] for row in aligned]), minlength=BINS + 1)
+        for name, key in (("with speech", "hits"), ("text only", "text_only_hits"))
     }
     middles = np.append((np.arange(BINS) + 0.5) / BINS, 1.15)
 
@@ -211,24 +212,24 @@ def places_picture(rows: Sequence[ResultRow], *, title: str = "Top-1 by place in
 
     return Picture(
         title=title, png=draw_figure(6.4, 3.2, put),
-        caption=f"{int(count.sum()):,} units of {len(told)} aligned clips, each given those before it that were really "
-        f"said; {int(count[-1]):,} lie in no word.",
+        caption=f"{int(count.sum()):,} units of {len(aligned)} aligned clips, each given the recording's units before "
+        f"it; {int(count[-1]):,} lie in no word.",
     )  # fmt: skip
 
 
-def samples(views: Views) -> Iterator[Sample]:
-    """Recordings, what the source makes of their own units, and what is made of tokens and of the text alone."""
+def samples(views: ClipViews) -> Iterator[Sample]:
+    """Yield recordings with speech from their own units, from tokens, and from the text alone."""
     notes = {
         "own units": "the recording's units, decoded by their source",
-        "from tokens": "units drawn one by one for what was heard of each subword",
-        "from the text only": "the same without what was heard",
+        "from tokens": "units sampled one by one from the speech tokens of each subword",
+        "from the text only": "the same without speech tokens",
     }
     for key, clip in views.clips.items():
         audio = Audio.read(clip.audio_path)
-        made = {name: (one, notes[name]) for name, one in views.made(key, audio).items()}
+        made = {name: (one, notes[name]) for name, one in views.generate(key, audio).items()}
         facts = {"speaker": clip.speaker or "", "text": clip.text or ""}
         if made:
-            why = f"{clip.speaker or 'a recording'}, and what becomes of it"
+            why = f"{clip.speaker or 'a recording'}, with generated speech"
             yield Sample(utterance=key, reason=why, labels=facts, recording=audio, versions=made)
 
 
