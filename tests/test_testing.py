@@ -13,7 +13,7 @@ from vocable.audio import Audio
 from vocable.errors import AudioError, TextError
 from vocable.systems.guided.model import GuidedModel
 from vocable.systems.guided.tokenizer import GuidedTokenizer
-from vocable.testing import _clips, _usable, speechlike
+from vocable.testing import _accepted, _clips, speechlike
 from vocable.tokens import Tokens
 
 SILENT = Audio(np.zeros(900, dtype=np.float32), 16_000)
@@ -97,13 +97,13 @@ def test_a_tokenizer_that_refuses_silence_keeps_the_laws() -> None:
 def test_its_own_clips_are_taken_but_for_the_silent_one() -> None:
     tokenizer = Choosy()
     clips = _clips(tokenizer)
-    taken = _usable(tokenizer, clips)
+    taken = _accepted(tokenizer, clips)
     assert len(taken) == len(clips) - 1
     assert all(clip.samples.any() for clip in taken)
 
 
 def test_a_tokenizer_that_takes_everything_is_checked_on_everything() -> None:
-    assert _usable(ready("spectral"), CLIPS) == CLIPS
+    assert _accepted(ready("spectral"), CLIPS) == CLIPS
 
 
 def test_the_laws_hold_on_the_clips_that_are_taken() -> None:
@@ -114,9 +114,12 @@ def test_the_laws_hold_on_the_clips_that_are_taken() -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (Rude, r"a clip of 900 samples at 16000 Hz: ValueError: the clip is silent; an AudioError may refuse a clip"),
-        (Inconsistent, "a clip of 900 samples at 16000 Hz is refused alone and not in a batch"),
-        (Deaf, "only 0 of 4 clips are taken"),
+        (
+            Rude,
+            r"a clip of 900 samples at 16000 Hz: ValueError: the clip is silent; only an AudioError may reject a clip",
+        ),
+        (Inconsistent, "a clip of 900 samples at 16000 Hz raises an AudioError alone and not in a batch"),
+        (Deaf, "only 0 of 4 clips are accepted"),
     ],
 )
 def test_a_refusal_that_is_none_of_speech_is_a_fault(kind: type[Choosy], message: str) -> None:
@@ -125,7 +128,7 @@ def test_a_refusal_that_is_none_of_speech_is_a_fault(kind: type[Choosy], message
 
 
 def test_half_the_clips_are_not_enough() -> None:
-    with pytest.raises(AssertionError, match="only 2 of 4 clips are taken"):
+    with pytest.raises(AssertionError, match="only 2 of 4 clips are accepted"):
         check_tokenizer(Choosy(), [SILENT, *CLIPS[:3]])
 
 

@@ -1,7 +1,7 @@
-"""Speech as samples with their rate. Reading, writing and resampling live here and nowhere else.
+"""Audio clips: reading, writing and resampling, which happen here and nowhere else.
 
-Formats are libsndfile's (WAV, FLAC, OGG, MP3 and more), through soundfile; resampling is soxr's at its "HQ"
-setting. Whole files and files read block by block go the same way, so both give the same samples.
+Files are read and written by libsndfile (WAV, FLAC, OGG, MP3 and more), and resampled by soxr in its "HQ" setting. A
+whole file and a file read in blocks take the same path, and give the same samples.
 """
 
 import os
@@ -20,24 +20,24 @@ from vocable.errors import AudioError, OutputError
 from vocable.files import find_files, write_whole
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf"})
-_CONTAINERS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}  # what can be written
-_BLOCK = 1 << 16  # libsndfile's Vorbis encoder overflows its stack when it gets minutes at once
-_STREAM = 0x7FFF0000  # bytes: a length this large in a header means that its writer did not know the length
-_UNKNOWN = 1 << 62  # samples: what libsndfile says of a FLAC whose header does not tell
+_CONTAINERS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}  # formats that are written
+_BLOCK = 1 << 16  # samples: libsndfile's Vorbis encoder overflows its stack when it gets minutes at once
+_STREAM = 0x7FFF0000  # bytes: larger lengths in a header mean that its writer did not know the length
+_UNKNOWN = 1 << 62  # samples: libsndfile's length of a FLAC without one in its header
 _LENGTHS = re.compile(r"^ *(?:data|SSND|Data Size|Riff size|riff) +: (\d+) \(should be (\d+)\)", re.MULTILINE)
-_LOUDEST = 8.0  # resampling and mixing may overshoot full scale; integers stored as floats go far beyond this
+_MAX_PEAK = 8.0  # resampling and mixing may overshoot full scale; integers stored as floats are far larger
 
 
 @dataclass(frozen=True)
 class Audio:
-    """One clip of mono sound.
+    """One clip of mono audio.
 
     Attributes:
-        samples: (T,) float32, nominally in [-1, 1]; at least one sample, all finite.
-        sample_rate: Hz.
+        samples: Samples of shape (T,), float32, nominally in [-1, 1]; T is at least 1, and all are finite.
+        sample_rate: Sample rate in Hz.
 
     Raises:
-        AudioError: No samples, samples that are not finite or far out of range, or a rate that is not positive.
+        AudioError: If there are no samples, one is not finite or far out of range, or the rate is not positive.
 
     Example:
         >>> clip = Audio(np.zeros(8000, dtype=np.float32), 16_000)
@@ -56,42 +56,42 @@ class Audio:
         if self.sample_rate <= 0:
             raise AudioError(f"sample rate is {self.sample_rate} Hz: it must be positive")
         if samples.ndim != 1:
-            raise AudioError(f"samples have shape {samples.shape}: (T,) is wanted; average the channels first")
+            raise AudioError(f"samples have shape {samples.shape}, expected (T,); average the channels first")
         if samples.size == 0:
-            raise AudioError("the audio is empty: there are no samples to work on")
+            raise AudioError("the audio is empty: it has no samples")
         _check_values(samples, "the audio")
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Length in seconds."""
         return self.samples.size / self.sample_rate
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], sample_rate: int | None = None) -> "Audio":
-        """Read a file of any rate and any number of channels; channels are averaged.
+        """Read an audio file of any sample rate and number of channels; channels are averaged.
 
         Args:
-            path: An audio file.
-            sample_rate: Rate wanted in Hz; the file's own by default.
+            path: Path of an audio file.
+            sample_rate: Sample rate to resample to, in Hz; that of the file by default.
 
         Raises:
-            AudioError: The file is missing, unreadable, empty, cut short (an MP3 does not tell), or holds NaN,
-                infinity or integers stored as floats.
+            AudioError: If the file is missing, unreadable, empty or truncated (which an MP3 does not show), or holds
+                NaN, infinity or integers stored as floats.
         """
         rate = _open_info(path).samplerate if sample_rate is None else sample_rate
         return cls(np.concatenate(list(read_blocks(path, rate))), rate)
 
     def resample(self, sample_rate: int) -> "Audio":
-        """This clip at another rate (itself if the rate is the same)."""
+        """Return the clip at another sample rate; the clip itself if the rate is the same."""
         if sample_rate == self.sample_rate:
             return self
         return Audio(np.concatenate(list(_resampled(iter([self.samples]), self.sample_rate, sample_rate))), sample_rate)
 
     def played(self, speed: float) -> "Audio":
-        """This clip played faster or slower as a tape is: pitch and formants move along.
+        """Return the clip played faster or slower like a tape, so that pitch and formants change, too.
 
         Args:
-            speed: Times as fast; to 1 Hz of the sample rate.
+            speed: Speed factor; it is rounded to 1 Hz of the sample rate.
 
         Source:
             Ko et al., Audio Augmentation for Speech Recognition, Interspeech 2015.
@@ -103,14 +103,14 @@ class Audio:
         return Audio(self.samples, round(self.sample_rate * speed)).resample(self.sample_rate)
 
     def write(self, path: str | os.PathLike[str], comment: str = "") -> None:
-        """Write 16-bit WAV or FLAC, OGG (Vorbis) or MP3; whole or not at all. Louder than full scale is clipped.
+        """Write 16-bit WAV or FLAC, OGG (Vorbis) or MP3, atomically. Samples beyond full scale are clipped.
 
         Args:
-            path: Its suffix decides.
-            comment: What the file says of itself, in ASCII.
+            path: Path of the file; its suffix decides the format.
+            comment: Comment in the file's metadata, in ASCII.
 
         Raises:
-            OutputError: The suffix is none of .wav, .flac, .ogg, .mp3, or the place cannot be written.
+            OutputError: If the suffix is none of .wav, .flac, .ogg, .mp3, or the file cannot be written.
         """
         target = Path(path)
         container = _CONTAINERS.get(target.suffix.lower())
@@ -132,42 +132,42 @@ class Audio:
 def read_blocks(
     path: str | os.PathLike[str], sample_rate: int, *, seconds: float = 10.0
 ) -> Iterator[Float[ndarray, " T"]]:
-    """Read a file piece by piece, in mono, at the rate wanted: constant memory however long the file is.
+    """Read an audio file in blocks, in mono, at a sample rate: memory does not grow with the file.
 
     Args:
-        path: An audio file.
-        sample_rate: Rate wanted in Hz.
-        seconds: Length of a piece in the file. The samples do not depend on it.
+        path: Path of an audio file.
+        sample_rate: Sample rate of the blocks in Hz.
+        seconds: Length of a block in seconds; the joined samples do not depend on it.
 
     Yields:
-        (T,) float32 pieces, never empty.
+        Samples of shape (T,), float32, never empty.
 
     Raises:
-        AudioError: As :meth:`Audio.read`.
+        AudioError: If the file cannot be used; see :meth:`Audio.read`.
     """
     rate = _open_info(path).samplerate
     yield from _resampled(_file_blocks(Path(path), max(1, int(seconds * rate))), rate, sample_rate)
 
 
 def header_seconds(path: str | os.PathLike[str]) -> float:
-    """Seconds that a file has by its header. Nothing is decoded: a file that was cut short may have less.
+    """Return the length of a file in seconds by its header. Nothing is decoded: a truncated file may be shorter.
 
     Raises:
-        AudioError: The file is missing or unreadable, or its header tells of no samples or not of how many.
+        AudioError: If the file is missing or unreadable, or its header has no length or the length 0.
     """
     info = _open_info(path)
     if info.frames <= 0:
         raise AudioError(f"{path}: the file holds no samples; record or export it again")
     if info.frames >= _UNKNOWN:
-        raise AudioError(f"{path}: the header does not tell the length; export it again")
+        raise AudioError(f"{path}: the header has no length; export it again")
     return info.frames / info.samplerate
 
 
 def find_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """Audio files meant by files, folders and glob patterns (see :func:`vocable.files.find_files`).
+    """Return the audio files that files, folders and glob patterns stand for; see :func:`vocable.files.find_files`.
 
     Raises:
-        InputError: A folder or a pattern without audio.
+        InputError: If a folder or a pattern has no audio.
 
     Example:
         >>> [str(path) for path in find_audio(["some.wav"])]
@@ -182,14 +182,14 @@ def _open_info(path: str | os.PathLike[str]) -> soundfile._SoundFileInfo:
 
 
 def _name(path: Path) -> str | bytes:
-    return os.fsencode(path) if os.name == "posix" else str(path)  # a POSIX name need not be text
+    return os.fsencode(path) if os.name == "posix" else str(path)  # a POSIX name need not be valid text
 
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
-    """A file read from its start to its end.
+    """A file that is read forwards only.
 
-    soundfile seeks after each block of what can be sought in: that costs an MP3 decoder the bits it keeps from
-    frame to frame (the samples come out wrong), and fails for a FLAC whose header does not tell its length.
+    soundfile seeks after each block of a seekable file. An MP3 decoder then loses the bits that it keeps from frame to
+    frame, and decodes wrong samples; a FLAC without a length in its header fails.
     """
 
     def seekable(self) -> bool:
@@ -197,7 +197,7 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no t
 
 
 def _file_blocks(path: Path, size: int) -> Iterator[Float[ndarray, " T"]]:
-    """Mono blocks at the file's own rate, checked: an altered or cut file must not pass for a shorter one."""
+    """Yield checked mono blocks at the file's sample rate; a truncated file raises an error."""
     read = 0
     with _Reading(path), _Forward(_name(path)) as file:
         while (block := file.read(size, dtype="float32", always_2d=True)).shape[0]:
@@ -214,38 +214,38 @@ def _file_blocks(path: Path, size: int) -> Iterator[Float[ndarray, " T"]]:
 
 
 def _is_cut(file: soundfile.SoundFile, read: int) -> bool:
-    """Whether the header promises more samples than there are.
+    """Return whether the header promises more samples than the file has.
 
-    Where libsndfile goes by the size of the file (WAV and its kin, AIFF, AU, OGG), it tells only its log.
+    For formats whose length libsndfile takes from the file size (WAV, AIFF, AU, OGG), only its log shows that.
     """
-    lengths = ((int(promised), int(there)) for promised, there in _LENGTHS.findall(file.extra_info))
+    lengths = ((int(promised), int(actual)) for promised, actual in _LENGTHS.findall(file.extra_info))
     return (
-        any(there < promised < _STREAM for promised, there in lengths)
+        any(actual < promised < _STREAM for promised, actual in lengths)
         or "Ogg: Last page lacks an end-of-stream bit" in file.extra_info
-        or "Ogg: Junk after the last page" in file.extra_info  # what is left of a page
+        or "Ogg: Junk after the last page" in file.extra_info  # an incomplete page
         or (file.format != "MP3" and read < file.frames < _UNKNOWN)  # an MP3's length is an estimate
     )
 
 
 def _resampled(blocks: Iterator[Float[ndarray, " T"]], old: int, new: int) -> Iterator[Float[ndarray, " T"]]:
-    """Blocks at another rate; T samples become ceil(T · new / old), however they were cut into blocks."""
+    """Yield blocks at another sample rate; T samples become ceil(T · new / old), for any block sizes."""
     if new <= 0:
         raise AudioError(f"sample rate is {new} Hz: it must be positive")
     if old == new:
         yield from blocks
         return
     stream = soxr.ResampleStream(old, new, 1, dtype="float32", quality="HQ")
-    taken = made = 0
+    consumed = produced = 0
     last = np.zeros(0, dtype=np.float32)
     for block in blocks:
-        taken += block.size
+        consumed += block.size
         out = stream.resample_chunk(block)
-        made += out.size
+        produced += out.size
         if out.size:
             yield out
     last = stream.resample_chunk(last, last=True)
-    wanted = -(-taken * new // old) - made
-    last = np.pad(last[:wanted], (0, max(0, wanted - last.size)))
+    missing = -(-consumed * new // old) - produced
+    last = np.pad(last[:missing], (0, max(0, missing - last.size)))
     if last.size:
         yield last
 
@@ -254,15 +254,13 @@ def _check_values(samples: Float[ndarray, " T"], where: str, first: int = 0) -> 
     if not np.isfinite(samples).all():
         at = int(np.flatnonzero(~np.isfinite(samples))[0])
         raise AudioError(f"{where}: sample {first + at} is {samples[at]}; repair or remove the recording")
-    loudest = float(np.abs(samples).max())
-    if loudest > _LOUDEST:
-        raise AudioError(
-            f"{where}: samples reach {loudest:g} but full scale is 1.0; are these integers? Divide them by 32768"
-        )
+    peak = float(np.abs(samples).max())
+    if peak > _MAX_PEAK:
+        raise AudioError(f"{where}: the peak is {peak:g} but full scale is 1.0; divide 16-bit integers by 32768")
 
 
 class _Reading:
-    """Turns what libsndfile and the system say of a file into an AudioError with a remedy."""
+    """Context that converts errors of libsndfile and the system into an AudioError with advice."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,15 +1,15 @@
-"""Every error vocable raises on purpose, in one tree.
+"""Errors that vocable raises on purpose, in one tree.
 
 ```text
 VocableError
-├── InputError              a folder or pattern holds no file of the kind wanted
+├── InputError              a folder or pattern holds no file of the requested kind
 ├── AudioError              unreadable file, empty signal, samples that are not finite
-├── ShapeError              a tensor is empty or not of the promised shape
+├── ShapeError              a tensor is empty or of another shape
 ├── SpecError               tokens and tokenizer do not belong together
 ├── TokenFileError          a token file is truncated, altered, or of another version
 ├── CheckpointError         a checkpoint is missing a file, of another version, or altered
 ├── ManifestError           a manifest line cannot be used
-├── TextError               text cannot be said: it is empty, or has symbols outside the inventory
+├── TextError               a text is empty, or has symbols outside the inventory
 ├── AlignmentError          an alignment cannot be read, or does not fit its audio
 ├── ConfigError             a setting is out of range or contradicts another
 ├── OutputError             a result cannot be written
@@ -17,17 +17,17 @@ VocableError
 └── TrainingError           training cannot go on
 ```
 
-A message says what, where, which value, and what to do. Callers catch :class:`VocableError`; the command
-line prints its message on one line and ends with a non-zero exit code.
+A message says what failed, which value, where, and what to do. Callers catch :class:`VocableError`. The command line
+prints the message on one line and ends with a non-zero exit code.
 """
 
 
 class VocableError(Exception):
-    """Base of every error that vocable raises on purpose."""
+    """Base class of the errors that vocable raises on purpose."""
 
 
 class InputError(VocableError):
-    """A folder or pattern holds no file of the kind wanted."""
+    """A folder or pattern holds no file of the requested kind."""
 
 
 class AudioError(VocableError):
@@ -35,7 +35,7 @@ class AudioError(VocableError):
 
 
 class ShapeError(VocableError):
-    """A tensor is empty or not of the promised shape."""
+    """A tensor is empty or of another shape."""
 
 
 class SpecError(VocableError):
@@ -55,7 +55,7 @@ class ManifestError(VocableError):
 
 
 class TextError(VocableError):
-    """Text cannot be said: it is empty, or has symbols outside the inventory."""
+    """A text is empty, or has symbols outside the inventory."""
 
 
 class AlignmentError(VocableError):
@@ -67,11 +67,11 @@ class ConfigError(VocableError):
 
 
 class OutputError(VocableError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to its target."""
 
 
 class MissingDependencyError(VocableError):
-    """An optional package is needed for this and not installed; the message says how to install it."""
+    """An optional package is required and not installed; the message says how to install it."""
 
 
 class TrainingError(VocableError):

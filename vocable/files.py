@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and the digests that tell whether they are what they were."""
+"""Files: atomic writing, search by folder and pattern, and digests."""
 
 import glob
 import hashlib
@@ -15,16 +15,20 @@ from vocable.errors import InputError, OutputError
 
 
 def write_whole(target: Path, put: Callable[[Path], object]) -> None:
-    """Let ``put`` fill a temporary file beside the target, then move it there: whole or not at all.
+    """Write a file atomically, through a temporary file beside it.
 
-    The data reach the disk before the move and the move before the return, so that a file written this way is
-    complete after a kill or a power cut.
+    The data are synced to disk before the move, and the move before the return. So the file is complete or absent after
+    a kill or a power cut.
+
+    Args:
+        target: Path of the file.
+        put: Function that writes the content to the path of the temporary file.
 
     Raises:
-        OutputError: The folder is missing or unwritable, the disk is full, or the target is a folder or a device.
+        OutputError: If the folder is missing or not writable, the disk is full, or the target is a folder or a device.
     """
     if target.exists() and not target.is_file():
-        raise OutputError(f"{target}: a folder or device cannot be replaced by a file; name a file")
+        raise OutputError(f"{target}: this is a folder or device; pass the path of a file")
     temporary = None
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.stem[:40]}.", suffix=target.suffix, dir=target.parent)
@@ -46,7 +50,11 @@ def write_whole(target: Path, put: Callable[[Path], object]) -> None:
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file atomically.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_whole(target, lambda path: path.write_text(text, encoding="utf-8"))
 
@@ -55,7 +63,7 @@ def make_folder(folder: Path) -> None:
     """Create a folder and its parents.
 
     Raises:
-        OutputError: It cannot be created.
+        OutputError: If it cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,32 +72,33 @@ def make_folder(folder: Path) -> None:
 
 
 def find_files(inputs: Sequence[str | os.PathLike[str]], suffixes: Collection[str], kind: str) -> list[Path]:
-    """Files meant by files, folders (searched to any depth) and glob patterns; each once, folders in sorted order.
+    """Return the files that files, folders and glob patterns stand for, each once.
 
-    A file that is named is taken as it is, even if missing (reading it says so, and the other files go on); in a
-    folder or pattern only the suffixes given count, and hidden files do not (a killed run may have left one).
+    A file is returned as it is, even if it is missing: reading it raises the error, and other files go on.
+    Folders are searched recursively and in sorted order. Files in a folder or pattern must have one of the suffixes and
+    must not be hidden, as a killed run may have left hidden ones.
 
     Args:
-        inputs: Files, folders, patterns.
-        suffixes: In lower case, with the dot.
-        kind: What is looked for, for the message.
+        inputs: Files, folders and glob patterns.
+        suffixes: Suffixes in lower case, with the dot.
+        kind: Kind of the files, for messages.
 
     Raises:
-        InputError: A folder or a pattern without such files.
+        InputError: If a folder or a pattern has no such files.
     """
     found: list[Path] = []
     for entry in inputs:
         path = Path(entry)
-        inside = None
+        candidates = None
         if path.is_dir():
-            inside = sorted(path.rglob("*"))
+            candidates = sorted(path.rglob("*"))
         elif not path.exists() and glob.has_magic(str(entry)):
-            inside = sorted(Path(name) for name in glob.glob(str(entry), recursive=True))  # any root  # noqa: PTH207
-        if inside is None:
+            candidates = sorted(Path(name) for name in glob.glob(str(entry), recursive=True))  # any root  # noqa: PTH207
+        if candidates is None:
             found.append(path)
             continue
-        seen = (file for file in inside if not file.name.startswith("."))
-        matching = [file for file in seen if file.suffix.lower() in suffixes and file.is_file()]
+        visible = (file for file in candidates if not file.name.startswith("."))
+        matching = [file for file in visible if file.suffix.lower() in suffixes and file.is_file()]
         if not matching:
             raise InputError(f"{entry}: no {kind} in here (looked for {', '.join(sorted(suffixes))})")
         found += matching
@@ -97,7 +106,7 @@ def find_files(inputs: Sequence[str | os.PathLike[str]], suffixes: Collection[st
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

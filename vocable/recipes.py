@@ -1,4 +1,4 @@
-"""Names of vocable 0.1 for recipes and runs, which now live in ``systems.registry`` and ``train.run``."""
+"""Recipes and runs under their names of vocable 0.1; see ``vocable.systems.registry`` and ``vocable.train.run``."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""One legend of axis letters for the whole library, and the masks that go with them.
+"""Axis letters of the whole library, and masks from lengths.
 
 | letter | axis                                   |
 |--------|----------------------------------------|
@@ -9,12 +9,12 @@
 | S      | short-time spectra (sub-frames)        |
 | L      | text positions                         |
 | F      | feature or frequency bins              |
-| D      | width of a latent or hidden vector     |
+| D      | dimension of a latent or hidden vector |
 | Q      | codebooks (residual levels)            |
 | K      | entries of a codebook                  |
 | M      | rows: frames of a batch, flattened     |
 
-Annotations such as ``Float[Tensor, "B N D"]`` inform at run time and are checked while the tests run.
+Annotations such as ``Float[Tensor, "B N D"]`` are checked while the tests run.
 """
 
 import torch
@@ -23,10 +23,10 @@ from torch import Tensor
 
 
 def mask_from_lengths(lengths: Int[Tensor, " B"], size: int) -> Bool[Tensor, "B N"]:
-    """Mark the real positions of each row.
+    """Return a mask of the real positions of each row.
 
     Args:
-        lengths: Real positions of each row, each in [0, size].
+        lengths: Number of real positions of each row, in [0, size].
         size: Number of positions N in the padded batch.
 
     Returns:
@@ -40,7 +40,7 @@ def mask_from_lengths(lengths: Int[Tensor, " B"], size: int) -> Bool[Tensor, "B 
 
 
 def frames_for(samples: int, hop: int) -> int:
-    """Number of frames that cover so many samples: the last frame may be partly padding.
+    """Return the number of frames that cover a number of samples; the last frame may be partly padding.
 
     Example:
         >>> [frames_for(samples, 320) for samples in (0, 1, 320, 321)]

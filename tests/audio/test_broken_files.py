@@ -56,7 +56,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
     "empty OGG": (_empty("ogg"), "holds no samples"),
     "NaN": (_floats("a.wav", _with({17_000: np.nan})), "sample 17000 is nan; repair or remove"),
     "infinity": (_floats("a.wav", _with({3: np.inf})), "sample 3 is inf"),
-    "integers as floats": (_floats("a.wav", noise(100) * 32768), "are these integers"),
+    "integers as floats": (_floats("a.wav", noise(100) * 32768), "divide 16-bit integers"),
 }
 
 

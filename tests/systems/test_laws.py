@@ -136,19 +136,19 @@ class _Broken(GuidedTokenizer):
         self.calls += 1
         if self.law == "ids_in_range":
             return replace(tokens, ids=tokens.ids[..., :-1], lengths=tokens.lengths - 1)
-        if self.law == "same_again" and self.calls % 2:
+        if self.law == "encoding_is_deterministic" and self.calls % 2:
             return replace(tokens, ids=(tokens.ids + 1) % self.spec.codebook_size)
         return tokens
 
     def encode_batch(self, clips: object, texts: object = None) -> Tokens:
         tokens = super().encode_batch(clips, texts)  # type: ignore[arg-type]
-        if self.law in {"batch_equals_singles", "company_is_invisible"}:
+        if self.law in {"batch_equals_singles", "neighbors_change_nothing"}:
             return replace(tokens, ids=tokens.ids.roll(1, dims=2))
         return tokens
 
     def encode_blocks(self, blocks: object) -> Tokens:
         pieces = list(blocks)  # type: ignore[call-overload]
-        if self.law == "pieces_equal_the_whole" and len(pieces) > 1:
+        if self.law == "blocks_equal_the_whole" and len(pieces) > 1:
             pieces = pieces[:-1]
         return super().encode_blocks(pieces)
 

@@ -139,14 +139,16 @@ def schedules(values: Mapping[str, Any]) -> dict[str, Callable[[int], float]]:
 
 
 def start_steps(values: Mapping[str, Any]) -> dict[str, int]:
-    """Return the steps at which a stage starts, by name: the whole numbers among the losses named ``…_from``.
+    """Return the steps at which a stage starts, by name: whole numbers of the losses named ``…_from`` or ``…_start``.
 
     Example:
         >>> start_steps({"losses": {"quantize_from": 1000, "phase": 0.5}})
         {'quantize_from': 1000}
     """
     losses = values.get("losses", {})
-    return {name: value for name, value in losses.items() if name.endswith("_from") and isinstance(value, int)}
+    return {
+        name: value for name, value in losses.items() if name.endswith(("_from", "_start")) and isinstance(value, int)
+    }
 
 
 def _mappings(values: Mapping[str, Any], path: _Path = ()) -> Iterator[tuple[_Path, Mapping[str, Any]]]:
