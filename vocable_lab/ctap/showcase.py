@@ -164,9 +164,9 @@ def make_samples(showcase: Showcase) -> Iterator[Sample]:
         voice = Audio.read(clip.audio_path)
         tokens, shuffled = speak_sentence(showcase.tokenizer, text, voice, seed=showcase.seed)
         made = {
-            "spoken from text": (showcase.tokenizer.decode(tokens), "nobody said this"),
+            "spoken from text": (showcase.tokenizer.decode(tokens), "synthesized"),
             "the same codes, shuffled": (showcase.tokenizer.decode(shuffled), "in random order"),
         }
         facts = {"speaker": clip.speaker or "", "text": text}
-        why = f"{clip.speaker or 'a recording'} lends a voice to a sentence that nobody said"
+        why = f"{clip.speaker or 'a recording'} lends a voice to a synthesized sentence"
         yield Sample(utterance=text, reason=why, labels=facts, recording=voice, versions=made)

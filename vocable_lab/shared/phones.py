@@ -56,7 +56,7 @@ class PhoneReader:
         if not phones:
             key, reason = next(iter(failed.items()))
             raise AlignmentError(
-                f"not one of {len(failed)} clips says what is said in it; the first: {key}: {reason}; give a manifest "
+                f"none of {len(failed)} clips has phones; the first: {key}: {reason}; give a manifest "
                 "with 'text', 'phones' or 'alignment'"
             )
         return phones, failed

@@ -1,4 +1,4 @@
-"""Training objective of the supervised units: to keep the phones that are said and, weakly, how they are said.
+"""Training objective of the supervised units: to keep phones and, weakly, their sound.
 
 L = w_vq · L_vq + w_ctc · L_ctc + w_spec · L_spec + w_kl · L_kl. The recognizer's gradient passes the codebook in full,
 the decoder's in part. So ids are chosen for phones, and keep other properties of speech where that costs nothing.
