@@ -296,7 +296,9 @@ def test_a_manifest_that_says_nothing_is_refused(model: Path, corpus: Path, tmp_
         del line["alignment"], line["text"]
 
     manifest = _changed(corpus, "bare.jsonl", change)
-    with pytest.raises(AlignmentError, match=r"none of 8 clips has phones; the first: 0\.flac: its line has no 'phones'"):
+    with pytest.raises(
+        AlignmentError, match=r"none of 8 clips has phones; the first: 0\.flac: its line has no 'phones'"
+    ):
         CtapSeed(Plan(tokenizers=(str(model),), manifests=(manifest,)), tmp_path)
 
 
