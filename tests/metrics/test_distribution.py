@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from vocable.errors import ConfigError, ShapeError
 from vocable.metrics import distribution as module
 from vocable.metrics.distribution import (
-    Neighbourhoods,
+    Neighborhoods,
     compare,
     frechet_distance,
     kernel_distance,
-    neighbourhoods,
+    neighborhoods,
 )
 
 
@@ -94,7 +94,7 @@ def test_kernel_distance_is_seeded() -> None:
     assert kernel_distance(real, fake, seed=1) != kernel_distance(real, fake, seed=2)
 
 
-# ---- neighbourhoods -------------------------------------------------------------------------------------------------
+# ---- neighborhoods -------------------------------------------------------------------------------------------------
 
 
 def plain(real: np.ndarray, fake: np.ndarray, k: int) -> list[float]:
@@ -114,7 +114,7 @@ def plain(real: np.ndarray, fake: np.ndarray, k: int) -> list[float]:
     ]
 
 
-def values(found: Neighbourhoods) -> list[float]:
+def values(found: Neighborhoods) -> list[float]:
     return [score.value for score in (found.precision, found.recall, found.density, found.coverage)]
 
 
@@ -124,11 +124,11 @@ PRDC = {  # of prdc 0.2: compute_prdc(real_features=..., fake_features=..., near
 }
 
 
-@pytest.mark.parametrize("neighbours", [3, 5])
-def test_neighbourhoods_equal_prdc(neighbours: int) -> None:
+@pytest.mark.parametrize("neighbors", [3, 5])
+def test_neighborhoods_equal_prdc(neighbors: int) -> None:
     stream = np.random.RandomState(0)
     real, fake = stream.standard_normal((250, 8)), 1.3 * stream.standard_normal((180, 8)) + 0.4
-    assert values(neighbourhoods(real, fake, neighbours=neighbours)) == pytest.approx(PRDC[neighbours], abs=1e-12)
+    assert values(neighborhoods(real, fake, neighbors=neighbors)) == pytest.approx(PRDC[neighbors], abs=1e-12)
 
 
 @settings(max_examples=40, deadline=None)
@@ -136,37 +136,37 @@ def test_neighbourhoods_equal_prdc(neighbours: int) -> None:
     seed=st.integers(0, 2**20),
     counts=st.tuples(st.integers(4, 40), st.integers(4, 40)),
     width=st.integers(1, 4),
-    neighbours=st.integers(1, 3),
+    neighbors=st.integers(1, 3),
     grid=st.sampled_from([0.25, 1.0]),
 )
-def test_neighbourhoods_with_ties_equal_the_definition(
-    seed: int, counts: tuple[int, int], width: int, neighbours: int, grid: float
+def test_neighborhoods_with_ties_equal_the_definition(
+    seed: int, counts: tuple[int, int], width: int, neighbors: int, grid: float
 ) -> None:
     """Points of a lattice: many distances are the same, and many fall on the rim of a ball."""
     stream = np.random.default_rng(seed)
     real, fake = (grid * stream.integers(0, 4, size=(count, width)) for count in counts)
-    found = neighbourhoods(real, fake, neighbours=neighbours)
-    for score, wanted in zip(values(found), plain(real, fake, neighbours), strict=True):
+    found = neighborhoods(real, fake, neighbors=neighbors)
+    for score, wanted in zip(values(found), plain(real, fake, neighbors), strict=True):
         assert math.isnan(score) or score == pytest.approx(wanted, abs=1e-12)
 
 
-def test_neighbourhoods_in_blocks_equal_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neighborhoods_in_blocks_equal_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     real = normal(130)
     fake = np.concatenate([real[:30], normal(60, seed=1, shift=0.5)])
-    whole = neighbourhoods(real, fake, neighbours=3)
+    whole = neighborhoods(real, fake, neighbors=3)
     monkeypatch.setattr(module, "_TILE", 17)
-    assert neighbourhoods(real, fake, neighbours=3) == whole
+    assert neighborhoods(real, fake, neighbors=3) == whole
     assert values(whole) == pytest.approx(plain(real, fake, 3), abs=1e-12)
 
 
 def test_one_outlier_drowns_nobody_else() -> None:
     real, fake = normal(60), normal(50, seed=1, shift=0.5)
     real[3] = 1e14
-    assert values(neighbourhoods(real, fake, neighbours=3)) == pytest.approx(plain(real, fake, 3), abs=1e-12)
+    assert values(neighborhoods(real, fake, neighbors=3)) == pytest.approx(plain(real, fake, 3), abs=1e-12)
 
 
 def test_equal_sets_have_density_one() -> None:
-    found = neighbourhoods(normal(500), normal(500, seed=1), neighbours=5)
+    found = neighborhoods(normal(500), normal(500, seed=1), neighbors=5)
     assert found.density.value == pytest.approx(1.0, abs=0.1)
     assert found.coverage.value == pytest.approx(1 - 0.5**5, abs=0.03)  # its expectation, Naeem et al. section 3.2
 
@@ -186,12 +186,12 @@ def test_equal_sets_have_density_one() -> None:
 def test_degenerate_sets_are_undefined(real: np.ndarray, fake: np.ndarray, reason: str) -> None:
     assert frechet_distance(real, fake).reason.startswith(reason)
     assert next(iter(kernel_distance(real, fake).reasons)).startswith(reason)
-    found = neighbourhoods(real, fake, neighbours=3)
+    found = neighborhoods(real, fake, neighbors=3)
     assert all(score.reason.startswith(reason) for score in (found.precision, found.recall, found.density))
 
 
 def test_repeated_real_samples_have_no_ball() -> None:
-    found = neighbourhoods(np.ones((20, 6)), normal(20), neighbours=3)
+    found = neighborhoods(np.ones((20, 6)), normal(20), neighbors=3)
     for score in (found.precision, found.density, found.coverage):
         assert score.reason == "every real sample equals 3 others"
     assert found.recall.defined
@@ -203,8 +203,8 @@ def test_misuse_is_an_error() -> None:
             measure(normal(9), normal(9, 5))
     with pytest.raises(ShapeError, match="real samples have 40 features and fake ones 64"):
         compare(normal(9, 40), normal(9, 64))
-    with pytest.raises(ConfigError, match="0 neighbours"):
-        neighbourhoods(normal(9), normal(9), neighbours=0)
+    with pytest.raises(ConfigError, match="0 neighbors"):
+        neighborhoods(normal(9), normal(9), neighbors=0)
     with pytest.raises(ConfigError, match="1 of at least 2 samples"):
         kernel_distance(normal(9), normal(9), size=1)
     for dimensions in (0, 33):
@@ -221,8 +221,8 @@ def test_compare_takes_one_projection_for_all() -> None:
     assert (found.support.dimensions, found.support.projected, found.support.space) == (40, 6, "latent")
     assert found.frechet == frechet_distance(a, b)
     assert found.kernel == kernel_distance(a, b, seed=4)
-    assert found.nearest == neighbourhoods(a, b, neighbours=3)
-    assert found.dense == neighbourhoods(a, b, neighbours=5)
+    assert found.nearest == neighborhoods(a, b, neighbors=3)
+    assert found.dense == neighborhoods(a, b, neighbors=5)
     assert list(found.figures()) == [
         "TopP&R fidelity", "TopP&R diversity", "TopP&R F1", "Fréchet distance", "kernel distance",
         "precision (k = 3)", "recall (k = 3)", "density (k = 5)", "coverage (k = 5)",

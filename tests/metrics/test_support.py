@@ -10,7 +10,7 @@ import pytest
 from vocable.errors import ConfigError, ShapeError
 from vocable.metrics import support as module
 from vocable.metrics.distances import Distances, project
-from vocable.metrics.distribution import neighbourhoods
+from vocable.metrics.distribution import neighborhoods
 from vocable.metrics.support import Bootstrap, topological_precision_recall
 
 GOLDEN = json.loads(Path(__file__).with_name("top_pr.json").read_text(encoding="utf-8"))  # by benchmarks/support.py
@@ -59,9 +59,9 @@ def dense(real: np.ndarray, fake: np.ndarray, draw: tuple[np.ndarray, np.ndarray
         return np.where(distance <= width, np.cos(np.pi / 2 * distance / width), 0.0)
 
     def band(points: np.ndarray, rows: np.ndarray) -> tuple[float, float, np.ndarray]:
-        near, neighbours = matrix(points, points), 5 * points.shape[1]
+        near, neighbors = matrix(points, points), 5 * points.shape[1]
         reach = sorted(
-            sorted(near[row, row + 1 :])[neighbours - 1] for row in range(len(points) - neighbours)
+            sorted(near[row, row + 1 :])[neighbors - 1] for row in range(len(points) - neighbors)
         )  # later samples only
         width = reach[len(reach) // 2 - 1]
         weights = kernel(near, width)
@@ -196,7 +196,7 @@ def test_outliers_among_the_real_samples_let_nothing_in() -> None:
     clean = topological_precision_recall(normal(600, 8), fake, seeds=3)
     found = topological_precision_recall(real, fake, seeds=3)
     assert found.fidelity.mean == pytest.approx(clean.fidelity.mean, abs=0.1)
-    precision = [neighbourhoods(part, fake, neighbours=3).precision.value for part in (normal(600, 8), real)]
+    precision = [neighborhoods(part, fake, neighbors=3).precision.value for part in (normal(600, 8), real)]
     assert precision[1] > precision[0] + 0.15
 
 
@@ -206,8 +206,8 @@ def test_outliers_among_the_real_samples_let_nothing_in() -> None:
 @pytest.mark.parametrize(
     ("real", "fake", "reason"),
     [
-        (normal(41), normal(60), "41 real samples, and 40 neighbours need at least 42"),
-        (normal(60), normal(0), "0 fake samples, and 40 neighbours need at least 42"),
+        (normal(41), normal(60), "41 real samples, and 40 neighbors need at least 42"),
+        (normal(60), normal(0), "0 fake samples, and 40 neighbors need at least 42"),
         (np.ones((60, 8)), normal(60), "the real features have no spread: the middle sample equals 40 later ones"),
         (normal(60), np.full((60, 8), np.nan), "60 of 60 fake samples hold NaN or infinite features"),
         (normal(60), 1e300 * normal(60), "60 of 60 fake samples hold NaN or infinite features"),
@@ -273,7 +273,7 @@ def test_no_significant_sample_is_said() -> None:
 def test_the_space_is_printed() -> None:
     found = topological_precision_recall(normal(200, 40), normal(200, 40, seed=1), seeds=1, space="latent")
     assert found.text().startswith("TopP&R of latent (40 → 32 dimensions): fidelity ")
-    assert found.neighbours == 160
+    assert found.neighbors == 160
 
 
 def test_misuse_is_an_error() -> None:

@@ -1,1 +1,1 @@
-"""Arrays to numbers: pure functions, each naming its source."""
+"""Metrics: pure functions from arrays to numbers, each with its source. Every figure is computed here."""

@@ -1,4 +1,4 @@
-"""Distances between two sets of features a tile at a time, so that no N x M matrix is ever held."""
+"""Distances between two sets of features, computed by tiles, so that no N x M matrix is in memory."""
 
 from collections.abc import Iterator
 
@@ -8,23 +8,23 @@ from numpy import ndarray
 
 from vocable.errors import ConfigError, ShapeError
 
-_LARGEST = 1e18  # whose square single precision still holds, summed over a few hundred features
-_NUMBERS = 2**20  # at a time where pairs are computed one by one
-_PROJECTION_SEED = 99  # of the reference package of TopP&R
+_LARGEST = 1e18  # largest feature whose square, summed over a few hundred features, fits into single precision
+_NUMBERS = 2**20  # differences in memory where pairs are computed one by one
+_PROJECTION_SEED = 99  # seed of the reference package of TopP&R
 
 
 class Distances:
     """Squared Euclidean distances of float64 rows, by tiles.
 
-    One matrix product gives a tile: (-2a, a·a, 1)·(b, 1, b·b). The median of ``a`` is taken off both sets first, as
-    distances between points far from the origin would drown in rounding; the mean would follow an outlier.
+    One matrix product gives a tile: (-2a, a·a, 1)·(b, 1, b·b). The median of ``a`` is subtracted from both sets first,
+    because rounding would dominate the distances of points far from the origin. The mean would follow an outlier.
 
     Args:
-        a: One set.
-        b: The other; ``a`` itself where it is left out.
+        a: First set of features.
+        b: Second set; by default ``a``.
 
     Raises:
-        ShapeError: The sets differ in their number of features.
+        ShapeError: If the sets differ in their number of features.
 
     Example:
         >>> Distances(np.array([[0.0, 0.0], [3.0, 4.0]])).tile(slice(0, 1), slice(0, 2)).round(9).tolist()
@@ -41,11 +41,11 @@ class Distances:
         self._right = np.hstack([right, np.ones_like(norms[1]), norms[1]]).T
 
     def tile(self, rows: slice, columns: slice) -> Float[ndarray, "N M"]:
-        """Squared distances of these rows of ``a`` to these of ``b``; rounding may leave a tiny negative one."""
+        """Return the squared distances of rows of ``a`` to rows of ``b``; rounding may make one slightly negative."""
         return self._left[rows] @ self._right[:, columns]
 
     def exact(self, row: ndarray, column: ndarray) -> Float[ndarray, " P"]:
-        """Squared distances of pairs, from the differences: equal pairs of points give equal figures, in any tile."""
+        """Return the squared distances of pairs, from their differences: equal pairs have equal ones in any tile."""
         squares = np.empty(len(row))
         for part in slices(len(row), max(1, _NUMBERS // self.a.shape[1])):
             difference = self.a[row[part]] - self.b[column[part]]
@@ -53,13 +53,13 @@ class Distances:
         return squares
 
     def slack(self, rows: slice, columns: slice) -> float:
-        """By how much this tile may differ from :meth:`exact` through rounding."""
+        """Return the largest difference of this tile from :meth:`exact` that rounding can cause."""
         largest = self._left[rows, -2].max(initial=0.0) + self._right[-1, columns].max(initial=0.0)
         return float(largest * np.finfo(np.float64).eps * (self.a.shape[1] + 8))
 
 
 def slices(size: int, step: int, start: int = 0) -> Iterator[slice]:
-    """The range [start, size) in pieces.
+    """Return the range [start, size) as consecutive slices.
 
     Example:
         >>> list(slices(5, 3))
@@ -69,20 +69,20 @@ def slices(size: int, step: int, start: int = 0) -> Iterator[slice]:
 
 
 def project(features: Float[ndarray, "N D"], width: int = 32) -> Float[ndarray, "N E"]:
-    """The fixed random linear map of TopP&R where there are more features than ``width``; the features otherwise.
+    """Project features with the fixed random linear map of TopP&R if there are more than ``width`` of them.
 
-    The weights are Xavier-normal from seed 99, as the reference package draws them. The global state of torch is
-    left alone.
+    The weights are Xavier-normal from seed 99, as the reference package draws them. The global random state of torch
+    does not change.
 
     Args:
-        features: Rows of numbers.
-        width: Features to be left.
+        features: Features of N samples.
+        width: Largest number of features of the result.
 
     Returns:
-        Single precision, as the reference computes.
+        Features in single precision, as the reference package computes.
 
     Raises:
-        ConfigError: ``width`` is under 1.
+        ConfigError: If ``width`` is under 1.
 
     Source:
         Kim et al., NeurIPS 2023, arXiv:2306.08013; package top-pr 0.2.1.
@@ -93,7 +93,7 @@ def project(features: Float[ndarray, "N D"], width: int = 32) -> Float[ndarray, 
     """
     if width < 1:
         raise ConfigError(f"project: width {width} is not a number of features: give at least 1")
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is infinite, which `unusable` names
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow becomes infinite, which `find_defect` reports
         narrow = np.ascontiguousarray(features, dtype=np.float32)
     if narrow.shape[1] <= width:
         return narrow
@@ -104,21 +104,21 @@ def project(features: Float[ndarray, "N D"], width: int = 32) -> Float[ndarray, 
     return torch.nn.functional.linear(torch.tensor(narrow), weight).numpy()
 
 
-def unusable(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"], least: int, why: str) -> str:
-    """Why no figure can be had from these sets; empty where one can.
+def find_defect(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"], least: int, why: str) -> str:
+    """Return the reason why these sets cannot be compared; empty if they can.
 
     Args:
         real: Features of recordings.
-        fake: Features of what was made.
-        least: Samples that each set needs.
-        why: What needs them.
+        fake: Features of generated samples.
+        least: Smallest number of samples of a set.
+        why: Name of what needs them, for the message.
 
     Raises:
-        ShapeError: The sets differ in their number of features.
+        ShapeError: If the sets differ in their number of features.
 
     Example:
-        >>> unusable(np.zeros((4, 2)), np.full((9, 2), np.nan), 5, "5 neighbours")
-        '4 real samples, and 5 neighbours need at least 5'
+        >>> find_defect(np.zeros((4, 2)), np.full((9, 2), np.nan), 5, "5 neighbors")
+        '4 real samples, and 5 neighbors need at least 5'
     """
     check_widths(real, fake)
     if real.shape[1] == 0:
@@ -134,10 +134,10 @@ def unusable(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"], least: in
 
 
 def check_widths(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"]) -> None:
-    """Both sets must have the same number of features.
+    """Check that both sets have the same number of features.
 
     Raises:
-        ShapeError: They do not.
+        ShapeError: If they do not.
 
     Example:
         >>> check_widths(np.zeros((4, 2)), np.zeros((9, 2)))

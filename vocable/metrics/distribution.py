@@ -1,7 +1,8 @@
-"""How far what was made is from recordings, as sets of features: Fréchet, kernel distance, neighbourhoods, all at once.
+"""Distances of a set of generated samples from a set of recordings: Fréchet, kernel distance, neighborhoods.
 
-Every figure takes the real features first and the fake ones second, (N, D) and (M, D), holds no N x M matrix, and is
-undefined with its reason where there is nothing to measure. None of them compares between spaces or sample counts.
+Every function takes the real features first and the generated ones second, (N, D) and (M, D), and holds no N x M
+matrix. A figure is undefined, with its reason, if it cannot be measured. Figures of different feature spaces or sample
+counts do not compare.
 """
 
 import dataclasses
@@ -12,31 +13,31 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vocable.errors import ConfigError
-from vocable.metrics.distances import Distances, check_widths, project, slices, unusable
+from vocable.metrics.distances import Distances, check_widths, find_defect, project, slices
 from vocable.metrics.score import Figure, Score, summarize, undefined
 from vocable.metrics.support import Support, topological_precision_recall
 
-_ROWS = 1024  # rows at a time: of features
-_TILE = 384  # rows and columns at a time: of distances
-_WIDEST = 32  # features that TopP&R compares at most
-_NEAREST = 3  # of precision and recall
-_NEAREST_DENSE = 5  # of density and coverage
+_ROWS = 1024  # rows of features in a block
+_TILE = 384  # rows and columns of distances in a block
+_MAX_FEATURES = 32  # that TopP&R compares
+_NEAREST = 3  # neighbors of precision and recall
+_NEAREST_DENSE = 5  # neighbors of density and coverage
 
 
 @dataclass(frozen=True, kw_only=True)
-class Neighbourhoods:
-    """Four figures of the balls around each sample that reach to its k-th nearest neighbour.
+class Neighborhoods:
+    """Four figures of balls around each sample with the distance to its k-th nearest neighbor as radius.
 
     Attributes:
-        neighbours: k.
-        precision: Share of the fakes in the ball of any real sample, in [0, 1]. An outlier among the real samples has
-            a ball that lets much in.
+        neighbors: Number of neighbors k.
+        precision: Share of the fakes in the ball of any real sample, in [0, 1]. An outlier among the real samples has a
+            large ball and raises it.
         recall: Share of the real samples in the ball of any fake, in [0, 1].
-        density: Balls of real samples that hold a fake, on average, over k: about 1 for equal sets, unbounded above.
+        density: Mean number of balls of real samples around a fake, over k: about 1 for equal sets, unbounded above.
         coverage: Share of the real samples whose ball holds a fake, in [0, 1].
     """
 
-    neighbours: int
+    neighbors: int
     precision: Score
     recall: Score
     density: Score
@@ -45,36 +46,36 @@ class Neighbourhoods:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All figures of this module and TopP&R on the same arrays with the same projection.
+    """Figures of this module and TopP&R, on the same arrays with the same projection.
 
     Attributes:
-        support: TopP&R, with the space, the counts and the warnings.
+        support: TopP&R, with the feature space, the counts and the warnings.
         frechet: Fréchet distance, 0 for equal Gaussians.
         kernel: Kernel distance, about 0 for equal sets.
-        nearest: Neighbourhoods with k = 3, for precision and recall.
-        dense: Neighbourhoods with k = 5, for density and coverage.
-        warnings: Those of TopP&R, and one where a covariance has fewer samples than features.
+        nearest: Neighborhoods with k = 3, for precision and recall.
+        dense: Neighborhoods with k = 5, for density and coverage.
+        warnings: Warnings of TopP&R, and one for a covariance with fewer samples than features.
     """
 
     support: Support
     frechet: Score
     kernel: Figure
-    nearest: Neighbourhoods
-    dense: Neighbourhoods
+    nearest: Neighborhoods
+    dense: Neighborhoods
     warnings: tuple[str, ...]
 
     def figures(self) -> dict[str, Score | Figure]:
-        """By the names under which a table prints them."""
+        """Return the figures by their names in a table."""
         return {
             "TopP&R fidelity": self.support.fidelity,
             "TopP&R diversity": self.support.diversity,
             "TopP&R F1": self.support.f1,
             "Fréchet distance": self.frechet,
             "kernel distance": self.kernel,
-            f"precision (k = {self.nearest.neighbours})": self.nearest.precision,
-            f"recall (k = {self.nearest.neighbours})": self.nearest.recall,
-            f"density (k = {self.dense.neighbours})": self.dense.density,
-            f"coverage (k = {self.dense.neighbours})": self.dense.coverage,
+            f"precision (k = {self.nearest.neighbors})": self.nearest.precision,
+            f"recall (k = {self.nearest.neighbors})": self.nearest.recall,
+            f"density (k = {self.dense.neighbors})": self.dense.density,
+            f"coverage (k = {self.dense.neighbors})": self.dense.coverage,
         }
 
 
@@ -83,21 +84,21 @@ def compare(
     fake: Float[ndarray, "M E"],
     *,
     seed: int = 0,
-    dimensions: int = _WIDEST,
+    dimensions: int = _MAX_FEATURES,
     space: str = "features",
 ) -> Comparison:
-    """Every figure on the same arrays, projected once where there are more than ``dimensions`` features.
+    """Compute every figure on the same arrays, projected once if there are more than ``dimensions`` features.
 
     Args:
         real: Features of recordings.
-        fake: Features of what was made.
-        seed: Of TopP&R's bootstraps and of the kernel distance's subsets.
-        dimensions: Features to be compared, 1 to 32.
-        space: What the features are, printed with the result.
+        fake: Features of generated samples.
+        seed: Seed of TopP&R's bootstraps and of the kernel distance's subsets.
+        dimensions: Largest number of features to compare, 1 to 32.
+        space: Name of the feature space, printed with the result.
 
     Raises:
-        ShapeError: The sets differ in their features.
-        ConfigError: ``dimensions`` is out of range.
+        ShapeError: If the sets differ in their number of features.
+        ConfigError: If ``dimensions`` is out of range.
 
     Example:
         >>> made = np.random.default_rng(0)
@@ -109,8 +110,8 @@ def compare(
         >>> found.warnings
         ('no fake lies within a bandwidth of any real sample: the sets may be of different spaces or scales',)
     """
-    if not 1 <= dimensions <= _WIDEST:
-        raise ConfigError(f"compare: {dimensions} dimensions are out of range: TopP&R compares 1 to {_WIDEST}")
+    if not 1 <= dimensions <= _MAX_FEATURES:
+        raise ConfigError(f"compare: {dimensions} dimensions are out of range: TopP&R compares 1 to {_MAX_FEATURES}")
     check_widths(real, fake)  # before both are projected to one width
     pair = project(real, dimensions), project(fake, dimensions)
     support = topological_precision_recall(*pair, seed=seed, space=space)
@@ -123,25 +124,25 @@ def compare(
         support=dataclasses.replace(support, dimensions=real.shape[1]),
         frechet=frechet_distance(*pair),
         kernel=kernel_distance(*pair, seed=seed),
-        nearest=neighbourhoods(*pair, neighbours=_NEAREST),
-        dense=neighbourhoods(*pair, neighbours=_NEAREST_DENSE),
+        nearest=neighborhoods(*pair, neighbors=_NEAREST),
+        dense=neighborhoods(*pair, neighbors=_NEAREST_DENSE),
         warnings=support.warnings + scarce,
     )
 
 
 def frechet_distance(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"]) -> Score:
-    """Squared Fréchet distance of Gaussians fitted to the sets: 0 for equal ones, in squared units of the features.
+    """Return the squared Fréchet distance of Gaussians fitted to the sets: 0 for equal ones, in squared feature units.
 
-    ``|a - b|² + tr(A + B - 2 (A B)^½)``; the last trace is the sum of the singular values of ``R S'`` where
-    ``A = R' R`` and ``B = S' S``, so that no root of a matrix that has none is taken: it is never complex, and
-    covariances of rank below D (few samples, dead features) do no harm. Biased upwards for few samples.
+    It is ``|a - b|² + tr(A + B - 2 (A B)^½)``. The last trace is the sum of the singular values of ``R S'`` where
+    ``A = R' R`` and ``B = S' S``. It is therefore never complex, and covariances of rank below D (few samples, dead
+    features) are allowed. The distance is biased upwards for few samples.
 
     Args:
         real: Features of recordings.
-        fake: Features of what was made.
+        fake: Features of generated samples.
 
     Raises:
-        ShapeError: The sets differ in their features.
+        ShapeError: If the sets differ in their number of features.
 
     Source:
         Dowson and Landau, J. Multivariate Analysis 12, 1982; for features of a network Heusel et al., NeurIPS 2017,
@@ -152,7 +153,7 @@ def frechet_distance(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"]) -
         >>> round(frechet_distance(real, real + 1.0).value, 9)
         4.0
     """
-    if reason := unusable(real, fake, 2, "covariances"):
+    if reason := find_defect(real, fake, 2, "covariances"):
         return undefined(reason)
     (middle, root), (other_middle, other_root) = (_gaussian(part) for part in (real, fake))
     apart = middle - other_middle
@@ -164,21 +165,21 @@ def frechet_distance(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"]) -
 def kernel_distance(
     real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"], *, subsets: int = 100, size: int = 1_000, seed: int = 0
 ) -> Figure:
-    """Unbiased squared maximum mean discrepancy under the kernel ``(x·y / D + 1)³``: KID, about 0 for equal sets.
+    """Return the kernel distance (KID): the unbiased squared maximum mean discrepancy under ``(x·y / D + 1)³``.
 
-    It may be negative. The figure is the mean over random subsets with its bootstrap interval over them; the subsets
-    share samples, so that of new samples would be wider.
+    It is about 0 for equal sets and may be negative. The figure is the mean over random subsets with its bootstrap
+    interval over them. The subsets share samples, so the interval of new samples would be wider.
 
     Args:
         real: Features of recordings.
-        fake: Features of what was made.
-        subsets: How many are drawn.
-        size: Samples of each set in one; at most half of the smaller set, so that subsets differ.
-        seed: Of the subsets.
+        fake: Features of generated samples.
+        subsets: Number of subsets.
+        size: Samples of each set in a subset; at most half of the smaller set, so that subsets differ.
+        seed: Seed of the subsets.
 
     Raises:
-        ShapeError: The sets differ in their features.
-        ConfigError: A setting is out of range.
+        ShapeError: If the sets differ in their number of features.
+        ConfigError: If a setting is out of range.
 
     Source:
         Bińkowski et al., ICLR 2018, arXiv:1801.01401.
@@ -190,7 +191,7 @@ def kernel_distance(
     """
     if subsets < 1 or size < 2:
         raise ConfigError(f"kernel distance: {subsets} subsets of {size}: give at least 1 of at least 2 samples")
-    if reason := unusable(real, fake, 4, "subsets"):
+    if reason := find_defect(real, fake, 4, "subsets"):
         return summarize([undefined(reason)])
     stream = np.random.default_rng(seed)
     taken = min(size, min(len(real), len(fake)) // 2)
@@ -201,55 +202,53 @@ def kernel_distance(
     return summarize(values, seed=seed)
 
 
-def neighbourhoods(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"], *, neighbours: int) -> Neighbourhoods:
-    """Improved precision and recall, density and coverage, with balls that reach to the k-th nearest neighbour.
+def neighborhoods(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"], *, neighbors: int) -> Neighborhoods:
+    """Compute improved precision and recall, density and coverage, with balls up to the k-th nearest neighbor.
 
-    As in the package prdc 0.2, a sample on the rim of a ball is not in it. Ties are decided by distances computed from
-    the differences, so that they fall the same way for any size of block.
+    As in the package prdc 0.2, a sample on the surface of a ball is not in it. Ties are decided by distances computed
+    from the differences, so that the result does not depend on the size of a block.
 
     Args:
         real: Features of recordings.
-        fake: Features of what was made.
-        neighbours: k: 3 is usual for precision and recall, 5 for density and coverage.
+        fake: Features of generated samples.
+        neighbors: Number of neighbors k: 3 is usual for precision and recall, 5 for density and coverage.
 
     Raises:
-        ShapeError: The sets differ in their features.
-        ConfigError: ``neighbours`` is under 1.
+        ShapeError: If the sets differ in their number of features.
+        ConfigError: If ``neighbors`` is under 1.
 
     Source:
         Kynkäänniemi et al., NeurIPS 2019, arXiv:1904.06991; Naeem et al., ICML 2020, arXiv:2002.09797.
 
     Example:
         >>> real = np.random.default_rng(0).standard_normal((60, 4))
-        >>> found = neighbourhoods(real, np.repeat(real[:6], 10, axis=0), neighbours=3)
+        >>> found = neighborhoods(real, np.repeat(real[:6], 10, axis=0), neighbors=3)
         >>> found.precision.value, found.recall.text(".1f")
         (1.0, 'undefined (every fake sample equals 3 others)')
     """
-    if neighbours < 1:
-        raise ConfigError(f"neighbourhoods: {neighbours} neighbours: give at least 1")
-    if reason := unusable(real, fake, neighbours + 1, f"{neighbours} neighbours"):
+    if neighbors < 1:
+        raise ConfigError(f"neighborhoods: {neighbors} neighbors: give at least 1")
+    if reason := find_defect(real, fake, neighbors + 1, f"{neighbors} neighbors"):
         nothing = undefined(reason)
-        return Neighbourhoods(
-            neighbours=neighbours, precision=nothing, recall=nothing, density=nothing, coverage=nothing
-        )
+        return Neighborhoods(neighbors=neighbors, precision=nothing, recall=nothing, density=nothing, coverage=nothing)
     pair = [part.astype(np.float64) for part in (real, fake)]
-    radii = [_radii(part, neighbours) for part in pair]
+    radii = [_radii(part, neighbors) for part in pair]
     held, holding, recalled = _count(Distances(*pair), *radii)
     of_real, of_fake = (
-        "" if part.any() else f"every {name} sample equals {neighbours} others"
+        "" if part.any() else f"every {name} sample equals {neighbors} others"
         for name, part in zip(("real", "fake"), radii, strict=True)
     )
-    return Neighbourhoods(
-        neighbours=neighbours,
+    return Neighborhoods(
+        neighbors=neighbors,
         precision=undefined(of_real) if of_real else Score(float((held > 0).mean())),
         recall=undefined(of_fake) if of_fake else Score(float(recalled.mean())),
-        density=undefined(of_real) if of_real else Score(float(held.mean()) / neighbours),
+        density=undefined(of_real) if of_real else Score(float(held.mean()) / neighbors),
         coverage=undefined(of_real) if of_real else Score(float(holding.mean())),
     )
 
 
 def _gaussian(features: Float[ndarray, "N D"]) -> tuple[Float[ndarray, " D"], Float[ndarray, "P D"]]:
-    """Mean and a root R of the covariance R' R, from QR: squaring first would lose half of the digits."""
+    """Return the mean, and a root R of the covariance R' R from QR; squaring first would lose half of the digits."""
     middle = features.mean(axis=0, dtype=np.float64)
     root = np.zeros((0, features.shape[1]))
     for rows in slices(len(features), _ROWS):
@@ -266,21 +265,24 @@ def _discrepancy(real: Float[ndarray, "S D"], fake: Float[ndarray, "S D"]) -> fl
     return float(within - 2.0 * ((real @ fake.T / width + 1.0) ** 3).mean())
 
 
-def _radii(points: Float[ndarray, "N D"], neighbours: int) -> Float[ndarray, " N"]:
-    """Squared distance of each sample to its k-th nearest other one."""
+def _radii(points: Float[ndarray, "N D"], neighbors: int) -> Float[ndarray, " N"]:
+    """Return the squared distance of each sample to its k-th nearest other one."""
     distances = Distances(points)
     nearest = np.empty(len(points), dtype=np.int64)
     for rows in slices(len(points), 64):
         tile = distances.tile(rows, slice(None))
         np.fill_diagonal(tile[:, rows], np.inf)
-        nearest[rows] = np.argpartition(tile, neighbours - 1, axis=1)[:, neighbours - 1]
+        nearest[rows] = np.argpartition(tile, neighbors - 1, axis=1)[:, neighbors - 1]
     return distances.exact(np.arange(len(points)), nearest)
 
 
 def _count(
     distances: Distances, of_real: Float[ndarray, " N"], of_fake: Float[ndarray, " M"]
 ) -> tuple[ndarray, ndarray, ndarray]:
-    """Balls of real samples that hold each fake; whether each such ball holds any; whether a fake's ball holds it."""
+    """Return the number of real balls around each fake, and for each real sample, two masks.
+
+    The first mask tells whether its ball holds a fake, the second whether it lies in the ball of a fake.
+    """
     held, holding, recalled = np.zeros(len(of_fake)), np.zeros(len(of_real), bool), np.zeros(len(of_real), bool)
     for rows in slices(len(of_real), _TILE):
         for columns in slices(len(of_fake), _TILE):
@@ -295,7 +297,7 @@ def _count(
 def _inside(
     distances: Distances, tile: Float[ndarray, "N M"], radii: Float[ndarray, "_ _"], rows: slice, columns: slice
 ) -> ndarray:
-    """Which squared distances are under the radii; those that rounding leaves open are computed again."""
+    """Return which squared distances are below the radii; those within rounding are computed exactly."""
     past = tile - radii
     inside = past < 0.0
     row, column = np.nonzero(np.abs(past) <= distances.slack(rows, columns))

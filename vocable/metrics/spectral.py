@@ -1,6 +1,6 @@
-"""How far the spectrum of the decoded speech is from the recording's, in dB; and which of its frames is which.
+"""Spectral distances of decoded speech from the recording, in dB, and dynamic time warping.
 
-As in :mod:`vocable.metrics.quality`: the recording first, a ``Score`` back, undefined with its reason.
+As in :mod:`vocable.metrics.quality`, the recording comes first, and the result is a ``Score``.
 """
 
 import math
@@ -18,24 +18,24 @@ from vocable.features.spectrogram import mel_filters, spectra
 from vocable.metrics.quality import comparable
 from vocable.metrics.score import Score, undefined
 
-_RANGE = 1e-8  # of power: 80 dB
+RANGE = 1e-8  # of power: 80 dB
 _MCD_WINDOW, MCD_HOP = 0.032, 0.008  # seconds
 _MCD_BANDS, _MCD_ORDER = 20, 13
 
 
-def log_mel_distance(reference: Float[ndarray, " T"], made: Float[ndarray, " T_made"], sample_rate: int) -> Score:
-    """Mean absolute difference of log-mel power spectra, in dB: 0 is identity, lower is better.
+def log_mel_distance(reference: Float[ndarray, " T"], decoded: Float[ndarray, " T_decoded"], sample_rate: int) -> Score:
+    """Return the mean absolute difference of log-mel power spectra in dB: 0 is identity, lower is better.
 
-    Windows of about 64 ms (1024 samples at 16 kHz), a quarter apart, 80 Slaney mel bands up to half the sample
-    rate. Cells more than 80 dB under the recording's loudest count as 80 dB under it, in both.
+    The windows last about 64 ms (1024 samples at 16 kHz) and start a quarter of that apart. The 80 Slaney mel bands
+    reach to half the sample rate. Both spectra are clamped below at 80 dB under the recording's peak.
 
     Args:
-        reference: The recording.
-        made: The speech made again; both are cut to the shorter.
-        sample_rate: Of both, in Hz. Distances at different rates do not compare: they cover different bands.
+        reference: Samples of the recording.
+        decoded: Samples of the decoded speech; both are cut to the shorter.
+        sample_rate: Sample rate of both in Hz. Distances at different rates cover different bands and do not compare.
 
     Returns:
-        Decibels; undefined for a silent recording. Silence made from speech has a distance like any other.
+        A distance in dB; undefined for a silent recording. Silence decoded from speech has a distance like any other.
 
     Source:
         The mel-spectrogram distance of HiFi-GAN, arXiv:2010.05646, equation 4, in dB; range of 80 dB as librosa's
@@ -46,28 +46,30 @@ def log_mel_distance(reference: Float[ndarray, " T"], made: Float[ndarray, " T_m
         >>> round(log_mel_distance(noise, noise / 2, 16_000).value, 2)
         6.02
     """
-    pair = comparable(reference, made, silence_made=True)
+    pair = comparable(reference, decoded, allow_silence=True)
     if isinstance(pair, str):
         return undefined(pair)
-    n_fft = _power_of_two(0.064, sample_rate)
+    n_fft = _fft_size(0.064, sample_rate)
     filters = mel_filters(sample_rate, n_fft, 80).double()
     mels = [_spectra(samples, n_fft).abs().square() @ filters for samples in pair]
-    return Score(float(_decibel_differences(mels).abs().mean()))
+    return Score(float(_decibel_difference(*mels).abs().mean()))
 
 
-def log_spectral_distance(reference: Float[ndarray, " T"], made: Float[ndarray, " T_made"], sample_rate: int) -> Score:
-    """Root mean square over frequency of the difference of log power spectra, mean over frames, in dB: 0 is identity.
+def log_spectral_distance(
+    reference: Float[ndarray, " T"], decoded: Float[ndarray, " T_decoded"], sample_rate: int
+) -> Score:
+    """Return the log-spectral distance in dB: root mean square over frequency, mean over frames; 0 is identity.
 
-    Hann windows of about 32 ms (512 samples at 16 kHz), a quarter apart. Cells more than 80 dB under the recording's
-    loudest count as 80 dB under it, in both. A tenth of it is the figure in base-10 logarithms that papers print.
+    The Hann windows last about 32 ms (512 samples at 16 kHz) and start a quarter of that apart. Both spectra are
+    clamped below at 80 dB under the recording's peak. Papers print a tenth of it, in base-10 logarithms.
 
     Args:
-        reference: The recording.
-        made: The speech made again; both are cut to the shorter.
-        sample_rate: Of both, in Hz. Distances at different rates do not compare: they cover different bands.
+        reference: Samples of the recording.
+        decoded: Samples of the decoded speech; both are cut to the shorter.
+        sample_rate: Sample rate of both in Hz. Distances at different rates cover different bands and do not compare.
 
     Returns:
-        Decibels; undefined for a silent recording. Silence made from speech has a distance like any other.
+        A distance in dB; undefined for a silent recording. Silence decoded from speech has a distance like any other.
 
     Source:
         Gray and Markel, IEEE TASSP 24(5), 1976, on short-time spectra.
@@ -77,43 +79,43 @@ def log_spectral_distance(reference: Float[ndarray, " T"], made: Float[ndarray, 
         >>> round(log_spectral_distance(noise, noise / 2, 16_000).value, 2)
         6.02
     """
-    pair = comparable(reference, made, silence_made=True)
+    pair = comparable(reference, decoded, allow_silence=True)
     if isinstance(pair, str):
         return undefined(pair)
-    n_fft = _power_of_two(0.032, sample_rate)
+    n_fft = _fft_size(0.032, sample_rate)
     powers = [_spectra(samples, n_fft).abs().square() for samples in pair]
-    return Score(float(_decibel_differences(powers).square().mean(dim=1).sqrt().mean()))
+    return Score(float(_decibel_difference(*powers).square().mean(dim=1).sqrt().mean()))
 
 
 def mel_cepstral_distance(
     reference: Float[ndarray, " T"],
-    made: Float[ndarray, " T_made"],
+    decoded: Float[ndarray, " T_decoded"],
     sample_rate: int,
     align: str = "none",
 ) -> Score:
-    """Mel-cepstral distance (MCD): 10 / ln 10 · √(2 Σ Δ²) dB over coefficients 1 to 13, mean over frames.
+    """Return the mel-cepstral distance (MCD): 10 / ln 10 · √(2 Σ Δ²) dB over coefficients 1 to 13, mean over frames.
 
-    It is the root mean square difference of two smoothed log-mel spectra; coefficient 0, their level, is left out, and
+    It is the root mean square difference of two smoothed log-mel spectra. Coefficient 0, their level, is left out, and
     each clip is scaled to a peak of 1. The cepstra are those of :func:`mel_cepstra`.
 
-    Equal to mel-cepstral-distance 0.0.4, ``compare_audio_files(reference, made, s=0, D=13, align_target="mfcc",
+    It equals mel-cepstral-distance 0.0.4, ``compare_audio_files(reference, decoded, s=0, D=13, align_target="mfcc",
     dtw_radius=None, aligning="dtw")``, times 10 √2 / 20 (as Kubichek did, its authors leave out the constant and do
     not divide by the number of bands), and for clips of one length to ``aligning="pad"``. Its array of coefficients
     begins with coefficient 1, hence ``s=0``. Figures from WORLD's envelopes (pymcd) are another measure.
 
     Args:
-        reference: The recording.
-        made: The speech made again.
-        sample_rate: Of both, in Hz. Distances at different rates do not compare: they cover different bands.
-        align: ``none`` takes frame by frame, both cut to the shorter; ``dtw`` takes the frames that
-            :func:`dtw_path` pairs, which forgives other timing (voice conversion, synthesis), and cuts nothing.
+        reference: Samples of the recording.
+        decoded: Samples of the decoded speech.
+        sample_rate: Sample rate of both in Hz. Distances at different rates cover different bands and do not compare.
+        align: ``none`` compares frame by frame, both cut to the shorter. ``dtw`` compares the frames that
+            :func:`dtw_path` pairs, which ignores differences of timing (voice conversion, synthesis), and cuts nothing.
 
     Returns:
-        Decibels; undefined for silence and for clips of less than 33 ms. Digital silence on one side alone is far
-        from everything: this measure has no floor but that of double precision.
+        A distance in dB; undefined for silence and for clips of less than 33 ms. Digital silence on one side alone is
+        far from everything, because the spectra are not clamped.
 
     Raises:
-        ConfigError: ``align`` is neither.
+        ConfigError: If ``align`` is neither.
 
     Source:
         Kubichek, IEEE PACRIM 1993, doi:10.1109/PACRIM.1993.407206; Sternkopf and Taubert,
@@ -130,39 +132,39 @@ def mel_cepstral_distance(
     """
     if align not in ("none", "dtw"):
         raise ConfigError(f"align is '{align}': mel_cepstral_distance takes 'none' or 'dtw'")
-    pair = comparable(reference, made, cut=align == "none")
+    pair = comparable(reference, decoded, cut=align == "none")
     if isinstance(pair, str):
         return undefined(pair)
-    real, again = (mel_cepstra(samples, sample_rate) for samples in pair)
-    if min(len(real), len(again)) == 0:
+    real, other = (mel_cepstra(samples, sample_rate) for samples in pair)
+    if min(len(real), len(other)) == 0:
         return undefined("less than 33 ms of speech")
     if align == "dtw":
-        path = dtw_path(real, again)
-        real, again = real[path[:, 0]], again[path[:, 1]]
-    return Score(float(10 / math.log(10) * np.sqrt(2 * np.square(real - again).sum(axis=1)).mean()))
+        path = dtw_path(real, other)
+        real, other = real[path[:, 0]], other[path[:, 1]]
+    return Score(float(10 / math.log(10) * np.sqrt(2 * np.square(real - other).sum(axis=1)).mean()))
 
 
 def mel_cepstra(
     samples: Float[ndarray, " T"], sample_rate: int, hop: float = MCD_HOP
 ) -> Float[ndarray, "S coefficient"]:
-    """Mel-frequency cepstra, coefficients 1 to 13: the shape of the spectrum without its level.
+    """Return mel-frequency cepstra, coefficients 1 to 13: the shape of the spectrum without its level.
 
-    Hann windows of 32 ms from the first sample on, with no padding at the ends; power spectra of the clip scaled to a
-    peak of 1; 20 triangular filters of height 1 on the mel scale 2595 log10(1 + f / 700), from 0 to half the sample
-    rate, their corners on bins; natural logarithm of the sum plus 2.2e-16; cosine transform, divided by 20. So scaled,
-    the logarithm of the power in band n is c0 + 2 Σ c_i cos(i (n - 1/2) π / 20), as with cepstra of SPTK.
+    The steps: Hann windows of 32 ms from the first sample on, without padding at the ends; power spectra of the clip
+    scaled to a peak of 1; 20 triangular filters of height 1 on the mel scale 2595 log10(1 + f / 700), from 0 to half
+    the sample rate, with corners on bins; natural logarithm of the sum plus 2.2e-16; cosine transform, divided by 20.
+    The logarithm of the power in band n is then c0 + 2 Σ c_i cos(i (n - 1/2) π / 20), as with cepstra of SPTK.
 
     Args:
-        samples: A clip; the cepstra of digital silence are about 0.
-        sample_rate: Hz.
+        samples: Samples of a clip; the cepstra of digital silence are about 0.
+        sample_rate: Sample rate in Hz.
         hop: Seconds from frame to frame. With the hop of two pitch contours, :func:`dtw_path` of the cepstra pairs
             the frames of the contours.
 
     Returns:
-        No frame for a clip that is no longer than the window.
+        Cepstra by frame; no frame for a clip that is no longer than the window.
 
     Raises:
-        ConfigError: The hop is less than one sample.
+        ConfigError: If the hop is less than one sample.
 
     Example:
         >>> mel_cepstra(np.sin(np.arange(16_000.0)), 16_000).shape
@@ -179,21 +181,23 @@ def mel_cepstra(
     return np.log(powers + np.finfo(np.float64).eps) @ _cosines()
 
 
-def dtw_path(reference: Float[ndarray, "S F"], made: Float[ndarray, "S_made F_made"]) -> Int[ndarray, "pair 2"]:
-    """Pair the frames of two sequences: the path of least total Euclidean distance from both starts to both ends.
+def dtw_path(
+    reference: Float[ndarray, "S F"], decoded: Float[ndarray, "S_decoded F_decoded"]
+) -> Int[ndarray, "pair 2"]:
+    """Pair the frames of two sequences by dynamic time warping: the path of least total Euclidean distance.
 
-    Dynamic time warping with steps of one frame in either or both, without weights or bands: the exact optimum. Of
-    equal ways it takes the one that keeps the made frame, then the one that keeps the reference's, as fastdtw does.
+    A step moves one frame in either sequence or in both, without weights or bands; the result is the exact optimum. Of
+    equal paths it takes the one that keeps the decoded frame, then the one that keeps the reference's, as fastdtw does.
 
     Args:
-        reference: Frames by features.
-        made: Frames by as many features.
+        reference: Features of S frames.
+        decoded: Features of the other frames, of the same dimension.
 
     Returns:
-        Rows of (frame of ``reference``, frame of ``made``), neither ever going back.
+        Rows of (frame of ``reference``, frame of ``decoded``), both never decreasing.
 
     Raises:
-        ShapeError: A sequence is empty, or their features are not as many.
+        ShapeError: If a sequence is empty, or if the numbers of features differ.
 
     Source:
         Sakoe and Chiba, IEEE TASSP 26(1), 1978, symmetric form without slope constraint.
@@ -202,10 +206,12 @@ def dtw_path(reference: Float[ndarray, "S F"], made: Float[ndarray, "S_made F_ma
         >>> dtw_path(np.array([[1.0], [2.0], [3.0]]), np.array([[1.0], [3.0]])).tolist()
         [[0, 0], [1, 1], [2, 1]]
     """
-    (rows, width), (columns, other) = reference.shape, made.shape
+    (rows, width), (columns, other) = reference.shape, decoded.shape
     if min(rows, columns) == 0 or width != other:
-        raise ShapeError(f"sequences of shape {reference.shape} and {made.shape}: both need frames of as many features")
-    steps = _steps(np.ascontiguousarray(reference.T), np.ascontiguousarray(made[::-1].T))
+        raise ShapeError(
+            f"sequences of shape {reference.shape} and {decoded.shape}: both need frames of as many features"
+        )
+    steps = _steps(np.ascontiguousarray(reference.T), np.ascontiguousarray(decoded[::-1].T))
     row, column = rows - 1, columns - 1
     path = [(row, column)]
     while row or column:
@@ -215,19 +221,21 @@ def dtw_path(reference: Float[ndarray, "S F"], made: Float[ndarray, "S_made F_ma
     return np.array(path[::-1], dtype=np.int64)
 
 
-def _steps(real: Float[ndarray, "F S"], backwards: Float[ndarray, "F S_made"]) -> ndarray:
-    """The best last step into each pair: 0 along the reference, 1 along the other, 2 along both.
+def _steps(real: Float[ndarray, "F S"], backwards: Float[ndarray, "F S_decoded"]) -> ndarray:
+    """Return the best last step into each pair: 0 along the reference, 1 along the other, 2 along both.
 
-    By anti-diagonals, whose pairs do not depend on one another: entry [d, row] belongs to column d - row.
+    It works by anti-diagonals, whose pairs are independent: entry [d, row] belongs to column d - row.
     """
     rows, columns = real.shape[1], backwards.shape[1]
     steps = np.zeros((rows + columns - 1, rows), dtype=np.int8)
-    total, before, two_before = (np.full(rows + 2, np.inf) for _ in range(3))  # entry row + 1; the rims stay infinite
+    total, before, two_before = (
+        np.full(rows + 2, np.inf) for _ in range(3)
+    )  # entry row + 1; the borders stay infinite
     two_before[0] = 0.0
     for diagonal in range(rows + columns - 1):
         first, last = max(0, diagonal - columns + 1), min(diagonal + 1, rows)
-        turned = columns - 1 - diagonal
-        differences = real[:, first:last] - backwards[:, turned + first : turned + last]
+        offset = columns - 1 - diagonal
+        differences = real[:, first:last] - backwards[:, offset + first : offset + last]
         distances = np.sqrt(np.einsum("fs,fs->s", differences, differences))
         along, across = before[first:last] + distances, before[first + 1 : last + 1] + distances
         both = two_before[first:last] + distances
@@ -241,7 +249,7 @@ def _steps(real: Float[ndarray, "F S"], backwards: Float[ndarray, "F S_made"]) -
 
 @lru_cache(maxsize=8)
 def _filters(sample_rate: int, n_fft: int) -> Float[ndarray, "F band"]:
-    """Mel filters of mel-cepstral-distance."""
+    """Return the mel filters of mel-cepstral-distance."""
     top = 2595 * math.log10(1 + (sample_rate // 2) / 700)
     edges = 700 * (10 ** (np.linspace(0.0, top, _MCD_BANDS + 2) / 2595) - 1)
     corners = np.floor((n_fft + 1) * edges / sample_rate).astype(int)
@@ -258,19 +266,19 @@ def _cosines() -> Float[ndarray, "band coefficient"]:
     return np.cos(np.outer(bands, orders) * np.pi / _MCD_BANDS) / _MCD_BANDS
 
 
-def _power_of_two(seconds: float, sample_rate: int) -> int:
-    """The power of two nearest to so many samples."""
+def _fft_size(seconds: float, sample_rate: int) -> int:
+    """Return the power of two that is nearest to a duration in samples."""
     return max(4, 2 ** round(math.log2(seconds * sample_rate)))
 
 
 def _spectra(samples: Float[ndarray, " T"], n_fft: int) -> Complex[Tensor, "S F"]:
-    """Spectra a quarter of the window apart."""
+    """Return spectra of windows that start a quarter of their length apart."""
     padded = np.pad(samples, (0, -samples.size % (n_fft // 4)))
     return spectra(torch.from_numpy(padded)[None], n_fft, n_fft // 4)[0]
 
 
-def _decibel_differences(powers: list[Float[Tensor, "S F"]]) -> Float[Tensor, "S F"]:
-    """Of the made from the recording's, over a floor under the recording's loudest."""
-    floor = powers[0].max() * _RANGE
-    here, there = (10 * torch.maximum(power, floor).log10() for power in powers)
-    return here - there
+def _decibel_difference(reference: Float[Tensor, "S F"], decoded: Float[Tensor, "S F"]) -> Float[Tensor, "S F"]:
+    """Return the difference of two power spectra in dB, clamped below at ``RANGE`` under the reference's peak."""
+    floor = reference.max() * RANGE
+    levels = [10 * torch.maximum(power, floor).log10() for power in (reference, decoded)]
+    return levels[0] - levels[1]

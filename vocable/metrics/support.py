@@ -1,9 +1,9 @@
-"""TopP&R: how much of what was made lies where recordings are dense, and how much of that it reaches.
+"""TopP&R: fidelity and diversity of generated samples on supports that outliers do not widen.
 
-A kernel density estimate of each set, a bootstrap band around it, and the samples whose density stands out of the
-band: those are significant, and where the density stands out is the support. Fidelity asks which significant fakes lie
-on the support of the real samples, diversity which significant real samples lie on that of the fakes. Samples that
-stand alone are in neither, so that a few outliers do not widen the support as they do in precision and recall.
+Each set has a kernel density estimate with a bootstrap band. A sample whose density exceeds the band is significant,
+and the region with such a density is the support. Fidelity is the share of significant fakes on the support of the real
+samples. Diversity is the share of significant real samples on the support of the fakes. Isolated samples are in
+neither, so that a few outliers do not widen the support as they do in precision and recall.
 """
 
 import math
@@ -17,30 +17,30 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from vocable.errors import ConfigError, ShapeError
-from vocable.metrics.distances import Distances, check_widths, project, slices, unusable
-from vocable.metrics.score import Figure, Score, undefined
+from vocable.metrics.distances import Distances, check_widths, find_defect, project, slices
+from vocable.metrics.score import Figure, Score, percentile_interval, undefined
 
-_TILE = 384  # rows and columns: 1.2 MB of float64
-_ROWS = 64  # rows at a time where all later samples are needed
-_LEAST_RATE = 1e-4  # of both, under which the reference takes F1 for 0
-_SCALES = 10.0  # times, from which on two bandwidths are of different scales
-_BANDWIDTHS = (1e-17, 1e17)  # whose squares single precision holds
+_TILE = 384  # rows and columns of a block: 1.2 MB of float64
+_ROWS = 64  # rows of a block that needs all later samples
+_MIN_RATE = 1e-4  # of fidelity and diversity, up to which the reference package sets F1 to 0
+_MAX_SCALE = 10.0  # ratio of the bandwidths above which the sets differ in scale
+_BANDWIDTHS = (1e-17, 1e17)  # range whose squares fit into single precision
 
 Draw = tuple[Int[ndarray, "_ _"], Int[ndarray, "_ _"]]  # (rounds, N) and (rounds, M)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
-    """What one seed gives; all rates are ratios of these counts.
+    """Counts of one bootstrap seed; all rates are ratios of these.
 
     Attributes:
-        threshold_real: Density over which a place belongs to the support of the real samples, in kernels: a sample
-            at that very place counts 1, one at the bandwidth 0.
+        threshold_real: Density above which a point belongs to the support of the real samples, in kernels: a sample at
+            the point counts 1, one at the distance of the bandwidth 0.
         threshold_fake: The same of the fakes.
-        significant_real: Real samples on the support of the real ones.
-        significant_fake: Fakes on the support of the fakes.
-        shared_real: Significant real samples that lie on the support of the fakes too.
-        shared_fake: Significant fakes that lie on the support of the real samples too.
+        significant_real: Number of real samples on the support of the real ones.
+        significant_fake: Number of fakes on the support of the fakes.
+        shared_real: Number of significant real samples that are on the support of the fakes, too.
+        shared_fake: Number of significant fakes that are on the support of the real samples, too.
     """
 
     threshold_real: float
@@ -52,49 +52,49 @@ class Bootstrap:
 
     @property
     def fidelity(self) -> Score:
-        """Share of the significant fakes that lie on the support of the real samples."""
+        """Share of the significant fakes on the support of the real samples."""
         return _share(self.shared_fake, self.significant_fake, "no fake sample is significant")
 
     @property
     def diversity(self) -> Score:
-        """Share of the significant real samples that lie on the support of the fakes."""
+        """Share of the significant real samples on the support of the fakes."""
         return _share(self.shared_real, self.significant_real, "no real sample is significant")
 
     @property
     def f1(self) -> Score:
-        """Harmonic mean of the two; 0 where either is 1e-4 or less."""
+        """Harmonic mean of fidelity and diversity; 0 if one of them is at most 1e-4."""
         for part in (self.fidelity, self.diversity):
             if not part.defined:
                 return part
         low, high = sorted((self.fidelity.value, self.diversity.value))
-        return Score(2.0 / (1.0 / low + 1.0 / high) if low > _LEAST_RATE else 0.0)
+        return Score(2.0 / (1.0 / low + 1.0 / high) if low > _MIN_RATE else 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Support:
-    """TopP&R with its interval over bootstrap seeds and all that is needed to judge it.
+    """Result of TopP&R with intervals over bootstrap seeds.
 
-    Figures have the mean over the seeds, the 2.5 and 97.5 percentiles of the seeds' values (where a run with another
-    seed would fall), and how many seeds gave a value.
+    A figure has the mean over the seeds, the 2.5 and 97.5 percentiles of their values (the range of a run with another
+    seed), and the number of seeds with a value.
 
     Attributes:
-        space: What the features are.
-        dimensions: Features given.
-        projected: Features compared: 32 where more were given.
-        samples_real: Real samples.
-        samples_fake: Fakes.
+        space: Name of the feature space.
+        dimensions: Number of features.
+        projected: Number of features that are compared, at most 32.
+        samples_real: Number of real samples.
+        samples_fake: Number of fakes.
         kernel: Shape of the kernel.
-        alpha: 1 less the confidence of the band.
-        neighbours: Later samples within the bandwidth of the middle sample: 5 times ``projected``.
-        fidelity: In [0, 1]: precision. Share of the significant fakes.
-        diversity: In [0, 1]: recall. Share of the significant real samples.
-        f1: Their harmonic mean, of each seed.
-        fidelity_of_all: The same fakes as a share of all fakes, as the paper's text has it; never above ``fidelity``.
+        alpha: 1 minus the confidence of the band.
+        neighbors: Later samples within the bandwidth of the median sample: 5 times ``projected``.
+        fidelity: Precision in [0, 1]: a share of the significant fakes.
+        diversity: Recall in [0, 1]: a share of the significant real samples.
+        f1: Harmonic mean of both, by seed.
+        fidelity_of_all: The same fakes as a share of all fakes, as in the paper's text; never above ``fidelity``.
         diversity_of_all: The same real samples as a share of all real ones.
-        bandwidth_real: Reach of the kernel about a real sample; NaN where undefined.
-        bandwidth_fake: Reach of the kernel about a fake.
-        runs: One of each seed, in their order.
-        warnings: Sentences on what makes these figures say little.
+        bandwidth_real: Radius of the kernel of a real sample; NaN if undefined.
+        bandwidth_fake: Radius of the kernel of a fake.
+        runs: Counts of each seed, in order.
+        warnings: Reasons why the figures have little meaning.
     """
 
     space: str
@@ -104,7 +104,7 @@ class Support:
     samples_fake: int
     kernel: str
     alpha: float
-    neighbours: int
+    neighbors: int
     fidelity: Figure
     diversity: Figure
     f1: Figure
@@ -116,7 +116,7 @@ class Support:
     warnings: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """One line with the space, the counts and the figures, and one for each warning."""
+        """Return a line with the feature space, the counts and the figures, and one for each warning."""
         counts = [[run.significant_real for run in self.runs], [run.significant_fake for run in self.runs]]
         shown = [f"{np.mean(part):.0f}" if part else "0" for part in counts]
         dimensions = f"{self.dimensions} → {self.projected}" if self.projected < self.dimensions else self.projected
@@ -140,34 +140,33 @@ def topological_precision_recall(
     draws: Sequence[Draw] | None = None,
     space: str = "features",
 ) -> Support:
-    """Fidelity and diversity of what was made, on supports that outliers do not widen.
+    """Compute TopP&R: fidelity and diversity of generated samples, on supports that outliers do not widen.
 
-    Equal to the package top-pr 0.2.1 given the same draws, at less than a tenth of its time and memory. That package
-    takes its draws from numpy's global state; those of one seed here are what it takes after ``np.random.seed(seed)``
-    (42 where there are more than 32 features: it sets that itself). What it does on the way is kept: single precision
-    for features and for distances in the kernel, bandwidths from *later* samples alone, its Epanechnikov kernel
-    ``1 - u / h²`` with the distance where the square belongs. Its factor (π/4h)^D is left out: it cancels, and
-    overflows.
+    It equals the package top-pr 0.2.1 for the same draws, with less than a tenth of its time and memory. That package
+    draws from numpy's global state; the draws of a seed here are those after ``np.random.seed(seed)`` (42 for more than
+    32 features, which it sets itself). Its details are kept: single precision for features and for distances in the
+    kernel, bandwidths from *later* samples alone, and its Epanechnikov kernel ``1 - u / h²`` with the distance in place
+    of the square. Its factor (π/4h)^D is left out: it cancels, and overflows.
 
     Args:
-        real: Features of recordings, one row each. The bandwidth depends on the order: mix sets that are sorted.
-        fake: Features of what was made. More than 32 features are projected to 32 (:func:`~.distances.project`).
-        alpha: 1 less the confidence of the band, in (0, 1).
+        real: Features of recordings, one row each. The bandwidth depends on the order: shuffle sorted sets.
+        fake: Features of generated samples. More than 32 features are projected to 32 (:func:`~.distances.project`).
+        alpha: 1 minus the confidence of the band, in (0, 1).
         kernel: Shape of the kernel.
-        rounds: Resamples of each set for one band.
-        seed: The first of the bootstrap seeds.
-        seeds: How many there are.
-        draws: For each repetition the rows drawn of the real and of the fake set, (rounds, N) and (rounds, M), in place
-            of those from the seeds.
-        space: What the features are, printed with the result.
+        rounds: Number of resamples of each set for a band.
+        seed: First bootstrap seed.
+        seeds: Number of seeds.
+        draws: Rows drawn from the real and from the fake set for each repetition, (rounds, N) and (rounds, M), in place
+            of those of the seeds.
+        space: Name of the feature space, printed with the result.
 
     Returns:
-        Undefined with its reason where a set has fewer than 5 D + 2 samples, features that are not finite, or no
-        spread; figures that say little come with warnings.
+        Figures with warnings; undefined, with a reason, if a set has fewer than 5 D + 2 samples, features that are not
+        finite, or no variance.
 
     Raises:
-        ShapeError: The sets differ in their features, or draws do not fit the sets.
-        ConfigError: A setting is out of range.
+        ShapeError: If the sets differ in their number of features, or if draws do not fit the sets.
+        ConfigError: If a setting is out of range.
 
     Source:
         Kim et al., TopP&R, NeurIPS 2023, arXiv:2306.08013; package top-pr 0.2.1.
@@ -182,11 +181,11 @@ def topological_precision_recall(
     _check(alpha, kernel, rounds, seeds if draws is None else len(draws))
     check_widths(real, fake)  # before both are projected to one width
     a, b = project(real), project(fake)
-    neighbours = 5 * a.shape[1]
-    reason = unusable(a, b, neighbours + 2, f"{neighbours} neighbours")
+    neighbors = 5 * a.shape[1]
+    reason = find_defect(a, b, neighbors + 2, f"{neighbors} neighbors")
     points = (a.astype(np.float64), b.astype(np.float64))
-    widths = [math.nan, math.nan] if reason else [_bandwidth(part, neighbours) for part in points]
-    reason = reason or _no_bandwidth(widths, neighbours)
+    widths = [math.nan, math.nan] if reason else [_bandwidth(part, neighbors) for part in points]
+    reason = reason or _no_bandwidth(widths, neighbors)
     runs: list[Bootstrap] = []
     warnings: list[str] = []
     if not reason:
@@ -201,7 +200,7 @@ def topological_precision_recall(
     failed = [undefined(reason)] * (seeds if draws is None else len(draws)) if reason else []
     return Support(
         space=space, dimensions=real.shape[1], projected=a.shape[1], samples_real=len(a), samples_fake=len(b),
-        kernel=kernel, alpha=alpha, neighbours=neighbours,
+        kernel=kernel, alpha=alpha, neighbors=neighbors,
         fidelity=_spread(failed or [run.fidelity for run in runs]),
         diversity=_spread(failed or [run.diversity for run in runs]),
         f1=_spread(failed or [run.f1 for run in runs]),
@@ -221,7 +220,7 @@ def _check(alpha: float, kernel: str, rounds: int, seeds: int) -> None:
 
 
 def _draws(seed: int, seeds: int, rounds: int, real: int, fake: int) -> list[Draw]:
-    """The rows that ``np.random.choice`` gives the reference: numpy keeps this stream as it is for ever."""
+    """Return the rows that ``np.random.choice`` gives the reference package; numpy guarantees this stream."""
     draws = []
     for number in range(seed, seed + seeds):
         stream = np.random.RandomState(number)
@@ -229,33 +228,35 @@ def _draws(seed: int, seeds: int, rounds: int, real: int, fake: int) -> list[Dra
     return draws
 
 
-def _bandwidth(points: Float[ndarray, "N D"], neighbours: int) -> float:
-    """Median over the samples of the distance to the k-th nearest of the *later* ones; the last k have too few."""
+def _bandwidth(points: Float[ndarray, "N D"], neighbors: int) -> float:
+    """Return the median over samples of the distance to the k-th nearest *later* one; the last k have too few."""
     distances = Distances(points)
     size = len(points)
-    squares = np.empty(size - neighbours)
+    squares = np.empty(size - neighbors)
     for rows in slices(squares.size, _ROWS):
-        tile = distances.tile(rows, slice(rows.start + 1, size))  # a row's own later samples begin on the diagonal
+        tile = distances.tile(rows, slice(rows.start + 1, size))  # a row's later samples start on the diagonal
         tile[np.tril_indices(len(tile), -1, tile.shape[1])] = np.inf
-        tile.partition(neighbours - 1, axis=1)
-        squares[rows] = tile[:, neighbours - 1]
+        tile.partition(neighbors - 1, axis=1)
+        squares[rows] = tile[:, neighbors - 1]
     middle = np.argsort(squares, kind="stable")[int(squares.size * 0.5) - 1]
     later = np.arange(middle + 1, size)
-    exact = distances.exact(np.full(later.size, middle), later)  # as the reference has it, free of the tile's rounding
-    return math.sqrt(np.partition(exact, neighbours - 1)[neighbours - 1])
+    exact = distances.exact(
+        np.full(later.size, middle), later
+    )  # as in the reference package, without the rounding of a tile
+    return math.sqrt(np.partition(exact, neighbors - 1)[neighbors - 1])
 
 
-def _no_bandwidth(widths: Sequence[float], neighbours: int) -> str:
+def _no_bandwidth(widths: Sequence[float], neighbors: int) -> str:
     for name, width in zip(("real", "fake"), widths, strict=True):
         if width == 0.0:
-            return f"the {name} features have no spread: the middle sample equals {neighbours} later ones"
+            return f"the {name} features have no spread: the middle sample equals {neighbors} later ones"
         if not _BANDWIDTHS[0] < width < _BANDWIDTHS[1]:
             return f"bandwidth {width:.3g} of the {name} samples is out of single precision: scale the features"
     return ""
 
 
 def _kernel(squares: Float[ndarray, "N M"], width: float, kernel: str) -> Float[ndarray, "N M"]:
-    """Weights for squared distances, 0 beyond the bandwidth. Distances are rounded as the reference rounds them."""
+    """Return kernel weights of squared distances, 0 beyond the bandwidth, rounded as in the reference package."""
     reach = width * width
     near = np.flatnonzero(squares <= reach * (1.0 + 1e-6))
     distance = np.sqrt(np.maximum(squares.ravel()[near], 0.0).astype(np.float32))
@@ -274,7 +275,7 @@ def _densities(
     alpha: float,
     name: str,
 ) -> tuple[Float[ndarray, " N"], Float[ndarray, " S"]]:
-    """Density at each sample of its own set, and the threshold of each repetition, both in kernels.
+    """Return the density of a set at each of its samples, and the threshold of each repetition, both in kernels.
 
     A resample is a count of each sample, so one pass over the kernel serves all resamples of all repetitions.
     """
@@ -303,7 +304,7 @@ def _densities(
 def _cross_densities(
     real: Float[ndarray, "N D"], fake: Float[ndarray, "M D"], widths: Sequence[float], kernel: str
 ) -> tuple[Float[ndarray, " N"], Float[ndarray, " M"]]:
-    """Density of the fakes at each real sample, and of the real samples at each fake."""
+    """Return the density of the fakes at each real sample, and of the real samples at each fake."""
     distances = Distances(real, fake)
     at_real, at_fake = np.zeros(len(real)), np.zeros(len(fake))
     for rows in slices(len(real), _TILE):
@@ -338,7 +339,7 @@ def _warnings(
     for name, part in zip(("real", "fake"), points, strict=True):
         if constant := int((np.ptp(part, axis=0) == 0.0).sum()):
             yield f"{constant} of {dimensions} features never change in the {name} samples"
-    if max(widths) > _SCALES * min(widths):
+    if max(widths) > _MAX_SCALE * min(widths):
         yield f"the sets differ in scale: bandwidth {widths[0]:.3g} of the real samples, {widths[1]:.3g} of the fakes"
     if not any(part.any() for part in cross):
         yield "no fake lies within a bandwidth of any real sample: the sets may be of different spaces or scales"
@@ -359,11 +360,11 @@ def _share(part: int, whole: int, reason: str) -> Score:
 
 
 def _spread(scores: Sequence[Score]) -> Figure:
-    """Mean and percentiles over the seeds that have a value."""
+    """Return mean and percentiles over the seeds that have a value."""
     values = [score.value for score in scores if score.defined]
     reasons = Counter(score.reason for score in scores if not score.defined)
-    low, high = np.percentile(values, [2.5, 97.5]) if len(values) > 1 else (math.nan, math.nan)
+    low, high = percentile_interval(values) if len(values) > 1 else (math.nan, math.nan)
     return Figure(
-        mean=float(np.mean(values)) if values else math.nan, low=float(low), high=float(high), n=len(values),
+        mean=float(np.mean(values)) if values else math.nan, low=low, high=high, n=len(values),
         excluded=len(scores) - len(values), reasons=dict(sorted(reasons.items())),
     )  # fmt: skip

@@ -24,8 +24,8 @@ _SLACK = 1e-6  # rounding of a difference of durations: 0.3 - 0.1 must be within
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnitPrediction:
-    """Prediction of each unit of a clip.
+class UnitScores:
+    """Scores of the prediction of each unit of a clip.
 
     Attributes:
         top1: Whether the most likely unit is correct.
@@ -38,7 +38,7 @@ class UnitPrediction:
     nats: Float[ndarray, " N"]
 
 
-def score_units(logits: Float[Tensor, "N K"], units: Int[Tensor, " N"]) -> UnitPrediction:
+def score_units(logits: Float[Tensor, "N K"], units: Int[Tensor, " N"]) -> UnitScores:
     """Compare logits with the correct units.
 
     Args:
@@ -55,7 +55,7 @@ def score_units(logits: Float[Tensor, "N K"], units: Int[Tensor, " N"]) -> UnitP
     logits = logits.float()
     hits = logits.topk(min(5, logits.shape[1]), dim=1).indices == units[:, None]
     nats = -logits.log_softmax(1).gather(1, units[:, None])[:, 0]
-    return UnitPrediction(top1=hits[:, 0].numpy(), top5=hits.any(1).numpy(), nats=nats.numpy())
+    return UnitScores(top1=hits[:, 0].numpy(), top5=hits.any(1).numpy(), nats=nats.numpy())
 
 
 @dataclass(frozen=True, kw_only=True)
