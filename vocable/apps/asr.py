@@ -82,12 +82,7 @@ def transcribe(tokenizer: object, audio: Audio, *, finder: WordFinder | None = N
 
 
 def transcribe_words(clip: Audio, recognizer: WordRecognizer, name: str = "the clip") -> str:
-    """Transcribe a clip that has no text.
-
-    Args:
-        clip: Recording at any sample rate.
-        recognizer: Function from a clip to its words.
-        name: Name of the clip in messages.
+    """Transcribe a clip that has no text; ``name`` is its name in messages.
 
     Raises:
         TextError: If no words are recognized.
@@ -104,11 +99,7 @@ def transcribe_words(clip: Audio, recognizer: WordRecognizer, name: str = "the c
 
 
 def as_recognizer(tokenizer: object) -> PhonemeRecognizer:
-    """Return the tokenizer, checked to recognize phonemes.
-
-    Raises:
-        SpecError: If it recognizes none.
-    """
+    """Return the tokenizer; raise a SpecError if it recognizes no phonemes."""
     if not isinstance(tokenizer, PhonemeRecognizer):
         raise SpecError(f"a {type(tokenizer).__name__} recognizes no phonemes; take {models_for('asr')}")
     return tokenizer

@@ -1,6 +1,7 @@
 """Generation of speech: ids are sampled from a prior and decoded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from vocable.errors import ConfigError, SpecError
 from vocable.interfaces import TokenGenerator
 
 _PAUSE = 0.08  # seconds between the parts of a strip
+_SETTINGS = ("seed", "temperature", "top_k", "top_p", "guidance")
 
 
 def generate(
@@ -47,26 +49,20 @@ def generate(
     generator = _check_generator(tokenizer)
     if n < 1:
         raise ConfigError(f"n is {n}: give at least 1")
-    rows = [_label_values(generator, label, conditions)] * n
-    tokens = generator.sample(rows, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance)
-    return generator.decode_batch(tokens)
+    return _generate(
+        generator, [label] * n, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
+        **conditions,
+    )  # fmt: skip
 
 
-def generate_strip(
-    tokenizer: object, labels: Sequence[object], *, seed: int = 0, temperature: float | None = None,
-    top_k: int | None = None, top_p: float | None = None, guidance: float | None = None, **conditions: object,
-) -> Audio:  # fmt: skip
+def generate_strip(tokenizer: object, labels: Sequence[object], *, seed: int = 0, **options: Any) -> Audio:
     """Generate several labels one after another as one clip, by one speaker where the prior has speakers.
 
     Args:
         tokenizer: Tokenizer with a prior.
         labels: Values of the prior's first condition, such as ``[2, 0, 2, 6]``.
         seed: Seed of the speaker, if none is given, and of the utterances.
-        temperature: As in :func:`generate`.
-        top_k: As in :func:`generate`.
-        top_p: As in :func:`generate`.
-        guidance: As in :func:`generate`.
-        conditions: As in :func:`generate`.
+        options: Settings and conditions as :func:`generate` takes them, such as ``temperature=0.9``.
 
     Raises:
         VocableError: As :func:`generate`; and if there is no label.
@@ -75,11 +71,9 @@ def generate_strip(
     if not labels:
         raise ConfigError("generate_strip got no label; give at least one")
     voices = generator.labels.get("speaker", ())
-    if voices and conditions.get("speaker") is None:
-        conditions = {**conditions, "speaker": voices[int(np.random.default_rng(seed).integers(len(voices)))]}
-    rows = [_label_values(generator, label, conditions) for label in labels]
-    tokens = generator.sample(rows, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance)
-    clips = generator.decode_batch(tokens)
+    if voices and options.get("speaker") is None:
+        options["speaker"] = voices[int(np.random.default_rng(seed).integers(len(voices)))]
+    clips = _generate(generator, labels, seed=seed, **options)
     pause = np.zeros(round(_PAUSE * clips[0].sample_rate), dtype=np.float32)
     parts = [part for clip in clips for part in (clip.samples, pause)]
     return Audio(np.concatenate(parts[:-1]), clips[0].sample_rate)
@@ -93,10 +87,12 @@ def _check_generator(tokenizer: object) -> TokenGenerator:
     return tokenizer
 
 
-def _label_values(generator: TokenGenerator, label: object, conditions: Mapping[str, object]) -> dict[str, object]:
-    values = {key: value for key, value in conditions.items() if value is not None}
-    if label is None:
-        return values
-    if not generator.labels:
+def _generate(generator: TokenGenerator, labels: Sequence[object], **options: Any) -> list[Audio]:
+    """Generate an utterance of each label; None leaves the first condition to the prior."""
+    settings = {name: options.pop(name) for name in _SETTINGS if name in options}
+    conditions = {key: value for key, value in options.items() if value is not None}
+    first, label = next(iter(generator.labels), None), next((label for label in labels if label is not None), None)
+    if first is None and label is not None:
         raise ConfigError(f"label {label} was given to a model that was trained without conditions; leave it out")
-    return {next(iter(generator.labels)): label} | values
+    rows = [conditions if label is None else {first: label} | conditions for label in labels]
+    return generator.decode_batch(generator.sample(rows, **settings))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from itertools import groupby
+from itertools import pairwise
 
 from vocable.audio import Audio
 from vocable.errors import SpecError, TextError
@@ -10,6 +10,8 @@ from vocable.interfaces import TextToSpeech
 from vocable.systems.registry import models_for
 from vocable.text.phonemes import ARPABET, SILENCE, PhonemeSet
 from vocable.text.pronounce import ArpabetPronouncer, Pronouncer, Pronunciation, pronunciations_from_phones
+
+_arpabet_pronouncer = cache(ArpabetPronouncer)  # it reads a dictionary and a model
 
 
 def synthesize(
@@ -67,16 +69,11 @@ def with_silences(words: Iterable[Pronunciation]) -> list[str]:
         'SIL HH AY SIL HH AY SIL'
     """
     phones = [SILENCE, *(phone for word in words for phone in word.phones), SILENCE]
-    runs = ((name == SILENCE, list(run)) for name, run in groupby(phones))
-    return [name for is_silence, run in runs for name in (run[:1] if is_silence else run)]
+    return [phone for before, phone in pairwise(["", *phones]) if not before == phone == SILENCE]
 
 
 def as_text_to_speech(tokenizer: object) -> TextToSpeech:
-    """Return the tokenizer, checked to synthesize speech from text.
-
-    Raises:
-        SpecError: If it does not.
-    """
+    """Return the tokenizer; raise a SpecError if it does not synthesize speech from text."""
     if not isinstance(tokenizer, TextToSpeech):
         raise SpecError(f"a {type(tokenizer).__name__} synthesizes no speech from text; take {models_for('tts')}")
     return tokenizer
@@ -90,8 +87,3 @@ def _english_pronouncer(inventory: PhonemeSet) -> ArpabetPronouncer:
             "pass phonemes of the model, or a pronouncer"
         )
     return _arpabet_pronouncer()
-
-
-@cache
-def _arpabet_pronouncer() -> ArpabetPronouncer:
-    return ArpabetPronouncer()  # cached: it reads a dictionary and a model

@@ -45,11 +45,7 @@ def convert(tokenizer: object, source: Audio, voice: Audio, mix: Mix | None = No
 
 
 def as_converter(tokenizer: object, mix: Mix | None = None) -> VoiceConverter:
-    """Return a tokenizer that converts voices in this way.
-
-    Raises:
-        SpecError: If the tokenizer cannot convert voices, or does not mix levels in this way.
-    """
+    """Return the tokenizer; raise a SpecError if it does not convert voices, or not in this way."""
     if not isinstance(tokenizer, VoiceConverter):
         raise SpecError(f"a {type(tokenizer).__name__} cannot convert voices; take {models_for('vc')}")
     tokenizer.check_mix(mix)

@@ -8,10 +8,7 @@ import typer
 
 def asr(
     inputs: Annotated[list[str], typer.Argument(help="Audio files, folders, or quoted glob patterns.")],
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON object a line, with start and end of each phoneme in seconds."),
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, with the times of each phoneme.")] = False,
     model: Annotated[str, typer.Option(help="Name or folder of a model that recognizes phonemes.")] = "ctap-small",
 ) -> None:
     """Print the phonemes of recordings, and the words they may stand for.
@@ -22,7 +19,5 @@ def asr(
     from vocable.corpus.speech import transcribe_files
     from vocable.systems.registry import load
 
-    outcome = transcribe_files(
-        load(model), inputs, as_json=as_json, say=typer.echo, complain=partial(typer.echo, err=True)
-    )
-    outcome.finish()
+    complain = partial(typer.echo, err=True)
+    transcribe_files(load(model), inputs, as_json=as_json, say=typer.echo, complain=complain).finish()

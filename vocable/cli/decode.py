@@ -8,14 +8,10 @@ import typer
 
 def decode(
     inputs: Annotated[list[str], typer.Argument(help="Token files, folders, or quoted glob patterns.")],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Path of an audio file for one input, of a folder for several.")
-    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Audio file for one input, folder for several.")],
     model: Annotated[str, typer.Option(help="Model that made the tokens.")] = "guided-small",
     levels: Annotated[int | None, typer.Option(min=1, help="Number of levels to decode.")] = None,
-    voice: Annotated[
-        Path | None, typer.Option(help="Recording of the speaker to decode as, where the model can change the voice.")
-    ] = None,
+    voice: Annotated[Path | None, typer.Option(help="Recording of the speaker to decode as, if the model can.")] = None,
     device: Annotated[str, typer.Option(help="Torch device: cpu or cuda.")] = "cpu",
 ) -> None:
     """Decode tokens to speech."""
@@ -24,5 +20,4 @@ def decode(
     from vocable.systems.registry import load
 
     speaker = None if voice is None else Audio.read(voice)
-    outcome = decode_files(load(model, device), inputs, out, levels=levels, voice=speaker, say=typer.echo)
-    outcome.finish()
+    decode_files(load(model, device), inputs, out, levels=levels, voice=speaker, say=typer.echo).finish()

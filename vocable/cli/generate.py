@@ -7,32 +7,20 @@ import typer
 
 
 def generate(
-    digit: Annotated[
-        str | None, typer.Option(help="Digit to say, such as 7; several, such as '2 0 2 6', become one clip.")
-    ] = None,
+    digit: Annotated[str | None, typer.Option(help="Digit, such as 7; '2 0 2 6' becomes one clip.")] = None,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Number of utterances.")] = 1,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder, or one file, such as 7.wav.")] = Path("generated"),
     seed: Annotated[int, typer.Option(min=0, help="Seed; equal seeds give equal speech.")] = 0,
-    speaker: Annotated[
-        str | None, typer.Option(help="Speaker, as the model names them: run `vocable inspect MODEL`.")
-    ] = None,
+    speaker: Annotated[str | None, typer.Option(help="Speaker; `vocable inspect MODEL` lists them.")] = None,
     gender: Annotated[str | None, typer.Option(help="Gender, if the model has this condition.")] = None,
     accent: Annotated[str | None, typer.Option(help="Accent, if the model has this condition.")] = None,
     model: Annotated[str, typer.Option(help="Model with a prior: a name or a folder.")] = "vqalattent-fsdd",
     temperature: Annotated[
-        float | None,
-        typer.Option(min=0, help="Under 1: more likely ids; 0: the most likely ones. Default: the model's."),
+        float | None, typer.Option(min=0, help="Divisor of the logits; 0: the likeliest ids. Default: the model's.")
     ] = None,
-    top_k: Annotated[
-        int | None, typer.Option(min=1, help="Number of most likely ids to sample from. Default: all.")
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(help="Probability mass of the ids to sample from. Default: the model's."),
-    ] = None,
-    guidance: Annotated[
-        float | None, typer.Option(min=0, help="Weight of classifier-free guidance. Default: the model's.")
-    ] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Likeliest ids to sample from. Default: all.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Probability mass to sample from. Default: the model's.")] = None,
+    guidance: Annotated[float | None, typer.Option(min=0, help="Weight of guidance. Default: the model's.")] = None,
 ) -> None:
     """Generate speech: sample ids from a model's prior and decode them.
 
@@ -52,7 +40,7 @@ def generate(
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "speaker": speaker, "gender": gender,
              "accent": accent, "guidance": guidance}  # fmt: skip
     if len(labels) > 1:
-        clips = [generate_strip(tokenizer, labels, seed=seed + index, **options) for index in range(n)]  # type: ignore[arg-type]
+        clips = [generate_strip(tokenizer, labels, seed=seed + index, **options) for index in range(n)]
     else:
         clips = generate_clips(tokenizer, labels[0] if labels else None, n, seed=seed, **options)  # type: ignore[arg-type]
     if not one_file:

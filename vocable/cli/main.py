@@ -30,35 +30,22 @@ def settings(
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch starts
 
 
-app.command("demo")(demo.demo)
-app.command("edit")(edit.edit)
-app.command("encode")(encode.encode)
-app.command("decode")(decode.decode)
-app.add_typer(evaluate.app, name="evaluate")
-app.command("generate")(generate.generate)
-app.command("inspect")(inspect.inspect)
-app.command("score")(score.score)
-app.command("train")(train.train)
-app.command("tts")(tts.tts)
-app.command("vc")(vc.vc)
-app.command("asr")(asr.asr)
-app.add_typer(data.app, name="data")
-_GROUPS = {"data": data.app, "evaluate": evaluate.app}
+for _command in (
+    demo.demo, edit.edit, encode.encode, decode.decode, generate.generate, inspect.inspect, score.score, train.train,
+    tts.tts, vc.vc, asr.asr,
+):  # fmt: skip
+    app.command()(_command)
+_GROUPS = {"evaluate": evaluate.app, "data": data.app}
+for _name, _group in _GROUPS.items():
+    app.add_typer(_group, name=_name)
 
 
-def _add_registered_commands() -> None:
-    """Add the commands that the laboratory and other packages register, such as ``study`` and ``evaluate.listen``."""
-    for point in entry_points(group="vocable.commands"):
-        group, _, name = point.name.rpartition(".")
-        try:
-            command = load_entry_point(point)
-        except ConfigError as error:  # a broken package takes no other command away
-            typer.echo(f"vocable: {error}", err=True)
-        else:
-            _GROUPS.get(group, app).command(name, no_args_is_help=True)(command)
-
-
-_add_registered_commands()
+for _point in entry_points(group="vocable.commands"):  # of the laboratory and other packages, such as evaluate.listen
+    _group_name, _, _name = _point.name.rpartition(".")
+    try:
+        _GROUPS.get(_group_name, app).command(_name, no_args_is_help=True)(load_entry_point(_point))
+    except ConfigError as _error:  # a broken package takes no other command away
+        typer.echo(f"vocable: {_error}", err=True)
 
 
 def main() -> None:

@@ -11,25 +11,17 @@ def train(
     data: Annotated[list[Path], typer.Option(help="JSONL manifest; repeat for several. One named twice counts twice.")],
     out: Annotated[Path, typer.Option(help="Folder of the run, for logs and checkpoints.")],
     split: Annotated[str, typer.Option(help="Split of the manifests to train on; 'all' takes every line.")] = "train",
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Number of steps in the whole run. Default: the recipe's.")
-    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the whole run. Default: the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Clips in a batch, over all processes.")] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of weights, batches and everything else that is random.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, batches and all else that is random.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32, or bfloat16 (quantizers stay in float32).")] = None,
-    not_finite: Annotated[
-        str | None, typer.Option(help="Reaction to a loss that is not finite: stop, or skip the batch.")
-    ] = None,
+    not_finite: Annotated[str | None, typer.Option(help="At a loss that is not finite: stop, or skip.")] = None,
     init: Annotated[str | None, typer.Option(help="Model or run to initialize from (a VQ-VAE, for a prior).")] = None,
     teacher: Annotated[
         list[str] | None,
         typer.Option(help="Teacher of a distilled recipe: semantic=FOLDER or NAME, acoustic=resemblyzer or FOLDER."),
     ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder that caches the teachers' features. [default: teachers/ in --out]")
-    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Cache of teachers' features. Default: OUT/teachers.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue from the newest checkpoint in the folder.")] = False,
 ) -> None:
     """Train a tokenizer.

@@ -9,15 +9,10 @@ import typer
 def tts(
     voice: Annotated[Path, typer.Option(help="Recording of the speaker, at least half a second long.")],
     text: Annotated[str | None, typer.Argument(help="English text to synthesize.", show_default=False)] = None,
-    file: Annotated[
-        Path | None, typer.Option(help="File with one text on each line, in place of TEXT; - for stdin.")
-    ] = None,
-    phonemes: Annotated[
-        str | None, typer.Option(help="Phonemes to synthesize in place of TEXT: 'HH AH L OW SIL W ER L D'.")
-    ] = None,
+    file: Annotated[Path | None, typer.Option(help="File with a text on each line; - for stdin.")] = None,
+    phonemes: Annotated[str | None, typer.Option(help="Phonemes in place of TEXT: 'HH AH L OW SIL W ER'.")] = None,
     out: Annotated[
-        Path,
-        typer.Option("--out", "-o", help="Path of one file, such as hello.wav, or of a folder for 001.wav, 002.wav, …"),
+        Path, typer.Option("--out", "-o", help="One file, such as hello.wav, or a folder for 001.wav, 002.wav, …")
     ] = Path("spoken"),
     seed: Annotated[int, typer.Option(min=0, help="Seed: equal seeds give equal speech.")] = 0,
     model: Annotated[str, typer.Option(help="Name or folder of a model that synthesizes from text.")] = "ctap-small",
@@ -33,7 +28,4 @@ def tts(
     from vocable.systems.registry import load
 
     tokenizer = load(model, vocoder=vocoder)
-    outcome = speak_texts(
-        tokenizer, voice, out, text=text, file=file, phonemes=phonemes, seed=seed, say=typer.echo
-    )  # fmt: skip
-    outcome.finish()
+    speak_texts(tokenizer, voice, out, text=text, file=file, phonemes=phonemes, seed=seed, say=typer.echo).finish()

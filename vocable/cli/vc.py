@@ -40,5 +40,4 @@ def vc(
     options: dict[str, Any] = {"levels": levels, "upto": upto, "align": align}
     selected = {name: value for name, value in options.items() if value is not None}
     mix = Mix(**selected) if selected else None
-    outcome = convert_files(load(model, vocoder=vocoder), inputs, voice, out, mix=mix, say=typer.echo)
-    outcome.finish()
+    convert_files(load(model, vocoder=vocoder), inputs, voice, out, mix=mix, say=typer.echo).finish()

@@ -1,7 +1,8 @@
 """Encode and decode many files. A file that fails is reported, the others go on, and none is half-written."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -72,15 +73,12 @@ def encode_files(
         say: Function that gets a line for each file.
 
     Raises:
-        InputError: If a folder or pattern holds no audio.
-        ManifestError: If a manifest cannot be used.
+        VocableError: If the inputs cannot be used, or two of them would become one file.
         ConfigError: If a text is passed for more than one recording, or with a manifest.
-        OutputError: If two inputs would become one file, or the folder cannot be created.
     """
 
     def make(source: Path) -> tuple[Tokens, str]:
-        transcript = texts.get(source, text)
-        note = ""
+        transcript, note = texts.get(source, text), ""
         if recognizer is not None and not (transcript or "").strip():
             transcript = transcribe_words(Audio.read(source), recognizer, str(source))
             note = f", text recognized: {transcript}"
@@ -92,7 +90,9 @@ def encode_files(
 
     manifests = [Path(entry) for entry in inputs if Path(entry).suffix == _MANIFEST]
     others = [entry for entry in inputs if Path(entry).suffix != _MANIFEST]
-    listed = _manifest_texts(manifests)
+    lines = [line for manifest in manifests for line in read_manifest(manifest)]
+    # without "..", so that outputs stay in their folder
+    listed = [(Path(os.path.normpath(line.audio_path)), line.text) for line in lines]
     texts = dict(listed)
     sources = [*(find_audio(others) if others else ()), *(source for source, _ in listed)]
     if text is not None and (manifests or len(sources) != 1):
@@ -118,8 +118,7 @@ def decode_files(
         say: Function that gets a line for each file.
 
     Raises:
-        InputError: If a folder or pattern holds no token file.
-        OutputError: If two inputs would become one file, or the folder cannot be created.
+        VocableError: If the inputs cannot be used, or two of them would become one file.
     """
 
     def make(source: Path) -> tuple[Audio, str]:
@@ -144,8 +143,9 @@ def mirrored(sources: Sequence[Path], inputs: Sequence[str | os.PathLike[str]], 
         >>> [path.as_posix() for path in mirrored([Path("in/a.flac")], ["in/a.flac"], Path("out"), ".wav")]
         ['out/a.wav']
     """
-    roots = [Path(entry) for entry in inputs if Path(entry).is_dir()]
-    targets = [out / _relative(source, roots).with_suffix(suffix) for source in sources]
+    folders = [Path(entry) for entry in inputs if Path(entry).is_dir()]
+    roots = [next((one for one in folders if source.is_relative_to(one)), source.parent) for source in sources]
+    targets = [out / source.relative_to(root).with_suffix(suffix) for source, root in zip(sources, roots, strict=True)]
     duplicate = next((target for target in targets if targets.count(target) > 1), None)
     if duplicate is not None:
         raise OutputError(
@@ -158,31 +158,50 @@ def write_each(
     items: Sequence[_Item], targets: Sequence[Path], make: Callable[[_Item], tuple[Writable, str]],
     say: Callable[[str], None],
 ) -> Outcome:  # fmt: skip
-    """Convert each item and write the result. An item that fails is reported, and the others go on.
+    """Convert each item to a result and a summary, and write the result; its folder is created once there is one."""
 
-    Args:
-        items: Arguments of ``make``; their text is their name in the lines.
-        targets: Path of each result; its folder is created once there is a result.
-        make: Function from an item to its result and a summary.
-        say: Function that gets a line for each item.
-    """
-
-    def process(item: _Item, target: Path) -> str:
+    def process(pair: tuple[_Item, Path]) -> tuple[Path, str]:
+        item, target = pair
         result, summary = make(item)
         make_folder(target.parent)
         result.write(target)
-        return f"{item} → {target}: {summary}"
+        return target, f"{item} → {target}: {summary}"
 
+    return process_each(list(zip(items, targets, strict=True)), process, say, say)
+
+
+def process_each(
+    items: Sequence[_Item], process: Callable[[_Item], tuple[Path, str]], say: Callable[[str], None],
+    complain: Callable[[str], None],
+) -> Outcome:  # fmt: skip
+    """Process each item. An item that fails is reported, and the others go on.
+
+    Args:
+        items: Arguments of ``process``.
+        process: Function from an item to the file that was written or read, and a line about it.
+        say: Function that gets the line of each item.
+        complain: Function that gets a line for each item that fails, where there are several.
+    """
     outcome = Outcome()
-    for item, target in zip(items, targets, strict=True):
+    for item in items:
         try:
-            say(printable(process(item, target)))
-            outcome.done.append(target)
+            path, line = process(item)
+            say(printable(line))
+            outcome.done.append(path)
         except VocableError as error:
             outcome.failed.append(error)
             if len(items) > 1:
-                say(printable(f"failed: {error}"))
+                complain(printable(f"failed: {error}"))
     return outcome
+
+
+@contextmanager
+def prefix_errors(where: str) -> Iterator[None]:
+    """Prefix the message of an error with the file that the clip or text is from."""
+    try:
+        yield
+    except (AudioError, TextError) as error:
+        raise type(error)(f"{where}: {error}" if where else str(error)) from error
 
 
 def printable(text: str) -> str:
@@ -200,24 +219,11 @@ def _encode(tokenizer: Tokenizer, source: Path, text: str | None) -> Tokens:
         tokens = tokenizer.encode_blocks(read_blocks(source, tokenizer.spec.sample_rate))
         return tokens if text is None else replace(tokens, text=(text,))
     audio = Audio.read(source)
-    try:
+    with prefix_errors(str(source)):
         return tokenizer.encode(audio, text)
-    except (AudioError, TextError) as error:  # the tokenizer does not know the file
-        raise type(error)(f"{source}: {error}") from error
-
-
-def _manifest_texts(manifests: Sequence[Path]) -> list[tuple[Path, str | None]]:
-    """Return the recordings of manifests with their texts, without ``..``, so that outputs stay in their folder."""
-    lines = [line for manifest in manifests for line in read_manifest(manifest)]
-    return [(Path(os.path.normpath(line.audio_path)), line.text) for line in lines]
 
 
 def _targets(sources: Sequence[Path], inputs: Sequence[str | os.PathLike[str]], out: Path, suffix: str) -> list[Path]:
     if len(sources) == 1 and not out.is_dir() and not any(Path(entry).is_dir() for entry in inputs):
         return [out]
     return mirrored(sources, inputs, out, suffix)
-
-
-def _relative(source: Path, roots: list[Path]) -> Path:
-    root = next((root for root in roots if source.is_relative_to(root)), source.parent)
-    return source.relative_to(root)

@@ -4,8 +4,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from vocable.apps.asr import Transcript, as_recognizer, transcribe
 from vocable.apps.tts import as_text_to_speech, synthesize
 from vocable.apps.vc import Mix, as_converter, convert
 from vocable.audio import AUDIO_SUFFIXES, Audio, find_audio
-from vocable.corpus.files import Outcome, mirrored, printable, write_each
-from vocable.errors import AudioError, ConfigError, OutputError, TextError, VocableError
+from vocable.corpus.files import Outcome, mirrored, prefix_errors, process_each, write_each
+from vocable.errors import ConfigError, OutputError, TextError
 from vocable.interfaces import HasVoice
 
 _STDIN = "-"
@@ -23,22 +23,11 @@ _MAX_BYTES = 16 * 2**20  # of a file of texts
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A text to synthesize, with its source.
-
-    Attributes:
-        text: Text, or None where phonemes are synthesized instead.
-        file: Name of the file that the text is from, or None.
-        number: Line number in the file, counted from 1.
-    """
+    """A text to synthesize, or None where phonemes are synthesized; its file and line, and its number from 1."""
 
     text: str | None
-    file: str | None = None
+    where: str = ""
     number: int = 1
-
-    @property
-    def where(self) -> str:
-        """File and line number, or an empty string where there is no file."""
-        return "" if self.file is None else f"{self.file}, line {self.number}"
 
     def __str__(self) -> str:
         return self.where or ("phonemes" if self.text is None else repr(self.text[:40]))
@@ -62,22 +51,19 @@ def speak_texts(
 
     Raises:
         ConfigError: If there is nothing to synthesize, or a file together with a text or phonemes.
-        SpecError: If the tokenizer does not synthesize from text.
-        TextError: If the file cannot be read, or has no text.
-        AudioError: If the voice cannot be read, or is too short.
+        VocableError: If the tokenizer does not synthesize from text, or the file or the voice cannot be used.
         OutputError: If ``out`` is one file and there are many texts, or the voice's recording would be overwritten.
     """
     model = as_text_to_speech(tokenizer)
     if (file is not None and (text, phonemes) != (None, None)) or (file, text, phonemes) == (None, None, None):
         raise ConfigError("nothing to synthesize, or too much: pass a text, its phonemes, or a file of texts")
     lines = [Line(text=text)] if file is None else read_lines(file)
-    targets = [out] if _is_one_file(out, len(lines)) else [out / f"{line.number:03d}.wav" for line in lines]
-    _check_overwriting([voice], targets)
+    targets = _choose_targets(out, [out / f"{line.number:03d}.wav" for line in lines], [voice])
     recording = _read_voice(model, voice)
     symbols = None if phonemes is None else phonemes.split()
 
     def make(line: Line) -> tuple[Audio, str]:
-        with _prefix_errors(line.where):
+        with prefix_errors(line.where):
             audio = synthesize(model, line.text, recording, seed=seed, phonemes=symbols)
         return audio, f"{audio.duration:.2f} s"
 
@@ -99,21 +85,18 @@ def convert_files(
         say: Function that gets a line for each file.
 
     Raises:
-        SpecError: If the tokenizer does not convert voices, or not in this way.
-        InputError: If a folder or pattern holds no audio.
-        AudioError: If the voice cannot be read, or is too short.
+        VocableError: If the tokenizer does not convert voices in this way, or the inputs or the voice cannot be used.
         OutputError: If two inputs would become one file, a recording would be overwritten, or ``out`` is one file and
             there are many recordings.
     """
     converter = as_converter(tokenizer, mix)
     sources = find_audio(inputs)
-    targets = [out] if _is_one_file(out, len(sources)) else mirrored(sources, inputs, out, ".wav")
-    _check_overwriting([*sources, voice], targets)
+    targets = _choose_targets(out, mirrored(sources, inputs, out, ".wav"), [*sources, voice])
     target_voice = _read_voice(converter, voice)
 
     def make(source: Path) -> tuple[Audio, str]:
         recording = Audio.read(source)
-        with _prefix_errors(str(source)):
+        with prefix_errors(str(source)):
             converted = convert(converter, recording, target_voice, mix)
         return converted, f"{converted.duration:.2f} s"
 
@@ -134,32 +117,21 @@ def transcribe_files(
         complain: Function that gets a line for each file that fails, where there are several files.
 
     Raises:
-        SpecError: If the tokenizer recognizes no phonemes.
-        InputError: If a folder or pattern holds no audio.
+        VocableError: If the tokenizer recognizes no phonemes, or the inputs cannot be used.
     """
     recognizer = as_recognizer(tokenizer)
-    sources = find_audio(inputs)
-    format_line = _json_line if as_json else _tab_line
-    outcome = Outcome()
-    for source in sources:
-        try:
-            recording = Audio.read(source)
-            with _prefix_errors(str(source)):
-                transcript = transcribe(recognizer, recording)
-            say(format_line(source, transcript))
-            outcome.done.append(source)
-        except VocableError as error:
-            outcome.failed.append(error)
-            if len(sources) > 1:
-                complain(printable(f"failed: {error}"))
-    return outcome
+
+    def process(source: Path) -> tuple[Path, str]:
+        recording = Audio.read(source)
+        with prefix_errors(str(source)):
+            transcript = transcribe(recognizer, recording)
+        return source, (_json_line if as_json else _tab_line)(source, transcript)
+
+    return process_each(find_audio(inputs), process, say, complain)
 
 
 def read_lines(file: Path) -> list[Line]:
-    """Read the lines of a text file that are not empty.
-
-    Args:
-        file: Path of a UTF-8 file of at most 16 MiB; ``-`` is standard input.
+    """Read the lines that are not empty of a UTF-8 file of at most 16 MiB; ``-`` is standard input.
 
     Raises:
         TextError: If the file cannot be read, is not UTF-8, is too large, or has no text.
@@ -176,7 +148,11 @@ def read_lines(file: Path) -> list[Line]:
         rows = io.StringIO(content.decode("utf-8-sig"), newline=None)
     except UnicodeDecodeError as error:
         raise TextError(f"{name}: byte {error.start} is not UTF-8; save the text as UTF-8") from error
-    lines = [Line(text=row.strip(), file=name, number=number) for number, row in enumerate(rows, 1) if row.strip()]
+    lines = [
+        Line(text=row.strip(), where=f"{name}, line {number}", number=number)
+        for number, row in enumerate(rows, 1)
+        if row.strip()
+    ]
     if not lines:
         raise TextError(f"{name}: the file has no text; write one on each line")
     return lines
@@ -185,7 +161,7 @@ def read_lines(file: Path) -> list[Line]:
 def _tab_line(source: Path, transcript: Transcript) -> str:
     """Return file, words and phonemes, separated by tabs; the words are ``-`` where there is no dictionary."""
     words = "-" if transcript.words is None else " ".join(transcript.words)
-    return printable("\t".join([str(source), words, " ".join(transcript.phonemes)]))
+    return "\t".join([str(source), words, " ".join(transcript.phonemes)])
 
 
 def _json_line(source: Path, transcript: Transcript) -> str:
@@ -196,33 +172,20 @@ def _json_line(source: Path, transcript: Transcript) -> str:
 def _read_voice(tokenizer: object, path: Path) -> Audio:
     """Read the recording of a voice, and check that it is long enough where a tokenizer needs a length."""
     voice = Audio.read(path)
-    with _prefix_errors(str(path)):
+    with prefix_errors(str(path)):
         if isinstance(tokenizer, HasVoice):
             tokenizer.voice_of(voice)
     return voice
 
 
-def _is_one_file(out: Path, count: int) -> bool:
-    """Return whether the output is one audio file and not a folder."""
-    if out.is_dir() or out.suffix.lower() not in AUDIO_SUFFIXES:
-        return False
-    if count > 1:
-        raise OutputError(f"{out} is one file and there are {count} results; pass a folder")
-    return True
-
-
-def _check_overwriting(inputs: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Raise an OutputError if a result would overwrite an input."""
+def _choose_targets(out: Path, in_folder: Sequence[Path], inputs: Sequence[Path]) -> list[Path]:
+    """Return the output where it is one audio file, else the files in it as a folder; none may be an input."""
+    is_file = not out.is_dir() and out.suffix.lower() in AUDIO_SUFFIXES
+    if is_file and len(in_folder) > 1:
+        raise OutputError(f"{out} is one file and there are {len(in_folder)} results; pass a folder")
+    targets = [out] if is_file else list(in_folder)
     protected = {path.resolve() for path in inputs}
     overwritten = next((target for target in targets if target.resolve() in protected), None)
     if overwritten is not None:
         raise OutputError(f"{overwritten}: this input would be overwritten; write to another place")
-
-
-@contextmanager
-def _prefix_errors(where: str) -> Iterator[None]:
-    """Prefix the message of an error with the file that the clip or text is from."""
-    try:
-        yield
-    except (AudioError, TextError) as error:
-        raise type(error)(f"{where}: {error}" if where else str(error)) from error
+    return targets

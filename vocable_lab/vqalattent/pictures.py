@@ -64,10 +64,11 @@ def pictures(speech: GeneratedSpeech) -> Iterator[Picture]:
     for name, values in speech.tokenizer.labels.items():
         value = clip.value(name)
         labels[name] = value if value in values else values[0]
-    maps = speech.tokenizer.attention(tokens, [labels])
+    device, indices = speech.tokenizer.device, speech.tokenizer.label_indices([labels])
+    maps = speech.tokenizer.model.prior.attention(tokens.ids[:, 0].to(device), indices.to(device))
     for name, weights in (("first", maps[0]), ("last", maps[-1])):
         yield plot_attention(
-            weights[0].numpy(), names=("position", "looks at"),
+            weights[0].cpu().numpy(), names=("position", "looks at"),
             title=f"{speech.name}: attention of the {name} block on {key}",
         )  # fmt: skip
 

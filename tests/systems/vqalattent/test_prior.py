@@ -83,15 +83,6 @@ def test_attention_is_causal_and_sums_to_one(speaker: VqalattentTokenizer) -> No
         assert not weights.triu(1).any()
 
 
-def test_attention_to_tokens_is_that_to_their_ids(speaker: VqalattentTokenizer) -> None:
-    tokens = speaker.sample([ASKED] * 2)
-    prior = speaker.model.prior.eval()
-    wanted = prior.attention(tokens.ids[:, 0], torch.tensor([[3, 1], [3, 1]]))
-    assert all(torch.equal(*maps) for maps in zip(speaker.attention(tokens, [ASKED] * 2), wanted, strict=True))
-    with pytest.raises(ConfigError, match="digit 'x' is unknown"):
-        speaker.attention(tokens, [ASKED, {"digit": "x"}])
-
-
 def test_attention_is_what_a_block_weighs_values_with(speaker: VqalattentTokenizer) -> None:
     block = speaker.model.prior.eval().blocks[0]
     hidden = torch.randn(2, 9, 32, generator=torch.Generator().manual_seed(0))

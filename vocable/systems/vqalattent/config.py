@@ -11,12 +11,6 @@ from vocable.errors import ConfigError
 from vocable.schema import MAX_WIDTH, Depth, Entries, Share, Width, config
 from vocable.tokens import TokenSpec
 
-Codebook = Literal["ema", "gradient", "stochastic"]
-CodebookInit = Literal["kmeans", "data", "normal", "uniform"]
-Order = Literal["row_major", "time_major"]
-Positions = Literal["absolute", "grid"]
-LabelIds = Literal["separate", "shared"]
-Level = Literal["corpus", "clip"]
 Strides = tuple[Literal[1, 2], Literal[1, 2]]
 _Positive = Annotated[float, Field(gt=0)]
 _AtLeastTwo = Annotated[int, Field(ge=2, le=MAX_WIDTH)]
@@ -47,7 +41,7 @@ class ImageSpec:
     frames: _AtLeastTwo = 88
     trim_db: _Positive = 15.0
     range_db: _Positive = 80.0
-    level: Level = "corpus"
+    level: Literal["corpus", "clip"] = "corpus"
 
     @property
     def hop(self) -> int:
@@ -81,10 +75,10 @@ class VqvaeConfig:
     residual_blocks: Depth = 3
     latent_dim: Width = 64
     codebook_size: Entries = 256
-    codebook: Codebook = "ema"
-    codebook_init: CodebookInit = "kmeans"
+    codebook: Literal["ema", "gradient", "stochastic"] = "ema"
+    codebook_init: Literal["kmeans", "data", "normal", "uniform"] = "kmeans"
     temperature: _Positive = 1.0
-    order: Order = "row_major"
+    order: Literal["row_major", "time_major"] = "row_major"
 
     @property
     def reduction(self) -> int:
@@ -114,9 +108,9 @@ class PriorConfig:
     heads: Width = 8
     width: Width = 256
     dropout: Share = 0.1
-    positions: Positions = "absolute"
+    positions: Literal["absolute", "grid"] = "absolute"
     conditions: tuple[str, ...] = ("digit",)
-    label_ids: LabelIds = "separate"
+    label_ids: Literal["separate", "shared"] = "separate"
     label_dropout: Share = 0.0
     temperature: Annotated[float, Field(ge=0)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -150,11 +144,9 @@ class VqalattentConfig:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.image.bins % self.vqvae.reduction or self.image.frames % self.vqvae.reduction:
-            raise ConfigError(
-                f"an image of {self.image.bins} × {self.image.frames} is no multiple of {self.vqvae.reduction} "
-                "along both axes"
-            )
+        bins, frames, reduction = self.image.bins, self.image.frames, self.vqvae.reduction
+        if bins % reduction or frames % reduction:
+            raise ConfigError(f"an image of {bins} × {frames} is no multiple of {reduction} along both axes")
         largest = max((len(values) for values in self.labels.values()), default=0)
         if self.prior.label_ids == "shared" and largest > self.vqvae.codebook_size:
             raise ConfigError(f"{largest} labels cannot share {self.vqvae.codebook_size} ids; use separate ids")

@@ -47,8 +47,6 @@ class ImageConfig(BatchConfig):
         shift: Largest shift of either end of the speech, as a share of its length.
         plain_from: Step from which on there is neither gain nor warp; None augments every step.
 
-    Raises:
-        ConfigError: If a value is out of range.
     """
 
     kind: ClassVar[str] = "images"
@@ -95,8 +93,10 @@ class Images:
         self.values = {key: collect_values(self.utterances, key) for key in keys}
         self.labels = label_indices(self.utterances, self.values)
         self.durations = np.array([end - start for start, end in self._store.infos]) / spec.sample_rate
-        self.bounds = self._measure_scale()
-        levels = [self._image(index)[1] for index in range(len(self._store))]
+        images = map(self._image, range(len(self._store)))
+        extremes, levels = zip(*((torch.stack(image.aminmax()), level) for image, level in images), strict=True)
+        low, high = torch.stack(extremes).unbind(1)
+        self.bounds = torch.stack([torch.maximum(low.min(), high.max() - spec.range_db), high.max()])
         self.mean_level = float(np.mean(levels))
 
     @property
@@ -109,11 +109,7 @@ class Images:
         return to_unit(self._image(index)[0], self.bounds)
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> ImageBatch:
-        """Return this rank's slice of the global batch of a step.
-
-        Raises:
-            ConfigError: If the batch cannot be shared evenly.
-        """
+        """Return this rank's slice of the global batch of a step; a ConfigError if it cannot be shared evenly."""
         plain = self.config.plain_from is not None and step >= self.config.plain_from
         rows = [self._draw(random, plain) for random in self.config.draws(step, rank, world)]
         images, indices = zip(*rows, strict=True)
@@ -125,21 +121,16 @@ class Images:
         index = int(random.integers(len(self._store)))
         start, end = self._store.infos[index]
         shifts = random.uniform(-self.config.shift, self.config.shift, 2) * (end - start)
+        bounds = (start + round(shifts[0]), end + round(shifts[1]))
         gain, warp = random.uniform(*self.config.gain_db), 1.0 + random.uniform(-1, 1) * self.config.warp
         if plain:
             gain, warp = 0.0, 1.0
-        bounds = (start + round(shifts[0]), end + round(shifts[1]))
         return to_unit(self._image(index, bounds, round(warp, 2))[0] + gain, self.bounds), index
 
     def _image(self, index: int, bounds: tuple[int, int] | None = None, warp: float = 1.0) -> tuple[Tensor, float]:
         """Return an utterance's image in dB, and the level that was subtracted."""
         bounds = bounds or self._store.infos[index]
         return subtract_level(mel_image(self._store.samples(index), self.spec, bounds=bounds, warp=warp), self.spec)
-
-    def _measure_scale(self) -> Float[Tensor, "2"]:
-        extremes = [torch.stack(self._image(index)[0].aminmax()) for index in range(len(self._store))]
-        low, high = torch.stack(extremes).unbind(1)
-        return torch.stack([torch.maximum(low.min(), high.max() - self.spec.range_db), high.max()])
 
 
 def collect_values(utterances: Sequence[Utterance], key: str) -> tuple[str, ...]:

@@ -87,10 +87,6 @@ def mel_image(
 def subtract_level(decibels: Float[Tensor, "F S"], spec: ImageSpec) -> tuple[Float[Tensor, "F S"], float]:
     """Subtract the level of a clip from its image, where the spec scales every clip by its own level.
 
-    Args:
-        decibels: Image in dB.
-        spec: Image spec.
-
     Returns:
         Image in dB, and the decibels that were subtracted: the loudest value, or 0 on the level of the corpus.
 
@@ -104,11 +100,7 @@ def subtract_level(decibels: Float[Tensor, "F S"], spec: ImageSpec) -> tuple[Flo
 
 
 def to_unit(decibels: Float[Tensor, "*B F S"], bounds: Float[Tensor, "2"]) -> Float[Tensor, "*B F S"]:
-    """Scale decibels to [0, 1]; values outside of the bounds are clipped.
-
-    Args:
-        decibels: Images in dB.
-        bounds: Decibels that become 0 and 1.
+    """Scale decibels to [0, 1]: the bounds become 0 and 1, values outside of them are clipped.
 
     Example:
         >>> to_unit(torch.tensor([[-80.0, -30.0, 20.0]]), torch.tensor([-60.0, 0.0])).tolist()
@@ -123,11 +115,7 @@ def from_unit(values: Float[Tensor, "*B F S"], bounds: Float[Tensor, "2"]) -> Fl
 
 
 def stretch_columns(values: Float[Tensor, "F S"], frames: int) -> Float[Tensor, "F N"]:
-    """Resample the columns of an image by linear interpolation, which undoes its time stretch.
-
-    Args:
-        values: Image.
-        frames: Number N of columns to return.
+    """Resample an image to N columns by linear interpolation, which undoes its time stretch.
 
     Example:
         >>> stretch_columns(torch.tensor([[0.0, 2.0, 4.0, 6.0]]), 2).tolist()

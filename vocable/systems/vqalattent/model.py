@@ -12,8 +12,6 @@ from vocable.folder import Migration
 from vocable.systems.vqalattent.config import VqalattentConfig
 from vocable.systems.vqalattent.networks import Prior, Vqvae
 
-_UNTRAINED = 0  # value of ``prior_codebook``
-
 
 class VqalattentModel(nn.Module):
     """Both networks of the system.
@@ -52,12 +50,12 @@ class VqalattentModel(nn.Module):
         self.register_buffer("label_durations", torch.zeros(len(config.prior.conditions), values))
         self.register_buffer("mean_duration", torch.tensor(config.image.duration))
         self.register_buffer("mean_level", torch.zeros(()))
-        self.register_buffer("prior_codebook", torch.tensor(_UNTRAINED))
+        self.register_buffer("prior_codebook", torch.tensor(0))
 
     @property
     def has_prior(self) -> bool:
         """True once the prior is trained."""
-        return int(self.prior_codebook) != _UNTRAINED
+        return bool(self.prior_codebook)
 
     def codebook_fingerprint(self) -> int:
         """Return a number that identifies the codebook; it survives storage as float16."""
@@ -65,11 +63,7 @@ class VqalattentModel(nn.Module):
         return int.from_bytes(hashlib.sha256(book.entries.detach().cpu().half().numpy().tobytes()).digest()[:7], "big")
 
     def check_prior(self) -> None:
-        """Check that the prior can be used.
-
-        Raises:
-            CheckpointError: If the prior is not trained, or was trained on the ids of another codebook.
-        """
+        """Raise a CheckpointError if the prior is not trained, or was trained on the ids of another codebook."""
         if not self.has_prior:
             raise CheckpointError("this model's prior is not trained: the model encodes and decodes, but cannot sample")
         if int(self.prior_codebook) != self.codebook_fingerprint():

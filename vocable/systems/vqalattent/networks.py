@@ -1,7 +1,8 @@
 """Networks of VQalAttent: a VQ-VAE between images and ids, and a prior, a decoder-only transformer over ids."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -16,9 +17,7 @@ from vocable.quantizers import Quantized, StochasticVectorQuantizer, VectorQuant
 from vocable.quantizers.codebook import EmaCodebook, GradientCodebook
 from vocable.systems.vqalattent.config import VqalattentConfig
 
-_CODEBOOKS: dict[str, type[EmaCodebook] | type[GradientCodebook]] = {"ema": EmaCodebook, "gradient": GradientCodebook}
 _KERNELS = {1: 3, 2: 4}  # by stride
-_KVCache = list[tuple[Tensor, Tensor]]  # per block: keys and values of shape (B, H, L, D / H)
 
 
 class Vqvae(nn.Module):
@@ -57,24 +56,15 @@ class Vqvae(nn.Module):
             nn.ConvTranspose2d(sizes.width, sizes.width, _KERNELS[second], second, padding=1), nn.ReLU(),
             nn.ConvTranspose2d(sizes.width, 1, _KERNELS[first], first, padding=1),
         )  # fmt: skip
-        self.quantizer: VectorQuantizer | StochasticVectorQuantizer
+        kind: Callable[..., VectorQuantizer | StochasticVectorQuantizer]
         if sizes.codebook == "stochastic":
-            self.quantizer = StochasticVectorQuantizer(
-                codebook_size=sizes.codebook_size, dim=sizes.latent_dim, init=sizes.codebook_init,
-                temperature=sizes.temperature,
-            )  # fmt: skip
+            kind = partial(StochasticVectorQuantizer, temperature=sizes.temperature)
         else:
-            self.quantizer = VectorQuantizer(
-                codebook_size=sizes.codebook_size, dim=sizes.latent_dim, codebook=_CODEBOOKS[sizes.codebook],
-                init=sizes.codebook_init,
-            )  # fmt: skip
+            kind = partial(VectorQuantizer, codebook=EmaCodebook if sizes.codebook == "ema" else GradientCodebook)
+        self.quantizer = kind(codebook_size=sizes.codebook_size, dim=sizes.latent_dim, init=sizes.codebook_init)
 
     def forward(self, images: Float[Tensor, "B F S"]) -> tuple[Float[Tensor, "B F S"], Quantized]:
-        """Reconstruct images in training.
-
-        Returns:
-            Reconstructed images, and the ids, latents and losses of the quantizer.
-        """
+        """Reconstruct images in training; return them with the ids, latents and losses of the quantizer."""
         latents = self.latents(images)
         quantized = self.quantizer(latents, torch.ones(latents.shape[:2], dtype=torch.bool, device=latents.device))
         return self.render(quantized.latents), quantized
@@ -86,10 +76,9 @@ class Vqvae(nn.Module):
 
     def render(self, latents: Float[Tensor, "B N D"]) -> Float[Tensor, "B F S"]:
         """Decode quantized latents to images, not clipped to [0, 1]."""
-        rows, columns = self.grid
-        shape = (rows, columns) if self.order == "row_major" else (columns, rows)
-        grid = latents.transpose(1, 2).unflatten(2, shape)
-        grid = grid if self.order == "row_major" else grid.transpose(2, 3)
+        by_row = self.order == "row_major"
+        grid = latents.transpose(1, 2).unflatten(2, self.grid if by_row else self.grid[::-1])
+        grid = grid if by_row else grid.transpose(2, 3)
         return self.decoder(grid.contiguous(memory_format=torch.channels_last))[:, 0]
 
     @torch.no_grad()
@@ -186,25 +175,17 @@ class Prior(nn.Module):
     @torch.no_grad()
     def log_likelihood(self, ids: Int[Tensor, "B N"], labels: Int[Tensor, "B C"]) -> Float[Tensor, "B N"]:
         """Return the log-likelihood of each id given those before it, in nats; a row's sum is that of the utterance."""
-        logits = self(ids, labels).float().log_softmax(-1)
-        return logits.gather(2, ids[..., None])[..., 0]
+        return self(ids, labels).float().log_softmax(-1).gather(2, ids[..., None])[..., 0]
 
     @torch.no_grad()
     def sample(
         self, labels: Int[Tensor, "B C"], seeds: Sequence[int], *, temperature: float = 1.0, top_k: int | None = None,
         top_p: float = 1.0, guidance: float = 0.0, cache: bool = True,
     ) -> Int[Tensor, "B N"]:  # fmt: skip
-        """Sample ids.
+        """Sample ids; the settings are those of :func:`vocable.generate`. A row depends on its own seed alone.
 
-        Args:
-            labels: Labels as :meth:`forward` takes them.
-            seeds: Seed of each row. A row depends on its own seed and on no other row.
-            temperature: Divisor of the logits. Under 1 sharpens the distribution; 0 takes the most likely id.
-            top_k: Number of most likely ids to sample from; all by default.
-            top_p: Probability mass of the smallest set of ids to sample from.
-            guidance: Weight g of classifier-free guidance: logits + g · (logits − logits with all labels open). 0
-                samples from the prior itself; other values double the work.
-            cache: Whether to keep keys and values of earlier positions. Without, every id costs a whole sequence.
+        With guidance g the logits are logits + g · (logits − logits with all labels open), which doubles the work.
+        Without ``cache``, the keys and values of earlier positions, every id costs a whole sequence.
 
         Raises:
             ConfigError: If a setting is out of range, or guidance is asked of a prior trained with all labels shown.
@@ -212,22 +193,29 @@ class Prior(nn.Module):
         Source:
             Guidance: Ho and Salimans, arXiv:2207.12598, on logits as in Make-A-Scene, arXiv:2203.13131, section 3.4.
         """
-        _check_sampling(temperature, top_k, top_p, self.codebook_size)
+        if not (temperature >= 0 and math.isfinite(temperature)):
+            raise ConfigError(f"temperature is {temperature}: give 0 or more")
+        if top_k is not None and not 1 <= top_k <= self.codebook_size:
+            raise ConfigError(f"top_k is {top_k}: give 1 to {self.codebook_size}")
+        if not 0 < top_p <= 1:
+            raise ConfigError(f"top_p is {top_p}: give more than 0 and at most 1")
         if guidance < 0 or (guidance and not self.label_dropout):
             raise ConfigError(f"guidance is {guidance}: give 0, or more to a prior trained with hidden labels")
         if guidance:
             labels = torch.cat([labels, torch.full_like(labels, -1)])
         uniform = torch.from_numpy(np.stack([np.random.default_rng(seed).random(self.frames) for seed in seeds]))
         prefix = self._prefix(labels)
-        kv_cache = self._empty_cache(len(labels), prefix.device) if cache else None
         sequence, new, positions = prefix, prefix, self._positions()
+        shape = (len(self.blocks), 2, len(labels), self._blocks[0].heads, len(positions))  # of keys and values
+        kv_cache = positions.new_empty(*shape, positions.shape[1] // shape[3]) if cache else None
         for index in range(self.frames):
             if kv_cache is None:
                 new = sequence
             start = sequence.shape[1] - new.shape[1]
             hidden = self.token_embedding(new) + positions[start : sequence.shape[1]]
             for number, block in enumerate(self._blocks):
-                hidden = block(hidden, cache=None if kv_cache is None else (kv_cache[number], start))
+                cached = None if kv_cache is None else ((kv_cache[number, 0], kv_cache[number, 1]), start)
+                hidden = block(hidden, cache=cached)
             logits = self.head(self.norm(hidden[:, -1]))
             if guidance:
                 conditional, unconditional = logits.chunk(2)
@@ -274,13 +262,6 @@ class Prior(nn.Module):
         offsets = torch.tensor(self.label_offsets, device=labels.device, dtype=labels.dtype)
         return torch.cat([bos, labels + offsets], dim=1)
 
-    def _empty_cache(self, rows: int, device: torch.device) -> _KVCache:
-        """Return uninitialized keys and values for a whole sequence."""
-        heads, weight = self._blocks[0].heads, self.position_embedding.weight
-        shape = (rows, heads, weight.shape[0], weight.shape[1] // heads)
-        new = [torch.empty(2, *shape, device=device, dtype=weight.dtype) for _ in self._blocks]
-        return [(pair[0], pair[1]) for pair in new]
-
 
 def _sample_ids(
     logits: Float[Tensor, "B K"], uniform: Float[Tensor, " B"], temperature: float, top_k: int | None, top_p: float
@@ -297,15 +278,6 @@ def _sample_ids(
     cumulative = (probabilities * kept).cumsum(1)
     index = (cumulative <= uniform[:, None] * cumulative[:, -1:]).sum(1, keepdim=True)
     return ids.gather(1, torch.minimum(index, kept.sum(1, keepdim=True) - 1))
-
-
-def _check_sampling(temperature: float, top_k: int | None, top_p: float, codebook_size: int) -> None:
-    if not (temperature >= 0 and math.isfinite(temperature)):
-        raise ConfigError(f"temperature is {temperature}: give 0 or more")
-    if top_k is not None and not 1 <= top_k <= codebook_size:
-        raise ConfigError(f"top_k is {top_k}: give 1 to {codebook_size}")
-    if not 0 < top_p <= 1:
-        raise ConfigError(f"top_p is {top_p}: give more than 0 and at most 1")
 
 
 def _init_weights(module: nn.Module) -> None:

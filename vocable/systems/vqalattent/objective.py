@@ -40,12 +40,7 @@ class VqalattentLosses:
     prior_rate: LearningRate = LearningRate(peak=1e-3)
 
     def prior_from(self, steps: int) -> int:
-        """Return the first step of the prior's stage in a run of some steps.
-
-        Example:
-            >>> VqalattentLosses(vqvae_share=0.25).prior_from(100)
-            25
-        """
+        """Return the first step of the prior's stage in a run of some steps."""
         return round(self.vqvae_share * steps)
 
 

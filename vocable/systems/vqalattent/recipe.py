@@ -38,8 +38,7 @@ class VqalattentRun(Run):
         """Return networks to train for the labels in the data.
 
         Args:
-            material: Training data, from :meth:`material`. With ``start`` its images get the scale of that model and
-                lose their augmentation.
+            material: Training data. With ``start`` its images get that model's scale and lose their augmentation.
             start: Trained model whose VQ-VAE is kept as it is; only a new prior is trained then.
 
         Raises:
@@ -49,7 +48,13 @@ class VqalattentRun(Run):
         model = VqalattentModel(config)
         model.bounds.copy_(material.bounds)
         if start is not None:
-            _copy_vqvae(start, model)
+            if not isinstance(start, VqalattentTokenizer):
+                raise ConfigError(f"the model to begin from is a {type(start).__name__}, no VQalAttent; take another")
+            for part in ("image", "vqvae"):
+                if (trained := getattr(start.config, part)) != (needed := getattr(config, part)):
+                    raise ConfigError(f"the model to begin from has {trained}, this recipe {needed}; take another")
+            model.vqvae.load_state_dict(start.model.vqvae.state_dict())
+            model.bounds.copy_(start.model.bounds)
             material.bounds = start.model.bounds.cpu()
             material.config = replace(material.config, plain_from=0)  # the prior's stage is the whole run
             losses = replace(losses, vqvae_share=0.0)
@@ -62,30 +67,11 @@ class VqalattentRun(Run):
         return VqalattentObjective(model, losses, rate=self.train.learning_rate, steps=self.train.steps)
 
 
-def _copy_vqvae(start: object, model: VqalattentModel) -> None:
-    """Copy the VQ-VAE and the image scale of a trained model.
-
-    Raises:
-        ConfigError: If it is no VQalAttent, or has other images or ids.
-    """
-    if not isinstance(start, VqalattentTokenizer):
-        raise ConfigError(f"the model to begin from is a {type(start).__name__}, no VQalAttent; take another")
-    for part in ("image", "vqvae"):
-        trained, needed = getattr(start.config, part), getattr(model.config, part)
-        if trained != needed:
-            raise ConfigError(f"the model to begin from has {trained}, this recipe {needed}; take another")
-    model.vqvae.load_state_dict(start.model.vqvae.state_dict())
-    model.bounds.copy_(start.model.bounds)
-
-
 def paper(strides: Strides = (2, 2)) -> VqalattentRun:
     """Return the paper's CR 16 on AudioMNIST: 100 epochs of the VQ-VAE, 70 of the prior, 24,000 clips, batch 32.
 
     The paper gives 22,050 Hz, images of 64 × 88, 15 dB, a codebook of 256 × 64 and 12 blocks of 8 heads. Widths,
     learning rates and batch size are those of its authors' later code.
-
-    Args:
-        strides: Strides of the VQ-VAE.
     """
     return VqalattentRun(
         model=VqalattentConfig(vqvae=VqvaeConfig(strides=strides)),
@@ -118,18 +104,14 @@ def fsdd(strides: Strides = (2, 2)) -> VqalattentRun:
 def fsdd_vqvae() -> VqalattentRun:
     """Return the VQ-VAE of ``fsdd`` alone, to train on more speakers; ``fsdd`` trains a prior from it (``--init``)."""
     run = fsdd()
-    train = replace(run.train, steps=4_000)
-    return replace(run, losses=replace(run.losses, vqvae_share=1.0), train=train)
+    return replace(run, losses=replace(run.losses, vqvae_share=1.0), train=replace(run.train, steps=4_000))
 
 
 def fsdd_cr4() -> VqalattentRun:
     """Return CR 4 of ``fsdd`` with 1,408 ids an utterance, narrower, for 40 minutes of one CPU core."""
     run = fsdd(strides=(2, 1))
-    model = replace(
-        run.model,
-        vqvae=replace(run.model.vqvae, width=64),
-        prior=replace(run.model.prior, width=64, blocks=4, heads=4),
-    )
+    prior = replace(run.model.prior, width=64, blocks=4, heads=4)
+    model = replace(run.model, vqvae=replace(run.model.vqvae, width=64), prior=prior)
     losses = replace(run.losses, vqvae_share=800 / 2_300)
     return replace(run, model=model, losses=losses, train=replace(run.train, steps=2_300))
 

@@ -72,11 +72,7 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
 
     @torch.inference_mode()
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Encode one utterance, the louder part of the clip, as one image of fixed size.
-
-        Args:
-            audio: Recording at any sample rate.
-            text: Transcript, carried along in the tokens; not used.
+        """Encode one utterance, the louder part of the clip, as one image of fixed size; the text is not used.
 
         Raises:
             AudioError: If the clip is silent or shorter than a quarter of a window.
@@ -107,62 +103,36 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
         level = float(tokens.voice[0, 2].clamp(-_MAX_LEVEL, _MAX_LEVEL))
         frames = max(1, round(length / self.mel.hop))
         mel = stretch_columns(from_unit(image, self.model.bounds.cpu()) + level, frames)
-        speech = self.vocoder.render(mel)[:length]
-        samples = np.zeros(total, dtype=np.float32)
-        end = min(total, onset + speech.size)
-        samples[onset:end] = speech[: end - onset]
+        samples = np.pad(self.vocoder.render(mel)[:length], (onset, total))[:total]
         return Audio(samples, rate)
 
     def image(self, audio: Audio) -> Float[Tensor, "F S"]:
-        """Return the image that an utterance is encoded from, in [0, 1].
-
-        Raises:
-            AudioError: If the clip is silent or shorter than a quarter of a window.
-        """
+        """Return the image that an utterance is encoded from, in [0, 1]."""
         return self._analyze(audio.resample(self.spec.sample_rate).samples)[0]
 
     @torch.inference_mode()
     def decode_images(self, tokens: Tokens) -> Float[Tensor, "B F S"]:
-        """Decode tokens to images in [0, 1], one at a time, so that each is the same as alone.
-
-        Raises:
-            SpecError: If the tokens are another tokenizer's.
-        """
+        """Decode tokens to images in [0, 1], one at a time, so that each is the same as alone."""
         self.check_tokens(tokens)
         self.model.eval()
         return torch.cat([self.model.vqvae.decode(row[None].to(self.device)).cpu() for row in tokens.ids[:, 0]])
 
     def check_tokens(self, tokens: Tokens) -> None:
-        """Check that tokens were made by this tokenizer and fill one image a clip.
-
-        Raises:
-            SpecError: If they are another tokenizer's, or hold another number of frames.
-        """
+        """Raise a SpecError if tokens were made by another tokenizer, or do not fill one image a clip."""
         super().check_tokens(tokens)
-        if tokens.ids.shape[2] != self.config.frames:
-            raise SpecError(
-                f"these tokens have {tokens.ids.shape[2]} frames a clip, this tokenizer {self.config.frames}"
-            )
+        if (frames := tokens.ids.shape[2]) != self.config.frames:
+            raise SpecError(f"these tokens have {frames} frames a clip, this tokenizer {self.config.frames}")
 
     # ---- prior ----------------------------------------------------------------------------------------------------
 
     def sample(
-        self, wanted: Sequence[Mapping[str, object]], *, seed: int = 0, temperature: float | None = None,
+        self, conditions: Sequence[Mapping[str, object]], *, seed: int = 0, temperature: float | None = None,
         top_k: int | None = None, top_p: float | None = None, guidance: float | None = None, cache: bool = True,
     ) -> Tokens:  # fmt: skip
-        """Sample the tokens of new utterances.
+        """Sample the tokens of an utterance for each mapping of conditions to labels, such as ``{"digit": 7}``.
 
-        Args:
-            wanted: Labels of each utterance, such as ``{"digit": 7}``. A condition that is not named is drawn
-                uniformly; one that is None is left open, if training hid some labels.
-            seed: Seed of all utterances. The n-th utterance of a seed is the same however many there are.
-            temperature: Divisor of the logits; under 1 sharpens the distribution, 0 takes the most likely ids. The
-                model's default if None.
-            top_k: Number of most likely ids to sample from; all if None.
-            top_p: Probability mass of the smallest set of ids to sample from. The model's default if None.
-            guidance: Weight of classifier-free guidance; higher values follow the labels more and vary less. The
-                model's default if None, and 0 where no label is given.
-            cache: Whether to keep keys and values; see :meth:`~vocable.systems.vqalattent.networks.Prior.sample`.
+        A condition that is not named is drawn uniformly; one that is None is left open, if training hid some labels.
+        Seed and settings are those of :func:`vocable.generate`; ``cache`` is that of the prior's ``sample``.
 
         Raises:
             ConfigError: If a condition or label is unknown, or a setting is out of range.
@@ -174,17 +144,17 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
         top_p = defaults.top_p if top_p is None else top_p
         guidance = defaults.guidance if guidance is None else guidance
         self.model.eval().check_prior()
-        if not wanted:
+        if not conditions:
             raise ShapeError("sample got no labels; give a mapping for at least one utterance")
-        labels = self._label_indices([self._fill_labels(row, seed, index) for index, row in enumerate(wanted)])
-        seeds = [int(np.random.SeedSequence((seed, row)).generate_state(1)[0]) for row in range(len(wanted))]
+        labels = self.label_indices([self._fill_labels(row, seed, index) for index, row in enumerate(conditions)])
+        seeds = [int(np.random.SeedSequence((seed, row)).generate_state(1)[0]) for row in range(len(labels))]
         if bool((labels == UNKNOWN).all()):
             guidance = 0.0  # both kinds of logits would be the same
         parts = [
             self.model.prior.sample(
                 labels[at : at + _SAMPLE_ROWS].to(self.device), seeds[at : at + _SAMPLE_ROWS], temperature=temperature,
                 top_k=top_k, top_p=top_p, guidance=guidance, cache=cache,
-            ).cpu() for at in range(0, len(wanted), _SAMPLE_ROWS)
+            ).cpu() for at in range(0, len(labels), _SAMPLE_ROWS)
         ]  # fmt: skip
         seconds = torch.tensor([self._typical_duration(row) for row in labels.tolist()])
         level = self.model.mean_level.cpu().expand_as(seconds)
@@ -196,12 +166,10 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
         )  # fmt: skip
 
     @torch.inference_mode()
-    def score(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]] | None = None) -> Float[Tensor, "B N"]:
+    def score(self, tokens: Tokens, conditions: Sequence[Mapping[str, object]] | None = None) -> Float[Tensor, "B N"]:
         """Return the log-likelihood of each id given those before it, in nats; a row's sum is that of its utterance.
 
-        Args:
-            tokens: Tokens of this tokenizer.
-            wanted: Labels of each utterance, as :meth:`sample` takes them; none by default.
+        The labels of each utterance are as :meth:`sample` takes them; none by default.
 
         Raises:
             ConfigError: If a label is unknown, or one is left open that training never hid.
@@ -209,25 +177,34 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
             ShapeError: If there are labels of another number of utterances.
             CheckpointError: If the prior is not trained, or was trained on another codebook.
         """
-        labels = self._check_labels(tokens, [{}] * len(tokens) if wanted is None else wanted)
+        self.model.eval().check_prior()
+        self.check_tokens(tokens)
+        rows = [{}] * len(tokens) if conditions is None else conditions
+        if len(rows) != len(tokens):
+            raise ShapeError(f"got labels of {len(rows)} utterances for tokens of {len(tokens)}; give one for each")
+        labels = self.label_indices(rows)
         batches = zip(tokens.ids[:, 0].split(_SAMPLE_ROWS), labels.split(_SAMPLE_ROWS), strict=True)
         prior, device = self.model.prior, self.device
         return torch.cat([prior.log_likelihood(ids.to(device), rows.to(device)).cpu() for ids, rows in batches])
 
-    @torch.inference_mode()
-    def attention(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]]) -> list[Float[Tensor, "B H L L"]]:
-        """Return the prior's attention weights of each block and head, from each query (row) to each key (column).
-
-        Args:
-            tokens: Tokens of this tokenizer.
-            wanted: Labels of each utterance. BOS and the labels are the first positions.
-
-        Raises:
-            VocableError: As :meth:`score`.
-        """
-        labels = self._check_labels(tokens, wanted)
-        maps = self.model.prior.attention(tokens.ids[:, 0].to(self.device), labels.to(self.device))
-        return [weights.cpu() for weights in maps]
+    def label_indices(self, conditions: Sequence[Mapping[str, object]]) -> Int[Tensor, "B C"]:
+        """Return the index of each label among the values of its condition; -1 where it is left open."""
+        rows = []
+        for labels in conditions:
+            for key, value in labels.items():
+                if key not in self.labels:
+                    available = ", ".join(self.labels) or "none"
+                    raise ConfigError(f"this model has no condition '{key}'; its conditions: {available}")
+                if value is not None and str(value) not in self.labels[key]:
+                    raise ConfigError(f"{key} '{value}' is unknown; choose one of {', '.join(self.labels[key])}")
+            missing = [key for key in self.labels if labels.get(key) is None]
+            if missing and not self.config.prior.label_dropout:
+                raise ConfigError(f"this prior was trained with all labels shown; give the {missing[0]}, too")
+            rows.append([
+                UNKNOWN if key in missing else list(values).index(str(labels[key]))
+                for key, values in self.labels.items()
+            ])  # fmt: skip
+        return torch.tensor(rows, dtype=torch.int64).reshape(len(conditions), len(self.labels))
 
     # ---- files and tables -----------------------------------------------------------------------------------------
 
@@ -266,33 +243,6 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
         start, end = find_speech(samples, spec)
         decibels, level = subtract_level(mel_image(samples, spec, bounds=(start, end)), spec)
         return to_unit(decibels, self.model.bounds.cpu()), (start / rate, (end - start) / rate, level)
-
-    def _check_labels(self, tokens: Tokens, wanted: Sequence[Mapping[str, object]]) -> Int[Tensor, "B C"]:
-        """Check tokens and labels to score, and return the indices of the labels."""
-        self.model.eval().check_prior()
-        self.check_tokens(tokens)
-        if len(wanted) != len(tokens):
-            raise ShapeError(f"got labels of {len(wanted)} utterances for tokens of {len(tokens)}; give one for each")
-        return self._label_indices(wanted)
-
-    def _label_indices(self, wanted: Sequence[Mapping[str, object]]) -> Int[Tensor, "B C"]:
-        """Return the index of each label among the values of its condition; -1 where it is left open."""
-        rows = []
-        for labels in wanted:
-            for key, value in labels.items():
-                if key not in self.labels:
-                    available = ", ".join(self.labels) or "none"
-                    raise ConfigError(f"this model has no condition '{key}'; its conditions: {available}")
-                if value is not None and str(value) not in self.labels[key]:
-                    raise ConfigError(f"{key} '{value}' is unknown; choose one of {', '.join(self.labels[key])}")
-            missing = [key for key in self.labels if labels.get(key) is None]
-            if missing and not self.config.prior.label_dropout:
-                raise ConfigError(f"this prior was trained with all labels shown; give the {missing[0]}, too")
-            rows.append([
-                UNKNOWN if key in missing else list(values).index(str(labels[key]))
-                for key, values in self.labels.items()
-            ])  # fmt: skip
-        return torch.tensor(rows, dtype=torch.int64).reshape(len(wanted), len(self.labels))
 
     def _fill_labels(self, labels: Mapping[str, object], seed: int, row: int) -> dict[str, object]:
         """Draw a value of each condition that is not named."""
