@@ -90,9 +90,9 @@ def _check_generator(tokenizer: object) -> TokenGenerator:
 def _generate(generator: TokenGenerator, labels: Sequence[object], **options: Any) -> list[Audio]:
     """Generate an utterance of each label; None leaves the first condition to the prior."""
     settings = {name: options.pop(name) for name in _SETTINGS if name in options}
-    conditions = {key: value for key, value in options.items() if value is not None}
-    first, label = next(iter(generator.labels), None), next((label for label in labels if label is not None), None)
-    if first is None and label is not None:
+    conditions: dict[str, object] = {key: value for key, value in options.items() if value is not None}
+    first, label = next(iter(generator.labels), ""), next((label for label in labels if label is not None), None)
+    if not first and label is not None:
         raise ConfigError(f"label {label} was given to a model that was trained without conditions; leave it out")
     rows = [conditions if label is None else {first: label} | conditions for label in labels]
     return generator.decode_batch(generator.sample(rows, **settings))

@@ -105,7 +105,7 @@ def test_a_codebook_is_the_one_that_was_asked_for(codebook: str, begin: str) -> 
     assert type(book) is (EmaCodebook if codebook == "ema" else GradientCodebook)
     assert isinstance(quantizer, StochasticVectorQuantizer) == (codebook == "stochastic")
     assert getattr(quantizer, "temperature", 0.7) == 0.7
-    assert (book.begin, book.size, book.dim) == (begin, SIZE, 8)
+    assert (book.init, book.size, book.dim) == (begin, SIZE, 8)
 
 
 OTHER = VqalattentConfig(
