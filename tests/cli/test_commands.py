@@ -239,7 +239,7 @@ def test_two_inputs_for_one_output(run: Run, model: Path, tmp_path: Path) -> Non
         ("no json", "line 2: this is no JSON"),
         ("[1]", "line 2: this is no JSON object"),
         ('{"text": "x"}', "line 2: the key 'audio_path' is missing"),
-        ('{"audio_path": "a.wav", "duration": -1}', "line 2: 'duration' is -1"),
+        ('{"audio_path": "a.wav", "duration": -1}', "line 2: duration is -1"),
     ],
 )
 def test_a_bad_manifest_line_is_named(run: Run, tmp_path: Path, line: str, message: str) -> None:

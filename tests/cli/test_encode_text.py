@@ -164,7 +164,7 @@ def test_recognise_at_the_command_line(run: Run, model: Path, tmp_path: Path, mo
     assert run(*words)[0] == 0
     assert asked == []
     code, out, _ = run(*words, "--recognise")
-    assert (code, asked) == (0, [("recogniser",)])
+    assert (code, asked) == (0, [("recognizer",)])
     assert [line.partition("text recognized: ")[2] for line in out.splitlines()] == ["good", "", "morning"]
     assert Tokens.read(tmp_path / "out" / "audio" / "c.tokens").text == ("morning",)
 
