@@ -50,7 +50,6 @@ def test_the_digest_is_that_of_the_file(tmp_path: Path) -> None:
     )
     assert one.digest == same.digest != other.digest
     assert one.digest.startswith("sha256:")
-    assert one.name == "speech_tokenizer_v1"
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from vocable.audio import Audio
-from vocable.errors import SpecError, TextError
+from vocable.errors import SpecError
 from vocable.interfaces import WordEditor
 from vocable.systems.registry import models_for
 
@@ -63,20 +63,8 @@ def edit(
     if not isinstance(tokenizer, WordEditor):
         raise SpecError(f"tokens of a {type(tokenizer).__name__} are not aligned to words; take {models_for('edit')}")
     tokens, donor_tokens = tokenizer.encode(clip, text), tokenizer.encode(donor, donor_text or text)
-    clip_words, donor_words = tokenizer.words(tokens), tokenizer.words(donor_tokens)
-    first, last = words
-    if not 1 <= first <= last <= min(len(clip_words), len(donor_words)):
-        raise SpecError(
-            f"words {first}:{last} of texts with {len(clip_words)} and {len(donor_words)} words; 1 is the first"
-        )
-    old, new = clip_words[first - 1 : last], donor_words[first - 1 : last]
-    if old != new:
-        raise TextError(
-            f"words {first}:{last} are '{' '.join(old)}' in the recording and '{' '.join(new)}' in the donor; give a "
-            "donor with the same words"
-        )
-    edited = tokenizer.swap_words(tokens, donor_tokens, first, last)
+    edited = tokenizer.swap_words(tokens, donor_tokens, *words)
     return Edited(
-        audio=tokenizer.decode(edited), unedited=tokenizer.decode(tokens), words=tuple(clip_words),
+        audio=tokenizer.decode(edited), unedited=tokenizer.decode(tokens), words=tuple(tokenizer.words(tokens)),
         before=tuple(tokenizer.seconds(tokens)), after=tuple(tokenizer.seconds(edited)), swapped=words,
     )  # fmt: skip

@@ -20,11 +20,9 @@ from vocable.errors import AudioError, CheckpointError, MissingDependencyError
 from vocable.features.whisper import log_mel
 from vocable.files import sha256
 
-FILES: Final = (  # file names of CosyVoice and of the package s3tokenizer
-    "speech_tokenizer_v1.onnx", "speech_tokenizer_v1_25hz.onnx", "speech_tokenizer_v2.onnx",
-    "speech_tokenizer_v2_25hz.onnx",
-)  # fmt: skip
-
+FILES: Final = tuple(  # file names of CosyVoice and of the package s3tokenizer
+    f"speech_tokenizer_{version}.onnx" for version in ("v1", "v1_25hz", "v2", "v2_25hz")
+)
 _MELS = 128
 _MEL_HOP = 160  # samples
 _PROBE = 400  # spectra of silence, 4 s, from which the frame rate of the units is measured
@@ -68,11 +66,6 @@ class S3Encoder:
             raise CheckpointError(f"{self.file}: makes {count} units of 4 s; a unit must be a whole number of spectra")
         self.hop = _MEL_HOP * _PROBE // count
 
-    @property
-    def name(self) -> str:
-        """Name in reports."""
-        return self.file.stem
-
     @cached_property
     def digest(self) -> str:
         """Digest of the file."""
@@ -90,20 +83,20 @@ class S3Encoder:
             raise AudioError(f"the clip is {clip.duration:.1f} s long: S3 takes 30 s at most; cut it between words")
         padded = torch.nn.functional.pad(samples, (0, -len(samples) % self.hop))
         units = self._run(log_mel(padded[None], torch.tensor([len(padded)]), _MELS).mT)
-        if len(units) != len(padded) // self.hop or bool(((units < 0) | (units >= self.size)).any()):
+        count = len(padded) // self.hop
+        if len(units) != count or bool(((units < 0) | (units >= self.size)).any()):
             raise CheckpointError(
-                f"{self.file}: made {len(units)} units of {len(padded) // self.hop} × {self.hop} samples, or units "
-                f"outside 0 to {self.size - 1}; give its `size` if it is another version of S3"
+                f"{self.file}: made {len(units)} units of {count} × {self.hop} samples, or units outside 0 to "
+                f"{self.size - 1}; give its `size` if it is another version of S3"
             )
         return units
 
     def _run(self, mel: Tensor) -> Int[Tensor, " N"]:
         """Return the units of log-mel spectra (1, 128, S)."""
         spectra, length = self._session.get_inputs()
+        inputs = {spectra.name: mel.contiguous().numpy(), length.name: np.array([mel.shape[2]], dtype=np.int32)}
         try:
-            ids = self._session.run(
-                None, {spectra.name: mel.contiguous().numpy(), length.name: np.array([mel.shape[2]], dtype=np.int32)}
-            )[0]
+            ids = self._session.run(None, inputs)[0]
         except Exception as error:  # onnxruntime has an error of its own for each kind of fault
             raise CheckpointError(f"{self.file}: does not run ({' '.join(str(error).split())[:200]})") from error
         if not np.issubdtype(ids.dtype, np.integer):
@@ -112,13 +105,10 @@ class S3Encoder:
 
 
 def _find_file(path: Path) -> Path:
-    if path.is_file():
-        return path
-    file = next((path / name for name in FILES if (path / name).is_file()), None)
+    file = next((one for one in (path, *(path / name for name in FILES)) if one.is_file()), None)
     if file is None:
-        raise CheckpointError(
-            f"{path}: no S3 tokenizer; give its ONNX file, or a folder with {' or '.join(FILES[::2])}"
-        )
+        names = " or ".join(FILES[::2])
+        raise CheckpointError(f"{path}: no S3 tokenizer; give its ONNX file, or a folder with {names}")
     return file
 
 
@@ -142,8 +132,6 @@ def _session(file: Path) -> Any:
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has an error of its own for each kind of fault
         raise CheckpointError(f"{file}: cannot be read ({' '.join(str(error).split())[:200]})") from error
-    if len(session.get_inputs()) != 2:
-        raise CheckpointError(
-            f"{file}: takes {len(session.get_inputs())} inputs; S3 takes log-mel spectra and their length"
-        )
+    if (count := len(session.get_inputs())) != 2:
+        raise CheckpointError(f"{file}: takes {count} inputs; S3 takes log-mel spectra and their length")
     return session

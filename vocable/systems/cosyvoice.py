@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.errors import CheckpointError, MissingDependencyError, ShapeError
+from vocable.errors import CheckpointError, MissingDependencyError
 
 WEIGHTS: Final = ("flow.pt", "hift.pt", "campplus.onnx", "cosyvoice.yaml")
 _INSTALL = (
@@ -35,6 +35,7 @@ class CosyVoiceDecoder:
 
     Raises:
         CheckpointError: If the folder lacks a file.
+        MissingDependencyError: (of the methods) If the package cannot be imported.
 
     Source:
         CosyVoice, arXiv:2407.05407, section 3.3; ``cosyvoice/cli/model.py`` and ``frontend.py`` of its repository.
@@ -44,8 +45,7 @@ class CosyVoiceDecoder:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        missing = [name for name in WEIGHTS if not (self.folder / name).is_file()]
-        if missing:
+        if missing := [name for name in WEIGHTS if not (self.folder / name).is_file()]:
             raise CheckpointError(f"{folder}: no CosyVoice: {', '.join(missing)} missing; give CosyVoice-300M's folder")
 
     @cached_property
@@ -57,27 +57,14 @@ class CosyVoiceDecoder:
         return CosyVoice(str(self.folder))
 
     def voice(self, clip: Audio) -> Float[Tensor, " V"]:
-        """Return the voice vector of a recording.
-
-        Raises:
-            MissingDependencyError: If the package cannot be imported.
-        """
+        """Return the voice vector of a recording."""
         with tempfile.TemporaryDirectory() as folder:  # the package takes a file
-            clip.resample(16_000).write(Path(folder) / "voice.wav")
-            return self._model.frontend._extract_spk_embedding(str(Path(folder) / "voice.wav")).flatten().float().cpu()
+            path = Path(folder) / "voice.wav"
+            clip.resample(16_000).write(path)
+            return self._model.frontend._extract_spk_embedding(str(path)).flatten().float().cpu()
 
     def speech(self, units: Int[Tensor, " N"], voice: Float[Tensor, " V"]) -> Audio:
-        """Decode units to speech at the package's sample rate (22,050 Hz), without a prompt.
-
-        Raises:
-            MissingDependencyError: If the package cannot be imported.
-            ShapeError: If there are no units, or the voice has another dimension.
-        """
-        if not len(units) or voice.shape != (self.voice_width,):
-            raise ShapeError(
-                f"{len(units)} units in a voice of shape {tuple(voice.shape)}; give at least one unit, and a voice of "
-                f"shape ({self.voice_width},)"
-            )
+        """Decode at least one unit to speech at the package's sample rate (22,050 Hz), without a prompt."""
         inputs = {"source_speech_token": units[None].int(), "flow_embedding": voice[None].float()}
         parts = [part["tts_speech"].float().cpu() for part in self._model.model.tts(**inputs, stream=False)]
         return Audio(torch.cat(parts, dim=1)[0].clamp(-1, 1).numpy(), int(self._model.sample_rate))

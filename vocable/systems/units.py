@@ -1,15 +1,17 @@
 """Speech units: the ids of one level of a tokenizer, or of CosyVoice's S3, as the target of another model."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from vocable.audio import Audio
 from vocable.errors import CheckpointError, ConfigError, ShapeError, SpecError
@@ -18,7 +20,7 @@ from vocable.interfaces import HasVoice, Tokenizer
 from vocable.schema import MAX_WIDTH, Depth, Entries, config
 from vocable.systems.cosyvoice import WEIGHTS, CosyVoiceDecoder
 from vocable.systems.voiced import VoicedTokenizer
-from vocable.tokens import Tokens, TokenSpec
+from vocable.tokens import Tokens
 
 _S3 = "s3:"
 _NAME_LEVEL = re.compile(r"(.+):([0-9]{1,4})")
@@ -58,36 +60,30 @@ class UnitsSpec:
         return self.sample_rate / self.hop
 
 
-@runtime_checkable
-class UnitSource(Protocol):
-    """Encoder from speech to units and, where there is one, decoder from units to speech."""
+class UnitSource(ABC):
+    """Encoder from speech to units and, where there is one, decoder from units to speech.
 
-    @property
-    def spec(self) -> UnitsSpec:
-        """Description of the units."""
-        ...
+    Attributes:
+        spec: Description of the units.
+        aliases: Digests that the source's weights had under earlier formats.
+    """
 
-    @property
-    def aliases(self) -> tuple[str, ...]:
-        """Digests that the source's weights had under earlier formats."""
-        ...
+    spec: UnitsSpec
+    aliases: tuple[str, ...] = ()
 
+    @abstractmethod
     def units(self, clip: Audio) -> Int[Tensor, " N"]:
         """Return the units of a clip at any sample rate: one for each ``hop`` samples or part of them.
 
         Raises:
             AudioError: If the clip cannot be used.
         """
-        ...
 
+    @abstractmethod
     def voice(self, clip: Audio) -> Float[Tensor, " V"] | None:
-        """Return the voice vector of a clip, as :meth:`speech` takes it; None where ``voice_width`` is 0.
+        """Return the voice vector of a clip, as :meth:`speech` takes it; None where ``voice_width`` is 0."""
 
-        Raises:
-            AudioError: If the clip cannot be used.
-        """
-        ...
-
+    @abstractmethod
     def speech(
         self, units: Int[Tensor, " N"], voice: Float[Tensor, " V"] | None = None, samples: int | None = None
     ) -> Audio:
@@ -101,11 +97,11 @@ class UnitSource(Protocol):
         Raises:
             ConfigError: If these units have no decoder.
             SpecError: If units or voice are not of this source.
+            ShapeError: If there are no units.
         """
-        ...
 
 
-class TokenizerUnits:
+class TokenizerUnits(UnitSource):
     """Units that are the ids of one level of a tokenizer.
 
     Args:
@@ -132,19 +128,19 @@ class TokenizerUnits:
         if not 1 <= level <= spec.num_codebooks:
             raise ConfigError(f"{name}: has levels 1 to {spec.num_codebooks}, not {level}")
         self.tokenizer = tokenizer
-        self.aliases: tuple[str, ...] = tuple(getattr(tokenizer, "aliases", ()))
+        self.aliases = tuple(getattr(tokenizer, "aliases", ()))
         self._last: tuple[Audio, Tokens] | None = None  # one clip's units are often asked for twice
         self.spec = UnitsSpec(
             name=name, level=level, digest=tokenizer.digest, sample_rate=spec.sample_rate, hop=spec.hop,
             size=spec.codebook_size, voice_width=_voice_width(tokenizer),
         )  # fmt: skip
 
+    @override
     def units(self, clip: Audio) -> Int[Tensor, " N"]:
-        """Return the ids of the level."""
         return self._encode(clip).ids[0, self.spec.level - 1]
 
+    @override
     def voice(self, clip: Audio) -> Float[Tensor, " V"] | None:
-        """Return the voice vector of a clip, of any duration; None where the tokenizer keeps no voice."""
         if not self.spec.voice_width:
             return None
         if isinstance(self.tokenizer, VoicedTokenizer):  # which needs no tokens for it
@@ -152,20 +148,16 @@ class TokenizerUnits:
         voice = self._encode(clip).voice
         return None if voice is None else voice[0]
 
+    @override
     def speech(
         self, units: Int[Tensor, " N"], voice: Float[Tensor, " V"] | None = None, samples: int | None = None
     ) -> Audio:
-        """Decode the first level alone, in a voice where the tokenizer keeps it beside its tokens."""
         if self.spec.level != 1:
             raise ConfigError(f"{self.spec.name}, level {self.spec.level}: has no decoder of its own; give level 1")
-        check_units(self.spec, units, voice)
-        spec = self.tokenizer.spec
         tokens = Tokens(
-            ids=units[None, None].long().cpu(), lengths=torch.tensor([len(units)]),
-            samples=torch.tensor([count_samples(self.spec, units, samples)]), tokenizer=self.tokenizer.digest,
-            spec=TokenSpec(
-                sample_rate=spec.sample_rate, hop=spec.hop, codebook_size=spec.codebook_size, num_codebooks=1
-            ),
+            samples=torch.tensor([_check_units(self.spec, units, voice, samples)]), ids=units[None, None].long().cpu(),
+            lengths=torch.tensor([len(units)]), tokenizer=self.tokenizer.digest,
+            spec=replace(self.tokenizer.spec, num_codebooks=1),
             voice=voice[None].float().cpu() if voice is not None and self.spec.voice_width else None,
         )  # fmt: skip
         return self.tokenizer.decode(tokens)
@@ -176,7 +168,7 @@ class TokenizerUnits:
         return self._last[1]
 
 
-class S3Units:
+class S3Units(UnitSource):
     """Units of CosyVoice's supervised tokenizer S3. A whole CosyVoice folder also gives voices and speech.
 
     Args:
@@ -188,8 +180,6 @@ class S3Units:
         MissingDependencyError: If onnxruntime is not installed.
     """
 
-    aliases: tuple[str, ...] = ()
-
     def __init__(self, path: str | Path) -> None:
         self.encoder = S3Encoder(path)
         self.decoder = CosyVoiceDecoder(path) if (Path(path) / WEIGHTS[0]).is_file() else None
@@ -199,25 +189,24 @@ class S3Units:
             voice_width=0 if self.decoder is None else self.decoder.voice_width,
         )  # fmt: skip
 
+    @override
     def units(self, clip: Audio) -> Int[Tensor, " N"]:
-        """Return the units of a clip of at most 30 s."""
         return self.encoder.units(clip)
 
+    @override
     def voice(self, clip: Audio) -> Float[Tensor, " V"] | None:
-        """Return the x-vector of a clip; None without a decoder."""
         return None if self.decoder is None else self.decoder.voice(clip)
 
+    @override
     def speech(
         self, units: Int[Tensor, " N"], voice: Float[Tensor, " V"] | None = None, samples: int | None = None
     ) -> Audio:
-        """Decode units with CosyVoice's flow and vocoder, at 16 kHz."""
         if self.decoder is None:
             raise ConfigError(
                 f"{self.spec.name}: these units have no decoder; give the folder of a whole CosyVoice-300M"
             )
-        check_units(self.spec, units, voice)
+        padded = torch.zeros(_check_units(self.spec, units, voice, samples)).numpy()
         assert voice is not None  # there is a decoder, so there is a width
-        padded = torch.zeros(count_samples(self.spec, units, samples)).numpy()
         decoded = self.decoder.speech(units, voice).resample(self.spec.sample_rate).samples
         padded[: decoded.size] = decoded[: padded.size]  # the vocoder's frames end elsewhere, by less than 12 ms
         return Audio(padded, self.spec.sample_rate)
@@ -225,23 +214,14 @@ class S3Units:
 
 @dataclass(frozen=True)
 class SourceExtractor:
-    """Extractor of a source's units or voices; a :class:`vocable.data.targets.FeatureExtractor`.
-
-    Attributes:
-        name: Name in reports.
-        digest: Digest of the source's weights, and the kind of features.
-        sample_rate: Sample rate of the speech in Hz.
-        frame_rate: Units per second; None for voices.
-        width: Number of units K, or dimension of a voice vector.
-        extract: Function from a clip to its units or its voice vector.
-    """
+    """Extractor of a source's units or voices; see :class:`vocable.data.targets.FeatureExtractor`."""
 
     name: str
     digest: str
     sample_rate: int
     frame_rate: float | None
     width: int
-    extract: Callable[[Audio], Tensor]
+    extract: Callable[[Audio], Any]
 
 
 def unit_extractor(source: UnitSource) -> SourceExtractor:
@@ -265,15 +245,9 @@ def voice_extractor(source: UnitSource) -> SourceExtractor | None:
     spec = source.spec
     if not spec.voice_width:
         return None
-
-    def extract(clip: Audio) -> Tensor:
-        voice = source.voice(clip)
-        assert voice is not None  # there is a width
-        return voice
-
     return SourceExtractor(
         name=f"{spec.name}, voice", digest=f"{spec.digest}, voice", sample_rate=spec.sample_rate, frame_rate=None,
-        width=spec.voice_width, extract=extract,
+        width=spec.voice_width, extract=source.voice,
     )  # fmt: skip
 
 
@@ -320,25 +294,8 @@ def check_source(source: UnitSource, spec: UnitsSpec) -> None:
         raise SpecError(f"{actual.name}: its units are {actual}, the model says {spec}; one of the two was altered")
 
 
-def count_samples(spec: UnitsSpec, units: Tensor, samples: int | None) -> int:
-    """Return the number of samples to decode units to.
-
-    Raises:
-        SpecError: If the units give fewer samples.
-    """
-    most = len(units) * spec.hop
-    if samples is not None and not 0 < samples <= most:
-        raise SpecError(f"{samples} samples of {len(units)} units: they give 1 to {most}")
-    return most if samples is None else samples
-
-
-def check_units(spec: UnitsSpec, units: Tensor, voice: Tensor | None) -> None:
-    """Check that units, and a voice where one is needed, can be decoded.
-
-    Raises:
-        ShapeError: If there are no units.
-        SpecError: If a unit is out of range, or there is no voice of the right dimension.
-    """
+def _check_units(spec: UnitsSpec, units: Tensor, voice: Tensor | None, samples: int | None) -> int:
+    """Check that units, and a voice where one is needed, can be decoded; return the number of samples."""
     if units.ndim != 1 or not len(units):
         raise ShapeError(f"units have shape {tuple(units.shape)}; (N,) with N > 0 is needed")
     if units.is_floating_point() or int(units.min()) < 0 or int(units.max()) >= spec.size:
@@ -346,6 +303,10 @@ def check_units(spec: UnitsSpec, units: Tensor, voice: Tensor | None) -> None:
     if spec.voice_width and (voice is None or voice.shape != (spec.voice_width,)):
         shape = "none" if voice is None else str(tuple(voice.shape))
         raise SpecError(f"{spec.name}: needs a voice of shape ({spec.voice_width},), not {shape}; `voice` gives one")
+    most = len(units) * spec.hop
+    if samples is not None and not 0 < samples <= most:
+        raise SpecError(f"{samples} samples of {len(units)} units: they give 1 to {most}")
+    return most if samples is None else samples
 
 
 def _voice_width(tokenizer: Tokenizer) -> int:

@@ -59,10 +59,10 @@ SYSTEMS = {
 @torch.no_grad()
 def everything(model: TasteModel, batch: TasteBatch) -> dict[str, Tensor]:
     """All that the model makes of a batch; what lies on padding is cut off."""
-    said = model.embed_text(batch.subword_ids, batch.subword_mask)
+    said = model.text(batch.subword_ids, batch.subword_mask)
     heard = model.embed_speech(said, batch)
-    made = {"said": said, "heard": heard.embeddings}
-    vectors = heard.embeddings
+    made = {"said": said, "heard": heard[0]}
+    vectors = heard[0]
     if model.quantizer is not None:
         found = model.quantizer(vectors, batch.subword_mask)
         vectors = found.latents
@@ -97,16 +97,16 @@ def test_what_lies_on_padding_changes_nothing(name: str) -> None:
 def test_without_the_mask_padding_is_heard() -> None:
     model, batch = model_of(decoder(mask_padding=False)), batch_of(*SIZES)
     assert not torch.allclose(everything(model, batch)["heard"], everything(model, repadded(batch))["heard"])
-    heard = model.embed_speech(model.embed_text(batch.subword_ids, batch.subword_mask), batch)
-    assert bool((heard.attention[1, :, 0, 11:] > 0).all())
+    heard = model.embed_speech(model.text(batch.subword_ids, batch.subword_mask), batch)
+    assert bool((heard[1][1, :, 0, 11:] > 0).all())
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_parameter_learns_but_those_that_are_frozen(name: str) -> None:
     config = replace(SYSTEMS[name], freeze_lm=True)
     model, batch = model_of(config).train(), batch_of((5, 30, 14), (4, 20, 9))
-    said = model.embed_text(batch.subword_ids, batch.subword_mask)
-    heard = model.embed_speech(said, batch).embeddings
+    said = model.text(batch.subword_ids, batch.subword_mask)
+    heard, _ = model.embed_speech(said, batch)
     if model.quantizer is not None:
         found = model.quantizer(heard, batch.subword_mask)
         heard = found.latents
@@ -213,7 +213,7 @@ def test_pieces_are_expected_where_their_letters_are() -> None:
     frames, subwords = torch.ones(1, 40, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool)
     frames[:, 20:] = False
     given = noise(1, 3, 4), noise(1, 40, 6), noise(1, 40, 6), subwords, frames, torch.tensor([[0, 1, 2]]), places
-    weights = aggregator(*given).attention[0]
+    weights = aggregator(*given)[1][0]
     where = (torch.arange(40) + 0.5) / 20
     for head, sharpness in enumerate((20.0, 2000.0)):
         scores = -sharpness * (where[None] - places[0][:, None]).square()
@@ -275,7 +275,7 @@ def test_joined_ways() -> None:
 def test_text_alone_is_what_nothing_heard_is() -> None:
     for config in (clock(), relative(), relative(fusion="gated")):
         model, batch = model_of(config), batch_of((4, 9, 9))
-        said = model.embed_text(batch.subword_ids, batch.subword_mask)
+        said = model.text(batch.subword_ids, batch.subword_mask)
         assert torch.equal(model.fuse(said, None)[0], model.fuse(said, torch.zeros_like(said))[0])
 
 
@@ -325,8 +325,8 @@ def test_what_is_heard_is_learnt() -> None:
         steps = torch.optim.AdamW(model.parameters(), lr=1e-2)
         for step in range(150):
             batch = told_by_values(step)
-            said = model.embed_text(batch.subword_ids, batch.subword_mask)
-            joint, _ = model.fuse(said, model.embed_speech(said, batch).embeddings if hears else None)
+            said = model.text(batch.subword_ids, batch.subword_mask)
+            joint, _ = model.fuse(said, model.embed_speech(said, batch)[0] if hears else None)
             logits = model.lm(
                 joint, batch.subword_mask, batch.units, batch.unit_mask, batch.voices, torch.full((16, 4), 2.0)
             )

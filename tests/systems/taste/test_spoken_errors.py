@@ -29,7 +29,6 @@ def test_nothing_to_learn_from_and_listeners_in_the_wrong_place(lines: list[Utte
         ({"max_seconds": 0.0}, "max_seconds is 0.0"),
         ({"max_seconds": float("nan")}, "max_seconds is nan"),
         ({"voice_width": 0}, "voice_width is 0"),
-        ({"min_score": float("nan")}, "min_score is nan"),
         ({"gain_db": (-3.0, 0.0)}, r"gain_db is \(-3.0, 0.0\); it must be \(0, 0\), as features are kept"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"speeds": ()}, r"speeds is \(\); give one or more"),

@@ -12,7 +12,6 @@ from vocable.systems.taste.data import TasteBatchConfig
 
 GOOD = {"text": "good day", "alignment_score": -2.0}
 SAID: dict[str, tuple[dict[str, Any], str]] = {
-    "low score": ({"alignment_score": -9.5}, "its alignment_score is -9.5, below -5"),
     "no text": ({"text": None}, "its line has no 'text'"),
     "text of another": ({"text": "twenty " * 30}, "subwords, its audio 10 units"),
     "no such file": ({"audio_path": "none.wav"}, "no such file"),
@@ -38,7 +37,7 @@ def test_what_is_left_out_is_named_by_manifest_line_and_file(
     rows = rows_of(tmp_path, 3)
     rows[1] |= changes
     manifest = write(tmp_path, rows)
-    drawn = spoken(read_manifest(manifest), tmp_path, TasteBatchConfig(min_score=-5.0))
+    drawn = spoken(read_manifest(manifest), tmp_path)
     (problem,) = drawn.problems
     path = tmp_path / rows[1]["audio_path"]
     assert str(problem).startswith(f"{manifest}, line 4: {path}: ")

@@ -20,7 +20,7 @@ BOTH = pytest.mark.parametrize("config", [clock(), relative()], ids=["clock", "r
 def told(config: Any, seed: int = 0) -> tuple[UnitLm, Tensor, Tensor, Tensor, Tensor]:
     """A unit model, a joint vector of each subword, units, a voice, durations."""
     model, batch = model_of(config), batch_of((5, 3, 17), seed=seed)
-    joint = model.embed_text(batch.subword_ids, batch.subword_mask).detach()
+    joint = model.text(batch.subword_ids, batch.subword_mask).detach()
     return model.lm, joint, batch.units, batch.voices, durations(batch)
 
 
@@ -34,7 +34,7 @@ def at_once(lm: UnitLm, joint: Tensor, units: Tensor, voices: Tensor, lasts: Ten
 def test_one_by_one_it_thinks_what_it_thinks_at_once(config: Any) -> None:
     lm, joint, units, voices, lasts = told(config)
     together = at_once(lm, joint, units, voices, lasts)[0]
-    growing = IncrementalDecoder(lm, joint, voices, lasts, most=17, total=17.0)
+    growing = IncrementalDecoder(lm, joint, voices, lasts, count=17)
     alone = torch.stack([growing.next(unit) for unit in [None, *units[0].tolist()]])
     assert alone.shape == (18, 25)
     assert torch.allclose(alone, together, atol=1e-5)
@@ -75,7 +75,7 @@ def test_on_the_clock_durations_are_needed() -> None:
     with pytest.raises(ConfigError, match="time positions: it needs the durations"):
         lm(joint, mask[:, :5], units, mask, voices)
     with pytest.raises(ConfigError, match="time positions: it needs the durations"):
-        lm.sample(joint, voices, sampling=LIKELIEST, seed=0, limits=(1, 2))
+        lm.sample(joint, voices, sampling=LIKELIEST, seed=0, count=2)
 
 
 def test_only_the_shares_of_durations_count_where_the_units_are_known() -> None:
@@ -114,7 +114,7 @@ def test_a_piece_of_no_length_is_never_said() -> None:
 def test_the_likeliest_units_are_those_it_thinks_likeliest(config: Any) -> None:
     lm, joint, _, voices, lasts = told(config)
     lm.head.bias.data[lm.end] = -50.0
-    units = lm.sample(joint, voices, lasts, sampling=LIKELIEST, seed=0, limits=(0, 12), total=12.0)
+    units = lm.sample(joint, voices, lasts, sampling=LIKELIEST, seed=0, count=12)
     assert len(units) == 12
     assert at_once(lm, joint, units[None], voices, lasts)[0, :-1].argmax(1).tolist() == units.tolist()
 
@@ -123,36 +123,29 @@ def test_the_likeliest_units_are_those_it_thinks_likeliest(config: Any) -> None:
 def test_one_seed_says_one_thing(config: Any) -> None:
     lm, joint, _, voices, lasts = told(config)
     said = [
-        lm.sample(joint, voices, lasts, sampling=Sampling(temperature=2.0), seed=seed, limits=(9, 9)).tolist()
+        lm.sample(joint, voices, lasts, sampling=Sampling(temperature=2.0), seed=seed, count=9).tolist()
         for seed in (1, 1, 2)
     ]
     assert said[0] == said[1] != said[2]
 
 
 @BOTH
-def test_limits_are_kept(config: Any) -> None:
+def test_as_many_units_are_drawn_as_are_asked_for(config: Any) -> None:
     lm, joint, _, voices, lasts = told(config)
     say = {"sampling": Sampling(), "seed": 0}
-    lm.head.bias.data[lm.end] = 50.0
-    assert len(lm.sample(joint, voices, lasts, **say, limits=(0, 9))) == 0
-    assert len(lm.sample(joint, voices, lasts, **say, limits=(4, 9))) == 4
-    lm.head.bias.data[lm.end] = -50.0
-    drawn = lm.sample(joint, voices, lasts, **say, limits=(4, 9))
-    assert len(drawn) == 9
-    assert 0 <= int(drawn.min()) <= int(drawn.max()) < 24
-    assert len(lm.sample(joint, voices, lasts, **say, limits=(0, 0))) == 0
-    for limits in ((-1, 4), (5, 4)):
-        with pytest.raises(ConfigError, match=f"limits are {limits[0]} to {limits[1]} units"):
-            lm.sample(joint, voices, lasts, **say, limits=limits)
+    for likely in (50.0, -50.0):  # the end is never drawn
+        lm.head.bias.data[lm.end] = likely
+        drawn = lm.sample(joint, voices, lasts, **say, count=9)
+        assert len(drawn) == 9
+        assert 0 <= int(drawn.min()) <= int(drawn.max()) < 24
+    assert len(lm.sample(joint, voices, lasts, **say, count=0)) == 0
 
 
-def test_the_total_stretches_what_is_said() -> None:
+def test_the_number_of_units_stretches_what_is_said() -> None:
     lm, joint, _, voices, lasts = told(clock())
-    say = {"sampling": LIKELIEST, "seed": 0, "limits": (20, 20)}
-    one = lm.sample(joint, voices, lasts, **say, total=17.0)
-    assert torch.equal(one, lm.sample(joint, voices, lasts, **say))  # the durations of 17 units
-    assert torch.equal(one, lm.sample(joint, voices, 5 * lasts, **say, total=17.0))
-    growing = [IncrementalDecoder(lm, joint, voices, lasts, most=1, total=total).next(None) for total in (17.0, 34.0)]
+    one = lm.sample(joint, voices, lasts, sampling=LIKELIEST, seed=0, count=20)
+    assert torch.equal(one, lm.sample(joint, voices, 5 * lasts, sampling=LIKELIEST, seed=0, count=20))
+    growing = [IncrementalDecoder(lm, joint, voices, lasts, count=count).next(None) for count in (17, 34)]
     assert not torch.allclose(*growing)
 
 
@@ -211,7 +204,7 @@ def test_rules_that_are_none(changes: dict[str, Any], message: str) -> None:
 def test_rows_of_many_lengths_are_packed_without_holes() -> None:
     """Were there a hole, the units of the shorter row would stand elsewhere."""
     model, batch = model_of(relative()), batch_of((2, 3, 9), (7, 3, 4))
-    said = model.embed_text(batch.subword_ids, batch.subword_mask)
+    said = model.text(batch.subword_ids, batch.subword_mask)
     together = model.lm(said, batch.subword_mask, batch.units, batch.unit_mask, batch.voices)
     for index, units in ((0, 9), (1, 4)):
         one = row(batch, index)
@@ -224,7 +217,7 @@ def test_rows_of_many_lengths_are_packed_without_holes() -> None:
 @pytest.mark.parametrize("config", [clock(), relative()], ids=["clock", "relative"])
 def test_units_that_are_hidden_tell_nothing(config: TasteConfig) -> None:
     model, batch = model_of(config), batch_of((4, 20, 9), (3, 15, 6))
-    joint, _ = model.fuse(model.embed_text(batch.subword_ids, batch.subword_mask), None)
+    joint, _ = model.fuse(model.text(batch.subword_ids, batch.subword_mask), None)
     lasting = durations(batch) if config.lm.positions == "time" else None
 
     def says(units: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:

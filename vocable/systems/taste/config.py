@@ -183,18 +183,15 @@ class TasteConfig:
         for name in ("key_layer", "value_layer"):
             if (layer := getattr(self.aggregator, name)) > self.encoder.depth:
                 raise ConfigError(f"{name} is {layer}: {self.encoder.name} has layers 0 to {self.encoder.depth}")
-        if self.aggregator.value_identity and self.aggregator.width != self.encoder.width:
-            raise ConfigError(
-                f"aggregator.width is {self.aggregator.width}: value_identity needs the width of the encoder, "
-                f"{self.encoder.width}"
-            )
+        width, needed = self.aggregator.width, self.encoder.width
+        if self.aggregator.value_identity and width != needed:
+            raise ConfigError(f"aggregator.width is {width}: value_identity needs the width of the encoder, {needed}")
 
     @property
     def layers(self) -> tuple[int, int]:
         """Whisper layers of keys and of values, counted from 0."""
-        key, value = self.aggregator.key_layer, self.aggregator.value_layer
-        depth = self.encoder.depth
-        return (depth if key < 0 else key), (depth if value < 0 else value)
+        count = self.encoder.depth + 1
+        return self.aggregator.key_layer % count, self.aggregator.value_layer % count
 
     @property
     def voice_width(self) -> int:
@@ -235,10 +232,10 @@ def seed_exact(encoder: EncoderSpec = WHISPER, units: UnitsSpec = S3) -> TasteCo
         github.com/FunAudioLLM/CosyVoice ``examples/libritts/cosyvoice/conf/cosyvoice.yaml``. No other split fits.
         Of two layouts that fit, this one takes keys of Whisper's width.
     """
-    aggregator = AggregatorConfig(layout="bottleneck", width=512, heads=16)
     return TasteConfig(
-        encoder=encoder, units=units, subwords={}, aggregator=aggregator, text=TextConfig(),
-        lm=UnitLmConfig(size=units.size), quantizer=None, fusion="add", freeze_lm=True, temperature=1.0,
+        encoder=encoder, units=units, subwords={}, text=TextConfig(), lm=UnitLmConfig(size=units.size), fusion="add",
+        aggregator=AggregatorConfig(layout="bottleneck", width=512, heads=16), quantizer=None, freeze_lm=True,
+        temperature=1.0,
     )  # fmt: skip
 
 
@@ -257,14 +254,13 @@ def taste(encoder: EncoderSpec = WHISPER, units: UnitsSpec = S3) -> TasteConfig:
         TASTE, arXiv:2504.07053, section 3 and appendix; github.com/mtkresearch/TASTE-SpokenLM.
     """
     aggregator = AggregatorConfig(
-        layout="decoder", width=encoder.width, heads=max(1, encoder.width // 64), depth=2, hidden=4 * encoder.width,
+        width=encoder.width, heads=max(1, encoder.width // 64), depth=2, hidden=4 * encoder.width,
         value_layer=min(6, encoder.depth), pool_words=True, value_identity=True,
     )  # fmt: skip
-    return TasteConfig(
-        encoder=encoder, units=units, subwords={}, aggregator=aggregator,
-        text=TextConfig(blocks=3, heads=8, hidden=2048),
-        lm=UnitLmConfig(size=units.size, blocks=7, heads=8, hidden=2048),
-        quantizer=QuantizerConfig(), fusion="weighted", freeze_lm=False, temperature=1.0,
+    return replace(
+        seed_exact(encoder, units), aggregator=aggregator, text=TextConfig(blocks=3, heads=8, hidden=2048),
+        lm=UnitLmConfig(size=units.size, blocks=7, heads=8, hidden=2048), quantizer=QuantizerConfig(),
+        fusion="weighted", freeze_lm=False,
     )  # fmt: skip
 
 
@@ -278,19 +274,19 @@ def small(encoder: EncoderSpec, units: UnitsSpec, subwords: dict[str, Any], size
         size: Vocabulary size of the subword tokenizer.
     """
     aggregator = AggregatorConfig(
-        layout="decoder", width=256, heads=8, depth=2, hidden=512, causal=False, key_layer=encoder.depth,
+        width=256, heads=8, depth=2, hidden=512, causal=False, key_layer=encoder.depth,
         value_layer=encoder.depth // 2, position_bias=True, standardize=True,
     )  # fmt: skip
+    text = TextConfig(
+        vocabulary_size=size, embedding=256, width=256, blocks=2, heads=4, hidden=512, causal=False,
+        positions="sinusoid",
+    )  # fmt: skip
+    lm = UnitLmConfig(
+        size=units.size, width=256, blocks=5, heads=4, hidden=768, positions="time", segments=6, dropout=0.2
+    )  # fmt: skip
     return TasteConfig(
-        encoder=encoder, units=units, subwords=subwords, aggregator=aggregator,
-        text=TextConfig(
-            vocabulary_size=size, embedding=256, width=256, blocks=2, heads=4, hidden=512, causal=False,
-            positions="sinusoid",
-        ),
-        lm=UnitLmConfig(
-            size=units.size, width=256, blocks=5, heads=4, hidden=768, positions="time", segments=6, dropout=0.2
-        ),
-        quantizer=QuantizerConfig(dim=128), fusion="weighted", freeze_lm=False, temperature=1.0,
+        encoder=encoder, units=units, subwords=subwords, aggregator=aggregator, text=text, lm=lm, fusion="weighted",
+        quantizer=QuantizerConfig(dim=128), freeze_lm=False, temperature=1.0,
     )  # fmt: skip
 
 

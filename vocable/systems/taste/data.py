@@ -29,7 +29,6 @@ from vocable.data.manifest import Utterance
 from vocable.data.targets import FeatureExtractor, TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError, ManifestError, TextError
 from vocable.schema import Width, config
-from vocable.shapes import mask_from_lengths
 from vocable.text.pronounce import ArpabetPronouncer
 from vocable.text.subwords import Subwords, SubwordTokenizer
 
@@ -45,8 +44,6 @@ class TasteBatchConfig(BatchConfig):
     Attributes:
         max_seconds: Maximal duration in seconds; longer recordings are left out, never cut. At a lower speed a
             recording may become too long.
-        min_score: Minimal ``alignment_score``; recordings below it are left out, as their text may be wrong. None
-            keeps all.
         voice_width: Dimension of the zeros that stand for a voice where no voice is extracted.
         speeds: Playback speeds, 1 is as recorded; each recording is one example at each of them. Pitch changes along.
         share: Share of the recordings to train on, see :func:`select_share`.
@@ -55,7 +52,6 @@ class TasteBatchConfig(BatchConfig):
     kind: ClassVar[str] = "utterances"
 
     max_seconds: Annotated[float, Field(ge=1, le=3600)] = 30.0
-    min_score: float | None = None
     voice_width: Width = 1
     speeds: tuple[Annotated[float, Field(ge=0.5, le=2)], ...] = (1.0,)
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -70,18 +66,7 @@ class TasteBatchConfig(BatchConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class TasteExample:
-    """One utterance with U subwords, F frames and N units.
-
-    Attributes:
-        subwords: Text.
-        keys: Frames of the deep layer.
-        values: Frames of the shallow layer.
-        units: Units to predict; empty if they are unknown.
-        spans: Start and end of each subword, in units.
-        aligned: Whether the spans come from an alignment; otherwise they are estimated.
-        voice: Voice vector, or zeros.
-        name: Path of the recording, for messages.
-    """
+    """One utterance: its text, ``units`` that are empty if unknown, and the rest as in :class:`TasteBatch`."""
 
     subwords: Subwords
     keys: Float[Tensor, "F D"]
@@ -133,8 +118,7 @@ class TasteBatch(TensorBatch):
             return pad_sequence(rows, batch_first=True)
 
         def mask(rows: list[Tensor]) -> Tensor:
-            lengths = torch.tensor([len(row) for row in rows])
-            return mask_from_lengths(lengths, int(lengths.max()))
+            return pad([torch.ones(len(row), dtype=torch.bool) for row in rows])
 
         ids = [torch.tensor(one.subwords.ids) for one in examples]
         keys, units = [one.keys for one in examples], [one.units for one in examples]
@@ -210,8 +194,7 @@ class TasteData:
                     self._entries.append(self._load(utterance, speed))
                     self.utterances.append(utterance)
                 except (AudioError, AlignmentError, TextError) as error:  # which need not know the file
-                    named = utterance.locate_error(error)
-                    problems.setdefault(str(named), named)
+                    problems.setdefault(str(named := utterance.locate_error(error)), named)
             self.problems += problems.values()
         self.doubts = [*find_doubtful(self.utterances), *map(AlignmentError, self._mismatches)]
         if not self._entries:
@@ -227,33 +210,23 @@ class TasteData:
         return len(self._entries)
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> TasteBatch:
-        """Return this rank's slice of the global batch of a step.
-
-        Raises:
-            ConfigError: If the batch cannot be shared evenly.
-            CheckpointError: If a file of the cache was altered.
-        """
+        """Return this rank's slice of the global batch of a step; see :class:`~vocable.train.objective.Batches`."""
         draws = self.config.draws(step, rank, world)
         return TasteBatch.of([self._example(int(random.integers(len(self)))) for random in draws])
 
     def row(self, index: int) -> TasteBatch:
-        """Return one example as a batch of one.
-
-        Raises:
-            CheckpointError: If a file of the cache was altered.
-        """
+        """Return one example as a batch of one."""
         return TasteBatch.of([self._example(index)])
 
     def _example(self, index: int) -> TasteExample:
         entry = self._entries[index]
         keys, values = self._frames.all_frames(entry.frames).chunk(2, dim=1)
-        voice = torch.zeros(self.config.voice_width)
-        if self._voices is not None and entry.voice is not None:
-            voice = self._voices.vector(entry.voice)
+        voice = None if self._voices is None or entry.voice is None else self._voices.vector(entry.voice)
         name = str(self.utterances[index].audio_path)
         return TasteExample(
             subwords=entry.subwords, keys=keys, values=values, units=entry.units.long(), spans=entry.spans,
-            aligned=entry.aligned, voice=voice, name=name if entry.speed == 1 else f"{name} at speed {entry.speed:g}",
+            aligned=entry.aligned, voice=torch.zeros(self.config.voice_width) if voice is None else voice,
+            name=name if entry.speed == 1 else f"{name} at speed {entry.speed:g}",
         )  # fmt: skip
 
     def _load(self, utterance: Utterance, speed: float) -> _Entry:
@@ -267,7 +240,6 @@ class TasteData:
         if not utterance.text:
             raise TextError("its line has no 'text'; add the transcript")
         subwords = self.subword_tokenizer.tokenize(utterance.text)
-        _check_score(utterance, self.config.min_score)
         alignment = alignment_of(utterance, recorded)
         unit_file, frame_file, voice_file = self._extract(utterance.audio_path, speed)
         units = self._units.ids(unit_file).int()
@@ -317,7 +289,7 @@ def select_share(utterances: Sequence[Utterance], share: float) -> list[Utteranc
         share: Share of the utterances, in (0, 1].
 
     Returns:
-        Selected utterances, in their order.
+        Selected utterances, in order.
 
     Example:
         >>> clips = [Utterance(audio_path=f"{number}.flac", speaker=f"s{number % 4}") for number in range(8)]
@@ -354,17 +326,5 @@ def find_doubtful(utterances: Sequence[Utterance]) -> list[AlignmentError]:
 def _score(utterance: Utterance) -> float | None:
     """Return an utterance's alignment score, or None if its line has none that is a number."""
     score = utterance.extra.get("alignment_score")
-    if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) < _MAX_SCORE:
-        return None
-    return float(score)
-
-
-def _check_score(utterance: Utterance, least: float | None) -> None:
-    """Check that an utterance's alignment score, if its line has one, reaches the least one."""
-    written, score = utterance.extra.get("alignment_score"), _score(utterance)
-    if least is None or written is None:
-        return
-    if score is None or score < least:
-        raise AlignmentError(
-            f"its alignment_score is {str(written)[:20]}, below {least:g}; check whether its text is right"
-        )
+    is_number = isinstance(score, int | float) and not isinstance(score, bool) and abs(score) < _MAX_SCORE
+    return float(score) if is_number else None

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vocable.quantizers import Quantized, ResidualVectorQuantizer
 from vocable.systems.taste.config import FusionKind, QuantizerConfig, TasteConfig
 from vocable.systems.taste.data import TasteBatch
-from vocable.systems.taste.networks import Aggregated, Aggregator
+from vocable.systems.taste.networks import Aggregator
 from vocable.systems.taste.unit_lm import TextEncoder, UnitLm
 from vocable.text.subwords import Subwords
 
@@ -24,10 +24,8 @@ RENAMED_TENSORS = (  # names of vocable 0.1 as regular expressions, and names of
     (r"^text\.table\.", "text.embedding."),
     (r"^(text\.encoder|lm\.blocks|aggregator|quantizer)\.enter\.", r"\1.in_proj."),
     (r"^(text|aggregator|quantizer|durations)\.leave\.", r"\1.out_proj."),
-    (r"^keys\.middle$", "key_scaler.mean"),
-    (r"^keys\.spread$", "key_scaler.std"),
-    (r"^values\.middle$", "value_scaler.mean"),
-    (r"^values\.spread$", "value_scaler.std"),
+    (r"^(key|value)s\.middle$", r"\1_scaler.mean"),
+    (r"^(key|value)s\.spread$", r"\1_scaler.std"),
     (r"^(aggregator\.layers\.\d+)\.before\.", r"\1.norm1."),
     (r"^(aggregator\.layers\.\d+)\.between\.", r"\1.norm2."),
     (r"^(aggregator\.layers\.\d+)\.behind\.", r"\1.norm3."),
@@ -72,8 +70,7 @@ class Fusion(nn.Module):
         """Return the fused embeddings; None stands for acoustic embeddings of 0."""
         if self.kind == "none":
             return text
-        if acoustic is None:
-            acoustic = torch.zeros_like(text)
+        acoustic = torch.zeros_like(text) if acoustic is None else acoustic
         if self.kind == "add":
             return text + acoustic
         if self.kind == "gated":
@@ -85,8 +82,7 @@ class Fusion(nn.Module):
 class SpeechQuantizer(nn.Module):
     """Quantizer of acoustic embeddings: linear projection down, residual codebooks, linear projection up.
 
-    The upward projection is initialized to the transpose of the downward one, so that an untrained quantizer loses as
-    little as possible.
+    The upward projection begins as the transpose of the downward one, which loses as little as possible.
 
     Args:
         config: Sizes.
@@ -111,8 +107,7 @@ class SpeechQuantizer(nn.Module):
         self.out_proj = nn.Linear(config.dim, width, bias=False)
         nn.init.orthogonal_(self.in_proj.weight)
         nn.init.zeros_(self.in_proj.bias)
-        with torch.no_grad():
-            self.out_proj.weight.copy_(self.in_proj.weight.t())
+        self.out_proj.weight.data.copy_(self.in_proj.weight.t())
 
     def forward(self, embeddings: Float[Tensor, "B U D"], mask: Bool[Tensor, "B U"]) -> Quantized:
         """Quantize a batch; in training mode the codebooks learn from it, see :class:`ResidualVectorQuantizer`."""
@@ -167,10 +162,6 @@ class FeatureScaler(nn.Module):
     Args:
         width: Number of features F.
 
-    Attributes:
-        mean: Mean of each feature.
-        std: Standard deviation of each feature.
-
     Example:
         >>> scaler = FeatureScaler(2)
         >>> scaler.fit([torch.tensor([[1.0, 10.0], [3.0, 30.0]])])
@@ -206,6 +197,7 @@ class TasteModel(nn.Module):
         config: Sizes.
 
     Attributes:
+        text: Text encoder, from subword ids and their mask to text embeddings.
         letters: Number of letters of each subword of the vocabulary.
 
     Example:
@@ -214,7 +206,7 @@ class TasteModel(nn.Module):
         >>> lm = UnitLmConfig(width=8, blocks=1, heads=2, hidden=8)
         >>> aggregator = AggregatorConfig(layout="bottleneck", width=8, heads=2)
         >>> model = TasteModel(replace(seed_exact(), text=text, lm=lm, aggregator=aggregator))
-        >>> model.embed_text(torch.tensor([[1, 2, 3]]), torch.ones(1, 3, dtype=torch.bool)).shape
+        >>> model.text(torch.tensor([[1, 2, 3]]), torch.ones(1, 3, dtype=torch.bool)).shape
         torch.Size([1, 3, 8])
     """
 
@@ -238,15 +230,13 @@ class TasteModel(nn.Module):
             for part in (self.lm.decoder, self.lm.head, self.lm.embedding):
                 part.requires_grad_(False)
 
-    def embed_text(self, subwords: Int[Tensor, "B U"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U D"]:
-        """Return the text embedding of each subword."""
-        return self.text(subwords, mask)
-
-    def embed_speech(self, text: Float[Tensor, "B U D"], batch: TasteBatch) -> Aggregated:
-        """Return the acoustic embedding of each subword, before quantization.
+    def embed_speech(
+        self, text: Float[Tensor, "B U D"], batch: TasteBatch
+    ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B H U F"]]:
+        """Return the acoustic embedding of each subword, before quantization, and the attention weights, float32.
 
         Args:
-            text: Text embeddings, from :meth:`embed_text`.
+            text: Text embeddings, from ``text``.
             batch: Subwords and frames.
         """
         queries = text if self.config.aggregator.layout == "full" else self.text.embedding(batch.subword_ids)
@@ -312,9 +302,8 @@ def predict_units(
         text_only: Whether to withhold the acoustic embeddings: the control.
         quantize: Whether acoustic embeddings go through the quantizer, if there is one.
     """
-    text = model.eval().embed_text(batch.subword_ids, batch.subword_mask)
-    speech = None if text_only else model.embed_speech(text, batch)
-    acoustic = None if speech is None else speech.embeddings
+    text = model.eval().text(batch.subword_ids, batch.subword_mask)
+    acoustic, attention = (None, None) if text_only else model.embed_speech(text, batch)
     if acoustic is not None and quantize and model.quantizer is not None:
         acoustic = model.quantizer.decode(model.quantizer.encode(acoustic))
     joint, log_durations = model.fuse(text, acoustic)
@@ -323,7 +312,7 @@ def predict_units(
     return UnitPrediction(
         subwords=subwords, units=batch.units[0].cpu(), logits=logits[0].float().cpu(), text=text[0].cpu(),
         acoustic=None if acoustic is None else acoustic[0].cpu(),
-        attention=None if speech is None else speech.attention[0].cpu(),
+        attention=None if attention is None else attention[0].cpu(),
         durations=None if durations is None else (durations[0] * (batch.units.shape[1] / durations.sum())).cpu(),
     )  # fmt: skip
 
@@ -342,20 +331,15 @@ def count_parameters(model: TasteModel) -> dict[str, tuple[int, int, int]]:
     }  # fmt: skip
     counts = {}
     for name, part in parts.items():
-        parameters = [] if part is None else list(part.parameters())
-        total = sum(parameter.numel() for parameter in parameters)
-        trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-        if total:
+        if parameters := [] if part is None else list(part.parameters()):
+            total = sum(one.numel() for one in parameters)
+            trained = sum(one.numel() for one in parameters if one.requires_grad)
             counts[name] = (total, trained, total - trained)
     return counts
 
 
 def find_letter_positions(letters: Float[Tensor, "B U"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U"]:
     """Return the middle of each subword among the letters of its text, in [0, 1].
-
-    Args:
-        letters: Number of letters of each subword.
-        mask: True on subwords.
 
     Example:
         >>> find_letter_positions(torch.tensor([[3.0, 1.0]]), torch.ones(1, 2, dtype=torch.bool))

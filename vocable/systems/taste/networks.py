@@ -1,8 +1,7 @@
 """Attention networks of TASTE: CosyVoice's transformer with relative positions, and the aggregator of frames."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -72,7 +71,7 @@ class RelativeBlock(nn.Module):
             encodings: Encodings of all distances, from :func:`distance_encodings`.
             attention_mask: True where a position may attend to one of the J positions; everywhere by default.
             cache: Keys and values of the whole sequence. Those of ``hidden`` are written into it.
-            cached: Number of positions before ``hidden`` whose keys and values the cache holds.
+            cached: Number of positions before ``hidden`` that the cache holds.
         """
         normed = self.before(hidden)
         query, key, value = (self._split_heads(part(normed)) for part in (self.query, self.key, self.value))
@@ -192,19 +191,6 @@ def _distances_to_keys(scores: Float[Tensor, "B H L R"], keys: int) -> Float[Ten
     return padded.unflatten(2, (rows, columns))[..., :keys]
 
 
-@dataclass(frozen=True)
-class Aggregated:
-    """Output of the aggregator.
-
-    Attributes:
-        embeddings: Acoustic embedding of each subword; 0 on padding.
-        attention: Attention weights of the last layer, float32, by head.
-    """
-
-    embeddings: Float[Tensor, "B U D"]
-    attention: Float[Tensor, "B H U F"]
-
-
 class Aggregator(nn.Module):
     """Cross-attention from subwords to frames: keys from a deep layer of Whisper, values from a shallow one.
 
@@ -223,11 +209,11 @@ class Aggregator(nn.Module):
     Example:
         >>> sizes = AggregatorConfig(layout="full", width=8, heads=2)
         >>> frames, subwords = torch.ones(1, 9, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool)
-        >>> output = Aggregator(sizes, query_dim=4, frame_dim=6, out_dim=8)(
+        >>> embeddings, attention = Aggregator(sizes, query_dim=4, frame_dim=6, out_dim=8)(
         ...     torch.zeros(1, 3, 4), torch.zeros(1, 9, 6), torch.zeros(1, 9, 6), subwords, frames,
         ...     torch.tensor([[0, 0, 1]]), torch.tensor([[0.1, 0.4, 0.8]]),
         ... )
-        >>> output.embeddings.shape, output.attention.shape
+        >>> embeddings.shape, attention.shape
         (torch.Size([1, 3, 8]), torch.Size([1, 2, 3, 9]))
     """
 
@@ -244,15 +230,14 @@ class Aggregator(nn.Module):
             self.sharpness = nn.Parameter(torch.full((config.depth, config.heads), _INITIAL_SHARPNESS))
         if config.value_identity:
             for layer in self.layers:
-                attention = layer.cross_attn if isinstance(layer, _DecoderLayer) else layer
-                cast("CrossAttention", attention).init_value_identity()
+                cast("CrossAttention", getattr(layer, "cross_attn", layer)).init_value_identity()
 
     def forward(
         self, queries: Float[Tensor, "B U C"], keys: Float[Tensor, "B F E"], values: Float[Tensor, "B F E"],
         subword_mask: Bool[Tensor, "B U"], frame_mask: Bool[Tensor, "B F"], word_ids: Int[Tensor, "B U"],
         letter_positions: Float[Tensor, "B U"],
-    ) -> Aggregated:  # fmt: skip
-        """Aggregate frames to one embedding per subword.
+    ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B H U F"]]:  # fmt: skip
+        """Aggregate frames to one embedding per subword, 0 on padding; and return the last layer's attention weights.
 
         Args:
             queries: Vector of each subword.
@@ -269,21 +254,19 @@ class Aggregator(nn.Module):
             frame_mask = F.pad(frame_mask, (0, more))
         masks = self.config.mask_padding
         attention_mask = frame_mask[:, None].expand(-1, count, -1) if masks else None
-        bias = self._position_bias(frame_mask if masks else torch.ones_like(frame_mask), letter_positions)
+        biases = self._position_biases(frame_mask if masks else torch.ones_like(frame_mask), letter_positions)
         if self.config.layout == "decoder":
             hidden = self.in_proj(queries)
             hidden = hidden + sinusoidal_embedding(torch.arange(count, device=queries.device), hidden.shape[2])
-            for index, layer in enumerate(self.layers):
-                layer_bias = None if bias is None else bias[index]
-                hidden, attention = layer(hidden, keys, values, attention_mask, layer_bias, subword_mask)
+            for layer, bias in zip(self.layers, biases, strict=True):
+                hidden, attention = layer(hidden, keys, values, attention_mask, bias, subword_mask)
             hidden = self.out_proj(hidden)
         else:
-            layer_bias = None if bias is None else bias[0]
-            hidden, attention = self.layers[0](queries, keys, values, attention_mask, layer_bias)
+            hidden, attention = self.layers[0](queries, keys, values, attention_mask, biases[0])
         embeddings = hidden * subword_mask[..., None]
         if self.config.pool_words:
             embeddings = pool_words(embeddings, subword_mask, word_ids)
-        return Aggregated(embeddings, attention)
+        return embeddings, attention
 
     @torch.no_grad()
     def scale_output(self, factor: float) -> None:
@@ -292,14 +275,14 @@ class Aggregator(nn.Module):
         for parameter in cast("nn.Linear", last).parameters():
             parameter.mul_(factor)
 
-    def _position_bias(self, mask: Tensor, positions: Tensor) -> Float[Tensor, "A B H U F"] | None:
-        """Return the negative squared distance of frames from the letters' position, times each head's sharpness."""
+    def _position_biases(self, mask: Tensor, positions: Tensor) -> Sequence[Tensor | None]:
+        """Return, by layer, the negative squared distance of frames from the letters, times each head's sharpness."""
         if not self.config.position_bias:
-            return None
+            return [None] * self.config.depth
         counts = mask.sum(1, keepdim=True).clamp(min=1)
         frames = (torch.arange(mask.shape[1], device=mask.device) + 0.5) / counts
         squared = (frames[:, None] - positions[..., None]).square()
-        return -F.softplus(self.sharpness)[:, None, :, None, None] * squared[None, :, None]
+        return (-F.softplus(self.sharpness)[:, None, :, None, None] * squared[None, :, None]).unbind()
 
 
 class CrossAttention(nn.Module):
@@ -329,13 +312,13 @@ class CrossAttention(nn.Module):
         self, queries: Float[Tensor, "B U C"], keys: Float[Tensor, "B F E"], values: Float[Tensor, "B F E"],
         attention_mask: Bool[Tensor, "B U F"] | None, bias: Float[Tensor, "B H U F"] | None = None,
     ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B H U F"]]:  # fmt: skip
-        """Return the attended values and the attention weights, which are float32.
+        """Return the attended values, and the attention weights in float32.
 
         Args:
             queries: Vectors that attend.
             keys: Vectors that are attended to.
             values: Vectors that are averaged.
-            attention_mask: True where a query may attend; everywhere by default.
+            attention_mask: True where a query may attend; None for everywhere.
             bias: Added to the attention scores.
         """
         query, key, value = (

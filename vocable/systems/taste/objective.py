@@ -14,13 +14,14 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vocable.features.whisper import WhisperEncoder
 from vocable.schema import Share, config
 from vocable.systems.taste.data import TasteBatch
 from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.tokenizer import TasteTokenizer
-from vocable.train.objective import Turn
+from vocable.train.objective import Objective, Turn
 from vocable.train.schedule import Weight
 
 _MIN_SPEECH = 0.01  # norm of acoustic embeddings over that of text embeddings, below which speech is ignored
@@ -61,7 +62,7 @@ class TasteLosses:
     unit_dropout: Share = 0.0
 
 
-class TasteObjective:
+class TasteObjective(Objective):
     """Objective that trains a :class:`TasteModel`, except for its frozen parts.
 
     Args:
@@ -73,22 +74,19 @@ class TasteObjective:
         self.model, self.losses = model, losses
         self._unit_rate = model.config.units.frame_rate
 
+    @override
     def parts(self) -> Mapping[str, nn.Module]:
-        """Return the networks by name: ``taste``."""
         return {"taste": self.model}
 
+    @override
     def turns(self, batch: TasteBatch, step: int) -> Iterator[Turn]:
-        """Yield the one optimizer step of a batch."""
         model, losses = self.model.train(), self.losses
-        text = model.embed_text(batch.subword_ids, batch.subword_mask)
-        terms: dict[str, Tensor] = {}
-        stats: dict[str, Tensor] = {}
-        acoustic = None
+        text = model.text(batch.subword_ids, batch.subword_mask)
+        terms, stats, acoustic = dict[str, Tensor](), dict[str, Tensor](), None
         if step >= losses.speech_from:
-            speech = model.embed_speech(text, batch)
-            acoustic = speech.embeddings
+            acoustic, attention = model.embed_speech(text, batch)
             terms["alignment"], stats["alignment_error_ms"] = alignment_loss(
-                speech.attention, batch, self._unit_rate, ordered=losses.ordered
+                attention, batch, self._unit_rate, ordered=losses.ordered
             )
             if model.quantizer is not None and step >= losses.quantized_from:
                 quantized = model.quantizer(acoustic, batch.subword_mask)
@@ -105,17 +103,15 @@ class TasteObjective:
         terms["units"], accuracy = unit_loss(logits, batch)
         stats |= accuracy
         weights = {name: getattr(losses, name).at(step) if name in _WEIGHTED else 1.0 for name in terms}
-        yield Turn(name="taste", losses=terms, weights=weights, stats=stats, alarms=self._alarms(stats, step))
+        ratio = float(stats.get("heard_to_said", 1.0))
+        alarm = f"acoustic embeddings have {ratio:.2%} of the norm of text embeddings: the speech is ignored"
+        is_ignored = step >= losses.speech_from + _ALARM_AFTER and ratio < _MIN_SPEECH
+        alarms = (alarm,) if is_ignored else ()
+        yield Turn(name="taste", losses=terms, weights=weights, stats=stats, alarms=alarms)
 
+    @override
     def export(self, folder: Path) -> None:
-        """Write the tokenizer in its present state."""
         TasteTokenizer(self.model).save(folder)
-
-    def _alarms(self, stats: Mapping[str, Tensor], step: int) -> tuple[str, ...]:
-        ratio = float(stats.get("heard_to_said", torch.tensor(1.0)))
-        if step < self.losses.speech_from + _ALARM_AFTER or ratio >= _MIN_SPEECH:
-            return ()
-        return (f"acoustic embeddings have {ratio:.2%} of the norm of text embeddings: the speech is ignored",)
 
 
 def unit_loss(logits: Float[Tensor, "B E C"], batch: TasteBatch) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:

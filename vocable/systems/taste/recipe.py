@@ -1,7 +1,6 @@
 """Training recipes of TASTE (arXiv:2504.07053) and of its core as the seed built it, and the system's record."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from vocable.data.manifest import Utterance, read_manifests
 from vocable.data.targets import describe_extractor
-from vocable.errors import CheckpointError, ConfigError, ManifestError
+from vocable.errors import ConfigError, ManifestError
 from vocable.features.hub import located
 from vocable.features.whisper import EncoderSpec, WhisperEncoder, WhisperLayers
 from vocable.systems.base import System
@@ -35,30 +33,6 @@ _SCALER_CLIPS = 200  # clips that the standardization of frames is fitted to
 _TINY_EN = EncoderSpec(name="openai/whisper-tiny.en", digest="any", width=384, depth=4)
 _SUPERVISED = UnitsSpec(
     name="supervised-small", level=1, digest="any", sample_rate=16_000, hop=640, size=1024, voice_width=64
-)
-_COSYVOICE = (  # tensors of CosyVoice, and of TasteModel
-    (r"^text_embedding\.", "text.embedding."),
-    (r"^text_encoder_affine_layer\.", "text.out_proj."),
-    (r"^text_encoder\.", "text.encoder."),
-    (r"^llm_embedding\.", "lm.special."),
-    (r"^llm_decoder\.", "lm.head."),
-    (r"^speech_embedding\.", "lm.embedding."),
-    (r"^spk_embed_affine_layer\.", "lm.voice_proj."),
-    (r"^llm\.", "lm.decoder."),
-    (r"\.embed\.out\.", ".in_proj."),
-    (r"\.after_norm\.", ".norm."),
-    (r"\.encoders\.", ".blocks."),
-    (r"\.self_attn\.linear_q\.", ".query."),
-    (r"\.self_attn\.linear_k\.", ".key."),
-    (r"\.self_attn\.linear_v\.", ".value."),
-    (r"\.self_attn\.linear_out\.", ".out."),
-    (r"\.self_attn\.linear_pos\.", ".distance."),
-    (r"\.self_attn\.pos_bias_u$", ".content_bias"),
-    (r"\.self_attn\.pos_bias_v$", ".distance_bias"),
-    (r"\.feed_forward\.w_1\.", ".expand."),
-    (r"\.feed_forward\.w_2\.", ".contract."),
-    (r"\.(norm1|norm_mha)\.", ".before."),
-    (r"\.(norm2|norm_ff)\.", ".between."),
 )
 
 
@@ -92,11 +66,7 @@ class TasteRun(Run):
     needs_start: bool = False
 
     def with_teachers(self, sources: Mapping[str, str], cache: str) -> "TasteRun":
-        """Return a copy of this run with another ``encoder``, ``units`` or ``pieces``.
-
-        Raises:
-            ConfigError: If another part is named.
-        """
+        """Return a copy of this run with another ``encoder``, ``units`` or ``pieces``."""
         parts = (_ENCODER, _UNITS, _SUBWORDS)
         if unknown := [part for part in sources if part not in parts]:
             raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {', '.join(parts)}")
@@ -111,15 +81,11 @@ class TasteRun(Run):
         return teachers | {_SUBWORDS: {"name": self.pieces, "digest": self._hub_tokenizer.digest}}
 
     def check_start(self, start: Any | None) -> None:
-        """Check that a recipe with a frozen unit model does not train against its random weights.
-
-        Raises:
-            ConfigError: If the recipe needs a model to start from, and there is none.
-        """
+        """Check that a recipe with a frozen unit model does not train against its random weights."""
         if self.needs_start and start is None:
             raise ConfigError(
                 "this recipe freezes the unit model, which has random weights; give --init FOLDER, a taste model with "
-                "the weights of CosyVoice-300M (vocable.systems.taste.recipe.load_cosyvoice puts its llm.pt into one)"
+                "the weights of CosyVoice-300M (vocable_lab.taste.cosyvoice.load_cosyvoice puts its llm.pt into one)"
             )
 
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> TasteData:
@@ -143,20 +109,15 @@ class TasteRun(Run):
         subwords: SubwordTokenizer = (
             BytePairTokenizer.train(texts, self.size, self.case) if self.pieces is None else self._hub_tokenizer
         )
-        width = self._source.spec.voice_width
+        batches = replace(self.batches, voice_width=max(1, self._source.spec.voice_width))
         return TasteData(
-            utterances, replace(self.batches, voice_width=max(1, width)), subword_tokenizer=subwords,
+            utterances, batches, subword_tokenizer=subwords,
             units=unit_extractor(self._source), frames=self._frames, cache=Path(self.cache),
             voice=voice_extractor(self._source),
         )  # fmt: skip
 
     def objective(self, material: TasteData, start: TasteTokenizer | None = None) -> TasteObjective:
-        """Return a model of the recipe's sizes for the data's subwords and units, and its losses.
-
-        Raises:
-            ConfigError: If ``start`` has other sizes, subwords or units, or another encoder; or if it is missing, see
-                :meth:`check_start`.
-        """
+        """Return a model of the recipe's sizes for the data's subwords and units, and its losses."""
         self.check_start(start)
         config = self.fitted(material.subword_tokenizer)
         model = TasteModel(config)
@@ -187,8 +148,7 @@ class TasteRun(Run):
 
     @cached_property
     def _frames(self) -> WhisperLayers:
-        key, value = self.model.aggregator.key_layer, self.model.aggregator.value_layer
-        return WhisperLayers(self._encoder, (key, value))
+        return WhisperLayers(self._encoder, (self.model.aggregator.key_layer, self.model.aggregator.value_layer))
 
     @cached_property
     def _source(self) -> UnitSource:
@@ -200,39 +160,6 @@ class TasteRun(Run):
     def _hub_tokenizer(self) -> HubTokenizer:
         assert self.pieces is not None
         return HubTokenizer.load(self.pieces, self.case, located=located)
-
-
-def load_cosyvoice(model: TasteModel, state: Mapping[str, Tensor], where: str = "llm.pt") -> None:
-    """Load the weights of CosyVoice's text encoder and unit model; aggregator, fusion and quantizer stay as they are.
-
-    Args:
-        model: Model with the sizes of the weights, such as that of :func:`~vocable.systems.taste.config.seed_exact`.
-        state: Tensors of ``llm.pt``, from :func:`vocable.features.hub.read_pickled`.
-        where: Path of the file, for messages.
-
-    Raises:
-        CheckpointError: If a tensor is missing, unknown or of another shape.
-
-    Source:
-        github.com/FunAudioLLM/CosyVoice (Apache-2.0) ``cosyvoice/llm/llm.py``.
-    """
-    tensors = {_from_cosyvoice(name): value for name, value in state.items()}
-    own = {name: value for name, value in model.state_dict().items() if name.startswith(("text.", "lm."))}
-    if different := sorted(tensors.keys() ^ own.keys()):
-        kind = "has no" if different[0] in own else "has an unknown"
-        raise CheckpointError(f"{where}: {kind} {different[0]}; give the llm.pt of CosyVoice-300M, and a model like it")
-    for name, value in tensors.items():
-        if value.shape != own[name].shape:
-            raise CheckpointError(
-                f"{where}: {name} is of {tuple(value.shape)}, not {tuple(own[name].shape)}; give a model of its sizes"
-            )
-    model.load_state_dict(tensors, strict=False)
-
-
-def _from_cosyvoice(name: str) -> str:
-    for pattern, replacement in _COSYVOICE:
-        name = re.sub(pattern, replacement, name)
-    return name
 
 
 def seed() -> TasteRun:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from vocable.audio import Audio
 from vocable.errors import CheckpointError, ConfigError, SpecError, TextError
@@ -73,23 +74,14 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
     @property
     def spec(self) -> TokenSpec:
-        """Token spec: one token per subword.
-
-        Raises:
-            SpecError: If the model has no quantizer.
-        """
+        """Token spec: one token per subword; a SpecError if the model has no quantizer."""
         if self.config.spec is None:
             raise SpecError("this model has no quantizer: it predicts units, but makes no tokens; train one that has")
         return self.config.spec
 
     @cached_property
     def source(self) -> UnitSource:
-        """Source of the units that the model predicts.
-
-        Raises:
-            CheckpointError: If it is not at hand.
-            SpecError: If another model has its name.
-        """
+        """Source of the units that the model predicts."""
         spec = self.config.units
         if self._find is None:
             raise CheckpointError(f"the units ({spec.name}) cannot be loaded without `find`; use vocable.load")
@@ -107,26 +99,19 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         assert quantizer is not None  # `spec` refuses before
         return quantizer
 
-    # ---- audio to tokens and back ---------------------------------------------------------------------------------
-
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Encode one clip and its text: one token per subword.
-
-        Args:
-            audio: Recording at any sample rate. Whisper takes 30 s at a time of a longer one.
-            text: Transcript.
+        """Encode one clip and its text: one token per subword. Whisper takes 30 s at a time of a longer one.
 
         Raises:
             TextError: If there is no text, or no letters in it.
             CheckpointError: If Whisper or the tokenizer of the units is not at hand.
             SpecError: If the model has no quantizer.
         """
-        spec, example = self.spec, self._example(audio, text)
+        spec, batch = self.spec, TasteBatch.of([self._example(audio, text)]).to(self.device)
         with torch.inference_mode():
-            batch = TasteBatch.of([example]).to(self.device)
-            speech = self.model.eval().embed_speech(self.model.embed_text(batch.subword_ids, batch.subword_mask), batch)
-            ids = self._quantizer.encode(speech.embeddings).cpu()
-        voice = self.source.voice(audio) if self.config.units.voice_width else None
+            text_embeddings = self.model.eval().text(batch.subword_ids, batch.subword_mask)
+            ids = self._quantizer.encode(self.model.embed_speech(text_embeddings, batch)[0]).cpu()
+        voice = self._embed_voice(audio)
         samples = audio.resample(spec.sample_rate).samples.size
         return self._tokens(ids, samples, text, None if voice is None else voice[None])
 
@@ -143,10 +128,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         """
         self.check_clip(tokens)
         units = self.units(tokens)
-        if not self.config.units.voice_width:
-            vector = None
-        else:
-            vector = self._voice(tokens)[0] if voice is None else self.source.voice(voice)
+        vector = self._voice(tokens)[0] if voice is None else self._embed_voice(voice)
         return self.source.speech(units, vector, samples=int(tokens.samples[0]))
 
     def select_levels(self, levels: Sequence[int] | None, available: int) -> list[int]:
@@ -155,15 +137,14 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         Raises:
             SpecError: If they are not the first ones.
         """
-        selected = list(levels) if levels is not None else list(range(1, available + 1))
-        if not selected or selected != list(range(1, available + 1))[: len(selected)]:
+        everything = list(range(1, available + 1))
+        selected = everything if levels is None else list(levels)
+        if not selected or selected != everything[: len(selected)]:
             raise SpecError(f"levels {selected} were asked: take 1, 1 and 2, and so on, up to {available}")
         return selected
 
     def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
         return self._quantizer.decode(ids[:, : len(levels)])
-
-    # ---- units ----------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
     def units(
@@ -182,19 +163,13 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         """
         joint, durations = self._fuse(tokens, text_only)
         count = frames_for(int(tokens.samples[0]), self.config.units.hop)
+        voice = self._voice(tokens).to(self.device)
         return self.model.lm.sample(
-            joint, self._voice(tokens).to(self.device), durations, sampling=sampling or self.sampling, seed=seed,
-            limits=(count, count), total=float(count),
-        ).cpu()  # fmt: skip
+            joint, voice, durations, sampling=sampling or self.sampling, seed=seed, count=count
+        ).cpu()
 
     def predict(self, audio: Audio, text: str, *, text_only: bool = False, quantize: bool = True) -> UnitPrediction:
-        """Predict a clip's units with teacher forcing: each from the true units before it.
-
-        Args:
-            audio: Recording at any sample rate.
-            text: Transcript.
-            text_only: Whether to withhold the acoustic embeddings: the control.
-            quantize: Whether acoustic embeddings go through the quantizer, if there is one.
+        """Predict a clip's units with teacher forcing; see :func:`~vocable.systems.taste.model.predict_units`.
 
         Raises:
             TextError: If the text has no letters.
@@ -205,46 +180,18 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         return predict_units(self.model, batch, example.subwords, text_only=text_only, quantize=quantize)
 
     def example(self, audio: Audio, text: str, units: Int[Tensor, " N"] | None = None) -> TasteExample:
-        """Return a clip with its units and voice, as :meth:`predict` needs it.
-
-        Args:
-            audio: Recording at any sample rate.
-            text: Transcript.
-            units: Units of the clip; encoded by default.
-
-        Raises:
-            TextError: If the text has no letters.
-            CheckpointError: If Whisper or the tokenizer of the units is not at hand.
-        """
-        example = self._example(audio, text)
-        voice = self.source.voice(audio) if self.config.units.voice_width else None
-        return replace(
-            example, units=self.source.units(audio) if units is None else units,
-            voice=example.voice if voice is None else voice,
-        )  # fmt: skip
+        """Return a clip with its units, which are encoded by default, and its voice, as :meth:`predict` needs it."""
+        example, voice = self._example(audio, text), self._embed_voice(audio)
+        units = self.source.units(audio) if units is None else units
+        return replace(example, units=units, voice=example.voice if voice is None else voice)
 
     def score(self, audio: Audio, text: str, *, text_only: bool = False) -> Float[Tensor, " N"]:
-        """Return the log-likelihood of each unit of a clip in nats, given the units before it and the text.
-
-        Args:
-            audio: Recording at any sample rate.
-            text: Candidate transcript.
-            text_only: Whether to withhold the acoustic embeddings.
-
-        Raises:
-            TextError: If the text has no letters.
-        """
+        """Return the log-likelihood of each unit of a clip; see :class:`~vocable.interfaces.LikelihoodScorer`."""
         prediction = self.predict(audio, text, text_only=text_only)
         return prediction.logits[:-1].log_softmax(1).gather(1, prediction.units[:, None])[:, 0]
 
-    # ---- words ----------------------------------------------------------------------------------------------------
-
     def words(self, tokens: Tokens) -> list[str]:
-        """Return the words of one clip's text.
-
-        Raises:
-            SpecError: If the tokens lack their text, or are another tokenizer's.
-        """
+        """Return the words of one clip's text."""
         self.check_tokens(tokens)
         return list(self._subwords(tokens).word_texts)
 
@@ -263,32 +210,28 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
     def swap_words(self, tokens: Tokens, donor: Tokens, first: int, last: int) -> Tokens:
         """Replace the tokens of some words by those of another clip. The clip becomes as much longer or shorter.
 
-        Args:
-            tokens: Tokens of the clip to edit.
-            donor: Tokens of a clip with the same words at these places.
-            first: First word to replace, counted from 1.
-            last: Last word to replace, inclusive.
-
-        Raises:
-            SpecError: If the tokens lack their text, or there are no such words.
-            TextError: If the words differ, or have other subwords.
+        Args and errors are those of :class:`~vocable.interfaces.WordEditor`.
         """
         own, other = self._subwords(tokens), self._subwords(donor)
         if not 1 <= first <= last <= min(own.num_words, other.num_words):
-            raise SpecError(f"words {first} to {last} of {own.num_words} and {other.num_words}; 1 is the first")
+            raise SpecError(
+                f"words {first}:{last} of texts with {own.num_words} and {other.num_words} words; 1 is the first"
+            )
         targets, sources = (
             [index for index, word in enumerate(subwords.word_ids) if first <= word + 1 <= last]
             for subwords in (own, other)
         )
         if [own.ids[index] for index in targets] != [other.ids[index] for index in sources]:
-            raise TextError(f"words {first} to {last} differ in the two texts, or have other subwords")
+            old, new = (" ".join(subwords.word_texts[first - 1 : last]) for subwords in (own, other))
+            raise TextError(
+                f"words {first}:{last} are '{old}' in the recording and '{new}' in the donor; give a donor with the "
+                "same words"
+            )
         ids = tokens.ids.clone()
         ids[:, :, targets] = donor.ids[:, :, sources]
         longer = float(self._durations(donor)[sources].sum() - self._durations(tokens)[targets].sum())
         samples = max(1, round(int(tokens.samples[0]) + longer * self.config.units.hop))
         return replace(tokens, ids=ids, samples=torch.tensor([samples]))
-
-    # ---- files and tables -----------------------------------------------------------------------------------------
 
     def describe(self) -> list[Table]:
         """Return tables of sizes and rates, of parameters by part, and of the codebooks as training left them."""
@@ -298,15 +241,13 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         return tables
 
     @classmethod
+    @override
     def load(cls, folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
              find: Callable[[str], BaseTokenizer[Any]] | None = None) -> "TasteTokenizer":  # fmt: skip
-        """Load a model folder that :meth:`save` wrote; see :meth:`BaseTokenizer.load`."""
         if vocoder is not None:
             raise ConfigError(f"{folder}: a taste model decodes through its units' tokenizer; leave the vocoder out")
         stored = cls._read(folder, device)
         return cls(stored.network, find, aliases=stored.aliases)
-
-    # ---- the networks' inputs -------------------------------------------------------------------------------------
 
     def _example(self, audio: Audio, text: str | None) -> TasteExample:
         """Return a clip and its text as the networks take them, without its units and voice."""
@@ -326,9 +267,8 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         """Return the fused embeddings of one clip, and the duration of each subword in units."""
         self.check_tokens(tokens)
         ids = torch.tensor(self._subwords(tokens).ids, device=self.device)[None]
-        quantizer = self._quantizer
-        text = self.model.embed_text(ids, torch.ones_like(ids, dtype=torch.bool))
-        acoustic = None if text_only else quantizer.decode(tokens.ids.to(self.device))
+        acoustic = None if text_only else self._quantizer.decode(tokens.ids.to(self.device))
+        text = self.model.eval().text(ids, torch.ones_like(ids, dtype=torch.bool))
         joint, log_durations = self.model.fuse(text, acoustic)
         return joint, None if log_durations is None else log_durations.exp()
 
@@ -346,12 +286,13 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         if len(tokens) != 1 or text is None:
             raise SpecError(f"these tokens hold {len(tokens)} clips, text {text!r:.40}; give one clip with its text")
         subwords = self.subword_tokenizer.tokenize(text)
-        if len(subwords.ids) != int(tokens.lengths[0]):
-            raise SpecError(
-                f"the text has {len(subwords.ids)} subwords, there are tokens for {int(tokens.lengths[0])}; one was "
-                "altered"
-            )
+        count, expected = len(subwords.ids), int(tokens.lengths[0])
+        if count != expected:
+            raise SpecError(f"the text has {count} subwords, there are tokens for {expected}; one was altered")
         return subwords
+
+    def _embed_voice(self, clip: Audio) -> Float[Tensor, " V"] | None:
+        return self.source.voice(clip) if self.config.units.voice_width else None
 
     def _voice(self, tokens: Tokens) -> Float[Tensor, "1 V"]:
         width = self.config.units.voice_width

@@ -22,7 +22,6 @@ from vocable.systems.taste.config import TextConfig, UnitLmConfig
 from vocable.systems.taste.networks import KVCache, RelativeStack
 
 _PREFIX = 2  # positions before the subwords: start and voice
-_START, _TASK = 0, 1
 _NO_TIME = -1.0  # time of the start, voice and task tokens
 _PROGRESS_SCALE = 100.0  # steps of a sinusoid from the beginning of a subword to its end
 _MAX_PROGRESS = 2.0  # in durations of the last subword, after which units may follow
@@ -39,9 +38,6 @@ class Sampling:
         window: Number of previous units in which repetitions are counted.
         repetition: Share of the window that makes a unit a repetition.
         temperature: Temperature of the logits; 0 takes the most likely unit.
-
-    Raises:
-        ConfigError: If a value is out of range.
 
     Source:
         VALL-E 2, arXiv:2406.05370, section 4.4, with CosyVoice's numbers: github.com/FunAudioLLM/CosyVoice
@@ -116,16 +112,20 @@ class TextEncoder(nn.Module):
         return self.out_proj(self.encoder(self.embedding(subwords), mask)) * mask[..., None]
 
 
+def _transformer_blocks(config: TextConfig | UnitLmConfig, *, causal: bool) -> nn.ModuleList:
+    return nn.ModuleList(
+        TransformerBlock(config.width, config.heads, config.hidden, causal=causal, dropout=config.dropout)
+        for _ in range(config.blocks)
+    )
+
+
 class _SinusoidStack(nn.Module):
     """Input projection, sinusoidal position encodings, transformer blocks, norm."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.in_proj = nn.Linear(config.embedding, config.width)
-        self.blocks = nn.ModuleList(
-            TransformerBlock(config.width, config.heads, config.hidden, causal=config.causal, dropout=config.dropout)
-            for _ in range(config.blocks)
-        )
+        self.blocks = _transformer_blocks(config, causal=config.causal)
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, vectors: Float[Tensor, "B U C"], mask: Bool[Tensor, "B U"]) -> Float[Tensor, "B U D"]:
@@ -143,6 +143,9 @@ class UnitLm(nn.Module):
         config: Sizes and kind of positions.
         voice: Dimension V of voice vectors.
 
+    Attributes:
+        end: Id of the end of the sequence, K.
+
     Source:
         CosyVoice, arXiv:2407.05407, section 2.2; github.com/FunAudioLLM/CosyVoice (Apache-2.0)
         ``cosyvoice/llm/llm.py``: with ``relative`` positions the same parameters. Time positions are vocable's own.
@@ -150,7 +153,7 @@ class UnitLm(nn.Module):
     Example:
         >>> lm = UnitLm(UnitLmConfig(size=9, width=8, blocks=1, heads=2, hidden=16), voice=3).eval()
         >>> joint, mask = torch.zeros(1, 2, 8), torch.ones(1, 2, dtype=torch.bool)
-        >>> units = lm.sample(joint, torch.zeros(1, 3), sampling=Sampling(), seed=0, limits=(4, 6))
+        >>> units = lm.sample(joint, torch.zeros(1, 3), sampling=Sampling(), seed=0, count=6)
         >>> lm(joint, mask, units[None], torch.ones_like(units[None], dtype=torch.bool), torch.zeros(1, 3)).shape[2]
         10
     """
@@ -158,7 +161,7 @@ class UnitLm(nn.Module):
     def __init__(self, config: UnitLmConfig, voice: int) -> None:
         super().__init__()
         width = config.width
-        self.size, self.heads, self.timed = config.size, config.heads, config.positions == "time"
+        self.end, self.heads, self.timed = config.size, config.heads, config.positions == "time"
         self.special = nn.Embedding(2, width)  # start, task
         self.voice_proj = nn.Linear(voice, width)
         self.embedding = nn.Embedding(config.size, width)
@@ -172,11 +175,6 @@ class UnitLm(nn.Module):
                 causal=True, rectify_input=True, dropout=config.dropout,
             )  # fmt: skip
         self.head = nn.Linear(width, config.size + 1)
-
-    @property
-    def end(self) -> int:
-        """Id of the end of the sequence, K."""
-        return self.size
 
     def forward(
         self, joint: Float[Tensor, "B U D"], subword_mask: Bool[Tensor, "B U"], units: Int[Tensor, "B N"],
@@ -219,44 +217,35 @@ class UnitLm(nn.Module):
     @torch.no_grad()
     def sample(
         self, joint: Float[Tensor, "1 U D"], voices: Float[Tensor, "1 V"],
-        durations: Float[Tensor, "1 U"] | None = None, *, sampling: Sampling, seed: int, limits: tuple[int, int],
-        total: float | None = None,
+        durations: Float[Tensor, "1 U"] | None = None, *, sampling: Sampling, seed: int, count: int,
     ) -> Int[Tensor, " N"]:  # fmt: skip
         """Sample the units of one text.
 
         Args:
             joint: Fused embedding of each subword.
             voices: Voice vector, or zeros.
-            durations: Duration of each subword in units, for time positions.
+            durations: Duration of each subword in units, for time positions. They are scaled to the number of units.
             sampling: Sampling rule.
             seed: Seed of the random generator.
-            limits: Minimal and maximal number of units.
-            total: Number of units that the durations are scaled to; unscaled by default.
+            count: Number of units N.
 
         Raises:
-            ConfigError: If the limits contradict each other, or durations are missing.
+            ConfigError: If durations are missing.
         """
-        least, most = limits
-        if not 0 <= least <= most:
-            raise ConfigError(f"limits are {least} to {most} units; the first must be at least 0, the second no less")
         generator = torch.Generator().manual_seed(seed)
-        decoder = IncrementalDecoder(self, joint, voices, durations, most=most, total=total)
+        decoder = IncrementalDecoder(self, joint, voices, durations, count=count)
         units: list[int] = []
-        while len(units) < most:
+        for _ in range(count):
             logits = decoder.next(units[-1] if units else None)
-            if len(units) < least:
-                logits[self.end] = -torch.inf
-            unit = sampling.draw(logits, units, generator)
-            if unit == self.end:
-                break
-            units.append(unit)
+            logits[self.end] = -torch.inf
+            units.append(sampling.draw(logits, units, generator))
         return torch.tensor(units, dtype=torch.int64, device=joint.device)
 
     def _embed(
         self, joint: Tensor, units: Tensor, voices: Tensor, timing: "_Timing | None", visible: Tensor | None = None
     ) -> Float[Tensor, "B P D"]:
         """Return the inputs [start, voice, subwords, task, units], padding included."""
-        start, task = (self.special.weight[index].expand(len(joint), 1, -1) for index in (_START, _TASK))
+        start, task = (one.expand(len(joint), 1, -1) for one in self.special.weight)
         voice = self.voice_proj(F.normalize(voices, dim=1))[:, None]
         embedded = self.embedding(units) if visible is None else self.embedding(units) * visible[..., None]
         after = torch.cat([task, embedded], dim=1)
@@ -277,47 +266,28 @@ class UnitLm(nn.Module):
         return mixed + sinusoidal_embedding(_PROGRESS_SCALE * progress, joint.shape[2])
 
     def _timing(self, durations: Tensor | None, mask: Tensor, totals: Tensor | None) -> "_Timing | None":
-        if not self.timed:
-            return None
-        if durations is None:
+        if self.timed and durations is None:
             raise ConfigError("this unit model has time positions: it needs the durations of the subwords")
-        return _Timing.of(durations, mask, totals)
+        return _Timing.of(durations, mask, totals) if self.timed and durations is not None else None
 
 
 class IncrementalDecoder:
-    """Decoding of one sequence unit by unit, with a cache of keys and values.
+    """Decoding of one sequence unit by unit, with a cache of keys and values; arguments as in :meth:`UnitLm.sample`."""
 
-    Args:
-        lm: Unit model.
-        joint: Fused embedding of each subword, (1, U, D).
-        voices: Voice vector, (1, V).
-        durations: Duration of each subword in units, (1, U), for time positions.
-        most: Maximal number of units.
-        total: Number of units that the durations are scaled to; None leaves them.
-    """
-
-    def __init__(
-        self, lm: UnitLm, joint: Tensor, voices: Tensor, durations: Tensor | None, *, most: int, total: float | None
-    ) -> None:
+    def __init__(self, lm: UnitLm, joint: Tensor, voices: Tensor, durations: Tensor | None, *, count: int) -> None:
         self._lm, self._joint = lm, joint
         mask = torch.ones(joint.shape[:2], dtype=torch.bool, device=joint.device)
-        totals = None if total is None else torch.full((1, 1), float(total), device=joint.device)
-        self._timing = lm._timing(durations, mask, totals)
+        self._timing = lm._timing(durations, mask, torch.full((1, 1), float(count), device=joint.device))
         self._prompt = lm._embed(joint, mask.new_zeros((1, 0), dtype=torch.int64), voices, self._timing)
         self._cached = self._units = 0
-        shape = (1, lm.heads, self._prompt.shape[1] + most, joint.shape[2] // lm.heads)
+        shape = (1, lm.heads, self._prompt.shape[1] + count, joint.shape[2] // lm.heads)
         self._cache: KVCache = [(joint.new_empty(shape), joint.new_empty(shape)) for _ in lm.decoder.blocks]
 
     def next(self, unit: int | None) -> Float[Tensor, " C"]:
-        """Return the logits of the next unit.
-
-        Args:
-            unit: Unit before it; None at the beginning.
-        """
+        """Return the logits of the next unit, after a unit, or None at the beginning."""
         timing, positions = self._timing, None
         if unit is None:
-            inputs = self._prompt
-            positions = None if timing is None else timing.positions(0)
+            inputs, positions = self._prompt, None if timing is None else timing.positions(0)
         else:
             self._units += 1
             inputs = self._lm.embedding.weight[unit][None, None]
@@ -367,10 +337,7 @@ class _TimedStack(nn.Module):
 
     def __init__(self, config: UnitLmConfig) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(
-            TransformerBlock(config.width, config.heads, config.hidden, causal=True, dropout=config.dropout)
-            for _ in range(config.blocks)
-        )
+        self.blocks = _transformer_blocks(config, causal=True)
         self.norm = nn.LayerNorm(config.width)
         self.dropout = nn.Dropout(config.dropout)
 

@@ -8,7 +8,7 @@ from tests.systems.taste.made import clock, model_of, relative
 from vocable.errors import CheckpointError
 from vocable.systems.taste.config import seed_exact
 from vocable.systems.taste.model import TasteModel
-from vocable.systems.taste.recipe import load_cosyvoice
+from vocable_lab.taste.cosyvoice import load_cosyvoice
 
 
 def published(
