@@ -55,7 +55,6 @@ def edit(
     Raises:
         SpecError: If the tokens are not aligned to words, or there are no such words.
         TextError: If the words to replace differ.
-        AudioError: If a recording cannot be used.
 
     Source:
         TASTE, arXiv:2504.07053, section on text-aligned speech editing.

@@ -40,8 +40,6 @@ def score(tokenizer: object, clip: Audio, texts: Sequence[str]) -> list[Likeliho
     Raises:
         SpecError: If the tokenizer cannot score texts.
         TextError: If there are no texts, or one has no letters.
-        AudioError: If the clip is empty.
-        CheckpointError: If the tokenizer of the units is not at hand.
 
     Source:
         TASTE, arXiv:2504.07053, compares utterances by the likelihood of its spoken language model. Here it is that of
@@ -53,8 +51,7 @@ def score(tokenizer: object, clip: Audio, texts: Sequence[str]) -> list[Likeliho
         raise TextError("there is no text to score the recording with; give one or more")
     likelihoods = []
     for text in texts:
-        nats, text_only = tokenizer.score(clip, text), tokenizer.score(clip, text, text_only=True)
-        likelihoods.append(
-            Likelihood(text=text, nats=float(nats.sum()), text_only_nats=float(text_only.sum()), units=len(nats))
-        )
+        nats, alone = tokenizer.score(clip, text), tokenizer.score(clip, text, text_only=True)
+        found = Likelihood(text=text, nats=float(nats.sum()), text_only_nats=float(alone.sum()), units=len(nats))
+        likelihoods.append(found)
     return sorted(likelihoods, key=lambda likelihood: -likelihood.nats)

@@ -174,10 +174,6 @@ class S3Units(UnitSource):
     Args:
         path: ONNX file, or a folder with it, for units alone. A folder with ``flow.pt`` gives voices and speech, too,
             for which the package ``cosyvoice`` is needed.
-
-    Raises:
-        CheckpointError: If there is no S3 tokenizer, or the folder is incomplete.
-        MissingDependencyError: If onnxruntime is not installed.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -202,9 +198,8 @@ class S3Units(UnitSource):
         self, units: Int[Tensor, " N"], voice: Float[Tensor, " V"] | None = None, samples: int | None = None
     ) -> Audio:
         if self.decoder is None:
-            raise ConfigError(
-                f"{self.spec.name}: these units have no decoder; give the folder of a whole CosyVoice-300M"
-            )
+            name = self.spec.name
+            raise ConfigError(f"{name}: these units have no decoder; give the folder of a whole CosyVoice-300M")
         padded = torch.zeros(_check_units(self.spec, units, voice, samples)).numpy()
         assert voice is not None  # there is a decoder, so there is a width
         decoded = self.decoder.speech(units, voice).resample(self.spec.sample_rate).samples
@@ -279,11 +274,7 @@ def find_units(text: str, load: Callable[[str], Any]) -> UnitSource:
 
 
 def check_source(source: UnitSource, spec: UnitsSpec) -> None:
-    """Check that a source gives the units that a model was trained on, whatever its name.
-
-    Raises:
-        SpecError: If the units are another model's, or of another level.
-    """
+    """Raise a SpecError unless a source gives the units that a model was trained on, whatever its name."""
     actual = source.spec
     if spec.digest not in (actual.digest, *source.aliases) or actual.level != spec.level:
         raise SpecError(
@@ -311,7 +302,6 @@ def _check_units(spec: UnitsSpec, units: Tensor, voice: Tensor | None, samples: 
 
 def _voice_width(tokenizer: Tokenizer) -> int:
     """Return the dimension of a tokenizer's voice vectors, measured with silence; 0 if it keeps no voice."""
-    if not isinstance(tokenizer, HasVoice):
-        return 0
     rate = tokenizer.spec.sample_rate
-    return len(tokenizer.voice_of(Audio(torch.zeros(rate).numpy(), rate)))
+    silence = Audio(torch.zeros(rate).numpy(), rate)
+    return len(tokenizer.voice_of(silence)) if isinstance(tokenizer, HasVoice) else 0

@@ -219,8 +219,7 @@ class TasteConfig:
             >>> taste().bits[0], round(taste().bits[1], 2)
             (36.0, 15.66)
         """
-        spec = self.spec
-        speech = 0.0 if spec is None else spec.num_codebooks * log2(spec.codebook_size)
+        speech = 0.0 if self.spec is None else self.spec.num_codebooks * log2(self.spec.codebook_size)
         return speech, log2(self.text.vocabulary_size)
 
 

@@ -7,7 +7,7 @@ at several speeds is one example at each of them.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache as once
 from hashlib import sha256
 from pathlib import Path
@@ -134,14 +134,10 @@ class TasteBatch(TensorBatch):
 
 @dataclass(frozen=True)
 class _Entry:
-    """An utterance at a speed: what is kept in memory, and the files of the rest."""
+    """An utterance at a speed: an example that lacks frames and voice, and the files of these."""
 
-    speed: float
     seconds: float
-    subwords: Subwords
-    units: Int[Tensor, " N"]
-    spans: Float[Tensor, "U 2"]
-    aligned: bool
+    example: TasteExample
     frames: Path
     voice: Path | None
 
@@ -221,13 +217,10 @@ class TasteData:
     def _example(self, index: int) -> TasteExample:
         entry = self._entries[index]
         keys, values = self._frames.all_frames(entry.frames).chunk(2, dim=1)
-        voice = None if self._voices is None or entry.voice is None else self._voices.vector(entry.voice)
-        name = str(self.utterances[index].audio_path)
-        return TasteExample(
-            subwords=entry.subwords, keys=keys, values=values, units=entry.units.long(), spans=entry.spans,
-            aligned=entry.aligned, voice=torch.zeros(self.config.voice_width) if voice is None else voice,
-            name=name if entry.speed == 1 else f"{name} at speed {entry.speed:g}",
-        )  # fmt: skip
+        example = replace(entry.example, keys=keys, values=values, units=entry.example.units.long())
+        if self._voices is None or entry.voice is None:
+            return example
+        return replace(example, voice=self._voices.vector(entry.voice))
 
     def _load(self, utterance: Utterance, speed: float) -> _Entry:
         """Check an utterance and extract its features, which takes longest and comes last."""
@@ -250,10 +243,12 @@ class TasteData:
             )
         aligned = None if alignment is None else self._align(utterance, alignment, subwords, len(units), speed)
         spans = estimate_spans(subwords, len(units)) if aligned is None else aligned
-        return _Entry(
-            speed, seconds, subwords, units, torch.from_numpy(spans).float(), aligned is not None, frame_file,
-            voice_file,
+        example = TasteExample(
+            subwords=subwords, keys=torch.zeros(0, 0), values=torch.zeros(0, 0), units=units,
+            spans=torch.from_numpy(spans).float(), aligned=aligned is not None,
+            voice=torch.zeros(self.config.voice_width), name=f"{utterance.audio_path}{at_speed}",
         )  # fmt: skip
+        return _Entry(seconds, example, frame_file, voice_file)
 
     def _extract(self, path: Path, speed: float) -> tuple[Path, Path, Path | None]:
         """Return the files of units, frames and voice; the audio is read once, if any of them is missing."""
@@ -282,14 +277,7 @@ def select_share(utterances: Sequence[Utterance], share: float) -> list[Utteranc
     """Select a share of the recordings, whole speakers at a time.
 
     Speakers are taken in the order of their names' SHA-256 until the share is reached, so a smaller selection is part
-    of a larger one. A recording without a speaker counts as a speaker of its own.
-
-    Args:
-        utterances: Utterances to select from.
-        share: Share of the utterances, in (0, 1].
-
-    Returns:
-        Selected utterances, in order.
+    of a larger one. A recording without a speaker counts as a speaker of its own. The order stays.
 
     Example:
         >>> clips = [Utterance(audio_path=f"{number}.flac", speaker=f"s{number % 4}") for number in range(8)]
@@ -326,5 +314,6 @@ def find_doubtful(utterances: Sequence[Utterance]) -> list[AlignmentError]:
 def _score(utterance: Utterance) -> float | None:
     """Return an utterance's alignment score, or None if its line has none that is a number."""
     score = utterance.extra.get("alignment_score")
-    is_number = isinstance(score, int | float) and not isinstance(score, bool) and abs(score) < _MAX_SCORE
-    return float(score) if is_number else None
+    if isinstance(score, int | float) and not isinstance(score, bool) and abs(score) < _MAX_SCORE:
+        return float(score)
+    return None

@@ -256,12 +256,7 @@ class TasteModel(nn.Module):
     def fuse(
         self, text: Float[Tensor, "B U D"], acoustic: Float[Tensor, "B U D"] | None
     ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B U"] | None]:
-        """Return the fused embeddings, and the logarithms of durations in units if the unit model needs them.
-
-        Args:
-            text: Text embeddings.
-            acoustic: Acoustic embeddings; None for text alone.
-        """
+        """Return the fused embeddings, and the logarithms of durations in units if the unit model needs them."""
         joint = self.fusion(text, acoustic)
         return joint, None if self.durations is None else self.durations(joint)
 
@@ -293,7 +288,7 @@ class UnitPrediction:
 def predict_units(
     model: TasteModel, batch: TasteBatch, subwords: Subwords, *, text_only: bool = False, quantize: bool = True
 ) -> UnitPrediction:
-    """Predict the units of one clip with teacher forcing. The model is put in evaluation mode.
+    """Predict the units of one clip with teacher forcing, in evaluation mode.
 
     Args:
         model: Networks.
@@ -318,10 +313,7 @@ def predict_units(
 
 
 def count_parameters(model: TasteModel) -> dict[str, tuple[int, int, int]]:
-    """Count the parameters of each part and of the whole model, without Whisper: total, trained and frozen.
-
-    The parts are those of CosyVoice, so that they can be compared with its published sizes.
-    """
+    """Count the parameters of each part, as CosyVoice publishes them, and of the whole: total, trained and frozen."""
     lm = model.lm
     parts: dict[str, nn.Module | None] = {
         "text embedding": model.text.embedding, "text encoder": model.text.encoder, "affine": model.text.out_proj,

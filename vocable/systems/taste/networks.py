@@ -100,14 +100,10 @@ class RelativeStack(nn.Module):
 
     Args:
         in_dim: Dimension of the input.
-        width: Dimension D of the blocks.
+        width: Dimension D of the blocks; ``heads``, ``hidden``, ``activation`` and ``dropout`` as in RelativeBlock.
         blocks: Number of blocks.
-        heads: Number of attention heads; divides the width.
-        hidden: Width of the feed-forward networks.
-        activation: Activation of the feed-forward networks.
         causal: Whether a position attends to earlier ones only.
         rectify_input: Whether a ReLU follows the input norm, as in the unit model.
-        dropout: Dropout rate in training.
 
     Source:
         github.com/FunAudioLLM/CosyVoice (Apache-2.0) ``cosyvoice/transformer/encoder.py``, ``subsampling.py``
@@ -158,13 +154,7 @@ class RelativeStack(nn.Module):
 
 
 def distance_encodings(left: int, right: int, width: int, device: torch.device | None = None) -> Float[Tensor, "R D"]:
-    """Encode distances from ``left`` − 1 positions to the left down to ``right`` positions to the right.
-
-    Args:
-        left: Farthest distance to the left, plus 1.
-        right: Farthest distance to the right; 0 for causal attention.
-        width: Dimension D of the encodings.
-        device: Torch device of the result.
+    """Encode distances from ``left`` − 1 positions to the left down to ``right`` positions to the right, in R rows.
 
     Source:
         ``EspnetRelPositionalEncoding`` of CosyVoice: a sine and a cosine of each rate in turn.
@@ -181,11 +171,7 @@ def distance_encodings(left: int, right: int, width: int, device: torch.device |
 
 
 def _distances_to_keys(scores: Float[Tensor, "B H L R"], keys: int) -> Float[Tensor, "B H L J"]:
-    """Reorder scores by distance into scores by key: row i of L is shifted by L − 1 − i columns.
-
-    Source:
-        Dai et al., arXiv:1901.02860, appendix B.
-    """
+    """Reorder scores by distance into scores by key: row i shifts by L − 1 − i (arXiv:1901.02860, appendix B)."""
     rows, columns = scores.shape[2:]
     padded = F.pad(scores, (1, 0)).flatten(2)[..., rows:]
     return padded.unflatten(2, (rows, columns))[..., :keys]
@@ -228,9 +214,10 @@ class Aggregator(nn.Module):
             self.layers = nn.ModuleList([CrossAttention(query_dim, frame_dim, width, config.heads, out_dim)])
         if config.position_bias:
             self.sharpness = nn.Parameter(torch.full((config.depth, config.heads), _INITIAL_SHARPNESS))
-        if config.value_identity:
-            for layer in self.layers:
-                cast("CrossAttention", getattr(layer, "cross_attn", layer)).init_value_identity()
+        for layer in self.layers if config.value_identity else ():  # attention starts as a weighted mean of its inputs
+            value = cast("CrossAttention", getattr(layer, "cross_attn", layer)).value
+            nn.init.eye_(value.weight)
+            nn.init.zeros_(value.bias)
 
     def forward(
         self, queries: Float[Tensor, "B U C"], keys: Float[Tensor, "B F E"], values: Float[Tensor, "B F E"],
@@ -248,11 +235,10 @@ class Aggregator(nn.Module):
             word_ids: Index of the word that each subword belongs to.
             letter_positions: Position of each subword in its text, from :func:`find_letter_positions`.
         """
-        count = queries.shape[1]
+        count, masks = queries.shape[1], self.config.mask_padding
         if (more := self.config.padded_to - keys.shape[1]) > 0:
             keys, values = F.pad(keys, (0, 0, 0, more)), F.pad(values, (0, 0, 0, more))
             frame_mask = F.pad(frame_mask, (0, more))
-        masks = self.config.mask_padding
         attention_mask = frame_mask[:, None].expand(-1, count, -1) if masks else None
         biases = self._position_biases(frame_mask if masks else torch.ones_like(frame_mask), letter_positions)
         if self.config.layout == "decoder":
@@ -303,23 +289,13 @@ class CrossAttention(nn.Module):
         self.key, self.value = nn.Linear(memory_dim, width), nn.Linear(memory_dim, width)
         self.out = nn.Linear(width, out_dim)
 
-    def init_value_identity(self) -> None:
-        """Initialize the value projection to the identity: attention starts as a weighted mean of its inputs."""
-        nn.init.eye_(self.value.weight)
-        nn.init.zeros_(self.value.bias)
-
     def forward(
         self, queries: Float[Tensor, "B U C"], keys: Float[Tensor, "B F E"], values: Float[Tensor, "B F E"],
         attention_mask: Bool[Tensor, "B U F"] | None, bias: Float[Tensor, "B H U F"] | None = None,
     ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B H U F"]]:  # fmt: skip
         """Return the attended values, and the attention weights in float32.
 
-        Args:
-            queries: Vectors that attend.
-            keys: Vectors that are attended to.
-            values: Vectors that are averaged.
-            attention_mask: True where a query may attend; None for everywhere.
-            bias: Added to the attention scores.
+        The mask is True where a query may attend, None for everywhere. The bias is added to the attention scores.
         """
         query, key, value = (
             projection(vectors).unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -365,10 +341,7 @@ def pool_words(
 ) -> Float[Tensor, "B U D"]:
     """Return the mean of each word's vectors at each of its subwords (TASTE, arXiv:2504.07053, section 3).
 
-    Args:
-        vectors: Vector of each subword.
-        mask: True on subwords.
-        word_ids: Index of each subword's word, at most the subword's own index.
+    The mask is True on subwords; a word's index is at most that of its first subword.
 
     Example:
         >>> pool_words(torch.tensor([[[1.0], [3.0]]]), torch.ones(1, 2, dtype=torch.bool), torch.tensor([[0, 0]]))

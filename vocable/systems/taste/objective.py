@@ -72,7 +72,6 @@ class TasteObjective(Objective):
 
     def __init__(self, model: TasteModel, losses: TasteLosses) -> None:
         self.model, self.losses = model, losses
-        self._unit_rate = model.config.units.frame_rate
 
     @override
     def parts(self) -> Mapping[str, nn.Module]:
@@ -85,9 +84,9 @@ class TasteObjective(Objective):
         terms, stats, acoustic = dict[str, Tensor](), dict[str, Tensor](), None
         if step >= losses.speech_from:
             acoustic, attention = model.embed_speech(text, batch)
-            terms["alignment"], stats["alignment_error_ms"] = alignment_loss(
-                attention, batch, self._unit_rate, ordered=losses.ordered
-            )
+            rate = model.config.units.frame_rate
+            alignment = alignment_loss(attention, batch, rate, ordered=losses.ordered)
+            terms["alignment"], stats["alignment_error_ms"] = alignment
             if model.quantizer is not None and step >= losses.quantized_from:
                 quantized = model.quantizer(acoustic, batch.subword_mask)
                 acoustic, stats = quantized.latents, stats | quantized.stats
@@ -105,8 +104,7 @@ class TasteObjective(Objective):
         weights = {name: getattr(losses, name).at(step) if name in _WEIGHTED else 1.0 for name in terms}
         ratio = float(stats.get("heard_to_said", 1.0))
         alarm = f"acoustic embeddings have {ratio:.2%} of the norm of text embeddings: the speech is ignored"
-        is_ignored = step >= losses.speech_from + _ALARM_AFTER and ratio < _MIN_SPEECH
-        alarms = (alarm,) if is_ignored else ()
+        alarms = (alarm,) if step >= losses.speech_from + _ALARM_AFTER and ratio < _MIN_SPEECH else ()
         yield Turn(name="taste", losses=terms, weights=weights, stats=stats, alarms=alarms)
 
     @override

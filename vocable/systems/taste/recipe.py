@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from vocable.data.manifest import Utterance, read_manifests
 from vocable.data.targets import describe_extractor
@@ -28,7 +29,6 @@ from vocable.train.run import Run
 from vocable.train.schedule import LearningRate, Weight
 from vocable.train.trainer import TrainConfig
 
-_ENCODER, _UNITS, _SUBWORDS = "encoder", "units", "pieces"  # parts, as --teacher and run.json name them
 _SCALER_CLIPS = 200  # clips that the standardization of frames is fitted to
 _TINY_EN = EncoderSpec(name="openai/whisper-tiny.en", digest="any", width=384, depth=4)
 _SUPERVISED = UnitsSpec(
@@ -67,18 +67,17 @@ class TasteRun(Run):
 
     def with_teachers(self, sources: Mapping[str, str], cache: str) -> "TasteRun":
         """Return a copy of this run with another ``encoder``, ``units`` or ``pieces``."""
-        parts = (_ENCODER, _UNITS, _SUBWORDS)
+        parts = ("encoder", "units", "pieces")
         if unknown := [part for part in sources if part not in parts]:
             raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {', '.join(parts)}")
         return replace(self, cache=cache, **sources)  # type: ignore[arg-type]
 
+    @override
     def teachers(self) -> dict[str, dict[str, Any]]:
-        """Return name, digest, rates and width of the encoder and of the units."""
         units = describe_extractor(unit_extractor(self._source))
-        teachers = {_ENCODER: describe_extractor(self._frames), _UNITS: units}
-        if self.pieces is None:
-            return teachers
-        return teachers | {_SUBWORDS: {"name": self.pieces, "digest": self._hub_tokenizer.digest}}
+        subwords = {} if self.pieces is None else {"name": self.pieces, "digest": self._hub_tokenizer.digest}
+        teachers = {"encoder": describe_extractor(self._frames), "units": units, "pieces": subwords}
+        return {part: teacher for part, teacher in teachers.items() if teacher}
 
     def check_start(self, start: Any | None) -> None:
         """Check that a recipe with a frozen unit model does not train against its random weights."""
@@ -88,38 +87,33 @@ class TasteRun(Run):
                 "the weights of CosyVoice-300M (vocable_lab.taste.cosyvoice.load_cosyvoice puts its llm.pt into one)"
             )
 
+    @override
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> TasteData:
-        """Return the training data of some manifests; see :meth:`material_of`."""
         return self.material_of(read_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> TasteData:
-        """Return utterances with subwords, frames and units.
-
-        Raises:
-            ManifestError: If no utterance has a text, or none can be used.
-            TextError: If the texts have no letters.
-            CheckpointError: If encoder, units or subword tokenizer are not at hand.
-        """
+        """Return utterances with subwords, frames and units; see :meth:`material`."""
         texts = [one.text for one in utterances if one.text]
         if not texts:
-            raise ManifestError(
-                f"none of {len(utterances)} lines has a 'text', and these tokens stand for its subwords; add the "
-                "transcripts"
-            )
+            count = len(utterances)
+            raise ManifestError(f"none of {count} lines has a 'text', and these tokens stand for its subwords; add it")
         subwords: SubwordTokenizer = (
             BytePairTokenizer.train(texts, self.size, self.case) if self.pieces is None else self._hub_tokenizer
         )
         batches = replace(self.batches, voice_width=max(1, self._source.spec.voice_width))
         return TasteData(
-            utterances, batches, subword_tokenizer=subwords,
-            units=unit_extractor(self._source), frames=self._frames, cache=Path(self.cache),
-            voice=voice_extractor(self._source),
+            utterances, batches, subword_tokenizer=subwords, units=unit_extractor(self._source), frames=self._frames,
+            cache=Path(self.cache), voice=voice_extractor(self._source),
         )  # fmt: skip
 
     def objective(self, material: TasteData, start: TasteTokenizer | None = None) -> TasteObjective:
         """Return a model of the recipe's sizes for the data's subwords and units, and its losses."""
         self.check_start(start)
-        config = self.fitted(material.subword_tokenizer)
+        subwords, units = material.subword_tokenizer, self._source.spec
+        config = replace(
+            self.model, encoder=self._encoder.spec, units=units, subwords=subwords.to_json(),
+            text=replace(self.model.text, vocabulary_size=subwords.size), lm=replace(self.model.lm, size=units.size),
+        )  # fmt: skip
         model = TasteModel(config)
         model.aggregator.scale_output(self.initial_scale)
         if start is not None:
@@ -133,14 +127,6 @@ class TasteRun(Run):
             indices = np.unique(np.linspace(0, len(material) - 1, count).round().astype(int))
             model.fit_scalers(material.row(index) for index in indices.tolist())
         return TasteObjective(model, self.losses)
-
-    def fitted(self, subwords: SubwordTokenizer) -> TasteConfig:
-        """Return the recipe's configuration with these subwords, and with the encoder and units at hand."""
-        units = self._source.spec
-        return replace(
-            self.model, encoder=self._encoder.spec, units=units, subwords=subwords.to_json(),
-            text=replace(self.model.text, vocabulary_size=subwords.size), lm=replace(self.model.lm, size=units.size),
-        )  # fmt: skip
 
     @cached_property
     def _encoder(self) -> WhisperEncoder:

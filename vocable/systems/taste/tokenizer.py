@@ -116,11 +116,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         return self._tokens(ids, samples, text, None if voice is None else voice[None])
 
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
-        """Decode one clip to speech as long as what was encoded.
-
-        Args:
-            tokens: Tokens of one clip with its text, made by this tokenizer.
-            voice: Recording of the speaker to decode as, where the units have a voice; that of the tokens by default.
+        """Decode one clip to speech as long as what was encoded, in the tokens' voice by default.
 
         Raises:
             SpecError: If the tokens are another tokenizer's, hold several clips, or lack their text or voice.
@@ -157,9 +153,6 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
             seed: Seed of the sampling.
             sampling: Sampling rule; :attr:`sampling` by default.
             text_only: Whether to withhold the tokens, so that the text alone decides.
-
-        Raises:
-            SpecError: If the tokens are another tokenizer's, or lack their text.
         """
         joint, durations = self._fuse(tokens, text_only)
         count = frames_for(int(tokens.samples[0]), self.config.units.hop)
@@ -169,12 +162,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         ).cpu()
 
     def predict(self, audio: Audio, text: str, *, text_only: bool = False, quantize: bool = True) -> UnitPrediction:
-        """Predict a clip's units with teacher forcing; see :func:`~vocable.systems.taste.model.predict_units`.
-
-        Raises:
-            TextError: If the text has no letters.
-            CheckpointError: If Whisper or the tokenizer of the units is not at hand.
-        """
+        """Predict a clip's units with teacher forcing; see :func:`~vocable.systems.taste.model.predict_units`."""
         example = self.example(audio, text)
         batch = TasteBatch.of([example]).to(self.device)
         return predict_units(self.model, batch, example.subwords, text_only=text_only, quantize=quantize)
@@ -196,11 +184,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         return list(self._subwords(tokens).word_texts)
 
     def seconds(self, tokens: Tokens) -> list[float]:
-        """Return the duration of each word of one clip; silence belongs to the word before it.
-
-        Raises:
-            SpecError: If the tokens lack their text, are another tokenizer's, or the model predicts no durations.
-        """
+        """Return the duration of each word of one clip, if any is predicted; silence belongs to the word before it."""
         subwords, durations = self._subwords(tokens), self._durations(tokens)
         total = [0.0] * subwords.num_words
         for word, units in zip(subwords.word_ids, durations.tolist(), strict=True):
@@ -210,13 +194,12 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
     def swap_words(self, tokens: Tokens, donor: Tokens, first: int, last: int) -> Tokens:
         """Replace the tokens of some words by those of another clip. The clip becomes as much longer or shorter.
 
-        Args and errors are those of :class:`~vocable.interfaces.WordEditor`.
+        For arguments and errors, see :class:`~vocable.interfaces.WordEditor`.
         """
         own, other = self._subwords(tokens), self._subwords(donor)
-        if not 1 <= first <= last <= min(own.num_words, other.num_words):
-            raise SpecError(
-                f"words {first}:{last} of texts with {own.num_words} and {other.num_words} words; 1 is the first"
-            )
+        length, others = own.num_words, other.num_words
+        if not 1 <= first <= last <= min(length, others):
+            raise SpecError(f"words {first}:{last} of texts with {length} and {others} words; 1 is the first")
         targets, sources = (
             [index for index, word in enumerate(subwords.word_ids) if first <= word + 1 <= last]
             for subwords in (own, other)
@@ -233,8 +216,8 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         samples = max(1, round(int(tokens.samples[0]) + longer * self.config.units.hop))
         return replace(tokens, ids=ids, samples=torch.tensor([samples]))
 
+    @override
     def describe(self) -> list[Table]:
-        """Return tables of sizes and rates, of parameters by part, and of the codebooks as training left them."""
         tables = [Table("Model", [("digest", self.digest), *_config_rows(self.config)]), _parameter_table(self.model)]
         if self.model.quantizer is not None:
             tables.append(codebook_table(self.model.quantizer.residual.codebooks))

@@ -228,9 +228,6 @@ class UnitLm(nn.Module):
             sampling: Sampling rule.
             seed: Seed of the random generator.
             count: Number of units N.
-
-        Raises:
-            ConfigError: If durations are missing.
         """
         generator = torch.Generator().manual_seed(seed)
         decoder = IncrementalDecoder(self, joint, voices, durations, count=count)
@@ -279,7 +276,7 @@ class IncrementalDecoder:
         mask = torch.ones(joint.shape[:2], dtype=torch.bool, device=joint.device)
         self._timing = lm._timing(durations, mask, torch.full((1, 1), float(count), device=joint.device))
         self._prompt = lm._embed(joint, mask.new_zeros((1, 0), dtype=torch.int64), voices, self._timing)
-        self._cached = self._units = 0
+        self._cached = 0
         shape = (1, lm.heads, self._prompt.shape[1] + count, joint.shape[2] // lm.heads)
         self._cache: KVCache = [(joint.new_empty(shape), joint.new_empty(shape)) for _ in lm.decoder.blocks]
 
@@ -289,10 +286,9 @@ class IncrementalDecoder:
         if unit is None:
             inputs, positions = self._prompt, None if timing is None else timing.positions(0)
         else:
-            self._units += 1
             inputs = self._lm.embedding.weight[unit][None, None]
             if timing is not None:
-                index = torch.tensor([self._units], device=inputs.device)
+                index = torch.tensor([self._cached - self._prompt.shape[1] + 1], device=inputs.device)
                 inputs = inputs + self._lm._condition(self._joint, timing, index)
                 positions = index[None] - 1.0
         hidden = self._lm.decoder(inputs, positions, self._cache, self._cached)
