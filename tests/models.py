@@ -12,7 +12,7 @@ from torch import nn
 from tests.digits import digit
 from vocable.features.whisper import WhisperEncoder
 from vocable.systems.ctap import recipe as ctap
-from vocable.systems.ctap.model import CtapModel
+from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.guided import recipe as guided
 from vocable.systems.guided.config import GuidedConfig, SeanetConfig

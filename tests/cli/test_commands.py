@@ -13,7 +13,7 @@ from tests.cli.conftest import Run, files, quick_help
 from tests.models import ready
 from vocable import recipes
 from vocable.audio import Audio
-from vocable.systems.ctap.model import CtapModel
+from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.testing import speechlike
 from vocable.tokens import Tokens

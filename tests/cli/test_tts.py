@@ -13,7 +13,7 @@ from tests.models import ready
 from vocable import load, synthesize
 from vocable.audio import Audio
 from vocable.systems.ctap import recipe as ctap
-from vocable.systems.ctap.model import CtapModel
+from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.testing import speechlike
 from vocable.vocoders import MelSpec

@@ -12,7 +12,7 @@ from torch import Tensor
 from vocable import recipes
 from vocable.audio import Audio
 from vocable.data.alignment import Alignment, Segment
-from vocable.systems.ctap.model import CtapModel
+from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.testing import speechlike
 

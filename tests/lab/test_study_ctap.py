@@ -12,7 +12,7 @@ from tests.lab.ctap import write_corpus
 from vocable import recipes
 from vocable.cli.main import app
 from vocable.errors import ConfigError
-from vocable.systems.ctap.model import CtapModel
+from vocable.systems.ctap.networks import CtapModel
 from vocable.train.run import Run
 from vocable_lab.ctap.study import STUDIES, levels_of
 from vocable_lab.study import study

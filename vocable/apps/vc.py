@@ -33,7 +33,7 @@ def convert(tokenizer: object, source: Audio, voice: Audio, mix: Mix | None = No
 
     Example:
         >>> from vocable.systems.ctap import recipe as ctap
-        >>> from vocable.systems.ctap.model import CtapModel
+        >>> from vocable.systems.ctap.networks import CtapModel
         >>> from vocable.systems.ctap.tokenizer import CtapTokenizer
         >>> from vocable.testing import speechlike
         >>> tokenizer = CtapTokenizer(CtapModel(ctap.tiny().model))

@@ -2,67 +2,45 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from pydantic import Field
 from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, SpecError
 from vocable.interfaces import Mix
 from vocable.quantizers import FiniteScalarQuantizer, VectorQuantizer
-from vocable.schema import Width, config
 from vocable.systems.base import BaseTokenizer
 from vocable.systems.describe import HasUsage, Table, codebook_table, spec_rows
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import Tokens
-from vocable.vocoders import MelSpec, Vocoder, find_vocoder
+from vocable.vocoders import Vocoder, find_vocoder
 from vocable.vocoders.scaled import SpectraModel, crop_middle
 
 MIN_VOICE_SECONDS = 0.5
 _MAX_SCALE_CLIPS = 500  # clips that the scale of spectra is measured on
 
 
-@config
-class VoiceConfig:
-    """Configuration of a voice encoder; see :class:`~vocable.nn.voice.VoiceEncoder`.
-
-    Attributes:
-        width: Dimension of the learned voice embedding.
-        channels: Channels of each convolution.
-        frames: Number of spectra that a voice is computed from.
-    """
-
-    width: Width = 64
-    channels: Annotated[tuple[Width, ...], Field(min_length=1)] = (32, 32, 64, 64, 128, 128)
-    frames: Width = 300
-
-
 class VoicedModel(SpectraModel):
     """Networks of a voiced tokenizer, with the scale of their spectra.
 
     Args:
-        mel: Mel spectra that the networks encode and decode.
-        voice: Configuration of the voice encoder.
+        config: Configuration with ``mel``, the spectra that are encoded and decoded, and ``voice``.
     """
 
-    config: Any
+    quantizer: VectorQuantizer | FiniteScalarQuantizer
 
-    def __init__(self, mel: MelSpec, voice: VoiceConfig) -> None:
-        super().__init__(mel)
-        self.voice_frames = voice.frames
-
-    def crop_voice(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B S_voice F"]:
-        """Return the middle of some speech, as long as a voice is computed from; shorter speech is repeated."""
-        return crop_middle(frames, self.voice_frames)
+    def __init__(self, config: Any) -> None:
+        super().__init__(config.mel)
+        self.config = config
 
     @abstractmethod
     def embed_voice(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B V"]:
-        """Return the voice vector of spectra that :meth:`crop_voice` returned."""
+        """Return the voice vector of ``voice.frames`` spectra."""
 
 
 _Model = TypeVar("_Model", bound=VoicedModel)
@@ -104,17 +82,12 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         """
 
     @abstractmethod
-    def transcribe(self, tokens: Tokens) -> list[str]:
-        """Return the phonemes of one clip, read from its tokens.
+    def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " S"]:
+        """Return the phoneme id at each of S positions, evenly spaced over one clip; 0 is silence, or CTC's blank.
 
         Raises:
             SpecError: If the tokens are another tokenizer's.
         """
-
-    @property
-    @abstractmethod
-    def quantizer(self) -> VectorQuantizer | FiniteScalarQuantizer:
-        """Quantizer between encoder and decoder."""
 
     @classmethod
     @abstractmethod
@@ -124,7 +97,7 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
     @property
     def codebooks(self) -> Sequence[HasUsage]:
         """Codebook, as a list of one."""
-        return list(self.quantizer.codebooks)
+        return list(self.model.quantizer.codebooks)
 
     @classmethod
     def describe_config(cls, config: Any) -> list[Table]:
@@ -135,35 +108,24 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
 
     def describe(self) -> list[Table]:
         """Return tables of rates and sizes, and of the codebook as training left it."""
-        rows = [
-            ("digest", self.digest),
-            *_rows(self.config, self.size_rows(self.model)),
-            ("vocoder", self.vocoder.name),
-        ]
+        sizes = _rows(self.config, self.size_rows(self.model))
+        rows = [("digest", self.digest), *sizes, ("vocoder", self.vocoder.name)]
         return [Table("Model", rows), codebook_table(self.codebooks)]
 
     @torch.inference_mode()
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Encode one clip, with its voice beside the tokens.
-
-        Args:
-            audio: Recording at any sample rate.
-            text: Transcript, carried along in the tokens; not used.
+        """Encode one clip, with its voice beside the tokens; see :meth:`BaseTokenizer.encode`.
 
         Raises:
             AudioError: If the clip is empty.
             CheckpointError: If a network that the tokens depend on is not at hand.
         """
         audio = audio.resample(self.spec.sample_rate)
-        ids = self.quantizer.encode(self.latents(audio).to(self.device)).cpu()
-        return self._tokens(ids, audio.samples.size, text, self._voice(audio.samples))
+        ids = self.model.quantizer.encode(self.latents(audio).to(self.device)).cpu()
+        return self._tokens(ids, audio.samples.size, text, self.embed_voice(audio)[None])
 
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
-        """Decode one clip in its own voice or in another; as long as what was encoded.
-
-        Args:
-            tokens: Tokens of one clip, made by this tokenizer.
-            voice: At least half a second of the speaker to decode as; the voice in the tokens by default.
+        """Decode one clip in the voice of its tokens, or in that of at least half a second of another speaker.
 
         Raises:
             SpecError: If the tokens are another tokenizer's, hold several clips, or carry no voice and none is given.
@@ -177,24 +139,13 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
     def convert(self, source: Audio, voice: Audio, mix: Mix | None = None) -> Audio:
         """Convert a recording to another voice: decode its tokens with the other voice vector.
 
-        Args:
-            source: Recording whose words and timing are kept, at any sample rate.
-            voice: At least half a second of the target speaker, at any sample rate.
-            mix: Must be None.
-
-        Raises:
-            SpecError: If ``mix`` is given.
-            AudioError: If the source is empty or the voice too short.
+        Arguments and errors are those of :meth:`vocable.interfaces.VoiceConverter.convert`; ``mix`` must be None.
         """
         self.check_mix(mix)
         return self.decode(self.encode(source), voice)
 
     def check_mix(self, mix: Mix | None) -> None:
-        """Check that no mixing of levels is asked for.
-
-        Raises:
-            SpecError: If ``mix`` is given.
-        """
+        """Raise a SpecError if mixing of levels is asked for."""
         if mix is not None:
             raise SpecError(
                 f"a {type(self).__name__} keeps the voice beside its tokens and mixes no levels: leave 'levels', "
@@ -214,9 +165,18 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
             )
         return self.embed_voice(audio)
 
+    @torch.inference_mode()
     def embed_voice(self, audio: Audio) -> Float[Tensor, " V"]:
         """Return the voice vector of the middle of a clip of any duration, without encoding it."""
-        return self._voice(audio.resample(self.spec.sample_rate).samples)[0]
+        samples, model, hop = audio.resample(self.spec.sample_rate).samples, self.model.eval(), self.config.mel.hop
+        start = max(0, (samples.size - self.config.voice.frames * hop) // 2)
+        middle = samples[start : start + self.config.voice.frames * hop]
+        frames = model.frames(torch.from_numpy(np.pad(middle, (0, -middle.size % hop)))[None].to(self.device))
+        return model.embed_voice(crop_middle(frames, self.config.voice.frames)).float().cpu()[0]
+
+    def transcribe(self, tokens: Tokens) -> list[str]:
+        """Return the phonemes of one clip: those of :meth:`phoneme_path` without repeats and silence."""
+        return self.phonemes.names(collapse_path(self.phoneme_path(tokens)))
 
     @classmethod
     def load(cls: type[_Self], folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
@@ -226,25 +186,23 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         return cls(stored.network, vocoder=vocoder, aliases=stored.aliases)  # type: ignore[call-arg]
 
     def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
-        return self.quantizer.decode(ids)
+        return self.model.quantizer.decode(ids)
 
-    @torch.inference_mode()
-    def _voice(self, samples: Float[np.ndarray, " T"]) -> Float[Tensor, "1 V"]:
-        """Return the voice vector of the middle of a clip, padded to a whole number of spectra."""
-        model, hop = self.model.eval(), self.config.mel.hop
-        start = max(0, (samples.size - model.voice_frames * hop) // 2)
-        middle = samples[start : start + model.voice_frames * hop]
-        padded = torch.from_numpy(np.pad(middle, (0, -middle.size % hop)))[None].to(self.device)
-        return model.embed_voice(model.crop_voice(model.frames(padded))).float().cpu()
+
+def collapse_path(path: Int[Tensor, " S"]) -> list[int]:
+    """Return the ids of a path of phonemes: without repeats, then without silence or CTC's blank (0).
+
+    Example:
+        >>> collapse_path(torch.tensor([0, 3, 3, 0, 3, 5]))
+        [3, 3, 5]
+    """
+    return [label for label in torch.unique_consecutive(path).tolist() if label]
 
 
 def measure_scale(model: SpectraModel, count: int, read: Callable[[int], Float[np.ndarray, " T"]]) -> None:
-    """Set the scale of a model's spectra from up to 500 clips, evenly spaced over the training data.
+    """Set the scale of a model's spectra from up to 500 of ``count`` clips, evenly spaced over the training data.
 
-    Args:
-        model: Model whose scale is set.
-        count: Number of clips of the training data.
-        read: Function from an index to the clip's samples, padded to a whole number of spectra.
+    ``read`` returns the samples of a clip by its index, padded to a whole number of spectra.
     """
     indices = np.linspace(0, count - 1, min(_MAX_SCALE_CLIPS, count)).round().astype(int)
     model.fit_scale(torch.from_numpy(read(index))[None] for index in np.unique(indices).tolist())
@@ -279,24 +237,31 @@ def mask_spectrogram(
 
 
 def voice_alarms(divergence: Float[Tensor, ""], floor: float, weight: float) -> tuple[str, ...]:
-    """Return a warning if the voice embedding carries no information: its divergence is at the floor.
+    """Return a warning if the voice embedding carries no information: its divergence in nats is at the floor.
 
-    Args:
-        divergence: Mean Kullback-Leibler divergence of the batch, in nats.
-        floor: Divergence that costs nothing, in nats.
-        weight: Weight of the divergence at this step; there is no warning where it is 0.
+    There is no warning while the divergence has weight 0.
     """
     if weight and float(divergence) <= floor:
         return (f"KL is at its floor of {floor:g} nat: the voice embedding carries no information",)
     return ()
 
 
-def check_voice(voice: Float[Tensor, "B V"] | None, size: int) -> Float[Tensor, "B V"]:
-    """Return a voice vector that can be decoded with.
+def rename_keys(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return a configuration of vocable 0.1 with some keys renamed; ``part.key`` moves a value into a part.
 
-    Args:
-        voice: Vector of each clip, from tokens or from a recording.
-        size: Dimension that it must have.
+    Example:
+        >>> rename_keys({"size": 8, "kind": "ema"}, {"size": "codebook.size"})
+        {'codebook': {'size': 8}, 'kind': 'ema'}
+    """
+    renamed: dict[str, Any] = {}
+    for key, value in values.items():
+        part, _, name = names.get(key, key).rpartition(".")
+        (renamed.setdefault(part, {}) if part else renamed)[name] = value
+    return renamed
+
+
+def check_voice(voice: Float[Tensor, "B V"] | None, size: int) -> Float[Tensor, "B V"]:
+    """Return the voice vector of each clip, which must have ``size`` dimensions.
 
     Raises:
         SpecError: If there is none, it has another dimension, or a value is not finite.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vocable.errors import ConfigError
 from vocable.features.spectrogram import mel_filters, spectra
-from vocable.schema import config
+from vocable.schema import Width, config
 
 SILENT_DB = -100.0
 """Mel power in dB at which spectra are clamped below."""
@@ -51,6 +51,21 @@ class MelSpec:
         power = spectra(samples, self.n_fft, self.hop).abs().square()
         filters = mel_filters(self.sample_rate, self.n_fft, self.bins, device=samples.device)
         return 10.0 * (power @ filters).clamp(min=10 ** (SILENT_DB / 10)).log10().transpose(1, 2)
+
+
+@config
+class VoiceConfig:
+    """Configuration of the encoder of a voice's spectra; see :class:`~vocable.nn.voice.VoiceEncoder`.
+
+    Attributes:
+        width: Dimension of the learned voice embedding.
+        channels: Channels of each convolution.
+        frames: Number of spectra that a voice is computed from.
+    """
+
+    width: Width = 64
+    channels: Annotated[tuple[Width, ...], Field(min_length=1)] = (32, 32, 64, 64, 128, 128)
+    frames: Width = 300
 
 
 @runtime_checkable

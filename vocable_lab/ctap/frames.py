@@ -14,7 +14,7 @@ from vocable.data.manifest import Utterance
 from vocable.evaluate.plan import derive_seed
 from vocable.metrics.retrieval import retrieval_scores
 from vocable.metrics.score import Score
-from vocable.systems.ctap.model import CtapModel
+from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 
 BATCH_SIZE = 8  # utterances of a batch, each of another speaker

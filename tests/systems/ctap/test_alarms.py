@@ -7,7 +7,7 @@ import torch
 
 from tests.systems.ctap.conftest import at_once, learner, turn
 from vocable.systems.ctap.data import AlignedBatch, AlignedWindows
-from vocable.systems.ctap.model import MAX_LOGIT_SCALE
+from vocable.systems.ctap.networks import MAX_LOGIT_SCALE
 from vocable.train.schedule import Weight
 
 

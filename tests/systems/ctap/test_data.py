@@ -14,6 +14,7 @@ from vocable.data.manifest import Utterance
 from vocable.errors import ConfigError, ManifestError
 from vocable.features.spectrogram import spectra
 from vocable.systems.ctap.data import AlignedBatch, AlignedConfig, AlignedWindows
+from vocable.systems.ctap.recipe import tiny
 from vocable.text.phonemes import PhonemeSet
 
 HOP, REDUCTION, WINDOW, VOICE = 64, 4, 25, 60
@@ -45,7 +46,11 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Utterance]:
 
 def windows(clips: list[Utterance], config: AlignedConfig = PLAIN, **changes: Any) -> AlignedWindows:
     sizes = {"window": WINDOW, "voice": VOICE, "phonemes": PHONEMES} | changes
-    return AlignedWindows(clips, config, sample_rate=RATE, hop=HOP, reduction=REDUCTION, **sizes)
+    model = tiny().model
+    voice = replace(model.voice, frames=sizes["voice"])
+    transcoder = replace(model.transcoder, window=sizes["window"], margin=0, voice=voice)
+    assert (model.mel.sample_rate, model.mel.hop, model.transcoder.reduction) == (RATE, HOP, REDUCTION)
+    return AlignedWindows(clips, config, replace(model, transcoder=transcoder, phonemes=sizes["phonemes"].symbols))
 
 
 def same(one: AlignedBatch, two: AlignedBatch) -> bool:

@@ -12,7 +12,7 @@ from vocable.nn.voice import VoiceEncoder
 from vocable.systems.ctap import networks
 from vocable.systems.ctap import recipe as ctap
 from vocable.systems.ctap.config import CtapConfig, TranscoderConfig
-from vocable.systems.ctap.model import CtapModel, Transcoder
+from vocable.systems.ctap.networks import CtapModel, Transcoder
 
 TOKENS = 9
 STRIDES = pytest.mark.parametrize("strides", [(2, 2), (2, 4), (3, 4)], ids=str)
@@ -53,7 +53,7 @@ def run(network: str, made: CtapModel, mask: Tensor, given: dict[str, Tensor]) -
     if network == "phoneme_encoder":
         return part.phoneme_encoder(given["phonemes"], mask)
     if network == "speech_decoder":
-        return part.speech_decoder(given["latents"], given["voice"], mask)
+        return part.speech_decoder(given["latents"], mask, given["voice"])
     if network == "phoneme_decoder":
         return part.phoneme_decoder(given["latents"], mask)
     return made.connector(given["latents"], torch.tensor([3, 7]), given["condition"], given["voice"], mask)
@@ -127,13 +127,13 @@ def test_a_token_has_its_own_spectra() -> None:
         latents, voice = noise(1, 20, 32), torch.zeros(1, 8)
         other = latents.clone()
         other[:, 10] += noise(1, 32, seed=1)
-        moved = (part.speech_decoder(other, voice, mask) - part.speech_decoder(latents, voice, mask)).abs().sum(2)[0]
+        moved = (part.speech_decoder(other, mask, voice) - part.speech_decoder(latents, mask, voice)).abs().sum(2)[0]
         assert int(moved.unflatten(0, (20, 4)).sum(1).argmax()) == 10
 
 
 def test_the_voice_reaches_every_spectrum() -> None:
     part, mask, latents = model().transcoder, torch.ones(2, TOKENS, dtype=torch.bool), noise(1, TOKENS, 32)
-    made = part.speech_decoder(latents.expand(2, -1, -1), noise(2, 8), mask)
+    made = part.speech_decoder(latents.expand(2, -1, -1), mask, noise(2, 8))
     assert bool((made[0] != made[1]).any(1).all())
 
 

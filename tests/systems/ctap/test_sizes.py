@@ -20,10 +20,9 @@ from vocable.systems.ctap.config import (
     DiffusionConfig,
     TranscoderConfig,
 )
-from vocable.systems.ctap.model import CtapModel
+from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.registry import find_recipe, systems
-from vocable.systems.voiced import VoiceConfig
-from vocable.vocoders import MelSpec
+from vocable.vocoders import MelSpec, VoiceConfig
 
 PAPER = {
     "speech_encoder": 19_947_264, "phoneme_encoder": 14_066_944, "voice_encoder": 152_008,
@@ -121,7 +120,7 @@ def test_the_papers_shapes() -> None:
     assert part.quantizer.decode(ids).shape == (2, 75, 256)
     mean, log_variance = part.voice_encoder(frames)
     assert mean.shape == log_variance.shape == (2, 64)
-    assert part.speech_decoder(speech, mean, mask).shape == (2, 300, 80)
+    assert part.speech_decoder(speech, mask, mean).shape == (2, 300, 80)
     assert part.phoneme_decoder(speech, mask).shape == (2, 300, 40)
     steps = torch.zeros(2, dtype=torch.int64, device="meta")
     assert model.connector(speech, steps, given, mean, mask).shape == (2, 75, 256)

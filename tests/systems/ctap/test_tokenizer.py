@@ -16,7 +16,7 @@ from vocable.errors import AudioError, CheckpointError, ShapeError, SpecError, T
 from vocable.interfaces import Embedding, Tokenizer
 from vocable.systems.ctap import recipe as ctap
 from vocable.systems.ctap.config import CtapCodebookConfig
-from vocable.systems.ctap.model import CtapModel
+from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer, best_path
 from vocable.systems.registry import load
 from vocable.testing import speechlike
@@ -157,14 +157,14 @@ def test_speech_that_nobody_said_is_drawn_by_its_seed(tokenizer: CtapTokenizer) 
 
 def test_durations_can_be_said(tokenizer: CtapTokenizer) -> None:
     voice = tokenizer.voice_of(clip())
-    tokens = tokenizer.speak_timed(SAID, [3, 4, 0, 6, 7, 2], voice)
+    tokens = tokenizer.speak(SAID, voice, durations=[3, 4, 0, 6, 7, 2])
     assert tokens.ids.shape == (1, 1, 6)  # 22 spectra, four to a token
-    assert not torch.equal(tokenizer.speak_timed(SAID, [3, 4, 0, 6, 7, 2], voice, seed=1).ids, tokens.ids)
-    for symbols, spectra in ((SAID, [1, 2]), ([], []), (SAID, [0] * 6), (SAID, [-1, 2, 2, 2, 2, 2])):
-        with pytest.raises(
-            TextError, match=f"{len(symbols)} phonemes with {len(spectra)} durations: give one for each"
-        ):
-            tokenizer.speak_timed(symbols, spectra, voice)
+    assert not torch.equal(tokenizer.speak(SAID, voice, seed=1, durations=[3, 4, 0, 6, 7, 2]).ids, tokens.ids)
+    for spectra in ([1, 2], [], [0] * 6, [-1, 2, 2, 2, 2, 2]):
+        with pytest.raises(TextError, match=f"6 phonemes with {len(spectra)} durations: give one for each"):
+            tokenizer.speak(SAID, voice, durations=spectra)
+    with pytest.raises(TextError, match="there are no phonemes to say"):
+        tokenizer.speak([], voice, durations=[])
 
 
 def test_before_it_is_trained_it_does_not_speak() -> None:

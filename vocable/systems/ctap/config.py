@@ -11,11 +11,10 @@ from pydantic import Field
 
 from vocable.errors import ConfigError
 from vocable.schema import MAX_DEPTH, MAX_ENTRIES, MAX_WIDTH, Depth, Share, Width, config
-from vocable.systems.voiced import VoiceConfig
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import TokenSpec
 from vocable.train.schedule import LearningRate, Weight
-from vocable.vocoders import MelSpec
+from vocable.vocoders import MelSpec, VoiceConfig
 
 CodebookKind = Literal["ema", "gradient", "fsq"]
 _Stride = Annotated[int, Field(ge=2, le=MAX_DEPTH)]
@@ -112,6 +111,11 @@ class TranscoderConfig:
         """Number of spectra that one token covers."""
         return prod(self.strides)
 
+    @property
+    def core(self) -> int:
+        """Number of tokens of a window that are kept."""
+        return self.window - 2 * self.margin
+
 
 @config
 class DiffusionConfig:
@@ -185,9 +189,7 @@ class CtapConfig:
     @property
     def spec(self) -> TokenSpec:
         """Sample rate, hop and codebook of the tokens."""
-        return TokenSpec(
-            sample_rate=self.mel.sample_rate, hop=self.hop, codebook_size=self.transcoder.codebook.size
-        )  # fmt: skip
+        return TokenSpec(sample_rate=self.mel.sample_rate, hop=self.hop, codebook_size=self.transcoder.codebook.size)
 
 
 @config

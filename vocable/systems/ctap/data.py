@@ -19,6 +19,7 @@ from vocable.data.batches import BatchConfig, ClipStore, TensorBatch
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError, ConfigError, ManifestError, TextError
 from vocable.shapes import frames_for, mask_from_lengths
+from vocable.systems.ctap.config import CtapConfig
 from vocable.text.phonemes import PhonemeSet
 
 _SCALE_SECONDS = 10  # of a clip, from which scales are measured
@@ -55,9 +56,6 @@ class AlignedConfig(BatchConfig):
         gain_db: Range of the random gain in dB. Samples are kept within full scale.
         unlabeled_share: Share of windows from recordings without phonemes, if there are any.
         speed_range: Range of the playback speed. Pitch and formants change with it.
-
-    Raises:
-        ConfigError: If a value is out of range.
     """
 
     kind: ClassVar[str] = "windows"
@@ -82,12 +80,7 @@ class AlignedWindows:
     Args:
         utterances: Recordings; those whose manifest line has an ``alignment`` are labeled.
         config: Configuration of the windows.
-        sample_rate: Sample rate in Hz; recordings at another rate are resampled.
-        hop: Number of samples that one spectrum covers.
-        reduction: Number of spectra that one token covers.
-        window: Length of a window, in tokens.
-        voice: Length of the samples that the voice is computed from, in spectra.
-        phonemes: Phoneme inventory. Recordings whose alignment has other symbols are left out.
+        model: Configuration of the networks. Recordings whose alignment has other phonemes are left out.
 
     Attributes:
         problems: Reasons why recordings were left out.
@@ -96,13 +89,11 @@ class AlignedWindows:
         ManifestError: If no utterance can be used, or no alignment has a phoneme other than silence.
     """
 
-    def __init__(
-        self, utterances: Sequence[Utterance], config: AlignedConfig, *, sample_rate: int, hop: int, reduction: int,
-        window: int, voice: int, phonemes: PhonemeSet,
-    ) -> None:  # fmt: skip
-        self.config, self.phonemes = config, phonemes
-        self.sample_rate, self.hop, self.reduction, self.window, self.voice = sample_rate, hop, reduction, window, voice
-        self._store = ClipStore(utterances, sample_rate, self._inspect)
+    def __init__(self, utterances: Sequence[Utterance], config: AlignedConfig, model: CtapConfig) -> None:
+        self.config, self.phonemes, self.sample_rate = config, PhonemeSet(model.phonemes), model.mel.sample_rate
+        self.hop, self.token_hop, self.voice = model.mel.hop, model.hop, model.voice.frames * model.mel.hop
+        self.window = model.transcoder.window
+        self._store = ClipStore(utterances, self.sample_rate, self._inspect)
         self.problems = self._store.problems
         sizes = np.array([size for size, _ in self._store.infos], dtype=np.float64)
         labeled = np.array([segments is not None for _, segments in self._store.infos])
@@ -125,26 +116,19 @@ class AlignedWindows:
     def scale_samples(self, index: int) -> Float[ndarray, " T"]:
         """Return the first ten seconds of a clip, padded to whole tokens."""
         samples = self._store.samples(index, 0, _SCALE_SECONDS * self.sample_rate)
-        return np.pad(samples, (0, -samples.size % (self.hop * self.reduction)))
+        return np.pad(samples, (0, -samples.size % self.token_hop))
 
     def durations(self) -> Int[ndarray, " L"]:
         """Return the duration of each phoneme of the corpus, in spectra, rounded; silences are left out."""
-        lengths = [
-            np.diff(segments[0], prepend=0.0)[segments[1] > 0]
-            for _, segments in self._store.infos
-            if segments is not None
-        ]
+        segments = [segments for _, segments in self._store.infos if segments is not None]
+        lengths = [np.diff(ends, prepend=0.0)[ids > 0] for ends, ids in segments]
         return np.maximum(1, np.concatenate(lengths) / self.hop).round().astype(np.int64)
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> AlignedBatch:
-        """Return this rank's slice of the global batch of a step.
-
-        Raises:
-            ConfigError: If the batch cannot be divided by the number of ranks.
-        """
+        """Return this rank's slice of the global batch of a step."""
         rows = [self._draw_window(random) for random in self.config.draws(step, rank, world)]
         samples, sizes, phonemes, has_phonemes, voices, names = zip(*rows, strict=True)
-        tokens = torch.tensor([frames_for(size, self.hop * self.reduction) for size in sizes])
+        tokens = torch.tensor([frames_for(size, self.token_hop) for size in sizes])
         return AlignedBatch(
             torch.from_numpy(np.stack(samples)), mask_from_lengths(tokens, self.window),
             torch.from_numpy(np.stack(phonemes)), torch.tensor(has_phonemes), torch.from_numpy(np.stack(voices)), names,
@@ -169,15 +153,14 @@ class AlignedWindows:
         clip = int(clips[np.searchsorted(ends, random.random() * ends[-1], side="right")])
         speed = float(random.uniform(*self.config.speed_range))
         gain = 10.0 ** (random.uniform(*self.config.gain_db) / 20.0)
-        size = self.window * self.reduction * self.hop
+        size = self.window * self.token_hop
         excerpt, start = self._draw_excerpt(clip, size, speed, random)
         window = np.zeros(size, dtype=np.float32)
         window[: excerpt.size] = excerpt
-        voice, _ = self._draw_excerpt(clip, self.voice * self.hop, speed, random)
-        voice = np.resize(voice, self.voice * self.hop)
+        voice = np.resize(self._draw_excerpt(clip, self.voice, speed, random)[0], self.voice)
         gain = min(gain, 1.0 / max(float(np.abs(window).max()), float(np.abs(voice).max()), 1e-3))
         segments = self._store.infos[clip][1]
-        phonemes = np.zeros(self.window * self.reduction, dtype=np.int64)
+        phonemes = np.zeros(size // self.hop, dtype=np.int64)
         if segments is not None:
             centers = start + (np.arange(phonemes.size) + 0.5) * self.hop * speed
             inside = centers < segments[0][-1]

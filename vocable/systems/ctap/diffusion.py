@@ -45,9 +45,7 @@ class Diffusion(nn.Module):
         channels = config.channels
         self.config, self.width = config, width
         self.in_proj = nn.Linear(width, channels)
-        self.step_embedding = nn.Sequential(
-            nn.Linear(_STEP_DIM, channels), nn.SiLU(), nn.Linear(channels, channels)
-        )  # fmt: skip
+        self.step_embedding = nn.Sequential(nn.Linear(_STEP_DIM, channels), nn.SiLU(), nn.Linear(channels, channels))
         self.voice_proj = nn.Linear(voice, channels)
         self.layers = nn.ModuleList(
             _GatedConvolution(channels, condition, config.kernel, 2 ** (index % config.dilation_cycle))
@@ -66,15 +64,7 @@ class Diffusion(nn.Module):
         self, noisy: Float[Tensor, "B N D"], steps: Int[Tensor, " B"], condition: Float[Tensor, "B N C"],
         voice: Float[Tensor, "B V"], mask: Bool[Tensor, "B N"],
     ) -> Float[Tensor, "B N D"]:  # fmt: skip
-        """Predict the noise in a noisy sequence.
-
-        Args:
-            noisy: Sequence with noise.
-            steps: Noise level of each row; 0 is the first.
-            condition: Condition at each position.
-            voice: Voice embedding of each row.
-            mask: True on real positions.
-        """
+        """Predict the noise in a noisy sequence; ``steps`` is the noise level of each row, 0 the first."""
         embedded = self.step_embedding(sinusoidal_embedding(steps, _STEP_DIM))
         bias = (embedded + self.voice_proj(voice))[:, None]
         hidden, skips = torch.relu(self.in_proj(noisy)), torch.zeros((), device=noisy.device)
@@ -93,12 +83,7 @@ class Diffusion(nn.Module):
     ) -> Float[Tensor, ""]:  # fmt: skip
         """Return the mean squared error of the predicted noise, at random steps.
 
-        Args:
-            clean: Target sequence.
-            condition: Condition, as in :meth:`forward`.
-            voice: Voice embedding of each row.
-            mask: True on real positions.
-            loss_mask: True where an error counts; all real positions by default. The loss is 0 if none does.
+        An error counts where ``loss_mask`` is True; at all real positions by default. The loss is 0 if none counts.
         """
         weights = (mask if loss_mask is None else loss_mask).float()[..., None]
         steps = torch.randint(self.config.steps, (len(clean),), device=clean.device)
@@ -114,12 +99,7 @@ class Diffusion(nn.Module):
     ) -> Float[Tensor, "B N D"]:  # fmt: skip
         """Sample sequences, each from its own seed alone.
 
-        Args:
-            condition: Condition at each position.
-            voice: Voice embedding of each row.
-            mask: True on real positions.
-            seeds: Seed of each row.
-            temperature: Factor of the noise; less than 1 favors likely sequences, 0 is deterministic.
+        ``temperature`` is a factor of the noise; less than 1 favors likely sequences, 0 is deterministic.
         """
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         shape = (condition.shape[1], self.width)
@@ -133,9 +113,7 @@ class Diffusion(nn.Module):
             alpha_bar = alphas_cumprod[step]
             previous = alphas_cumprod[step - 1] if step else torch.ones((), device=condition.device)
             alpha = alpha_bar / previous
-            predicted = self(
-                sequence, torch.full((len(seeds),), step, device=condition.device), condition, voice, mask
-            )  # fmt: skip
+            predicted = self(sequence, torch.full((len(seeds),), step, device=condition.device), condition, voice, mask)
             sequence = (sequence - (1 - alpha) / (1 - alpha_bar).sqrt() * predicted) / alpha.sqrt()
             if step:
                 sequence = sequence + ((1 - previous) / (1 - alpha_bar) * (1 - alpha)).sqrt() * draw_noise()
@@ -166,15 +144,7 @@ class DurationDiffusion(nn.Module):
         self, phonemes: Int[Tensor, "B L"], durations: Int[Tensor, "B L"], voice: Float[Tensor, "B V"],
         mask: Bool[Tensor, "B L"], loss_mask: Bool[Tensor, "B L"],
     ) -> Float[Tensor, ""]:  # fmt: skip
-        """Return the diffusion loss of log durations.
-
-        Args:
-            phonemes: Ids of the phonemes.
-            durations: Duration of each phoneme, in spectra.
-            voice: Voice embedding of each row.
-            mask: True on real phonemes.
-            loss_mask: True on phonemes whose durations count.
-        """
+        """Return the diffusion loss of log durations, from durations in spectra; see :meth:`Diffusion.loss`."""
         clean = (durations.clamp(min=1).float().log() - self.log_stats[0]) / self.log_stats[1]
         return self.diffusion.loss(clean[..., None], self.embedding(phonemes), voice, mask, loss_mask)
 
@@ -182,14 +152,7 @@ class DurationDiffusion(nn.Module):
     def sample(
         self, phonemes: Int[Tensor, " L"], voice: Float[Tensor, "1 V"], seed: int, temperature: float = 1.0
     ) -> Float[Tensor, " L"]:
-        """Sample the duration of each phoneme, in spectra: a real number from 1 to 400.
-
-        Args:
-            phonemes: Ids of the phonemes.
-            voice: Voice embedding.
-            seed: Seed of the noise.
-            temperature: Factor of the noise; see :meth:`Diffusion.sample`.
-        """
+        """Sample the duration of each phoneme: 1.0 to 400.0 spectra; see :meth:`Diffusion.sample`."""
         mask = torch.ones(1, len(phonemes), dtype=torch.bool, device=phonemes.device)
         sampled = self.diffusion.sample(
             self.embedding(phonemes[None]), voice, mask, seeds=[seed], temperature=temperature

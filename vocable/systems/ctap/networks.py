@@ -1,8 +1,10 @@
-"""Networks of the transcoder: encoders of speech and phonemes into one space, decoders from it, average spectra.
+"""Networks of VQ-CTAP: encoders of speech and phonemes into one space, decoders from it, average spectra.
 
-Batches hold windows of equal length with a mask for each token. Nothing after a clip's end is read.
+Batches hold windows of equal length. Their ``mask`` (B, N) is True on real tokens; nothing after a clip's end is read.
+A token has S / N = ``config.reduction`` scaled mel spectra.
 """
 
+import math
 from typing import cast
 
 import torch
@@ -11,7 +13,15 @@ from torch import Tensor, nn
 
 from vocable.nn.transformer import TransformerBlock, sinusoidal_embedding
 from vocable.nn.upsampler import Upsampler
-from vocable.systems.ctap.config import TranscoderConfig
+from vocable.nn.voice import VoiceEncoder
+from vocable.quantizers import FiniteScalarQuantizer, VectorQuantizer
+from vocable.quantizers.codebook import EmaCodebook, GradientCodebook
+from vocable.systems.ctap.config import CtapConfig, TranscoderConfig
+from vocable.systems.ctap.diffusion import Diffusion, DurationDiffusion
+from vocable.systems.voiced import VoicedModel
+
+MAX_LOGIT_SCALE = 100.0
+"""Largest factor of the similarities, as in CLIP."""
 
 _MAX_OFFSET = 512  # exclusive upper bound of the position at which a window begins in training
 _MIN_WINDOW_STD = 0.2  # corpus standard deviations: instance normalization must not amplify a window of silence
@@ -48,12 +58,7 @@ class SpeechEncoder(nn.Module):
         self.out_proj = nn.Sequential(nn.Linear(config.width, config.latent_width), nn.LayerNorm(config.latent_width))
 
     def forward(self, frames: Float[Tensor, "B S F"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
-        """Encode whole windows.
-
-        Args:
-            frames: Scaled mel spectra; S = N · reduction.
-            mask: True on real tokens.
-        """
+        """Encode the spectra of whole windows."""
         reduction = frames.shape[1] // mask.shape[1]
         frames = _normalize_window(frames, mask, reduction) if self.instance_norm else frames
         hidden = torch.nn.functional.gelu(self.conv1(_mask_frames(frames, mask, reduction).transpose(1, 2)))
@@ -89,92 +94,131 @@ class PhonemeEncoder(nn.Module):
         self.out_proj = nn.Sequential(nn.Linear(config.width, config.latent_width), nn.LayerNorm(config.latent_width))
 
     def forward(self, phonemes: Int[Tensor, "B S"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
-        """Encode whole windows.
-
-        Args:
-            phonemes: Phoneme id of each spectrum; S = N · reduction.
-            mask: True on real tokens.
-        """
+        """Encode the phoneme ids of whole windows."""
         embedded = _mask_frames(self.embedding(phonemes), mask, phonemes.shape[1] // mask.shape[1])
         hidden = torch.relu(self.conv(embedded.transpose(1, 2))).transpose(1, 2)
         return self.out_proj(_apply_blocks(self.blocks, hidden, mask))
 
 
-class SpeechDecoder(nn.Module):
-    """Decoder of vectors of the common space and a voice embedding to mel spectra.
+class Decoder(nn.Module):
+    """Decoder of vectors of the common space to an output at each spectrum: mel filters, or logits of phonemes.
 
     Args:
         config: Sizes of the transcoder.
-        bins: Number of mel filters F.
+        out: Number of outputs F at each spectrum.
+        voice_width: Dimension of the voice embedding that is added to every token; 0 for a decoder without one.
+        convolutions: Number of convolutions after the transformer blocks.
 
     Source:
-        VQ-CTAP: 6 transformer layers, 5 convolutions, 2 transposed convolutions, 256; the voice is added to every
-        token, as in SecoustiCodec.
+        VQ-CTAP: 6 transformer layers, for speech 5 convolutions, 2 transposed convolutions, 256; the voice is added to
+        every token, as in SecoustiCodec.
 
     Example:
         >>> from vocable.systems.ctap import recipe as ctap
-        >>> decoder = SpeechDecoder(ctap.tiny().model.transcoder, bins=80)
-        >>> decoder(torch.zeros(2, 3, 32), torch.zeros(2, 8), torch.ones(2, 3, dtype=torch.bool)).shape
+        >>> decoder = Decoder(ctap.tiny().model.transcoder, 80, voice_width=8, convolutions=1)
+        >>> decoder(torch.zeros(2, 3, 32), torch.ones(2, 3, dtype=torch.bool), torch.zeros(2, 8)).shape
         torch.Size([2, 12, 80])
     """
 
-    def __init__(self, config: TranscoderConfig, bins: int) -> None:
+    def __init__(self, config: TranscoderConfig, out: int, *, voice_width: int = 0, convolutions: int = 0) -> None:
         super().__init__()
         width, sizes = config.latent_width, config.decoder
-        self.voice_proj = nn.Linear(config.voice.width, width)
+        self.voice_proj = nn.Linear(voice_width, width) if voice_width else None
         self.blocks = _blocks(sizes.blocks, width, sizes.feedforward, config)
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(width, width, sizes.kernel, padding=sizes.kernel // 2) for _ in range(sizes.convolutions)
+            nn.Conv1d(width, width, sizes.kernel, padding=sizes.kernel // 2) for _ in range(convolutions)
         )
-        self.upsampler = Upsampler(width, config.strides, bins)
+        self.upsampler = Upsampler(width, config.strides, out)
 
     def forward(
-        self, latents: Float[Tensor, "B N D"], voice: Float[Tensor, "B V"], mask: Bool[Tensor, "B N"]
+        self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"], voice: Float[Tensor, "B V"] | None = None
     ) -> Float[Tensor, "B S F"]:
-        """Decode whole windows to S = N · reduction scaled spectra.
-
-        Args:
-            latents: Vectors of the common space.
-            voice: Voice embedding of each row.
-            mask: True on real tokens.
-        """
-        hidden = _apply_blocks(self.blocks, latents + self.voice_proj(voice)[:, None], mask)
+        """Decode whole windows, in the voice of each row."""
+        if self.voice_proj is not None:
+            latents = latents + self.voice_proj(voice)[:, None]
+        hidden = _apply_blocks(self.blocks, latents, mask)
         for layer in self.convolutions:
             hidden = hidden + torch.relu(layer(_mask_frames(hidden, mask, 1).transpose(1, 2))).transpose(1, 2)
         return self.upsampler(hidden, mask)
 
 
-class PhonemeDecoder(nn.Module):
-    """Decoder of vectors of the common space to the phoneme at each spectrum.
+class Transcoder(nn.Module):
+    """Encoders of speech and phonemes into one space, its codebook, and decoders from it.
 
     Args:
-        config: Sizes of the transcoder.
-        phonemes: Number of phonemes in the inventory.
+        config: Configuration of the whole system.
 
-    Source:
-        VQ-CTAP: 6 transformer layers, 2 transposed convolutions, 256.
+    Attributes:
+        logit_scale: Natural logarithm of the factor τ of the similarities: logits are τ · S · Pᵀ / √D.
+    """
+
+    def __init__(self, config: CtapConfig) -> None:
+        super().__init__()
+        sizes, bins, phonemes = config.transcoder, config.mel.bins, len(config.phonemes)
+        self.speech_encoder = SpeechEncoder(sizes, bins)
+        self.phoneme_encoder = PhonemeEncoder(sizes, phonemes)
+        self.voice_encoder = VoiceEncoder(bins=bins, channels=sizes.voice.channels, width=sizes.voice.width)
+        self.quantizer = _build_quantizer(sizes)
+        self.speech_decoder = Decoder(
+            sizes, bins, voice_width=sizes.voice.width, convolutions=sizes.decoder.convolutions
+        )
+        self.phoneme_decoder = Decoder(sizes, phonemes)
+        self.logit_scale = nn.Parameter(torch.zeros(()))
+
+    def similarity_scale(self) -> Float[Tensor, ""]:
+        """Clamp τ to :data:`MAX_LOGIT_SCALE` and return τ / √D."""
+        with torch.no_grad():  # the parameter, not its use, as in CLIP: its gradient can then lower it again
+            self.logit_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
+        return self.logit_scale.exp() / math.sqrt(self.quantizer.dim)
+
+
+class CtapModel(VoicedModel):
+    """All trained networks of VQ-CTAP.
+
+    Args:
+        config: Configuration.
+
+    Attributes:
+        trained: Number of steps that connector and durations were trained; text to speech needs at least one.
 
     Example:
         >>> from vocable.systems.ctap import recipe as ctap
-        >>> decoder = PhonemeDecoder(ctap.tiny().model.transcoder, phonemes=40)
-        >>> decoder(torch.zeros(2, 3, 32), torch.ones(2, 3, dtype=torch.bool)).shape
-        torch.Size([2, 12, 40])
+        >>> model = CtapModel(ctap.tiny().model)
+        >>> model.frames(torch.zeros(1, 64 * 4 * 5)).shape
+        torch.Size([1, 20, 32])
     """
 
-    def __init__(self, config: TranscoderConfig, phonemes: int) -> None:
-        super().__init__()
-        width, sizes = config.latent_width, config.decoder
-        self.blocks = _blocks(sizes.blocks, width, sizes.feedforward, config)
-        self.upsampler = Upsampler(width, config.strides, phonemes)
+    trained: Tensor
 
-    def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B S V"]:
-        """Return logits over the inventory at S = N · reduction spectra of whole windows.
+    def __init__(self, config: CtapConfig) -> None:
+        super().__init__(config)
+        latent_width, voice_width = config.transcoder.latent_width, config.voice.width
+        self.transcoder = Transcoder(config)
+        self.connector = Diffusion(config.connector, width=latent_width, condition=latent_width, voice=voice_width)
+        self.durations = DurationDiffusion(config.durations, len(config.phonemes), voice_width)
+        self.register_buffer("trained", torch.zeros((), dtype=torch.int64))
 
-        Args:
-            latents: Vectors of the common space.
-            mask: True on real tokens.
-        """
-        return self.upsampler(_apply_blocks(self.blocks, latents, mask), mask)
+    @property
+    def quantizer(self) -> VectorQuantizer | FiniteScalarQuantizer:  # type: ignore[override]
+        """Quantizer of the common space."""
+        return self.transcoder.quantizer
+
+    def embed_voice(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B V"]:
+        """Return the learned voice embedding, then the long-term average spectrum where the model uses it."""
+        mean, _ = self.transcoder.voice_encoder(frames)
+        return torch.cat([mean, self.average_spectrum(frames)], dim=1)
+
+    def average_spectrum(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B A"]:
+        """Return the long-term average spectrum of a voice; A is 0 where the model does not use it."""
+        if not self.config.transcoder.instance_norm:
+            return frames.new_zeros(len(frames), 0)
+        return long_term_spectrum(frames, torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device))
+
+    def match_spectrum(
+        self, frames: Float[Tensor, "B S F"], mask: Bool[Tensor, "B S"], average: Float[Tensor, "B A"]
+    ) -> Float[Tensor, "B S F"]:
+        """Give decoded spectra of whole clips the long-term average spectrum of a voice, where the model uses it."""
+        return match_long_term_spectrum(frames, mask, average) if self.config.transcoder.instance_norm else frames
 
 
 def long_term_spectrum(frames: Float[Tensor, "B S F"], mask: Bool[Tensor, "B S"]) -> Float[Tensor, "B F*2"]:
@@ -226,6 +270,13 @@ def match_long_term_spectrum(
     return (frames - mean) / std * target_std + target_mean
 
 
+def _build_quantizer(sizes: TranscoderConfig) -> VectorQuantizer | FiniteScalarQuantizer:
+    if sizes.codebook.kind == "fsq":
+        return FiniteScalarQuantizer(levels=sizes.codebook.fsq_levels, dim=sizes.latent_width)
+    kind = EmaCodebook if sizes.codebook.kind == "ema" else GradientCodebook
+    return VectorQuantizer(codebook_size=sizes.codebook.size, dim=sizes.latent_width, codebook=kind)
+
+
 def _blocks(count: int, width: int, feedforward: int, config: TranscoderConfig) -> nn.ModuleList:
     return nn.ModuleList(
         TransformerBlock(width, config.heads, feedforward, dropout=config.dropout) for _ in range(count)
@@ -243,18 +294,12 @@ def _apply_blocks(blocks: nn.ModuleList, hidden: Tensor, mask: Tensor) -> Tensor
 
 
 def _mask_frames(hidden: Float[Tensor, "B S D"], mask: Bool[Tensor, "B N"], per_token: int) -> Float[Tensor, "B S D"]:
-    """Set frames of tokens that are not real to 0; every token has ``per_token`` frames."""
+    """Set frames of tokens that are not real to 0."""
     return hidden * mask.repeat_interleave(per_token, dim=1)[..., None]
 
 
-def _normalize_window(
-    frames: Float[Tensor, "B S F"], mask: Bool[Tensor, "B N"], reduction: int
-) -> Float[Tensor, "B S F"]:
-    """Normalize each filter over the window to mean 0 and deviation 1, which removes the color of voice and room.
-
-    Source:
-        Instance normalization against voices in contents: Chou et al., arXiv:1904.05742, section 2.
-    """
+def _normalize_window(frames: Tensor, mask: Tensor, reduction: int) -> Float[Tensor, "B S F"]:
+    """Normalize each filter over the window, against voices in contents (Chou et al., arXiv:1904.05742, section 2)."""
     weights = mask.repeat_interleave(reduction, dim=1)[..., None].float()
     count = weights.sum(1, keepdim=True).clamp(min=1.0)
     centered = frames - (frames * weights).sum(1, keepdim=True) / count

@@ -5,13 +5,13 @@ its own: the paper's stepping optimization. (VQ-CTAP, arXiv:2408.05758; weights 
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from vocable.losses.contrastive import frame_contrastive_loss
 from vocable.losses.variational import free_bits, gaussian_kl
@@ -19,11 +19,12 @@ from vocable.metrics.retrieval import retrieve
 from vocable.nn.voice import reparameterize
 from vocable.systems.ctap.config import CtapLosses
 from vocable.systems.ctap.data import AlignedBatch
-from vocable.systems.ctap.model import MAX_LOGIT_SCALE, CtapModel
+from vocable.systems.ctap.networks import MAX_LOGIT_SCALE, CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.voiced import mask_spectrogram, voice_alarms
 from vocable.train.objective import Turn
 from vocable.train.schedule import LearningRate
+from vocable.vocoders.scaled import crop_middle
 
 _LOGGED_FRAMES = 512  # frames that retrieval is logged for
 _MAX_TIME_MASK = 16  # spectra
@@ -82,7 +83,7 @@ class CtapObjective:
         scale = self.losses.encoder_gradient
         content = scale * latents + (1 - scale) * latents.detach()
         average = self.model.average_spectrum(voice_frames)
-        decoded = self.model.match_spectrum(part.speech_decoder(content, voice, mask).float(), frame_mask, average)
+        decoded = self.model.match_spectrum(part.speech_decoder(content, mask, voice).float(), frame_mask, average)
         losses["spectrum"] = _masked_mean((decoded - frames).square().mean(2), frame_mask)
         divergence = gaussian_kl(mean, log_variance)
         losses["kl"] = free_bits(divergence, self.losses.kl_floor)
@@ -102,7 +103,7 @@ class CtapObjective:
             )
         stats["retrieval_top1"] = _retrieval_top1(speech[paired], text[paired])
         if weights["phoneme_branch"]:
-            from_text = self.model.match_spectrum(part.speech_decoder(text, voice, mask).float(), frame_mask, average)
+            from_text = self.model.match_spectrum(part.speech_decoder(text, mask, voice).float(), frame_mask, average)
             losses["phoneme_branch"] = _masked_mean((from_text - frames).square().mean(2), labeled)
         if weights["consistency"]:
             losses["consistency"] = self._consistency(batch, latents, mean, average)
@@ -114,12 +115,8 @@ class CtapObjective:
     def _consistency(self, batch: AlignedBatch, latents: Tensor, voices: Tensor, averages: Tensor) -> Float[Tensor, ""]:
         """Return the distance between a voice and the voice of other content decoded in it; only the decoder learns.
 
-        Args:
-            batch: Windows; labeled ones lend the content, the others the voice. If all are of one kind, each window
-                lends its voice to the next.
-            latents: (B, N, D) Quantized latents.
-            voices: (B, V) Voice embeddings.
-            averages: (B, A) Long-term average spectra.
+        Labeled windows lend the content, the others the voice. If all are of one kind, each window lends its voice to
+        the next.
         """
         part, labeled = self.model.transcoder, batch.has_phonemes
         is_content = labeled if bool(labeled.any()) else ~labeled
@@ -127,12 +124,14 @@ class CtapObjective:
         others = others if len(others) else contents.roll(1)
         speakers = others[torch.arange(len(contents), device=others.device) % len(others)]
         target, mask = voices[speakers].detach(), batch.mask[contents]
-        decoded = part.speech_decoder(latents[contents].detach(), target, mask).float()
+        decoded = part.speech_decoder(latents[contents].detach(), mask, target).float()
         decoded = self.model.match_spectrum(decoded, self._frame_mask(mask), averages[speakers])
         sizes = (mask.sum(1) * self.model.config.transcoder.reduction).tolist()
-        excerpts = [self.model.crop_voice(row[None, :size]) for row, size in zip(decoded, sizes, strict=True)]
-        with _frozen(part.voice_encoder):
-            found, _ = part.voice_encoder(torch.cat(excerpts))
+        length = self.model.config.voice.frames
+        excerpts = [crop_middle(row[None, :size], length) for row, size in zip(decoded, sizes, strict=True)]
+        part.voice_encoder.requires_grad_(False)  # gradients pass through it without reaching its parameters
+        found, _ = part.voice_encoder(torch.cat(excerpts))
+        part.voice_encoder.requires_grad_(True)
         return F.mse_loss(found.float(), target.float())
 
     def _alarms(self, stats: Mapping[str, Tensor], kl_weight: float) -> tuple[str, ...]:
@@ -208,11 +207,8 @@ def phoneme_runs(
     """
     runs = [torch.unique_consecutive(row[real], return_counts=True) for row, real in zip(phonemes, mask, strict=True)]
     counts = torch.tensor([len(ids) for ids, _ in runs], device=phonemes.device)
-    longest = max(1, int(counts.max()))
-    ids, lengths = (
-        torch.stack([F.pad(pair[part], (0, longest - len(pair[part]))) for pair in runs]) for part in (0, 1)
-    )
-    positions = torch.arange(longest, device=phonemes.device)
+    ids, lengths = (pad_sequence(list(part), batch_first=True) for part in zip(*runs, strict=True))
+    positions = torch.arange(ids.shape[1], device=phonemes.device)
     return ids, lengths, positions < counts[:, None], (positions > 0) & (positions < counts[:, None] - 1)
 
 
@@ -225,16 +221,3 @@ def _retrieval_top1(speech: Float[Tensor, "M D"], phonemes: Float[Tensor, "M D"]
 def _masked_mean(values: Float[Tensor, "B S"], mask: Bool[Tensor, "B S"]) -> Float[Tensor, ""]:
     """Return the mean over the mask; 0 where the mask is empty."""
     return (values * mask).sum() / mask.sum().clamp(min=1)
-
-
-@contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """Let gradients pass through a network without reaching its parameters."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)

@@ -19,15 +19,14 @@ from vocable.systems.ctap.config import (
     TranscoderConfig,
 )
 from vocable.systems.ctap.data import AlignedConfig, AlignedWindows
-from vocable.systems.ctap.model import CtapModel
+from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.ctap.objective import CtapObjective
 from vocable.systems.ctap.tokenizer import CtapTokenizer
-from vocable.systems.voiced import VoiceConfig, measure_scale
-from vocable.text.phonemes import PhonemeSet
+from vocable.systems.voiced import measure_scale
 from vocable.train.run import Run
 from vocable.train.schedule import LearningRate, Weight
 from vocable.train.trainer import TrainConfig
-from vocable.vocoders import MelSpec
+from vocable.vocoders import MelSpec, VoiceConfig
 
 _MIN_LOG_STD = 0.05  # of durations, if all are equal
 
@@ -46,19 +45,12 @@ class CtapRun(Run):
 
     def material_of(self, utterances: Sequence[Utterance]) -> AlignedWindows:
         """Return the training data of some utterances; those without an alignment are the unlabeled speech."""
-        sizes, mel = self.model.transcoder, self.model.mel
-        return AlignedWindows(
-            utterances, self.batches, sample_rate=mel.sample_rate, hop=mel.hop, reduction=sizes.reduction,
-            window=sizes.window, voice=sizes.voice.frames, phonemes=PhonemeSet(self.model.phonemes),
-        )  # fmt: skip
+        return AlignedWindows(utterances, self.batches, self.model)
 
     def objective(self, material: AlignedWindows, start: CtapTokenizer | None = None) -> CtapObjective:
         """Return networks with the scale of the data, and with the weights of ``start`` where shapes are equal.
 
         With ``transcoder_share`` 0, a trained transcoder gets a connector or durations of other sizes.
-
-        Raises:
-            ConfigError: If ``start`` is no VQ-CTAP, or its transcoder has other shapes.
         """
         model = CtapModel(self.model)
         measure_scale(model, len(material), material.scale_samples)
@@ -112,10 +104,8 @@ def small() -> CtapRun:
             durations=DiffusionConfig(layers=4, dilation_cycle=4, channels=48, steps=5, betas=(0.1, 0.9)),
         ),
         losses=CtapLosses(
-            commitment=Weight(value=0.25), phonemes=Weight(value=1.0),
-            contrastive=Weight(value=0.3, start=100),
-            kl=Weight(value=1e-4, start=1_000, ramp=1_000),
-            consistency=Weight(value=0.1, start=2_000, ramp=1_000),
+            commitment=Weight(value=0.25), contrastive=Weight(value=0.3, start=100),
+            kl=Weight(value=1e-4, start=1_000, ramp=1_000), consistency=Weight(value=0.1, start=2_000, ramp=1_000),
             phoneme_branch=Weight(value=0.25), codebook_start=600, vtlp_range=0.15, encoder_gradient=0.0,
             transcoder_share=0.52, second_stage_rate=LearningRate(peak=2e-3),
         ),

@@ -15,46 +15,29 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, TextError
 from vocable.folder import Migration
-from vocable.quantizers import FiniteScalarQuantizer, VectorQuantizer
 from vocable.systems.ctap.config import CtapConfig
-from vocable.systems.ctap.model import CtapModel
+from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.describe import Table, parameter_rows
-from vocable.systems.voiced import VoicedTokenizer
+from vocable.systems.voiced import VoicedTokenizer, rename_keys
 from vocable.systems.windows import CountedBlocks, frame_windows, sample_windows
 from vocable.tokens import Tokens
+
+_OLD_NAMES = {
+    "codebook_size": "codebook.size", "codebook": "codebook.kind", "fsq_levels": "codebook.fsq_levels",
+    "decoder_blocks": "decoder.blocks", "decoder_hidden": "decoder.feedforward", "convolutions": "decoder.convolutions",
+    "kernel": "decoder.kernel", "voice_width": "voice.width", "voice_channels": "voice.channels",
+    "voice_frames": "voice.frames", "hidden": "feedforward", "centred": "instance_norm",
+}  # fmt: skip
 
 
 def migrate_config(values: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration that vocable 0.1 wrote, in the layout of today."""
-    old = dict(values["transcoder"])
-    transcoder = {
-        "codebook": {
-            "size": old.pop("codebook_size"), "kind": old.pop("codebook"), "fsq_levels": old.pop("fsq_levels")
-        },
-        "decoder": {
-            "blocks": old.pop("decoder_blocks"), "feedforward": old.pop("decoder_hidden"),
-            "convolutions": old.pop("convolutions"), "kernel": old.pop("kernel"),
-        },
-        "voice": {name: old.pop(f"voice_{name}") for name in ("width", "channels", "frames")},
-        "feedforward": old.pop("hidden"),
-        "instance_norm": old.pop("centred"),
-    }  # fmt: skip
-    diffusion = {part: dict(values[part]) for part in ("connector", "durations")}
-    for sizes in diffusion.values():
-        sizes["dilation_cycle"] = sizes.pop("cycle")
-    return values | diffusion | {"transcoder": transcoder | old}
+    diffusion = {part: rename_keys(values[part], {"cycle": "dilation_cycle"}) for part in ("connector", "durations")}
+    return values | diffusion | {"transcoder": rename_keys(values["transcoder"], _OLD_NAMES)}
 
 
 class CtapTokenizer(VoicedTokenizer[CtapModel]):
-    """A trained VQ-CTAP.
-
-    Args:
-        model: Networks; using the tokenizer puts them in evaluation mode.
-        vocoder: Name or folder, see :func:`vocable.vocoders.find_vocoder`; the best bundled one by default.
-        aliases: Digests of the same weights under earlier formats.
-
-    Attributes:
-        phonemes: Phoneme inventory.
+    """A trained VQ-CTAP. Arguments and attributes are those of :class:`VoicedTokenizer`.
 
     Example:
         >>> import numpy as np
@@ -89,21 +72,13 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
         ),
     )
 
-    @property
-    def quantizer(self) -> VectorQuantizer | FiniteScalarQuantizer:
-        """Quantizer of the common space."""
-        return self.model.transcoder.quantizer
-
     @torch.inference_mode()
     def latents(self, audio: Audio) -> Float[Tensor, "1 N D"]:
-        """Return the speech embeddings S of a clip: its place in the common space before quantizing.
-
-        Raises:
-            AudioError: If the clip is empty.
-        """
+        """Return the speech embeddings S of a clip: its place in the common space before quantizing."""
         self.model.eval()
-        blocks, parts = CountedBlocks([audio.resample(self.spec.sample_rate).samples]), []
-        for samples, mask, kept in sample_windows(blocks, self._core, self._margin, self.config.hop):
+        blocks, sizes = CountedBlocks([audio.resample(self.spec.sample_rate).samples]), self.config.transcoder
+        parts = []
+        for samples, mask, kept in sample_windows(blocks, sizes.core, sizes.margin, self.config.hop):
             frames = self.model.frames(samples.to(self.device))
             parts.append(self.model.transcoder.speech_encoder(frames, mask.to(self.device))[:, kept].cpu())
         if not parts:
@@ -130,54 +105,37 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
         decoder, reduction = self.model.transcoder.speech_decoder, self.config.transcoder.reduction
         learned, average = voice.to(self.device).tensor_split([self.config.voice.width], dim=1)
         frames = self._apply(
-            self.embed(tokens)[0], lambda part, mask: decoder(part * mask[..., None], learned, mask), reduction
+            self.embed(tokens)[0], lambda part, mask: decoder(part * mask[..., None], mask, learned), reduction
         ).to(self.device)
         mask = torch.ones(frames.shape[:2], dtype=torch.bool, device=self.device)
         return self.model.to_decibels(self.model.match_spectrum(frames, mask, average))[0].cpu()
 
     @torch.inference_mode()
     def phoneme_scores(self, tokens: Tokens) -> Float[Tensor, "S V"]:
-        """Return the log-probability of each phoneme at each spectrum of one clip.
-
-        Raises:
-            SpecError: If the tokens are another tokenizer's.
-        """
+        """Return the log-probability of each phoneme at each spectrum of one clip."""
         self.model.eval()
         decoder, reduction = self.model.transcoder.phoneme_decoder, self.config.transcoder.reduction
-        logits = self._apply(
-            self.embed(tokens)[0], lambda part, mask: decoder(part * mask[..., None], mask), reduction
-        )  # fmt: skip
+        logits = self._apply(self.embed(tokens)[0], lambda part, mask: decoder(part * mask[..., None], mask), reduction)
         return logits[0].log_softmax(1)
 
     def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " S"]:
-        """Return the phoneme id at each spectrum of one clip: the best, or with a ``change_cost`` the best path.
-
-        Raises:
-            SpecError: If the tokens are another tokenizer's.
-        """
+        """Return the phoneme id at each spectrum of one clip: the best, or with a ``change_cost`` the best path."""
         return best_path(self.phoneme_scores(tokens), self.config.change_cost)
 
-    def transcribe(self, tokens: Tokens) -> list[str]:
-        """Return the phonemes of one clip: those of :meth:`phoneme_path` without repeats and silence.
-
-        Raises:
-            SpecError: If the tokens are another tokenizer's.
-        """
-        runs = torch.unique_consecutive(self.phoneme_path(tokens)).tolist()
-        return self.phonemes.names(phoneme for phoneme in runs if phoneme)
-
-    def speak(self, phonemes: Sequence[str], voice: Audio | Float[Tensor, " V"], *, seed: int = 0) -> Tokens:
+    @torch.inference_mode()
+    def speak(
+        self, phonemes: Sequence[str], voice: Audio | Float[Tensor, " V"], *, seed: int = 0,
+        durations: Sequence[int] | None = None,
+    ) -> Tokens:  # fmt: skip
         """Synthesize the tokens of phonemes: sample durations, then speech embeddings, and quantize those.
+
+        Errors are those of :meth:`vocable.interfaces.TextToSpeech.speak`.
 
         Args:
             phonemes: Symbols of the inventory, with silence at pauses.
             voice: Recording of the speaker, or :meth:`voice_of` it.
             seed: Seed of durations and connector.
-
-        Raises:
-            TextError: If there are no phonemes, or one is not in the inventory.
-            CheckpointError: If connector and durations are not trained.
-            AudioError: If the voice is too short.
+            durations: Duration of each phoneme, in spectra; sampled by default.
         """
         if not int(self.model.trained):
             raise CheckpointError(
@@ -185,34 +143,22 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
             )
         if not phonemes:
             raise TextError("there are no phonemes to say")
+        model, temperature = self.model.eval(), self.config.temperature
         vector = self.voice_of(voice) if isinstance(voice, Audio) else voice
-        ids = torch.tensor(self.phonemes.ids(phonemes), device=self.device)
+        ids = torch.tensor(self.phonemes.ids(phonemes))
         learned = vector[None, : self.config.voice.width].to(self.device)
-        sampled = self.model.eval().durations.sample(ids, learned, seed, self.config.temperature)
-        ends = sampled.double().cumsum(0).round().long()
-        return self.speak_timed(phonemes, torch.diff(ends, prepend=ends[:1] * 0).tolist(), vector, seed=seed)
-
-    @torch.inference_mode()
-    def speak_timed(
-        self, phonemes: Sequence[str], spectra: Sequence[int], voice: Float[Tensor, " V"], *, seed: int = 0
-    ) -> Tokens:
-        """Synthesize the tokens of phonemes with given durations, in spectra; see :meth:`speak`.
-
-        Raises:
-            TextError: If there are no phonemes, one is not in the inventory, or there are not as many durations.
-        """
-        if not phonemes or len(phonemes) != len(spectra) or min(spectra) < 0 or not sum(spectra):
+        if durations is None:
+            ends = model.durations.sample(ids.to(self.device), learned, seed, temperature).double().cumsum(0).round()
+            durations = torch.diff(ends.long(), prepend=ends.long()[:1] * 0).tolist()
+        if len(phonemes) != len(durations) or min(durations) < 0 or not sum(durations):
             raise TextError(
-                f"{len(phonemes)} phonemes with {len(spectra)} durations: give one for each, and at least one over 0"
+                f"{len(phonemes)} phonemes with {len(durations)} durations: give one for each, and at least one over 0"
             )
-        self.model.eval()
-        ids = torch.tensor(self.phonemes.ids(phonemes)).repeat_interleave(torch.tensor(spectra))
-        text = self.phoneme_latents(ids).to(self.device)
+        text = self.phoneme_latents(ids.repeat_interleave(torch.tensor(durations))).to(self.device)
         mask = torch.ones(text.shape[:2], dtype=torch.bool, device=self.device)
-        learned = voice[None, : self.config.voice.width].to(self.device)
-        speech = self.model.connector.sample(text, learned, mask, seeds=[seed], temperature=self.config.temperature)
-        tokens = self.quantizer.encode(speech).cpu()
-        return self._tokens(tokens, tokens.shape[2] * self.config.hop, None, voice[None].cpu())
+        speech = model.connector.sample(text, learned, mask, seeds=[seed], temperature=temperature)
+        tokens = model.quantizer.encode(speech).cpu()
+        return self._tokens(tokens, tokens.shape[2] * self.config.hop, None, vector[None].cpu())
 
     def describe(self) -> list[Table]:
         """Return tables of rates and sizes, and of the codebook as training left it."""
@@ -238,31 +184,19 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
         window = f"{sizes.window} tokens, {sizes.margin} of them context on either side"
         return [("window", window), *parameter_rows(parts)]
 
-    @property
-    def _margin(self) -> int:
-        return self.config.transcoder.margin
-
-    @property
-    def _core(self) -> int:
-        return self.config.transcoder.window - 2 * self._margin
-
     def _apply(
         self, sequence: Tensor, network: Callable[[Tensor, Tensor], Tensor], per_token: int
     ) -> Float[Tensor, "1 S D"]:
         """Run a network over windows of a sequence of tokens; it returns ``per_token`` rows for each token."""
-        parts = []
-        for indices, mask, kept in frame_windows(len(sequence), self._core, self._margin):
+        parts, sizes = [], self.config.transcoder
+        for indices, mask, kept in frame_windows(len(sequence), sizes.core, sizes.margin):
             output = network(sequence[indices][None].to(self.device), mask.to(self.device))
             parts.append(output[:, kept.start * per_token : kept.stop * per_token].cpu())
         return torch.cat(parts, dim=1).float()
 
 
 def best_path(scores: Float[Tensor, "S V"], change_cost: float) -> Int[Tensor, " S"]:
-    """Return the most likely phoneme at each spectrum, where each change of phoneme has a cost (Viterbi).
-
-    Args:
-        scores: Log-probability of each phoneme at each spectrum.
-        change_cost: Cost of a change, in nats.
+    """Return the most likely phoneme at each spectrum, where each change of phoneme has a cost in nats (Viterbi).
 
     Example:
         >>> scores = torch.tensor([[0.0, -9.0], [-1.0, 0.0], [0.0, -9.0]])

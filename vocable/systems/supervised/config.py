@@ -9,11 +9,10 @@ from pydantic import Field
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec
 from vocable.schema import MAX_DEPTH, MAX_ENTRIES, Depth, Share, Width, config
-from vocable.systems.voiced import VoiceConfig
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import TokenSpec
 from vocable.train.schedule import Weight
-from vocable.vocoders import MelSpec
+from vocable.vocoders import MelSpec, VoiceConfig
 
 _WHISPER_RATE, _WHISPER_HOP = 16_000, 320  # samples a second, and samples that a frame of Whisper covers
 _Stride = Annotated[int, Field(ge=2, le=MAX_DEPTH)]
@@ -132,9 +131,7 @@ class SupervisedConfig:
     @property
     def spec(self) -> TokenSpec:
         """Sample rate, hop and codebook of the tokens."""
-        return TokenSpec(
-            sample_rate=self.mel.sample_rate, hop=self.hop, codebook_size=self.codebook_size, num_codebooks=1
-        )
+        return TokenSpec(sample_rate=self.mel.sample_rate, hop=self.hop, codebook_size=self.codebook_size)
 
 
 @config

@@ -24,6 +24,7 @@ from vocable.data.manifest import Utterance
 from vocable.data.targets import TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError
 from vocable.shapes import frames_for, mask_from_lengths
+from vocable.systems.supervised.config import SupervisedConfig
 from vocable.text.phonemes import PhonemeSet
 from vocable.text.pronounce import ArpabetPronouncer, Pronouncer
 
@@ -60,9 +61,6 @@ class UtteranceConfig(BatchConfig):
 
     Attributes:
         max_seconds: Longest utterance; longer ones are left out. At most 30.
-
-    Raises:
-        ConfigError: If a value is out of range.
     """
 
     kind: ClassVar[str] = "utterances"
@@ -84,33 +82,21 @@ class UtteranceData:
     Args:
         utterances: Recordings; those with ``phones`` or ``text`` are labeled.
         config: Configuration of the batches.
+        model: Configuration of the networks.
         targets: Frames of Whisper, kept on disk.
-        hop: Number of samples that one token covers; a whole number of frames.
-        voice: Number of samples that the voice is computed from.
-        phonemes: Phoneme inventory; its silence is the blank of CTC.
-        phones_per_token: Number of CTC positions of each token.
 
     Attributes:
         problems: Reasons why recordings were left out.
 
     Raises:
         ManifestError: If no utterance can be used.
-        ConfigError: If a token does not cover a whole number of frames.
     """
 
     def __init__(
-        self, utterances: Sequence[Utterance], config: UtteranceConfig, *, targets: TargetCache, hop: int, voice: int,
-        phonemes: PhonemeSet, phones_per_token: int,
-    ) -> None:  # fmt: skip
-        self.config, self.targets, self.phonemes = config, targets, phonemes
-        self.hop, self.voice, self.phones_per_token = hop, voice, phones_per_token
-        self.sample_rate = targets.extractor.sample_rate
-        per_token = hop * (targets.extractor.frame_rate or 0.0) / self.sample_rate
-        if per_token < 1 or per_token % 1:
-            raise ConfigError(
-                f"{targets.extractor.name} has {per_token:g} frames in a token of {hop} samples: give a whole number"
-            )
-        self.frames_per_token = int(per_token)
+        self, utterances: Sequence[Utterance], config: UtteranceConfig, model: SupervisedConfig, targets: TargetCache
+    ) -> None:
+        self.config, self.targets, self.phonemes = config, targets, PhonemeSet(model.phonemes)
+        self.model, self.hop, self.sample_rate = model, model.hop, model.mel.sample_rate
         self._store = ClipStore(utterances, self.sample_rate, self._inspect)
         self.problems = self._store.problems
         self._by_length = sorted(range(len(self._store)), key=lambda clip: self._store.infos[clip][0])
@@ -129,12 +115,7 @@ class UtteranceData:
         return np.pad(samples, (0, -samples.size % self.hop))
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> UtteranceBatch:
-        """Return this rank's slice of the global batch of a step.
-
-        Raises:
-            ConfigError: If the batch cannot be divided by the number of ranks.
-            CheckpointError: If a file of frames is missing.
-        """
+        """Return this rank's slice of the global batch of a step."""
         pool = min(_POOL_BATCHES * self.config.batch_size, len(self))
         middle = int(np.random.default_rng((self.config.seed, step)).integers(len(self)))
         first = min(max(middle - pool // 2, 0), len(self) - pool)
@@ -147,7 +128,7 @@ class UtteranceData:
         longest = int(tokens.max())
         return UtteranceBatch(
             samples=torch.stack([_pad(row, longest * self.hop) for row in samples]),
-            frames=torch.stack([_pad(row, longest * self.frames_per_token) for row in frames]),
+            frames=torch.stack([_pad(row, longest * self.model.encoder.frames_per_token) for row in frames]),
             mask=mask_from_lengths(tokens, longest), phones=pad_sequence(list(phones), batch_first=True),
             num_phones=torch.tensor([len(row) for row in phones]), voices=torch.stack(list(voices)), names=names,
         )  # fmt: skip
@@ -155,8 +136,9 @@ class UtteranceData:
     def _load_row(self, clip: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, str]:
         """Return samples, frames, phones, voice and file of a clip."""
         size, frames, phones = self._store.infos[clip]
-        start = int(random.integers(0, max(size - self.voice, 0) + 1))
-        voice = np.resize(self._store.samples(clip, start, start + self.voice), self.voice)
+        length = self.model.voice.frames * self.model.mel.hop
+        start = int(random.integers(0, max(size - length, 0) + 1))
+        voice = np.resize(self._store.samples(clip, start, start + length), length)
         return (
             torch.from_numpy(self._store.samples(clip)), self.targets.all_frames(frames),
             torch.tensor(phones, dtype=torch.int64), torch.from_numpy(voice),
@@ -167,14 +149,12 @@ class UtteranceData:
         """Return what batches need of a clip; compute its frames if they are not on disk."""
         seconds = samples.size / self.sample_rate
         if not 0 < seconds <= self.config.max_seconds:
-            raise AudioError(
-                f"{seconds:.2f} s long: whole utterances of up to {self.config.max_seconds:g} s are taken"
-            )  # fmt: skip
+            raise AudioError(f"{seconds:.2f} s long: whole utterances of up to {self.config.max_seconds:g} s are taken")
         phones: list[int] = []
         if utterance.text or utterance.extra.get("phones") is not None:
             words = words_of(utterance, lambda: self._pronouncer)
             phones = self.phonemes.ids([phone for word in words for phone in word])
-            available = self.phones_per_token * frames_for(samples.size, self.hop)
+            available = self.model.recognizer.phones_per_token * frames_for(samples.size, self.hop)
             needed = len(phones) + sum(one == two for one, two in pairwise(phones))  # a blank between equal phones
             if needed > available:
                 raise AlignmentError(

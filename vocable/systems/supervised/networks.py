@@ -1,6 +1,7 @@
 """Networks of the supervised units: from Whisper's frames to the codebook, and from there to phones and to spectra.
 
 All are made of ConvNeXt blocks: a token depends on a fixed number of neighbors, and on nothing after a clip's end.
+The ``mask`` (B, N) of a batch is True on real tokens.
 """
 
 from typing import cast
@@ -47,12 +48,7 @@ class FrameEncoder(nn.Module):
         )
 
     def forward(self, frames: Float[Tensor, "B S F"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
-        """Encode a batch.
-
-        Args:
-            frames: Layers of Whisper side by side; S = N · frames_per_token.
-            mask: True on real tokens.
-        """
+        """Encode layers of Whisper side by side; S = N · frames_per_token."""
         layers = frames.split(self.layer_width, dim=2)
         joined = torch.cat([norm(layer) for norm, layer in zip(self.norms, layers, strict=True)], dim=2)
         frame_mask = mask.repeat_interleave(frames.shape[1] // mask.shape[1], dim=1)[..., None]
@@ -88,12 +84,7 @@ class CtcRecognizer(nn.Module):
         )
 
     def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B P V"]:
-        """Return log-probabilities of the phonemes at P = N · phones_per_token positions; id 0 is the blank.
-
-        Args:
-            latents: Quantized vectors.
-            mask: True on real tokens.
-        """
+        """Return log-probabilities of the phonemes at P = N · phones_per_token positions; id 0 is the blank."""
         logits = self.out_proj(_apply_blocks(self.blocks, self.in_proj(latents), mask))
         return logits.unflatten(2, (self.positions, -1)).flatten(1, 2).float().log_softmax(2)
 
@@ -121,13 +112,7 @@ class SpectrumDecoder(nn.Module):
     def forward(
         self, latents: Float[Tensor, "B N D"], voice: Float[Tensor, "B V"], mask: Bool[Tensor, "B N"]
     ) -> Float[Tensor, "B S F"]:
-        """Decode to S = N · reduction scaled spectra.
-
-        Args:
-            latents: Quantized vectors.
-            voice: Voice embedding of each row.
-            mask: True on real tokens.
-        """
+        """Decode to S = N · reduction scaled spectra in the voice of each row."""
         hidden = self.in_proj(latents) + self.voice_proj(voice)[:, None]
         return self.upsampler(_apply_blocks(self.blocks, hidden, mask), mask)
 
@@ -141,21 +126,19 @@ class SupervisedModel(VoicedModel):
     Example:
         >>> from vocable.systems.supervised import recipe as supervised
         >>> model = SupervisedModel(supervised.tiny().model)
-        >>> model.crop_voice(model.frames(torch.zeros(1, 16_000))).shape
-        torch.Size([1, 60, 32])
+        >>> model.frames(torch.zeros(1, 16_000)).shape
+        torch.Size([1, 100, 32])
     """
 
     def __init__(self, config: SupervisedConfig) -> None:
-        super().__init__(config.mel, config.voice)
-        self.config = config
+        super().__init__(config)
         self.encoder = FrameEncoder(config)
         self.quantizer = VectorQuantizer(
             codebook_size=config.codebook_size, dim=config.latent_width, restart_below=config.restart_below
         )
         self.recognizer = CtcRecognizer(config)
-        self.voice_encoder = VoiceEncoder(
-            bins=config.mel.bins, channels=config.voice.channels, width=config.voice.width
-        )
+        voice = config.voice
+        self.voice_encoder = VoiceEncoder(bins=config.mel.bins, channels=voice.channels, width=voice.width)
         self.decoder = SpectrumDecoder(config)
 
     def embed_voice(self, frames: Float[Tensor, "B S F"]) -> Float[Tensor, "B V"]:

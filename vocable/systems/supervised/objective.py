@@ -18,8 +18,8 @@ from vocable.nn.voice import reparameterize
 from vocable.systems.supervised.config import SupervisedLosses
 from vocable.systems.supervised.data import UtteranceBatch
 from vocable.systems.supervised.networks import SupervisedModel
-from vocable.systems.supervised.tokenizer import SupervisedTokenizer, collapse_path
-from vocable.systems.voiced import mask_spectrogram, voice_alarms
+from vocable.systems.supervised.tokenizer import SupervisedTokenizer
+from vocable.systems.voiced import collapse_path, mask_spectrogram, voice_alarms
 from vocable.train.objective import Turn
 
 _LOGGED_UTTERANCES = 8  # of a batch, for which phone errors are logged
@@ -79,13 +79,9 @@ def phone_loss(
     scores: Float[Tensor, "B P V"], positions: Int[Tensor, " B"], phones: Int[Tensor, "B L"],
     num_phones: Int[Tensor, " B"],
 ) -> Float[Tensor, ""]:  # fmt: skip
-    """Return the CTC loss in nats a phone, over utterances whose phones are known; 0 if there are none.
+    """Return the CTC loss in nats a phone, over utterances whose ``num_phones`` is known, not 0; 0 if there are none.
 
-    Args:
-        scores: Log-probabilities of the phonemes at each position.
-        positions: Number of real positions of each utterance.
-        phones: Ids of the phones, padded with 0.
-        num_phones: Number of phones of each utterance; 0 where they are not known.
+    ``scores`` are log-probabilities, real at the first ``positions`` of each utterance.
 
     Example:
         >>> scores = torch.zeros(2, 4, 3).log_softmax(2)

@@ -23,12 +23,11 @@ from vocable.systems.supervised.data import UtteranceConfig, UtteranceData
 from vocable.systems.supervised.networks import SupervisedModel
 from vocable.systems.supervised.objective import SupervisedObjective
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
-from vocable.systems.voiced import VoiceConfig, measure_scale
-from vocable.text.phonemes import PhonemeSet
+from vocable.systems.voiced import measure_scale
 from vocable.train.run import Run
 from vocable.train.schedule import LearningRate, Weight
 from vocable.train.trainer import TrainConfig
-from vocable.vocoders import MelSpec
+from vocable.vocoders import MelSpec, VoiceConfig
 
 ENCODER = "encoder"
 _UNKNOWN = "not named yet"  # digest of a recipe's Whisper, until --teacher names one
@@ -50,12 +49,7 @@ class SupervisedRun(Run):
     cache: str | None = None
 
     def with_teachers(self, sources: Mapping[str, str], cache: str) -> "SupervisedRun":
-        """Return a copy of this run with the frozen Whisper set, and its sizes in the model's configuration.
-
-        Raises:
-            ConfigError: If the run has no such teacher, or that Whisper lacks a layer.
-            CheckpointError: If that Whisper is not at hand.
-        """
+        """Return a copy of this run with the frozen Whisper set, and its sizes in the model's configuration."""
         if unknown := [part for part in sources if part != ENCODER]:
             raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {ENCODER}, a Whisper")
         if ENCODER not in sources:
@@ -73,20 +67,11 @@ class SupervisedRun(Run):
 
     def material_of(self, utterances: Sequence[Utterance]) -> UtteranceData:
         """Return the training data of some utterances; those without phones train all but the recognizer."""
-        sizes = self.model
-        return UtteranceData(
-            utterances, self.batches, hop=sizes.hop,
-            targets=TargetCache(self._layers, Path(self.cache or "") / ENCODER),
-            voice=sizes.voice.frames * sizes.mel.hop, phonemes=PhonemeSet(sizes.phonemes),
-            phones_per_token=sizes.recognizer.phones_per_token,
-        )  # fmt: skip
+        targets = TargetCache(self._layers, Path(self.cache or "") / ENCODER)
+        return UtteranceData(utterances, self.batches, self.model, targets)
 
     def objective(self, material: UtteranceData, start: SupervisedTokenizer | None = None) -> SupervisedObjective:
-        """Return networks with the scale of the data, or with the weights and the scale of ``start``.
-
-        Raises:
-            ConfigError: If ``start`` is no such tokenizer, or has another configuration.
-        """
+        """Return networks with the scale of the data, or with the weights and the scale of ``start``."""
         model = SupervisedModel(self.model)
         if start is None:
             measure_scale(model, len(material), material.scale_samples)

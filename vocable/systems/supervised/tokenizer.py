@@ -14,12 +14,11 @@ from vocable.audio import Audio
 from vocable.errors import SpecError
 from vocable.features.whisper import WhisperLayers, load_encoder
 from vocable.folder import Migration
-from vocable.quantizers import FiniteScalarQuantizer, VectorQuantizer
 from vocable.shapes import frames_for
 from vocable.systems.describe import parameter_rows
 from vocable.systems.supervised.config import SupervisedConfig
 from vocable.systems.supervised.networks import SupervisedModel
-from vocable.systems.voiced import VoicedTokenizer
+from vocable.systems.voiced import VoicedTokenizer, rename_keys
 from vocable.tokens import Tokens
 
 _MAX_SAMPLES = 30 * 16_000  # that Whisper encodes at a time
@@ -27,35 +26,18 @@ _MAX_SAMPLES = 30 * 16_000  # that Whisper encodes at a time
 
 def migrate_config(values: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration that vocable 0.1 wrote, in the layout of today."""
-    old = dict(values)
-    return {
-        "whisper": old.pop("encoder"),
-        "encoder": {
-            "layers": old.pop("layers"), "frames_per_token": old.pop("pooled"), "width": old.pop("width"),
-            "blocks": old.pop("blocks"),
-        },
-        "recognizer": {
-            "width": old.pop("recogniser_width"), "blocks": old.pop("recogniser_blocks"),
-            "phones_per_token": old.pop("phones_per_token"),
-        },
-        "decoder": {
-            "strides": old.pop("strides"), "width": old.pop("decoder_width"), "blocks": old.pop("decoder_blocks")
-        },
-        "voice": {name: old.pop(f"voice_{name}") for name in ("width", "channels", "frames")},
-        **old,
+    names = {
+        "encoder": "whisper", "layers": "encoder.layers", "pooled": "encoder.frames_per_token",
+        "width": "encoder.width", "blocks": "encoder.blocks", "recogniser_width": "recognizer.width",
+        "recogniser_blocks": "recognizer.blocks", "phones_per_token": "recognizer.phones_per_token",
+        "strides": "decoder.strides", "decoder_width": "decoder.width", "decoder_blocks": "decoder.blocks",
+        "voice_width": "voice.width", "voice_channels": "voice.channels", "voice_frames": "voice.frames",
     }  # fmt: skip
+    return rename_keys(values, names)
 
 
 class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
-    """Trained supervised units.
-
-    Args:
-        model: Networks; using the tokenizer puts them in evaluation mode.
-        vocoder: Name or folder, see :func:`vocable.vocoders.find_vocoder`; the best bundled one by default.
-        aliases: Digests of the same weights under earlier formats.
-
-    Attributes:
-        phonemes: Phoneme inventory.
+    """Trained supervised units. Arguments and attributes are those of :class:`VoicedTokenizer`.
 
     Example:
         >>> from vocable.systems.supervised import recipe as supervised
@@ -81,18 +63,9 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
         ),
     )
 
-    @property
-    def quantizer(self) -> VectorQuantizer | FiniteScalarQuantizer:
-        """Quantizer between encoder and decoder."""
-        return self.model.quantizer
-
     @torch.inference_mode()
     def latents(self, audio: Audio) -> Float[Tensor, "1 N D"]:
-        """Return a clip's latents before quantizing.
-
-        Raises:
-            CheckpointError: If the Whisper that the units were trained on is not at hand.
-        """
+        """Return a clip's latents before quantizing."""
         samples, sizes = audio.resample(self.spec.sample_rate).samples, self.config.encoder
         self.model.eval()
         whisper, parts = WhisperLayers(load_encoder(self.config.whisper, str(self.device)), sizes.layers), []
@@ -113,22 +86,11 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
 
     @torch.inference_mode()
     def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " P"]:
-        """Return the most likely phoneme id at each CTC position of one clip.
+        """Return the most likely phoneme id at each CTC position of one clip; see :meth:`VoicedTokenizer.phoneme_path`.
 
         A phone is at few positions, mostly one, and silence, the blank, at all others.
-
-        Raises:
-            SpecError: If the tokens are another tokenizer's, or hold several clips.
         """
         return self.model.recognizer(*self._embed_clip(tokens))[0].argmax(1).cpu()
-
-    def transcribe(self, tokens: Tokens) -> list[str]:
-        """Return the phones of one clip: those of :meth:`phoneme_path` without repeats and blanks.
-
-        Raises:
-            SpecError: If the tokens are another tokenizer's, or hold several clips.
-        """
-        return self.phonemes.names(collapse_path(self.phoneme_path(tokens)))
 
     @classmethod
     def size_rows(cls, model: SupervisedModel) -> list[tuple[str, str]]:
@@ -148,13 +110,3 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
             raise SpecError(f"these tokens hold {len(tokens)} clips, one is expected; take them clip by clip")
         latents = self.embed(tokens).to(self.device)
         return latents, torch.ones(latents.shape[:2], dtype=torch.bool, device=self.device)
-
-
-def collapse_path(path: Int[Tensor, " P"]) -> list[int]:
-    """Return the labels of a CTC path: without repeats, then without blanks (0).
-
-    Example:
-        >>> collapse_path(torch.tensor([0, 3, 3, 0, 3, 5]))
-        [3, 3, 5]
-    """
-    return [label for label in torch.unique_consecutive(path).tolist() if label]
