@@ -136,9 +136,9 @@ def test_another_voice_is_the_one_of_unlabelled_speech(
     heard: list[tuple[list[float], list[float]]] = []
     decoder: Callable[..., Tensor] = part.speech_decoder.forward
 
-    def note(content: Tensor, voice: Tensor, mask: Tensor) -> Tensor:
+    def note(content: Tensor, mask: Tensor, voice: Tensor) -> Tensor:
         heard.append((content[:, 0, 0].tolist(), voice[:, 0].tolist()))
-        return decoder(content, voice, mask)
+        return decoder(content, mask, voice)
 
     monkeypatch.setattr(part.speech_decoder, "forward", note)
     for known in ([0, 1, 2, 4, 5, 7], [3], list(range(8)), []):
