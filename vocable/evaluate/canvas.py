@@ -18,6 +18,7 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from vocable.errors import MissingDependencyError
+from vocable.evaluate.card import Picture
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", "*", ">", "p", "h")
@@ -25,39 +26,16 @@ SOFT = "#8a8a8a"
 OTHERS = "others"
 _DPI = 150
 _MAX_LABEL = 48  # characters
-_INK, _EDGE, _TICK, _GRID = "#000000", "#555555", "#333333", "#e4e4e4"
-_PAGE_COLORS = {
-    _INK: "var(--ink)", _EDGE: "var(--soft)", _TICK: "var(--soft)", SOFT: "var(--soft)", _GRID: "var(--line)",
-    **{color.lower(): f"var(--hue{index})" for index, color in enumerate(COLORS[:5])},
+_PAGE = Path(__file__).parent / "page"
+_PAGE_COLORS = {  # ink, edges, ticks and grid of plot.mplstyle, then the colors of curves
+    "#000000": "var(--ink)", "#555555": "var(--soft)", "#333333": "var(--soft)", SOFT: "var(--soft)",
+    "#e4e4e4": "var(--line)", **{color.lower(): f"var(--hue{index})" for index, color in enumerate(COLORS[:5])},
 }  # fmt: skip
-_STYLE = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": _EDGE,
-    "axes.grid": True,
-    "axes.labelsize": 10,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10.5,
-    "figure.titlesize": 12.5,
-    "figure.titleweight": "bold",
-    "font.size": 9.5,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.7,
-    "image.interpolation": "nearest",
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "vocable",
-    "xtick.color": _TICK,
-    "ytick.color": _TICK,
-}
 
 
 def draw_figure(
     width: float, height: float, fill: Callable[[Any], None], kind: Literal["png", "svg"] = "png"
-) -> bytes:  # fmt: skip
+) -> bytes:
     """Draw a figure; equal figures give equal bytes.
 
     Args:
@@ -79,9 +57,9 @@ def draw_figure(
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingDependencyError("pictures need matplotlib; run pip install matplotlib") from error
-    defaults: Any = matplotlib.rcParamsDefault
-    style: Any = {key: defaults[key] for key in defaults if not key.startswith("backend")} | _STYLE
-    with warnings.catch_warnings(), matplotlib.rc_context(style):
+    style: Any = matplotlib.rc_params_from_file(_PAGE / "plot.mplstyle")
+    settings = {key: value for key, value in style.items() if not key.startswith("backend")}
+    with warnings.catch_warnings(), matplotlib.rc_context(settings):
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
@@ -93,6 +71,30 @@ def draw_figure(
         metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(file, format="svg", transparent=True, metadata=metadata)
     return _follow_dark_mode(file.getvalue().decode()).encode()
+
+
+def draw_picture(
+    title: str, caption: str, size: tuple[float, float], fill: Callable[[Any, list[Any]], None],
+    panels: int = 1, columns: int = 1, longest: int = _MAX_LABEL, **shared: Any,
+) -> Picture:  # fmt: skip
+    """Draw a picture of panels under a title.
+
+    Args:
+        title: Title of the picture.
+        caption: Explanation in full sentences.
+        size: Width and height in inches of 150 pixels.
+        fill: Function that draws into the matplotlib ``Figure`` and its empty panels.
+        panels: Number of panels.
+        columns: Panels in a row, at most.
+        longest: Most characters of the title in the picture.
+        shared: Options of ``Figure.subplots``, such as ``sharex``.
+    """
+
+    def fill_figure(figure: Any) -> None:
+        figure.suptitle(clean_label(title, longest))
+        fill(figure, add_panels(figure, panels, columns, **shared))
+
+    return Picture(title=title, caption=caption, png=draw_figure(*size, fill_figure))
 
 
 def add_panels(figure: Any, count: int, columns: int, **shared: Any) -> list[Any]:
@@ -112,12 +114,7 @@ def add_panels(figure: Any, count: int, columns: int, **shared: Any) -> list[Any
 
 
 def count_rows(count: int, columns: int) -> int:
-    """Return the number of rows that panels take.
-
-    Example:
-        >>> [count_rows(count, 3) for count in (1, 3, 4)]
-        [1, 1, 2]
-    """
+    """Return the number of rows that panels take."""
     return -(-count // max(1, min(columns, count)))
 
 
@@ -171,5 +168,5 @@ def _follow_dark_mode(svg: str) -> str:
     """Replace the colors of a figure by variables that the browser's color scheme sets."""
     for color, variable in _PAGE_COLORS.items():
         svg = svg.replace(f": {color}", f": {variable}")
-    style = (Path(__file__).parent / "page" / "plot.css").read_text(encoding="utf-8")
+    style = (_PAGE / "plot.css").read_text(encoding="utf-8")
     return re.sub(r"(<svg [^>]*>)", lambda match: f"{match[1]}<style>{style}</style>", svg, count=1)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vocable.errors import ConfigError, InputError
-from vocable.evaluate.canvas import COLORS, add_panels, clean_label, count_rows, draw_figure, set_log_scale
+from vocable.evaluate.canvas import COLORS, clean_label, count_rows, draw_picture, set_log_scale
 from vocable.evaluate.card import Picture
 
 LogRow = Mapping[str, Any]  # one line of log.jsonl
@@ -17,7 +17,6 @@ Curve = tuple[Float[ndarray, " R"], Float[ndarray, " R"]]  # steps, values
 _COLUMNS = 3  # panels in a row
 _MEASURED = {"validation/": "validation", "evaluated/": "training, evaluated"}  # drawn into the panels of their terms
 _PROGRESS = ("step", "seconds", "learning_rate", "skipped")
-_NOT_LOSSES = ("/weight", "/gradient_norm")
 _UNITS = {"used": "share of entries", "perplexity": "entries", "restarts": "entries, so far"}
 _IMPLIED = ("dead", "entropy")  # by the share in use and by the perplexity
 _POINTS = 2000  # of a schedule
@@ -34,34 +33,20 @@ def plot_losses(rows: Sequence[LogRow], *, title: str = "Losses in training") ->
 
     Raises:
         InputError: If no line has a loss.
-
-    Example:
-        >>> rows = [{"step": step, "generator/total": 1 / (step + 1)} for step in range(5)]
-        >>> plot_losses(rows).title
-        'Losses in training'
     """
     names = [name for name in _number_names(rows) if "/" in name and not name.startswith(tuple(_MEASURED))]
-    terms = [name for name in names if not name.endswith(_NOT_LOSSES)]
-    if not terms:
+    terms = [name for name in names if not name.endswith("/weight")]
+    if all(name.endswith("/gradient_norm") for name in terms):
         raise InputError("the log has no line with a loss yet; continue the run and look again")
-    norms = [name for name in names if name.endswith("/gradient_norm")]
-    ordered = sorted(terms, key=lambda name: not name.endswith("/total")) + norms
-    return _plot_logged(rows, ordered, title, "value (no unit)")
+    terms.sort(key=lambda name: {"total": 0, "gradient_norm": 2}.get(name.rpartition("/")[2], 1))
+    return _plot_logged(rows, terms, title, "value (no unit)")
 
 
 def plot_metrics(rows: Sequence[LogRow], *, title: str = "Metrics in training") -> Picture:
     """Plot the other logged numbers, such as accuracies, as :func:`plot_losses` plots losses.
 
-    Args:
-        rows: Lines of ``log.jsonl``.
-        title: Title of the picture.
-
     Raises:
         InputError: If no line has such a number.
-
-    Example:
-        >>> plot_metrics([{"step": 1, "top1": 0.25}, {"step": 2, "top1": 0.5, "validation/top1": 0.5}]).title
-        'Metrics in training'
     """
     names = metric_names(rows)
     if not names:
@@ -94,11 +79,6 @@ def plot_schedules(schedules: Mapping[str, Callable[[int], float]], steps: int, 
 
     Raises:
         ConfigError: If there is no step, or every schedule is always zero.
-
-    Example:
-        >>> from vocable.train.schedule import Weight
-        >>> plot_schedules({"log_mel": Weight(value=1.0, ramp=10).at}, 100).title
-        'Schedules'
     """
     if steps < 1:
         raise ConfigError(f"a run of {steps} steps has no schedule; it must have at least 1")
@@ -110,9 +90,7 @@ def plot_schedules(schedules: Mapping[str, Callable[[int], float]], steps: int, 
         raise ConfigError("every schedule is always zero: there is nothing to draw")
     marks = {name: step for name, step in (start_steps or {}).items() if 0 < step < steps}
 
-    def fill(figure: Any) -> None:
-        figure.suptitle(clean_label(title))
-        grid = add_panels(figure, len(drawn), _COLUMNS, sharex=True)
+    def fill(figure: Any, grid: list[Any]) -> None:
         for axes, (name, values) in zip(grid, drawn.items(), strict=True):
             axes.plot(at, values, color=COLORS[0], label="planned", **_dots_if_few(at))
             if logged and name in logged:
@@ -124,8 +102,8 @@ def plot_schedules(schedules: Mapping[str, Callable[[int], float]], steps: int, 
             axes.set_title(clean_label(name))
             axes.ticklabel_format(axis="y", scilimits=(-3, 4))
         _label_steps(grid, "value")
-        found = [axes.get_legend_handles_labels() for axes in grid]
-        legend = {label: handle for handles, labels in found for handle, label in zip(handles, labels, strict=True)}
+        found = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in grid]
+        legend = {label: handle for pairs in found for handle, label in pairs}
         if len(legend) > 1:
             figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=4)
 
@@ -142,21 +120,15 @@ def plot_codebook_usage(rows: Sequence[LogRow], *, title: str = "Codebooks in tr
 
     Raises:
         InputError: If no line has such statistics.
-
-    Example:
-        >>> plot_codebook_usage([{"step": 1, "used": [0.5, 1.0]}, {"step": 2, "used": [0.75, 1.0]}]).title
-        'Codebooks in training'
     """
     names = usage_names(rows)
     if not names:
         raise InputError("the log has no line about codebooks yet; continue until the run quantizes and look again")
     levels = max(len(row[name]) for row in rows for name in names if row.get(name))
 
-    def fill(figure: Any) -> None:
+    def fill(figure: Any, grid: list[Any]) -> None:
         from matplotlib import colormaps
 
-        figure.suptitle(clean_label(title))
-        grid = add_panels(figure, len(names), _COLUMNS, sharex=True)
         shades = colormaps["viridis"](np.linspace(0.0, 0.88, levels))
         for axes, name in zip(grid, names, strict=True):
             for level in range(levels):
@@ -196,15 +168,12 @@ def read_curve(rows: Sequence[LogRow], name: str, level: int | None = None) -> C
         >>> [values.tolist() for values in read_curve([{"step": 2, "x": 1.0}, {"step": 1, "x": None}], "x")]
         [[2.0], [1.0]]
     """
-    pairs = []
-    for row in rows:
-        value: Any = row.get(name)
-        if level is not None:
-            value = value[level] if isinstance(value, list) and len(value) > level else None
-        if _is_number(value):
-            pairs.append((float(row["step"]), float(value)))
-    curve = np.array(sorted(pairs, key=lambda pair: pair[0])).reshape(-1, 2)
-    return curve[:, 0], curve[:, 1]
+    values = ((row["step"], row.get(name)) for row in rows)
+    if level is not None:
+        values = ((step, value[level]) for step, value in values if isinstance(value, list) and len(value) > level)
+    pairs = [(float(step), float(value)) for step, value in values if _is_number(value)]
+    steps, numbers = np.array(sorted(pairs, key=lambda pair: pair[0])).reshape(-1, 2).T
+    return steps, numbers
 
 
 def smooth(values: Float[ndarray, " R"], width: int) -> Float[ndarray, " R"]:
@@ -225,9 +194,7 @@ def _plot_logged(rows: Sequence[LogRow], names: Sequence[str], title: str, unit:
     measured = {name: read_curve(rows, name) for name in _number_names(rows) if name.startswith(tuple(_MEASURED))}
     width = max(1, 2 * (max(steps.size for steps, _ in curves.values()) // 20) + 1)
 
-    def fill(figure: Any) -> None:
-        figure.suptitle(clean_label(title))
-        grid = add_panels(figure, len(curves), _COLUMNS, sharex=True)
+    def fill(figure: Any, grid: list[Any]) -> None:
         for axes, (name, (steps, values)) in zip(grid, curves.items(), strict=True):
             axes.plot(steps, values, color=COLORS[0], alpha=0.3, linewidth=0.9)
             axes.plot(steps, smooth(values, width), color=COLORS[0], label="training", **_dots_if_few(steps))
@@ -262,18 +229,16 @@ def _dots_if_few(steps: Any) -> dict[str, Any]:
 
 
 def _label_steps(grid: Sequence[Any], ylabel: str | None = None) -> None:
-    from matplotlib.ticker import FuncFormatter
-
     columns = min(_COLUMNS, len(grid))
     for index, axes in enumerate(grid):
         axes.tick_params(labelbottom=True)
         axes.set_xlabel("step" if index >= len(grid) - columns else "")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        axes.xaxis.set_major_formatter("{x:,.10g}")
         axes.xaxis.get_major_locator().set_params(nbins=4)
         if ylabel and index % columns == 0:
             axes.set_ylabel(ylabel)
 
 
-def _draw_grid(title: str, caption: str, count: int, fill: Callable[[Any], None]) -> Picture:
-    width = max(5.0, 2.9 * min(_COLUMNS, count) + 0.8)
-    return Picture(title=title, caption=caption, png=draw_figure(width, 1.0 + 2.1 * count_rows(count, _COLUMNS), fill))
+def _draw_grid(title: str, caption: str, count: int, fill: Callable[[Any, list[Any]], None]) -> Picture:
+    size = max(5.0, 2.9 * min(_COLUMNS, count) + 0.8), 1.0 + 2.1 * count_rows(count, _COLUMNS)
+    return draw_picture(title, caption, size, fill, count, _COLUMNS, sharex=True)

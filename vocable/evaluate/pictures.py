@@ -1,8 +1,4 @@
-"""Pictures of sounds, tokens, codebooks and latents.
-
-Every function is pure: arrays in, a picture out, the same bytes for the same input. Pictures of a training run are in
-:mod:`vocable.evaluate.curves`, rate-quality plots in :mod:`vocable.evaluate.rates`.
-"""
+"""Pictures of sounds, tokens, codebooks and latents, with the same bytes for the same input."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,15 +15,16 @@ from vocable.evaluate.canvas import (
     MARKS,
     OTHERS,
     SOFT,
-    add_panels,
     clean_label,
     count_rows,
     draw_figure,
+    draw_picture,
     group_rows,
     set_log_scale,
 )
 from vocable.evaluate.card import Picture
 from vocable.features.spectrogram import mel_filters, spectra
+from vocable.shapes import mask_from_lengths
 from vocable.tokens import Tokens
 
 RANGE_DB = 80.0
@@ -41,20 +38,12 @@ _PERPLEXITY = 30.0  # of t-SNE
 def plot_log_mel(sounds: Sequence[tuple[str, Audio]], *, title: str = "Log-mel spectrograms") -> Picture:
     """Plot the log-mel spectrograms of several sounds, one below the other, with one color scale.
 
-    Each has 80 Slaney mel bands of the power spectrum in windows of 40 ms every 10 ms.
-
     Args:
         sounds: Title and clip of each; clips are resampled to the highest rate and cut after 30 s.
         title: Title of the whole picture.
 
     Raises:
         ShapeError: If there is no sound.
-
-    Example:
-        >>> from vocable.testing import speechlike
-        >>> picture = plot_log_mel([("recording", speechlike(8_000)), ("decoded", speechlike(8_000, seed=1))])
-        >>> picture.title
-        'Log-mel spectrograms'
     """
     if not sounds:
         raise ShapeError("a log-mel picture needs at least one sound")
@@ -63,9 +52,7 @@ def plot_log_mel(sounds: Sequence[tuple[str, Audio]], *, title: str = "Log-mel s
     peak = max(max(float(power.max()) for power in powers), 1e-10)  # silence stays dark
     longest = max(len(power) for power in powers) / 100
 
-    def fill(figure: Any) -> None:
-        figure.suptitle(clean_label(title))
-        rows = add_panels(figure, len(sounds), 1, sharex=True)
+    def fill(figure: Any, rows: list[Any]) -> None:
         for axes, (name, _), power in zip(rows, sounds, powers, strict=True):
             image = _draw_log_mel(axes, power, peak, rate)
             axes.set(title=clean_label(name), xlim=(0.0, longest), ylabel="frequency (kHz)")
@@ -78,7 +65,7 @@ def plot_log_mel(sounds: Sequence[tuple[str, Audio]], *, title: str = "Log-mel s
         f"{_MELS} mel bands up to {rate / 2000:g} kHz, windows of 40 ms every 10 ms; 0 dB is the loudest point of all "
         f"{len(sounds)}.{cut}"
     )
-    return Picture(title=title, caption=caption, png=draw_figure(8.0, 0.7 + 2.1 * len(sounds), fill))
+    return draw_picture(title, caption, (8.0, 0.7 + 2.1 * len(sounds)), fill, len(sounds), sharex=True)
 
 
 def plot_spectrogram(audio: Audio, peak: float) -> bytes:
@@ -90,13 +77,10 @@ def plot_spectrogram(audio: Audio, peak: float) -> bytes:
 
     Returns:
         SVG file.
-
-    Raises:
-        MissingDependencyError: If matplotlib is not installed.
     """
 
     def fill(figure: Any) -> None:
-        (axes,) = add_panels(figure, 1, 1)
+        axes = figure.add_subplot()
         _draw_log_mel(axes, mel_power(audio), peak, audio.sample_rate, _HERTZ_TICKS[1:])
         axes.set(xlabel="time (s)", ylabel="kHz")
 
@@ -104,13 +88,7 @@ def plot_spectrogram(audio: Audio, peak: float) -> bytes:
 
 
 def mel_power(audio: Audio) -> Float[ndarray, "S mel"]:
-    """Return 80 mel bands of the power spectrum every 10 ms, of the first 30 s, on no absolute scale.
-
-    Example:
-        >>> from vocable.testing import speechlike
-        >>> mel_power(speechlike(16_000)).shape
-        (100, 80)
-    """
+    """Return 80 Slaney mel bands of the power spectrum every 10 ms, of the first 30 s, on no absolute scale."""
     hop = max(1, round(audio.sample_rate / 100))
     samples = audio.samples[: int(MAX_SECONDS * audio.sample_rate)]
     padded = torch.from_numpy(np.pad(samples, (0, -samples.size % hop)))[None]
@@ -137,10 +115,6 @@ def plot_codebooks(counts: Int[ndarray, "Q K"], *, groups: Mapping[str, Int[ndar
 
     Raises:
         ShapeError: If there is no level, a count is negative, a level has no frame, or a group has another shape.
-
-    Example:
-        >>> plot_codebooks(np.array([[5, 0, 3, 1], [2, 2, 3, 2]])).title
-        'Codebook usage'
     """
     groups = dict(groups or {})
     for name, values in ({"all": counts} | groups).items():
@@ -149,13 +123,12 @@ def plot_codebooks(counts: Int[ndarray, "Q K"], *, groups: Mapping[str, Int[ndar
     if not (counts.sum(1) > 0).all():
         raise ShapeError(f"level {int(np.argmin(counts.sum(1))) + 1} has no frame: there is no usage to show")
     levels, size = counts.shape
-    columns = min(levels, 4)
+    columns, frames = min(levels, 4), int(counts.sum(1).max())
     ranked = [_rank_shares(row) for values in (counts, *groups.values()) for row in values]
     top = min(1.0, 2 * max(float(shares[0]) for shares in ranked if shares.size))
 
-    def fill(figure: Any) -> None:
-        figure.suptitle(clean_label(title))
-        for level, axes in enumerate(add_panels(figure, levels, columns, sharex=True, sharey=True)):
+    def fill(figure: Any, grid: list[Any]) -> None:
+        for level, axes in enumerate(grid):
             shares = _rank_shares(counts[level])
             perplexity = 2.0 ** -(shares * np.log2(shares)).sum()
             axes.stairs(shares, np.arange(shares.size + 1) + 0.5, baseline=1e-12, fill=True, color="#c9d8e6")
@@ -165,7 +138,7 @@ def plot_codebooks(counts: Int[ndarray, "Q K"], *, groups: Mapping[str, Int[ndar
                 axes.stairs(part, np.arange(part.size + 1) + 0.5, baseline=None, color=COLORS[index % len(COLORS)],
                             linewidth=1.3, label=clean_label(name, 24))  # fmt: skip
             axes.set_title(f"level {level + 1}: {shares.size:,} of {size:,}\nperplexity {perplexity:.0f}", fontsize=9.5)
-            axes.set(xlim=(0.5, size + 0.5), ylim=(0.5 / int(counts.sum(1).max()), top))
+            axes.set(xlim=(0.5, size + 0.5), ylim=(0.5 / frames, top))
             axes.xaxis.get_major_locator().set_params(nbins=4, integer=True)
             axes.xaxis.set_major_formatter("{x:,.0f}")
             set_log_scale(axes.yaxis)
@@ -173,13 +146,12 @@ def plot_codebooks(counts: Int[ndarray, "Q K"], *, groups: Mapping[str, Int[ndar
             axes.set_ylabel("share of frames" if level % columns == 0 else "")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=7 if columns == 4 else 3)
 
-    frames = int(counts.sum(1).max())
     caption = (
         f"{frames:,} frames, which can use at most {min(frames, size):,} of {size:,} entries of a level. The shaded "
         "area counts all frames. It ends at the last entry that occurs."
     )
-    png = draw_figure(max(5.5, 2.3 * columns), 1.0 + 2.1 * count_rows(levels, 4), fill)
-    return Picture(title=title, caption=caption, png=png)
+    dimensions = max(5.5, 2.3 * columns), 1.0 + 2.1 * count_rows(levels, 4)
+    return draw_picture(title, caption, dimensions, fill, levels, columns, sharex=True, sharey=True)
 
 
 def plot_tokens(tokens: Tokens, *, title: str = "Tokens") -> Picture:
@@ -198,12 +170,11 @@ def plot_tokens(tokens: Tokens, *, title: str = "Tokens") -> Picture:
     shares = count_ids(tokens) / int(tokens.lengths.sum())
     ids = tokens.ids[0, :, : min(frames, _MAX_FRAMES)].numpy()
     bits = -np.log2(np.take_along_axis(shares, ids, axis=1))
-    levels = ids.shape[0]
+    levels = len(ids)
     step = 1.0 if tokens.spec.hop is None else 1.0 / tokens.spec.frame_rate
 
-    def fill(figure: Any) -> None:
-        figure.suptitle(clean_label(title))
-        (axes,) = add_panels(figure, 1, 1)
+    def fill(figure: Any, panels: list[Any]) -> None:
+        (axes,) = panels
         axes.grid(visible=False)
         image = axes.imshow(bits, origin="lower", aspect="auto", cmap="viridis_r",
                             extent=(0.0, ids.shape[1] * step, 0.5, levels + 0.5))  # fmt: skip
@@ -214,13 +185,12 @@ def plot_tokens(tokens: Tokens, *, title: str = "Tokens") -> Picture:
     cut = f" The first {_MAX_FRAMES} of {frames:,} frames." if frames > _MAX_FRAMES else ""
     cut += f" Clip 1 of {len(tokens)}." if len(tokens) > 1 else ""
     caption = f"Dark ids are rare among these tokens; the surprisal is −log2 of an id's share of the frames.{cut}"
-    return Picture(title=title, caption=caption, png=draw_figure(8.0, 1.6 + 0.22 * min(levels, 16), fill))
+    return draw_picture(title, caption, (8.0, 1.6 + 0.22 * min(levels, 16)), fill)
 
 
 def count_ids(tokens: Tokens) -> Int[ndarray, "Q K"]:
     """Count the frames of all clips by entry and level, without padding."""
-    real = torch.arange(tokens.ids.shape[2])[None] < tokens.lengths[:, None]
-    rows = tokens.ids.transpose(0, 1)[:, real]
+    rows = tokens.ids.transpose(0, 1)[:, mask_from_lengths(tokens.lengths, tokens.ids.shape[2])]
     return np.stack([torch.bincount(row, minlength=tokens.spec.codebook_size).numpy() for row in rows])
 
 
@@ -240,7 +210,7 @@ def plot_projection(vectors: Float[ndarray, "M D"], labels: Sequence[str], *, me
         ShapeError: If there are fewer than two vectors, another number of labels, a value that is not finite, or only
             equal vectors.
         ConfigError: If there is no such method.
-        MissingDependencyError: If scikit-learn or matplotlib is not installed.
+        MissingDependencyError: If scikit-learn is not installed.
 
     Source:
         t-SNE: van der Maaten and Hinton, JMLR 9 (2008); both as in scikit-learn.
@@ -250,13 +220,27 @@ def plot_projection(vectors: Float[ndarray, "M D"], labels: Sequence[str], *, me
         >>> plot_projection(random.standard_normal((20, 4)), ["a", "b"] * 10).title
         'Latents: PCA of 20 points'
     """
-    _check_vectors(vectors, labels)
+    if len(vectors) < 2 or not vectors.shape[1]:
+        raise ShapeError(f"a projection needs at least two vectors, got shape {vectors.shape}")
+    if len(labels) != len(vectors):
+        raise ShapeError(f"there are {len(labels)} labels for {len(vectors)} vectors; give one each")
+    if not np.isfinite(vectors).all():
+        row = int(np.flatnonzero(~np.isfinite(vectors).all(1))[0])
+        raise ShapeError(f"vector {row} has a value that is not finite")
+    if (vectors == vectors[0]).all():
+        raise ShapeError(f"all {len(vectors)} vectors are equal: there is no direction to show")
+    points, shares = project_pca(vectors)
     if method == "pca":
-        points, shares = project_pca(vectors)
         names = [f"component {axis} ({share:.0%} of the variance)" for axis, share in enumerate(shares, 1)]
         caption = "The two directions in which the vectors vary most; equal scales on both axes."
     elif method == "tsne":
-        points, perplexity = _project_tsne(vectors, seed)
+        from sklearn.manifold import TSNE
+
+        perplexity = min(_PERPLEXITY, (len(vectors) - 1) / 3)
+        start = (points / points[:, 0].std() * 1e-4).astype(np.float32)  # as init="pca", which refuses equal values
+        search = "exact" if len(vectors) < 50 else "barnes_hut"
+        model = TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1, method=search)
+        points = model.fit_transform(vectors.astype(np.float32))
         names = ["t-SNE 1 (no unit)", "t-SNE 2 (no unit)"]
         caption = (
             f"Perplexity {perplexity:.3g}, seed {seed}. Neighbors are similar; distances between groups, their sizes "
@@ -266,9 +250,8 @@ def plot_projection(vectors: Float[ndarray, "M D"], labels: Sequence[str], *, me
         raise ConfigError(f"there is no projection '{method}'; choose pca or tsne")
     title = f"{title}: {'PCA' if method == 'pca' else 't-SNE'} of {len(points)} points"
 
-    def fill(figure: Any) -> None:
-        figure.suptitle(clean_label(title, 80))
-        (axes,) = add_panels(figure, 1, 1)
+    def fill(figure: Any, panels: list[Any]) -> None:
+        (axes,) = panels
         for index, (name, rows) in enumerate(group_rows(labels)):
             color, mark = (SOFT, ".") if name == OTHERS else (COLORS[index % len(COLORS)], MARKS[index])
             axes.scatter(*points[rows].T, s=26, c=color, marker=mark, alpha=0.75, linewidths=0.4, edgecolors="white",
@@ -277,7 +260,7 @@ def plot_projection(vectors: Float[ndarray, "M D"], labels: Sequence[str], *, me
         axes.set_aspect("equal", adjustable="datalim")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2)
 
-    return Picture(title=title, caption=caption, png=draw_figure(7.5, 5.2, fill))
+    return draw_picture(title, caption, (7.5, 5.2), fill, longest=80)
 
 
 def project_pca(vectors: Float[ndarray, "M D"]) -> tuple[Float[ndarray, "M 2"], tuple[float, float]]:
@@ -296,29 +279,6 @@ def project_pca(vectors: Float[ndarray, "M D"]) -> tuple[Float[ndarray, "M 2"], 
     points = model.fit_transform(vectors.astype(np.float64))
     first, second = (*map(float, model.explained_variance_ratio_), 0.0)[:2]
     return np.pad(points, ((0, 0), (0, 2 - points.shape[1]))), (first, second)  # one-dimensional vectors: no second
-
-
-def _project_tsne(vectors: Float[ndarray, "M D"], seed: int) -> tuple[Float[ndarray, "M 2"], float]:
-    start = project_pca(vectors)[0]
-    from sklearn.manifold import TSNE
-
-    perplexity = min(_PERPLEXITY, (len(vectors) - 1) / 3)
-    start = (start / start[:, 0].std() * 1e-4).astype(np.float32)  # as init="pca", which refuses vectors of one value
-    method = "exact" if len(vectors) < 50 else "barnes_hut"
-    model = TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1, method=method)
-    return model.fit_transform(vectors.astype(np.float32)), perplexity
-
-
-def _check_vectors(vectors: Float[ndarray, "M D"], labels: Sequence[str]) -> None:
-    if len(vectors) < 2 or not vectors.shape[1]:
-        raise ShapeError(f"a projection needs at least two vectors, got shape {vectors.shape}")
-    if len(labels) != len(vectors):
-        raise ShapeError(f"there are {len(labels)} labels for {len(vectors)} vectors; give one each")
-    if not np.isfinite(vectors).all():
-        row = int(np.flatnonzero(~np.isfinite(vectors).all(1))[0])
-        raise ShapeError(f"vector {row} has a value that is not finite")
-    if (vectors == vectors[0]).all():
-        raise ShapeError(f"all {len(vectors)} vectors are equal: there is no direction to show")
 
 
 def _draw_log_mel(
