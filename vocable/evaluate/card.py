@@ -11,10 +11,8 @@ from vocable.metrics.score import Figure
 
 Better = Literal["higher", "lower", "neither"]
 
-_MAIN_METRICS = (
-    "pesq_wb", "stoi", "wer", "speaker_similarity", "f0_correlation", "log_mel_distance", "estoi", "visqol",
-    "dnsmos_ovrl",
-)  # fmt: skip
+_MAIN_METRICS = ("pesq_wb", "stoi", "wer", "speaker_similarity", "f0_correlation", "log_mel_distance", "estoi",
+                 "visqol", "dnsmos_ovrl")  # fmt: skip
 _MAX_UNNAMED = 6  # metrics that count as "few": all of them are main metrics then
 _COST_KEYS = ("bit_rate", "codebook_")
 _PERCENT_METRICS = ("accuracy", "rate", "recall", "wer", "cer", "per")
@@ -134,6 +132,11 @@ class Sample:
     recording: Audio
     versions: Mapping[str, tuple[Audio, str]]
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether it is one of a list of worst or best clips, which have no spectrograms."""
+        return self.reason.startswith(("worst ", "best "))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
@@ -226,13 +229,7 @@ class Card:
 
     @property
     def main_columns(self) -> list[Column]:
-        """Main metrics: those in ``main``, else the well-known and the reported ones; all of them if they are few.
-
-        Example:
-            >>> columns = [Column(key=key, title=key, better="higher", caption="") for key in ("bit_rate", "stoi", "x")]
-            >>> [column.key for column in Card(title="", lead="", columns=columns, entries=[]).main_columns]
-            ['stoi', 'x']
-        """
+        """Main metrics: those in ``main``, else the well-known and the reported ones; all of them if they are few."""
         if self.main:
             return [column for column in self.columns if column.key in self.main]
         scored = [column for column in self.columns if not column.is_cost and column.better != "neither"]
@@ -250,21 +247,11 @@ class Card:
         return [column for column in self.columns if column not in main and not column.is_cost]
 
     def best_entries(self, column: Column) -> set[str]:
-        """Return the names of the entries with the best figure, as rounded in the table; anchors do not compete.
-
-        Example:
-            >>> one = Figure(mean=1.001, low=1.0, high=1.1, n=2)
-            >>> entries = [Entry(name=name, kind="codec", family=name, note="", figures={"x": one}) for name in "ab"]
-            >>> column = Column(key="x", title="x", better="higher", caption="")
-            >>> sorted(Card(title="", lead="", columns=[column], entries=entries).best_entries(column))
-            ['a', 'b']
-        """
-        if column.better == "neither" or column.key.startswith("bit_rate"):
-            return set()
+        """Return the names of the entries with the best figure, as rounded in the table; anchors do not compete."""
         means = {entry.name: entry.figures[column.key].mean for entry in self.entries
-                 if entry.kind != "anchor" and column.key in entry.figures}  # fmt: skip
-        means = {name: mean for name, mean in means.items() if not math.isnan(mean)}
-        if len(means) < 2:
+                 if entry.kind != "anchor" and column.key in entry.figures
+                 and not math.isnan(entry.figures[column.key].mean)}  # fmt: skip
+        if len(means) < 2 or column.better == "neither" or column.key.startswith("bit_rate"):
             return set()
         top = column.format((max if column.better == "higher" else min)(means.values()))
         return {name for name, mean in means.items() if column.format(mean) == top}

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vocable.evaluate.canvas import COLORS, SOFT, add_panels, clean_label, draw_figure, set_log_scale
+import numpy as np
+
+from vocable.evaluate.canvas import COLORS, SOFT, clean_label, draw_figure, set_log_scale
 from vocable.evaluate.card import Card, Column, Entry
 
 _HUES = COLORS[:5]
@@ -44,20 +46,15 @@ def find_families(entries: Iterable[Entry]) -> list[Family]:
         [('Opus', '○', 2)]
     """
     parts: dict[tuple[bool, str], list[Entry]] = {}
-    for entry in entries:
-        if entry.kind != "anchor" and math.isfinite(entry.bit_rate) and entry.bit_rate > 0:
+    for entry in sorted(entries, key=lambda entry: entry.kind != "tokenizer"):  # stable: the order of the card
+        if entry.kind != "anchor" and 0 < entry.bit_rate < math.inf:
             parts.setdefault((entry.kind != "tokenizer", entry.family), []).append(entry)
-    ordered = sorted(parts.items(), key=lambda part: part[0][0])  # stable: the order of the card otherwise
     marks = list(_MARKS)
     return [
-        Family(
-            name=name if len(members) > 1 else members[0].name,
-            hue=None if is_other else place % len(_HUES),
-            mark=marks[place % len(marks)],
-            entries=tuple(sorted(members, key=lambda entry: entry.bit_rate)),
-        )
-        for place, ((is_other, name), members) in enumerate(ordered)
-    ]
+        Family(name=name if len(members) > 1 else members[0].name, hue=None if is_other else place % len(_HUES),
+               mark=marks[place % len(marks)], entries=tuple(sorted(members, key=lambda entry: entry.bit_rate)))
+        for place, ((is_other, name), members) in enumerate(parts.items())
+    ]  # fmt: skip
 
 
 def plot_rates(card: Card, column: Column, families: Sequence[Family]) -> bytes | None:
@@ -70,9 +67,6 @@ def plot_rates(card: Card, column: Column, families: Sequence[Family]) -> bytes 
 
     Returns:
         SVG file, or None if no entry has both a figure and a bit rate.
-
-    Raises:
-        MissingDependencyError: If matplotlib is not installed.
     """
     curves = [(family, [entry for entry in family.entries if _is_known(entry, column)]) for family in families]
     curves = [(family, points) for family, points in curves if points]
@@ -80,7 +74,7 @@ def plot_rates(card: Card, column: Column, families: Sequence[Family]) -> bytes 
         return None
 
     def fill(figure: Any) -> None:
-        (axes,) = add_panels(figure, 1, 1)
+        axes = figure.add_subplot()
         for family, points in curves:
             _draw_curve(axes, family, points, column)
         set_log_scale(axes.xaxis)
@@ -98,15 +92,15 @@ def _is_known(entry: Entry, column: Column) -> bool:
 
 def _draw_curve(axes: Any, family: Family, points: Sequence[Entry], column: Column) -> None:
     figures = [entry.figures[column.key] for entry in points]
-    ends = [(figure.mean - figure.low, figure.high - figure.mean) for figure in figures]
-    errors = [[column.factor * (0.0 if math.isnan(end) else max(end, 0.0)) for end in side]
-              for side in zip(*ends, strict=True)]  # fmt: skip
-    other = family.hue is None
-    color = SOFT if family.hue is None else _HUES[family.hue]
+    ends = np.array([[figure.mean - figure.low, figure.high - figure.mean] for figure in figures]).T
+    means = [column.factor * figure.mean for figure in figures]
+    if family.hue is None:
+        color, fill, line, width = SOFT, "none", "--", 1.0
+    else:
+        color, fill, line, width = _HUES[family.hue], _HUES[family.hue], "-", 1.6
     axes.errorbar(
-        [entry.bit_rate for entry in points], [column.factor * figure.mean for figure in figures], errors,
-        color=color, marker=family.mark, markersize=5, markerfacecolor="none" if other else color,
-        linestyle="--" if other else "-", linewidth=1.0 if other else 1.6, elinewidth=0.9, capsize=2,
+        [entry.bit_rate for entry in points], means, column.factor * np.fmax(ends, 0.0), color=color, capsize=2,
+        marker=family.mark, markersize=5, markerfacecolor=fill, linestyle=line, linewidth=width, elinewidth=0.9,
     )  # fmt: skip
 
 

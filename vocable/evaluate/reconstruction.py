@@ -200,7 +200,7 @@ class Reconstruction(Evaluation):
         return [
             make_sample(
                 item, why, Audio.read(self.clips[item].audio_path), [by_name[name] for name in entries],
-                self._description(item), as_scored, caption,
+                self._description(item), caption,
             )
             for item, why, entries in choose_samples(ranked, columns[0], names)
         ]  # fmt: skip

@@ -6,6 +6,7 @@ from vocable.audio import Audio
 from vocable.errors import VocableError
 from vocable.evaluate.card import Column, Sample
 from vocable.evaluate.codecs.base import Codec
+from vocable.evaluate.plan import as_scored
 from vocable.evaluate.runner import ResultRow
 
 _LISTED = 10  # worst and best clips of each tokenizer
@@ -39,7 +40,7 @@ def choose_samples(
 
 def make_sample(
     item: str, reason: str, recording: Audio, codecs: Sequence[Codec], labels: Mapping[str, str],
-    store: Callable[[Audio], Audio], caption: Callable[[str, str], str],
+    caption: Callable[[str, str], str],
 ) -> Sample:  # fmt: skip
     """Code a clip with each codec; codecs that refuse it are left out.
 
@@ -48,17 +49,16 @@ def make_sample(
         reason: Reason for its choice.
         recording: Clip of any sample rate.
         codecs: Codecs in the order of the page.
-        labels: Labels of the clip.
-        store: Function that turns audio into the form that was scored.
+        labels: Labels such as the speaker.
         caption: Function from the name of an entry and the key of a clip to a line with figures.
     """
     versions = {}
     for codec in codecs:
         try:
-            versions[codec.name] = (store(codec.code(recording, item).audio), caption(codec.name, item))
+            versions[codec.name] = (as_scored(codec.code(recording, item).audio), caption(codec.name, item))
         except VocableError:
             continue
-    return Sample(utterance=item, reason=reason, labels=labels, recording=store(recording), versions=versions)
+    return Sample(utterance=item, reason=reason, labels=labels, recording=as_scored(recording), versions=versions)
 
 
 def _rank_clips(rows: Sequence[ResultRow], column: Column) -> list[str]:

@@ -30,29 +30,23 @@ def render_template(template: str, folder: Path | None = None, **values: object)
         >>> "<title>&lt;b&gt;</title>" in page, "<script" in page
         (True, False)
     """
-    loader = FileSystemLoader([*([folder] if folder else []), _FOLDER])
     environment = Environment(
-        loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        autoescape=select_autoescape(["html.j2"], ["md.j2"]),
+        loader=FileSystemLoader([folder or _FOLDER, _FOLDER]), undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, autoescape=select_autoescape(["html.j2"], ["md.j2"]),
     )  # fmt: skip
 
-    def read_asset(name: str) -> str:
-        return loader.get_source(environment, name)[0]
+    def read_asset(name: str) -> Markup:
+        return Markup(environment.loader.get_source(environment, name)[0])  # noqa: S704
 
     def hash_asset(name: str) -> str:
         return base64.b64encode(hashlib.sha256(read_asset(name).encode()).digest()).decode()
 
-    environment.globals |= {"asset": lambda name: Markup(read_asset(name)), "digest": hash_asset}  # noqa: S704
-    text = environment.get_template(template).render(values)
+    text = environment.get_template(template, globals={"asset": read_asset, "digest": hash_asset}).render(values)
     return text.encode("utf-8", "replace").decode()  # a file name need not be valid UTF-8
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """Encode bytes as a data URI.
-
-    Args:
-        kind: Media type.
-        content: Bytes of the file.
+    """Encode the bytes of a file as a data URI of a media type.
 
     Example:
         >>> data_uri("image/png", b"PNG")

@@ -3,14 +3,12 @@
 The page sorts tables and chooses metrics with one small script; without scripts every figure can still be read.
 """
 
-import hashlib
 import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from vocable.audio import Audio
@@ -24,37 +22,13 @@ from vocable.metrics.score import Figure
 
 _MAX_SECONDS = 600.0  # of sound on a page: about 15 MB
 _MIN_SECONDS = 3.0  # of each clip
-_LISTED = ("worst ", "best ")  # beginning of ``Sample.reason`` for clips that are listed without spectrograms
-_GroupPanel = tuple[Column, list[str], list[tuple[str, int, list[Figure | None]]]]  # names, then value, n and figures
-_ProbeLine = tuple[ProbeRow, int, dict[str, ProbeRow]]  # any of its rows, n, rows by view
-
-
-@dataclass(frozen=True, kw_only=True)
-class Player:
-    """A sound on the page; a sound that occurs twice is inlined once.
-
-    Attributes:
-        place: HTML id of the player that holds the sound.
-        source: Data URI of the sound, or None if an earlier player holds it.
-        title: Name of the sound.
-        caption: Line about it.
-        spectrogram: Data URI of the spectrogram, or None.
-    """
-
-    place: str
-    source: str | None
-    title: str
-    caption: str
-    spectrogram: str | None = None
+_Player = dict[str, str | None]  # title, caption, HTML id, data URI (None if an earlier player has it), spectrogram
+_GroupPanel = tuple[Column, list[str], list[tuple[str, list[Figure | None]]]]  # names of entries, then value and figures
+_ProbeTable = tuple[dict[str, None], dict[tuple[str, ...], dict[str, ProbeRow]], dict[str, None]]
 
 
 def write_report(path: Path, card: Card) -> None:
-    """Write the page, whole or not at all.
-
-    Raises:
-        MissingDependencyError: If matplotlib is not installed.
-        OutputError: If the file cannot be written.
-    """
+    """Write the page, whole or not at all; see :func:`render_report`."""
     page = render_report(card)
     write_whole(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
 
@@ -72,20 +46,22 @@ def render_report(card: Card) -> str:
     families = find_families(card.entries)
     main, further = card.main_columns, card.further_columns
     fill = -len(main) % 3  # so many more panels fill the last row of three
-    sounds = _SoundTable(card)
+    sounds = _Sounds(card)
+    listed = dict.fromkeys(sample.reason for sample in card.samples if sample.is_listed)
     return render_template(
-        "report.html.j2", title=card.title, card=card, families=families,
+        "report.html.j2", title=card.title, card=card, families=families, sounds=sounds,
         main_plots=_plots(card, [*main, *further[:fill]], families),
         further_plots=_plots(card, further[fill:], families),
         columns=sorted(card.columns, key=lambda column: column.key != "bit_rate"),  # the price first
         column_n={column.key: usual_n(entry.figures.get(column.key) for entry in card.entries)
                   for column in card.columns},
         reported={key for entry in card.entries for key in entry.reported},
-        groups=list(_groups(card, [*main, *further])), probes=list(_probe_tables(card.probes)),
-        usage=_widest_entries(card.entries), compared=list(sounds.compared()), listed=list(sounds.listed()),
-        seconds=sounds.limit, settings=json.dumps(card.settings, indent=2, ensure_ascii=False, default=str),
+        groups=list(_groups(card, [*main, *further])), probes=_probe_tables(card.probes),
+        usage=_widest_entries(card.entries), compared=[sample for sample in card.samples if not sample.is_listed],
+        listed={reason: [sample for sample in card.samples if sample.reason == reason] for reason in listed},
+        settings=json.dumps(card.settings, indent=2, ensure_ascii=False, default=str),
         pictures=[(picture, data_uri("image/png", picture.png)) for picture in card.pictures],
-        reasons=_join_reasons, sort_value=_sort_value, heat=_heat, log2=math.log2,
+        usual_n=usual_n, heat=_heat, log2=math.log2,
     )  # fmt: skip
 
 
@@ -110,9 +86,8 @@ def report_to_markdown(card: Card) -> str:
         <BLANKLINE>
     """
     columns = card.main_columns
-    counts = [
-        entry.figures[column.key].n for entry in card.entries for column in columns if column.key in entry.figures
-    ]
+    keys = {column.key for column in columns}
+    counts = [figure.n for entry in card.entries for key, figure in entry.figures.items() if key in keys]
     return render_template("report.md.j2", card=card, columns=columns, n=max(counts, default=0), md=_escape_markdown)
 
 
@@ -140,8 +115,8 @@ def longest_clip(durations: Iterable[float], budget: float) -> float:
     return max(float(math.floor(rest / len(left))), _MIN_SECONDS) if left else math.inf
 
 
-class _SoundTable:
-    """Players of a card's samples.
+class _Sounds:
+    """Players of a card's samples; a sound that occurs twice is inlined once.
 
     Attributes:
         limit: Seconds of each clip on the page.
@@ -153,59 +128,42 @@ class _SoundTable:
                   for sound in (sample.recording, *(audio for audio, _ in sample.versions.values()))]  # fmt: skip
         distinct = {sound.samples.tobytes(): sound.duration for sound in sounds}
         self.limit = longest_clip(distinct.values(), _MAX_SECONDS)
-        self._places: dict[str, str] = {}
+        self._places: dict[bytes, str] = {}
 
-    def compared(self) -> Iterator[tuple[Sample, list[Player]]]:
-        """Yield the samples to compare; the recording, the subject and the nearest codec have spectrograms."""
-        for sample in self._card.samples:
-            if not sample.reason.startswith(_LISTED):
-                yield sample, self._players(sample, self._drawn(sample))
-
-    def listed(self) -> Iterator[tuple[str, list[tuple[Sample, list[Player]]]]]:
-        """Yield each list of worst or best clips with its samples."""
-        reasons = dict.fromkeys(sample.reason for sample in self._card.samples if sample.reason.startswith(_LISTED))
-        for reason in reasons:
-            yield reason, [(sample, self._players(sample)) for sample in self._card.samples if sample.reason == reason]
-
-    def _players(self, sample: Sample, drawn: Sequence[str] | None = None) -> list[Player]:
-        peak = peak_power(self._cut(sample.recording)) if drawn is not None else None
-        players = [self._player(sample.recording, "Recording", "", peak)]
-        for name in dict.fromkeys([*(drawn or ()), *sample.versions]):
-            audio, caption = sample.versions[name]
-            players.append(self._player(audio, name, caption, peak if drawn and name in drawn else None))
+    def players(self, sample: Sample) -> list[_Player]:
+        """Return the players of a sample, those with a spectrogram first."""
+        drawn = [] if sample.is_listed else [None, *self._drawn(sample)]  # None is the recording
+        peak = peak_power(self._cut(sample.recording))
+        players: list[_Player] = []
+        for name in dict.fromkeys([None, *drawn, *sample.versions]):
+            audio, caption = (sample.recording, "") if name is None else sample.versions[name]
+            audio = self._cut(audio)
+            content = encode_flac(audio)
+            source = None if content in self._places else data_uri("audio/flac", content)
+            place = self._places.setdefault(content, f"sound-{len(self._places) + 1}")
+            svg = data_uri("image/svg+xml", plot_spectrogram(audio, peak)) if name in drawn else None
+            players.append({"title": "Recording" if name is None else name, "caption": caption, "place": place,
+                            "source": source, "spectrogram": svg})  # fmt: skip
         return players
 
-    def _player(self, audio: Audio, title: str, caption: str, peak: float | None) -> Player:
-        audio = self._cut(audio)
-        content = encode_flac(audio)
-        digest = hashlib.sha256(content).hexdigest()
-        source = None if digest in self._places else data_uri("audio/flac", content)
-        place = self._places.setdefault(digest, f"sound-{len(self._places) + 1}")
-        picture = None if peak is None else data_uri("image/svg+xml", plot_spectrogram(audio, peak))
-        return Player(place=place, source=source, title=title, caption=caption, spectrogram=picture)
-
     def _cut(self, audio: Audio) -> Audio:
-        if audio.duration <= self.limit:
-            return audio
-        return Audio(audio.samples[: int(self.limit * audio.sample_rate)], audio.sample_rate)
+        return Audio(audio.samples[: round(min(self.limit, audio.duration) * audio.sample_rate)], audio.sample_rate)
 
     def _drawn(self, sample: Sample) -> list[str]:
-        """Return the names of the versions that have a spectrogram: all of a lone sample, else two."""
+        """Return the versions that have a spectrogram: all of a lone sample, else the subject and the nearest codec."""
         if len(self._card.samples) == 1:
             return list(sample.versions)
-        by_name = {entry.name: entry for entry in self._card.entries if entry.name in sample.versions}
+        entries = [entry for entry in self._card.entries if entry.name in sample.versions]
         subject = self._card.subject
-        if subject is None or subject.name not in by_name:
+        if subject is None or subject not in entries:
             return list(sample.versions)[:2]
-        codecs = [entry for entry in by_name.values() if entry.kind == "codec"]
-        rest = codecs or [entry for entry in by_name.values() if entry is not subject]
-        nearest = sorted(rest, key=partial(_rate_distance, subject))[:1]
-        return [subject.name, *(entry.name for entry in nearest)]
 
+        def distance(entry: Entry) -> float:
+            rates = [rate for rate in (subject.bit_rate, entry.bit_rate) if rate > 0]
+            return abs(math.log(rates[0] / rates[1])) if len(rates) == 2 else math.inf
 
-def _rate_distance(a: Entry, b: Entry) -> float:
-    rates = [rate for rate in (a.bit_rate, b.bit_rate) if rate > 0]
-    return abs(math.log(rates[0] / rates[1])) if len(rates) == 2 else math.inf
+        others = [entry for entry in entries if entry.kind == "codec"] or [one for one in entries if one is not subject]
+        return [subject.name, *(entry.name for entry in sorted(others, key=distance)[:1])]
 
 
 def _plots(card: Card, columns: Sequence[Column], families: Sequence[Family]) -> list[tuple[Column, str]]:
@@ -218,47 +176,34 @@ def _groups(card: Card, columns: Sequence[Column]) -> Iterator[tuple[str, list[_
     for key in dict.fromkeys(key for entry in card.entries for key in entry.groups):
         panels: list[_GroupPanel] = []
         for column in columns:
-            entries = [entry for entry in card.entries
-                       if any(column.key in figures for figures in entry.groups.get(key, {}).values())]  # fmt: skip
-            values = sorted({value for entry in entries for value in entry.groups[key]}, key=natural_key)
-            rows = {value: [entry.groups[key].get(value, {}).get(column.key) for entry in entries] for value in values}
+            entries = {entry.name: entry.groups[key] for entry in card.entries
+                       if any(column.key in figures for figures in entry.groups.get(key, {}).values())}  # fmt: skip
+            values = sorted({*chain.from_iterable(entries.values())}, key=natural_key)
+            rows = [(value, [groups.get(value, {}).get(column.key) for groups in entries.values()]) for value in values]
             if entries:
-                panels.append((column, [entry.name for entry in entries],
-                               [(value, usual_n(figures), figures) for value, figures in rows.items()]))  # fmt: skip
+                panels.append((column, list(entries), rows))
         if panels:
             yield key, panels
 
 
-def _probe_tables(rows: Sequence[ProbeRow]) -> Iterator[tuple[str, list[str], list[_ProbeLine], list[str]]]:
-    """Yield each tokenizer with its views, a line for each probe, and the notes."""
-    for entry in dict.fromkeys(row.entry for row in rows):
-        own = [row for row in rows if row.entry == entry]
-        lines: dict[tuple[str, ...], dict[str, ProbeRow]] = {}
-        for row in own:
-            anchors = row.column.format(row.chance), row.column.format(row.majority)
-            lines.setdefault((row.probe, row.metric, *anchors), {})[row.view] = row
-        notes = list(dict.fromkeys(f"{row.probe}: {row.note}" for row in own if row.note))
-        found = [(next(iter(line.values())), usual_n(row.figure for row in line.values()), line)
-                 for line in lines.values()]  # fmt: skip
-        yield entry, list(dict.fromkeys(row.view for row in own)), found, notes
+def _probe_tables(rows: Sequence[ProbeRow]) -> dict[str, _ProbeTable]:
+    """Return for each tokenizer the views, the rows of each line by view, and the notes."""
+    tables: dict[str, _ProbeTable] = {}
+    for row in rows:
+        views, lines, notes = tables.setdefault(row.entry, ({}, {}, {}))
+        views[row.view] = None
+        anchors = row.column.format(row.chance), row.column.format(row.majority)
+        lines.setdefault((row.probe, row.metric, *anchors), {})[row.view] = row
+        if row.note:
+            notes[f"{row.probe}: {row.note}"] = None
+    return tables
 
 
-def _widest_entries(entries: Iterable[Entry]) -> list[Entry]:
+def _widest_entries(entries: Sequence[Entry]) -> list[Entry]:
     """Return the entry with the most levels of each family; the others use the first of its levels."""
-    widest: dict[str, Entry] = {}
-    for entry in entries:
-        if entry.usage and (entry.family not in widest or len(entry.usage) > len(widest[entry.family].usage)):
-            widest[entry.family] = entry
-    return list(widest.values())
-
-
-def _join_reasons(figure: Figure) -> str:
-    return "; ".join(f"{count} × {reason}" for reason, count in figure.reasons.items())
-
-
-def _sort_value(value: float) -> str:
-    """Return a number as the script reads it; empty if it is undefined."""
-    return "" if math.isnan(value) else repr(float(value)).replace("inf", "Infinity")
+    families = dict.fromkeys(entry.family for entry in entries if entry.usage)
+    return [max((entry for entry in entries if entry.family == family), key=lambda entry: len(entry.usage))
+            for family in families]  # fmt: skip
 
 
 def _heat(row: ProbeRow) -> float:
