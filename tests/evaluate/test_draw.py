@@ -148,12 +148,12 @@ def test_every_weight_of_ctap_is_drawn_against_the_step(monkeypatch: pytest.Monk
 
     def note(schedules: dict[str, Callable[[int], float]], steps: int, **how: Any) -> Picture:
         assert steps == run.train.steps
-        assert how["start_steps"] == {"quantize_from": run.losses.quantize_from}
+        assert how["start_steps"] == {"codebook_start": run.losses.codebook_start}
         planned.update(schedules)
         return Picture(title="", caption="", png=b"PNG")
 
     run = find_recipe("ctap-small")
-    monkeypatch.setattr(module, "plot_schedules", note)
+    monkeypatch.setattr(module.curves, "plot_schedules", note)
     assert [name for name, _ in draw("ctap-small")] == ["schedules"]
     terms = {"commitment", "phonemes", "spectrum", "contrastive", "kl", "consistency", "phoneme_branch"}
     assert planned.keys() >= terms | {"learning_rate", "second_rate"}

@@ -33,9 +33,7 @@ _PAGE_COLORS = {  # ink, edges, ticks and grid of plot.mplstyle, then the colors
 }  # fmt: skip
 
 
-def draw_figure(
-    width: float, height: float, fill: Callable[[Any], None], kind: Literal["png", "svg"] = "png"
-) -> bytes:
+def draw_figure(width: float, height: float, fill: Callable[[Any], None], kind: Literal["png", "svg"] = "png") -> bytes:
     """Draw a figure; equal figures give equal bytes.
 
     Args:

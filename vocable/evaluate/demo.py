@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distribution, version
@@ -22,7 +23,7 @@ from vocable.errors import AudioError
 from vocable.evaluate.card import Card, Entry
 from vocable.evaluate.page.report import write_report
 from vocable.evaluate.pictures import plot_tokens
-from vocable.evaluate.plan import Plan, as_scored
+from vocable.evaluate.plan import Plan
 from vocable.evaluate.reconstruction import Reconstruction
 from vocable.evaluate.runner import Results
 from vocable.evaluate.samples import make_sample
@@ -31,10 +32,10 @@ from vocable.systems.registry import load
 from vocable.tokens import Tokens
 
 MAX_SECONDS = 30.0  # of a recording
-_METRICS = ("stoi", "log_mel_distance")
 _SENTENCE = "auditok/data/was_der_mensch_saet_das_wird_er_vielfach_ernten_44100Hz_mono_lead_trail_silence.wav"
 _SENTENCE_SECONDS = (7.2, 12.6)  # STOI would score the noise around the sentence
 _SPOKEN = "Speech becomes tokens, and the tokens become speech again. How much of it do you still hear?"
+_ANCHORS = {"identity": "Ceiling: the recording itself", "noise": "Floor: the recording under noise"}
 _Rows = Iterator[tuple[str, str]]
 
 
@@ -60,23 +61,18 @@ class Demo:
     """Results of the demo and the files it wrote.
 
     Attributes:
-        recording: The recording.
         model: Name or path of the tokenizer.
         tokens: Tokens of the recording, with all levels.
         card: Evaluation of the recording: the tokenizer at several numbers of levels, and the anchors.
-        encode_seconds: Time of encoding, the first run in this process.
-        decode_seconds: Time of decoding all levels.
-        token_file: Token file.
+        seconds: Time of encoding, the first run in this process, and of decoding all levels.
         speech_file: Speech decoded from all levels.
-        report_file: Report.
     """
 
     recording: DemoRecording
     model: str
     tokens: Tokens
     card: Card
-    encode_seconds: float
-    decode_seconds: float
+    seconds: Mapping[str, float]
     token_file: Path
     speech_file: Path
     report_file: Path
@@ -95,7 +91,9 @@ class Demo:
             yield "Bit rate", f"{spec.bit_rate:,.0f} bit/s, {entropy_coded:,.0f} after ideal entropy coding"
             yield "16-bit PCM", f"{16 * spec.sample_rate / spec.bit_rate:.0f} × the bits of the tokens"
         for entry in self.card.entries:
-            yield _entry_label(entry, spec.num_codebooks), self._describe_entry(entry)
+            count = len(entry.usage) or spec.num_codebooks
+            label = _ANCHORS.get(entry.name, f"Kept by {count} level{'s' if count > 1 else ''}")
+            yield label, self._describe_entry(entry)
         for level in best.usage:
             used = f"{level.distinct:,} of {level.codebook_size:,} ids occur (at most {level.reachable:,} could)"
             yield f"Codebook {level.level}", f"{used}, perplexity {level.perplexity:.1f}, {level.entropy:.2f} bits"
@@ -107,7 +105,7 @@ class Demo:
     def timing(self) -> _Rows:
         """Yield labels and values of the time that encoding and decoding took."""
         duration = self.recording.audio.duration
-        for name, taken in (("Encode", self.encode_seconds), ("Decode", self.decode_seconds)):
+        for name, taken in self.seconds.items():
             yield name, f"{taken:.2f} s, real-time factor {taken / duration:.3f} ({duration / taken:.1f} × real time)"
         yield "Threads", str(torch.get_num_threads())
 
@@ -148,10 +146,10 @@ def run_demo(path: Path | None, out: Path, model: str = "guided-small") -> Demo:
         encoded = perf_counter()
         speech = tokenizer.decode(tokens)
         decoded = perf_counter()
-        card = _evaluate_clip(file, model, level_counts(tokens.spec.num_codebooks)[1:])
+        card = _evaluate_clip(file, recording.title, model, level_counts(tokens.spec.num_codebooks)[1:])
     demo = Demo(
         recording=replace(recording, audio=clip), model=model, tokens=tokens, card=card,
-        encode_seconds=encoded - started, decode_seconds=decoded - encoded,
+        seconds={"Encode": encoded - started, "Decode": decoded - encoded},
         token_file=out / f"{recording.stem}.tokens", speech_file=out / f"{recording.stem}.decoded.wav",
         report_file=out / "report.html",
     )  # fmt: skip
@@ -164,21 +162,12 @@ def run_demo(path: Path | None, out: Path, model: str = "guided-small") -> Demo:
 
 
 def level_counts(levels: int) -> list[int]:
-    """Return the numbers of levels to decode from: all of them, then the smaller powers of two.
-
-    Example:
-        >>> level_counts(8), level_counts(3)
-        ([8, 4, 2, 1], [3, 2, 1])
-    """
+    """Return the numbers of levels to decode from: all of them, then the smaller powers of two."""
     return [levels, *(1 << power for power in reversed(range((levels - 1).bit_length())))]
 
 
 def find_recording(path: Path | None, sample_rate: int) -> DemoRecording:
-    """Read the given recording, or one that is on the machine.
-
-    Args:
-        path: Recording; None to look for one.
-        sample_rate: Sample rate of the result in Hz.
+    """Read the given recording at a sample rate, or one that is on the machine.
 
     Raises:
         AudioError: If the recording cannot be used, or none was given and the machine has none.
@@ -187,46 +176,57 @@ def find_recording(path: Path | None, sample_rate: int) -> DemoRecording:
         audio, is_cut = _read_beginning(path, sample_rate)
         origin = f"the first {MAX_SECONDS:g} s of a longer recording" if is_cut else "your recording"
         return DemoRecording(audio=audio, stem=path.stem, title=path.name, origin=origin)
-    sentence = _recorded_sentence()
-    if sentence is not None:
-        start, end = (int(at * sample_rate) for at in _SENTENCE_SECONDS)
-        return DemoRecording(
-            audio=Audio(Audio.read(sentence, sample_rate).samples[start:end], sample_rate),
-            stem="was_der_mensch_saet",
-            title="Was der Mensch sät, das wird er vielfach ernten",
-            origin="recorded speech from auditok 0.2.0 (MIT license), without the silence around it",
-        )
+    with suppress(PackageNotFoundError):  # importing the package would print warnings
+        sentence = Path(str(distribution("auditok").locate_file(_SENTENCE)))
+        if sentence.is_file():
+            start, end = (int(at * sample_rate) for at in _SENTENCE_SECONDS)
+            return DemoRecording(
+                audio=Audio(Audio.read(sentence, sample_rate).samples[start:end], sample_rate),
+                stem="was_der_mensch_saet",
+                title="Was der Mensch sät, das wird er vielfach ernten",
+                origin="recorded speech from auditok 0.2.0 (MIT license), without the silence around it",
+            )
     program = shutil.which("espeak-ng")
     if program is None:
         raise AudioError("no recording is on this machine; pass the path of one, or pip install auditok==0.2.0")
-    return DemoRecording(
-        audio=_synthesize(program, sample_rate), stem="spoken", title=_SPOKEN, origin="synthesized by espeak-ng"
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "spoken.wav"
+        try:
+            subprocess.run([program, "-w", str(file), _SPOKEN], check=True, capture_output=True, timeout=30)  # noqa: S603
+        except (OSError, subprocess.SubprocessError) as error:
+            raise AudioError(f"{program} could not speak ({error}); pass the path of a recording") from error
+        audio = Audio.read(file, sample_rate)
+    return DemoRecording(audio=audio, stem="spoken", title=_SPOKEN, origin="synthesized by espeak-ng")
 
 
-def _evaluate_clip(file: Path, model: str, levels: list[int]) -> Card:
+def _evaluate_clip(file: Path, title: str, model: str, levels: list[int]) -> Card:
     """Evaluate a tokenizer on one audio file, with samples of every number of levels."""
-    has_pesq = find_spec("pesq") is not None
     manifest = file.parent / "manifest.jsonl"
     manifest.write_text(json.dumps({"audio_path": file.name}) + "\n", encoding="utf-8")
-    metrics = (*_METRICS, "pesq_wb") if has_pesq else _METRICS
+    metrics, left_out = ("stoi", "log_mel_distance", "pesq_wb"), ()
+    if find_spec("pesq") is None:
+        metrics, left_out = metrics[:2], ("PESQ-WB is not installed",)
     plan = Plan(
         tokenizers=(model,), manifests=(manifest,), split="all", levels=tuple(levels), codecs=(), metrics=metrics
     )
     evaluation = Reconstruction(plan, file.parent)
     (item,) = evaluation.items()
     card = evaluation.card(Results(rows=evaluation.work(item), quarantined={}))
+    entries = {entry.name: entry for entry in card.entries}
+
+    def caption(name: str, _: str) -> str:
+        figures = [(column, entries[name].figures[column.key]) for column in card.main_columns]
+        return ", ".join(f"{column.title} {column.format(figure.mean)}" for column, figure in figures)
+
     codecs = [codec for codec in evaluation.codecs if codec.kind == "tokenizer"]
-    captions = {entry.name: _caption(card, entry) for entry in card.entries}
-    sample = make_sample(item, "", Audio.read(file), codecs, {}, as_scored, lambda entry, _: captions[entry])
-    left_out = () if has_pesq else ("PESQ-WB is not installed",)
+    sample = make_sample(title, "The recording and its decoded versions", Audio.read(file), codecs, {}, caption)
     return replace(card, samples=[sample], left_out=left_out, main=[column.key for column in card.main_columns])
 
 
 def _complete_card(demo: Demo, command: str) -> Card:
     """Add the words, the token picture and the settings of the demo to the evaluation."""
     origin, count = demo.recording.origin, demo.tokens.spec.num_codebooks * int(demo.tokens.lengths[0])
-    speed = demo.recording.audio.duration / (demo.encode_seconds + demo.decode_seconds)
+    speed = demo.recording.audio.duration / sum(demo.seconds.values())
     lead = (
         f"{origin[:1].upper()}{origin[1:]}: {demo.recording.audio.duration:.2f} s became {count:,} tokens of "
         f"{demo.model} and speech again, at {speed:.{int(speed < 10)}f} × real time."
@@ -239,22 +239,8 @@ def _complete_card(demo: Demo, command: str) -> Card:
         "Machine": f"{platform.system()} {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
-    (sample,) = demo.card.samples
-    sample = replace(sample, utterance=demo.recording.title, reason="The recording and its decoded versions")
-    return replace(demo.card, title=demo.recording.title, lead=lead, samples=[sample], settings=settings,
-                   pictures=[plot_tokens(demo.tokens)])  # fmt: skip
-
-
-def _caption(card: Card, entry: Entry) -> str:
-    figures = ((column, entry.figures[column.key]) for column in card.main_columns)
-    return ", ".join(f"{column.title} {column.format(figure.mean)}" for column, figure in figures)
-
-
-def _entry_label(entry: Entry, levels: int) -> str:
-    if entry.kind == "anchor":
-        return {"identity": "Ceiling: the recording itself", "noise": "Floor: the recording under noise"}[entry.name]
-    count = len(entry.usage) or levels
-    return f"Kept by {count} level{'s' if count > 1 else ''}"
+    pictures = [plot_tokens(demo.tokens)]
+    return replace(demo.card, title=demo.recording.title, lead=lead, settings=settings, pictures=pictures)
 
 
 def _read_beginning(path: Path, sample_rate: int) -> tuple[Audio, bool]:
@@ -266,22 +252,3 @@ def _read_beginning(path: Path, sample_rate: int) -> tuple[Audio, bool]:
         if length > limit:
             break
     return Audio(np.concatenate(blocks)[:limit], sample_rate), length > limit
-
-
-def _recorded_sentence() -> Path | None:
-    """Return the sentence in the installed package auditok; importing that package would print warnings."""
-    try:
-        found = Path(str(distribution("auditok").locate_file(_SENTENCE)))
-    except PackageNotFoundError:
-        return None
-    return found if found.is_file() else None
-
-
-def _synthesize(program: str, sample_rate: int) -> Audio:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "spoken.wav"
-        try:
-            subprocess.run([program, "-w", str(file), _SPOKEN], check=True, capture_output=True, timeout=30)  # noqa: S603
-        except (OSError, subprocess.SubprocessError) as error:
-            raise AudioError(f"{program} could not speak ({error}); pass the path of a recording") from error
-        return Audio.read(file, sample_rate)

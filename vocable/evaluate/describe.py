@@ -75,7 +75,7 @@ def kind_of(what: str) -> Kind:
         if path.suffix.lower() in AUDIO_SUFFIXES:
             return "audio"
         raise InputError(f"{path}: is not a token file or audio; give one of these, a run, a model or a recipe")
-    if path.is_dir() and (path / "run.json").exists():
+    if (path / "run.json").exists():
         return "run"
     if path.is_dir() or what in registry.released():
         return "model"
@@ -86,7 +86,7 @@ def kind_of(what: str) -> Kind:
 
 
 def describe(what: str, clips: Clips | None = None) -> list[Table]:
-    """Describe a token file, an audio file, a run's folder, a model's folder, a bundled model, or a recipe.
+    """Tabulate a token file, an audio file, a run's folder, a model's folder, a bundled model, or a recipe.
 
     Args:
         what: Name or path.
@@ -104,7 +104,13 @@ def describe(what: str, clips: Clips | None = None) -> list[Table]:
     if kind == "tokens":
         return list(_describe_tokens(Path(what)))
     if kind == "audio":
-        return [_describe_audio(Path(what))]
+        audio = Audio.read(what)
+        rows = [
+            ("speech", f"{audio.duration:.2f} s"),
+            ("sample rate", f"{audio.sample_rate} Hz"),
+            ("peak", f"{abs(audio.samples).max():.4f} of full scale"),
+        ]
+        return [Table(f"Audio {what}", rows)]
     if kind == "recipe":
         return list(_describe_recipe(what))
     tables = list(_describe_run(Path(what)) if kind == "run" else registry.load(what).describe())
@@ -129,17 +135,6 @@ def _describe_tokens(path: Path) -> Iterator[Table]:
           f"{level.entropy:.2f}") for level in levels],
         ("level", "entries used", "perplexity", "entropy (bit)"),
     )  # fmt: skip
-
-
-def _describe_audio(path: Path) -> Table:
-    audio = Audio.read(path)
-    peak = max(abs(float(audio.samples.min())), abs(float(audio.samples.max())))
-    rows = [
-        ("speech", f"{audio.duration:.2f} s"),
-        ("sample rate", f"{audio.sample_rate} Hz"),
-        ("peak", f"{peak:.4f} of full scale"),
-    ]
-    return Table(f"Audio {path}", rows)
 
 
 def _describe_likelihood(tokenizer: object, clips: Clips) -> Iterator[Table]:
@@ -182,17 +177,15 @@ def _describe_run(folder: Path) -> Iterator[Table]:
     yield Table(f"Run {folder}", rows)
     if lines:
         keys = sorted(key for key in lines[-1] if "/" in key and not key.endswith("/weight"))
-        marks = {round(index * (len(lines) - 1) / (_PROGRESS_ROWS - 1)) for index in range(_PROGRESS_ROWS)}
         yield Table(
             "Progress",
-            [(str(lines[mark]["step"]), *(_format_number(lines[mark].get(key)) for key in keys))
-             for mark in sorted(marks)],
+            [(str(line["step"]), *("" if line.get(key) is None else f"{line[key]:.4g}" for key in keys))
+             for line in spread_evenly(lines, _PROGRESS_ROWS)],
             ("step", *(key.removeprefix("generator/") for key in keys)),
         )  # fmt: skip
     yield Table("Settings", list(_flatten({**record.values, "data": record.manifests})))
     model = saved[-1] if saved else folder
-    is_tokenizer = (model / "model.json").exists() and folder_system(model) in registry.systems()
-    if is_tokenizer:  # vocoders and classifiers have no description
+    if (model / "model.json").exists() and folder_system(model) in registry.systems():  # vocoders are not described
         yield from registry.load(folder).describe()
 
 
@@ -211,7 +204,3 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", str(value)
-
-
-def _format_number(value: Any) -> str:
-    return "" if value is None else f"{value:.4g}"

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,17 +13,9 @@ from numpy import ndarray
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import ConfigError, InputError, ManifestError, VocableError
+from vocable.evaluate import curves
 from vocable.evaluate.canvas import group_rows
 from vocable.evaluate.card import Picture
-from vocable.evaluate.curves import (
-    metric_names,
-    plot_codebook_usage,
-    plot_losses,
-    plot_metrics,
-    plot_schedules,
-    read_curve,
-    usage_names,
-)
 from vocable.evaluate.describe import Clips, kind_of
 from vocable.evaluate.pictures import count_ids, plot_codebooks, plot_log_mel, plot_projection, plot_tokens
 from vocable.evaluate.plan import spread_evenly
@@ -36,6 +27,7 @@ from vocable.train.record import read_record, schedules, start_steps
 from vocable.train.run import run_to_json
 
 Named = tuple[str, Picture]  # file name without its suffix, picture
+_EncodedClip = tuple[Utterance, Audio, Tokens]
 
 _MAX_SPECTROGRAMS = 3  # clips
 _MAX_POINTS = 10  # of one clip in a projection
@@ -43,13 +35,6 @@ _POINT_FRAMES = 4  # frames of a point where tokens have no frame rate
 _NO_LABEL = "(none)"
 _FIELDS = ("speaker", "split", "text")  # keys of a manifest that are attributes of an utterance
 _MAX_GROUPS = 6  # classes whose codebook usage is drawn
-
-
-@dataclass(frozen=True)
-class _EncodedClip:
-    utterance: Utterance
-    recording: Audio
-    tokens: Tokens
 
 
 def draw(what: str, clips: Clips | None = None, *, say: Callable[[str], None] = print) -> Iterator[Named]:
@@ -89,9 +74,7 @@ def draw(what: str, clips: Clips | None = None, *, say: Callable[[str], None] = 
 def default_folder(what: str, say: Callable[[str], None] = print) -> Path | None:
     """Return the default folder of pictures: ``pictures`` in a run's folder that can be written, None otherwise.
 
-    Args:
-        what: Name or path, as for :func:`draw`.
-        say: Function that receives a line with the reason why a run has no pictures.
+    ``say`` receives a line with the reason why a run has no pictures.
     """
     folder = Path(what)
     if kind_of(what) != "run" or (folder / "model.json").exists():  # a published model's folder stays as it is
@@ -106,11 +89,7 @@ def default_folder(what: str, say: Callable[[str], None] = print) -> Path | None
 
 
 def write_pictures(pictures: Iterator[Named], folder: Path) -> Iterator[tuple[Path, Picture]]:
-    """Write each picture as a PNG as soon as it is drawn, whole or not at all.
-
-    Raises:
-        OutputError: If the folder cannot be written.
-    """
+    """Write each picture as a PNG as soon as it is drawn, whole or not at all."""
     for name, picture in pictures:
         make_folder(folder)
         target = folder / f"{name}.png"
@@ -121,22 +100,22 @@ def write_pictures(pictures: Iterator[Named], folder: Path) -> Iterator[tuple[Pa
 def _draw_run(folder: Path) -> Iterator[Named]:
     record = read_record(folder)
     if record.rows:
-        yield "losses", plot_losses(record.rows)
-    if metric_names(record.rows):
-        yield "metrics", plot_metrics(record.rows)
+        yield "losses", curves.plot_losses(record.rows)
+    if curves.metric_names(record.rows):
+        yield "metrics", curves.plot_metrics(record.rows)
     yield "schedules", _plot_run_schedules(record.values, record.rows)
-    if usage_names(record.rows):
-        yield "codebooks-in-training", plot_codebook_usage(record.rows)
+    if curves.usage_names(record.rows):
+        yield "codebooks-in-training", curves.plot_codebook_usage(record.rows)
 
 
 def _plot_run_schedules(values: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> Picture:
     planned, train = schedules(values), values["train"]
     keys = {key.removesuffix("/weight").rpartition("/")[2]: key for row in rows for key in row
             if key.endswith("/weight") or key in planned}  # fmt: skip
-    curves = {name: read_curve(rows, keys[name]) for name in planned if name in keys}
-    logged = {name: (steps - 1, logged) for name, (steps, logged) in curves.items()}  # a log counts steps from 1
+    logged = {name: curves.read_curve(rows, keys[name]) for name in planned if name in keys}
+    logged = {name: (steps - 1, seen) for name, (steps, seen) in logged.items()}  # a log counts steps from 1
     steps = int(train["steps"]) if isinstance(train, Mapping) else 0
-    return plot_schedules(planned, steps, start_steps=start_steps(values), logged=logged)
+    return curves.plot_schedules(planned, steps, start_steps=start_steps(values), logged=logged)
 
 
 def _draw_tokenizer(tokenizer: Tokenizer, clips: Clips, say: Callable[[str], None]) -> Iterator[Named]:
@@ -146,14 +125,14 @@ def _draw_tokenizer(tokenizer: Tokenizer, clips: Clips, say: Callable[[str], Non
             keys = sorted({*_FIELDS, *(key for item in utterances for key in item.extra)})
             raise ManifestError(f"{clips.manifest}: no line has '{key}' to color by; there are {', '.join(keys)}")
     colors = clips.colors or ("speaker",)
-    encoded = list(_encode_clips(tokenizer, utterances, say))
-    for number, clip in enumerate(spread_evenly(encoded, _MAX_SPECTROGRAMS), 1):
-        sounds = [("recording", clip.recording), ("from its tokens", tokenizer.decode(clip.tokens))]
-        yield f"log-mel-{number}", plot_log_mel(sounds, title=clip.utterance.audio_path.name)
-    counts = np.stack([count_ids(clip.tokens) for clip in encoded])
+    encoded = _encode_clips(tokenizer, utterances, say)
+    for number, (item, recording, tokens) in enumerate(spread_evenly(encoded, _MAX_SPECTROGRAMS), 1):
+        sounds = [("recording", recording), ("from its tokens", tokenizer.decode(tokens))]
+        yield f"log-mel-{number}", plot_log_mel(sounds, title=item.audio_path.name)
+    counts = np.stack([count_ids(tokens) for _, _, tokens in encoded])
     yield "codebooks", plot_codebooks(counts.sum(0))
     for key in colors:
-        labels = [_label(clip.utterance, key) for clip in encoded]
+        labels = [_label(item, key) for item, _, _ in encoded]
         if 1 < len(set(labels)) <= _MAX_GROUPS:
             groups = {name: counts[rows].sum(0) for name, rows in group_rows(labels)}
             picture = plot_codebooks(counts.sum(0), groups=groups, title=f"Codebook usage by {key}")
@@ -161,9 +140,9 @@ def _draw_tokenizer(tokenizer: Tokenizer, clips: Clips, say: Callable[[str], Non
     if not isinstance(tokenizer, Embedding):
         say("no picture of the latents: this tokenizer has no vectors behind its ids")
         return
-    points = [_average_stretches(tokenizer.embed(clip.tokens)[0].cpu().numpy(), clip.tokens) for clip in encoded]
+    points = [_average_stretches(tokenizer.embed(tokens)[0].cpu().numpy(), tokens) for _, _, tokens in encoded]
     for key in colors:
-        names = [_label(clip.utterance, key) for clip, rows in zip(encoded, points, strict=True) for _ in rows]
+        names = [_label(item, key) for (item, _, _), rows in zip(encoded, points, strict=True) for _ in rows]
         for method in ("pca", "tsne"):
             picture = plot_projection(np.concatenate(points), names, method=method, title=f"Latents by {key}")
             yield f"{method}-{_file_stem(key)}", picture
@@ -171,20 +150,18 @@ def _draw_tokenizer(tokenizer: Tokenizer, clips: Clips, say: Callable[[str], Non
 
 def _encode_clips(
     tokenizer: Tokenizer, utterances: Sequence[Utterance], say: Callable[[str], None]
-) -> Iterator[_EncodedClip]:
+) -> list[_EncodedClip]:
     """Encode the clips that can be used; say which cannot."""
-    used = 0
+    encoded = []
     for item in utterances:
         try:
             audio = Audio.read(item.audio_path, tokenizer.spec.sample_rate)
-            tokens = tokenizer.encode(audio, item.text)
+            encoded.append((item, audio, tokenizer.encode(audio, item.text)))
         except VocableError as error:
             say(f"left out: {error}")
-            continue
-        used += 1
-        yield _EncodedClip(item, audio, tokens)
-    if not used:
+    if not encoded:
         raise InputError(f"none of {len(utterances)} recordings can be used; the first: {utterances[0].audio_path}")
+    return encoded
 
 
 def _label(item: Utterance, key: str) -> str:

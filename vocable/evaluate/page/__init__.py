@@ -30,13 +30,14 @@ def render_template(template: str, folder: Path | None = None, **values: object)
         >>> "<title>&lt;b&gt;</title>" in page, "<script" in page
         (True, False)
     """
+    loader = FileSystemLoader([folder or _FOLDER, _FOLDER])
     environment = Environment(
-        loader=FileSystemLoader([folder or _FOLDER, _FOLDER]), undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, autoescape=select_autoescape(["html.j2"], ["md.j2"]),
+        loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        autoescape=select_autoescape(["html.j2"], ["md.j2"]),
     )  # fmt: skip
 
     def read_asset(name: str) -> Markup:
-        return Markup(environment.loader.get_source(environment, name)[0])  # noqa: S704
+        return Markup(loader.get_source(environment, name)[0])  # noqa: S704
 
     def hash_asset(name: str) -> str:
         return base64.b64encode(hashlib.sha256(read_asset(name).encode()).digest()).decode()

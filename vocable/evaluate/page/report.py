@@ -23,7 +23,9 @@ from vocable.metrics.score import Figure
 _MAX_SECONDS = 600.0  # of sound on a page: about 15 MB
 _MIN_SECONDS = 3.0  # of each clip
 _Player = dict[str, str | None]  # title, caption, HTML id, data URI (None if an earlier player has it), spectrogram
-_GroupPanel = tuple[Column, list[str], list[tuple[str, list[Figure | None]]]]  # names of entries, then value and figures
+_GroupPanel = tuple[
+    Column, list[str], list[tuple[str, list[Figure | None]]]
+]  # names of entries, then value and figures
 _ProbeTable = tuple[dict[str, None], dict[tuple[str, ...], dict[str, ProbeRow]], dict[str, None]]
 
 
