@@ -29,8 +29,7 @@ def test_options_reach_the_pictures(run: Run, tmp_path: Path, monkeypatch: pytes
         speechlike(9_000, seed=number).write(tmp_path / f"{number}.wav")
     lines = [{"audio_path": f"{number}.wav", "split": "x", "gender": "mf"[number % 2]} for number in range(3)]
     (tmp_path / "m.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    for name in ("pictures", "curves"):
-        monkeypatch.setattr(f"vocable.evaluate.{name}.draw_figure", lambda width, height, fill: b"PNG")
+    monkeypatch.setattr("vocable.evaluate.canvas.draw_figure", lambda width, height, fill: b"PNG")
     words = (tmp_path / "model", "--data", tmp_path / "m.jsonl", "--split", "x", "--limit", 2, "--color", "gender")
     code, _, err = run("inspect", *words)
     assert (code, err) == (1, f"vocable: {tmp_path / 'model'}: pictures with --data need a folder; pass --out\n")

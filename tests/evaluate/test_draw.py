@@ -26,8 +26,7 @@ from vocable.train.run import fit, override
 def blank(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is rendered but in the tests that look at figures: here it matters which there are."""
     if "figures" not in request.fixturenames:
-        for name in ("pictures", "curves"):
-            monkeypatch.setattr(f"vocable.evaluate.{name}.draw_figure", lambda width, height, fill: b"PNG")
+        monkeypatch.setattr("vocable.evaluate.canvas.draw_figure", lambda width, height, fill: b"PNG")
 
 
 @pytest.fixture
@@ -156,7 +155,7 @@ def test_every_weight_of_ctap_is_drawn_against_the_step(monkeypatch: pytest.Monk
     monkeypatch.setattr(module.curves, "plot_schedules", note)
     assert [name for name, _ in draw("ctap-small")] == ["schedules"]
     terms = {"commitment", "phonemes", "spectrum", "contrastive", "kl", "consistency", "phoneme_branch"}
-    assert planned.keys() >= terms | {"learning_rate", "second_rate"}
+    assert planned.keys() >= terms | {"learning_rate", "second_stage_rate"}
     for term in terms:
         weight = getattr(run.losses, term)
         for step in (0, weight.start - 1, weight.start, weight.start + weight.ramp // 2, 5_199):

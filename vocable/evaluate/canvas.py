@@ -96,14 +96,7 @@ def draw_picture(
 
 
 def add_panels(figure: Any, count: int, columns: int, **shared: Any) -> list[Any]:
-    """Add panels to a figure, row by row.
-
-    Args:
-        figure: A matplotlib ``Figure``.
-        count: Number of panels; the last row may be short.
-        columns: Panels in a row, at most.
-        shared: Options of ``Figure.subplots``, such as ``sharex``.
-    """
+    """Add panels to a matplotlib ``Figure``, row by row, at most ``columns`` in a row; see ``Figure.subplots``."""
     columns = min(columns, count)
     grid = figure.subplots(count_rows(count, columns), columns, squeeze=False, **shared).reshape(-1)
     for axes in grid[count:]:
@@ -152,13 +145,13 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 def set_log_scale(axis: Any) -> None:
     """Make an axis of a matplotlib ``Axes`` logarithmic, with plain numbers as tick labels."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     axis._set_axes_scale("log")
     low, high = sorted(axis.get_view_interval())
     narrow = math.log10(high / low) < 2.5
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,), numticks=8))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}" if 1e-4 <= value < 1e6 else f"{value:g}"))
+    axis.set_major_formatter(lambda value, _: f"{value:,.10g}" if 1e-4 <= value < 1e6 else f"{value:g}")
     axis.set_minor_formatter(NullFormatter())
 
 

@@ -140,13 +140,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture with its title and caption.
-
-    Attributes:
-        title: Title.
-        caption: Explanation in full sentences.
-        png: Bytes of the PNG file.
-    """
+    """A picture: the bytes of a PNG file, with a title and a caption in full sentences."""
 
     title: str
     caption: str

@@ -64,9 +64,13 @@ def metric_names(rows: Sequence[LogRow]) -> list[str]:
     return [name for name in _number_names(rows) if "/" not in name and name not in _PROGRESS]
 
 
-def plot_schedules(schedules: Mapping[str, Callable[[int], float]], steps: int, *,
-                   start_steps: Mapping[str, int] | None = None, logged: Mapping[str, Curve] | None = None,
-                   title: str = "Schedules") -> Picture:  # fmt: skip
+def plot_schedules(
+    schedules: Mapping[str, Callable[[int], float]],
+    steps: int,
+    *,
+    start_steps: Mapping[str, int] | None = None,
+    logged: Mapping[str, Curve] | None = None,
+) -> Picture:
     """Plot every loss weight and learning rate against the step, before or after training.
 
     Args:
@@ -75,7 +79,6 @@ def plot_schedules(schedules: Mapping[str, Callable[[int], float]], steps: int, 
         steps: Number of steps of the run.
         start_steps: Steps at which a part of the training starts, by name: one vertical line each.
         logged: Values that a run logged, by the name of the schedule: dots.
-        title: Title of the picture.
 
     Raises:
         ConfigError: If there is no step, or every schedule is always zero.
@@ -108,15 +111,11 @@ def plot_schedules(schedules: Mapping[str, Callable[[int], float]], steps: int, 
             figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=4)
 
     caption = f"{steps:,} steps." + (f" Always zero: {', '.join(zero)}." if zero else "")
-    return _draw_grid(title, caption, len(drawn), fill)
+    return _draw_grid("Schedules", caption, len(drawn), fill)
 
 
-def plot_codebook_usage(rows: Sequence[LogRow], *, title: str = "Codebooks in training") -> Picture:
-    """Plot the quantizer's statistics of every level (share in use, perplexity, restarts) against the step.
-
-    Args:
-        rows: Lines of ``log.jsonl``; statistics are lists with one number a level.
-        title: Title of the picture.
+def plot_codebook_usage(rows: Sequence[LogRow]) -> Picture:
+    """Plot the quantizer's statistics, which are lists with one number a level, against the step.
 
     Raises:
         InputError: If no line has such statistics.
@@ -142,27 +141,17 @@ def plot_codebook_usage(rows: Sequence[LogRow], *, title: str = "Codebooks in tr
         kept = np.unique(np.linspace(0, levels - 1, min(levels, _MAX_LEGEND)).round().astype(int))
         figure.legend([handles[index] for index in kept], [labels[index] for index in kept], loc="outside right center")
 
-    return _draw_grid(title, "Moving averages of the quantizer; one line a level.", len(names), fill)
+    return _draw_grid("Codebooks in training", "Moving averages of the quantizer; one line a level.", len(names), fill)
 
 
 def usage_names(rows: Sequence[LogRow]) -> list[str]:
-    """Return the names of logged codebook statistics that are worth a panel.
-
-    Example:
-        >>> usage_names([{"step": 1, "loss/total": 3.0}, {"step": 2, "used": [1.0], "dead": [3.0]}])
-        ['used']
-    """
+    """Return the names of logged codebook statistics that are worth a panel."""
     found = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, list) and value)
     return [name for name in found if name not in _IMPLIED]
 
 
 def read_curve(rows: Sequence[LogRow], name: str, level: int | None = None) -> Curve:
-    """Return the steps and values of a logged number, in the order of the steps.
-
-    Args:
-        rows: Lines of ``log.jsonl``; lines without the number are skipped.
-        name: Name of the number.
-        level: Index of the number where there is a list with one a level.
+    """Return the steps and values of a logged number, or of a level of a logged list, in the order of the steps.
 
     Example:
         >>> [values.tolist() for values in read_curve([{"step": 2, "x": 1.0}, {"step": 1, "x": None}], "x")]

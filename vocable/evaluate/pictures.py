@@ -69,15 +69,7 @@ def plot_log_mel(sounds: Sequence[tuple[str, Audio]], *, title: str = "Log-mel s
 
 
 def plot_spectrogram(audio: Audio, peak: float) -> bytes:
-    """Plot the log-mel spectrogram of one sound for a page.
-
-    Args:
-        audio: Clip of any rate; the first 30 s are shown.
-        peak: Mel power of 0 dB, from :func:`peak_power` of the reference.
-
-    Returns:
-        SVG file.
-    """
+    """Plot the log-mel spectrogram of the first 30 s of a sound as SVG; 0 dB is the mel power ``peak``."""
 
     def fill(figure: Any) -> None:
         axes = figure.add_subplot()
@@ -154,12 +146,8 @@ def plot_codebooks(counts: Int[ndarray, "Q K"], *, groups: Mapping[str, Int[ndar
     return draw_picture(title, caption, dimensions, fill, levels, columns, sharex=True, sharey=True)
 
 
-def plot_tokens(tokens: Tokens, *, title: str = "Tokens") -> Picture:
-    """Plot the ids of the first clip, levels by frames, colored by their surprisal.
-
-    Args:
-        tokens: One clip or more; the first 500 frames of the first are shown, all clips are counted.
-        title: Title of the picture.
+def plot_tokens(tokens: Tokens) -> Picture:
+    """Plot the ids of the first clip (500 frames), levels by frames, colored by their surprisal among all clips.
 
     Raises:
         ShapeError: If the first clip has no frame.
@@ -185,7 +173,7 @@ def plot_tokens(tokens: Tokens, *, title: str = "Tokens") -> Picture:
     cut = f" The first {_MAX_FRAMES} of {frames:,} frames." if frames > _MAX_FRAMES else ""
     cut += f" Clip 1 of {len(tokens)}." if len(tokens) > 1 else ""
     caption = f"Dark ids are rare among these tokens; the surprisal is −log2 of an id's share of the frames.{cut}"
-    return draw_picture(title, caption, (8.0, 1.6 + 0.22 * min(levels, 16)), fill)
+    return draw_picture("Tokens", caption, (8.0, 1.6 + 0.22 * min(levels, 16)), fill)
 
 
 def count_ids(tokens: Tokens) -> Int[ndarray, "Q K"]:
@@ -214,11 +202,6 @@ def plot_projection(vectors: Float[ndarray, "M D"], labels: Sequence[str], *, me
 
     Source:
         t-SNE: van der Maaten and Hinton, JMLR 9 (2008); both as in scikit-learn.
-
-    Example:
-        >>> random = np.random.default_rng(0)
-        >>> plot_projection(random.standard_normal((20, 4)), ["a", "b"] * 10).title
-        'Latents: PCA of 20 points'
     """
     if len(vectors) < 2 or not vectors.shape[1]:
         raise ShapeError(f"a projection needs at least two vectors, got shape {vectors.shape}")
@@ -264,13 +247,7 @@ def plot_projection(vectors: Float[ndarray, "M D"], labels: Sequence[str], *, me
 
 
 def project_pca(vectors: Float[ndarray, "M D"]) -> tuple[Float[ndarray, "M 2"], tuple[float, float]]:
-    """Return coordinates along the two directions of largest variance, and their shares of it in [0, 1].
-
-    Example:
-        >>> points, shares = project_pca(np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 0.0], [3.0, 0.0]]))
-        >>> np.abs(points).tolist(), shares
-        ([[1.5, 0.0], [1.5, 0.0], [1.5, 0.0], [1.5, 0.0]], (1.0, 0.0))
-    """
+    """Return coordinates along the two directions of largest variance, and their shares of it in [0, 1]."""
     try:
         from sklearn.decomposition import PCA
     except ImportError as error:

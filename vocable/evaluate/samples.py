@@ -42,15 +42,9 @@ def make_sample(
     item: str, reason: str, recording: Audio, codecs: Sequence[Codec], labels: Mapping[str, str],
     caption: Callable[[str, str], str],
 ) -> Sample:  # fmt: skip
-    """Code a clip with each codec; codecs that refuse it are left out.
+    """Code a clip with each codec, in the order of the page; codecs that refuse it are left out.
 
-    Args:
-        item: Key of the clip.
-        reason: Reason for its choice.
-        recording: Clip of any sample rate.
-        codecs: Codecs in the order of the page.
-        labels: Labels such as the speaker.
-        caption: Function from the name of an entry and the key of a clip to a line with figures.
+    ``caption`` maps the name of an entry and the key of a clip to a line with figures.
     """
     versions = {}
     for codec in codecs:
