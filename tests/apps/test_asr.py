@@ -17,7 +17,7 @@ from vocable.systems.ctap.config import CtapConfig
 from vocable.systems.ctap.tokenizer import best_path
 from vocable.testing import speechlike
 from vocable.text.lexicon import Lexicon
-from vocable.text.phonemes import PhonemeSet
+from vocable.text.phonemes import SILENCE, PhonemeSet
 from vocable.text.words import WordFinder
 from vocable.tokens import Tokens, TokenSpec
 
@@ -102,7 +102,7 @@ def test_words_are_of_the_dictionary_that_is_installed(monkeypatch: pytest.Monke
 
 
 def test_phonemes_of_another_alphabet_have_no_words() -> None:
-    heard = transcribe(Heard("ʃ a a a", PhonemeSet.from_corpus([["ʃ", "a"]])), clip(4), finder=FINDER)
+    heard = transcribe(Heard("ʃ a a a", PhonemeSet((SILENCE, "a", "ʃ"))), clip(4), finder=FINDER)
     assert (heard.phonemes, heard.words) == (["ʃ", "a"], None)
 
 

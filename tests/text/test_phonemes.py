@@ -36,10 +36,6 @@ def test_stress_and_case_count_for_nothing_in_arpabet_and_for_all_elsewhere() ->
         sampa.ids(["A2"])
 
 
-def test_an_alphabet_can_be_gathered_from_what_is_said() -> None:
-    assert PhonemeSet.from_corpus([["ʃ", SILENCE], ["a"], []]).symbols == (SILENCE, "a", "ʃ")
-
-
 def test_a_symbol_that_is_not_there_is_named_with_its_place_and_the_inventory() -> None:
     with pytest.raises(TextError, match=r"^a\.jsonl, line 3: phoneme 2 of 3, 'ʃ', is not among .*\(SIL AA .* ZH\); "):
         PhonemeSet.arpabet().ids(["HH", "ʃ", "T"], "a.jsonl, line 3")

@@ -13,6 +13,7 @@ from vocable.metrics.text import wer
 from vocable.text.phonemes import ARPABET, SILENCE, PhonemeSet
 from vocable.text.pronounce import ArpabetPronouncer, Pronouncer
 from vocable.text.pronounce import pronunciations_from_phones as known
+from vocable.text.words import WordFinder
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_a_lexicon_of_ones_own_comes_before_all(tmp_path: Path) -> None:
     assert [(one.source, one.phones) for one in spoken[:2]] == [
         ("dictionary", ("Y", "OW")), ("rule", ("G", "L", "AO", "R", "P", "S"))
     ]  # fmt: skip
-    assert mine.words_of(["G", "L", "AO", "R", "P", SILENCE, "Y", "OW"]) == ["glorp", "hello"]
+    assert WordFinder(mine.lexicon).words(["G", "L", "AO", "R", "P", SILENCE, "Y", "OW"]) == ["glorp", "hello"]
     assert mine.name.startswith("mine.dict, g2p-en")
 
 
@@ -56,7 +57,7 @@ def test_without_a_dictionary_letters_have_names_and_the_model_says_the_rest(mon
     assert spoken[0].phones == ("AH",)
     assert spoken[4].phones == ("EH", "F")
     with pytest.raises(TextError, match="needs a dictionary"):
-        alone.words_of(["AH"])
+        WordFinder(alone.lexicon)
 
 
 @settings(max_examples=60, deadline=None)
@@ -92,10 +93,11 @@ def test_real_sentences_come_back_but_for_words_that_sound_alike(english: Arpabe
     lines = (speech_data / "read_librispeech" / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [text for line in lines if (text := json.loads(line)["text"])][:8]
     assert len(texts) == 8
+    finder = WordFinder(english.lexicon)
     errors = words = 0
     for text in texts:
         spoken = [one for one in english.phones(text) if not one.is_pause]
-        found = english.words_of([phone for one in spoken for phone in one.phones])
+        found = finder.words([phone for one in spoken for phone in one.phones])
         counts = wer(" ".join(one.text for one in spoken), " ".join(found))
         errors, words = errors + counts.total, words + counts.reference
     assert errors / words < 0.15

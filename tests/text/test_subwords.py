@@ -212,7 +212,7 @@ def test_pieces_of_another_model_are_found_again_and_must_be_the_same(whisper_li
         CheckpointError, match=r"model\.json: .* has other subwords than those the model was trained with"
     ):
         subword_tokenizer_from_json({**subword_tokenizer.to_json(), "digest": "0"}, "model.json")
-    with pytest.raises(CheckpointError, match="this names no table"):
+    with pytest.raises(CheckpointError, match="this is no table"):
         subword_tokenizer_from_json({**subword_tokenizer.to_json(), "case": "upper"})
     with pytest.raises(CheckpointError, match=r"has no tokenizer\.json that can be used"):
         HubTokenizer.load(str(tmp_path))

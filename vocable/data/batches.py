@@ -121,11 +121,9 @@ class ClipStore(Generic[Info]):
     """
 
     def __init__(
-        self,
-        utterances: Sequence[Utterance],
-        sample_rate: int,
+        self, utterances: Sequence[Utterance], sample_rate: int,
         inspect: Callable[[Utterance, Float[ndarray, " T"]], Info],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.problems: list[AudioError | AlignmentError] = []
         by_path: dict[Path, list[int]] = {}
         for index, utterance in enumerate(utterances):

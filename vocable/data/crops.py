@@ -43,9 +43,6 @@ class CropConfig(BatchConfig):
     Attributes:
         gain_db: Range of the random gain, in dB; the gain is reduced where samples would exceed full scale.
         frames: Number of token frames of a crop.
-
-    Raises:
-        ConfigError: If a value is out of range.
     """
 
     kind: ClassVar[str] = "crops"
@@ -95,11 +92,7 @@ class Crops:
         return float(self._ends[-1]) / self.sample_rate / 3600
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> CropBatch:
-        """Draw this rank's slice of the global batch of a step.
-
-        Raises:
-            ConfigError: If the batch cannot be shared evenly.
-        """
+        """Draw this rank's slice of the global batch of a step; see :meth:`BatchConfig.draws`."""
         rows = [self._crop(random) for random in self.config.draws(step, rank, world)]
         samples, lengths, names, positions = zip(*rows, strict=True)
         frames = torch.tensor([frames_for(length, self.hop) for length in lengths])

@@ -35,27 +35,22 @@ class FeatureExtractor(Protocol):
     @property
     def name(self) -> str:
         """Name in reports."""
-        ...
 
     @property
     def digest(self) -> str:
         """Digest of the weights and of how they are used: equal digests mean equal results."""
-        ...
 
     @property
     def sample_rate(self) -> int:
         """Sample rate of the audio that it takes, in Hz."""
-        ...
 
     @property
     def frame_rate(self) -> float | None:
         """Frames per second, or None if it computes one vector of a recording."""
-        ...
 
     @property
     def width(self) -> int:
         """Dimension of a frame or of the vector; for ids, the number of different ids."""
-        ...
 
     def extract(self, clip: Audio) -> Float[Tensor, "*N F"] | Int[Tensor, " N"]:
         """Compute frames (N, F), one vector (F,), or ids (N,).
@@ -63,7 +58,6 @@ class FeatureExtractor(Protocol):
         Raises:
             AudioError: If the clip cannot be used.
         """
-        ...
 
 
 @config
@@ -90,7 +84,8 @@ class TargetCache:
         folder: Folder of the cache; created if missing.
 
     Raises:
-        CheckpointError: If the folder belongs to another feature extractor.
+        CheckpointError: If the folder belongs to another feature extractor, or a file that is read is not one that
+            :meth:`store` wrote.
         OutputError: If the folder cannot be written.
     """
 
@@ -108,12 +103,12 @@ class TargetCache:
             )
 
     def store(self, recording: Path, clip: Audio, speed: float = 1.0) -> Path:
-        """Return the file of a recording; compute it if it is missing.
+        """Return the file of a recording played at a speed; compute it if it is missing.
 
         Args:
             recording: Path of the audio file.
             clip: Audio of the file, played at this speed.
-            speed: Speed at which the recording is played; 1 is as recorded.
+            speed: Speed; 1 is as recorded.
 
         Raises:
             AudioError: If the feature extractor refuses the clip, or its result cannot be stored.
@@ -137,36 +132,20 @@ class TargetCache:
             raise AudioError(f"{recording}: cannot be read ({error.strerror}); check the path") from error
 
     def vector(self, file: Path) -> Float[Tensor, " F"]:
-        """Read the vector of a recording.
-
-        Raises:
-            CheckpointError: If the file is not one that :meth:`store` wrote.
-        """
+        """Read the vector of a recording."""
         return self._read(file, (self.extractor.width,), slice(None))
 
     def frames(self, file: Path, first: int, count: int) -> Float[Tensor, "N F"]:
-        """Read ``count`` frames from ``first`` on; frames past the end are 0.
-
-        Raises:
-            CheckpointError: If the file is not one that :meth:`store` wrote.
-        """
+        """Read ``count`` frames from ``first`` on; frames past the end are 0."""
         frames = self._read(file, (None, self.extractor.width), slice(first, first + count))
         return torch.nn.functional.pad(frames, (0, 0, 0, count - len(frames)))
 
     def all_frames(self, file: Path) -> Float[Tensor, "N F"]:
-        """Read all frames of a recording.
-
-        Raises:
-            CheckpointError: If the file is not one that :meth:`store` wrote.
-        """
+        """Read all frames of a recording."""
         return self._read(file, (None, self.extractor.width), slice(None))
 
     def ids(self, file: Path) -> Int[Tensor, " N"]:
-        """Read the ids of a recording, in [0, width).
-
-        Raises:
-            CheckpointError: If the file is not one that :meth:`store` wrote.
-        """
+        """Read the ids of a recording, in [0, width)."""
         return self._read(file, (None,), slice(None), "I32").long()
 
     def _to_storage(self, target: Tensor) -> Tensor:

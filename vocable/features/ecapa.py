@@ -4,19 +4,17 @@ Unlike SpeechBrain's, this network takes no batches of unequal clips, because co
 """
 
 import math
+from collections import OrderedDict
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vocable.errors import CheckpointError, ShapeError
-from vocable.features.hub import fetch, read_pickled, short_name
+from vocable.features.hub import fetch, read_tensors, short_name
 from vocable.folder import digest_of
 
 _FFT, _HOP, _MELS = 400, 160, 80
@@ -56,8 +54,8 @@ class EcapaTdnn(nn.Module):
         self.blocks = nn.ModuleList([Tdnn(_MELS, width, 5), *(SeRes2Net(width, dilation) for dilation in (2, 3, 4))])
         self.mfa = Tdnn(3 * width, 3 * width, 1)
         self.asp = AttentiveStatistics(3 * width)
-        self.asp_bn = _Norm(6 * width)
-        self.fc = _Conv(6 * width, outputs, 1)
+        self.asp_bn = _norm(6 * width)
+        self.fc = _conv(6 * width, outputs, 1)
         self.requires_grad_(False).eval()
 
     @classmethod
@@ -76,13 +74,14 @@ class EcapaTdnn(nn.Module):
         path = next((path for path in (Path(name) / file for file in FILES) if path.is_file()), None)
         if path is None and Path(name).is_dir():
             raise CheckpointError(f"{name}: holds no {' and no '.join(FILES)}; give SpeechBrain's folder")
-        weights = _read(path or fetch(name, _download))
+        tensors = read_tensors(path or fetch(name, _download))
         try:
+            weights = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
             width, outputs = weights["blocks.0.conv.conv.weight"].shape[0], weights["fc.conv.weight"].shape[0]
             with torch.device("meta"):
                 encoder = cls(width=width, outputs=outputs, name=short_name(name))
             encoder.load_state_dict(weights, assign=True)
-        except (KeyError, IndexError, RuntimeError, ValueError, ZeroDivisionError) as error:
+        except (AttributeError, KeyError, IndexError, RuntimeError, ValueError, ZeroDivisionError) as error:
             reason = " ".join(str(error).split())[:200]
             raise CheckpointError(
                 f"{name}: holds no ECAPA-TDNN of SpeechBrain ({reason}); give another model"
@@ -128,8 +127,8 @@ class Tdnn(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
         super().__init__()
-        self.conv = _Conv(inputs, outputs, kernel, dilation)
-        self.norm = _Norm(outputs)
+        self.conv = _conv(inputs, outputs, kernel, dilation)
+        self.norm = _norm(outputs)
 
     def forward(self, hidden: Float[Tensor, "B inputs S"]) -> Float[Tensor, "B outputs S"]:
         """Transform S spectra to S spectra."""
@@ -157,7 +156,7 @@ class AttentiveStatistics(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.tdnn = Tdnn(3 * width, _BOTTLENECK, 1)
-        self.conv = _Conv(_BOTTLENECK, width, 1)
+        self.conv = _conv(_BOTTLENECK, width, 1)
 
     def forward(self, hidden: Float[Tensor, "B D S"]) -> Float[Tensor, "B pooled"]:
         """Return weighted means, then weighted standard deviations."""
@@ -183,31 +182,21 @@ class _Res2Net(nn.Module):
 class _Squeeze(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv1, self.conv2 = _Conv(width, _BOTTLENECK, 1), _Conv(_BOTTLENECK, width, 1)
+        self.conv1, self.conv2 = _conv(width, _BOTTLENECK, 1), _conv(_BOTTLENECK, width, 1)
 
     def forward(self, hidden: Tensor) -> Tensor:
         return hidden * self.conv2(self.conv1(hidden.mean(2, keepdim=True)).relu()).sigmoid()
 
 
-class _Conv(nn.Module):
-    """Convolution with mirrored ends. SpeechBrain wraps its convolutions, which shows in parameter names."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv1d(inputs, outputs, kernel, dilation=dilation)
-        self.margin = (kernel - 1) * dilation // 2
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        return self.conv(F.pad(hidden, (self.margin, self.margin), mode="reflect"))
+def _conv(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Module:
+    """Return a convolution with mirrored ends. SpeechBrain wraps its layers, which shows in parameter names."""
+    margin = (kernel - 1) * dilation // 2
+    conv = nn.Conv1d(inputs, outputs, kernel, dilation=dilation, padding=margin, padding_mode="reflect")
+    return nn.Sequential(OrderedDict(conv=conv))
 
 
-class _Norm(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(width)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        return self.norm(hidden)
+def _norm(width: int) -> nn.Module:
+    return nn.Sequential(OrderedDict(norm=nn.BatchNorm1d(width)))
 
 
 def _statistics(hidden: Tensor, weights: Tensor) -> Tensor:
@@ -231,12 +220,3 @@ def _download(name: str, local: bool) -> Path:
     from huggingface_hub import hf_hub_download
 
     return Path(hf_hub_download(name, FILES[1], local_files_only=local))
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        tensors = load_file(path) if path.suffix == ".safetensors" else read_pickled(path)
-        return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-    except (OSError, SafetensorError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise CheckpointError(f"{path}: cannot be read as tensors ({reason}); copy the model again") from error

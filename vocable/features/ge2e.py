@@ -4,7 +4,6 @@ The weights are read from the installed ``resemblyzer`` wheel. The package itsel
 dependencies librosa and webrtcvad are not needed.
 """
 
-import hashlib
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -15,8 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vocable.errors import CheckpointError, MissingDependencyError, ShapeError
-from vocable.features.hub import read_pickled
+from vocable.features.hub import read_tensors
 from vocable.features.spectrogram import mel_filters, spectra
+from vocable.files import sha256
 from vocable.shapes import frames_for, mask_from_lengths
 
 _HOP = 160  # samples: 10 ms
@@ -142,7 +142,7 @@ def _segment_starts(samples: int) -> list[int]:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256(path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); install resemblyzer again") from error
     if digest != _SHA256:
@@ -150,5 +150,5 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             f"{path}: SHA-256 {digest[:12]}…, not the weights known here ({_SHA256[:12]}…); "
             "run pip install --no-deps --force-reinstall resemblyzer==0.1.4"
         )
-    state = read_pickled(path)["model_state"]
+    state = read_tensors(path)["model_state"]
     return {name: value for name, value in state.items() if not name.startswith("similarity_")}

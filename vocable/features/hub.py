@@ -1,11 +1,12 @@
 """Pretrained models from a folder, the local cache or the Hugging Face hub, without long retries when offline."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from safetensors.torch import load_file
 
 from vocable.errors import CheckpointError, MissingDependencyError
 
@@ -14,6 +15,51 @@ WEIGHTS = "VOCABLE_WEIGHTS"
 
 _TIMEOUT = 5.0  # seconds until the first answer of the hub
 T = TypeVar("T")
+
+
+def load_feature_extractor(name: str, sample_rate: int) -> Any:
+    """Load the feature extractor of a model of transformers.
+
+    Raises:
+        MissingDependencyError: If transformers is not installed.
+        CheckpointError: If it cannot be found, or takes another sample rate.
+    """
+    extract = from_transformers(name, "AutoFeatureExtractor")
+    if extract.sampling_rate != sample_rate:
+        raise CheckpointError(f"{name}: takes {extract.sampling_rate} Hz, not {sample_rate}; use another model")
+    return extract
+
+
+def load_network(
+    name: str, kind: str, *, unused: Collection[str] = (), advice: str = "copy it again", **options: Any
+) -> Any:
+    """Load a network of transformers with all of its weights.
+
+    Args:
+        name: Folder or hub name.
+        kind: Class of transformers.
+        unused: Names of parameters that may be missing.
+        advice: What the reader of the message can do if parameters are missing.
+        options: More arguments of ``from_pretrained``.
+
+    Raises:
+        MissingDependencyError: If transformers is not installed.
+        CheckpointError: If the model cannot be found, or lacks parameters.
+    """
+    network, info = from_transformers(name, kind, output_loading_info=True, **options)
+    if missing := sorted(set(info["missing_keys"]).difference(unused)):
+        raise CheckpointError(f"{name}: lacks {len(missing)} parameters, such as {missing[0]}; {advice}")
+    return network
+
+
+def from_transformers(name: str, kind: str, **options: Any) -> Any:
+    """Load an object of a class of transformers, such as ``AutoConfig``; see :func:`fetch`."""
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
+    load = getattr(transformers, kind).from_pretrained
+    return fetch(name, lambda place, local: load(place, local_files_only=local, **options))
 
 
 def fetch(name: str, load: Callable[[str, bool], T]) -> T:
@@ -81,10 +127,10 @@ def located(name: str) -> str:
     return next((str(folder) for folder in candidates if folder.is_dir()), name)
 
 
-def read_pickled(path: Path) -> Any:
-    """Read the tensors of a ``.pt`` or ``.ckpt`` file, for networks whose authors publish no safetensors.
+def read_tensors(path: Path) -> Any:
+    """Read the tensors of a safetensors file, or of a ``.pt`` or ``.ckpt`` file if the authors publish no other.
 
-    This is the only place that reads such files, with the restricted reader of torch: it takes tensors and plain
+    This is the only place that reads pickled files, with the restricted reader of torch: it takes tensors and plain
     containers and refuses everything that could run code.
 
     Raises:
@@ -94,11 +140,15 @@ def read_pickled(path: Path) -> Any:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     torch.save({"weight": torch.ones(2)}, Path(folder) / "model.ckpt")
-        ...     read_pickled(Path(folder) / "model.ckpt")
+        ...     read_tensors(Path(folder) / "model.ckpt")
         {'weight': tensor([1., 1.])}
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except Exception as error:  # torch raises errors of many types
         reason = " ".join(str(error).split())[:120]
         raise CheckpointError(f"{path}: cannot be read as tensors ({reason}); copy the model again") from error

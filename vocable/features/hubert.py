@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.errors import CheckpointError, ConfigError, MissingDependencyError
-from vocable.features.hub import fetch, short_name
+from vocable.errors import CheckpointError, ConfigError
+from vocable.features.hub import from_transformers, load_feature_extractor, load_network, short_name
 from vocable.folder import digest_of
 
 KINDS = ("hubert", "wavlm", "wav2vec2")
@@ -65,25 +65,11 @@ class HubertEncoder:
             CheckpointError: If the model cannot be found, lacks weights, or is of another kind.
             MissingDependencyError: If transformers is not installed.
         """
-        try:
-            from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
-        except ImportError as error:
-            raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
-        config = fetch(name, lambda place, local: AutoConfig.from_pretrained(place, local_files_only=local))
+        config = from_transformers(name, "AutoConfig")
         if config.model_type not in KINDS:
             raise CheckpointError(f"{name}: is a {config.model_type}, not one of {', '.join(KINDS)}; use another model")
-
-        def load(place: str, local: bool) -> Any:
-            return AutoModel.from_pretrained(
-                place, local_files_only=local, use_safetensors=True, output_loading_info=True
-            )
-
-        model, info = fetch(name, load)
-        if missing := sorted(key for key in info["missing_keys"] if key != _UNUSED):
-            raise CheckpointError(f"{name}: lacks {len(missing)} parameters, such as {missing[0]}; copy it again")
-        extract = fetch(name, lambda place, local: AutoFeatureExtractor.from_pretrained(place, local_files_only=local))
-        if extract.sampling_rate != cls.sample_rate:
-            raise CheckpointError(f"{name}: takes {extract.sampling_rate} Hz, not {cls.sample_rate}; use another model")
+        model = load_network(name, "AutoModel", unused=(_UNUSED,), use_safetensors=True)
+        extract = load_feature_extractor(name, cls.sample_rate)
         return cls(model.to(device), normalize=bool(extract.do_normalize), name=short_name(name))
 
     @cached_property

@@ -6,19 +6,17 @@ One network reads weights in the names of OpenAI and in those of transformers, f
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, ConfigError, MissingDependencyError, ShapeError
-from vocable.features.hub import WEIGHTS, fetch, located, short_name
+from vocable.features.hub import WEIGHTS, from_transformers, located, read_tensors, short_name
 from vocable.features.spectrogram import hann, mel_filters
 from vocable.folder import digest_of
 from vocable.schema import Width, config
@@ -48,9 +46,6 @@ class EncoderSpec:
         digest: Digest of the weights.
         width: Dimension of a frame.
         depth: Number of transformer layers.
-
-    Raises:
-        ConfigError: If a value is of the wrong type, or out of range.
     """
 
     name: _ShortText
@@ -82,9 +77,6 @@ class WhisperEncoder(nn.Module):
         sample_rate: Sample rate of the waveforms that it takes, in Hz.
         hop: Samples between frames.
         frame_rate: Frames per second.
-        name: Hub name, or the last part of the folder's path.
-        width: Dimension of a frame.
-        depth: Number of layers.
 
     Source:
         Radford et al., arXiv:2212.04356; github.com/openai/whisper (MIT), ``whisper/model.py`` and ``audio.py``.
@@ -127,7 +119,9 @@ class WhisperEncoder(nn.Module):
         """
         source = located(name)
         file = next((path for path in (Path(source) / one for one in _OPENAI) if path.is_file()), None)
-        weights = _transformers_weights(source) if file is None else _openai_weights(file)
+        weights = _transformers_weights(source) if file is None else read_tensors(file)
+        if file is not None:
+            weights = {key.removeprefix("encoder."): one for key, one in weights.items() if key.startswith("encoder.")}
         try:
             max_frames, width = weights["positional_embedding"].shape
             mels = weights["conv1.weight"].shape[1]
@@ -339,25 +333,9 @@ class _Attention(nn.Module):
         return self.out(context.transpose(1, 2).flatten(2))
 
 
-def _openai_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({error}); copy the model again") from error
-    return {name.removeprefix("encoder."): value for name, value in tensors.items() if name.startswith("encoder.")}
-
-
 def _transformers_weights(name: str) -> dict[str, Tensor]:
-    try:
-        from transformers import WhisperModel
-    except ImportError as error:
-        raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
-
-    def load(place: str, local: bool) -> Any:
-        return WhisperModel.from_pretrained(place, local_files_only=local, use_safetensors=True)
-
     weights = {}
-    for old, value in fetch(name, load).encoder.state_dict().items():
+    for old, value in from_transformers(name, "WhisperModel", use_safetensors=True).encoder.state_dict().items():
         new = old
         for transformers_name, openai_name in _RENAMED:
             new = new.replace(transformers_name, openai_name)

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vocable.errors import CheckpointError, MissingDependencyError, ShapeError
-from vocable.features.hub import fetch, short_name
+from vocable.errors import ShapeError
+from vocable.features.hub import load_feature_extractor, load_network, short_name
 
 
 class XVectorEncoder(nn.Module):
@@ -33,10 +33,6 @@ class XVectorEncoder(nn.Module):
 
     def __init__(self, model: Any, extract: Any, *, name: str) -> None:
         super().__init__()
-        if extract.sampling_rate != self.sample_rate:
-            raise CheckpointError(
-                f"{name}: takes {extract.sampling_rate} Hz, not {self.sample_rate}; use another model"
-            )
         self._model, self._extract, self.name = model, extract, name
         self.width, self.normalize = int(model.config.xvector_output_dim), bool(extract.do_normalize)
         self.requires_grad_(False).eval()
@@ -53,22 +49,9 @@ class XVectorEncoder(nn.Module):
             MissingDependencyError: If transformers is not installed.
             CheckpointError: If the model cannot be found, has no x-vector head, or takes another sample rate.
         """
-        try:
-            from transformers import AutoFeatureExtractor, AutoModelForAudioXVector
-        except ImportError as error:
-            raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
-        extract = fetch(name, lambda place, local: AutoFeatureExtractor.from_pretrained(place, local_files_only=local))
-        model, info = fetch(
-            name,
-            lambda place, local: AutoModelForAudioXVector.from_pretrained(
-                place, local_files_only=local, output_loading_info=True
-            ),
-        )
-        if missing := sorted(info["missing_keys"]):
-            raise CheckpointError(
-                f"{name}: lacks {len(missing)} parameters, such as {missing[0]}; give a model trained to verify "
-                "speakers, such as microsoft/wavlm-base-plus-sv"
-            )
+        extract = load_feature_extractor(name, cls.sample_rate)
+        advice = "give a model trained to verify speakers, such as microsoft/wavlm-base-plus-sv"
+        model = load_network(name, "AutoModelForAudioXVector", advice=advice)
         return cls(model, extract, name=short_name(name)).to(device)
 
     def forward(self, samples: Float[Tensor, "B T"]) -> Float[Tensor, "B V"]:

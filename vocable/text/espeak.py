@@ -21,9 +21,9 @@ class EspeakPronouncer:
     """Text to IPA phones without stress.
 
     eSpeak reads numbers and symbols in its own way, and reads unknown symbols by their names ("grinning face"), so it
-    refuses little. It has no fixed alphabet: make the set of a corpus with
-    :meth:`~vocable.text.phonemes.PhonemeSet.from_corpus`. If eSpeak returns another number of words than are written,
-    the whole phrase up to the next pause is one item.
+    refuses little. It has no fixed alphabet: make a :class:`~vocable.text.phonemes.PhonemeSet` of the symbols of your
+    corpus. If eSpeak returns another number of words than are written, the whole phrase up to the next pause is one
+    item.
 
     Args:
         language: Language code of eSpeak, such as ``en-us``, ``de`` or ``fr-fr``.
@@ -50,11 +50,7 @@ class EspeakPronouncer:
         self.name = f"espeak-ng-{'.'.join(map(str, backend.version()))} {language}"
 
     def phones(self, text: str) -> list[Pronunciation]:
-        """Return words with their phones, and pauses, in order.
-
-        Raises:
-            TextError: If the text has nothing to pronounce.
-        """
+        """Return words with their phones, and pauses; see :meth:`~vocable.text.pronounce.Pronouncer.phones`."""
         from phonemizer.separator import Separator
 
         result: list[Pronunciation] = []

@@ -1,7 +1,7 @@
 """Letter-to-sound model: a small convolutional network that pronounces words which no dictionary has, offline."""
 
 import os
-from functools import lru_cache
+from functools import cache
 from typing import Annotated
 
 import torch
@@ -34,9 +34,6 @@ class LettersConfig:
         width: Channels, 1 to 4096.
         blocks: Number of blocks, 1 to 4096.
         kernel: Letters that a block mixes, an odd number.
-
-    Raises:
-        ConfigError: If a value is no whole number, or out of range.
     """
 
     width: _Size = 128
@@ -121,10 +118,7 @@ class LettersToPhones:
 
     @torch.inference_mode()
     def phones(self, word: str) -> tuple[str, ...]:
-        """Return the phones of a word, without stress.
-
-        Args:
-            word: At most 64 characters: letters a to z and apostrophes.
+        """Return the phones of a word of at most 64 letters and apostrophes, without stress.
 
         Raises:
             TextError: If the word has other characters or is too long, or the network finds no phone in it.
@@ -136,15 +130,7 @@ class LettersToPhones:
         return phones
 
     def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
-        """Write a model folder that :meth:`load` reads; see :mod:`vocable.folder`.
-
-        Args:
-            folder: Path of the folder; created if missing.
-            half: Whether to store float16.
-
-        Raises:
-            OutputError: If the folder cannot be written.
-        """
+        """Write a model folder; ``half`` stores float16. See :func:`vocable.folder.write_model`."""
         write_model(folder, SYSTEM, to_json(self.network.config), self.network, half=half, aliases=self.aliases)
 
     @classmethod
@@ -160,21 +146,17 @@ class LettersToPhones:
         return cls(stored.network, name, stored.aliases)
 
     @classmethod
+    @cache
     def bundled(cls) -> "LettersToPhones":
         """Return the bundled English model, which is read once a process.
 
         Raises:
             CheckpointError: If the model is missing or altered.
         """
-        return _load_bundled()
-
-
-@lru_cache(maxsize=1)
-def _load_bundled() -> LettersToPhones:
-    folder = bundled(SYSTEM).get("g2p-en")
-    if folder is None:
-        raise CheckpointError("g2p-en: the bundled letter-to-sound model is missing; install vocable again")
-    return LettersToPhones.load(folder, "g2p-en")
+        folder = bundled(SYSTEM).get("g2p-en")
+        if folder is None:
+            raise CheckpointError("g2p-en: the bundled letter-to-sound model is missing; install vocable again")
+        return cls.load(folder, "g2p-en")
 
 
 def ids_of_letters(word: str) -> Int[Tensor, " L"]:

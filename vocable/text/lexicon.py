@@ -8,11 +8,11 @@ from importlib import metadata
 from pathlib import Path
 
 from vocable.errors import TextError
+from vocable.schema import read_file
 from vocable.text.phonemes import ARPABET, strip_stress
 
-_MAX_BYTES = 64 * 2**20  # CMUdict has 4 MB
 _MAX_LINE = 1_000  # characters
-_VARIANT = re.compile(r"\(\d+\)$")  # suffix of a second pronunciation: "read(2)"
+VARIANT = re.compile(r"\(\d+\)$")  # suffix of a second pronunciation: "read(2)"
 _COMMENTS = (";;;", "#")
 _PHONES = frozenset(ARPABET)
 
@@ -45,11 +45,16 @@ class Lexicon:
         ``;;;`` or ``#``.
 
         Raises:
-            TextError: If the file is missing, too large or no text, or a line is malformed (the line is named).
+            TextError: If the file is missing or too large, or a line is malformed (the line is named).
         """
         file = Path(path)
+        content = read_file(file, TextError, "give a lexicon with lines such as 'cat K AE T'")
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = content.decode("latin-1")  # the encoding of CMUdict 0.7b
         words: dict[str, list[str]] = {}
-        for number, line in enumerate(_text_of(file).split("\n"), start=1):
+        for number, line in enumerate(text.split("\n"), start=1):
             if not line.strip() or line.startswith(_COMMENTS):
                 continue
             where = f"lexicon {file}, line {number}"
@@ -63,7 +68,7 @@ class Lexicon:
                 raise TextError(
                     f"{where}: {word[:40]!r} has {problem}; write a word and its phones, as in 'cat K AE T'"
                 )
-            pronunciations = words.setdefault(_VARIANT.sub("", word.lower()), [])
+            pronunciations = words.setdefault(VARIANT.sub("", word.lower()), [])
             if " ".join(phones) not in pronunciations:
                 pronunciations.append(" ".join(phones))
         if not words:
@@ -93,8 +98,8 @@ class Lexicon:
 def phones_by_rule(word: str, lookup: Callable[[str], Phones | None]) -> Phones | None:
     """Derive the phones of an inflected or compound word from known words.
 
-    The endings are 's, s, ed, ing, ly, ness, less, ful, 'd, 'll, 've and 're. Spelling changes before an ending are
-    undone (a dropped e, y written as i, a doubled consonant). The sound of -s and -ed depends on the phone before it.
+    Spelling changes before an ending are undone (a dropped e, y written as i, a doubled consonant). The sound of -s and
+    -ed depends on the phone before it.
 
     Args:
         word: Word in lower case.
@@ -177,21 +182,3 @@ def _compound(word: str, lookup: Callable[[str], Phones | None]) -> Phones | Non
         if first and second:
             return first + second
     return None
-
-
-def _text_of(file: Path) -> str:
-    try:
-        if file.exists() and not file.is_file():
-            raise TextError(f"lexicon {file}: is a folder or a device; name a file")
-        with file.open("rb") as opened:
-            content = opened.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise TextError(f"lexicon {file}: cannot be read ({error.strerror}); check the path") from error
-    if len(content) > _MAX_BYTES:
-        raise TextError(f"lexicon {file}: has more than {_MAX_BYTES // 2**20} MiB; is this a lexicon?")
-    if b"\0" in content:
-        raise TextError(f"lexicon {file}: is no text; give a file with lines such as 'cat K AE T'")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")  # the encoding of CMUdict 0.7b

@@ -5,7 +5,7 @@ This is the normalization for synthesis. :mod:`vocable.metrics.text` has the one
 
 import re
 import unicodedata
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from vocable.errors import TextError
 from vocable.text import numbers
@@ -91,17 +91,18 @@ def to_words(text: str, known: Container[str] = frozenset()) -> list[str]:
         match = _TOKEN.match(folded, at)
         if match is None:
             raise TextError(
-                f"text {_brief(text)}: {folded[at]!r} (U+{ord(folded[at]):04X}) cannot be said in English; write it "
+                f"text {text[:40]!r}: {folded[at]!r} (U+{ord(folded[at]):04X}) cannot be said in English; write it "
                 "out in letters, take it away, or give the phonemes"
             )
-        for word in _READERS[_kind(match)](match, known, mixed):
+        kind = next(name for name, value in match.groupdict().items() if value is not None)
+        for word in _READERS[kind](match, known, mixed):
             if word not in _STRENGTH or (words and words[-1] not in _STRENGTH):
                 words.append(word)
             elif words and _STRENGTH[word] > _STRENGTH[words[-1]]:
                 words[-1] = word
         at = match.end()
     if not words:
-        raise TextError(f"text {_brief(text)}: there is nothing in it to say; give words")
+        raise TextError(f"text {text[:40]!r}: there is nothing in it to say; give words")
     return words
 
 
@@ -117,27 +118,22 @@ def _fold(text: str) -> str:
     return "".join(kept)
 
 
-def _kind(match: re.Match[str]) -> str:
-    return next(name for name, value in match.groupdict().items() if value is not None)
-
-
-Reader = Callable[[re.Match[str], Container[str], bool], Iterator[str]]
-_READERS: dict[str, Reader] = {
-    "time": lambda match, *_: iter(numbers.clock(*match["time"].split(":"))),
-    "money": lambda match, *_: iter(
-        numbers.money(match["money"], match["amount"].replace(",", ""), (match["scale"] or "").lower())
+_READERS: dict[str, Callable[[re.Match[str], Container[str], bool], Iterable[str]]] = {
+    "time": lambda match, *_: numbers.clock(*match["time"].split(":")),
+    "money": lambda match, *_: numbers.money(
+        match["money"], match["amount"].replace(",", ""), (match["scale"] or "").lower()
     ),
-    "ordinal": lambda match, *_: iter(numbers.ordinal(match["ordinal"].replace(",", ""))),
-    "decade": lambda match, *_: iter(numbers.plural(numbers.year(match["decade"]))),
-    "tens": lambda match, *_: iter(numbers.plural(numbers.cardinal(match["tens"]))),
-    "fraction": lambda match, *_: iter(numbers.fraction(*match["fraction"].split("/"))),
-    "minus": lambda *_: iter(["minus"]),
+    "ordinal": lambda match, *_: numbers.ordinal(match["ordinal"].replace(",", "")),
+    "decade": lambda match, *_: numbers.plural(numbers.year(match["decade"])),
+    "tens": lambda match, *_: numbers.plural(numbers.cardinal(match["tens"])),
+    "fraction": lambda match, *_: numbers.fraction(*match["fraction"].split("/")),
+    "minus": lambda *_: ["minus"],
     "number": lambda match, *_: _number(match),
     "initials": lambda match, *_: _initials(match),
     "word": lambda match, known, mixed: _word(match, known, mixed),
-    "pause": lambda match, *_: iter([match["pause"] if match["pause"] in _STRENGTH else ","]),
-    "sign": lambda match, *_: iter([_SIGNS[match["sign"]]]),
-    "ignored": lambda *_: iter([]),
+    "pause": lambda match, *_: [match["pause"] if match["pause"] in _STRENGTH else ","],
+    "sign": lambda match, *_: [_SIGNS[match["sign"]]],
+    "ignored": lambda *_: [],
 }
 
 
@@ -198,7 +194,3 @@ def _plain_word(text: str, known: Container[str], mixed: bool) -> Iterator[str]:
         yield f"{last}'{ending.lower()}" if ending else last
     else:
         yield variant
-
-
-def _brief(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:39] + "…")

@@ -22,25 +22,15 @@ _MONEY = {
 }
 
 
-def digits(text: str) -> list[str]:
-    """Return the words of digits read one by one.
-
-    Example:
-        >>> digits("007")
-        ['zero', 'zero', 'seven']
-    """
-    return [_ONES[int(digit)] for digit in text]
-
-
 def cardinal(text: str) -> list[str]:
     """Return the words of a whole number.
 
     Example:
-        >>> " ".join(cardinal("1000215"))
-        'one million two hundred fifteen'
+        >>> " ".join(cardinal("1000215")), cardinal("007")
+        ('one million two hundred fifteen', ['zero', 'zero', 'seven'])
     """
     if len(text) > 3 * len(_THOUSANDS) or (len(text) > 1 and text[0] == "0"):
-        return digits(text)
+        return _digits(text)
     if int(text) == 0:
         return ["zero"]
     words: list[str] = []
@@ -72,7 +62,7 @@ def decimal(text: str) -> list[str]:
         'three point one four'
     """
     whole, point, part = text.partition(".")
-    return cardinal(whole or "0") + (["point", *digits(part)] if point else [])
+    return cardinal(whole or "0") + (["point", *_digits(part)] if point else [])
 
 
 def year(text: str) -> list[str]:
@@ -145,6 +135,10 @@ def fraction(top: str, bottom: str) -> list[str]:
     if top == "1":
         return ["one", *part]
     return [*cardinal(top), *(["halves"] if bottom == "2" else [*part[:-1], part[-1] + "s"])]
+
+
+def _digits(text: str) -> list[str]:
+    return [_ONES[int(digit)] for digit in text]
 
 
 def _below_thousand(number: int) -> list[str]:

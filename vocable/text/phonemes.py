@@ -68,22 +68,8 @@ class PhonemeSet:
         """Return silence and the 39 phones of :data:`ARPABET`."""
         return cls((SILENCE, *ARPABET))
 
-    @classmethod
-    def from_corpus(cls, phones: Iterable[Iterable[str]]) -> "PhonemeSet":
-        """Return silence and every symbol of a corpus in sorted order, for an alphabet that is not fixed.
-
-        Example:
-            >>> PhonemeSet.from_corpus([["ʃ", "øː", "n"], ["SIL", "ʃ"]]).symbols
-            ('SIL', 'n', 'øː', 'ʃ')
-        """
-        return cls((SILENCE, *sorted({symbol for sequence in phones for symbol in sequence} - {SILENCE})))
-
     def ids(self, symbols: Sequence[str], where: str = "") -> list[int]:
-        """Convert phonemes to ids.
-
-        Args:
-            symbols: Phonemes, which may include :data:`SILENCE`.
-            where: File, line or key that the phonemes come from; opens the message of an error.
+        """Convert phonemes to ids; ``where`` (a file, line or key) opens the message of an error.
 
         Raises:
             TextError: If a phoneme is not in the set.
@@ -95,9 +81,10 @@ class PhonemeSet:
         for number, symbol in enumerate(symbols, start=1):
             phoneme_id = self._ids.get(strip_stress(symbol) if self._is_arpabet else symbol)
             if phoneme_id is None:
+                shown = " ".join(self.symbols if len(self) <= 40 else (*self.symbols[:30], "…"))
                 raise TextError(
                     f"{place}phoneme {number} of {len(symbols)}, {symbol[:20]!r}, is not among the {len(self)} of this "
-                    f"set ({self._brief()}); use these"
+                    f"set ({shown}); use these"
                 )
             ids.append(phoneme_id)
         return ids
@@ -124,7 +111,3 @@ class PhonemeSet:
     @cached_property
     def _is_arpabet(self) -> bool:
         return _ARPABET.issuperset(self.symbols[1:])
-
-    def _brief(self) -> str:
-        shown = self.symbols if len(self) <= 40 else (*self.symbols[:30], "…")
-        return " ".join(shown)

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 from typing import Protocol, runtime_checkable
 
@@ -12,7 +11,6 @@ from vocable.text.letters import LettersToPhones
 from vocable.text.lexicon import Lexicon, Phones, phones_by_rule
 from vocable.text.normalize import PAUSES, to_words
 from vocable.text.phonemes import SILENCE, PhonemeSet
-from vocable.text.words import WordFinder
 
 _LETTER_NAMES = {
     "a": "EY", "b": "B IY", "c": "S IY", "d": "D IY", "e": "IY", "f": "EH F", "g": "JH IY", "h": "EY CH", "i": "AY",
@@ -39,12 +37,7 @@ class Pronunciation:
 
     @property
     def is_pause(self) -> bool:
-        """True for a pause.
-
-        Example:
-            >>> pronunciations_from_phones(["HH", "AY", "SIL"], PhonemeSet.arpabet())[1].is_pause
-            True
-        """
+        """True for a pause."""
         return self.phones == (SILENCE,)
 
 
@@ -64,16 +57,10 @@ class Pronouncer(Protocol):
         Raises:
             TextError: If the text has nothing to pronounce, or something that cannot be pronounced.
         """
-        ...
 
 
 def pronunciations_from_phones(phones: Sequence[str], phonemes: PhonemeSet, where: str = "") -> list[Pronunciation]:
     """Group phones, such as those of a manifest, into items: what lies between two silences is one item.
-
-    Args:
-        phones: Phones, of which at least one is not :data:`SILENCE`.
-        phonemes: Alphabet of the phones.
-        where: File, line or key that the phones come from; opens the message of an error.
 
     Raises:
         TextError: If a phone is not in the set, or all are silence.
@@ -126,11 +113,7 @@ class ArpabetPronouncer:
         self.name = f"{self.lexicon.name}, {self.model.name}"
 
     def phones(self, text: str) -> list[Pronunciation]:
-        """Return words with their phones, and pauses, in order.
-
-        Raises:
-            TextError: If the text has nothing to pronounce, or a symbol that is not English.
-        """
+        """Return words with their phones, and pauses; see :meth:`Pronouncer.phones`."""
         return [
             Pronunciation(text=word, phones=(SILENCE,), source="mark") if word in PAUSES else self.word(word)
             for word in to_words(text, self.lexicon.words)
@@ -151,24 +134,8 @@ class ArpabetPronouncer:
         phones = phones_by_rule(word, self.model.phones) if word.endswith("'s") and len(word) > 2 else None
         return Pronunciation(text=word, phones=phones or self.model.phones(word), source="model")
 
-    def words_of(self, phones: Sequence[str]) -> list[str]:
-        """Segment phones into words; see :class:`~vocable.text.words.WordFinder`.
-
-        Raises:
-            TextError: If a phone is not ARPAbet, or there is no dictionary.
-
-        Example:
-            >>> ArpabetPronouncer().words_of("SIL G UH D M AO R N IH NG W ER L D".split())
-            ['good', 'morning', 'world']
-        """
-        return self._finder.words(phones)
-
     def _lookup(self, word: str) -> Phones | None:
         return self.lexicon.lookup(word) or _letter_name(word)
-
-    @cached_property
-    def _finder(self) -> WordFinder:
-        return WordFinder(self.lexicon)
 
 
 def _letter_name(word: str) -> Phones | None:

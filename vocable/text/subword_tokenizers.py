@@ -57,7 +57,6 @@ class BytePairTokenizer:
         self.case = case
         self._ids = {subword: number for number, subword in enumerate(self.vocabulary)}
         self._model = _bpe(self._ids, self.merges)
-        self._cache: dict[str, list[int]] = {}  # word → ids
 
     @classmethod
     def train(cls, texts: Iterable[str], size: int, case: str = "lower") -> "BytePairTokenizer":
@@ -112,7 +111,7 @@ class BytePairTokenizer:
         word_ids: list[int] = []
         texts: list[str] = []
         for number, word in enumerate(require_words(text, self.case)):
-            subword_ids = self._word_to_ids(word.letters)
+            subword_ids = [token.id for token in self._model.tokenize(word.letters)]
             rest = word.letters
             for one in subword_ids:
                 size = 1 if one == 0 else len(self.vocabulary[one].removeprefix(_INSIDE))
@@ -129,34 +128,6 @@ class BytePairTokenizer:
             "kind": self.kind, "case": self.case, "vocabulary": list(self.vocabulary),
             "merges": [list(pair) for pair in self.merges],
         }  # fmt: skip
-
-    @classmethod
-    def from_json(cls, values: object, where: str = "subwords") -> "BytePairTokenizer":
-        """Make a tokenizer of the JSON object that :meth:`to_json` returned.
-
-        Args:
-            values: JSON values, which may be anything.
-            where: File or setting that the values come from; opens the message of an error.
-
-        Raises:
-            CheckpointError: If the values do not describe such a tokenizer.
-        """
-        match values:
-            case {"kind": cls.kind, "case": str(case), "vocabulary": list(vocabulary), "merges": list(merges)}:
-                try:
-                    checked = _checked_vocabulary(vocabulary)
-                    return cls(checked, _checked_merges(merges, checked), case)
-                except (TextError, ConfigError) as error:
-                    raise CheckpointError(f"{where}: {error}") from error
-            case _:
-                raise CheckpointError(f"{where}: this is no table of subwords; copy the model again")
-
-    def _word_to_ids(self, letters: str) -> list[int]:
-        if letters not in self._cache:
-            if len(self._cache) >= _MAX_VOCABULARY:
-                self._cache.clear()
-            self._cache[letters] = [token.id for token in self._model.tokenize(letters)]
-        return self._cache[letters]
 
 
 class HubTokenizer:
@@ -234,32 +205,6 @@ class HubTokenizer:
         """Return name, digest and case as a JSON object."""
         return {"kind": self.kind, "case": self.case, "name": self.name, "digest": self.digest}
 
-    @classmethod
-    def from_json(
-        cls, values: object, where: str = "subwords", *, located: Callable[[str], str] = str
-    ) -> "HubTokenizer":  # fmt: skip
-        """Load the tokenizer that the JSON object of :meth:`to_json` names.
-
-        Args:
-            values: JSON values, which may be anything.
-            where: File or setting that the values come from; opens the message of an error.
-            located: As in :meth:`load`.
-
-        Raises:
-            CheckpointError: If the values name no tokenizer, it is not on this machine, or its vocabulary differs.
-        """
-        match values:
-            case {"kind": cls.kind, "case": str(case), "name": str(name), "digest": str(digest)} if case in CASES:
-                tokenizer = cls.load(name, case, located=located)
-            case _:
-                raise CheckpointError(f"{where}: this names no table of subwords; copy the model again")
-        if tokenizer.digest != digest:
-            raise CheckpointError(
-                f"{where}: {name} has other subwords than those the model was trained with; give the folder it was "
-                "trained with"
-            )
-        return tokenizer
-
 
 def subword_tokenizer_from_json(
     values: object, where: str = "subwords", *, located: Callable[[str], str] = str
@@ -272,11 +217,25 @@ def subword_tokenizer_from_json(
         located: As in :meth:`HubTokenizer.load`.
 
     Raises:
-        CheckpointError: If the values describe no tokenizer, or one that cannot be loaded.
+        CheckpointError: If the values describe no tokenizer, or name one that is not on this machine or whose
+            vocabulary differs.
     """
-    if isinstance(values, Mapping) and values.get("kind") == HubTokenizer.kind:
-        return HubTokenizer.from_json(values, where, located=located)
-    return BytePairTokenizer.from_json(values, where)
+    match values:
+        case {"kind": HubTokenizer.kind, "case": str(case), "name": str(name), "digest": str(digest)} if case in CASES:
+            tokenizer = HubTokenizer.load(name, case, located=located)
+            if tokenizer.digest != digest:
+                raise CheckpointError(
+                    f"{where}: {name} has other subwords than those the model was trained with; give the folder it was "
+                    "trained with"
+                )
+            return tokenizer
+        case {"kind": BytePairTokenizer.kind, "case": str(case), "vocabulary": list(table), "merges": list(merges)}:
+            try:
+                vocabulary = _checked_vocabulary(table)
+                return BytePairTokenizer(vocabulary, _checked_merges(merges, vocabulary), case)
+            except (TextError, ConfigError) as error:
+                raise CheckpointError(f"{where}: {error}") from error
+    raise CheckpointError(f"{where}: this is no table of subwords; copy the model again")
 
 
 def _bpe(ids: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> BPE:
@@ -304,8 +263,8 @@ def _checked_merges(merges: Sequence[object], vocabulary: Sequence[str]) -> tupl
     checked: list[tuple[str, str]] = []
     for pair in merges:
         match pair:
-            case [str(left), str(right)] if (
-                {left, right, left + right.removeprefix(_INSIDE)} <= entries and right.startswith(_INSIDE)
+            case [str(left), str(right)] if right.startswith(_INSIDE) and (
+                {left, right, left + right.removeprefix(_INSIDE)} <= entries
             ):  # fmt: skip
                 checked.append((left, right))
             case _:

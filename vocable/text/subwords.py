@@ -82,7 +82,6 @@ class SubwordTokenizer(Protocol):
     @property
     def size(self) -> int:
         """Size of the vocabulary: ids are in [0, size)."""
-        ...
 
     def tokenize(self, text: str) -> Subwords:
         """Split a text into at least one subword.
@@ -90,11 +89,9 @@ class SubwordTokenizer(Protocol):
         Raises:
             TextError: If the text has no letters, is too long, or has letters that no subword of the vocabulary has.
         """
-        ...
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that :func:`~vocable.text.subword_tokenizers.subword_tokenizer_from_json` reads."""
-        ...
 
 
 def split_words(text: str, case: str) -> list[TextWord]:

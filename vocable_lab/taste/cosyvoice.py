@@ -39,7 +39,7 @@ def load_cosyvoice(model: TasteModel, state: Mapping[str, Tensor], where: str = 
 
     Args:
         model: Model with the sizes of the weights, such as that of :func:`~vocable.systems.taste.config.seed_exact`.
-        state: Tensors of ``llm.pt``, from :func:`vocable.features.hub.read_pickled`.
+        state: Tensors of ``llm.pt``, from :func:`vocable.features.hub.read_tensors`.
         where: Path of the file, for messages.
 
     Raises:

@@ -124,11 +124,7 @@ class CtcAligner:
         return cls(encoder, read_model(folder, build, migration=_MIGRATION).network)
 
     def save(self, folder: Path) -> None:
-        """Write the head to a folder.
-
-        Raises:
-            OutputError: If the folder cannot be written.
-        """
+        """Write the head to a folder; see :func:`vocable.folder.write_model`."""
         settings = CtcConfig(encoder=self.encoder.digest, width=self.encoder.width)
         write_model(folder, SYSTEM, to_json(settings), self.head)
 
@@ -156,10 +152,7 @@ def head_frames(encoder: WhisperEncoder, clip: Audio) -> Float[Tensor, "N D"]:
 
 
 def with_pauses(words: Sequence[Sequence[str]]) -> list[int]:
-    """Return the classes of phones, with silence before, between and after words.
-
-    Raises:
-        AlignmentError: If there are no phones, or one is not ARPAbet.
+    """Return the classes of phones, with silence before, between and after words; see :func:`arpabet_words`.
 
     Example:
         >>> with_pauses([["AH0"], ["B", "IY1"]])
@@ -260,11 +253,11 @@ def _clips(encoder: WhisperEncoder, utterances: Sequence[Utterance], say: Callab
         except VocableError:
             left_out += 1
             continue
-        target = [classes[0], *(one for one in classes if one != classes[0]), classes[0]]
-        if places_needed(target) > len(frames):
+        target = [_SILENT, *(one for one in classes if one != _SILENT), _SILENT]
+        if places_needed(target) <= len(frames):
+            yield _Clip(frames, classes, target)
+        else:
             left_out += 1
-            continue
-        yield _Clip(frames, classes, target)
     if left_out:
         say(f"CTC head: {left_out} of {len(utterances)} recordings left out: no 'phones', or they do not fit the audio")
 

@@ -8,15 +8,14 @@ import csv
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from vocable.data.alignment.record import Alignment, Segment
 from vocable.errors import AlignmentError
+from vocable.schema import read_file
 from vocable.text.phonemes import SILENCE
 
-_MAX_BYTES = 64 << 20
 _PAUSES = frozenset({"", "sil", "sp", "pau", "#", "<eps>", "<sil>", "<p:>"})  # labels of several aligners
 _UNKNOWN = "spn"  # label of MFA and Kaldi for a word that is not in the dictionary
 _WORD_POSITION = re.compile(r"_[BIES]$")  # suffix of Kaldi: position of the phone in its word
@@ -26,13 +25,10 @@ _VOCABLE_COLUMNS = ("utterance", "start", "end", "symbol")
 _MFA_COLUMNS = ("begin", "end", "label", "type")
 
 
-def read_textgrid(path: Path, tier: str = "phones") -> Alignment:
-    """Read the alignment of a TextGrid, long or short, in UTF-8 or UTF-16.
+def read_textgrid(path: Path) -> Alignment:
+    """Read the tier ``phones`` of a TextGrid, long or short, in UTF-8 or UTF-16.
 
-    Args:
-        path: Path of the file.
-        tier: Name of the tier. Case, a final s, and the name of a speaker before it, as in ``anna - phones``, are
-            ignored.
+    Case, a final s, and the name of a speaker before it, as in ``anna - phones``, are ignored.
 
     Returns:
         Alignment from 0 to the end of the tier; intervals without a label are silence.
@@ -46,14 +42,14 @@ def read_textgrid(path: Path, tier: str = "phones") -> Alignment:
         raise AlignmentError(f"{where}: this is no TextGrid written as text; save it again in Praat as a text file")
     values.number("its start"), values.number("its end")
     tiers = [_tier(values) for _ in range(values.count("of tiers"))]
-    matches = [one for one in tiers if _plain(one.name) == _plain(tier) and one.segments is not None]
+    matches = [segments for name, segments in tiers if _is_phones(name) and segments is not None]
     if len(matches) != 1:
-        names = ", ".join(repr(one.name[:40]) for one in tiers) or "none"
+        names = ", ".join(repr(name[:40]) for name, _ in tiers) or "none"
         raise AlignmentError(
-            f"{where}: {len(matches) or 'no'} tiers of intervals are named {tier!r}; there are {names}; "
-            f"name one of them {tier!r}"
+            f"{where}: {len(matches) or 'no'} tiers of intervals are named 'phones'; there are {names}; "
+            "name one of them 'phones'"
         )
-    return _alignment(matches[0].segments or [], where)
+    return _alignment(matches[0], where)
 
 
 def read_ctm(path: Path) -> dict[str, Alignment]:
@@ -115,12 +111,6 @@ LISTS: Mapping[str, Callable[[Path], dict[str, Alignment]]] = MappingProxyType({
 """Readers of files with alignments of many utterances, by suffix in lower case."""
 
 
-@dataclass(frozen=True)
-class _Tier:
-    name: str
-    segments: list[Segment] | None  # None for a tier of points
-
-
 class _Values:
     """Numbers and texts of a Praat file in order; everything else in it is for human readers."""
 
@@ -137,9 +127,8 @@ class _Values:
     def number(self, what: str) -> float:
         value = next(self._values, None)
         if not isinstance(value, float) or not math.isfinite(value):
-            shown = repr(value)[:40]
             raise AlignmentError(
-                f"{self._where}: {what} is {shown}, not a number; the TextGrid is cut short or altered"
+                f"{self._where}: {what} is {value!r:.40}, not a number; the TextGrid is cut short or altered"
             )
         return value
 
@@ -159,7 +148,8 @@ def _values(content: str) -> Iterator[str | float]:
             yield float(word)
 
 
-def _tier(values: _Values) -> _Tier:
+def _tier(values: _Values) -> tuple[str, list[Segment] | None]:
+    """Return the name and the segments of a tier; None for a tier of points."""
     kind, name = values.text("the class of a tier"), values.text("the name of a tier")
     where = f"tier {name[:40]!r}"
     values.number(f"{where}: its start"), values.number(f"{where}: its end")
@@ -167,17 +157,16 @@ def _tier(values: _Values) -> _Tier:
     if kind != "IntervalTier":
         for _ in range(count):
             values.number(f"{where}: a time"), values.text(f"{where}: a mark")
-        return _Tier(name, None)
+        return name, None
     segments = []
     for number in range(1, count + 1):
         start, end = (values.number(f"{where}, interval {number}: a time") for _ in range(2))
         segments.append(Segment(values.text(f"{where}, interval {number}: the label"), start, end))
-    return _Tier(name, segments)
+    return name, segments
 
 
-def _plain(name: str) -> str:
-    """Return the name of a tier without the name of a speaker."""
-    return name.rsplit(" - ", 1)[-1].strip().lower().removesuffix("s")
+def _is_phones(name: str) -> bool:
+    return name.rsplit(" - ", 1)[-1].strip().lower() in {"phone", "phones"}
 
 
 def _symbol(label: str, where: str) -> str:
@@ -229,12 +218,8 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _read(path: Path) -> str:
     """Read the text of a file of bounded size: UTF-16 if it has a byte order mark, else UTF-8."""
+    content = read_file(path, AlignmentError, "check the path, and give a file for each recording")
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise AlignmentError(f"{path}: larger than {_MAX_BYTES >> 20} MiB; give a file for each recording")
-        content = path.read_bytes()
-        is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-        return content.decode("utf-16" if is_wide else "utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is neither UTF-8 nor UTF-16"
-        raise AlignmentError(f"{path}: cannot be read ({reason}); check the path, or save it as UTF-8") from error
+        return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AlignmentError(f"{path}: is neither UTF-8 nor UTF-16; save it as UTF-8") from error

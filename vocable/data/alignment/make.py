@@ -47,14 +47,11 @@ def align_with(
 
     def values_of(utterance: Utterance) -> _Values:
         words = words_of(utterance, pronouncer)
-        try:
-            result = aligner.phones(Audio.read(utterance.audio_path), words)
-            if least is not None and result.score < least:
-                raise AlignmentError(
-                    f"its score is {result.score:.2f}, under {least:g}; check its phones, or allow lower scores"
-                )
-        except AlignmentError as error:
-            raise AlignmentError(f"{utterance.audio_path}: {error}") from error
+        result = aligner.phones(Audio.read(utterance.audio_path), words)
+        if least is not None and result.score < least:
+            raise AlignmentError(
+                f"its score is {result.score:.2f}, under {least:g}; check its phones, or allow lower scores"
+            )
         return {"alignment": result.alignment.values(), "alignment_score": round(result.score, 2)}
 
     return _write(manifest, out, values_of, keep, say)
@@ -65,36 +62,23 @@ def align_from(
 ) -> Path:
     """Read alignments from files of other aligners; write a manifest with the key ``alignment``.
 
-    Args:
-        manifest: Path of a manifest.
-        out: Path of the manifest to write.
-        sources: TextGrid, CTM and CSV files, or folders of them. The name of an utterance there is that of its audio
-            file, without the suffix.
-        keep: As in :func:`align_with`.
-        say: As in :func:`align_with`.
-
-    Returns:
-        ``out``.
+    Arguments and errors are those of :func:`align_with`. ``sources`` are TextGrid, CTM and CSV files, or folders of
+    them. The name of an utterance there is that of its audio file, without the suffix.
 
     Raises:
         InputError: If there are no such files.
-        ManifestError: If the manifest cannot be used.
-        AlignmentError: If a file with more than one utterance cannot be read, an utterance is in two files, or no
-            recording could be aligned.
-        OutputError: If ``out`` exists, or cannot be written.
+        AlignmentError: If a file with more than one utterance cannot be read, or an utterance is in two files.
     """
     by_name = _index(sources)
 
     def values_of(utterance: Utterance) -> _Values:
         entry = by_name.get(utterance.audio_path.stem)
         if entry is None:
-            raise AlignmentError(f"{utterance.audio_path}: no alignment is called {utterance.audio_path.stem!r}")
+            raise AlignmentError(f"no alignment is called {utterance.audio_path.stem!r}")
         seconds = Audio.read(utterance.audio_path).duration
         alignment = read_textgrid(entry) if isinstance(entry, Path) else entry
-        try:  # a TextGrid covers its whole audio; lists may omit silence
-            return {"alignment": alignment.fitted(seconds, whole=isinstance(entry, Path)).values()}
-        except AlignmentError as error:
-            raise AlignmentError(f"{utterance.audio_path}: {error}") from error
+        # a TextGrid covers its whole audio; lists may omit silence
+        return {"alignment": alignment.fitted(seconds, whole=isinstance(entry, Path)).values()}
 
     return _write(manifest, out, values_of, keep, say)
 
@@ -118,8 +102,6 @@ def find_aligner(
         ConfigError: If the name is unknown, or ``ctc`` lacks its encoder or head.
         MissingDependencyError: If a package that the aligner needs is not installed.
         CheckpointError: If the encoder or the head cannot be used.
-        AlignmentError: If there is nothing to train the head on.
-        OutputError: If the head cannot be written.
 
     Example:
         >>> find_aligner("mfa")
@@ -180,7 +162,9 @@ def _write(
             values = values_of(utterance)
             aligned += 1
         except (AlignmentError, AudioError) as error:
-            say(f"{'not aligned' if keep else 'left out'}: {error}")
+            path = utterance.audio_path
+            reason = str(error).removeprefix(f"{path}: ")
+            say(f"{'not aligned' if keep else 'left out'}: {path}: {reason}")
         if values or keep:
             lines.append(_line(utterance, folder, values))
     if not aligned:

@@ -11,13 +11,13 @@ from vocable.audio import Audio
 from vocable.data.alignment.record import Alignment, ScoredAlignment, Segment
 from vocable.data.alignment.words import arpabet_words
 from vocable.errors import AlignmentError, MissingDependencyError
+from vocable.text.lexicon import VARIANT
 from vocable.text.phonemes import SILENCE
 
 _RATE = 16_000  # sample rate of the acoustic model in Hz
 _FRAME = 0.01  # seconds
 _OFFSET = 0.0128 - _FRAME / 2  # seconds from the start of a frame's window of 25.6 ms to the part that it stands for
 _WORD = re.compile(r"[a-z']+")
-_VARIANT = re.compile(r"\(\d+\)$")  # suffix of a second pronunciation: "zero(2)"
 _FILLERS = ("<", "[")  # first characters of the names of silences and noises
 _PREFIX = "_"  # first character of the names of added words: no word of the dictionary begins so
 
@@ -55,7 +55,7 @@ class Aligner:
             return []
         self._decode(_pcm(clip))
         return [
-            Segment(_VARIANT.sub("", one.word), one.start_frame * _FRAME, (one.end_frame + 1) * _FRAME)
+            Segment(VARIANT.sub("", one.word), one.start_frame * _FRAME, (one.end_frame + 1) * _FRAME)
             for one in self._decoder.seg() or ()
             if not one.word.startswith(_FILLERS)
         ]

@@ -8,20 +8,22 @@ In a manifest an alignment is a key of the line, a list of symbol, start and end
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+from pydantic import RootModel
 
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError
+from vocable.schema import parse
 from vocable.text.phonemes import SILENCE
 
 SLACK = 0.05
 """Seconds by which the ends of an alignment and its audio may differ: aligners round to their own frames."""
 
 _ROUNDING = 0.001  # seconds: smaller overlaps and gaps are rounding errors
-_MAX_SEGMENTS = 1_000_000  # 28 hours of speech at 10 phones per second
 _MAX_SYMBOL = 200  # characters
 
 
@@ -63,8 +65,6 @@ class Alignment:
         ['SIL', 'HH', 'AY']
         >>> alignment.durations(frames=13, rate=25.0), alignment.durations(frames=50, rate=100.0)
         ([3, 3, 7], [10, 12, 28])
-        >>> alignment.labels(frames=5, rate=10.0)
-        ['SIL', 'HH', 'AY', 'AY', 'AY']
     """
 
     segments: tuple[Segment, ...]
@@ -132,11 +132,6 @@ class Alignment:
         ends = [min(frames, math.floor(segment.end * rate + 0.5)) for segment in self.segments[:-1]] + [frames]
         return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
-    def labels(self, frames: int, rate: float) -> list[str]:
-        """Return the symbol of each frame; arguments and errors as in :meth:`durations`."""
-        lengths = self.durations(frames, rate)
-        return [symbol for symbol, length in zip(self.symbols, lengths, strict=True) for _ in range(length)]
-
     def values(self) -> list[list[str | float]]:
         """Return the value of a manifest's key ``alignment``: lists of symbol, start and end, rounded to 0.1 ms."""
         return [[one.symbol, round(one.start, 4), round(one.end, 4)] for one in self.segments]
@@ -176,7 +171,6 @@ class PhoneAligner(Protocol):
         Raises:
             AlignmentError: If there are no phones, one is not ARPAbet, or phones and speech do not match.
         """
-        ...
 
 
 def alignment_of(utterance: Utterance, seconds: float | None = None) -> Alignment | None:
@@ -201,7 +195,8 @@ def alignment_of(utterance: Utterance, seconds: float | None = None) -> Alignmen
         return None
     seconds = utterance.duration if seconds is None else seconds
     try:
-        alignment = Alignment(tuple(_segments(values)))
+        rows = parse(_Rows, values, "", AlignmentError).root
+        alignment = Alignment(tuple(Segment(*row) for row in rows))
         return alignment if seconds is None else alignment.fitted(seconds, whole=True)
     except AlignmentError as error:
         raise AlignmentError(
@@ -209,23 +204,8 @@ def alignment_of(utterance: Utterance, seconds: float | None = None) -> Alignmen
         ) from error
 
 
-def _segments(values: object) -> Iterable[Segment]:
-    """Yield the segments of JSON values, which may be anything."""
-    if not isinstance(values, list) or len(values) > _MAX_SEGMENTS:
-        raise AlignmentError("'alignment' is no list of [symbol, start, end]")
-    for number, value in enumerate(values, start=1):
-        match value:
-            case [str(symbol), int() | float() as start, int() | float() as end]:
-                yield Segment(symbol, *(_seconds(at, number) for at in (start, end)))
-            case _:
-                raise AlignmentError(f"segment {number} is {str(value)[:60]!r}, not [symbol, start, end]")
-
-
-def _seconds(value: int | float, number: int) -> float:
-    """Convert a JSON number to seconds. Python counts true as a number, and its integers have any size."""
-    if isinstance(value, bool) or abs(value) > 1e9:
-        raise AlignmentError(f"segment {number}: {str(value)[:20]} is no time in seconds")
-    return float(value)
+class _Rows(RootModel[list[tuple[str, float, float]]]):
+    """Value of a manifest's key ``alignment``: rows of symbol, start and end."""
 
 
 def _joined(segments: Sequence[Segment]) -> list[Segment]:

@@ -85,13 +85,9 @@ def spans(path: Sequence[int]) -> list[tuple[int, float, float]]:
         >>> spans([-1, 0, -1, 2, 2])
         [(0, 0.0, 2.5), (2, 2.5, 5.0)]
     """
-    places = np.asarray(path)
-    spoken = np.flatnonzero(places >= 0)
-    order = [int(place) for place in dict.fromkeys(places[spoken].tolist())]
-    first = [int(spoken[places[spoken] == place][0]) for place in order]
-    last = [int(spoken[places[spoken] == place][-1]) for place in order]
-    edges = [(end + 1 + start) / 2 for end, start in zip(last[:-1], first[1:], strict=True)]
-    return list(zip(order, [0.0, *edges], [*edges, float(len(path))], strict=True))
+    last = {place: frame for frame, place in enumerate(path) if place >= 0}
+    edges = [(last[before] + 1 + path.index(after)) / 2 for before, after in pairwise(last)]
+    return list(zip(last, [0.0, *edges], [*edges, float(len(path))], strict=True))
 
 
 def places_needed(ids: Sequence[int]) -> int:

@@ -137,17 +137,7 @@ def subword_spans(
 
 
 def estimate_spans(subwords: Subwords, units: int) -> Float[ndarray, "U 2"]:
-    """Estimate the spans of subwords without an alignment, as if every letter took the same time.
-
-    Args:
-        subwords: Text as U subwords.
-        units: Number of units of the recording.
-
-    Returns:
-        Start and end of each subword, as in :func:`subword_spans`.
-
-    Raises:
-        AlignmentError: If there are no units.
+    """Estimate :func:`subword_spans` without an alignment, as if every letter took the same time.
 
     Example:
         >>> estimate_spans(Subwords(ids=(5, 6), word_ids=(0, 1), texts=("who", "a")), units=8).tolist()

@@ -18,7 +18,13 @@ CORPORA: Mapping[str, Callable[..., Path]] = MappingProxyType(
 
 
 def find_corpus(name: str) -> Callable[..., Path]:
-    """Return the ``prepare`` function of a corpus.
+    """Return the ``prepare`` function of a corpus, which writes a manifest and returns its path.
+
+    Its arguments are ``source``, the folder of the corpus as published; ``out``, the folder of the manifest (paths of
+    audio inside it are relative, others absolute); ``split``, the name of a split; ``seed``, the seed of the split; and
+    ``say``, a function that receives a line for everything left out and one for each split. It raises InputError if
+    the source is not that corpus, is damaged, or has no usable recording; ConfigError if the recordings cannot be split
+    in this way; and OutputError if the manifest cannot be written.
 
     Raises:
         ConfigError: If there is no such corpus.

@@ -31,33 +31,17 @@ class _Speakers(RootModel[dict[str, dict[str, Any]]]):
 def prepare(
     source: Path, out: Path, *, split: str = "speaker", seed: int = 0, say: Callable[[str], None] = print
 ) -> Path:
-    """Write the manifest of a copy of AudioMNIST.
+    """Write the manifest of a copy of AudioMNIST; see :func:`~vocable.data.corpora.find_corpus`.
 
-    Args:
-        source: Folder of the repository, or the folder in it that holds the speakers' folders.
-        out: Folder of the manifest. Paths of audio inside it are relative, others absolute.
-        split: ``speaker`` or ``random``.
-        seed: Seed of the split.
-        say: Function that receives a line for everything left out, and one for each split.
-
-    Returns:
-        Path of the manifest.
-
-    Raises:
-        InputError: If the folder is not AudioMNIST, no recording can be used, or the records of speakers are damaged.
-        ConfigError: If the recordings cannot be split in this way.
-        OutputError: If the manifest cannot be written.
+    The source is the folder of the repository, or the folder in it that holds the speakers' folders. The split is
+    ``speaker`` or ``random``.
     """
     check_split(split, ("speaker", "random"))
     folders = [folder for folder in (source, source / "data") if any(folder.glob("[0-9][0-9]/*.wav"))]
     if not folders:
         raise InputError(f"{source}: holds no AudioMNIST (looked for 01/0_01_0.wav and data/01/0_01_0.wav)")
-    speakers = _speakers(folders[0] / _META)
-    recordings = read_takes(folders[0], "[0-9][0-9]/*", _LAYOUT, "audiomnist", speakers, say)
-    return write_manifest(recordings, out, split=split, seed=seed, say=say)
-
-
-def _speakers(path: Path) -> dict[str, dict[str, Any]]:
-    if not path.exists():
-        return {}
-    return read_json(path, _Speakers, advice="copy it again, or remove it", error=InputError).root
+    meta = folders[0] / _META
+    advice = "copy it again, or remove it"
+    speakers = read_json(meta, _Speakers, advice=advice, error=InputError).root if meta.exists() else {}
+    rows = read_takes(folders[0], "[0-9][0-9]/*", _LAYOUT, "audiomnist", speakers, say)
+    return write_manifest(rows, out, split=split, seed=seed, say=say)

@@ -8,19 +8,12 @@ import reprlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from vocable.audio import Audio
 from vocable.data.alignment.pocketsphinx import Aligner
 from vocable.data.alignment.record import Segment
-from vocable.data.corpora.recordings import (
-    MANIFEST,
-    WORDS,
-    Recording,
-    check_split,
-    known_age,
-    known_text,
-    write_manifest,
-)
+from vocable.data.corpora.recordings import MANIFEST, WORDS, check_split, digit_row, write_manifest
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AudioError, InputError, OutputError
 from vocable.files import make_folder
@@ -32,24 +25,16 @@ _MIN_DURATION = 0.12  # seconds: no digit is shorter, so the alignment must be w
 def prepare(
     source: Path, out: Path, *, split: str = "official", seed: int = 0, say: Callable[[str], None] = print
 ) -> Path:
-    """Cut every digit out of the digit strings of a manifest.
+    """Cut every digit out of the digit strings of a manifest; see :func:`~vocable.data.corpora.find_corpus`.
 
-    Args:
-        source: Manifest, or folder with ``manifest.jsonl``. Lines without ``digits`` are ignored.
-        out: Folder for ``manifest.jsonl`` and ``audio/``, 16-bit FLAC at the sample rate of the strings.
-        split: ``official``, which keeps the split of each line, or ``speaker`` or ``random``.
-        seed: Seed of the split.
-        say: Function that receives a line for everything left out, and one for each split.
-
-    Returns:
-        Path of the manifest.
+    The source is a manifest, or a folder with ``manifest.jsonl``. Lines without ``digits`` are ignored. The cuts are
+    16-bit FLAC at the sample rate of the strings, in the folder ``audio`` beside the new manifest. The split is
+    ``official``, which keeps the split of each line, or ``speaker`` or ``random``.
 
     Raises:
-        InputError: If no line has ``digits``, or no digit could be cut.
         ManifestError: If the source is no manifest.
-        ConfigError: If the recordings cannot be split in this way.
         MissingDependencyError: If pocketsphinx is not installed.
-        OutputError: If the folder holds a manifest already, or cannot be written.
+        OutputError: If the folder holds a manifest already.
     """
     check_split(split)
     manifest = source / MANIFEST if source.is_dir() else source
@@ -59,7 +44,7 @@ def prepare(
     if (out / MANIFEST).exists():
         raise OutputError(f"{out / MANIFEST}: exists already, and its audio would be mixed up; give another folder")
     aligner = Aligner()
-    recordings: list[Recording] = []
+    rows: list[dict[str, Any]] = []
     takes: Counter[tuple[str | None, int]] = Counter()
     poor = 0
     for number, string in strings:
@@ -74,23 +59,26 @@ def prepare(
                 continue
             make_folder(out / "audio")
             path = out.resolve() / "audio" / f"{number:05d}-{position}-{word.symbol}.flac"
-            cut = _cut(clip, word)
+            start, end = (round(at * clip.sample_rate) for at in (max(0.0, word.start - _MARGIN), word.end + _MARGIN))
+            cut = Audio(clip.samples[start:end], clip.sample_rate)
             cut.write(path)
-            recordings.append(_recording(path, cut, digit, takes[string.speaker, digit], string))
+            take = takes[string.speaker, digit]
             takes[string.speaker, digit] += 1
+            rows.append(
+                digit_row(
+                    path, digit, take, speaker=string.speaker, duration=cut.duration, record=string.extra,
+                    source=string.audio_path.name, split=string.split,
+                )
+            )  # fmt: skip
     if poor:
         say(f"{poor} words left out: shorter than {_MIN_DURATION * 1000:.0f} ms, or not the digit that was expected")
-    if not recordings:
+    if not rows:
         raise InputError(f"{manifest}: none of {len(strings)} digit strings could be cut")
-    return write_manifest(recordings, out, split=split, seed=seed, say=say)
+    return write_manifest(rows, out, split=split, seed=seed, say=say)
 
 
 def _align_digits(aligner: Aligner, string: Utterance) -> tuple[Audio, list[tuple[Segment, int]]]:
-    """Return the audio of a string, and its words with the digits that they should be.
-
-    Raises:
-        AudioError: If the recording cannot be read, or not every digit was found in it.
-    """
+    """Return the audio of a string, and its words with the digits that they should be."""
     digits = string.extra["digits"]
     if not isinstance(digits, list) or not all(type(digit) is int and 0 <= digit <= 9 for digit in digits):
         raise AudioError(f"{string.audio_path}: 'digits' is {reprlib.repr(digits)}: this is no list of digits")
@@ -101,17 +89,3 @@ def _align_digits(aligner: Aligner, string: Utterance) -> tuple[Audio, list[tupl
             f"{string.audio_path}: {len(words)} of {len(digits)} digits were found; compare its text with what is said"
         )
     return clip, list(zip(words, digits, strict=True))
-
-
-def _cut(clip: Audio, word: Segment) -> Audio:
-    start, end = (round(at * clip.sample_rate) for at in (max(0.0, word.start - _MARGIN), word.end + _MARGIN))
-    return Audio(clip.samples[start:end], clip.sample_rate)
-
-
-def _recording(path: Path, cut: Audio, digit: int, take: int, string: Utterance) -> Recording:
-    gender, age, accent = (string.extra.get(key) for key in ("gender", "age", "accent"))
-    return Recording(
-        audio_path=path, digit=digit, speaker=string.speaker, duration=cut.duration, take=take,
-        gender=known_text(gender), age=known_age(age), accent=known_text(accent), source=string.audio_path.name,
-        split=string.split,
-    )  # fmt: skip

@@ -11,7 +11,6 @@ Source: github.com/Jakobovski/free-spoken-digit-dataset, CC BY-SA 4.0.
 import ast
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from vocable.data.corpora.recordings import check_split, read_takes, write_manifest
@@ -24,33 +23,20 @@ _TEST_TAKES = 5  # the first takes of each digit and speaker; the corpus has no 
 def prepare(
     source: Path, out: Path, *, split: str = "speaker", seed: int = 0, say: Callable[[str], None] = print
 ) -> Path:
-    """Write the manifest of a copy of the Free Spoken Digit Dataset.
+    """Write the manifest of a copy of the Free Spoken Digit Dataset; see :func:`~vocable.data.corpora.find_corpus`.
 
-    Args:
-        source: Folder of the repository.
-        out: Folder of the manifest. Paths of audio inside it are relative, others absolute.
-        split: ``speaker``, ``random`` or ``official``. The official test split is takes 0 to 4, so every speaker is in
-            both test and train.
-        seed: Seed of the split.
-        say: Function that receives a line for everything left out, and one for each split.
-
-    Returns:
-        Path of the manifest.
-
-    Raises:
-        InputError: If the folder is not that corpus, no recording can be used, or ``metadata.py`` is more than data.
-        ConfigError: If the recordings cannot be split in this way.
-        OutputError: If the manifest cannot be written.
+    The split is ``speaker``, ``random`` or ``official``. The official test split is takes 0 to 4, so every speaker is
+    in both test and train.
     """
     check_split(split)
     folder = source / "recordings"
     if not any(folder.glob("*.wav")):
         raise InputError(f"{source}: holds no Free Spoken Digit Dataset (looked for recordings/0_jackson_0.wav)")
-    recordings = [
-        replace(one, split="test" if one.take < _TEST_TAKES else "train")
-        for one in read_takes(folder, "*", _LAYOUT, "fsdd", _speakers(source / "metadata.py"), say)
+    rows = [
+        {**row, "split": "test" if row["take"] < _TEST_TAKES else "train"}
+        for row in read_takes(folder, "*", _LAYOUT, "fsdd", _speakers(source / "metadata.py"), say)
     ]
-    return write_manifest(recordings, out, split=split, seed=seed, say=say)
+    return write_manifest(rows, out, split=split, seed=seed, say=say)
 
 
 def _speakers(path: Path) -> dict[str, dict[str, object]]:

@@ -18,36 +18,23 @@ from typing import Any
 from vocable.audio import header_seconds
 from vocable.data.corpora.recordings import check_split, write_rows
 from vocable.errors import AudioError, InputError
+from vocable.schema import read_file
 
 _LAYOUT = re.compile(
     r"(?P<subset>(?P<split>train|dev|test)-(?:clean|other)(?:-[0-9]{3})?)/(?P<speaker>[0-9]{1,6})/"
     r"(?P<chapter>[0-9]{1,7})/(?P=speaker)-(?P=chapter)-[0-9]{4}\.flac"
 )
 _GENDERS = {"M": "male", "F": "female"}
-_MAX_BYTES = 16 << 20  # of a text file; that of the longest chapter has 50 kB
 
 
 def prepare(
     source: Path, out: Path, *, split: str = "official", seed: int = 0, say: Callable[[str], None] = print
 ) -> Path:
-    """Write the manifest of a copy of LibriSpeech, whose official splits share no speaker.
+    """Write the manifest of a copy of LibriSpeech; see :func:`~vocable.data.corpora.find_corpus`.
 
-    Args:
-        source: Folder ``LibriSpeech``, or the folder that holds it.
-        out: Folder of the manifest. Paths of audio inside it are relative, others absolute.
-        split: ``official``: the name of a subset says whether it belongs to train, dev or test; ``subset`` keeps the
-            name.
-        seed: Unused.
-        say: Function that receives a line for each file left out, one for those without text, and one for each split.
-
-    Returns:
-        Path of the manifest. Its texts are as published, in capitals and without punctuation. A recording without a
-        transcript has no text.
-
-    Raises:
-        InputError: If the folder is not LibriSpeech, no recording can be used, or a text cannot be read.
-        ConfigError: If the split is not ``official``.
-        OutputError: If the manifest cannot be written.
+    The source is the folder ``LibriSpeech``, or the folder that holds it. The split is ``official``, in which no
+    speaker is in two splits; the key ``subset`` keeps the name of the subset. The seed is unused. Texts are as
+    published, in capitals and without punctuation. A recording without a transcript has no text.
     """
     check_split(split, ("official",))
     folders = [folder for folder in (source, source / "LibriSpeech") if any(folder.glob("*-*/*/*/*.trans.txt"))]
@@ -69,9 +56,7 @@ def prepare(
     return write_rows(rows, out, say)
 
 
-def _chapter(
-    folder: Path, root: Path, genders: dict[str, str], say: Callable[[str], None]
-) -> list[dict[str, Any]]:  # fmt: skip
+def _chapter(folder: Path, root: Path, genders: dict[str, str], say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Return the recordings of one chapter as lines of a manifest."""
     texts = _texts(folder / f"{folder.parent.name}-{folder.name}.trans.txt")
     rows: list[dict[str, Any]] = []
@@ -108,11 +93,7 @@ def _genders(path: Path) -> dict[str, str]:
 
 def _read(path: Path) -> str:
     """Read a text file of bounded size; return an empty text if it is missing."""
-    if not path.exists():
-        return ""
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InputError(f"{path}: larger than {_MAX_BYTES >> 20} MiB; copy it again")
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_file(path, InputError, "copy it again").decode("utf-8-sig") if path.exists() else ""
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}: cannot be read ({error}); copy it again") from error

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,41 +20,27 @@ SHARES: Mapping[str, float] = MappingProxyType({"train": 0.8, "dev": 0.1, "test"
 _MAX_AGE = 120  # years
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recording:
-    """Recording of one spoken digit. Fields that the corpus does not provide are None, and no keys of the manifest.
+def digit_row(
+    path: Path, digit: int, take: int, *, speaker: str | None, duration: float, record: Mapping[str, object],
+    source: str | None = None, split: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the line of one spoken digit in a manifest. Values that the corpus does not provide are None.
 
-    Attributes:
-        audio_path: Path of the audio file.
-        digit: Digit 0 to 9; the manifest's text is its English word.
+    Args:
+        path: Path of the audio file.
+        digit: Digit 0 to 9; the text is its English word.
+        take: Number that distinguishes recordings of one digit by one speaker.
         speaker: Name of the speaker with the corpus as a prefix, such as ``fsdd-jackson``.
         duration: Duration in seconds.
-        take: Number that distinguishes recordings of one digit by one speaker.
-        gender: Gender of the speaker.
-        age: Age of the speaker in years.
-        accent: Accent of the speaker.
+        record: Record of the speaker, which may have values for ``gender``, ``age`` (in years) and ``accent``.
         source: Name of the file that it was cut from.
-        split: Split that the corpus was published with; after :func:`write_manifest` the requested one.
+        split: Split that the corpus was published with.
     """
-
-    audio_path: Path
-    digit: int
-    speaker: str | None
-    duration: float
-    take: int
-    gender: str | None = None
-    age: int | None = None
-    accent: str | None = None
-    source: str | None = None
-    split: str | None = None
-
-    def to_row(self) -> dict[str, object]:
-        """Return the keys of this recording's line in a manifest."""
-        return {
-            "audio_path": self.audio_path, "text": WORDS[self.digit], "speaker": self.speaker,
-            "duration": round(self.duration, 4), "digit": self.digit, "take": self.take, "gender": self.gender,
-            "age": self.age, "accent": self.accent, "source": self.source, "split": self.split,
-        }  # fmt: skip
+    return {
+        "audio_path": path, "text": WORDS[digit], "speaker": speaker, "duration": round(duration, 4), "digit": digit,
+        "take": take, "gender": _text(record.get("gender")), "age": known_age(record.get("age")),
+        "accent": _text(record.get("accent")), "source": source, "split": split,
+    }  # fmt: skip
 
 
 def check_split(split: str, known: Collection[str] = SPLITS) -> None:
@@ -69,29 +54,23 @@ def check_split(split: str, known: Collection[str] = SPLITS) -> None:
 
 
 def write_manifest(
-    recordings: Sequence[Recording], out: Path, *, split: str, seed: int, say: Callable[[str], None]
+    rows: Sequence[dict[str, Any]], out: Path, *, split: str, seed: int, say: Callable[[str], None]
 ) -> Path:
-    """Split recordings and write their manifest, whole or not at all.
+    """Split recordings and write their manifest, sorted by speaker, digit and take; see :func:`write_rows`.
 
     Args:
-        recordings: Recordings in any order; the manifest is sorted by speaker, digit and take.
-        out: Folder of the manifest. Paths of audio inside it are relative, others absolute.
+        rows: Lines of :func:`digit_row` in any order.
+        out: As in :func:`write_rows`.
         split: One of :data:`SPLITS`.
         seed: Seed of the split.
-        say: Function that receives a line for each split.
-
-    Returns:
-        Path of the manifest.
+        say: As in :func:`write_rows`.
 
     Raises:
-        InputError: If a path or the name of a speaker is no valid text.
         ConfigError: If there are too few speakers or recordings to split, or they have no official split.
-        OutputError: If the manifest cannot be written.
     """
-    ordered = sorted(recordings, key=lambda one: (one.speaker or "", one.digit, one.take, one.audio_path))
+    ordered = sorted(rows, key=lambda row: (row["speaker"] or "", row["digit"], row["take"], row["audio_path"]))
     parts = _splits(ordered, split, seed)
-    ordered = [replace(one, split=part) for one, part in zip(ordered, parts, strict=True)]
-    return write_rows([one.to_row() for one in ordered], out, say)
+    return write_rows([{**row, "split": part} for row, part in zip(ordered, parts, strict=True)], out, say)
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], out: Path, say: Callable[[str], None]) -> Path:
@@ -129,8 +108,8 @@ def write_rows(rows: Sequence[Mapping[str, Any]], out: Path, say: Callable[[str]
 def read_takes(
     folder: Path, files: str, layout: re.Pattern[str], corpus: str, speakers: Mapping[str, Mapping[str, object]],
     say: Callable[[str], None],
-) -> list[Recording]:  # fmt: skip
-    """Return the recordings that their file names describe. Only headers of audio files are read.
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Return lines of a manifest for files whose names describe them. Only headers of audio files are read.
 
     Args:
         folder: Folder of the recordings.
@@ -138,12 +117,12 @@ def read_takes(
         layout: Pattern of paths in the folder, with groups ``digit``, ``speaker`` and ``take``.
         corpus: Prefix of the speakers' names.
         speakers: Record of each speaker.
-        say: Function that receives a line for each file that cannot be read, and one for all whose names do not match.
+        say: Function that receives a line for each file or group of files left out.
 
     Raises:
         InputError: If no recording is left.
     """
-    recordings: list[Recording] = []
+    rows: list[dict[str, Any]] = []
     others: list[str] = []
     root = folder.resolve()
     for path in sorted(path for path in root.glob(files) if not path.name.startswith(".")):
@@ -152,25 +131,20 @@ def read_takes(
         if match is None:
             others.append(name)
             continue
-        record = speakers.get(match["speaker"], {})
+        speaker, digit, take = match["speaker"], int(match["digit"]), int(match["take"])
         try:
-            recordings.append(
-                Recording(
-                    audio_path=path, digit=int(match["digit"]), speaker=f"{corpus}-{match['speaker']}",
-                    duration=header_seconds(path), take=int(match["take"]), gender=known_text(record.get("gender")),
-                    age=known_age(record.get("age")), accent=known_text(record.get("accent")),
-                )
-            )  # fmt: skip
+            seconds, record = header_seconds(path), speakers.get(speaker, {})
+            rows.append(digit_row(path, digit, take, speaker=f"{corpus}-{speaker}", duration=seconds, record=record))
         except AudioError as error:
             say(f"left out: {error}")
     if others:
         say(f"{len(others)} files left out: their names do not follow the corpus, such as {others[0]}")
-    if not recordings:
+    if not rows:
         raise InputError(f"{folder}: no recording can be used")
-    return recordings
+    return rows
 
 
-def known_text(value: object) -> str | None:
+def _text(value: object) -> str | None:
     """Return a text without outer white space, or None if it is empty or no text."""
     return value.strip() or None if isinstance(value, str) else None
 
@@ -195,37 +169,33 @@ def _line(row: Mapping[str, Any], folder: Path) -> str:
     return json.dumps({key: value for key, value in values.items() if value is not None}, ensure_ascii=False) + "\n"
 
 
-def _splits(recordings: Sequence[Recording], split: str, seed: int) -> list[str]:
+def _splits(rows: Sequence[Mapping[str, Any]], split: str, seed: int) -> list[str]:
     if split == "random":
-        return split_at_random(len(recordings), seed=seed)
+        return split_at_random(len(rows), seed=seed)
     if split == "speaker":
-        speakers = [one.speaker for one in recordings if one.speaker]
-        if len(speakers) < len(recordings):
-            raise ConfigError(f"{len(recordings) - len(speakers)} recordings name no speaker; split at random instead")
-        genders = {one.speaker: one.gender for one in recordings if one.speaker and one.gender}
+        speakers = [row["speaker"] for row in rows if row["speaker"]]
+        if len(speakers) < len(rows):
+            raise ConfigError(f"{len(rows) - len(speakers)} recordings name no speaker; split at random instead")
+        genders = {row["speaker"]: row["gender"] for row in rows if row["gender"]}
         return split_by_speaker(speakers, genders=genders, seed=seed)
-    parts = [one.split for one in recordings if one.split]
-    if len(parts) < len(recordings):
-        raise ConfigError(f"{len(recordings) - len(parts)} recordings name no split; split by speaker instead")
+    parts = [row["split"] for row in rows if row["split"]]
+    if len(parts) < len(rows):
+        raise ConfigError(f"{len(rows) - len(parts)} recordings name no split; split by speaker instead")
     return parts
 
 
-def split_by_speaker(
-    speakers: Sequence[str], *, genders: Mapping[str, str] | None = None, shares: Mapping[str, float] = SHARES,
-    seed: int = 0,
-) -> list[str]:  # fmt: skip
+def split_by_speaker(speakers: Sequence[str], *, genders: Mapping[str, str] | None = None, seed: int = 0) -> list[str]:
     """Return a split for each recording, such that no speaker is in two splits.
 
-    Every split has at least one speaker, and about its share of each gender.
+    Every split has at least one speaker, and about its share (:data:`SHARES`) of each gender.
 
     Args:
         speakers: Speaker of each recording.
         genders: Gender of each speaker; speakers that are not in it count as one more gender.
-        shares: Share of the speakers of each split, above 0; the sum is 1.
         seed: Seed of the split.
 
     Raises:
-        ConfigError: If there are fewer speakers than splits, or shares or seed are out of range.
+        ConfigError: If there are fewer speakers than splits, or the seed is negative.
 
     Example:
         >>> split_by_speaker(["ann", "bob", "ann", "eve"], seed=1)
@@ -234,56 +204,45 @@ def split_by_speaker(
         Traceback (most recent call last):
         vocable.errors.ConfigError: 2 speakers cannot be shared by 3 splits (train, dev, test); split at random instead
     """
-    _check_shares(shares, seed)
     names = sorted(set(speakers))
-    if len(names) < len(shares):
-        raise ConfigError(
-            f"{len(names)} speakers cannot be shared by {len(shares)} splits ({', '.join(shares)}); "
-            "split at random instead"
-        )
-    random = np.random.default_rng(seed)
+    random = _generator("speakers", len(names), seed, "split at random instead")
     groups: dict[str, list[str]] = {}
     for at in random.permutation(len(names)):
         groups.setdefault((genders or {}).get(names[at], ""), []).append(names[at])
     # Spread each gender evenly over [0, 1]: any interval then has about the same share of each.
     positions = {name: (at + 0.5) / len(group) for group in groups.values() for at, name in enumerate(group)}
     order = sorted(positions, key=positions.__getitem__)
-    split = dict(zip(order, _split_sequence(len(order), shares), strict=True))
+    split = dict(zip(order, _split_sequence(len(order)), strict=True))
     return [split[speaker] for speaker in speakers]
 
 
-def split_at_random(count: int, *, shares: Mapping[str, float] = SHARES, seed: int = 0) -> list[str]:
-    """Return a random split for each recording; a speaker may be in several splits.
-
-    Args:
-        count: Number of recordings.
-        shares: Share of the recordings of each split, above 0; the sum is 1.
-        seed: Seed of the split.
+def split_at_random(count: int, *, seed: int = 0) -> list[str]:
+    """Return a random split for each of ``count`` recordings; a speaker may be in several splits.
 
     Raises:
-        ConfigError: If there are fewer recordings than splits, or shares or seed are out of range.
+        ConfigError: If there are fewer recordings than splits, or the seed is negative.
 
     Example:
         >>> split_at_random(5)
         ['train', 'train', 'train', 'dev', 'test']
     """
-    _check_shares(shares, seed)
-    if count < len(shares):
-        raise ConfigError(f"{count} recordings cannot be shared by {len(shares)} splits ({', '.join(shares)})")
-    sequence = _split_sequence(count, shares)
-    return [sequence[at] for at in np.random.default_rng(seed).permutation(count)]
+    random = _generator("recordings", count, seed, "give more")
+    sequence = _split_sequence(count)
+    return [sequence[at] for at in random.permutation(count)]
 
 
-def _split_sequence(count: int, shares: Mapping[str, float]) -> list[str]:
+def _split_sequence(count: int) -> list[str]:
     """Return ``count`` names of splits in proportion to their shares, each at least once, the smallest split first."""
-    counts = dict.fromkeys(shares, 1)
-    for _ in range(count - len(shares)):
-        counts[max(shares, key=lambda split: shares[split] * count - counts[split])] += 1
+    counts = dict.fromkeys(SHARES, 1)
+    for _ in range(count - len(SHARES)):
+        counts[max(SHARES, key=lambda split: SHARES[split] * count - counts[split])] += 1
     return [split for split in sorted(counts, key=counts.__getitem__) for _ in range(counts[split])]
 
 
-def _check_shares(shares: Mapping[str, float], seed: int) -> None:
-    if not (shares and min(shares.values()) > 0 and abs(sum(shares.values()) - 1) < 1e-6):
-        raise ConfigError(f"shares are {dict(shares)}: each must be above 0, and together they must be 1")
+def _generator(unit: str, count: int, seed: int, advice: str) -> np.random.Generator:
+    """Return the random generator of a split."""
+    if count < len(SHARES):
+        raise ConfigError(f"{count} {unit} cannot be shared by {len(SHARES)} splits ({', '.join(SHARES)}); {advice}")
     if seed < 0:
         raise ConfigError(f"seed is {seed}: it must be at least 0")
+    return np.random.default_rng(seed)
