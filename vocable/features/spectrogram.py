@@ -91,17 +91,14 @@ def _overlap_add(frames: Float[Tensor, "B S n_fft"], hop: int) -> Float[Tensor, 
 
 @lru_cache(maxsize=32)
 def mel_filters(
-    sample_rate: int, n_fft: int, bins: int, low: float = 0.0, high: float | None = None,
-    device: torch.device | None = None,
+    sample_rate: int, n_fft: int, bins: int, device: torch.device | None = None
 ) -> Float[Tensor, "F mel"]:  # fmt: skip
-    """Return triangular filters of equal area, equally spaced on the Slaney mel scale.
+    """Return triangular filters of equal area, equally spaced on the Slaney mel scale up to half the sample rate.
 
     Args:
         sample_rate: Sample rate in Hz.
         n_fft: Length of the transform in samples.
         bins: Number of filters.
-        low: Lowest frequency in Hz.
-        high: Highest frequency in Hz; half the sample rate by default.
         device: Device of the filters.
 
     Source:
@@ -112,8 +109,7 @@ def mel_filters(
         torch.Size([257, 40])
     """
     with torch.inference_mode(False):  # as in hann()
-        top = _mel(sample_rate / 2 if high is None else high)
-        steps = torch.linspace(_mel(low), top, bins + 2, dtype=torch.float64)
+        steps = torch.linspace(0.0, _mel(sample_rate / 2), bins + 2, dtype=torch.float64)
         edges = torch.where(
             steps < 15.0, steps * 200.0 / 3.0, 1000.0 * torch.exp((steps - 15.0) * math.log(6.4) / 27.0)
         )

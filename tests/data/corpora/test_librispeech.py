@@ -78,7 +78,7 @@ def test_a_damaged_text_is_named(kind: str, books: Path, tmp_path: Path) -> None
         path.mkdir()
     elif kind == "large":
         with path.open("wb") as file:
-            file.truncate((16 << 20) + 1)
+            file.truncate((64 << 20) + 1)
     else:
         path.write_bytes(b"84-121123-0000 \xff")
     with pytest.raises(InputError, match=r"84-121123\.trans\.txt: .*copy it again"):

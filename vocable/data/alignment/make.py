@@ -179,8 +179,7 @@ def _write(
 def _line(utterance: Utterance, folder: Path, values: _Values) -> str:
     path = utterance.audio_path
     shown = path.relative_to(folder) if path.is_relative_to(folder) else path
-    fields = {key: getattr(utterance, key) for key in ("text", "speaker", "split", "duration")}
-    present = {key: value for key, value in fields.items() if value is not None}
+    present = utterance.model_dump(include={"text", "speaker", "split", "duration"}, exclude_none=True)
     extra = {key: value for key, value in utterance.extra.items() if key not in ("alignment", "alignment_score")}
     line = {"audio_path": str(shown), **present, **extra, **values}
     text = json.dumps(line, ensure_ascii=False)

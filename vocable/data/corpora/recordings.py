@@ -38,8 +38,8 @@ def digit_row(
     """
     return {
         "audio_path": path, "text": WORDS[digit], "speaker": speaker, "duration": round(duration, 4), "digit": digit,
-        "take": take, "gender": _text(record.get("gender")), "age": known_age(record.get("age")),
-        "accent": _text(record.get("accent")), "source": source, "split": split,
+        "take": take, "gender": known_text(record.get("gender")), "age": known_age(record.get("age")),
+        "accent": known_text(record.get("accent")), "source": source, "split": split,
     }  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def read_takes(
     return rows
 
 
-def _text(value: object) -> str | None:
+def known_text(value: object) -> str | None:
     """Return a text without outer white space, or None if it is empty or no text."""
     return value.strip() or None if isinstance(value, str) else None
 

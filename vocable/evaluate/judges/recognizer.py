@@ -9,7 +9,7 @@ import torch
 from vocable.audio import Audio
 from vocable.errors import AudioError, MissingDependencyError
 from vocable.evaluate.judges.base import SAMPLE_RATE, audible_samples
-from vocable.features.hub import fetch, short_name
+from vocable.features.hub import from_transformers, short_name
 from vocable.metrics.text import normalize
 
 _WHISPER_SAMPLES = 30 * SAMPLE_RATE  # longest input of Whisper
@@ -86,17 +86,8 @@ class WhisperRecognizer:
     """
 
     def __init__(self, name: str, device: str = "cpu") -> None:
-        try:
-            from transformers import WhisperForConditionalGeneration, WhisperProcessor
-        except ImportError as error:
-            raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
-        self._processor = fetch(
-            name, lambda place, local: WhisperProcessor.from_pretrained(place, local_files_only=local)
-        )
-        model = fetch(
-            name, lambda place, local: WhisperForConditionalGeneration.from_pretrained(place, local_files_only=local)
-        )
-        self._model = model.eval().to(device)
+        self._processor = from_transformers(name, "WhisperProcessor")
+        self._model = from_transformers(name, "WhisperForConditionalGeneration").eval().to(device)
         self._device = device
         self.name = short_name(name)
 

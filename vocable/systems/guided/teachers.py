@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from vocable.audio import Audio
 from vocable.collective import global_sum, world
 from vocable.data.crops import CropBatch
-from vocable.errors import AudioError, CheckpointError, ConfigError, MissingDependencyError
+from vocable.errors import AudioError, CheckpointError, ConfigError
 from vocable.features import ecapa
 from vocable.features.ecapa import EcapaTdnn
 from vocable.features.ge2e import Ge2eEncoder, raise_level
-from vocable.features.hub import fetch
+from vocable.features.hub import from_transformers
 from vocable.features.hubert import KINDS, HubertEncoder
 from vocable.features.whisper import WhisperEncoder
 from vocable.features.xvector import XVectorEncoder
@@ -131,11 +131,7 @@ def find_frame_extractor(name: str, layers: Sequence[int] = ()) -> FrameFeatureE
     """
     if any(Path(name).glob("encoder*.safetensors")):
         return FrameFeatureExtractor(WhisperEncoder.load(name), layers)
-    try:
-        from transformers import AutoConfig
-    except ImportError as error:
-        raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
-    config = fetch(name, lambda place, local: AutoConfig.from_pretrained(place, local_files_only=local))
+    config = from_transformers(name, "AutoConfig")
     if config.model_type == "whisper":
         return FrameFeatureExtractor(WhisperEncoder.load(name), layers)
     if config.model_type in KINDS:
