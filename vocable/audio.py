@@ -7,6 +7,7 @@ whole file and a file read in blocks take the same path, and give the same sampl
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ _BLOCK = 1 << 16  # samples: libsndfile's Vorbis encoder overflows its stack whe
 _STREAM = 0x7FFF0000  # bytes: larger lengths in a header mean that its writer did not know the length
 _UNKNOWN = 1 << 62  # samples: libsndfile's length of a FLAC without one in its header
 _LENGTHS = re.compile(r"^ *(?:data|SSND|Data Size|Riff size|riff) +: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_EMPTY = "the file holds no samples; record or export it again"
 _MAX_PEAK = 8.0  # resampling and mixing may overshoot full scale; integers stored as floats are far larger
 
 
@@ -157,7 +159,7 @@ def header_seconds(path: str | os.PathLike[str]) -> float:
     """
     info = _open_info(path)
     if info.frames <= 0:
-        raise AudioError(f"{path}: the file holds no samples; record or export it again")
+        raise AudioError(f"{path}: {_EMPTY}")
     if info.frames >= _UNKNOWN:
         raise AudioError(f"{path}: the header has no length; export it again")
     return info.frames / info.samplerate
@@ -177,7 +179,7 @@ def find_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
 
 
 def _open_info(path: str | os.PathLike[str]) -> soundfile._SoundFileInfo:
-    with _Reading(Path(path)):
+    with _reading(Path(path)):
         return soundfile.info(_name(Path(path)))
 
 
@@ -199,14 +201,14 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no t
 def _file_blocks(path: Path, size: int) -> Iterator[Float[ndarray, " T"]]:
     """Yield checked mono blocks at the file's sample rate; a truncated file raises an error."""
     read = 0
-    with _Reading(path), _Forward(_name(path)) as file:
+    with _reading(path), _Forward(_name(path)) as file:
         while (block := file.read(size, dtype="float32", always_2d=True)).shape[0]:
             mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
             _check_values(mono, str(path), read)
             read += mono.size
             yield mono
         if read == 0:
-            raise AudioError(f"{path}: the file holds no samples; record or export it again")
+            raise AudioError(f"{path}: {_EMPTY}")
         if _is_cut(file, read):
             raise AudioError(
                 f"{path}: the file is truncated after {read / file.samplerate:.2f} s; copy or export it again"
@@ -236,14 +238,13 @@ def _resampled(blocks: Iterator[Float[ndarray, " T"]], old: int, new: int) -> It
         return
     stream = soxr.ResampleStream(old, new, 1, dtype="float32", quality="HQ")
     consumed = produced = 0
-    last = np.zeros(0, dtype=np.float32)
     for block in blocks:
         consumed += block.size
         out = stream.resample_chunk(block)
         produced += out.size
         if out.size:
             yield out
-    last = stream.resample_chunk(last, last=True)
+    last = stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
     missing = -(-consumed * new // old) - produced
     last = np.pad(last[:missing], (0, max(0, missing - last.size)))
     if last.size:
@@ -259,20 +260,16 @@ def _check_values(samples: Float[ndarray, " T"], where: str, first: int = 0) -> 
         raise AudioError(f"{where}: the peak is {peak:g} but full scale is 1.0; divide 16-bit integers by 32768")
 
 
-class _Reading:
-    """Context that converts errors of libsndfile and the system into an AudioError with advice."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        if not self.path.exists():
-            raise AudioError(f"{self.path}: no such file")
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, soundfile.SoundFileError | OSError | RuntimeError | TypeError):  # TypeError: raw samples
-            reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
-            raise AudioError(
-                f"{self.path}: cannot be read as audio ({reason.removeprefix('Error : ').rstrip('.')}); "
-                "copy it again, convert it to WAV or FLAC, or remove it"
-            ) from error
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Convert errors of libsndfile and the system into an AudioError with advice."""
+    if not path.exists():
+        raise AudioError(f"{path}: no such file")
+    try:
+        yield
+    except (soundfile.SoundFileError, OSError, RuntimeError, TypeError) as error:  # TypeError: raw samples
+        reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+        raise AudioError(
+            f"{path}: cannot be read as audio ({reason.removeprefix('Error : ').rstrip('.')}); "
+            "copy it again, convert it to WAV or FLAC, or remove it"
+        ) from error

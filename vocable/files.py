@@ -4,8 +4,9 @@ import glob
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,13 @@ def write_whole(target: Path, put: Callable[[Path], object]) -> None:
     """
     if target.exists() and not target.is_file():
         raise OutputError(f"{target}: this is a folder or device; pass the path of a file")
-    temporary = None
+    temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(4)}{target.suffix}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem[:40]}.", suffix=target.suffix, dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
         put(temporary)
         _sync(temporary)
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(mode)  # safetensors makes files that the user alone can read
         temporary.replace(target)
         _sync(target.parent)
     except (OSError, RuntimeError, SafetensorError) as error:  # libsndfile reports a full disk as a RuntimeError
@@ -45,16 +45,12 @@ def write_whole(target: Path, put: Callable[[Path], object]) -> None:
             f"{target}: cannot be written ({reason}); check that the folder exists, its rights and the free space"
         ) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Write a JSON file atomically.
-
-    Raises:
-        OutputError: If it cannot be written.
-    """
+    """Write a JSON file atomically; see :func:`write_whole`."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_whole(target, lambda path: path.write_text(text, encoding="utf-8"))
 
@@ -89,12 +85,11 @@ def find_files(inputs: Sequence[str | os.PathLike[str]], suffixes: Collection[st
     found: list[Path] = []
     for entry in inputs:
         path = Path(entry)
-        candidates = None
         if path.is_dir():
             candidates = sorted(path.rglob("*"))
         elif not path.exists() and glob.has_magic(str(entry)):
             candidates = sorted(Path(name) for name in glob.glob(str(entry), recursive=True))  # any root  # noqa: PTH207
-        if candidates is None:
+        else:
             found.append(path)
             continue
         visible = (file for file in candidates if not file.name.startswith("."))
@@ -120,9 +115,3 @@ def _sync(path: Path) -> None:
             raise  # some file systems cannot sync a folder; every one can sync a file
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -79,12 +79,7 @@ class Migration:
 
 @dataclass(frozen=True)
 class StoredModel(Generic[_Network]):
-    """A network that was read from a folder.
-
-    Attributes:
-        network: The network, with its weights as float32.
-        aliases: Digests of the same weights under earlier formats.
-    """
+    """A network that was read from a folder, as float32, and digests of its weights under earlier formats."""
 
     network: _Network
     aliases: tuple[str, ...]
@@ -154,16 +149,8 @@ def read_model(
         with torch.device("meta"):  # which takes no memory, whatever size a hostile configuration asks for
             network = build(dict(settings))
         network.load_state_dict(weights, assign=True)
-    except (
-        OSError,
-        SafetensorError,
-        RuntimeError,
-        ConfigError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as error:
+    except (OSError, SafetensorError, RuntimeError, ConfigError, LookupError, TypeError, ValueError,
+            AttributeError) as error:  # fmt: skip
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{source}: the weights cannot be used ({reason}); {_ADVICE}") from error
     if digest_of(described.config, stored) != described.digest:

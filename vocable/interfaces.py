@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, runtime_checkable
 
-import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 from pydantic import Field
@@ -35,7 +34,6 @@ class ClipTokenizer(Protocol):
             AudioError: If the clip cannot be used.
             TextError: If the text cannot be used, or is missing and this tokenizer needs it.
         """
-        ...
 
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
         """Decode one clip to audio as long as the clip that was encoded.
@@ -47,7 +45,6 @@ class ClipTokenizer(Protocol):
         Raises:
             SpecError: If the tokens are another tokenizer's, or of more than one clip.
         """
-        ...
 
 
 @runtime_checkable
@@ -57,12 +54,10 @@ class Tokenizer(ClipTokenizer, Protocol):
     @property
     def spec(self) -> TokenSpec:
         """What one token covers in time and carries in bits, with all levels."""
-        ...
 
     @property
     def digest(self) -> str:
         """Digest of configuration and weights: equal digests give equal tokens."""
-        ...
 
     def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
         """Encode many clips; each has the tokens that it has alone.
@@ -72,19 +67,14 @@ class Tokenizer(ClipTokenizer, Protocol):
             texts: Transcript of each clip, None where there is none.
 
         Raises:
-            AudioError: If a clip cannot be used.
-            TextError: If a text cannot be used, or is missing and this tokenizer needs it.
-            ShapeError: If there is no clip, or not one text for each.
+            ShapeError: If there is no clip, or not one text for each; errors of :meth:`encode`, too.
         """
-        ...
 
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
         """Decode many clips; each is the same as alone."""
-        ...
 
     def save(self, folder: Path) -> None:
         """Write a folder from which ``vocable.load`` makes this tokenizer again."""
-        ...
 
 
 @runtime_checkable
@@ -93,11 +83,9 @@ class Streaming(Protocol):
 
     def encode_blocks(self, blocks: Iterable[Float[ndarray, " T"]]) -> Tokens:
         """Encode one clip that comes as blocks at ``spec.sample_rate``; the block sizes do not change the tokens."""
-        ...
 
-    def decode_blocks(self, tokens: Tokens) -> Iterable[np.ndarray]:
+    def decode_blocks(self, tokens: Tokens) -> Iterable[ndarray]:
         """Decode one clip as blocks of samples."""
-        ...
 
 
 @runtime_checkable
@@ -114,7 +102,6 @@ class Embedding(Protocol):
         Raises:
             SpecError: If the tokens are another tokenizer's, or lack one of the levels.
         """
-        ...
 
 
 @runtime_checkable
@@ -124,7 +111,6 @@ class TokenGenerator(Protocol):
     @property
     def labels(self) -> Mapping[str, Sequence[str]]:
         """Values of each condition that the prior takes; empty for an unconditional prior."""
-        ...
 
     def sample(
         self, conditions: Sequence[Mapping[str, object]], /, *, seed: int = 0, temperature: float | None = None,
@@ -138,17 +124,14 @@ class TokenGenerator(Protocol):
             ConfigError: If a condition or label is unknown.
             CheckpointError: If the prior is not trained, or was trained on another codebook.
         """
-        ...
 
     def score(
         self, tokens: Tokens, conditions: Sequence[Mapping[str, object]] | None = None, /
     ) -> Float[Tensor, "B N"]:
         """Return the log-likelihood of each id in nats, given the ids before it and its conditions."""
-        ...
 
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
-        """Decode many clips."""
-        ...
+        """Decode many clips; each is the same as alone."""
 
 
 @runtime_checkable
@@ -158,7 +141,6 @@ class PhonemeInventory(Protocol):
     @property
     def symbols(self) -> tuple[str, ...]:
         """Symbols in the order of their ids; the first is silence."""
-        ...
 
 
 @runtime_checkable
@@ -166,12 +148,7 @@ class HasVoice(ClipTokenizer, Protocol):
     """A tokenizer that keeps the voice beside its tokens: the same tokens decode in any voice."""
 
     def voice_of(self, audio: Audio) -> Float[Tensor, " V"]:
-        """Return the voice vector of a recording.
-
-        Raises:
-            AudioError: If the recording is too short.
-        """
-        ...
+        """Return the voice vector of a recording; one that is too short raises an AudioError."""
 
 
 @config
@@ -204,21 +181,14 @@ class VoiceConverter(Protocol):
         Args:
             source: Recording whose words and timing are kept, at any sample rate.
             voice: Recording of the target speaker, at any sample rate.
-            mix: How levels are mixed, for tokenizers that keep the voice in their levels.
+            mix: How levels are mixed, for tokenizers that keep the voice in their levels; see :meth:`check_mix`.
 
         Raises:
-            SpecError: If the tokenizer does not mix levels in this way.
             AudioError: If a recording is too short.
         """
-        ...
 
     def check_mix(self, mix: Mix | None) -> None:
-        """Check that the tokenizer mixes levels in this way.
-
-        Raises:
-            SpecError: If it mixes no levels, or does not have those that are named.
-        """
-        ...
+        """Raise a SpecError if the tokenizer mixes no levels, or does not have those that are named."""
 
 
 @runtime_checkable
@@ -228,7 +198,6 @@ class TextToSpeech(HasVoice, Protocol):
     @property
     def phonemes(self) -> PhonemeInventory:
         """Phonemes that it synthesizes."""
-        ...
 
     def speak(self, phonemes: Sequence[str], voice: Audio, *, seed: int = 0) -> Tokens:
         """Make the tokens of a phoneme sequence in a voice.
@@ -243,7 +212,6 @@ class TextToSpeech(HasVoice, Protocol):
             AudioError: If the voice is too short.
             CheckpointError: If the part that synthesizes is not trained.
         """
-        ...
 
 
 @runtime_checkable
@@ -252,16 +220,13 @@ class PhonemeRecognizer(Protocol):
 
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
         """Encode one clip."""
-        ...
 
     @property
     def phonemes(self) -> PhonemeInventory:
         """Phonemes that it recognizes."""
-        ...
 
     def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " S"]:
         """Return the phoneme id at each of S positions, evenly spaced over one clip."""
-        ...
 
 
 @runtime_checkable
@@ -270,11 +235,9 @@ class WordEditor(ClipTokenizer, Protocol):
 
     def words(self, tokens: Tokens) -> list[str]:
         """Return the words of one clip."""
-        ...
 
     def seconds(self, tokens: Tokens) -> list[float]:
         """Return the duration of each word in seconds."""
-        ...
 
     def swap_words(self, tokens: Tokens, donor: Tokens, first: int, last: int) -> Tokens:
         """Replace the tokens of some words by those of another clip.
@@ -289,7 +252,6 @@ class WordEditor(ClipTokenizer, Protocol):
             SpecError: If there are no such words.
             TextError: If the words differ.
         """
-        ...
 
 
 @runtime_checkable
@@ -307,4 +269,3 @@ class LikelihoodScorer(WordEditor, Protocol):
         Raises:
             TextError: If the text has no letters.
         """
-        ...

@@ -9,7 +9,7 @@ Each law is a function that raises an AssertionError naming the clip that broke 
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,16 +65,14 @@ def ids_in_range(tokenizer: Tokenizer, clips: Sequence[Audio], text: str | None 
     """Check that ids lie in [0, K), one row a codebook, and that the number of frames follows the spec."""
     spec = tokenizer.spec
     for clip in clips:
-        tokens = tokenizer.encode(clip, text)
-        where = f"a clip of {clip.samples.size} samples at {clip.sample_rate} Hz"
+        tokens, where = tokenizer.encode(clip, text), _name(clip)
         assert tokens.ids.shape[:2] == (1, spec.num_codebooks), f"{where}: ids are {tuple(tokens.ids.shape)}"
         assert tokens.spec == spec, f"{where}: the tokens' spec is {tokens.spec}, the tokenizer's {spec}"
         assert tokens.tokenizer == tokenizer.digest, f"{where}: tokens carry another digest"
         assert int(tokens.ids.min()) >= 0, f"{where}: an id is negative"
         assert int(tokens.ids.max()) < spec.codebook_size, f"{where}: an id is past the codebook"
         if spec.hop is not None:
-            samples = clip.resample(spec.sample_rate).samples.size
-            frames = frames_for(samples, spec.hop)
+            frames = frames_for(clip.resample(spec.sample_rate).samples.size, spec.hop)
             assert tokens.ids.shape[2] == frames, f"{where}: {tokens.ids.shape[2]} frames, the spec says {frames}"
 
 
@@ -94,8 +92,7 @@ def batch_equals_singles(tokenizer: Tokenizer, clips: Sequence[Audio], text: str
     for row, clip in enumerate(clips):
         alone = tokenizer.encode(clip, text)
         _assert_equal(batch.clip(row), alone, f"clip {row} in a batch of {len(clips)}")
-        padding = batch.ids[row, :, int(batch.lengths[row]) :]
-        assert not padding.any(), f"clip {row}: ids behind its end are not 0"
+        assert not batch.ids[row, :, int(batch.lengths[row]) :].any(), f"clip {row}: ids behind its end are not 0"
         samples = tokenizer.decode(alone).samples
         assert np.array_equal(decoded[row].samples, samples), f"clip {row}: decoded differently in a batch"
 
@@ -185,7 +182,7 @@ def _accepted(tokenizer: Tokenizer, clips: Sequence[Audio], text: str | None = N
     """Return the clips that the tokenizer accepts: at most half may raise an AudioError, alone as in a batch."""
     accepted = []
     for clip in clips:
-        where = f"a clip of {clip.samples.size} samples at {clip.sample_rate} Hz"
+        where = _name(clip)
         try:
             tokenizer.encode(clip, text)
         except AudioError:
@@ -206,29 +203,31 @@ def _accepted(tokenizer: Tokenizer, clips: Sequence[Audio], text: str | None = N
     return accepted
 
 
+def _name(clip: Audio) -> str:
+    return f"a clip of {clip.samples.size} samples at {clip.sample_rate} Hz"
+
+
 def _texts(text: str | None, clips: Sequence[Audio]) -> list[str] | None:
-    """Return the text once for each clip, or None."""
     return None if text is None else [text] * len(clips)
 
 
 def _clips(tokenizer: Tokenizer) -> list[Audio]:
     """Return clips of lengths and kinds at which tokenizers tend to fail."""
-    return list(_edge_clips(tokenizer.spec.sample_rate, tokenizer.spec.hop or tokenizer.spec.sample_rate // 10))
-
-
-def _edge_clips(rate: int, hop: int) -> Iterator[Audio]:
-    for seed, samples in enumerate((1, hop - 1, hop, hop + 1, 7 * hop + 3, 2 * rate, 11 * rate + 5)):
-        yield speechlike(samples, rate, seed)
-    yield Audio(np.zeros(3 * hop, dtype=np.float32), rate)
-    yield Audio(np.clip(4 * speechlike(5 * hop, rate, 9).samples, -1, 1), rate)
-    yield speechlike(4_410, 44_100, 10)
-    yield speechlike(801, 8_000, 11)
+    rate = tokenizer.spec.sample_rate
+    hop = tokenizer.spec.hop or rate // 10
+    lengths = (1, hop - 1, hop, hop + 1, 7 * hop + 3, 2 * rate, 11 * rate + 5)
+    return [
+        *(speechlike(samples, rate, seed) for seed, samples in enumerate(lengths)),
+        Audio(np.zeros(3 * hop, dtype=np.float32), rate),
+        Audio(np.clip(4 * speechlike(5 * hop, rate, 9).samples, -1, 1), rate),
+        speechlike(4_410, 44_100, 10),
+        speechlike(801, 8_000, 11),
+    ]
 
 
 def _assert_equal(tokens: Tokens, expected: Tokens, where: str) -> None:
-    assert tokens.ids.shape == expected.ids.shape, (
-        f"{where}: ids are {tuple(tokens.ids.shape)}, not {tuple(expected.ids.shape)}"
-    )
+    shape, expected_shape = tuple(tokens.ids.shape), tuple(expected.ids.shape)
+    assert shape == expected_shape, f"{where}: ids are {shape}, not {expected_shape}"
     different = int((tokens.ids != expected.ids).sum())
     assert different == 0, f"{where}: {different} of {expected.ids.numel()} tokens differ"
     assert torch.equal(tokens.lengths, expected.lengths), f"{where}: lengths differ"

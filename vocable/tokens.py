@@ -18,7 +18,7 @@ last 4          CRC-32 of all bytes before, unsigned little-endian
 import os
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from math import log2
 from pathlib import Path
 from typing import Annotated
@@ -67,9 +67,7 @@ class TokenSpec:
         limits = {"sample_rate": 768_000, "hop": 1 << 24, "codebook_size": 1 << 24, "num_codebooks": 1024}
         for name, most in limits.items():
             value = getattr(self, name)
-            if value is None and name == "hop":
-                continue
-            if not 1 <= value <= most:
+            if not (1 <= value <= most if value is not None else name == "hop"):
                 raise SpecError(f"{name} is {value}: it must be between 1 and {most}")
 
     @property
@@ -173,13 +171,10 @@ class Tokens:
         index = range(len(self))[index]
         row = slice(index, index + 1)
         return replace(
-            self,
-            ids=self.ids[row, :, : int(self.lengths[index])],
-            lengths=self.lengths[row],
-            samples=self.samples[row],
-            text=self.text and self.text[row],
+            self, ids=self.ids[row, :, : int(self.lengths[index])], lengths=self.lengths[row],
+            samples=self.samples[row], text=self.text and self.text[row],
             voice=None if self.voice is None else self.voice[row],
-        )
+        )  # fmt: skip
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a token file, completely or not at all.
@@ -236,14 +231,10 @@ def pack(tokens: Tokens) -> bytes:
     if tokens.ids.numel() > _MAX_IDS:
         raise SpecError(f"{tokens.ids.numel()} ids are too many for one token file; write at most {_MAX_IDS}")
     texts = tokens.text or (None,) * len(tokens)
+    clips = zip(tokens.lengths.tolist(), tokens.samples.tolist(), texts, strict=True)
     header = to_bytes(_Header(
-        sample_rate=spec.sample_rate, hop=spec.hop, codebook_size=spec.codebook_size,
-        num_codebooks=spec.num_codebooks, tokenizer=tokens.tokenizer,
-        voice_width=0 if tokens.voice is None else tokens.voice.shape[1],
-        clips=tuple(
-            _Clip(frames=frames, samples=samples, text=text)
-            for frames, samples, text in zip(tokens.lengths.tolist(), tokens.samples.tolist(), texts, strict=True)
-        ),
+        **asdict(spec), tokenizer=tokens.tokenizer, voice_width=0 if tokens.voice is None else tokens.voice.shape[1],
+        clips=tuple(_Clip(frames=frames, samples=samples, text=text) for frames, samples, text in clips),
     ))  # fmt: skip
     rows = [tokens.ids[row, :, :frames].T.reshape(-1) for row, frames in enumerate(tokens.lengths.tolist())]
     ids = torch.cat(rows).cpu().numpy() if rows else np.zeros(0, dtype=np.int64)
@@ -278,14 +269,12 @@ def unpack(data: bytes) -> Tokens:
         ids[row, :, : clip.frames] = part.reshape(clip.frames, spec.num_codebooks).T
     try:
         return Tokens(
-            ids=ids,
+            ids=ids, spec=spec, tokenizer=header.tokenizer,
             lengths=torch.tensor([clip.frames for clip in clips], dtype=torch.int64),
             samples=torch.tensor([clip.samples for clip in clips], dtype=torch.int64),
-            spec=spec,
-            tokenizer=header.tokenizer,
             text=texts if any(text is not None for text in texts) else None,
             voice=torch.from_numpy(voice.astype(np.float32)) if header.voice_width else None,
-        )
+        )  # fmt: skip
     except SpecError as error:
         raise TokenFileError(f"the contents contradict one another: {error}; make the file again") from error
 
@@ -309,10 +298,7 @@ def _open(data: bytes) -> tuple[_Header, TokenSpec, bytes]:
         raise TokenFileError(f"the header promises {header_size} bytes of itself; make the file again")
     try:
         header = parse(_Header, body[_PREFIX.size : start], "")
-        spec = TokenSpec(
-            sample_rate=header.sample_rate, hop=header.hop,
-            codebook_size=header.codebook_size, num_codebooks=header.num_codebooks,
-        )  # fmt: skip
+        spec = TokenSpec(**{field.name: getattr(header, field.name) for field in fields(TokenSpec)})
     except (ConfigError, SpecError) as error:
         raise TokenFileError(f"the header is not valid ({error}); make the file again") from error
     return header, spec, body[start:]

@@ -71,7 +71,6 @@ def test_any_prefix_decodes_and_the_error_falls() -> None:
     ids = rvq.encode(clip)
     errors = [float((clip - clip.mean((0, 1))).square().mean())]
     for count in range(1, 5):
-        assert torch.equal(rvq.encode(clip, count), ids[:, :count])
         assert rvq.decode(ids[:, :count]).shape == clip.shape
         errors.append(float((clip - rvq.decode(ids[:, :count])).square().mean()))
     assert all(after < 0.9 * before for before, after in pairwise(errors)), errors
@@ -79,10 +78,6 @@ def test_any_prefix_decodes_and_the_error_falls() -> None:
 
 def test_levels_out_of_range_are_refused() -> None:
     rvq = trained()
-    with pytest.raises(ShapeError, match=r"num_levels is 0; this quantizer has levels 1 to 3"):
-        rvq.encode(noise(1, 2, DIM), 0)
-    with pytest.raises(ShapeError, match="num_levels is 4"):
-        rvq.encode(noise(1, 2, DIM), 4)
     with pytest.raises(ShapeError, match="ids have 4 levels; this quantizer has levels 1 to 3"):
         rvq.decode(torch.zeros(1, 4, 2, dtype=torch.int64))
     with pytest.raises(ShapeError, match="ids have 0 levels"):
@@ -151,7 +146,7 @@ def test_dropped_levels_are_zero_and_neither_count_nor_learn(kind: type) -> None
     for clip, levels in enumerate((1, 2, 2)):
         assert not made.levels[levels:, clip].any()
         assert not made.ids[clip, levels:].any()
-        assert torch.equal(made.ids[clip, :levels], alone.eval().encode(latents[clip : clip + 1], levels)[0])
+        assert torch.equal(made.ids[clip, :levels], alone.eval().encode(latents[clip : clip + 1])[0, :levels])
     last = {name: value for name, value in state(rvq).items() if name.startswith("codebooks.2.")}
     assert same(last, {name: before[name] for name in last}), "a level nobody used moved"
     alone.train()(latents[1:], everywhere(latents[1:]), torch.tensor([2, 2]))

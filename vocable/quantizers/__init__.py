@@ -1,11 +1,10 @@
 """Quantizers: latents to ids and back."""
 
-from vocable.quantizers.base import Quantized, Quantizer
+from vocable.quantizers.base import Quantized
 from vocable.quantizers.codebook import Codebook, EmaCodebook, GradientCodebook
 from vocable.quantizers.fsq import FiniteScalarQuantizer
-from vocable.quantizers.rvq import ResidualVectorQuantizer
+from vocable.quantizers.rvq import ResidualVectorQuantizer, VectorQuantizer
 from vocable.quantizers.stochastic import StochasticVectorQuantizer
-from vocable.quantizers.vq import VectorQuantizer
 
 __all__ = [
     "Codebook",
@@ -13,7 +12,6 @@ __all__ = [
     "FiniteScalarQuantizer",
     "GradientCodebook",
     "Quantized",
-    "Quantizer",
     "ResidualVectorQuantizer",
     "StochasticVectorQuantizer",
     "VectorQuantizer",

@@ -1,9 +1,8 @@
-"""Interface of quantizers, and the record they return."""
+"""Record that quantizers return."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -27,33 +26,3 @@ class Quantized:
     levels: Float[Tensor, "Q B N D"]
     losses: dict[str, Float[Tensor, ""]]
     stats: dict[str, Float[Tensor, " Q"]]
-
-
-@runtime_checkable
-class Quantizer(Protocol):
-    """A quantizer of latents into ids.
-
-    Attributes:
-        codebook_size: Number of entries K of each codebook.
-        num_codebooks: Number of levels Q.
-    """
-
-    codebook_size: int
-    num_codebooks: int
-
-    def __call__(
-        self,
-        latents: Float[Tensor, "B N D"],
-        mask: Bool[Tensor, "B N"],
-        levels: Int[Tensor, " B"] | None = None,
-    ) -> Quantized:
-        """Quantize a batch; in training mode also update the codebooks."""
-        ...
-
-    def encode(self, latents: Float[Tensor, "B N D"], num_levels: int | None = None) -> Int[Tensor, "B Q N"]:
-        """Return the ids of the first ``num_levels`` levels; all by default."""
-        ...
-
-    def decode(self, ids: Int[Tensor, "B Q N"]) -> Float[Tensor, "B N D"]:
-        """Return the sum of the vectors of any prefix of the levels."""
-        ...

@@ -1,9 +1,5 @@
 """Codebooks: nearest entry, lookup, training of the entries, and restarts of dead ones.
 
-Entries are trained in one of two ways. :class:`EmaCodebook` is an exponential moving average of its rows (van den Oord
-et al., 2017, appendix A.1); :class:`GradientCodebook` is a parameter with a loss. Both keep a moving count of the use
-of each entry, initialize the entries on the first batch, and restart entries that are no longer used.
-
 All updates use the global batch, so that N processes hold the codebook that one process would hold (see
 ``collective``). Random numbers depend on the codebook's seed and update count alone, so that its buffers are its state.
 """
@@ -76,7 +72,7 @@ def usage(counts: Float[Tensor, " K"], least: float) -> dict[str, Float[Tensor, 
 
 
 class Codebook(nn.Module):
-    """State and bookkeeping of both kinds of codebook.
+    """State of both kinds of codebook: moving counts of use, initialization on the first batch, restarts.
 
     Args:
         size: Number of entries K.
@@ -111,7 +107,7 @@ class Codebook(nn.Module):
 
     @property
     def is_initialized(self) -> bool:
-        """Whether the entries have been updated by a batch, in this run or in the model that it began from."""
+        """Whether a batch has updated the entries, in this run or in the model that it began from."""
         return int(self.updates) > 0
 
     def lookup(self, ids: Int[Tensor, "*any"]) -> Float[Tensor, "*any D"]:
@@ -130,19 +126,21 @@ class Codebook(nn.Module):
         offset, total = row_offsets(rows.shape[0], rows.device)
         if total == 0:
             return
-        all_entries = torch.ones(self.size, dtype=torch.bool, device=rows.device)
-        if self.init in ("normal", "uniform"):
-            self._place(all_entries, self._random_entries().to(rows), total / self.size)
-            return
-        sample = min(total, _KMEANS_ROWS_PER_ENTRY * self.size)
-        points = global_rows(rows, self._draw(total, sample).to(rows.device), offset)
-        entries = points[self._draw(sample, self.size).to(rows.device)].clone()
-        for _ in range(_KMEANS_ROUNDS if self.init == "kmeans" else 0):
-            ids = nearest(points, entries)
-            counts = torch.bincount(ids, minlength=self.size).to(points.dtype)
-            sums = torch.zeros_like(entries).index_add_(0, ids, points)
-            entries = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), entries)
-        self._place(all_entries, entries, total / self.size)
+        generator = torch.Generator().manual_seed(self.seed)
+        if self.init == "normal":
+            entries = torch.randn(self.size, self.dim, generator=generator).to(rows)
+        elif self.init == "uniform":
+            entries = ((2.0 * torch.rand(self.size, self.dim, generator=generator) - 1.0) / self.size).to(rows)
+        else:
+            sample = min(total, _KMEANS_ROWS_PER_ENTRY * self.size)
+            points = global_rows(rows, self._draw(total, sample).to(rows.device), offset)
+            entries = points[self._draw(sample, self.size).to(rows.device)].clone()
+            for _ in range(_KMEANS_ROUNDS if self.init == "kmeans" else 0):
+                ids = nearest(points, entries)
+                counts = torch.bincount(ids, minlength=self.size).to(points.dtype)
+                sums = torch.zeros_like(entries).index_add_(0, ids, points)
+                entries = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), entries)
+        self._place(torch.ones_like(self.counts, dtype=torch.bool), entries, total / self.size)
 
     @torch.no_grad()
     def update(self, rows: Float[Tensor, "M D"], ids: Int[Tensor, " M"]) -> None:
@@ -164,13 +162,6 @@ class Codebook(nn.Module):
     def stats(self) -> dict[str, Float[Tensor, ""]]:
         """Return usage statistics from the moving counts; see :class:`~vocable.quantizers.base.Quantized`."""
         return usage(self.counts, _FRESH * self.restart_below) | {"restarts": self.restarts.float()}
-
-    def _random_entries(self) -> Float[Tensor, "K D"]:
-        """Return initial entries that do not depend on data."""
-        generator = torch.Generator().manual_seed(self.seed)
-        if self.init == "normal":
-            return torch.randn(self.size, self.dim, generator=generator)
-        return (2.0 * torch.rand(self.size, self.dim, generator=generator) - 1.0) / self.size
 
     def _draw(self, total: int, count: int) -> Int[Tensor, " R"]:
         """Return random row indices in [0, total), repeated only where ``count`` is larger."""

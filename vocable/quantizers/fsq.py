@@ -80,8 +80,8 @@ class FiniteScalarQuantizer(nn.Module):
         return Quantized(ids=ids[:, None], latents=quantized, levels=quantized[None], losses={}, stats=stats)
 
     @torch.no_grad()
-    def encode(self, latents: Float[Tensor, "B N D"], num_levels: int | None = None) -> Int[Tensor, "B 1 N"]:
-        """Return the ids of latents; ``num_levels`` is unused, as there is one level."""
+    def encode(self, latents: Float[Tensor, "B N D"]) -> Int[Tensor, "B 1 N"]:
+        """Return the ids of latents, in [0, K)."""
         return self._ids(self._bound(latents.float()).round())[:, None]
 
     def decode(self, ids: Int[Tensor, "B 1 N"]) -> Float[Tensor, "B N D"]:

@@ -24,8 +24,7 @@ class ResidualVectorQuantizer(nn.Module):
         codebook_size: Number of entries K of each level.
         dim: Dimension D of the latents.
         codebook: Class of the codebooks: ``EmaCodebook`` or ``GradientCodebook``.
-        settings: Arguments of :class:`~vocable.quantizers.codebook.Codebook`: ``decay``, ``restart_below``, ``seed``
-            (increased by one for each level), ``init``.
+        settings: Arguments of :class:`~vocable.quantizers.codebook.Codebook`; ``seed`` increases by one a level.
 
     Attributes:
         codebooks: Codebooks, first level first.
@@ -43,14 +42,9 @@ class ResidualVectorQuantizer(nn.Module):
     """
 
     def __init__(
-        self,
-        *,
-        num_codebooks: int,
-        codebook_size: int,
-        dim: int,
-        codebook: type[EmaCodebook] | type[GradientCodebook] = EmaCodebook,
-        **settings: Unpack[CodebookSettings],
-    ) -> None:
+        self, *, num_codebooks: int, codebook_size: int, dim: int,
+        codebook: type[EmaCodebook] | type[GradientCodebook] = EmaCodebook, **settings: Unpack[CodebookSettings],
+    ) -> None:  # fmt: skip
         super().__init__()
         seed = settings.get("seed", 0)
         self.num_codebooks, self.codebook_size, self.dim = num_codebooks, codebook_size, dim
@@ -72,10 +66,7 @@ class ResidualVectorQuantizer(nn.Module):
         return step < start and not all(book.is_initialized for book in self.codebooks)
 
     def forward(
-        self,
-        latents: Float[Tensor, "B N D"],
-        mask: Bool[Tensor, "B N"],
-        levels: Int[Tensor, " B"] | None = None,
+        self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"], levels: Int[Tensor, " B"] | None = None
     ) -> Quantized:
         """Quantize a batch; in training mode also initialize, update and restart the codebooks.
 
@@ -141,19 +132,12 @@ class ResidualVectorQuantizer(nn.Module):
         return rows * world()[1] / global_sum(rows).clamp(min=1)
 
     @torch.no_grad()
-    def encode(self, latents: Float[Tensor, "B N D"], num_levels: int | None = None) -> Int[Tensor, "B Q N"]:
-        """Return the ids of the first ``num_levels`` levels, in [0, K); all levels by default.
-
-        Raises:
-            ShapeError: If ``num_levels`` is not in [1, Q].
-        """
-        count = self.num_codebooks if num_levels is None else num_levels
-        if not 1 <= count <= self.num_codebooks:
-            raise ShapeError(f"num_levels is {count}; this quantizer has levels 1 to {self.num_codebooks}")
+    def encode(self, latents: Float[Tensor, "B N D"]) -> Int[Tensor, "B Q N"]:
+        """Return the ids of latents, in [0, K)."""
         residual = latents.float().reshape(-1, self.dim)
         levels = []
         with torch.autocast(latents.device.type, enabled=False):
-            for book in self.codebooks[:count]:
+            for book in self.codebooks:
                 ids = book.nearest(residual)
                 levels.append(ids.reshape(latents.shape[:2]))
                 residual = residual - book.lookup(ids)
@@ -169,3 +153,20 @@ class ResidualVectorQuantizer(nn.Module):
             raise ShapeError(f"ids have {ids.shape[1]} levels; this quantizer has levels 1 to {self.num_codebooks}")
         books = self.codebooks[: ids.shape[1]]
         return torch.stack([book.lookup(level) for book, level in zip(books, ids.unbind(1), strict=True)]).sum(0)
+
+
+class VectorQuantizer(ResidualVectorQuantizer):
+    """Vector quantizer: a :class:`ResidualVectorQuantizer` with one level.
+
+    Source:
+        van den Oord et al., arXiv:1711.00937.
+
+    Example:
+        >>> VectorQuantizer(codebook_size=256, dim=64).num_codebooks
+        1
+    """
+
+    def __init__(self, *, codebook_size: int, dim: int,
+                 codebook: type[EmaCodebook] | type[GradientCodebook] = EmaCodebook,
+                 **settings: Unpack[CodebookSettings]) -> None:  # fmt: skip
+        super().__init__(num_codebooks=1, codebook_size=codebook_size, dim=dim, codebook=codebook, **settings)

@@ -12,7 +12,7 @@ from vocable.collective import all_finite
 from vocable.errors import ConfigError
 from vocable.quantizers.base import Quantized
 from vocable.quantizers.codebook import CodebookSettings, GradientCodebook
-from vocable.quantizers.vq import VectorQuantizer
+from vocable.quantizers.rvq import VectorQuantizer
 
 
 class StochasticVectorQuantizer(VectorQuantizer):
@@ -26,8 +26,7 @@ class StochasticVectorQuantizer(VectorQuantizer):
         codebook_size: Number of entries K.
         dim: Dimension D of the latents.
         temperature: Temperature of the relaxation; towards 0 the mixture becomes a one-hot sample.
-        settings: Arguments of :class:`~vocable.quantizers.codebook.Codebook`: ``decay``, ``restart_below``, ``seed``,
-            ``init``.
+        settings: Arguments of :class:`~vocable.quantizers.codebook.Codebook`.
 
     Raises:
         ConfigError: If the temperature is not positive.
@@ -56,8 +55,7 @@ class StochasticVectorQuantizer(VectorQuantizer):
         is_updating = self.training and all_finite(rows.square().sum())
         if is_updating:
             book.initialize(rows.detach())
-        distances = _squared_distances(rows, book.entries)
-        log_probabilities = F.log_softmax(-distances, dim=1)
+        log_probabilities = F.log_softmax(-_squared_distances(rows, book.entries), dim=1)
         probabilities = log_probabilities.exp()
         ids = log_probabilities.argmax(1)
         mixture = book.lookup(ids)

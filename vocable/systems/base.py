@@ -85,36 +85,18 @@ class BaseTokenizer(ABC, Generic[_Model]):
 
     @abstractmethod
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Encode one clip.
-
-        Args:
-            audio: Recording at any sample rate.
-            text: Transcript. Systems that need none carry it along in the tokens.
-        """
+        """Encode one clip; a transcript that the system does not need is carried along in the tokens."""
 
     @abstractmethod
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
-        """Decode one clip to audio as long as what was encoded.
-
-        Args:
-            tokens: Tokens of one clip, made by this tokenizer.
-            voice: Recording of the speaker to decode as, where the system keeps the voice beside its tokens.
-        """
+        """Decode one clip to audio as long as what was encoded, in another voice where the system can."""
 
     @abstractmethod
     def describe(self) -> list[Table]:
         """Return tables of sizes and rates, and of the codebooks as training left them."""
 
     def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
-        """Encode many clips; each has the tokens that it has alone.
-
-        Args:
-            clips: At least one clip.
-            texts: Transcript of each clip, None where there is none.
-
-        Raises:
-            ShapeError: If there is no clip, or not one text for each.
-        """
+        """Encode many clips; see :meth:`vocable.interfaces.Tokenizer.encode_batch`."""
         if not clips:
             raise ShapeError("encode_batch needs at least one clip")
         if texts is not None and (isinstance(texts, str) or len(texts) != len(clips)):
@@ -122,8 +104,8 @@ class BaseTokenizer(ABC, Generic[_Model]):
             raise ShapeError(
                 f"encode_batch got {found} for {len(clips)} clips; give one for each, None where there is none"
             )
-        texts = texts if texts is not None else [None] * len(clips)
-        return collate_tokens([self.encode(clip, text) for clip, text in zip(clips, texts, strict=True)])
+        pairs = zip(clips, texts or [None] * len(clips), strict=True)
+        return collate_tokens([self.encode(clip, text) for clip, text in pairs])
 
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
         """Decode many clips; each is the same as alone."""
@@ -131,26 +113,14 @@ class BaseTokenizer(ABC, Generic[_Model]):
 
     @torch.no_grad()  # not inference mode: a probe may be trained on what it returns
     def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
-        """Return the codebook vectors that the decoder is given, 0 behind a clip's end.
-
-        Args:
-            tokens: Tokens of this tokenizer, with all levels or the first ones.
-            levels: Levels to sum, 1 is the first; all by default.
-
-        Raises:
-            SpecError: If the tokens are another tokenizer's, or lack one of the levels.
-        """
+        """Return the codebook vectors that the decoder is given; see :class:`vocable.interfaces.Embedding`."""
         self.check_tokens(tokens)
         selected = self.select_levels(levels, tokens.spec.num_codebooks)
         vectors = self._look_up(tokens.ids.to(self.device), selected).cpu()
         return vectors * mask_from_lengths(tokens.lengths, vectors.shape[1])[..., None]
 
     def check_tokens(self, tokens: Tokens) -> None:
-        """Check that tokens were made by this tokenizer.
-
-        Raises:
-            SpecError: If they carry another digest, or do not fit this tokenizer's spec.
-        """
+        """Raise a SpecError if tokens carry another tokenizer's digest, or do not fit this one's spec."""
         if tokens.tokenizer not in (self.digest, *self.aliases):
             raise SpecError(
                 f"these tokens were made by tokenizer {tokens.tokenizer[:23]}, this one is {self.digest[:23]}; "
@@ -164,11 +134,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
             )
 
     def check_clip(self, tokens: Tokens) -> None:
-        """Check that tokens hold one clip and were made by this tokenizer.
-
-        Raises:
-            SpecError: If they hold no clip or several, or are another tokenizer's.
-        """
+        """Raise a SpecError if tokens hold no clip or several, or are another tokenizer's."""
         if len(tokens) != 1:
             raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
         self.check_tokens(tokens)
@@ -177,10 +143,11 @@ class BaseTokenizer(ABC, Generic[_Model]):
         """Return the levels to use, counted from 1; all by default.
 
         Raises:
-            SpecError: If a level is not there, is named twice, or none is named.
+            SpecError: If a level is missing, is named twice, or none is named.
         """
-        selected = list(range(1, available + 1)) if levels is None else list(levels)
-        if not selected or len({*selected} & {*range(1, available + 1)}) < len(selected):
+        every = range(1, available + 1)
+        selected = list(every if levels is None else levels)
+        if not selected or len({*selected} & {*every}) < len(selected):
             held = "level 1 alone" if available == 1 else f"levels 1 to {available}"
             raise SpecError(f"levels {selected} were asked of tokens that have {held}")
         return selected
@@ -230,14 +197,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
 
     def _tokens(self, ids: Int[Tensor, "1 Q N"], samples: int, text: str | None,
                 voice: Float[Tensor, "1 V"] | None = None) -> Tokens:  # fmt: skip
-        """Return one clip's ids as tokens of this tokenizer.
-
-        Args:
-            ids: Ids of the clip.
-            samples: Length of the clip in samples at ``spec.sample_rate``.
-            text: Transcript, or None.
-            voice: Vector beside the tokens, or None.
-        """
+        """Return one clip's ids as tokens of this tokenizer; the clip has ``samples`` at ``spec.sample_rate``."""
         return Tokens(
             ids=ids, lengths=torch.tensor([ids.shape[2]]), samples=torch.tensor([samples]), spec=self.spec,
             tokenizer=self.digest, text=None if text is None else (text,), voice=voice,

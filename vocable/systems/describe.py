@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
-from torch import Tensor, nn
+from torch import nn
 
+from vocable.quantizers import Codebook, FiniteScalarQuantizer
 from vocable.tokens import TokenSpec
 
 
@@ -34,12 +34,9 @@ def spec_rows(spec: TokenSpec) -> list[tuple[str, str]]:
     common = [("sample rate", f"{spec.sample_rate} Hz"), ("codebooks", f"{spec.num_codebooks} × {spec.codebook_size}")]
     if spec.hop is None:
         return [*common, ("frames", "do not follow the clock")]
-    return [
-        *common,
-        ("frame rate", f"{spec.frame_rate:g} Hz (hop {spec.hop})"),
-        ("token rate", f"{spec.token_rate:g} tokens/s"),
-        ("bit rate", f"{spec.bit_rate:g} bit/s"),
-    ]
+    frame_rate = f"{spec.frame_rate:g} Hz (hop {spec.hop})"
+    token_rate, bit_rate = f"{spec.token_rate:g} tokens/s", f"{spec.bit_rate:g} bit/s"
+    return [*common, ("frame rate", frame_rate), ("token rate", token_rate), ("bit rate", bit_rate)]
 
 
 def parameter_rows(parts: Mapping[str, nn.Module]) -> list[tuple[str, str]]:
@@ -53,16 +50,7 @@ def parameter_rows(parts: Mapping[str, nn.Module]) -> list[tuple[str, str]]:
     return [(f"{name} parameters", f"{count:,}") for name, count in counts.items()]
 
 
-@runtime_checkable
-class HasUsage(Protocol):
-    """A codebook that keeps statistics of its use."""
-
-    def stats(self) -> dict[str, Tensor]:
-        """Return usage statistics, named as in :class:`~vocable.quantizers.base.Quantized`."""
-        ...
-
-
-def codebook_table(codebooks: Iterable[HasUsage]) -> Table:
+def codebook_table(codebooks: Iterable[Codebook | FiniteScalarQuantizer]) -> Table:
     """Return a table of the codebook usage at the end of training, one row a level."""
     stats = [codebook.stats() for codebook in codebooks]
     rows = [

@@ -62,11 +62,7 @@ def systems() -> dict[str, System]:
 
 @cache
 def recipes() -> dict[str, Callable[[], Run]]:
-    """Return every training recipe by name: those of systems and vocoders, and those that other packages register.
-
-    Raises:
-        ConfigError: If a registered system or recipe cannot be imported.
-    """
+    """Return every training recipe by name: those of systems and vocoders, and those that other packages register."""
     found = {name: recipe for system in systems().values() for name, recipe in system.recipes.items()}
     found |= VOCODERS
     return found | {point.name: load_entry_point(point) for point in entry_points(group="vocable.recipes")}
@@ -88,10 +84,7 @@ def find_recipe(name: str) -> Run:
 
 
 def models_for(use: str) -> str:
-    """Return the names of models with a use, for messages: the bundled ones, else an example of each system.
-
-    Args:
-        use: One of the uses of :class:`~vocable.systems.base.System`.
+    """Return an example of each system with a use (see :class:`~vocable.systems.base.System`), for messages.
 
     Example:
         >>> models_for("generate")
@@ -135,12 +128,7 @@ def load(name: _Path, device: str = "cpu", vocoder: str | None = None) -> BaseTo
 
 
 def load_as(name: _Path, kind: type[_Tokenizer], device: str = "cpu") -> _Tokenizer:
-    """Load a tokenizer of one class, for code that is written for one system.
-
-    Raises:
-        CheckpointError: If there is no such model.
-        ConfigError: If the model belongs to another system.
-    """
+    """Load a tokenizer of one class; a model of another system raises a ConfigError. See :func:`load`."""
     tokenizer = load(name, device)
     if not isinstance(tokenizer, kind):
         raise ConfigError(f"{name}: is a {type(tokenizer).__name__}, expected a {kind.__name__}; take another model")
@@ -148,10 +136,7 @@ def load_as(name: _Path, kind: type[_Tokenizer], device: str = "cpu") -> _Tokeni
 
 
 def folder_of(name: _Path) -> Path:
-    """Return the folder of a model: a bundled one, its own, or a run's newest checkpoint.
-
-    Raises:
-        CheckpointError: If there is no such model.
+    """Return the folder of a model: a bundled one, its own, or a run's newest checkpoint; see :func:`load`.
 
     Example:
         >>> folder_of("guided-small").name
@@ -161,10 +146,7 @@ def folder_of(name: _Path) -> Path:
 
 
 def system_of(name: _Path) -> System:
-    """Return the system that a model belongs to.
-
-    Raises:
-        CheckpointError: If there is no such model.
+    """Return the system that a model belongs to; see :func:`load`.
 
     Example:
         >>> system_of("guided-small").name

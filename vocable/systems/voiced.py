@@ -13,9 +13,9 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.errors import AudioError, SpecError
 from vocable.interfaces import Mix
-from vocable.quantizers import FiniteScalarQuantizer, VectorQuantizer
+from vocable.quantizers import Codebook, FiniteScalarQuantizer, VectorQuantizer
 from vocable.systems.base import BaseTokenizer
-from vocable.systems.describe import HasUsage, Table, codebook_table, spec_rows
+from vocable.systems.describe import Table, codebook_table, spec_rows
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import Tokens
 from vocable.vocoders import Vocoder, find_vocoder
@@ -71,15 +71,7 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
 
     @abstractmethod
     def spectra(self, tokens: Tokens, voice: Float[Tensor, "1 V"]) -> Float[Tensor, "F S"]:
-        """Return the mel spectra of one clip in dB, decoded in a voice.
-
-        Args:
-            tokens: Tokens of one clip, made by this tokenizer.
-            voice: Voice vector, from tokens or from :meth:`voice_of`.
-
-        Raises:
-            SpecError: If the tokens are another tokenizer's.
-        """
+        """Return the mel spectra in dB of this tokenizer's tokens of one clip, decoded with a voice vector."""
 
     @abstractmethod
     def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " S"]:
@@ -95,7 +87,7 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         """Return table rows with the sizes of the networks and what is specific to the system."""
 
     @property
-    def codebooks(self) -> Sequence[HasUsage]:
+    def codebooks(self) -> Sequence[Codebook | FiniteScalarQuantizer]:
         """Codebook, as a list of one."""
         return list(self.model.quantizer.codebooks)
 
@@ -114,10 +106,9 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
 
     @torch.inference_mode()
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Encode one clip, with its voice beside the tokens; see :meth:`BaseTokenizer.encode`.
+        """Encode one clip, with its voice beside the tokens; the text is carried along and not used.
 
         Raises:
-            AudioError: If the clip is empty.
             CheckpointError: If a network that the tokens depend on is not at hand.
         """
         audio = audio.resample(self.spec.sample_rate)
@@ -241,9 +232,8 @@ def voice_alarms(divergence: Float[Tensor, ""], floor: float, weight: float) -> 
 
     There is no warning while the divergence has weight 0.
     """
-    if weight and float(divergence) <= floor:
-        return (f"KL is at its floor of {floor:g} nat: the voice embedding carries no information",)
-    return ()
+    is_empty = bool(weight) and float(divergence) <= floor
+    return (f"KL is at its floor of {floor:g} nat: the voice embedding carries no information",) if is_empty else ()
 
 
 def rename_keys(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -261,11 +251,7 @@ def rename_keys(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, A
 
 
 def check_voice(voice: Float[Tensor, "B V"] | None, size: int) -> Float[Tensor, "B V"]:
-    """Return the voice vector of each clip, which must have ``size`` dimensions.
-
-    Raises:
-        SpecError: If there is none, it has another dimension, or a value is not finite.
-    """
+    """Return voice vectors; raise a SpecError if there are none, or they are not finite and of dimension ``size``."""
     if voice is None or voice.shape[1] != size or not bool(voice.isfinite().all()):
         raise SpecError("these tokens carry no usable voice; pass `voice`, a recording of the speaker to decode as")
     return voice

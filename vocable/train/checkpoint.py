@@ -30,13 +30,7 @@ _ADVICE = "resume from another checkpoint"
 
 @config
 class CheckpointFile:
-    """Contents of ``training.json``.
-
-    Attributes:
-        format: Version of the layout.
-        step: Number of finished steps.
-        files: SHA-256 of every other file, by name.
-    """
+    """Contents of ``training.json``: version of the layout, number of finished steps, SHA-256 of each file by name."""
 
     format: int
     step: Annotated[int, Field(ge=0)]
@@ -54,7 +48,7 @@ def save(folder: Path, step: int, parts: Mapping[str, nn.Module], optimizers: Ma
         step: Number of finished steps.
         parts: Networks by name.
         optimizers: Optimizer of each network, by the same names.
-        export: Function that writes a model folder.
+        export: Function that writes a model folder to a path.
         keep: Number of checkpoints to keep.
 
     Raises:
@@ -70,7 +64,9 @@ def save(folder: Path, step: int, parts: Mapping[str, nn.Module], optimizers: Ma
         tensors = {f"{name}.model.{key}": value.detach().cpu().contiguous()
                    for name, part in parts.items() for key, value in part.state_dict().items()}  # fmt: skip
         for name, optimizer in optimizers.items():
-            tensors |= {f"{name}.optimizer.{key}": value for key, value in _optimizer_tensors(optimizer).items()}
+            for index, entry in optimizer.state_dict()["state"].items():
+                tensors |= {f"{name}.optimizer.{index}.{key}": torch.as_tensor(value).cpu()
+                            for key, value in entry.items()}  # fmt: skip
         write_whole(hidden / "training.safetensors", lambda path: save_file(tensors, path))
         digests = {file.name: sha256(file) for file in sorted(hidden.iterdir())}
         write_json(hidden / _SEAL, {"format": FORMAT, "step": step, "files": digests})
@@ -150,13 +146,6 @@ def _delete(checkpoint: Path) -> None:
 
 def _strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{index}.{key}": torch.as_tensor(value).cpu() for index, entry in state.items() for key, value in entry.items()
-    }
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

@@ -55,7 +55,7 @@ class Log:
         line = {"step": step, "seconds": round(time.monotonic() - self._clock, 1), **values}
         with self._writing():
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(_plain(line), allow_nan=False) + "\n")
+                file.write(json.dumps({name: _plain(value) for name, value in line.items()}, allow_nan=False) + "\n")
             for name, value in _flat(values) if self._board else ():
                 self._board.add_scalar(name, value, step)
 
@@ -66,8 +66,8 @@ class Log:
     def close(self) -> None:
         """Flush and close the log."""
         self._bar.stop()
-        with self._writing():
-            if self._board:
+        if self._board:
+            with self._writing():
                 self._board.close()
 
     @contextmanager
@@ -99,8 +99,6 @@ def _flat(values: dict[str, Any]) -> Iterator[tuple[str, float]]:
 
 def _plain(value: Any) -> Any:
     """Replace NaN and infinity, which JSON does not have, by None."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

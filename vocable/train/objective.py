@@ -17,11 +17,9 @@ class Batch(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """Source of each example, for messages."""
-        ...
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device."""
-        ...
 
 
 @runtime_checkable
@@ -36,7 +34,6 @@ class Batches(Protocol):
             rank: Rank of this process.
             world: Number of processes.
         """
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +69,6 @@ class Objective(Protocol):
 
     def parts(self) -> Mapping[str, nn.Module]:
         """Return the networks that have an optimizer each, by the names of the turns."""
-        ...
 
     def turns(self, batch: Any, step: int) -> Iterator[Turn]:
         """Yield the updates of one step in order.
@@ -80,8 +76,6 @@ class Objective(Protocol):
         Each update is applied before the next one is computed, so that a discriminator's turn can precede the
         generator's.
         """
-        ...
 
     def export(self, folder: Path) -> None:
         """Write the files that use the trained networks, such as a model folder."""
-        ...

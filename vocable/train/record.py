@@ -16,12 +16,7 @@ _Path = tuple[str, ...]
 
 @config
 class ManifestEntry:
-    """A manifest that a run was trained on.
-
-    Attributes:
-        path: Path of the manifest.
-        sha256: SHA-256 of the file; None where vocable 0.1 did not keep it.
-    """
+    """Path and SHA-256 of a manifest that a run was trained on; vocable 0.1 did not keep the SHA-256."""
 
     path: str
     sha256: str | None = None
@@ -75,14 +70,10 @@ def read_record(folder: Path) -> Record:
 
 
 def parse_log_line(line: str, where: str) -> dict[str, Any]:
-    """Return the values of a line of ``log.jsonl``.
-
-    Args:
-        line: JSON object with a number under ``step``.
-        where: File and line number, for the message.
+    """Return the values of a line of ``log.jsonl``, a JSON object with a number under ``step``.
 
     Raises:
-        CheckpointError: If it is no such line.
+        CheckpointError: If it is no such line; the message names ``where``.
     """
     row = parse(JsonObject, line.encode(), where, CheckpointError).root
     if type(row.get("step")) not in (int, float):

@@ -29,22 +29,10 @@ class Material(Batches, Protocol):
     @property
     def problems(self) -> Sequence[VocableError]:
         """Reasons why recordings were left out."""
-        ...
 
     @property
     def hours(self) -> float:
         """Length of all recordings, in hours."""
-        ...
-
-
-@runtime_checkable
-class QuestionableMaterial(Protocol):
-    """Training data with recordings that may not match their manifest but are used all the same."""
-
-    @property
-    def doubts(self) -> Sequence[VocableError]:
-        """Reasons for doubt."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,36 +81,21 @@ class Run(ABC):
         """
 
     def check_start(self, start: Any | None) -> None:  # noqa: B027 a hook, which most recipes need not use
-        """Check, before any data is read, that training can begin from a model, or without one.
-
-        Args:
-            start: Trained tokenizer to begin from, or None.
-
-        Raises:
-            ConfigError: If it cannot.
-        """
+        """Raise a ConfigError, before any data is read, if training cannot begin from a model, or without one."""
 
     def with_teachers(self, sources: Mapping[str, str], cache: str) -> "Run":
         """Return a copy of this run with the teacher checkpoints set.
 
         Args:
-            sources: Folder or name of each teacher, by its part.
+            sources: Folder or name of each teacher, by its part; an unknown part raises a ConfigError.
             cache: Folder where the teachers' features are kept.
-
-        Raises:
-            ConfigError: If the run has no such teacher.
         """
         if sources:
             raise ConfigError(f"this recipe has no teachers; leave {', '.join(sources)} out")
         return self
 
     def teachers(self) -> dict[str, dict[str, Any]]:
-        """Return name, digest and more of each teacher, by its part, as ``run.json`` keeps them.
-
-        Raises:
-            ConfigError: If a teacher is not named yet.
-            CheckpointError: If a teacher is not at hand.
-        """
+        """Return name, digest and more of each teacher, by its part, as ``run.json`` keeps them."""
         return {}
 
 
@@ -172,7 +145,7 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
     if rank == 0:
         for problem in material.problems:
             say(f"left out: {problem}")
-        for doubt in material.doubts if isinstance(material, QuestionableMaterial) else ():
+        for doubt in getattr(material, "doubts", ()):  # recordings that may not match their manifest, used all the same
             say(f"doubtful: {doubt}")
         say(f"{material.hours:.2f} hours of speech; {size} process(es) on {device}")
         make_folder(target)
@@ -190,11 +163,11 @@ def override(run: Run, *, steps: int | None = None, batch_size: int | None = Non
 
     Args:
         run: Run from a recipe.
-        steps: Number of steps of the whole run.
+        steps: Number of steps of the whole run; see :class:`TrainConfig`, also for ``precision`` and ``not_finite``.
         batch_size: Size of the global batch.
         seed: Seed of weights, batches and everything else that is random.
-        precision: Precision of the networks; see :class:`TrainConfig`.
-        not_finite: Reaction to a loss that is not finite; see :class:`TrainConfig`.
+        precision: Precision of the networks.
+        not_finite: Reaction to a loss that is not finite.
         teachers: Source of each teacher as ``PART=SOURCE``, such as ``acoustic=resemblyzer``.
         cache: Folder that caches the teachers' features; ``teachers`` by default.
 
@@ -202,22 +175,18 @@ def override(run: Run, *, steps: int | None = None, batch_size: int | None = Non
         ConfigError: If a value is out of range, or the run has no such teacher.
     """
     if teachers or cache:
-        run = run.with_teachers(dict(_split_teacher(teacher) for teacher in teachers), str(cache or "teachers"))
+        sources = {}
+        for teacher in teachers:
+            part, _, source = teacher.partition("=")
+            if not part or not source:
+                raise ConfigError(f"a teacher is '{teacher}'; write PART=SOURCE, such as acoustic=resemblyzer")
+            sources[part] = source
+        run = run.with_teachers(sources, str(cache or "teachers"))
     given = {"steps": steps, "seed": seed, "precision": precision, "not_finite": not_finite}
     train = replace(run.train, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-    batches = replace(
-        run.batches,
-        batch_size=run.batches.batch_size if batch_size is None else batch_size,
-        seed=run.batches.seed if seed is None else seed,
-    )
+    given = {"batch_size": batch_size, "seed": seed}
+    batches = replace(run.batches, **{name: value for name, value in given.items() if value is not None})
     return replace(run, train=train, batches=batches)
-
-
-def _split_teacher(teacher: str) -> tuple[str, str]:
-    part, _, source = teacher.partition("=")
-    if not part or not source:
-        raise ConfigError(f"a teacher is '{teacher}'; write PART=SOURCE, such as acoustic=resemblyzer")
-    return part, source
 
 
 def run_to_json(run: Run) -> dict[str, Any]:
@@ -239,38 +208,42 @@ def _check_folder(settings: Mapping[str, Any], folder: Path, resume: bool) -> No
             f"{file}: this run was begun {made} and cannot be resumed; train into another folder, with --init {folder} "
             "to start from its newest weights"
         )
+    if problem := _difference(stored, settings):
+        raise CheckpointError(f"{file}: {problem}")
+
+
+def _difference(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> str | None:
+    """Return why a stored run cannot be resumed with some settings, or None if it can.
+
+    The data are compared, too: a batch is a function of data, seed and step.
+    """
     if stored.get("start") != settings["start"]:
-        raise CheckpointError(f"{file}: the run began from {stored.get('start') or 'nothing'}; pass the same --init")
+        return f"the run began from {stored.get('start') or 'nothing'}; pass the same --init"
     if (teachers := _teacher_digests(stored)) != _teacher_digests(settings):
-        raise CheckpointError(f"{file}: the run has the teachers {teachers or 'none'}; pass the same ones")
+        return f"the run has the teachers {teachers or 'none'}; pass the same ones"
     for key in ("model", "batches"):
         if stored.get(key) != settings[key]:
-            raise CheckpointError(f"{file}: the run's recipe has other '{key}' settings; resume with that recipe")
-    _check_data(stored, settings, file)
+            return f"the run's recipe has other '{key}' settings; resume with that recipe"
+    if stored.get("split") != settings["split"]:
+        return f"the run trains on split '{stored.get('split')}', not '{settings['split']}'; pass the same split"
+    for before, now in zip_longest(manifests_of(stored), manifests_of(settings)):
+        if now is None:
+            return f"the run trains on {before.path}, too; pass all its manifests, in order"
+        if before is None:
+            return f"the run does not train on {now.path}; leave it out"
+        if before.sha256 != now.sha256:
+            return (
+                f"{now.path} is not the run's manifest ({before.path}, SHA-256 {str(before.sha256)[:12]}…); "
+                "pass the manifest it began with, or begin another run"
+            )
+    return None
 
 
 def _teacher_digests(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return name and digest of a run's teachers, by part."""
     teachers = settings.get("teachers")
-    teachers = teachers if isinstance(teachers, Mapping) else {}
     return {
-        part: f"{one.get('name')} ({one.get('digest')})" for part, one in teachers.items() if isinstance(one, Mapping)
+        part: f"{teacher.get('name')} ({teacher.get('digest')})"
+        for part, teacher in (teachers.items() if isinstance(teachers, Mapping) else ())
+        if isinstance(teacher, Mapping)
     }
-
-
-def _check_data(stored: Mapping[str, Any], settings: Mapping[str, Any], file: Path) -> None:
-    """Raise an error if the data are not those of the stored run: a batch is a function of data, seed and step."""
-    if stored.get("split") != settings["split"]:
-        raise CheckpointError(
-            f"{file}: the run trains on split '{stored.get('split')}', not '{settings['split']}'; pass the same split"
-        )
-    for before, now in zip_longest(manifests_of(stored), manifests_of(settings)):
-        if now is None:
-            raise CheckpointError(f"{file}: the run trains on {before.path}, too; pass all its manifests, in order")
-        if before is None:
-            raise CheckpointError(f"{file}: the run does not train on {now.path}; leave it out")
-        if before.sha256 != now.sha256:
-            raise CheckpointError(
-                f"{file}: {now.path} is not the run's manifest ({before.path}, SHA-256 {str(before.sha256)[:12]}…); "
-                "pass the manifest it began with, or begin another run"
-            )

@@ -10,7 +10,6 @@ import math
 import os
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -137,10 +136,8 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint on rank 0, while the other ranks wait."""
         if self.rank == 0:
-            folder = self.folder / "checkpoints"
-            checkpoint.save(
-                folder, self.step, self.parts, self.optimizers, self.objective.export, keep=self.config.keep
-            )
+            checkpoint.save(self.folder / "checkpoints", self.step, self.parts, self.optimizers, self.objective.export,
+                            keep=self.config.keep)  # fmt: skip
         if is_distributed():
             dist.barrier()
 
@@ -152,7 +149,7 @@ class Trainer:
         before = [buffer.clone() for buffer in buffers]
         turns = self.objective.turns(batch, self.step)
         while True:
-            with self._autocast():
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
                 turn = next(turns, None)
             if turn is None:
                 self._skipped = 0
@@ -213,18 +210,12 @@ class Trainer:
                 log.say(f"warning: step {self.step}: {alarm}")
 
     def _optimizer(self, part: nn.Module) -> torch.optim.Optimizer:
-        matrices = [p for p in part.parameters() if p.requires_grad and p.ndim > 1]
-        vectors = [p for p in part.parameters() if p.requires_grad and p.ndim <= 1]
+        parameters = [p for p in part.parameters() if p.requires_grad]
         groups = [
-            {"params": matrices, "weight_decay": self.config.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.config.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups, lr=self.config.learning_rate.peak, betas=self.config.betas, fused=True)
-
-    def _autocast(self) -> Any:
-        if self.config.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
 
 def join_processes() -> str:
@@ -239,13 +230,8 @@ def join_processes() -> str:
         torch.cuda.set_device(device)
     if "LOCAL_RANK" in os.environ and not dist.is_initialized():
         dist.init_process_group("gloo" if device == "cpu" else "nccl")
-        atexit.register(_leave_processes)
+        atexit.register(lambda: dist.is_initialized() and dist.destroy_process_group())
     return device
-
-
-def _leave_processes() -> None:
-    if dist.is_initialized():
-        dist.destroy_process_group()
 
 
 def _turn_values(turn: Turn, means: Mapping[str, float], norm: float) -> dict[str, Any]:
