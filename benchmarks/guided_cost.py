@@ -91,7 +91,7 @@ class _steps:  # noqa: N801
         import torch
 
         from vocable.systems.guided.adversary import WaveformAdversary
-        from vocable.systems.guided.model import GuidedModel
+        from vocable.systems.guided.networks import GuidedModel
         from vocable.systems.guided.objective import GuidedObjective
         from vocable.systems.guided.teachers import AcousticTeacher, SemanticTeacher
         from vocable.systems.registry import find_recipe

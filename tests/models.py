@@ -16,7 +16,7 @@ from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.guided import recipe as guided
 from vocable.systems.guided.config import GuidedConfig, SeanetConfig
-from vocable.systems.guided.model import GuidedModel
+from vocable.systems.guided.networks import GuidedModel
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.systems.supervised import recipe as supervised
 from vocable.systems.supervised.networks import SupervisedModel

@@ -11,7 +11,7 @@ from tests.models import ready
 from vocable import check_tokenizer
 from vocable.audio import Audio
 from vocable.errors import AudioError, TextError
-from vocable.systems.guided.model import GuidedModel
+from vocable.systems.guided.networks import GuidedModel
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.testing import _accepted, _clips, speechlike
 from vocable.tokens import Tokens
@@ -56,7 +56,6 @@ class Literate(GuidedTokenizer):
     def __init__(self, model: GuidedModel | None = None, **values: Any) -> None:
         super().__init__(model or ready("spectral").model, **values)
 
-    streams = False
     encode_blocks = None  # type: ignore[assignment]  # a piece of a clip has no text
 
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:

@@ -10,7 +10,7 @@ from tests.models import CONFIGS, ready
 from vocable.errors import InputError
 from vocable.evaluate.describe import describe, kind_of
 from vocable.systems.describe import Table
-from vocable.systems.guided.model import GuidedModel
+from vocable.systems.guided.networks import GuidedModel
 from vocable.systems.registry import systems
 from vocable.testing import speechlike
 from vocable.tokens import Tokens, TokenSpec

@@ -15,7 +15,7 @@ from vocable.audio import Audio, read_blocks
 from vocable.errors import AudioError, SpecError
 from vocable.interfaces import Streaming, Tokenizer
 from vocable.systems.guided.tokenizer import GuidedTokenizer
-from vocable.systems.windows import CountedBlocks, sample_windows, utterance_window
+from vocable.systems.windows import sample_windows
 from vocable.testing import LAWS, speechlike
 from vocable.tokens import Tokens
 
@@ -78,8 +78,8 @@ def test_windows_give_what_one_masked_pass_over_a_padded_batch_gives(name: str) 
 def _cut(tokenizer: GuidedTokenizer, clip: Audio) -> list[tuple[torch.Tensor, torch.Tensor, slice]]:
     hop, reach = tokenizer.spec.hop or 1, tokenizer.model.encoder.reach
     if reach is None:
-        return list(utterance_window(CountedBlocks([clip.samples]), hop))
-    return list(sample_windows(CountedBlocks([clip.samples]), 100, reach, hop))
+        return list(sample_windows([clip.samples], -(-clip.samples.size // hop), 0, hop))
+    return list(sample_windows([clip.samples], 100, reach, hop))
 
 
 def test_reach_is_the_receptive_field_and_no_less() -> None:

@@ -20,12 +20,6 @@ def frame_contrastive_loss(
     half over rows and half over columns. Neighbors with the same phoneme are negatives like all others. The matrix is
     computed in blocks of rows, and again in the backward pass: memory grows with M and not with M².
 
-    Args:
-        left: Embeddings of one modality.
-        right: Embeddings of the other, paired by position.
-        mask: True on real frames.
-        scale: Positive factor of the similarities.
-
     Raises:
         ShapeError: If the mask is False everywhere.
 
@@ -87,12 +81,8 @@ class _Contrast(torch.autograd.Function):
         return to_left.mul_(weight * scale), to_right.mul_(weight * scale), to_scale
 
 
-def _height(right: Float[Tensor, "M D"]) -> int:
-    """Return the number of rows of a block."""
-    return max(1, min(len(right), _MAX_CELLS // len(right)))
-
-
 def _buffers(right: Float[Tensor, "M D"]) -> tuple[Float[Tensor, "R M"], Float[Tensor, "R M"]]:
     """Return two buffers that every block uses: fresh ones would fragment memory by gigabytes."""
-    first, second = right.new_empty(2, _height(right), len(right)).unbind(0)
+    rows = max(1, min(len(right), _MAX_CELLS // len(right)))
+    first, second = right.new_empty(2, rows, len(right)).unbind(0)
     return first, second

@@ -68,12 +68,6 @@ def divergence_loss(
     The coordinates of a unit vector are so small that its softmax is nearly uniform and the loss nearly 0 for any
     output. So targets are standardized first, see :func:`standardize`.
 
-    Args:
-        output: Vectors of the student.
-        target: Vectors of the teacher, with a standard deviation of 1 along each coordinate.
-        mask: True on clips that count.
-        temperature: Temperature τ.
-
     Source:
         Hinton et al., arXiv:1503.02531, section 2.1, from teacher to student.
 

@@ -32,27 +32,15 @@ class MelScale:
     weight: float = 1.0
 
 
+_N_FFT = 512  # window of the compressed spectrum in samples
+_FLOOR = 1e-3  # added to mel magnitudes of the normalized spectrum before the logarithm; it masks quieter parts
 MEL_SCALES = tuple(MelScale(n_fft=n_fft, bins=bins) for n_fft, bins in ((1024, 80), (512, 64), (256, 32), (128, 16)))
 
 
-def waveform_loss(decoded: Float[Tensor, "B T"], reference: Float[Tensor, "B T"]) -> Float[Tensor, ""]:
-    """Return the mean absolute difference of samples.
-
-    Example:
-        >>> float(waveform_loss(torch.zeros(1, 4), torch.ones(1, 4)))
-        1.0
-    """
-    return (decoded - reference).abs().mean()
-
-
 def log_mel_loss(
-    decoded: Float[Tensor, "B T"],
-    reference: Float[Tensor, "B T"],
-    *,
-    sample_rate: int,
+    decoded: Float[Tensor, "B T"], reference: Float[Tensor, "B T"], *, sample_rate: int,
     scales: Sequence[MelScale] = MEL_SCALES,
-    floor: float = 1e-3,
-) -> Float[Tensor, ""]:
+) -> Float[Tensor, ""]:  # fmt: skip
     """Return the mean absolute difference of log-mel magnitudes in nats, averaged over window lengths.
 
     Args:
@@ -60,7 +48,6 @@ def log_mel_loss(
         reference: Samples of the recording.
         sample_rate: Sample rate in Hz.
         scales: Resolutions to average.
-        floor: Value added to mel magnitudes of the normalized spectrum before the logarithm; it masks quieter parts.
 
     Source:
         Multi-scale spectral loss: Yamamoto et al., arXiv:1910.11480; on log-mels: SpeechTokenizer,
@@ -75,29 +62,21 @@ def log_mel_loss(
     for scale in scales:
         hop = scale.hop or scale.n_fft // 4
         filters = mel_filters(sample_rate, scale.n_fft, scale.bins, device=decoded.device) * (sample_rate / scale.n_fft)
-        mels = [(_magnitude(samples, scale.n_fft, hop) @ filters + floor).log() for samples in (decoded, reference)]
+        powers = (_energy(spectra(samples, scale.n_fft, hop)) for samples in (decoded, reference))
+        unit = 1.6 / scale.n_fft**0.5  # scales magnitudes to 1 for noise of unit variance
+        mels = [((power + 1e-9).sqrt() * unit @ filters + _FLOOR).log() for power in powers]
         terms.append(scale.weight * (mels[0] - mels[1]).abs().mean())
     return torch.stack(terms).sum() / sum(scale.weight for scale in scales)
 
 
 def compressed_spectrum_loss(
-    decoded: Float[Tensor, "B T"],
-    reference: Float[Tensor, "B T"],
-    *,
-    n_fft: int = 512,
-    phase: float = 0.5,
+    decoded: Float[Tensor, "B T"], reference: Float[Tensor, "B T"], *, phase: float = 0.5
 ) -> Float[Tensor, ""]:
     """Return the mean squared difference of power-law compressed spectra, with and without their phase.
 
     The square root is close to the loudness law of the ear (magnitude to the power of 0.46, Zwicker). The complex part,
     of weight ``phase``, rewards an exact waveform; the magnitude part, of weight 1 − ``phase``, rewards the right sound
-    where the bit rate allows no exact waveform.
-
-    Args:
-        decoded: Decoded samples in [-1, 1]; T is a multiple of n_fft / 4.
-        reference: Samples of the recording.
-        n_fft: Window length in samples; the hop is a quarter of it.
-        phase: Weight of the complex part, in [0, 1].
+    where the bit rate allows no exact waveform. T is a multiple of 128.
 
     Source:
         Ephrat et al., arXiv:1804.03619, section 3; Braun and Tashev, arXiv:2009.12286.
@@ -109,16 +88,11 @@ def compressed_spectrum_loss(
     """
     pairs = []
     for samples in (decoded, reference):
-        values = spectra(samples, n_fft, n_fft // 4) * (2.0 / n_fft**0.5)
+        values = spectra(samples, _N_FFT, _N_FFT // 4) * (2.0 / _N_FFT**0.5)
         root = (_energy(values) + 1e-6).sqrt().sqrt()  # square root of the magnitude
         pairs.append((root, values.real / root, values.imag / root))
     magnitude, *parts = [(one - two).square().mean() for one, two in zip(*pairs, strict=True)]
     return (1 - phase) * magnitude + phase * (parts[0] + parts[1])
-
-
-def _magnitude(samples: Float[Tensor, "B T"], n_fft: int, hop: int) -> Float[Tensor, "B S F"]:
-    """Return magnitudes of a Hann-windowed transform, scaled to 1 for noise of unit variance."""
-    return (_energy(spectra(samples, n_fft, hop)) + 1e-9).sqrt() * (1.6 / n_fft**0.5)
 
 
 def _energy(values: Complex[Tensor, "B S F"]) -> Float[Tensor, "B S F"]:

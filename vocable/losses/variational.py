@@ -19,11 +19,7 @@ def gaussian_kl(mean: Float[Tensor, "B V"], log_variance: Float[Tensor, "B V"]) 
 
 
 def free_bits(divergence: Float[Tensor, " B"], floor: float) -> Float[Tensor, ""]:
-    """Return the part of the mean divergence above a free floor.
-
-    Args:
-        divergence: Divergence of each utterance, in nats.
-        floor: Divergence that costs nothing, in nats.
+    """Return the part of the mean divergence of utterances above a floor that costs nothing, both in nats.
 
     Source:
         Kingma et al., arXiv:1606.04934, appendix C.8 ("free bits"); over utterances as in arXiv:2309.15512.

@@ -1,4 +1,4 @@
-"""ConvNeXt block over frames."""
+"""ConvNeXt blocks over frames."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -34,12 +34,33 @@ class Block(nn.Module):
         self.scale = nn.Parameter(torch.full((width,), initial_scale))
 
     def forward(self, hidden: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
-        """Return the transformed frames.
-
-        Args:
-            hidden: Frames.
-            mask: True on real frames.
-        """
+        """Return the transformed frames; the mask is True on real ones."""
         image = (hidden * mask[..., None]).transpose(1, 2)[:, :, None]  # (B, D, 1, N), channels last in memory
         mixed = self.mix(image)[:, :, 0].transpose(1, 2)
         return hidden + self.scale * self.contract(nn.functional.gelu(self.expand(self.norm(mixed))))
+
+
+class ConvNext(nn.Module):
+    """ConvNeXt blocks between two linear layers: a base class of networks, which have a ``forward``.
+
+    Args:
+        inputs: Dimension of the input frames.
+        outputs: Dimension of the output frames.
+        width: Dimension D of the blocks.
+        blocks: Number of blocks; ``kernel`` and ``expansion`` are those of each :class:`Block`.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, width: int, blocks: int, kernel: int, expansion: int) -> None:
+        super().__init__()
+        self.in_proj = nn.Linear(inputs, width)
+        self.norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(Block(width, kernel, expansion) for _ in range(blocks))
+        self.out_norm = nn.LayerNorm(width)
+        self.out_proj = nn.Linear(width, outputs)
+
+    def transform(self, frames: Float[Tensor, "B N I"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N O"]:
+        """Run frames through all layers."""
+        hidden = self.norm(self.in_proj(frames))
+        for block in self.blocks:
+            hidden = block(hidden, mask)
+        return self.out_proj(self.out_norm(hidden))

@@ -29,12 +29,7 @@ class Upsampler(nn.Module):
         self.leave = nn.Linear(width, out)
 
     def forward(self, hidden: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B S F"]:
-        """Return spectra, S = N times both strides.
-
-        Args:
-            hidden: Token vectors.
-            mask: True on real tokens.
-        """
+        """Return spectra, S = N times both strides; the mask is True on real tokens."""
         hidden = nn.functional.gelu(self.first((self.norm(hidden) * mask[..., None]).transpose(1, 2)))
         hidden = hidden.transpose(1, 2) * mask.repeat_interleave(self.stride, dim=1)[..., None]
         return self.leave(nn.functional.gelu(self.second(hidden.transpose(1, 2))).transpose(1, 2))

@@ -38,19 +38,15 @@ class GriffinLim:
     @torch.inference_mode()
     def render(self, mel: Float[Tensor, "F S"]) -> Float[ndarray, " T"]:
         """Render mel spectra in dB as T = S · hop samples. Equal spectra give equal samples."""
-        magnitudes = self._estimate_magnitudes(mel)
-        generator = torch.Generator().manual_seed(0)
-        phases = torch.polar(torch.ones_like(magnitudes), 6.2832 * torch.rand(magnitudes.shape, generator=generator))
-        return griffin_lim(magnitudes, phases, self.spec, self.rounds)[0].numpy()
-
-    def _estimate_magnitudes(self, mel: Float[Tensor, "F S"]) -> Float[Tensor, "1 S K"]:
-        """Return linear-frequency magnitudes whose mel powers are those given."""
         filters = mel_filters(self.spec.sample_rate, self.spec.n_fft, self.spec.bins)
         target = 10.0 ** (mel.T / 10.0)
         power = (target @ filters.T) / filters.sum(1).clamp(min=1e-9)
         for _ in range(_UNMIXING_ROUNDS):
             power = power * (target @ filters.T) / ((power @ filters) @ filters.T).clamp(min=1e-12)
-        return power.clamp(min=0).sqrt()[None]
+        magnitudes = power.clamp(min=0).sqrt()[None]
+        generator = torch.Generator().manual_seed(0)
+        phases = torch.polar(torch.ones_like(magnitudes), 6.2832 * torch.rand(magnitudes.shape, generator=generator))
+        return griffin_lim(magnitudes, phases, self.spec, self.rounds)[0].numpy()
 
 
 def griffin_lim(
@@ -58,11 +54,7 @@ def griffin_lim(
 ) -> Float[Tensor, "B T"]:
     """Return samples whose spectra have nearly some magnitudes, by alternating between spectra and samples.
 
-    Args:
-        magnitudes: Magnitudes of the spectra.
-        phases: Initial phases, as complex numbers of modulus 1.
-        spec: Spec of the spectra.
-        rounds: Number of iterations; 0 keeps the initial phases.
+    The initial phases are complex numbers of modulus 1; with 0 rounds they are kept.
     """
     mask = torch.ones(magnitudes.shape[:2])
     previous = torch.zeros_like(phases)

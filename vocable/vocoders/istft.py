@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from functools import lru_cache
 from math import log
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Complex, Float
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vocable.errors import ConfigError
 from vocable.features.spectrogram import mel_filters, samples_from_spectra
 from vocable.folder import Migration, digest_of, read_model, write_model
-from vocable.nn.convnext import Block
+from vocable.nn.convnext import ConvNext
 from vocable.nn.polar import spectra_from_polar
 from vocable.schema import MAX_DEPTH, Depth, Width, config, parse, to_json
 from vocable.vocoders.base import MelSpec
@@ -60,7 +60,7 @@ class IstftConfig:
         return self.mel.n_fft // 2 + 1
 
 
-class IstftNetwork(nn.Module):
+class IstftNetwork(ConvNext):
     """Network from mel spectra to samples, for masked batches.
 
     The log-magnitudes that follow from the mel spectra are added to the output, so that the network predicts a
@@ -81,13 +81,9 @@ class IstftNetwork(nn.Module):
     """
 
     def __init__(self, config: IstftConfig) -> None:
-        super().__init__()
+        sizes = {name: getattr(config, name) for name in ("width", "blocks", "kernel", "expansion")}
+        super().__init__(config.mel.bins, 3 * config.bins, **sizes)
         self.config = config
-        self.in_proj = nn.Linear(config.mel.bins, config.width)
-        self.norm = nn.LayerNorm(config.width)
-        self.blocks = nn.ModuleList(Block(config.width, config.kernel, config.expansion) for _ in range(config.blocks))
-        self.out_norm = nn.LayerNorm(config.width)
-        self.out_proj = nn.Linear(config.width, 3 * config.bins)
 
     def forward(self, mel: Float[Tensor, "B F S"], mask: Bool[Tensor, "B S"]) -> Float[Tensor, "B T"]:
         """Return T = S · hop samples, zero where the mask is False."""
@@ -96,11 +92,9 @@ class IstftNetwork(nn.Module):
     def predict(self, mel: Float[Tensor, "B F S"], mask: Bool[Tensor, "B S"]) -> Complex[Tensor, "B S K"]:
         """Predict complex spectra from mel spectra in dB."""
         frames = mel.transpose(1, 2)
-        hidden = self.norm(self.in_proj((frames - _MEAN_DB) / _STD_DB))
-        for block in self.blocks:
-            hidden = block(hidden, mask)
-        output = self.out_proj(self.out_norm(hidden)).unflatten(-1, (3, self.config.bins)).float()
-        magnitudes = _bin_magnitudes(frames, self.config.mel)
+        output = self.transform((frames - _MEAN_DB) / _STD_DB, mask).unflatten(-1, (3, self.config.bins)).float()
+        weights, gains = _bin_weights(self.config.mel, frames.device)
+        magnitudes = ((frames - gains) * _NEPERS).float() @ weights  # as if power were constant under each mel filter
         output = torch.cat([output[:, :, :1] + magnitudes[:, :, None], output[:, :, 1:]], dim=2)
         return spectra_from_polar(output, max_log_magnitude=log(self.config.mel.n_fft))
 
@@ -143,36 +137,15 @@ class IstftVocoder:
         return griffin_lim(magnitudes, values / magnitudes.clamp(min=1e-9), self.spec, self.config.rounds)[0].numpy()
 
     def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
-        """Write a folder that :meth:`load` reads; see :mod:`vocable.folder`.
-
-        Args:
-            folder: Path of the folder; created if missing.
-            half: Whether to store float16.
-
-        Raises:
-            OutputError: If the folder cannot be written.
-        """
+        """Write a folder that :meth:`load` reads; see :func:`vocable.folder.write_model`."""
         write_model(folder, SYSTEM, to_json(self.config), self.network, half=half, aliases=self.aliases)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], device: str = "cpu") -> "IstftVocoder":
-        """Load a folder that :meth:`save` wrote.
-
-        Raises:
-            CheckpointError: If a file is missing, altered or of another version.
-        """
-
-        def build(values: dict[str, Any]) -> IstftNetwork:
-            return IstftNetwork(parse(IstftConfig, values, "the vocoder's configuration"))
-
-        stored = read_model(folder, build, device, _MIGRATION)
+        """Load a folder that :meth:`save` wrote; see :func:`vocable.folder.read_model`."""
+        where = "the vocoder's configuration"
+        stored = read_model(folder, lambda values: IstftNetwork(parse(IstftConfig, values, where)), device, _MIGRATION)
         return cls(stored.network, aliases=stored.aliases)
-
-
-def _bin_magnitudes(frames: Float[Tensor, "B S F"], spec: MelSpec) -> Float[Tensor, "B S K"]:
-    """Return log-magnitudes of frequency bins in nepers, as if power were constant under each mel filter."""
-    weights, gains = _bin_weights(spec, frames.device)
-    return ((frames - gains) * _NEPERS).float() @ weights
 
 
 @lru_cache(maxsize=8)

@@ -65,8 +65,8 @@ class IstftObjective:
         """Yield the losses of one step. Random numbers come from torch's generator, which the trainer seeds."""
         spec, target = self.network.config.mel, batch.samples
         values = self.network.predict(degrade(spec.mel(target), self.losses), batch.mask)
-        output = _pad(self.network.synthesize(values, batch.mask))
-        target = _pad(target)
+        signals = self.network.synthesize(values, batch.mask), target
+        output, target = (F.pad(samples, (0, -samples.shape[1] % _GRID)) for samples in signals)
         weights = {name: getattr(self.losses, name).at(step) for name in ("magnitude", "log_mel", "spectrum")}
         terms: dict[str, Callable[[], Tensor]] = {
             "magnitude": lambda: _magnitude_loss(values, spectra(batch.samples, spec.n_fft, spec.hop), batch.mask),
@@ -84,11 +84,7 @@ class IstftObjective:
 
 
 def degrade(mel: Float[Tensor, "B F S"], losses: IstftLosses) -> Float[Tensor, "B F S"]:
-    """Degrade some spectra as a decoder might: smooth both axes, clamp below and add slowly varying noise.
-
-    Args:
-        mel: Mel spectra in dB.
-        losses: Share of altered clips, noise and floor.
+    """Degrade some mel spectra as a decoder might: smooth both axes, clamp below and add slowly varying noise.
 
     Example:
         >>> degrade(torch.zeros(2, 8, 5), IstftLosses(altered=0.0)).abs().max()
@@ -119,8 +115,3 @@ def _magnitude_loss(
     """Return the mean absolute difference of log-magnitudes in nepers where the mask is True."""
     logs = [0.5 * (part.real.square() + part.imag.square() + _MAGNITUDE_FLOOR**2).log() for part in (output, target)]
     return (logs[0] - logs[1]).abs().mean(-1)[mask].mean()
-
-
-def _pad(samples: Float[Tensor, "B T"]) -> Float[Tensor, "B T_padded"]:
-    """Pad samples to a multiple of the grid."""
-    return F.pad(samples, (0, -samples.shape[1] % _GRID))

@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from vocable.data.crops import CropConfig, Crops
 from vocable.data.manifest import Utterance, read_manifests
 from vocable.errors import ConfigError
@@ -23,44 +25,38 @@ class VocoderRun(Run):
     losses: IstftLosses
     batches: CropConfig
 
+    @override
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Crops:
-        """Return the training data of some manifests; see :meth:`material_of`."""
         return self.material_of(read_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> Crops:
         """Return crops of whole hops."""
         return Crops(utterances, self.batches, sample_rate=self.model.mel.sample_rate, hop=self.model.mel.hop)
 
+    @override
     def objective(self, material: Crops, start: object = None) -> IstftObjective:
-        """Return a network with random weights, to train.
-
-        Raises:
-            ConfigError: If a model to begin from is given: a tokenizer is no vocoder.
-        """
         if start is not None:
             raise ConfigError("a vocoder is trained from random weights; leave the model to begin from (--init) out")
         return IstftObjective(IstftNetwork(self.model), self.losses)
 
 
 def telephone() -> VocoderRun:
-    """Return the recipe of ``vocoder-8k``: spectra of ``vqalattent-fsdd``, magnitudes first, for one CPU core."""
-    late = 6_000
-    return VocoderRun(
-        model=IstftConfig(mel=MelSpec(sample_rate=8_000, n_fft=384, hop=96, bins=64), rounds=64),
-        losses=IstftLosses(log_mel=Weight(value=0.3, start=late), spectrum=Weight(value=3.0, start=late)),
-        batches=CropConfig(batch_size=16, frames=64, gain_db=(-12.0, 6.0)),
-        train=TrainConfig(steps=10_000),
-    )
+    """Return the recipe of ``vocoder-8k``: spectra of ``vqalattent-fsdd``, for one CPU core."""
+    return _magnitudes_first(MelSpec(sample_rate=8_000, n_fft=384, hop=96, bins=64), rounds=64, steps=10_000)
 
 
 def wideband() -> VocoderRun:
-    """Return the recipe of ``vocoder-16k``: spectra of ``ctap-small``, magnitudes first, for one CPU core."""
-    late = 3_000
+    """Return the recipe of ``vocoder-16k``: spectra of ``ctap-small``, for one CPU core."""
+    return _magnitudes_first(MelSpec(sample_rate=16_000, n_fft=640, hop=160, bins=80), rounds=32, steps=5_000)
+
+
+def _magnitudes_first(mel: MelSpec, rounds: int, steps: int) -> VocoderRun:
+    late = steps * 3 // 5  # when the losses on samples start
     return VocoderRun(
-        model=IstftConfig(mel=MelSpec(sample_rate=16_000, n_fft=640, hop=160, bins=80), rounds=32),
+        model=IstftConfig(mel=mel, rounds=rounds),
         losses=IstftLosses(log_mel=Weight(value=0.3, start=late), spectrum=Weight(value=3.0, start=late)),
         batches=CropConfig(batch_size=16, frames=64, gain_db=(-12.0, 6.0)),
-        train=TrainConfig(steps=5_000),
+        train=TrainConfig(steps=steps),
     )
 
 

@@ -16,9 +16,9 @@ from vocable.systems.guided import objective as module
 from vocable.systems.guided import recipe as guided
 from vocable.systems.guided.adversary import WaveformAdversary
 from vocable.systems.guided.config import AdversaryConfig, DiscriminatorConfig, GuidedLosses
-from vocable.systems.guided.model import GuidedModel
-from vocable.systems.guided.objective import Balanced, Balancer, GuidedObjective
-from vocable.systems.guided.teachers import DistillationOutput
+from vocable.systems.guided.networks import GuidedModel
+from vocable.systems.guided.objective import Balancer, GuidedObjective
+from vocable.systems.guided.teachers import DistillationOutput, Teacher
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.testing import speechlike
 from vocable.train.objective import Turn
@@ -42,13 +42,13 @@ class Clips:
         return CropBatch(samples, mask, ("one", "two"))
 
 
-class FirstLevel:
+class FirstLevel(Teacher):
     """A teacher whose target for the mean of level 1 is the energy of the frame."""
 
     name = "loudness"
 
     def __init__(self, weight: Weight) -> None:
-        self.weight = weight
+        super().__init__(weight=weight, mean=torch.zeros(1), deviation=torch.ones(1))
 
     def distill(self, batch: CropBatch, quantized: Quantized, step: int) -> DistillationOutput:
         loudness = batch.samples.reshape(*batch.mask.shape, HOP).square().mean(-1)
@@ -215,7 +215,7 @@ def test_a_balance_weighs_losses_on_the_waveform_and_leaves_the_others(monkeypat
 
     def record_norms(
         self: Balancer, decoded: Tensor, losses: Mapping[str, Tensor], weights: Mapping[str, float]
-    ) -> Balanced:
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
         for name, loss in losses.items():
             norms[name] = float(torch.autograd.grad(loss, decoded, retain_graph=True)[0].flatten(1).norm(dim=1).mean())
         return balance(self, decoded, losses, weights)

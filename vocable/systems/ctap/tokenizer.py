@@ -19,7 +19,7 @@ from vocable.systems.ctap.config import CtapConfig
 from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.describe import Table, parameter_rows
 from vocable.systems.voiced import VoicedTokenizer, rename_keys
-from vocable.systems.windows import CountedBlocks, frame_windows, sample_windows
+from vocable.systems.windows import frame_windows, sample_windows
 from vocable.tokens import Tokens
 
 _OLD_NAMES = {
@@ -76,7 +76,7 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
     def latents(self, audio: Audio) -> Float[Tensor, "1 N D"]:
         """Return the speech embeddings S of a clip: its place in the common space before quantizing."""
         self.model.eval()
-        blocks, sizes = CountedBlocks([audio.resample(self.spec.sample_rate).samples]), self.config.transcoder
+        blocks, sizes = [audio.resample(self.spec.sample_rate).samples], self.config.transcoder
         parts = []
         for samples, mask, kept in sample_windows(blocks, sizes.core, sizes.margin, self.config.hop):
             frames = self.model.frames(samples.to(self.device))

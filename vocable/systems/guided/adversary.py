@@ -1,8 +1,7 @@
 """Discriminators of the guided codec and their losses, on the samples of whole crops."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -46,12 +45,7 @@ class WaveformAdversary:
         self._weights = {ADVERSARIAL: adversarial, FEATURE: feature}
 
     def losses(self, real: Float[Tensor, "B T"], fake: Float[Tensor, "B T"]) -> dict[str, Float[Tensor, ""]]:
-        """Return the discriminators' losses.
-
-        Args:
-            real: Samples of the recordings.
-            fake: Decoded samples, detached.
-        """
+        """Return the discriminators' losses on samples of recordings and on decoded ones, detached."""
         real_outputs, fake_outputs = self.network(real), self.network(fake)
         return {
             "real": real_loss([output.logits for output in real_outputs], self.config.game),
@@ -59,16 +53,14 @@ class WaveformAdversary:
         }
 
     def generator_losses(self, real: Float[Tensor, "B T"], fake: Float[Tensor, "B T"]) -> dict[str, Float[Tensor, ""]]:
-        """Return the codec's losses. No gradient is computed for the discriminators.
-
-        Args:
-            real: Samples of the recordings.
-            fake: Decoded samples.
-        """
-        with self._frozen():
+        """Return the codec's losses. Gradients pass through the discriminators without reaching their parameters."""
+        self.network.requires_grad_(False)
+        try:
             fake_outputs = self.network(fake)
             with torch.no_grad():
                 real_outputs = self.network(real)
+        finally:
+            self.network.requires_grad_(True)
         maps = [[one for output in outputs for one in output.maps] for outputs in (real_outputs, fake_outputs)]
         return {
             ADVERSARIAL: generator_loss([output.logits for output in fake_outputs], self.config.game),
@@ -90,15 +82,6 @@ class WaveformAdversary:
         if total >= _CERTAIN:
             return ()
         return (f"the discriminators are always right (loss {total:.4f}): the codec learns nothing from them",)
-
-    @contextmanager
-    def _frozen(self) -> Iterator[None]:
-        """Let gradients pass through the discriminators without reaching their parameters."""
-        self.network.requires_grad_(False)
-        try:
-            yield
-        finally:
-            self.network.requires_grad_(True)
 
 
 @dataclass(frozen=True)
@@ -147,12 +130,13 @@ class Discriminators(nn.Module):
             raise ShapeError(
                 f"crops have {samples.shape[1]} samples, a discriminator needs {longest}; make longer crops"
             )
-        networks = (*self.periods, *self.scales, *self.spectra)
-        return [discriminator(samples) for discriminator in networks]
+        return [discriminator(samples) for discriminator in (*self.periods, *self.scales, *self.spectra)]
 
 
 class _Discriminator(nn.Module):
     """Convolutions with weight norm and leaky ReLUs, and a last one for the logits."""
+
+    maps_logits = True  # whether the logits count as a feature map, too
 
     def __init__(self, layers: Sequence[nn.Module], last: nn.Module, slope: float) -> None:
         super().__init__()
@@ -164,7 +148,8 @@ class _Discriminator(nn.Module):
         for layer in self.layers:
             hidden = F.leaky_relu(layer(hidden), self.slope)
             maps.append(hidden)
-        return DiscriminatorOutput(self.last(hidden), maps)
+        logits = self.last(hidden)
+        return DiscriminatorOutput(logits, [*maps, logits] if self.maps_logits else maps)
 
 
 class PeriodDiscriminator(_Discriminator):
@@ -181,10 +166,9 @@ class PeriodDiscriminator(_Discriminator):
         self.period = period
 
     def forward(self, samples: Float[Tensor, "B T"]) -> DiscriminatorOutput:
-        """Score samples; the last row is filled by reflection. The logits count as a feature map, too."""
+        """Score samples; the last row is filled by reflection."""
         folded = F.pad(samples[:, None], (0, -samples.shape[1] % self.period), mode="reflect")
-        output = self._score(folded.unflatten(2, (-1, self.period)))
-        return replace(output, maps=[*output.maps, output.logits])
+        return self._score(folded.unflatten(2, (-1, self.period)))
 
 
 class ScaleDiscriminator(_Discriminator):
@@ -199,16 +183,17 @@ class ScaleDiscriminator(_Discriminator):
         self.halvings = halvings
 
     def forward(self, samples: Float[Tensor, "B T"]) -> DiscriminatorOutput:
-        """Score samples; each halving averages four at a stride of two. The logits count as a feature map, too."""
+        """Score samples; each halving averages four at a stride of two."""
         hidden = samples[:, None]
         for _ in range(self.halvings):
             hidden = F.avg_pool1d(hidden, 4, 2, 2)
-        output = self._score(hidden)
-        return replace(output, maps=[*output.maps, output.logits])
+        return self._score(hidden)
 
 
 class SpectrumDiscriminator(_Discriminator):
     """Discriminator of short-time spectra, with real and imaginary parts as two channels."""
+
+    maps_logits = False
 
     def __init__(self, window: int, filters: int) -> None:
         layers = [
@@ -222,7 +207,6 @@ class SpectrumDiscriminator(_Discriminator):
     def forward(self, samples: Float[Tensor, "B T"]) -> DiscriminatorOutput:
         """Score samples by whole windows, scaled to the variance of the samples."""
         window = hann(self.window, samples.device)
-        values = torch.stft(
-            samples, self.window, self.window // 4, window=window, center=False, return_complex=True
-        ) / window.norm()  # fmt: skip
+        values = torch.stft(samples, self.window, self.window // 4, window=window, center=False, return_complex=True)
+        values = values / window.norm()
         return self._score(torch.stack([values.real, values.imag], dim=1).transpose(2, 3))

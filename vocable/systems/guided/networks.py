@@ -1,4 +1,4 @@
-"""Networks of the guided codec: the spectral backbone, the paper's SEANet backbone, and pooling for distillation.
+"""Networks of the guided codec: the spectral backbone, the paper's SEANet backbone, pooling, and the whole model.
 
 Both backbones give a clip the same output alone, in any batch and under any padding. Every layer that looks at
 neighboring steps sees its input masked at its own resolution, so that outside a clip there are zeros whether or not the
@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 from operator import mul
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import elu
 from torch.nn.utils.parametrizations import weight_norm
@@ -21,9 +21,10 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from vocable.errors import ConfigError
 from vocable.features.spectrogram import samples_from_spectra, spectra, window_margin
-from vocable.nn.convnext import Block
+from vocable.nn.convnext import ConvNext
 from vocable.nn.polar import spectra_from_polar
-from vocable.systems.guided.config import SeanetConfig, SpectralConfig
+from vocable.quantizers import Quantized, ResidualVectorQuantizer
+from vocable.systems.guided.config import GuidedConfig, SeanetConfig, SpectralConfig
 
 _MAX_LOG_MAGNITUDE = 6.0  # of a full-scale clip in a window of 640 samples
 _MAGNITUDE_FLOOR = 1e-2  # added to magnitudes before the logarithm: 90 dB under full scale
@@ -31,29 +32,19 @@ _OUTER_KERNEL = 7  # of the first and last convolution of a SEANet
 _INNER_KERNEL = 3  # inside a residual unit
 
 
-class _SpectralNetwork(nn.Module):
-    """ConvNeXt blocks at the token rate between two linear layers.
+class _SpectralNetwork(ConvNext):
+    """ConvNeXt blocks at the token rate.
 
     Attributes:
         reach: Frames on either side that an output frame depends on.
     """
 
     def __init__(self, config: SpectralConfig, inputs: int, blocks: int, outputs: int) -> None:
-        super().__init__()
+        sizes = {"width": config.width, "kernel": config.kernel, "expansion": config.expansion}
+        super().__init__(inputs, outputs, blocks=blocks, **sizes)
         self.config = config
         margin = window_margin(config.n_fft, config.spectrum_hop)
         self.reach = blocks * (config.kernel // 2) + -(-margin // config.hop)
-        self.in_proj = nn.Linear(inputs, config.width)
-        self.norm = nn.LayerNorm(config.width)
-        self.blocks = nn.ModuleList(Block(config.width, config.kernel, config.expansion) for _ in range(blocks))
-        self.out_norm = nn.LayerNorm(config.width)
-        self.out_proj = nn.Linear(config.width, outputs)
-
-    def _project(self, frames: Float[Tensor, "B N inputs"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N outputs"]:
-        hidden = self.norm(self.in_proj(frames))
-        for block in self.blocks:
-            hidden = block(hidden, mask)
-        return self.out_proj(self.out_norm(hidden))
 
 
 class SpectralEncoder(_SpectralNetwork):
@@ -63,17 +54,12 @@ class SpectralEncoder(_SpectralNetwork):
         super().__init__(config, _head_size(config), config.encoder_blocks, config.latent_width)
 
     def forward(self, samples: Float[Tensor, "B T"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
-        """Encode samples to latents.
-
-        Args:
-            samples: Samples in [-1, 1], T = N · hop, zero after each clip's end.
-            mask: True on real frames.
-        """
+        """Encode samples in [-1, 1], T = N · hop and zero after each clip's end, to latents."""
         values = spectra(samples, self.config.n_fft, self.config.spectrum_hop)
         energy = values.real.square() + values.imag.square() + _MAGNITUDE_FLOOR**2
         compression = energy.pow(-0.35)  # magnitude to the power 0.3, phase kept
         features = torch.cat([values.real * compression, values.imag * compression, 0.5 * energy.log()], dim=-1)
-        return self._project(features.reshape(*mask.shape, -1), mask)
+        return self.transform(features.reshape(*mask.shape, -1), mask)
 
 
 class SpectralDecoder(_SpectralNetwork):
@@ -83,14 +69,9 @@ class SpectralDecoder(_SpectralNetwork):
         super().__init__(config, config.latent_width, config.decoder_blocks, _head_size(config))
 
     def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B T"]:
-        """Decode latents to samples, T = N · hop, that are zero where the mask is False.
-
-        Args:
-            latents: Quantized latents.
-            mask: True on real frames.
-        """
+        """Decode quantized latents to samples, T = N · hop, that are zero where the mask is False."""
         config = self.config
-        head = self._project(latents, mask).reshape(mask.shape[0], -1, 3, config.n_fft // 2 + 1)
+        head = self.transform(latents, mask).reshape(mask.shape[0], -1, 3, config.n_fft // 2 + 1)
         values = spectra_from_polar(head, max_log_magnitude=_MAX_LOG_MAGNITUDE)
         spectrum_mask = mask.repeat_interleave(config.hop // config.spectrum_hop, dim=1)
         samples = samples_from_spectra(values, spectrum_mask.to(latents.dtype), config.n_fft, config.spectrum_hop)
@@ -115,12 +96,7 @@ class SeanetEncoder(nn.Module):
         self.out_proj = _conv(2 * widths[-1], config.latent_width, _OUTER_KERNEL)
 
     def forward(self, samples: Float[Tensor, "B T"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
-        """Encode samples to latents.
-
-        Args:
-            samples: Samples in [-1, 1], T = N · hop, zero after each clip's end.
-            mask: True on real frames, which come first in each row.
-        """
+        """Encode samples to latents, as :class:`SpectralEncoder` does; real frames come first in each row."""
         if mask.shape[1] == 0:  # a convolution needs at least one frame
             return samples.new_zeros(*mask.shape, self.config.latent_width)
         frame_mask, *finer_masks = _mask_pyramid(mask, self.config)
@@ -149,12 +125,7 @@ class SeanetDecoder(nn.Module):
         self.out_proj = _conv(widths[-1], 1, _OUTER_KERNEL)
 
     def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B T"]:
-        """Decode latents to samples, T = N · hop, that are zero where the mask is False.
-
-        Args:
-            latents: Quantized latents.
-            mask: True on real frames, which come first in each row.
-        """
+        """Decode latents to samples, as :class:`SpectralDecoder` does; real frames come first in each row."""
         if mask.shape[1] == 0:
             return latents.new_zeros(mask.shape)
         masks = _mask_pyramid(mask, self.config)
@@ -173,10 +144,8 @@ class DownsamplingStage(nn.Module):
         self.residual = ResidualUnit(inputs)
         self.downsample = _conv(inputs, outputs, 2 * stride, stride)
 
-    def forward(
-        self, hidden: Float[Tensor, "B inputs steps"], mask: Bool[Tensor, "B 1 steps"]
-    ) -> Float[Tensor, "B outputs fewer"]:
-        """Return the hidden states at steps / stride; the mask is that of the input."""
+    def forward(self, hidden: Float[Tensor, "B I T"], mask: Bool[Tensor, "B 1 T"]) -> Float[Tensor, "B O N"]:
+        """Return the hidden states at N = T / stride steps; the mask is that of the input."""
         return self.downsample(elu(self.residual(hidden, mask)) * mask)
 
 
@@ -185,14 +154,14 @@ class UpsamplingStage(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.upsample = _transposed_conv(inputs, outputs, stride)
+        padding = (stride + 1) // 2, stride % 2  # from n steps to n · stride: the mirror of a downsampling convolution
+        self.upsample = weight_norm(nn.ConvTranspose1d(inputs, outputs, 2 * stride, stride, *padding))
         self.residual = ResidualUnit(outputs)
 
     def forward(
-        self, hidden: Float[Tensor, "B inputs steps"], input_mask: Bool[Tensor, "B 1 steps"],
-        output_mask: Bool[Tensor, "B 1 more"],
-    ) -> Float[Tensor, "B outputs more"]:  # fmt: skip
-        """Return the hidden states at steps · stride."""
+        self, hidden: Float[Tensor, "B I N"], input_mask: Bool[Tensor, "B 1 N"], output_mask: Bool[Tensor, "B 1 T"]
+    ) -> Float[Tensor, "B O T"]:
+        """Return the hidden states at T = N · stride steps."""
         return self.residual(self.upsample(elu(hidden) * input_mask), output_mask)
 
 
@@ -205,9 +174,7 @@ class ResidualUnit(nn.Module):
         self.conv2 = _conv(width // 2, width, 1)
         self.shortcut = _conv(width, width, 1)
 
-    def forward(
-        self, hidden: Float[Tensor, "B D steps"], mask: Bool[Tensor, "B 1 steps"]
-    ) -> Float[Tensor, "B D steps"]:
+    def forward(self, hidden: Float[Tensor, "B D T"], mask: Bool[Tensor, "B 1 T"]) -> Float[Tensor, "B D T"]:
         """Mask the input of the first convolution alone: the other two look at no neighbor."""
         return self.shortcut(hidden) + self.conv2(elu(self.conv1(elu(hidden) * mask)))
 
@@ -263,17 +230,7 @@ class AlignLayer(nn.Module):
 
 
 class MeanLayer(nn.Module):
-    """Mean over time and a linear layer: the align layer without its attention.
-
-    Args:
-        width: Dimension D of the frames.
-        outputs: Dimension F of the vector.
-
-    Example:
-        >>> layer = MeanLayer(width=16, outputs=3)
-        >>> layer(torch.zeros(2, 5, 16), torch.ones(2, 5, dtype=torch.bool)).shape
-        torch.Size([2, 3])
-    """
+    """Mean over time and a linear layer: an :class:`AlignLayer` without its attention."""
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
@@ -285,6 +242,55 @@ class MeanLayer(nn.Module):
         return self.out_proj((hidden * weights).sum(1) / weights.sum(1))
 
 
+class GuidedModel(nn.Module):
+    """Waveform → latents → ids → latents → waveform, for masked batches.
+
+    Args:
+        config: Sizes; its ``backbone`` chooses the networks on both sides.
+
+    Example:
+        >>> from vocable.systems.guided import recipe as guided
+        >>> model = GuidedModel(guided.tiny().model)
+        >>> sum(parameter.numel() for parameter in model.parameters()) < 200_000
+        True
+    """
+
+    def __init__(self, config: GuidedConfig) -> None:
+        super().__init__()
+        self.config = config
+        backbone = config.backbone
+        self.encoder: SpectralEncoder | SeanetEncoder
+        self.decoder: SpectralDecoder | SeanetDecoder
+        if isinstance(backbone, SpectralConfig):
+            self.encoder, self.decoder = SpectralEncoder(backbone), SpectralDecoder(backbone)
+        else:
+            self.encoder, self.decoder = SeanetEncoder(backbone), SeanetDecoder(backbone)
+        self.quantizer = ResidualVectorQuantizer(
+            num_codebooks=config.num_codebooks,
+            codebook_size=config.codebook_size,
+            dim=backbone.latent_width,
+            decay=config.codebook_decay,
+            restart_below=config.restart_below,
+        )
+
+    def forward(
+        self, samples: Float[Tensor, "B T"], mask: Bool[Tensor, "B N"], levels: Int[Tensor, " B"] | None = None
+    ) -> tuple[Float[Tensor, "B T"], Quantized]:
+        """Run a training pass and return decoded samples and the quantizer's output.
+
+        Args:
+            samples: Samples in [-1, 1], T = N · hop, zero after each clip's end.
+            mask: True on real frames.
+            levels: Number of levels that each clip may use, in [1, Q] (level dropout); all by default.
+        """
+        quantized = self.quantizer(self.encoder(samples, mask), mask, levels)
+        return self.decoder(quantized.latents, mask), quantized
+
+    def reconstruct(self, samples: Float[Tensor, "B T"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B T"]:
+        """Return decoded samples without quantizing, as a plain autoencoder."""
+        return self.decoder(self.encoder(samples, mask) * mask[..., None], mask)
+
+
 def _head_size(config: SpectralConfig) -> int:
     """Return the numbers per token frame: three for each bin of each of its spectra."""
     return config.hop // config.spectrum_hop * (config.n_fft // 2 + 1) * 3
@@ -294,11 +300,6 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Module:
     """Return a convolution from n steps to n / stride, padded with kernel - stride zeros, the odd one in front."""
     padding = (kernel - stride + 1) // 2  # if odd, the last zero at the end is one too many and never reached
     return weight_norm(nn.Conv1d(inputs, outputs, kernel, stride, padding))
-
-
-def _transposed_conv(inputs: int, outputs: int, stride: int) -> nn.Module:
-    """Return the transposed convolution from n steps to n · stride that mirrors :func:`_conv` of kernel 2 · stride."""
-    return weight_norm(nn.ConvTranspose1d(inputs, outputs, 2 * stride, stride, (stride + 1) // 2, stride % 2))
 
 
 def _widths(config: SeanetConfig) -> list[int]:

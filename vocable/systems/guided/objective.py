@@ -1,61 +1,35 @@
 """Training objective of the guided codec: reconstruction, commitment, distillation and adversarial losses.
 
 The total is Σ weight(step) · loss over the waveform, log-mel, compressed-spectrum and commitment losses, plus those of
-any :class:`Teacher` and of the discriminators. With a :class:`Balancer` the weights of the losses on the waveform
-are shares of its gradient.
+teachers and discriminators. With a :class:`Balancer` the weights of the losses on the waveform are shares of its
+gradient.
 
 Source:
     Speech Tokenizer is Key to Consistent Representation, arXiv:2507.06802; weights and schedules are the recipe's.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vocable.collective import global_sum, world
 from vocable.data.crops import CropBatch
 from vocable.files import write_json
-from vocable.losses.reconstruction import compressed_spectrum_loss, log_mel_loss, waveform_loss
-from vocable.quantizers import Quantized
+from vocable.losses.reconstruction import compressed_spectrum_loss, log_mel_loss
 from vocable.systems.guided.adversary import ADVERSARIAL, FEATURE, WaveformAdversary
 from vocable.systems.guided.config import GuidedLosses
-from vocable.systems.guided.model import GuidedModel
-from vocable.systems.guided.teachers import DistillationOutput
+from vocable.systems.guided.networks import GuidedModel
+from vocable.systems.guided.teachers import Teacher
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.train.objective import Turn
-from vocable.train.schedule import Weight
 
 _BALANCED = ("waveform", "log_mel", "spectrum", ADVERSARIAL, FEATURE)  # losses that pass through the waveform
-
-
-@runtime_checkable
-class Teacher(Protocol):
-    """A frozen model whose features are distilled into the levels. One that is a module is trained with the codec."""
-
-    name: str
-    weight: Weight
-
-    def distill(self, batch: CropBatch, quantized: Quantized, step: int) -> DistillationOutput:
-        """Return the loss of the quantized levels against the teacher's targets."""
-        ...
-
-
-@dataclass(frozen=True)
-class Balanced:
-    """Losses whose gradients at the balanced tensor are known, and their weights.
-
-    Attributes:
-        losses: Losses by name, with the values that went in.
-        weights: Weights with which the gradient of the sum has the requested shares.
-    """
-
-    losses: dict[str, Float[Tensor, ""]]
-    weights: dict[str, float]
 
 
 class Balancer(nn.Module):
@@ -76,8 +50,8 @@ class Balancer(nn.Module):
     Example:
         >>> decoded = torch.ones(1, 4, requires_grad=True)
         >>> losses = {"small": decoded.sum(), "large": 100 * decoded.sum()}
-        >>> balanced = Balancer(["small", "large"])(decoded, losses, {"small": 1.0, "large": 3.0})
-        >>> [round(weight, 4) for weight in balanced.weights.values()]
+        >>> _, weights = Balancer(["small", "large"])(decoded, losses, {"small": 1.0, "large": 3.0})
+        >>> [round(weight, 4) for weight in weights.values()]
         [0.125, 0.0037]
     """
 
@@ -92,14 +66,12 @@ class Balancer(nn.Module):
 
     def forward(
         self, decoded: Float[Tensor, "B ..."], losses: Mapping[str, Float[Tensor, ""]], weights: Mapping[str, float]
-    ) -> Balanced:
-        """Balance the losses of a step.
-
-        The graphs between ``decoded`` and the losses are used up; the caller computes the gradient from there on.
+    ) -> tuple[dict[str, Float[Tensor, ""]], dict[str, float]]:
+        """Return the losses, with known gradients at a tensor, and weights with which these have the requested shares.
 
         Args:
             decoded: Tensor that all losses pass through, with a gradient.
-            losses: Losses by name.
+            losses: Losses by name; their graphs from ``decoded`` on are used up.
             weights: Weight of each loss; one of weight 0 costs no gradient.
         """
         active = [name for name in losses if weights[name]]
@@ -111,7 +83,7 @@ class Balancer(nn.Module):
             norm = self._mean_norm(name, gradient.flatten(1).norm(dim=1).mean())
             balanced[name] = _KnownGradient.apply(decoded, losses[name].detach(), gradient)  # type: ignore[no-untyped-call]
             shares[name] = weights[name] / total * self.norm / (norm + 1e-12)
-        return Balanced(balanced, shares)
+        return balanced, shares
 
     @torch.no_grad()
     def _mean_norm(self, name: str, norm: Float[Tensor, ""]) -> float:
@@ -162,17 +134,11 @@ class GuidedObjective:
 
         The generator includes what only training needs: the teachers' networks and the balancer.
         """
-        extra: dict[str, nn.Module] = {
-            teacher.name: teacher for teacher in self.teachers if isinstance(teacher, nn.Module)
-        }
+        extra: dict[str, nn.Module] = {teacher.name: teacher for teacher in self.teachers}
         if self.balancer is not None:
             extra["balance"] = self.balancer
-        networks: dict[str, nn.Module] = {
-            "generator": nn.ModuleDict({"codec": self.model, **extra}) if extra else self.model
-        }
-        if self.adversary is not None:
-            networks["discriminator"] = self.adversary.network
-        return networks
+        generator = nn.ModuleDict({"codec": self.model, **extra}) if extra else self.model
+        return {"generator": generator} | ({"discriminator": self.adversary.network} if self.adversary else {})
 
     def turns(self, batch: CropBatch, step: int) -> Iterator[Turn]:
         """Yield the discriminators' turn, from their first step on, then the codec's."""
@@ -196,8 +162,7 @@ class GuidedObjective:
             losses |= adversary.generator_losses(real, decoded)
             weights |= adversary.weights(step)
         if self.balancer is not None:
-            balanced = self.balancer(decoded, losses, weights)
-            losses, weights = balanced.losses, balanced.weights
+            losses, weights = self.balancer(decoded, losses, weights)
         stats: dict[str, Tensor] = {} if quantized is None else dict(quantized.stats)
         alarms: tuple[str, ...] = ()
         if quantized is not None:
@@ -206,7 +171,10 @@ class GuidedObjective:
             for teacher in self.teachers:
                 weight = teacher.weight.at(step)
                 # Before its weight starts, the teacher's network learns to read levels that no gradient reaches.
-                output = teacher.distill(batch, quantized if weight else _detach(quantized), step)
+                inputs = quantized if weight else replace(
+                    quantized, latents=quantized.latents.detach(), levels=quantized.levels.detach()
+                )  # fmt: skip
+                output = teacher.distill(batch, inputs, step)
                 losses[teacher.name], weights[teacher.name] = output.loss, weight or 1.0
                 stats |= output.stats
                 alarms += output.alarms
@@ -223,15 +191,13 @@ class GuidedObjective:
     ) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Return the reconstruction losses whose weight is not 0, and the weights of all of them."""
         config, rate = self.losses, self.model.config.sample_rate
-        terms: dict[str, tuple[Weight, Callable[[], Tensor]]] = {
-            "waveform": (config.waveform, lambda: waveform_loss(decoded, real)),
-            "log_mel": (
-                config.log_mel, lambda: log_mel_loss(decoded, real, sample_rate=rate, scales=config.mel_scales)
-            ),
-            "spectrum": (config.spectrum, lambda: compressed_spectrum_loss(decoded, real)),
-        }  # fmt: skip
-        weights = {name: weight.at(step) for name, (weight, _) in terms.items()}
-        return {name: loss() for name, (_, loss) in terms.items() if weights[name]}, weights
+        terms: dict[str, Callable[[], Tensor]] = {
+            "waveform": lambda: F.l1_loss(decoded, real),
+            "log_mel": lambda: log_mel_loss(decoded, real, sample_rate=rate, scales=config.mel_scales),
+            "spectrum": lambda: compressed_spectrum_loss(decoded, real),
+        }
+        weights = {name: getattr(config, name).at(step) for name in terms}
+        return {name: loss() for name, loss in terms.items() if weights[name]}, weights
 
     def _draw_levels(self, batch_size: int, step: int) -> Tensor:
         """Draw the number of levels of each clip, the same however many processes share the batch."""
@@ -241,10 +207,6 @@ class GuidedObjective:
         is_dropped = torch.rand(batch_size * size, generator=generator) < self.losses.level_dropout
         levels = torch.randint(1, count + 1, (batch_size * size,), generator=generator)
         return torch.where(is_dropped, levels, count)[rank * batch_size : (rank + 1) * batch_size]
-
-
-def _detach(quantized: Quantized) -> Quantized:
-    return replace(quantized, latents=quantized.latents.detach(), levels=quantized.levels.detach())
 
 
 def _select(weights: Mapping[str, float], losses: Mapping[str, Tensor]) -> dict[str, float]:

@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from vocable.data.crops import CropConfig, Crops
 from vocable.data.manifest import Utterance, read_manifests
 from vocable.data.targets import FeatureExtractor, TargetCache, describe_extractor
@@ -24,13 +26,14 @@ from vocable.systems.guided.config import (
     SemanticConfig,
     SpectralConfig,
 )
-from vocable.systems.guided.model import GuidedModel
-from vocable.systems.guided.objective import GuidedObjective, Teacher
+from vocable.systems.guided.networks import GuidedModel
+from vocable.systems.guided.objective import GuidedObjective
 from vocable.systems.guided.teachers import (
     ACOUSTIC,
     SEMANTIC,
     AcousticTeacher,
     SemanticTeacher,
+    Teacher,
     find_frame_extractor,
     find_speaker_extractor,
 )
@@ -65,30 +68,21 @@ class GuidedRun(Run):
         if self.acoustic is not None and self.model.num_codebooks < 2:
             raise ConfigError("an acoustic teacher teaches the levels after the first; this codec has one level")
 
+    @override
     def with_teachers(self, sources: Mapping[str, str], cache: str) -> "GuidedRun":
-        """Return a copy of this run with the teacher checkpoints set.
-
-        Args:
-            sources: Folder or name of the ``semantic`` teacher, the ``acoustic`` one, or both.
-            cache: Folder where the teachers' features are kept.
-
-        Raises:
-            ConfigError: If the recipe has no such teacher.
-        """
         available = [part for part in (SEMANTIC, ACOUSTIC) if getattr(self, part) is not None]
         if unknown := [part for part in sources if part not in available]:
             raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {', '.join(available) or 'none'}")
-        configs: dict[str, Any] = {
-            part: replace(getattr(self, part), source=source) for part, source in sources.items()
-        }  # fmt: skip
+        configs: dict[str, Any] = {part: replace(getattr(self, part), source=one) for part, one in sources.items()}
         return replace(self, cache=cache, **configs)
 
     def teachers(self) -> dict[str, dict[str, Any]]:
         """Return name, digest, rates and width of each teacher that is distilled."""
-        return {part: describe_extractor(one) for part, one in self._extractors.items() if self._is_distilled(part)}
+        distilled = (part for part in self._extractors if getattr(self.losses, part).value > 0)
+        return {part: describe_extractor(self._extractors[part]) for part in distilled}
 
+    @override
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Crops:
-        """Return the training data of some manifests; see :meth:`material_of`."""
         return self.material_of(read_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> Crops:
@@ -99,8 +93,8 @@ class GuidedRun(Run):
             targets={part: TargetCache(extractor, folder / part) for part, extractor in self._extractors.items()},
         )  # fmt: skip
 
+    @override
     def objective(self, material: Crops, start: GuidedTokenizer | None = None) -> GuidedObjective:
-        """Return the objective of a codec with random weights, or with those of ``start``."""
         model, losses, latents = GuidedModel(self.model), self.losses, self.model.backbone.latent_width
         if start is not None:
             if not isinstance(start, GuidedTokenizer) or start.model.config != self.model:
@@ -109,7 +103,7 @@ class GuidedRun(Run):
         teachers: list[Teacher] = []
         for part, kind in ((SEMANTIC, SemanticTeacher), (ACOUSTIC, AcousticTeacher)):
             config, weight = getattr(self, part), getattr(losses, part)
-            if config is not None and self._is_distilled(part):
+            if config is not None and weight.value > 0:
                 mean, deviation = material.scale(part)
                 teachers.append(kind(config, latents=latents, weight=weight, mean=mean, deviation=deviation))
         adversary = None
@@ -121,23 +115,18 @@ class GuidedRun(Run):
             model, losses, teachers=teachers, adversary=adversary, seed=self.train.seed, teacher_records=self.teachers()
         )
 
-    def _is_distilled(self, part: str) -> bool:
-        weight: Weight = getattr(self.losses, part)
-        return weight.value > 0
-
     @cached_property
     def _extractors(self) -> dict[str, FeatureExtractor]:
         """Feature extractor of each teacher, by its part; loads them."""
+        configs = {SEMANTIC: self.semantic, ACOUSTIC: self.acoustic}
         extractors: dict[str, FeatureExtractor] = {}
-        for part, config in ((SEMANTIC, self.semantic), (ACOUSTIC, self.acoustic)):
-            if config is None:
-                continue
-            if config.source is None or self.cache is None:
+        for part, config in configs.items():
+            if config is not None and (config.source is None or self.cache is None):
                 raise ConfigError(f"the recipe has a {part} teacher: name it with --teacher {part}=FOLDER")
             if isinstance(config, SemanticConfig):
-                extractors[part] = find_frame_extractor(config.source, config.layers)
-            else:
-                extractors[part] = find_speaker_extractor(config.source)
+                extractors[part] = find_frame_extractor(str(config.source), config.layers)
+            elif config is not None:
+                extractors[part] = find_speaker_extractor(str(config.source))
         return extractors
 
 

@@ -1,32 +1,31 @@
 """Teachers of the guided codec: frozen feature extractors, and the distillation of their features into the levels.
 
-The semantic teacher's frames are distilled into level 1, the acoustic teacher's speaker embedding into the levels after
-it. Each student has a small network that belongs to training and is exported with no tokenizer.
-
 Source:
     Speech Tokenizer is Key to Consistent Representation, arXiv:2507.06802: cosine for HuBERT, KL divergence for
     ECAPA-TDNN through an align layer of 8 heads.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vocable.audio import Audio
 from vocable.collective import global_sum, world
 from vocable.data.crops import CropBatch
-from vocable.errors import AudioError, CheckpointError, ConfigError
+from vocable.errors import AudioError, ConfigError
 from vocable.features import ecapa
 from vocable.features.ecapa import EcapaTdnn
 from vocable.features.ge2e import Ge2eEncoder, raise_level
 from vocable.features.hub import from_transformers
-from vocable.features.hubert import KINDS, HubertEncoder
+from vocable.features.hubert import HubertEncoder
 from vocable.features.whisper import WhisperEncoder
 from vocable.features.xvector import XVectorEncoder
 from vocable.folder import digest_of
@@ -39,11 +38,7 @@ from vocable.train.schedule import Weight
 SEMANTIC, ACOUSTIC = "semantic", "acoustic"
 RESEMBLYZER = "resemblyzer"
 
-_FORMS = {
-    "cosine": distillation.cosine_loss,
-    "d_axis": distillation.d_axis_loss,
-    "t_axis": distillation.t_axis_loss,
-}
+_FORMS = {name: getattr(distillation, f"{name}_loss") for name in ("cosine", "d_axis", "t_axis")}
 _DIGEST_NAMES: dict[type, str] = {  # fixed, so that features kept by earlier versions stay valid
     Ge2eEncoder: "VoiceEncoder", EcapaTdnn: "EcapaTdnn", XVectorEncoder: "XVectorEncoder",
 }  # fmt: skip
@@ -58,9 +53,6 @@ class FrameFeatureExtractor:
     Args:
         encoder: Frozen encoder.
         layers: Layers to average, 0 to the encoder's depth or counted from the last as -1; all by default.
-
-    Attributes:
-        layers: Layers that are averaged, in order. For the others see :class:`~vocable.data.targets.FeatureExtractor`.
 
     Raises:
         ConfigError: If the encoder has no such layer.
@@ -102,11 +94,7 @@ class SpeakerFeatureExtractor:
         self.digest = digest_of(described, encoder.state_dict())
 
     def extract(self, clip: Audio) -> Float[Tensor, " F"]:
-        """Return the embedding of a clip.
-
-        Raises:
-            AudioError: If the clip is shorter than 0.2 s, or 0.5 s for x-vectors.
-        """
+        """Return the embedding of a clip of at least 0.2 s, or 0.5 s for x-vectors."""
         samples = torch.from_numpy(clip.resample(self.sample_rate).samples)[None]
         if samples.shape[1] < self._shortest:
             raise AudioError(
@@ -129,14 +117,10 @@ def find_frame_extractor(name: str, layers: Sequence[int] = ()) -> FrameFeatureE
         ConfigError: If it has no such layer.
         MissingDependencyError: If transformers is not installed.
     """
-    if any(Path(name).glob("encoder*.safetensors")):
-        return FrameFeatureExtractor(WhisperEncoder.load(name), layers)
-    config = from_transformers(name, "AutoConfig")
-    if config.model_type == "whisper":
-        return FrameFeatureExtractor(WhisperEncoder.load(name), layers)
-    if config.model_type in KINDS:
-        return FrameFeatureExtractor(HubertEncoder.load(name), layers)
-    raise CheckpointError(f"{name}: is a {config.model_type}; a semantic teacher is a whisper, {', '.join(KINDS)}")
+    is_whisper = (
+        any(Path(name).glob("encoder*.safetensors")) or from_transformers(name, "AutoConfig").model_type == "whisper"
+    )
+    return FrameFeatureExtractor(WhisperEncoder.load(name) if is_whisper else HubertEncoder.load(name), layers)
 
 
 def find_speaker_extractor(name: str) -> SpeakerFeatureExtractor:
@@ -176,10 +160,12 @@ class DistillationOutput:
     alarms: tuple[str, ...] = ()
 
 
-class _Distillation(nn.Module):
-    """A student network's loss against the features of a frozen teacher.
+class Teacher(nn.Module, ABC):
+    """A frozen model whose features are distilled into the levels, with a network that is trained with the codec.
 
     Args:
+        config: Form of the loss and of the targets.
+        latents: Dimension D of the levels.
         weight: Weight of the loss.
         mean: Mean of the teacher's features over the corpus, (F,).
         deviation: Standard deviation of the teacher's features over the corpus, (F,).
@@ -189,11 +175,15 @@ class _Distillation(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, weight: Weight, mean: Float[Tensor, " F"], deviation: Float[Tensor, " F"]) -> None:
+    def __init__(self, *, weight: Weight, mean: Float[Tensor, " F"], deviation: Float[Tensor, " F"]) -> None:
         super().__init__()
         self.weight = weight
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
+
+    @abstractmethod
+    def distill(self, batch: CropBatch, quantized: Quantized, step: int) -> DistillationOutput:
+        """Return the loss of a batch with this teacher's targets, and how far student and teacher vary."""
 
     def _output(
         self, loss: Tensor, step: int, distance: Tensor, stats: dict[str, Tensor], *, has_alarms: bool = True
@@ -207,37 +197,20 @@ class _Distillation(nn.Module):
         return DistillationOutput(loss, {f"{self.name}_{key}": value for key, value in stats.items()}, alarms)
 
 
-class SemanticTeacher(_Distillation):
-    """Distillation of a teacher's frames into level 1, through a linear projection.
-
-    Args:
-        config: Form of the loss and of the targets.
-        latents: Dimension D of the levels.
-        weight: Weight of the loss.
-        mean: Mean of the teacher's frames over the corpus, (F,).
-        deviation: Standard deviation of the teacher's frames over the corpus, (F,).
-    """
+class SemanticTeacher(Teacher):
+    """Distillation of a teacher's frames into level 1, through a linear projection; see :class:`Teacher`."""
 
     name = SEMANTIC
 
-    def __init__(
-        self, config: SemanticConfig, *, latents: int, weight: Weight, mean: Float[Tensor, " F"],
-        deviation: Float[Tensor, " F"],
-    ) -> None:  # fmt: skip
-        super().__init__(weight, mean, deviation)
+    def __init__(self, config: SemanticConfig, *, latents: int, **values: Any) -> None:
+        super().__init__(**values)
         self.config = config
-        self.project = nn.Linear(latents, len(mean))
+        self.project = nn.Linear(latents, len(self.mean))
 
+    @override
     def distill(self, batch: CropBatch, quantized: Quantized, step: int) -> DistillationOutput:
-        """Return the loss of a batch, and how far student and teacher vary over its frames.
-
-        Args:
-            batch: Crops with the teacher's frames as a target; frames of zeros have no target.
-            quantized: Output of the quantizer.
-            step: Training step.
-        """
         target = batch.targets[self.name]
-        mask = batch.mask & (target != 0).any(2)
+        mask = batch.mask & (target != 0).any(2)  # frames of zeros have no target
         if self.config.standardize:
             target = distillation.standardize(target, self.mean, self.deviation)
         student = self.project(quantized.levels[0]).float()
@@ -249,39 +222,22 @@ class SemanticTeacher(_Distillation):
         return self._output(_FORMS[self.config.form](student, target, mask), step, distance, stats)
 
 
-class AcousticTeacher(_Distillation):
+class AcousticTeacher(Teacher):
     """Distillation of a teacher's speaker embedding into the levels after the first, through an align layer.
 
-    Args:
-        config: Form of the loss, levels and pooling.
-        latents: Dimension D of the levels.
-        weight: Weight of the loss.
-        mean: Mean of the teacher's embeddings over the corpus, (F,).
-        deviation: Standard deviation of the teacher's embeddings over the corpus, (F,).
-
-    Raises:
-        ConfigError: If the heads do not divide the dimension of the levels.
+    The loss is the mean over the clips that use these levels. For the arguments see :class:`Teacher`.
     """
 
     name = ACOUSTIC
 
-    def __init__(
-        self, config: AcousticConfig, *, latents: int, weight: Weight, mean: Float[Tensor, " F"],
-        deviation: Float[Tensor, " F"],
-    ) -> None:  # fmt: skip
-        super().__init__(weight, mean, deviation)
-        self.config = config
+    def __init__(self, config: AcousticConfig, *, latents: int, **values: Any) -> None:
+        super().__init__(**values)
+        self.config, width = config, len(self.mean)
         attention = config.pooling == "attention"
-        self.align = AlignLayer(latents, config.heads, len(mean)) if attention else MeanLayer(latents, len(mean))
+        self.align = AlignLayer(latents, config.heads, width) if attention else MeanLayer(latents, width)
 
+    @override
     def distill(self, batch: CropBatch, quantized: Quantized, step: int) -> DistillationOutput:
-        """Return the loss over the clips that use these levels, and how far student and teacher vary over clips.
-
-        Args:
-            batch: Crops with the teacher's embeddings as a target.
-            quantized: Output of the quantizer.
-            step: Training step.
-        """
         embedding, temperature = batch.targets[self.name], self.config.temperature
         levels = quantized.levels[1:2] if self.config.levels == "2" else quantized.levels[1:]
         clip_mask = (levels.detach() != 0).flatten(2).any(2).any(0)  # dropped levels are 0
@@ -289,14 +245,12 @@ class AcousticTeacher(_Distillation):
         target = distillation.standardize(embedding, self.mean, self.deviation)
         if self.config.form == "kl":
             loss = distillation.divergence_loss(student, target, clip_mask, temperature)
+            pair = (logits.detach()[clip_mask] / temperature for logits in (student, target))
+            varieties = [temperature**2 * _divergence(logits) for logits in pair]
         else:
             loss = distillation.cosine_loss(student[:, None], embedding[:, None], clip_mask[:, None])
+            varieties = [_variety(vectors.detach()[clip_mask]) for vectors in (student, embedding)]
         with torch.no_grad():
-            if self.config.form == "kl":
-                pair = (logits[clip_mask] / temperature for logits in (student, target))
-                varieties = [temperature**2 * _divergence(logits) for logits in pair]
-            else:
-                varieties = [_variety(vectors[clip_mask]) for vectors in (student, embedding)]
             distance, variety, constant_distance, entropy = _mean_over_processes(
                 loss.detach(), *varieties, distillation.entropy(target / temperature).mean()
             )
@@ -312,7 +266,7 @@ def distillation_alarms(
     Args:
         part: Name of the teacher.
         distance: Distance of the student from the targets.
-        constant_distance: Distance of the best constant answer, which is also how far the targets vary.
+        constant_distance: Distance of the best constant from the targets.
         variety: Distance of the student's answers from constant.
         is_due: Whether the student has had the steps to learn something.
 

@@ -1,20 +1,18 @@
 """Tokenizer of the guided codec: encoding and decoding in windows, and voice conversion by mixing levels.
 
-The spectral backbone runs in windows of one shape (see :mod:`vocable.systems.windows`) with as much context as its
-networks can see. So a clip has the same tokens alone, in any batch, under any padding and in any blocks *by
-construction*, in constant memory. The LSTM of the SEANet backbone sees the whole clip: clips run one at a time and
-whole.
+The spectral backbone runs in windows (see :mod:`vocable.systems.windows`) with as much context as its networks can see,
+in constant memory. The LSTM of the SEANet backbone sees the whole clip.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
+from typing_extensions import override
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, SpecError
@@ -25,17 +23,11 @@ from vocable.shapes import frames_for
 from vocable.systems.base import BaseTokenizer
 from vocable.systems.describe import Table, codebook_table, parameter_rows, spec_rows
 from vocable.systems.guided.config import GuidedConfig
-from vocable.systems.guided.model import GuidedModel
-from vocable.systems.windows import CountedBlocks, frame_windows, sample_windows, utterance_window
+from vocable.systems.guided.networks import GuidedModel
+from vocable.systems.windows import frame_windows, sample_windows
 from vocable.tokens import Tokens, TokenSpec
 
 _WINDOW = 256  # frames that run through the network together
-
-
-def _migrate_config(values: dict[str, Any]) -> dict[str, Any]:
-    """Drop ``initial_scale`` from a configuration of format 1: it mattered to untrained weights alone."""
-    backbone = {key: value for key, value in values["backbone"].items() if key != "initial_scale"}
-    return {**values, "backbone": backbone}
 
 
 class GuidedTokenizer(BaseTokenizer[GuidedModel]):
@@ -58,7 +50,10 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
     config_class = GuidedConfig
     model_class = GuidedModel
     migration = Migration(
-        config=_migrate_config,
+        config=lambda values: {  # initial_scale mattered to untrained weights alone
+            **values,
+            "backbone": {key: one for key, one in values["backbone"].items() if key != "initial_scale"},
+        },
         tensors=[
             (r"^(encoder|decoder)\.enter\.", r"\1.in_proj."),
             (r"^(encoder|decoder)\.leave\.0\.", r"\1.out_norm."),
@@ -72,30 +67,13 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
         ],
     )
 
-    @property
-    def streams(self) -> bool:
-        """True if long audio is encoded in constant memory."""
-        return self.model.encoder.reach is not None
-
+    @override
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Encode one clip.
-
-        Args:
-            audio: Recording at any sample rate.
-            text: Transcript, carried along in the tokens; not used.
-
-        Raises:
-            AudioError: If the clip is empty.
-        """
         tokens = self.encode_blocks([audio.resample(self.spec.sample_rate).samples])
         return replace(tokens, text=None if text is None else (text,))
 
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
-        """Decode one clip to audio as long as what was encoded.
-
-        Args:
-            tokens: Tokens of one clip, made by this tokenizer, with all levels or the first ones.
-            voice: Must be None: this codec keeps the voice in its tokens.
+        """Decode one clip, with all levels or the first ones, to audio as long as what was encoded.
 
         Raises:
             SpecError: If the tokens are another tokenizer's or hold several clips, or a voice is given.
@@ -107,15 +85,7 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
     def convert(self, source: Audio, voice: Audio, mix: Mix | None = None) -> Audio:
         """Convert a recording to another voice by mixing levels; see :func:`mix_levels`.
 
-        Args:
-            source: Recording whose words and timing are kept, at any sample rate.
-            voice: Recording of the target speaker, at any sample rate.
-            mix: Levels of either recording and pairing of their frames; by default level 1 of the source and all others
-                of the voice, which is repeated.
-
-        Raises:
-            SpecError: If this codec does not have the levels that ``mix`` names.
-            AudioError: If a recording is empty, or shorter than 33 ms where frames are aligned.
+        Arguments and errors are those of :meth:`vocable.interfaces.VoiceConverter.convert`.
         """
         self.check_mix(mix)
         mix = mix or Mix()
@@ -125,11 +95,7 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
         return self.decode(mix_levels(tokens, reference, mix.levels, frames))
 
     def check_mix(self, mix: Mix | None) -> None:
-        """Check that this codec has the levels that a mix names.
-
-        Raises:
-            SpecError: If ``mix`` names more levels than there are, or leaves none to the voice.
-        """
+        """Raise a SpecError if a mix names more levels than there are, or leaves none to the voice."""
         mix, available = mix or Mix(), self.spec.num_codebooks
         if mix.upto is not None and mix.upto > available:
             raise SpecError(f"upto is {mix.upto}: this codec has {available} levels; choose at most {available}")
@@ -138,59 +104,57 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
 
     @torch.inference_mode()
     def encode_blocks(self, blocks: Iterable[Float[ndarray, " T"]]) -> Tokens:
-        """Encode one clip given in blocks; the block boundaries do not matter.
-
-        Memory is constant for the spectral backbone; the SEANet backbone gathers the clip first.
-
-        Args:
-            blocks: Samples at ``spec.sample_rate``, in order.
+        """Encode one clip given in blocks at ``spec.sample_rate``; the SEANet backbone gathers the clip first.
 
         Raises:
             AudioError: If there is no sample.
         """
         self.model.eval()
-        counted, reach, hop = CountedBlocks(blocks), self.model.encoder.reach, self.config.backbone.hop
-        windows = (
-            utterance_window(counted, hop) if reach is None
-            else sample_windows(counted, _WINDOW - 2 * reach, reach, hop)
-        )  # fmt: skip
-        ids = []
-        for samples, mask, core in windows:
+        sizes: list[int] = []
+
+        def measured() -> Iterator[Float[ndarray, " T"]]:
+            for block in blocks:
+                sizes.append(block.size)
+                yield block
+
+        reach, hop, ids = self.model.encoder.reach, self.config.backbone.hop, []
+        core = _WINDOW - 2 * (reach or 0)
+        if reach is None:  # one window for the whole clip
+            blocks = [np.concatenate([np.zeros(0, np.float32), *blocks])]
+            core = max(1, frames_for(blocks[0].size, hop))
+        for samples, mask, kept in sample_windows(measured(), core, reach or 0, hop):
             latents = self.model.encoder(samples.to(self.device), mask.to(self.device))
-            ids.append(self.model.quantizer.encode(latents[:, core]).cpu())
-        if counted.samples == 0:
+            ids.append(self.model.quantizer.encode(latents[:, kept]).cpu())
+        if not ids:
             raise AudioError("the audio is empty: there are no samples to encode")
-        return self._tokens(torch.cat(ids, dim=2), counted.samples, None)
+        return self._tokens(torch.cat(ids, dim=2), sum(sizes), None)
 
     def decode_blocks(self, tokens: Tokens) -> Iterator[Float[ndarray, " T"]]:
-        """Decode one clip block by block; together the blocks are as long as what was encoded.
-
-        Raises:
-            SpecError: If the tokens are another tokenizer's or hold several clips.
-        """
+        """Decode one clip block by block; together the blocks are as long as what was encoded."""
         self.check_clip(tokens)
         self.model.eval()
         remaining, frames = int(tokens.samples[0]), int(tokens.lengths[0])
         reach, hop = self.model.decoder.reach, self.config.backbone.hop
         core = frames if reach is None else _WINDOW - 2 * reach
         for window in frame_windows(frames, core, reach or 0):
-            ids, mask = tokens.ids[:, :, window.frames].to(self.device), window.mask.to(self.device)
+            ids, mask = tokens.ids[:, :, window.content].to(self.device), window.mask.to(self.device)
             with torch.inference_mode():  # not around the generator: it would stay on between blocks
                 decoded = self.model.decoder(self.model.quantizer.decode(ids) * mask[..., None], mask)
             block = decoded[0, window.core.start * hop : window.core.stop * hop].float().cpu().numpy()[:remaining]
             remaining -= block.size
             yield block
 
+    @override
     def describe(self) -> list[Table]:
-        """Return tables of sizes and rates, and of the codebooks as training left them."""
         books = self.model.quantizer.codebooks
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        is_finite = self.model.encoder.reach is not None
         entries = sum(book.entries.numel() for book in books)
         sizes = [
             ("digest", self.digest),
             ("parameters", f"{parameters:,} and {entries:,} codebook values"),
             *spec_rows(self.spec),
-            ("long audio", "constant memory, tokens of the whole" if self.streams else "whole clips only"),
+            ("long audio", "constant memory, tokens of the whole" if is_finite else "whole clips only"),
         ]
         return [Table("Model", sizes), codebook_table(books)]
 
@@ -229,17 +193,13 @@ def mix_levels(source: Tokens, reference: Tokens, kept: int = 1, frames: Int[Ten
         describe its pairing of frames; both pairings are vocable's.
 
     Example:
-        >>> spec = TokenSpec(sample_rate=16_000, hop=320, codebook_size=8, num_codebooks=2)
-        >>> def clip(*levels):
-        ...     ids = torch.tensor([levels])
-        ...     count = ids.shape[2]
-        ...     return Tokens(ids=ids, lengths=torch.tensor([count]), samples=torch.tensor([320 * count]), spec=spec,
-        ...                   tokenizer="example")
-        >>> source, voice = clip([1, 2, 3], [0, 0, 0]), clip([7, 7], [4, 5])
-        >>> mix_levels(source, voice).ids.tolist()
-        [[[1, 2, 3], [4, 5, 4]]]
-        >>> mix_levels(source, voice, frames=torch.tensor([0, 0, 1])).ids.tolist()
-        [[[1, 2, 3], [4, 4, 5]]]
+        >>> import vocable
+        >>> from vocable.testing import speechlike
+        >>> codec = vocable.load("guided-small")
+        >>> source, voice = (codec.encode(speechlike(3_200, seed=seed)) for seed in (1, 2))
+        >>> mixed = mix_levels(source, voice).ids[0]
+        >>> torch.equal(mixed[:1], source.ids[0, :1]), torch.equal(mixed[1:], voice.ids[0, 1:])
+        (True, True)
     """
     if len(source) != 1 or len(reference) != 1:
         raise SpecError(f"mixing takes one clip and one reference, not {len(source)} and {len(reference)}")
