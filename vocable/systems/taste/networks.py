@@ -223,7 +223,7 @@ class Aggregator(nn.Module):
         self, queries: Float[Tensor, "B U C"], keys: Float[Tensor, "B F E"], values: Float[Tensor, "B F E"],
         subword_mask: Bool[Tensor, "B U"], frame_mask: Bool[Tensor, "B F"], word_ids: Int[Tensor, "B U"],
         letter_positions: Float[Tensor, "B U"],
-    ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B H U F"]]:  # fmt: skip
+    ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B H U S"]]:  # fmt: skip
         """Aggregate frames to one embedding per subword, 0 on padding; and return the last layer's attention weights.
 
         Args:
