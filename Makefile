@@ -7,7 +7,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: demo test check lint types imports doctests clean
+.PHONY: demo test fast check lint types imports doctests dead duplicates clean
 
 demo: .venv/demo.stamp
 	$(BIN)/vocable demo $(if $(AUDIO),"$(AUDIO)") --out demo
@@ -16,7 +16,10 @@ test: .venv/dev.stamp
 	@tests/system-packages.sh
 	$(BIN)/python -m pytest -n 2 -q
 
-check: lint types imports doctests test
+fast: .venv/dev.stamp
+	$(BIN)/python -m pytest -n 2 -q -m 'not slow'
+
+check: lint types imports dead duplicates doctests test
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -27,6 +30,13 @@ types: .venv/dev.stamp
 
 imports: .venv/dev.stamp
 	$(BIN)/lint-imports
+
+dead: .venv/dev.stamp
+	$(BIN)/vulture  # unused code; its settings and its whitelist are named in pyproject.toml
+
+duplicates: .venv/dev.stamp
+	$(BIN)/pylint --disable=all --enable=duplicate-code --min-similarity-lines=6 --ignore-imports=y --ignore-signatures=y \
+		--ignore-docstrings=y --ignore-comments=y vocable/systems/*/tokenizer.py
 
 doctests: .venv/dev.stamp
 	$(BIN)/python -m pytest -q --doctest-modules vocable vocable_lab
