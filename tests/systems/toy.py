@@ -1,4 +1,4 @@
-"""A tokenizer system of somebody else: a module that another package could hold."""
+"""Loudness tokens: a tokenizer system in a package of its own."""
 
 from typing import Any
 
