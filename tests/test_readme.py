@@ -24,7 +24,9 @@ def make_corpus(folder: Path) -> None:
     for number in range(6):
         speechlike(16_000 + 1_600 * number, seed=number).write(folder / f"{number}.flac")
         split = "train" if number < 4 else "test"
-        lines.append({"audio_path": f"{number}.flac", "text": "good morning", "speaker": f"s{number % 2}", "split": split})
+        lines.append(
+            {"audio_path": f"{number}.flac", "text": "good morning", "speaker": f"s{number % 2}", "split": split}
+        )
     (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 

@@ -91,6 +91,7 @@ def test_words_end_at_pauses_and_not_at_the_gaps_before_stops() -> None:
     assert apart.words == ("hi", "is")
 
 
+@pytest.mark.slow
 def test_words_are_of_the_dictionary_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     spoken = Heard("G UH D M AO R N IH NG W ER L D SIL SIL SIL")
     assert transcribe(spoken, clip(16)).words == ("good", "morning", "world")

@@ -87,6 +87,7 @@ def test_a_strip_has_one_voice(speaker: VqalattentTokenizer, seed: int) -> None:
     assert same([strip], [generate_strip(speaker, [1, 2, 3, 4], seed=seed)])
 
 
+@pytest.mark.slow
 def test_the_voice_of_a_strip_is_drawn_from_its_seed(speaker: VqalattentTokenizer) -> None:
     assert len({generate_strip(speaker, [1], seed=seed).samples.size for seed in range(8)}) > 3
 

@@ -98,6 +98,7 @@ def test_given_phonemes_win() -> None:
     assert not np.array_equal(pause, said("hello world"))
 
 
+@pytest.mark.slow
 def test_english_is_the_default() -> None:
     wanted = ["G", "UH", "D", "M", "AO", "R", "N", "IH", "NG", "SIL", "W", "ER", "L", "D"]
     assert np.array_equal(said("Good morning, world.", pronouncer=None), said(phonemes=wanted))

@@ -12,6 +12,7 @@ from vocable.audio import Audio
 from vocable.errors import AudioError
 
 
+@pytest.mark.slow
 @given(
     size=st.integers(1, 4000),
     old=st.sampled_from([8_000, 11_025, 16_000, 44_100, 48_000]) | st.integers(4_000, 96_000),

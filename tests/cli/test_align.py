@@ -24,6 +24,7 @@ def read(speech_data: Path, tmp_path: Path) -> Path:
     return tmp_path / "manifest.jsonl"
 
 
+@pytest.mark.slow
 def test_recordings_are_aligned_and_the_others_named(run: Run, read: Path, tmp_path: Path) -> None:
     out = tmp_path / "aligned.jsonl"
     code, told, err = run("data", "align", read, "--out", out)
@@ -39,6 +40,7 @@ def test_recordings_are_aligned_and_the_others_named(run: Run, read: Path, tmp_p
     assert ["alignment" in one.extra for one in read_manifest(tmp_path / "kept.jsonl")] == [True, True, False]
 
 
+@pytest.mark.slow
 def test_the_ctc_head_is_trained_where_it_is_not_there(run: Run, read: Path, weights: Path, tmp_path: Path) -> None:
     words = ("--aligner", "ctc", "--whisper", weights / "whisper-tiny.en", "--head", tmp_path / "head")
     code, told, err = run("data", "align", read, "--out", tmp_path / "one.jsonl", *words)

@@ -250,6 +250,7 @@ def test_a_bad_manifest_line_is_named(run: Run, tmp_path: Path, line: str, messa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_train_inspect_and_use_a_run(run: Run, tmp_path: Path) -> None:
     speechlike(40_000).write(tmp_path / "a.wav")
     (tmp_path / "m.jsonl").write_text('{"audio_path": "a.wav", "text": null, "split": "train"}\n')

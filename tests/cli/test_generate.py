@@ -124,6 +124,7 @@ def test_help_does_not_wait_for_torch(command: str, option: str) -> None:
     assert option in quick_help(command)
 
 
+@pytest.mark.slow
 def test_train_then_begin_another_prior_from_it_then_speak(run: Run, tmp_path: Path) -> None:
     manifest = write_digits(tmp_path / "data", takes=2, digits=3)
     words = ("train", "vqalattent-tiny", "--data", manifest, "--batch-size", 4)

@@ -10,6 +10,7 @@ from tests.models import ready
 from vocable.testing import speechlike
 
 
+@pytest.mark.slow
 def test_each_picture_has_a_line(run: Run, tmp_path: Path) -> None:
     speechlike(9_000).write(tmp_path / "a.wav")
     out = tmp_path / "deep" / "out"

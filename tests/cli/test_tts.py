@@ -58,6 +58,7 @@ def test_a_text_in_a_voice(run: Run, here: Path, model: Path) -> None:
     assert out == f"'Hello, world!' → spoken/001.wav: {samples.size / 8_000:.2f} s\n"
 
 
+@pytest.mark.slow
 def test_into_one_file_with_another_seed_and_voice(run: Run, here: Path, model: Path) -> None:
     words = ("tts", "--phonemes", HELLO, "--model", model)
     for name, voice, seed in (("a", "ann", 0), ("b", "ann", 0), ("c", "ann", 7), ("d", "bob", 0)):

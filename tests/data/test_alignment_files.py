@@ -139,6 +139,7 @@ def test_a_textgrid_cut_anywhere_is_named(tmp_path: Path) -> None:
             read_textgrid(put(tmp_path, "a.TextGrid", _LONG[:cut]))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(some.binary(max_size=300))
 def test_any_bytes_are_read_or_named(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:

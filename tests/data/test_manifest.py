@@ -56,6 +56,7 @@ def test_paths_are_absolute_or_relative_to_the_manifest(tmp_path: Path, monkeypa
     assert paths == [tmp_path / "set" / "a.wav", Path("/elsewhere/b.wav")]
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=20), min_size=1, max_size=5))
 @settings(deadline=None, max_examples=100)
 def test_any_text_comes_back(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:

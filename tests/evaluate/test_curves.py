@@ -48,6 +48,7 @@ def test_smoothing_keeps_constants_and_is_the_mean_of_what_there_is() -> None:
         assert smooth(values[:size], 99).shape == (size,)
 
 
+@pytest.mark.slow
 def test_a_log_of_one_line_shows_a_dot_and_an_empty_one_says_so() -> None:
     _, figure = drawn(lambda: plot_losses(_rows(1)))
     assert figure.axes[0].lines[1].get_marker() == "o"

@@ -199,6 +199,7 @@ def test_rows_tell_the_figures(made: Demo) -> None:
     assert all(isinstance(value, str) and value for value in rows.values())
 
 
+@pytest.mark.slow
 def test_real_speech_has_its_anchors(model: str, speech_data: Path, tmp_path: Path) -> None:
     path = find_audio([speech_data / "read_librispeech"])[0]  # a digit is too short for STOI
     made = run_demo(path, tmp_path / "out", model)

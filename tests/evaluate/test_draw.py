@@ -162,6 +162,7 @@ def test_every_weight_of_ctap_is_drawn_against_the_step(monkeypatch: pytest.Monk
             assert planned[term](step) == weight.at(step)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("figures")
 def test_the_schedules_of_ctap_can_be_read(tmp_path: Path) -> None:
     [(path, picture)] = write_pictures(draw("ctap-small"), tmp_path)

@@ -50,6 +50,7 @@ def done(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_summary_maps_entries_to_metrics_to_figures(done: Path) -> None:
     summary = json.loads((done / "summary.json").read_text())
     assert list(summary) == ["guided-small", "guided-small@2", "identity", "noise"]
@@ -108,6 +109,7 @@ def test_what_is_wrong_is_said_in_a_line(manifest: Path, tmp_path: Path, more: t
         evaluate(manifest, tmp_path / "out", *more)
 
 
+@pytest.mark.slow
 def test_an_anchor_that_is_off_ends_the_run_with_its_name(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ def test_processes_are_started_once(tmp_path: Path) -> None:
     assert len(list(started.iterdir())) <= 3
 
 
+@pytest.mark.slow
 def test_an_item_that_kills_its_process_is_quarantined_and_the_others_go_on(tmp_path: Path) -> None:
     again = partial(Deadly, 8)
     results = run(again(), again, SETTINGS, tmp_path, jobs=2)
@@ -146,6 +147,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("jobs", "kills"), [(1, 10), (2, 2)])
 def test_kill_9_at_random_moments_leaves_the_rows_of_an_undisturbed_run(tmp_path: Path, jobs: int, kills: int) -> None:
     work_through(tmp_path / "calm", count=24)

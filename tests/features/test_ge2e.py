@@ -47,6 +47,7 @@ def clips(speech_data: Path) -> dict[str, list[Audio]]:
 
 
 # one sample, around one window, around one partial, where the last partial is kept or left out, padded by one sample
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 399, 16_000, 25_599, 25_600, 31_519, 31_521, 37_919, 37_921, 48_000])
 @pytest.mark.filterwarnings("ignore")  # of librosa and of the package's own torch.load
 def test_voices_equal_those_of_the_package(encoder, package, clips, samples) -> None:

@@ -32,6 +32,7 @@ def hubert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved(tmp_path_factory.mktemp("models") / "tiny-hubert")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["Hubert", "WavLM", "Wav2Vec2"])
 @pytest.mark.parametrize("normalise", [False, True])
 def test_frames_are_those_of_transformers(tmp_path: Path, kind: str, normalise: bool) -> None:

@@ -60,6 +60,7 @@ def test_the_spectra_are_openais(folder: Path, clip: Audio) -> None:
         torch.testing.assert_close(ours, openai_log_mel(samples, mel_80)[:, : ours.shape[1]], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_frames_are_those_of_transformers(encoder: WhisperEncoder, folder: Path, tmp_path: Path, clip: Audio) -> None:
     """Weights given to transformers come back as they were, and both networks hear the same in 30 s."""
     import transformers
@@ -95,6 +96,7 @@ def test_a_clip_has_the_same_frames_alone_and_in_company(encoder: WhisperEncoder
         assert not row[count:].any()
 
 
+@pytest.mark.slow
 def test_clips_of_any_length_and_rate_are_heard(encoder: WhisperEncoder) -> None:
     for size, rate, count in ((1, 16_000, 1), (321, 16_000, 2), (24_000, 24_000, 50), (31 * 16_000, 16_000, 1_550)):
         frames = encoder.features(Audio(noise(size).numpy(), rate))

@@ -137,6 +137,7 @@ def test_the_untrained_control_has_other_weights_and_the_same_scale() -> None:
 # ---- phones, voices, codebooks, sentences ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_phones_come_from_phones_then_from_the_alignment() -> None:
     aligned = {"alignment": alignment(["HH", "AY"]).values()}
     both = Utterance(audio_path="a.flac", extra={"phones": [["B", "IY1"], ["D"]], **aligned})
@@ -216,6 +217,7 @@ def test_a_recogniser_that_hears_the_sentence_finds_no_error() -> None:
 # ---- all of it ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_key_with_its_interval(out: Path) -> None:
     summary = json.loads((out / "summary.json").read_text())
     cells = summary["little"]
@@ -242,6 +244,7 @@ def test_the_majority_guess_is_right_where_its_phone_stands(out: Path) -> None:
     assert json.loads((out / "summary.json").read_text())["little"]["per_majority"]["mean"] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_a_cut_run_ends_with_the_same_bytes(model: Path, corpus: Path, out: Path) -> None:
     before = {name: (out / name).read_bytes() for name in ("results.jsonl", "summary.json")}
     lines = before["results.jsonl"].splitlines(keepends=True)
@@ -302,6 +305,7 @@ def test_a_manifest_that_says_nothing_is_refused(model: Path, corpus: Path, tmp_
         CtapSeed(Plan(tokenizers=(str(model),), manifests=(manifest,)), tmp_path)
 
 
+@pytest.mark.slow
 def test_real_speech_without_an_alignment_is_aligned(model: Path, speech_data: Path, tmp_path: Path) -> None:
     corpus = speech_data / "read_speechocean762" / "manifest.jsonl"
     build = partial(CtapSeed, Plan(tokenizers=(str(model),), manifests=(corpus,), split="dev", limit=3), tmp_path)

@@ -43,6 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_every_figure_where_the_manifest_tells_all(folder: Path, tmp_path: Path) -> None:
     words = ["evaluate", str(folder / "codec"), "--protocol", "levels", "--levels", "1,2", "--jobs", "1"]
     result = CliRunner().invoke(app, [*words, "--data", str(folder / "full.jsonl"), "--out", str(tmp_path)])

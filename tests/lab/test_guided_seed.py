@@ -34,6 +34,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "manifest.jsonl"
 
 
+@pytest.mark.slow
 def test_the_papers_table(manifest: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ["evaluate", "guided-small", "--protocol", "seed", "--data", str(manifest), "--out", str(out)]

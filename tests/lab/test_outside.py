@@ -45,6 +45,7 @@ def out(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "o"
 
 
+@pytest.mark.slow
 def test_every_domain_has_a_row_for_every_system(out: Path) -> None:
     summary = json.loads((out / "summary.json").read_text())
     domains = ["near manifest", "near again", *SYNTHETIC]

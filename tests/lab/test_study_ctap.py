@@ -64,6 +64,7 @@ def test_every_power_of_two_can_be_made() -> None:
         levels_of(1000)
 
 
+@pytest.mark.slow
 def test_quantizers_end_in_one_table_judged_on_dev(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path, speakers=6, clips=2, splits=("train", "train", "dev"))
     said: list[str] = []

@@ -127,6 +127,7 @@ def test_weights_teachers_and_pooling_change_one_thing() -> None:
     assert changes(attention.run, mean.run) == {"acoustic.pooling"}
 
 
+@pytest.mark.slow
 def test_the_runs_of_a_seed_begin_with_the_same_weights_and_hear_the_same_crops(place: Path) -> None:
     manifest = read_manifest(place / "manifest.jsonl", "train")
     seen: dict[int, list[tuple[Any, Any]]] = {}
@@ -147,6 +148,7 @@ def test_the_runs_of_a_seed_begin_with_the_same_weights_and_hear_the_same_crops(
     assert not torch.equal(seen[0][0][1], seen[1][0][1])
 
 
+@pytest.mark.slow
 def test_lessons_end_in_a_table_of_runs_and_one_over_seeds(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +177,7 @@ def test_lessons_end_in_a_table_of_runs_and_one_over_seeds(
     assert (tmp_path / "study.md").read_text() == table
 
 
+@pytest.mark.slow
 def test_one_training_is_measured_at_every_rate(place: Path, tmp_path: Path) -> None:
     run = replace(run_of("guided-tiny", 4), train=replace(run_of("guided-tiny").train, steps=4, save_every=4))
     study("rates", run, [place / "manifest.jsonl"], tmp_path, fakes=3, quiet=True, say=lambda line: None)
@@ -186,6 +189,7 @@ def test_one_training_is_measured_at_every_rate(place: Path, tmp_path: Path) -> 
     assert "over seeds" not in values
 
 
+@pytest.mark.slow
 def test_every_training_begins_from_a_model_where_one_is_named(place: Path, tmp_path: Path) -> None:
     run = replace(run_of("guided-tiny", 4), train=replace(run_of("guided-tiny").train, steps=4, save_every=4))
     start = ready("spectral")

@@ -84,6 +84,7 @@ def test_every_figure_is_what_the_tokenizer_says_of_the_clips(plan: Plan, out: t
     assert one.figures["per_majority"] == other.figures["per_majority"]
 
 
+@pytest.mark.slow
 def test_a_cut_run_ends_with_the_same_bytes(plan: Plan, out: tuple[Path, Card]) -> None:
     folder, _ = out
     before = {name: (folder / name).read_bytes() for name in ("results.jsonl", "summary.json")}

@@ -57,6 +57,7 @@ def cards(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mappi
     return found
 
 
+@pytest.mark.slow
 def test_a_page_with_guesses_tables_probes_and_verdicts(cards: Mapping[str, Card], tmp_path: Path) -> None:
     card = cards["sound"]
     names = [entry.name for entry in card.entries]

@@ -218,6 +218,7 @@ def test_a_text_in_another_language_is_not_pronounced() -> None:
         Words().spans(clip, speechlike(8_000))
 
 
+@pytest.mark.slow
 def test_the_words_of_a_real_recording_last_as_long_as_themselves(speech_data: Path) -> None:
     clip = read_manifest(speech_data / "read_speechocean762" / "manifest.jsonl", "dev")[0]
     audio, words = Audio.read(clip.audio_path), Words()
@@ -257,6 +258,7 @@ def test_a_donor_is_another_recording_of_the_text() -> None:
 # ---- all of it ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_key_with_its_interval(out: Path) -> None:
     cells = json.loads((out / "summary.json").read_text())["little"]
     assert cells.keys() >= _KEYS
@@ -296,6 +298,7 @@ def test_tokens_cost_what_their_pieces_cost(out: Path, taste: TasteTokenizer, co
     assert cells["text_bits_per_second"]["mean"] == pytest.approx(rate * math.log2(taste.config.text.vocabulary_size))
 
 
+@pytest.mark.slow
 def test_a_cut_run_ends_with_the_same_bytes(model: Path, corpus: Path, out: Path) -> None:
     before = {name: (out / name).read_bytes() for name in ("results.jsonl", "summary.json")}
     lines = before["results.jsonl"].splitlines(keepends=True)
@@ -355,6 +358,7 @@ def test_what_this_machine_lacks_is_left_out_with_the_reason(
     assert {"recognition", "durations of words", "edits in speech"} == set(row.extra["failed"])
 
 
+@pytest.mark.slow
 def test_without_a_quantizer_units_are_predicted_and_there_are_no_tokens(
     codec: Path, corpus: Path, tmp_path: Path
 ) -> None:
@@ -367,6 +371,7 @@ def test_without_a_quantizer_units_are_predicted_and_there_are_no_tokens(
     assert "this model has no quantizer" in result.output
 
 
+@pytest.mark.slow
 def test_a_model_without_a_clock_tells_no_durations(codec: Path, corpus: Path, tmp_path: Path) -> None:
     plain = little(codec)
     lm = UnitLmConfig(size=plain.config.units.size, width=16, blocks=1, heads=2, hidden=16, dropout=0.0)

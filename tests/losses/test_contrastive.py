@@ -156,6 +156,7 @@ print(json.dumps(peak()[1] - idle))
 """
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_frames_and_not_with_their_square() -> None:
     """Megabytes over the idle process for 9,000 frames, whose matrix has 324 MB; 32,000: benchmarks/contrastive.py."""
     if not Path("/proc/self/status").exists():

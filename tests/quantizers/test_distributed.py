@@ -119,6 +119,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_processes_hold_the_codebooks_of_one(two: Path, kind: str) -> None:
     alone = codebooks_after_training(kind)
@@ -201,6 +202,7 @@ print(f"rank {rank} wrote {len(writes)} files")
 """
 
 
+@pytest.mark.slow
 def test_fit_on_two_processes(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.jsonl"
     with manifest.open("w") as lines:

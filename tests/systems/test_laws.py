@@ -20,12 +20,14 @@ from vocable.testing import LAWS, speechlike
 from vocable.tokens import Tokens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_law(name: str) -> None:
     check_tokenizer(ready(name))
     assert isinstance(ready(name), Tokenizer)
 
 
+@pytest.mark.slow
 def test_every_law_on_supervised_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOCABLE_WEIGHTS", str(tmp_path))
     tokenizer = ready_supervised(save_whisper(tmp_path / "whisper-random"))
@@ -34,6 +36,7 @@ def test_every_law_on_supervised_units(tmp_path: Path, monkeypatch: pytest.Monke
     assert not isinstance(tokenizer, Streaming)  # Whisper hears a clip as a whole
 
 
+@pytest.mark.slow
 @settings(max_examples=1_000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     lengths=st.lists(st.integers(1, 12_000), min_size=1, max_size=3),
@@ -51,6 +54,7 @@ def test_a_thousand_random_batches_without_one_mismatch(lengths: list[int], cut:
         assert torch.equal(pieces.ids, alone.ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_windows_give_what_one_masked_pass_over_a_padded_batch_gives(name: str) -> None:
     """The window grid is a way of computing, not another model: up to rounding it is the training pass."""

@@ -204,6 +204,7 @@ def test_units_of_another_model_are_refused(change: dict[str, Any], message: str
         check_source(source(), replace(source().spec, **change))
 
 
+@pytest.mark.slow
 def test_units_know_no_hub() -> None:
     code = "import sys, vocable.systems.units; print('vocable.systems.registry' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -30,6 +30,7 @@ def test_german_is_words_and_pauses_in_ipa() -> None:
     assert phonemes.names(phonemes.ids(spoken[1].phones)) == list(spoken[1].phones)
 
 
+@pytest.mark.slow
 def test_text_without_words_and_other_languages_are_refused() -> None:
     with pytest.raises(TextError, match="nothing in it to say"):
         EspeakPronouncer("de").phones(" ?! ")

@@ -21,6 +21,7 @@ def english() -> ArpabetPronouncer:
     return ArpabetPronouncer()
 
 
+@pytest.mark.slow
 def test_words_come_from_the_dictionary_then_rules_then_the_model(english: ArpabetPronouncer) -> None:
     spoken = english.phones("Hello, the glorp's tokens: retweeting XKCD.")
     assert [(one.text, one.source) for one in spoken] == [
@@ -89,6 +90,7 @@ def test_given_phones_are_kept_and_checked() -> None:
             known(silent, PhonemeSet.arpabet())
 
 
+@pytest.mark.slow
 def test_real_sentences_come_back_but_for_words_that_sound_alike(english: ArpabetPronouncer, speech_data: Path) -> None:
     lines = (speech_data / "read_librispeech" / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [text for line in lines if (text := json.loads(line)["text"])][:8]

@@ -90,6 +90,7 @@ def start(manifest: Path, folder: Path) -> Any:
     return process
 
 
+@pytest.mark.slow
 def test_resume_in_a_new_trainer_is_bitwise(manifest: Path, whole: Path, stopped: Path) -> None:
     assert fit(manifest, stopped)[-1] == "resumed at step 5"
     assert_same_run(stopped, whole)
@@ -102,6 +103,7 @@ def test_resume_before_the_codebooks_started_is_bitwise(manifest: Path, whole: P
     assert_same_run(stopped, whole)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_still_ends_the_same(manifest: Path, whole: Path, tmp_path: Path) -> None:
     """Every process is new and is killed with SIGKILL at any moment, half of them spent writing a checkpoint."""
     folder, kills, reached = tmp_path / "killed", 0, 0

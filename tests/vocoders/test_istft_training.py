@@ -32,6 +32,7 @@ def totals(made: IstftNetwork, manifest: Path) -> float:
         return sum(float(turn.total) for step in range(4) for turn in objective.turns(crops.batch(step), step))
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_resumes_exactly(manifest: Path, tmp_path: Path) -> None:
     run = recipes.find("vocoder-tiny")
     recipes.fit(run, [manifest], tmp_path / "whole", quiet=True)

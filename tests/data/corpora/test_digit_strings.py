@@ -98,6 +98,7 @@ def test_strings_that_do_not_align_are_told_and_the_rest_go_on(speech_data: Path
     assert "1 words left out: shorter than 120 ms, or not the digit that was expected" in said
 
 
+@pytest.mark.slow
 def test_digit_strings_are_split_as_asked(speech_data: Path, tmp_path: Path) -> None:
     source = strings(tmp_path / "a", speech_data, "000010035", split="held")
     rows = lines(digit_strings.prepare(source, tmp_path / "1", say=silent))

@@ -10,6 +10,7 @@ from vocable.data.corpora.recordings import SHARES, split_at_random, split_by_sp
 from vocable.errors import ConfigError
 
 
+@pytest.mark.slow
 @given(
     speakers=st.lists(st.sampled_from("abcdefghijkl"), min_size=3, max_size=60).filter(lambda row: len(set(row)) > 2),
     seed=st.integers(0, 2**32),

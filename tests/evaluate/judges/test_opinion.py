@@ -14,6 +14,7 @@ def clip(speech_data: Path) -> Audio:
 
 
 # repeated to one window, which leaves a second out; more than one window
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [20_000, 170_000])
 @pytest.mark.filterwarnings("ignore")  # of librosa
 def test_opinions_equal_those_of_the_package(clip, samples, monkeypatch) -> None:

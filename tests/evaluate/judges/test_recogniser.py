@@ -25,6 +25,7 @@ def sphinx() -> PocketsphinxRecognizer:
     return PocketsphinxRecognizer()
 
 
+@pytest.mark.slow
 def test_words_are_recognised_and_do_not_depend_on_what_came_before(sphinx, heard) -> None:
     forth = [sphinx.transcribe(clip) for clip, _ in heard]
     sphinx.transcribe(Audio(heard[0][0].samples[::-1] * 0.01, 16_000))

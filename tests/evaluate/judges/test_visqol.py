@@ -19,6 +19,7 @@ def _noisy(speech: np.ndarray, level: float) -> np.ndarray:
     return speech + level * float(speech.std()) * noise
 
 
+@pytest.mark.slow
 def test_the_figure_is_that_of_the_package(speech) -> None:
     from visqol.api import VisqolApi
 

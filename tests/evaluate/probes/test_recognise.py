@@ -18,6 +18,7 @@ def by_view(rows: list[ProbeRow]) -> dict[tuple[str, str], ProbeRow]:
     return {(row.view, row.metric): row for row in rows}
 
 
+@pytest.mark.slow
 def test_letters_that_level_one_says_are_read_there_and_not_in_the_rest() -> None:
     rows = by_view(run_probe("characters", Embedder(), "drawn", CLIPS, views=["level 1", "level 2"], epochs=10))
     assert rows["level 1", "CER"].figure.mean < 0.3 < 0.5 < rows["level 2", "CER"].figure.mean
@@ -26,6 +27,7 @@ def test_letters_that_level_one_says_are_read_there_and_not_in_the_rest() -> Non
     assert 0.5 < rows["level 1", "CER"].majority < 0.67
 
 
+@pytest.mark.slow
 def test_ids_are_read_with_tables_of_their_own_and_twice_the_same() -> None:
     one, two = (run_probe("phoneme", object(), "drawn", CLIPS, views=["level 1"], epochs=6) for _ in range(2))
     assert one == two

@@ -151,6 +151,7 @@ def test_behind_the_end_of_a_short_clip_nothing_is_real(tmp_path: Path) -> None:
     assert batch.names == (f"{clip.audio_path}@0.00s",) * 8
 
 
+@pytest.mark.slow
 def test_a_voice_is_of_the_same_clip_and_repeated_where_that_is_short(tmp_path: Path) -> None:
     short = tones(tmp_path / "short.wav", 0.2)
     [row, *_] = windows([short]).batch(0).voices

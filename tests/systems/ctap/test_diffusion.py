@@ -157,6 +157,7 @@ def test_one_batch_is_learnt_by_heart() -> None:
     assert sum(losses[-15:]) / 15 < 0.55 * straight
 
 
+@pytest.mark.slow
 def test_a_mixture_of_two_bells_comes_out_as_it_went_in() -> None:
     """The condition says which of two sits where; the voice moves both. Mean and width come back."""
     config = DiffusionConfig(channels=24, layers=3, dilation_cycle=1, kernel=1, steps=40, betas=(1e-3, 0.25))
@@ -204,6 +205,7 @@ def test_durations_are_spectra_of_at_least_one() -> None:
     assert not torch.equal(lasting, made.sample(torch.arange(9), torch.zeros(1, VOICE), seed=4))
 
 
+@pytest.mark.slow
 def test_durations_of_each_phoneme_are_learnt() -> None:
     """Phoneme p lasts about 4 · p spectra: drawn durations say so."""
     torch.manual_seed(0)

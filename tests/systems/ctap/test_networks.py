@@ -213,6 +213,7 @@ def similarity(sizes: TranscoderConfig, farthest: int, monkeypatch: pytest.Monke
     return sum(losses) / len(losses), sum(shares) / len(shares)
 
 
+@pytest.mark.slow
 def test_frames_cannot_be_matched_by_where_in_the_window_they_lie(monkeypatch: pytest.MonkeyPatch) -> None:
     """With nothing to hear, a frame's own phoneme frame is one of 40: unless both encoders count from the same 0."""
     sizes = ctap.tiny().model.transcoder

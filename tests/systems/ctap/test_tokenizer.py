@@ -36,6 +36,7 @@ def clip(seconds: float = 1.5, seed: int = 0) -> Audio:
     return speechlike(round(seconds * RATE), RATE, seed)
 
 
+@pytest.mark.slow
 def test_every_law(tokenizer: CtapTokenizer) -> None:
     check_tokenizer(tokenizer)
     assert isinstance(tokenizer, Tokenizer)

@@ -35,6 +35,7 @@ def whole(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_tiny_recipe_gives_a_model_that_speaks(manifest: Path, tmp_path: Path) -> None:
     fit(recipes.find("ctap-tiny"), manifest, tmp_path)
     tokenizer = load(tmp_path)
@@ -53,6 +54,7 @@ def test_the_tiny_recipe_gives_a_model_that_speaks(manifest: Path, tmp_path: Pat
     assert float(tokenizer.model.durations.log_stats[0].exp()) == pytest.approx(0.12 * 8_000 / 64, rel=0.2)
 
 
+@pytest.mark.slow
 def test_two_stages_each_with_its_own_parts(whole: Path) -> None:
     lines = log(whole)
     for line in lines[:FIRST]:
@@ -72,6 +74,7 @@ def test_two_stages_each_with_its_own_parts(whole: Path) -> None:
         assert same(border, last) == moves, f"{part} did not keep to its stage"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [1, 5, FIRST, FIRST + 2])
 def test_a_run_that_goes_on_is_the_run_that_never_stopped(
     manifest: Path, whole: Path, tmp_path: Path, kept: int
@@ -85,6 +88,7 @@ def test_the_seed_decides(manifest: Path, whole: Path, tmp_path: Path) -> None:
     assert not same(tensors(tmp_path / "other", 1, "transcoder"), tensors(whole, 1, "transcoder"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codebook", ["gradient", "fsq"])
 def test_other_codebooks_learn_and_load(manifest: Path, tmp_path: Path, codebook: Any) -> None:
     run = short()
@@ -100,12 +104,14 @@ def test_other_codebooks_learn_and_load(manifest: Path, tmp_path: Path, codebook
     assert int(tokens.ids.max()) < 32
 
 
+@pytest.mark.slow
 def test_in_bfloat16_it_trains(manifest: Path, tmp_path: Path) -> None:
     run = recipes.override(short(contrastive=Weight(value=0.1), consistency=Weight(value=0.1)), precision="bfloat16")
     fit(run, manifest, tmp_path)
     assert finite(log(tmp_path))
 
 
+@pytest.mark.slow
 def test_alarms_are_said_while_training(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = short(kl=Weight(value=1e-3, start=6), kl_floor=1e6)  # the seventh step and those up to the second stage
     fit(run, manifest, tmp_path)
@@ -151,6 +157,7 @@ def test_speech_whose_phones_are_all_alike_has_a_scale(tmp_path: Path) -> None:
     assert bool(objective.model.middle.isfinite().all())
 
 
+@pytest.mark.slow
 def test_made_up_speech_is_understood(tmp_path: Path) -> None:
     """After some seconds: phones from tokens of clips never heard, and frames told from all others."""
     manifest = write_phones(tmp_path / "data", clips=8, seconds=5.0)

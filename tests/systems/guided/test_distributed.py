@@ -80,6 +80,7 @@ def tensors(folder: Path) -> dict[str, Any]:
     return load_file(folder / f"checkpoints/step-{STEPS:08d}/training.safetensors")
 
 
+@pytest.mark.slow
 def test_two_processes_log_what_one_logs(place: Path) -> None:
     """Losses, weights that the balance finds, gradient norms and rates, of both parts.
 

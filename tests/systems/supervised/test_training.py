@@ -60,6 +60,7 @@ def test_a_batch_is_a_function_of_the_step_and_shared_by_processes(material: Utt
     assert len(seen) == 5
 
 
+@pytest.mark.slow
 def test_text_is_pronounced_and_what_does_not_fit_is_left_out(
     run: SupervisedRun, tmp_path: Path, manifest: Path
 ) -> None:
@@ -154,6 +155,7 @@ def test_padding_costs_nothing(run: SupervisedRun, material: UtteranceData) -> N
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_learns_to_say_what_is_said(run: SupervisedRun, manifest: Path, tmp_path: Path) -> None:
     run = replace(run, train=replace(run.train, steps=150, log_every=10, save_every=150))
     said = fit(run, manifest, tmp_path / "run")
@@ -169,6 +171,7 @@ def test_a_run_learns_to_say_what_is_said(run: SupervisedRun, manifest: Path, tm
     assert tokenizer.encode(speechlike(16_000)).ids.shape == (1, 1, 25)
 
 
+@pytest.mark.slow
 def test_a_broken_run_goes_on_as_if_it_had_not_been(run: SupervisedRun, manifest: Path, tmp_path: Path) -> None:
     run = replace(run, train=replace(run.train, steps=12, log_every=1, save_every=6))
     fit(run, manifest, tmp_path / "whole")

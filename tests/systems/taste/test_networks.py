@@ -316,6 +316,7 @@ def test_in_bfloat16_it_stays_near() -> None:
         assert torch.allclose(made["logits"].float(), wanted["logits"], atol=0.3)
 
 
+@pytest.mark.slow
 def test_what_is_heard_is_learnt() -> None:
     """Units that only the values tell: text alone must stay at chance, and with what is heard it must not."""
     losses = {}

@@ -15,6 +15,7 @@ from vocable.errors import AudioError, VocableError
 from vocable.systems.taste.data import TasteBatchConfig, find_doubtful
 
 
+@pytest.mark.slow
 def test_scores_far_under_the_others_are_doubted_by_name_and_stay(lines: list[Utterance], tmp_path: Path) -> None:
     scores = [*np.linspace(-25.0, -15.0, 21), -33.0, float("nan"), 10**400, "low", None, True]  # median -20.25
     said = [

@@ -45,6 +45,7 @@ def test_what_is_left_out_is_named_by_manifest_line_and_file(
     assert reason in str(problem)
 
 
+@pytest.mark.slow
 def test_what_is_doubted_is_named_by_manifest_line_and_file(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, 24)
     rows[5]["alignment_score"] = -40.0

@@ -79,6 +79,7 @@ def test_an_alignment_with_other_words_than_the_text_leaves_a_guess_that_is_coun
     assert [bool(drawn.row(at).aligned) for at in range(3)] == [False, False, True]
 
 
+@pytest.mark.slow
 def test_phones_of_a_text_are_found_where_the_line_has_none(lines: list[Utterance], tmp_path: Path) -> None:
     extra = {key: value for key, value in lines[0].extra.items() if key != "phones"}
     drawn = spoken([lines[0].model_copy(update={"extra": extra})], tmp_path)

@@ -25,6 +25,7 @@ from vocable.testing import check_tokenizer, speechlike
 TEXT = "the dog and the other dog"
 
 
+@pytest.mark.slow
 def test_every_law(taste: TasteTokenizer) -> None:
     check_tokenizer(taste, text=TEXT)
     assert isinstance(taste, Tokenizer)

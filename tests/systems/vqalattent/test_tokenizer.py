@@ -18,6 +18,7 @@ from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.testing import speechlike
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("codebook", "order"), [("ema", "time_major"), ("stochastic", "row_major")])
 def test_every_law(codebook: str, order: str) -> None:
     tokenizer = ready_speaker({"codebook": codebook, "order": order})
