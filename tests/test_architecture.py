@@ -1,12 +1,15 @@
 """The house rules a linter does not know."""
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = sorted((ROOT / "vocable").rglob("*.py"))
+FILES = sorted(path for package in ("vocable", "vocable_lab") for path in (ROOT / package).rglob("*.py"))
+SYSTEMS = sorted(path.parent for path in (ROOT / "vocable/systems").glob("*/recipe.py"))
+RELATIVE = re.compile(r"(What|How|Of|Whether|Who|Whose|Which|Where|When|Why|Its|Theirs|Likewise)\b")
 PAGES = [path for path in ROOT.rglob("*.md") if ".venv" not in path.parts]
 
 
@@ -15,6 +18,32 @@ def test_files_are_short_and_have_one_subject(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= 400
     assert len(file.relative_to(ROOT).parts) <= 4
     assert file.stem not in {"utils", "helpers", "common", "misc"}
+
+
+@pytest.mark.parametrize("folder", SYSTEMS, ids=lambda path: path.name)
+def test_a_system_is_a_folder_of_at_most_eight_files(folder: Path) -> None:
+    assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= 8
+    assert (folder / "README.md").is_file()
+
+
+def test_docstrings_open_with_a_verb_or_a_noun_phrase() -> None:
+    opened = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                text = ast.get_docstring(node) or ""
+                if RELATIVE.match(text):
+                    opened.append(f"{path.relative_to(ROOT)}: {text.splitlines()[0]}")
+    assert opened == []
+
+
+def test_a_public_class_name_has_one_meaning() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
 
 
 def test_nothing_read_from_disk_can_run_code() -> None:
