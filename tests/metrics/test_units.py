@@ -10,7 +10,6 @@ from vocable.errors import ConfigError, ShapeError
 from vocable.metrics.score import Score
 from vocable.metrics.units import (
     duration_consistency,
-    duration_mse,
     score_units,
     unit_anchors,
 )
@@ -80,11 +79,7 @@ def test_durations_count_what_agrees() -> None:
     said = [("a", 0.0, 0.1), ("b", 0.1, 0.4), ("c", 0.4, 0.9)]
     again = [("a", 1.0, 1.1), ("b", 1.1, 1.6), ("c", 1.6, 1.9)]
     assert [duration_consistency(said, again, tolerance).value for tolerance in (0, 0.1, 0.2)] == [1 / 3, 1 / 3, 1.0]
-    assert duration_mse(said, again, 100.0).value == pytest.approx((20**2 + 20**2) / 3)
-    assert duration_mse(said, again, 100.0).weight == 3.0
-    assert duration_mse(again, said, 100.0) == duration_mse(said, again, 100.0)
     assert duration_consistency(said, said, 0) == Score(1.0, weight=3.0)
-    assert duration_mse(said, said, 100.0).value == 0.0
 
 
 @pytest.mark.parametrize(
@@ -98,13 +93,11 @@ def test_durations_count_what_agrees() -> None:
     ],
 )
 def test_durations_that_do_not_belong_together_are_undefined(one: list, other: list, reason: str) -> None:
-    for score in (duration_consistency(one, other, 0.05), duration_mse(one, other, 100)):
-        assert not score.defined
-        assert score.reason.startswith(reason)
+    score = duration_consistency(one, other, 0.05)
+    assert not score.defined
+    assert score.reason.startswith(reason)
 
 
 def test_impossible_settings_of_durations_are_named() -> None:
     with pytest.raises(ConfigError, match="tolerance is -1"):
         duration_consistency([], [], -1)
-    with pytest.raises(ConfigError, match="frame_rate is 0"):
-        duration_mse([], [], 0)

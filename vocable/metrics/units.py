@@ -194,35 +194,6 @@ def duration_consistency(reference: Sequence[Timed], decoded: Sequence[Timed], t
     return Score(kept / len(changes), weight=float(len(changes)))
 
 
-def duration_mse(reference: Sequence[Timed], decoded: Sequence[Timed], frame_rate: float | int) -> Score:
-    """Return the mean squared difference of durations in squared frames (MSED).
-
-    Args:
-        reference: Symbols with start and end, in order, in seconds; or in frames, with a frame rate of 1.
-        decoded: The same symbols in the other recording.
-        frame_rate: Frames per second.
-
-    Returns:
-        A value of 0 or more; undefined as :func:`duration_consistency`.
-
-    Raises:
-        ConfigError: If the frame rate is not positive.
-
-    Source:
-        MSED of CTAP, arXiv:2309.00424.
-
-    Example:
-        >>> duration_mse([("a", 0, 5), ("b", 5, 9)], [("a", 0, 7), ("b", 7, 11)], frame_rate=1.0)
-        Score(value=2.0, reason='', weight=2.0)
-    """
-    if not 0 < frame_rate < math.inf:
-        raise ConfigError(f"frame_rate is {frame_rate}: it must be positive")
-    changes = _duration_changes(reference, decoded)
-    if isinstance(changes, str):
-        return undefined(changes)
-    return Score(math.fsum((change * frame_rate) ** 2 for change in changes) / len(changes), weight=float(len(changes)))
-
-
 def _duration_changes(reference: Sequence[Timed], decoded: Sequence[Timed]) -> list[float] | str:
     """Return the differences of durations, or the reason why there are none."""
     if len(reference) != len(decoded):

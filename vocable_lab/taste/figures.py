@@ -12,6 +12,7 @@ from numpy import ndarray
 from vocable.features.whisper import WhisperEncoder
 from vocable.metrics.codebook import usage_figure
 from vocable.metrics.score import Figure, Score, point_figure, summarize, undefined
+from vocable.metrics.units import UnitScores, score_units
 from vocable.systems.taste.model import UnitPrediction
 from vocable.systems.taste.objective import attention_centers
 from vocable_lab.taste.words import Spans, subword_times
@@ -22,27 +23,9 @@ BINS = 10
 _MIN_SHARE = 0.1  # of an equal share of the attention, from which on a frame counts as covered
 
 
-@dataclass(frozen=True, kw_only=True)
-class PredictionHits:
-    """Hits and losses of the prediction of each unit of a clip.
-
-    Attributes:
-        top1: Whether the most likely unit is right, shape (N,).
-        top5: Whether it is among the five most likely, shape (N,).
-        nats: Negative log-likelihood in nats, shape (N,).
-    """
-
-    top1: Bool[ndarray, " N"]
-    top5: Bool[ndarray, " N"]
-    nats: Float[ndarray, " N"]
-
-
-def prediction_hits(prediction: UnitPrediction) -> PredictionHits:
-    """Compare the units of a clip with their logits; the end symbol does not count."""
-    logits = prediction.logits[:-1].float()
-    hits = logits.topk(min(5, logits.shape[1]), dim=1).indices == prediction.units[:, None]
-    nats = -logits.log_softmax(1).gather(1, prediction.units[:, None])[:, 0]
-    return PredictionHits(top1=hits[:, 0].numpy(), top5=hits.any(1).numpy(), nats=nats.numpy())
+def prediction_hits(prediction: UnitPrediction) -> UnitScores:
+    """Return the scores of the units of a clip; the end symbol does not count."""
+    return score_units(prediction.logits[:-1], prediction.units)
 
 
 def repeats(units: Int[torch.Tensor, " N"]) -> Bool[ndarray, " N"]:

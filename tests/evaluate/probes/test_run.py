@@ -12,7 +12,8 @@ from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import ConfigError
 from vocable.evaluate.judges.base import Pitch
-from vocable.evaluate.probes.run import MATRIX, matrix, run_probe
+from vocable.evaluate.probes.run import MATRIX, run_probe
+from vocable.evaluate.probes.views import all_views
 from vocable.testing import speechlike
 
 
@@ -44,15 +45,17 @@ def test_the_matrix_has_a_row_for_every_cell(tmp_path: Path) -> None:
         speechlike(6_400, seed=at).write(path)
         extra = {"emotion": "ab"[at // 2 % 2], "phone_marks": [[0.0, "a"], [0.2, "b"], [0.4, "."]]}
         utterances.append(Utterance(audio_path=path, speaker=f"s{at % 2}", extra=extra))
-    utterances.append(Utterance(audio_path=tmp_path / "gone.wav"))
     codec = ready("seanet")
-    rows = matrix(codec, "drawn", utterances, tracker=Tracker(), seeds=1)
+    clips = [(utterance, codec.encode(Audio.read(utterance.audio_path))) for utterance in utterances]
+    rows = [
+        row for probe in MATRIX
+        for row in run_probe(probe, codec, "drawn", clips, views=all_views(3), tracker=Tracker(), seeds=1)
+    ]  # fmt: skip
     views = ["level 1", "levels 2 to 3", "all levels", "voice vector"]
     assert {(row.probe, row.view) for row in rows} == {(probe, view) for probe in MATRIX for view in views}
     voice = [row for row in rows if row.view == "voice vector"]
     assert all(row.figure.reasons == {"this tokenizer makes no voice vector": 8} for row in voice)
     assert all(np.isfinite(row.figure.mean) for row in rows if row.view != "voice vector")
-    assert all("1 clips could not be encoded" in row.note and str(tmp_path) not in row.note for row in rows)
 
 
 def test_a_tokenizer_of_one_level_has_the_same_cells() -> None:

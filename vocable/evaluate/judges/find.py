@@ -37,9 +37,9 @@ def find_scorer(
 
     Args:
         kind: ``pitch``, ``speaker``, ``recognizer`` or ``opinion``.
-        name: One of :func:`scorer_names`. For speakers and recognizers, also the hub name of a model
+        name: Name of a scorer. For speakers and recognizers, also the hub name of a model
             (``microsoft/wavlm-base-plus-sv``, ``speechbrain/spkrec-ecapa-voxceleb``, ``openai/whisper-small``) or a
-            folder with one. None takes the first of :func:`scorer_names`, which works offline.
+            folder with one. None takes the first, which works offline.
 
     Raises:
         ConfigError: If there is no such scorer; the message lists those that exist.
@@ -64,13 +64,3 @@ def find_scorer(
         return TransformersSpeakerEncoder(name)
     more = ", a model's name on the hub (owner/model) or its folder" if takes_models else ""
     raise ConfigError(f"'{name}' is no {kind} scorer; there are {', '.join(scorers)}{more}")
-
-
-def scorer_names(kind: Kind) -> list[str]:
-    """Return the names of the scorers of a kind, the default first.
-
-    Example:
-        >>> scorer_names("recognizer")
-        ['pocketsphinx']
-    """
-    return list(_SCORERS[kind])

@@ -1,7 +1,6 @@
 """Probes by name, and the matrix of probes and views: small models that show which information the tokens hold."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
@@ -14,7 +13,7 @@ from vocable.evaluate.probes.base import ProbeTask
 from vocable.evaluate.probes.clip import classify_clips
 from vocable.evaluate.probes.frame import classify_phones, predict_pitch
 from vocable.evaluate.probes.sequence import recognize_letters, recognize_phones
-from vocable.evaluate.probes.views import Clip, ProbeInput, all_views, default_views, make_input
+from vocable.evaluate.probes.views import Clip, ProbeInput, default_views, make_input
 from vocable.interfaces import Tokenizer
 
 Probe = Callable[[ProbeTask, Sequence[ProbeInput]], list[ProbeRow]]
@@ -119,43 +118,6 @@ def run_probe(
     if views is None:
         views = default_views(first.spec.num_codebooks, voice=first.voice is not None)
     return run(task, [make_input(view, tokenizer, clips) for view in views])
-
-
-def matrix(
-    tokenizer: Tokenizer, name: str, utterances: Sequence[Utterance], *, seed: int = 0, seeds: int = 3,
-    epochs: int = 30, tracker: PitchTracker | None = None,
-) -> list[ProbeRow]:  # fmt: skip
-    """Probe content, speaker, emotion and pitch on level 1, the other levels, all levels and the voice vector.
-
-    Content is the phone of each frame if the manifest has ``phone_marks``. Otherwise a BLSTM recognizes its ``phones``,
-    or the letters of its text. Every cell has a row; an impossible one is undefined, with its reason.
-
-    Args:
-        tokenizer: Tokenizer that encodes the clips.
-        name: Name of the tokenizer in the rows.
-        utterances: Manifest entries of all splits.
-        seed: First of the seeds.
-        seeds: Number of repetitions, as in :func:`run_probe`.
-        epochs: Most passes of a sequence probe.
-        tracker: Pitch tracker; None takes the default one.
-
-    Raises:
-        ConfigError: If no clip can be encoded, or a number is out of range.
-        MissingDependencyError: If an optional package is not installed.
-    """
-    clips, failed = encode_clips(tokenizer, utterances)
-    views = all_views(tokenizer.spec.num_codebooks)
-    rows = [
-        row
-        for probe in MATRIX
-        for row in run_probe(
-            probe, tokenizer, name, clips, views=views, seed=seed, seeds=seeds, epochs=epochs, tracker=tracker
-        )
-    ]
-    if failed:
-        note = f"; {len(failed)} clips could not be encoded, the first: {failed[0]}"
-        rows = [replace(row, note=row.note + note) for row in rows]
-    return rows
 
 
 def encode_clips(tokenizer: Tokenizer, utterances: Sequence[Utterance]) -> tuple[list[Clip], list[str]]:
