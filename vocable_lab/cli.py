@@ -32,18 +32,18 @@ def study(
 ) -> None:
     """Train variants of a recipe and evaluate them in the same way.
 
-    VQalAttent. length: training steps of the prior.  codebooks: kinds, and initial values of the entries.
-    conditions: no label, a shared id, a separate id, the speaker, too.  sizes: fewer ids, fewer entries.
+    VQalAttent. length: how long the prior is trained.  codebooks: kind of quantizer and initialization of entries.
+    conditions: labels of the prior and how they are embedded.  sizes: number of ids and of codebook entries.
 
     VQ-CTAP (--recipe ctap-small). rates: half and twice the codebook, 4, 8 and 12 spectra to a token.
     quantizers: moving averages, gradients, finite scalars.
 
-    TASTE (--recipe taste-small). layers: deep or shallow keys and values, and text only.  fusion: three ways.
+    TASTE (--recipe taste-small). layers: deep or shallow keys and values, and text only.  fusion: three functions.
     causes: possible causes of a plateau, one by one.  epochs: figures during training, as a table and as curves.
     hours: a quarter, half and all of the speech.  speeds: as recorded, or 10 % slower and faster, too.
 
     Guided codec (--recipe guided-small-taught, with --teacher semantic=FOLDER --teacher acoustic=resemblyzer).
-    lessons: no teacher, each, both, at three seeds, with differences over seeds.  weights: a fifth, five times.
+    lessons: no teacher, either and both, at three seeds.  weights: teachers' weights, a fifth and five times.
     teachers: other layers, another loss, frames without pooling, level 2 alone.  pooling: attention or a mean.
     rates: one training at 1, 2, 4 and all levels.  There is no discriminator.
     """

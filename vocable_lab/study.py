@@ -112,7 +112,7 @@ def study(
 
 
 def find_subject(name: str, run: object) -> Subject:
-    """Return the subject of a study.
+    """Return what the studies of one system share: its recipes, measures and split.
 
     Args:
         name: Name of the study.
@@ -199,7 +199,7 @@ class _Evaluator:
 
 
 def _group_results(variant: Variant, entries: Mapping[str, Entry]) -> list[Measured]:
-    """Return a variant's entries as results of its group at its seed; none where it has no group."""
+    """Label a variant's figures with its group and seed; return an empty list if it has no group."""
     seed = variant.run.train.seed
     return [
         Measured(group=variant.group, part=name.removeprefix(variant.name), seed=seed, figures=entry.figures)

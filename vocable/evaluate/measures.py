@@ -116,6 +116,8 @@ def _samples_at_rate(metric: Callable[..., Score], **settings: object) -> Callab
 
 
 def _contours(metric: Callable[..., Score]) -> Callable[[Pair, PitchTracker], Score]:
+    """Return a score function that compares two F0 contours in Hz."""
+
     def score(pair: Pair, tracker: PitchTracker) -> Score:
         pitches = [clip.ask(tracker.name, tracker.track) for clip in (pair.reference, pair.decoded)]
         return metric(pitches[0].hz, pitches[1].hz)
@@ -159,7 +161,7 @@ def _opinion(scale: str) -> Callable[[Pair, Any], Score]:
 
 
 class Metric(NamedTuple):
-    """A line of the table.
+    """Definition of one metric: name, score function, scorer, caption and number format.
 
     Attributes:
         name: Name on the command line, such as ``pesq_wb``.

@@ -233,17 +233,17 @@ def neighborhoods(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"], *, n
         return Neighborhoods(neighbors=neighbors, precision=nothing, recall=nothing, density=nothing, coverage=nothing)
     pair = [part.astype(np.float64) for part in (real, fake)]
     radii = [_radii(part, neighbors) for part in pair]
-    held, holding, recalled = _count(Distances(*pair), *radii)
+    fakes_in_balls, reals_covered, reals_recalled = _count(Distances(*pair), *radii)
     of_real, of_fake = (
         "" if part.any() else f"every {name} sample equals {neighbors} others"
         for name, part in zip(("real", "fake"), radii, strict=True)
     )
     return Neighborhoods(
         neighbors=neighbors,
-        precision=undefined(of_real) if of_real else Score(float((held > 0).mean())),
-        recall=undefined(of_fake) if of_fake else Score(float(recalled.mean())),
-        density=undefined(of_real) if of_real else Score(float(held.mean()) / neighbors),
-        coverage=undefined(of_real) if of_real else Score(float(holding.mean())),
+        precision=undefined(of_real) if of_real else Score(float((fakes_in_balls > 0).mean())),
+        recall=undefined(of_fake) if of_fake else Score(float(reals_recalled.mean())),
+        density=undefined(of_real) if of_real else Score(float(fakes_in_balls.mean()) / neighbors),
+        coverage=undefined(of_real) if of_real else Score(float(reals_covered.mean())),
     )
 
 

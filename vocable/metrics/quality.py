@@ -119,7 +119,7 @@ def pesq(
     rate = _PESQ_RATES[mode]
     clips = [Audio((samples / peak).astype(np.float32), sample_rate).resample(rate).samples for samples in pair]
     if clips[0].size / rate > _PESQ_SAFE_SECONDS:
-        return _pesq_in_process(clips[0], clips[1], rate, mode)
+        return _pesq_in_subprocess(clips[0], clips[1], rate, mode)
     try:
         return Score(float(package.pesq(rate, clips[0], clips[1], mode)))
     except (package.PesqError, ValueError) as error:
@@ -325,7 +325,7 @@ print(pesq.pesq(rate, real, other, mode))
 """
 
 
-def _pesq_in_process(real: Float[ndarray, " T"], other: Float[ndarray, " T"], rate: int, mode: str) -> Score:
+def _pesq_in_subprocess(real: Float[ndarray, " T"], other: Float[ndarray, " T"], rate: int, mode: str) -> Score:
     """Return PESQ, computed in another process, so that a crash costs one score and not the evaluation."""
     command = [sys.executable, "-c", _PESQ_CHILD, str(rate), mode]
     done = subprocess.run(command, input=np.stack([real, other]).tobytes(), capture_output=True, check=False)  # noqa: S603

@@ -88,7 +88,7 @@ class Figure:
         return f"{self.mean:{form}}{interval}"
 
     def root(self, unit: float = 1.0) -> "Figure":
-        """Return the figure of a mean square as that of its root, times ``unit``; percentiles commute with the root."""
+        """Return the square root of mean and interval, times ``unit``: of a mean squared error, the RMSE."""
         low, mean, high = (unit * math.sqrt(value) for value in (self.low, self.mean, self.high))
         return replace(self, low=low, mean=mean, high=high)
 

@@ -71,8 +71,8 @@ class CtapSeed(Evaluation):
     It is an :class:`~vocable.evaluate.runner.Evaluation`.
 
     Args:
-        plan: Plan with one tokenizer, manifests, split, ``limit`` of clips, ``recognise`` (30 by default), judges and
-            seed.
+        plan: Plan with one tokenizer, manifests, split, ``limit`` of clips, scorers, seed, and ``recognise``: the
+            number of sentences to transcribe, 30 by default.
         out: Folder in which the tokens of the clips are kept.
 
     Raises:

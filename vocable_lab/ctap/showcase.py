@@ -125,7 +125,7 @@ def draw_similarities(showcase: Showcase, key: str, audio: Audio, alignment: Ali
 
 
 def scaled_products(frames: PairedFrames) -> Float[Tensor, "N N"]:
-    """Return S · Pᵀ / √D."""
+    """Return the dot products of speech and phoneme embeddings over √D, (N speech, N phoneme)."""
     return frames.speech @ frames.phonemes.T / frames.speech.shape[1] ** 0.5
 
 

@@ -107,7 +107,7 @@ class GuidedLevels(Evaluation):
         return [*(f"clip {key}" for key in self.clips), *self.conversions]
 
     def work(self, item: str) -> Sequence[ResultRow]:
-        """Return the rows of one item."""
+        """Score one clip or conversion sentence; return a row for each tokenizer and number of levels."""
         return self._convert(item) if item in self.conversions else list(self._code(item))
 
     def settings(self) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def _start_by(weight: Weight, step: int) -> Weight:
 
 
 def _with_both_teachers(run: GuidedRun) -> GuidedRun:
-    """Return the run, shortened.
+    """Return the run with teachers that begin early, after checking that it has both.
 
     Raises:
         ConfigError: If the recipe lacks a teacher.

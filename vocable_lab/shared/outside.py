@@ -71,7 +71,7 @@ class _Item:
 
 
 class Outside(Evaluation):
-    """Comparison of domains; an :class:`~vocable.evaluate.runner.Evaluation` for tokenizers of any system.
+    """Comparison of token use and reconstruction across manifests, each a domain; the first is the reference.
 
     Args:
         plan: Tokenizers, manifests (the first one is the reference), split, ``limit`` of clips of each domain, and

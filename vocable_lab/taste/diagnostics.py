@@ -173,7 +173,7 @@ class TasteDiagnostics(Evaluation):
         return scores
 
     def _write_layers(self, item: str, audio: Audio, units: Tensor) -> None:
-        """Write the frames of every layer, averaged over units."""
+        """Write the features of every encoder layer, averaged within the span of each unit."""
         samples = torch.from_numpy(audio.resample(self.encoder.sample_rate).samples)[None]
         with torch.no_grad():
             hidden = torch.cat(self.encoder.hidden_states(samples.to(self.encoder.positional_embedding.device))).cpu()

@@ -30,7 +30,7 @@ _TRAIN = [
 
 
 def layers(run: TasteRun) -> list[Variant]:
-    """Return deep and shallow keys with deep and shallow values, and text alone."""
+    """Return variants that take keys and values from deep or shallow encoder layers, and one of text alone."""
     deep, shallow = run.model.aggregator.key_layer, run.model.aggregator.value_layer
     named = {"deep": deep, "shallow": shallow}
     variants = [

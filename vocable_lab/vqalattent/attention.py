@@ -19,7 +19,7 @@ def plot_attention(weights: Float[ndarray, "H N M"], *, queries: Sequence[str] |
     """Plot attention maps, heads side by side on one scale, each under the mean entropy of its rows.
 
     An entropy of 0 bit means attention to one key, log2 M bit means equal attention to all. Rows of zeros (masked
-    queries) are not point_figure.
+    queries) do not count.
 
     Args:
         weights: Attention after the softmax: H heads, N queries, M keys.

@@ -180,7 +180,7 @@ class ClassifierRun(Run):
         return self.material_of(read_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> Images:
-        """Return images labeled with the key that is predicted, without the recordings that lack it."""
+        """Return images labeled with the predicted key. Recordings that lack it are left out, unless all do."""
         labeled = [one for one in utterances if one.value(self.model.key) is not None]
         return Images(labeled or utterances, self.batches, self.model.image, (self.model.key,))
 
@@ -200,7 +200,7 @@ class _Source:
     """Contents of ``trained.json``; other keys are ignored.
 
     Attributes:
-        said: Description of the training data.
+        said: Description of the training data, under the key that bundled models have.
     """
 
     said: str
