@@ -18,6 +18,13 @@ def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)  # two threads on busy cores cost up to 15 times as much
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what a session's expensive fixtures make slow: a browser, and models that are trained first."""
+    for item in items:
+        if {"browser", "whole", "trained"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+
+
 def _shared(part: str) -> Path:
     folder = SHARED / part
     if not folder.is_dir():

@@ -19,6 +19,8 @@ from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, CheckpointError, ConfigError, MissingDependencyError
 from vocable.features.whisper import WhisperEncoder
 
+pytestmark = pytest.mark.slow  # trains
+
 
 @pytest.fixture(scope="module")
 def read(speech_data: Path) -> list[Utterance]:
@@ -55,7 +57,6 @@ def check(aligner: PhoneAligner, utterance: Utterance) -> list[str]:
     return symbols
 
 
-@pytest.mark.slow
 def test_pocketsphinx_finds_given_phones_and_the_pauses(pocketsphinx: Aligner, read: list[Utterance]) -> None:
     for utterance in read[:60:20]:
         assert check(pocketsphinx, utterance)[0] == "SIL"
@@ -85,7 +86,6 @@ def test_pocketsphinx_is_near_the_marks_of_a_hand(pocketsphinx: Aligner, speech_
     assert errors.max() < 0.1
 
 
-@pytest.mark.slow
 def test_speech_and_other_phones_do_not_go_together(pocketsphinx: Aligner, read: list[Utterance]) -> None:
     right, wrong = [], []
     for one, other in zip(read[:120:30], read[1:121:30], strict=True):
@@ -98,7 +98,6 @@ def test_speech_and_other_phones_do_not_go_together(pocketsphinx: Aligner, read:
     assert np.mean(right) > np.mean(wrong) + 5
 
 
-@pytest.mark.slow
 def test_the_ctc_aligner_keeps_the_same_laws(trained: CtcAligner, read: list[Utterance]) -> None:
     for utterance in read[:2]:
         check(trained, utterance)

@@ -26,6 +26,8 @@ from vocable_lab.ctap.seed import CtapSeed
 from vocable_lab.shared.phones import PhoneReader
 from vocable_lab.shared.voices import draw_targets, score_similarity
 
+pytestmark = pytest.mark.slow  # trains
+
 _KEYS = {
     "retrieval_top1", "retrieval_chance", "per", "per_majority", "codebook_usage", "vc_target_closer_share",
     "per_after_conversion",
@@ -137,7 +139,6 @@ def test_the_untrained_control_has_other_weights_and_the_same_scale() -> None:
 # ---- phones, voices, codebooks, sentences ---------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_phones_come_from_phones_then_from_the_alignment() -> None:
     aligned = {"alignment": alignment(["HH", "AY"]).values()}
     both = Utterance(audio_path="a.flac", extra={"phones": [["B", "IY1"], ["D"]], **aligned})
@@ -217,7 +218,6 @@ def test_a_recogniser_that_hears_the_sentence_finds_no_error() -> None:
 # ---- all of it ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_every_key_with_its_interval(out: Path) -> None:
     summary = json.loads((out / "summary.json").read_text())
     cells = summary["little"]
@@ -244,7 +244,6 @@ def test_the_majority_guess_is_right_where_its_phone_stands(out: Path) -> None:
     assert json.loads((out / "summary.json").read_text())["little"]["per_majority"]["mean"] == pytest.approx(expected)
 
 
-@pytest.mark.slow
 def test_a_cut_run_ends_with_the_same_bytes(model: Path, corpus: Path, out: Path) -> None:
     before = {name: (out / name).read_bytes() for name in ("results.jsonl", "summary.json")}
     lines = before["results.jsonl"].splitlines(keepends=True)
@@ -305,7 +304,6 @@ def test_a_manifest_that_says_nothing_is_refused(model: Path, corpus: Path, tmp_
         CtapSeed(Plan(tokenizers=(str(model),), manifests=(manifest,)), tmp_path)
 
 
-@pytest.mark.slow
 def test_real_speech_without_an_alignment_is_aligned(model: Path, speech_data: Path, tmp_path: Path) -> None:
     corpus = speech_data / "read_speechocean762" / "manifest.jsonl"
     build = partial(CtapSeed, Plan(tokenizers=(str(model),), manifests=(corpus,), split="dev", limit=3), tmp_path)

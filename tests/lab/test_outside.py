@@ -18,6 +18,8 @@ from vocable.metrics.codebook import divergence
 from vocable_lab.shared.outside import Outside
 from vocable_lab.shared.synthetic import SYNTHETIC
 
+pytestmark = pytest.mark.slow  # trains
+
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -45,7 +47,6 @@ def out(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "o"
 
 
-@pytest.mark.slow
 def test_every_domain_has_a_row_for_every_system(out: Path) -> None:
     summary = json.loads((out / "summary.json").read_text())
     domains = ["near manifest", "near again", *SYNTHETIC]

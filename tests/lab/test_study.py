@@ -17,6 +17,8 @@ from vocable_lab.study import study
 from vocable_lab.vqalattent.classifier import find_classifier
 from vocable_lab.vqalattent.study import STUDIES
 
+pytestmark = pytest.mark.slow  # trains
+
 
 def tiny(steps: int = 12) -> recipes.Run:
     run = recipes.find("vqalattent-tiny")
@@ -39,7 +41,6 @@ def test_conditions_share_the_vqvae_and_sizes_do_not() -> None:
     assert not any(variant.shares_first for variant in STUDIES["sizes"](tiny()))  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
 def test_a_study_ends_in_one_table_and_goes_on_where_it_stood(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     corpus = write_digits(tmp_path / "digits", takes=2, digits=2)
@@ -57,7 +58,6 @@ def test_a_study_ends_in_one_table_and_goes_on_where_it_stood(tmp_path: Path) ->
     assert (tmp_path / "study/study.md").read_text() == table
 
 
-@pytest.mark.slow
 def test_some_variants_alone_are_trained_and_what_they_share(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     corpus = write_digits(tmp_path / "digits", takes=2, digits=2)

@@ -26,6 +26,8 @@ from vocable_lab.study import study
 from vocable_lab.taste.study import STUDIES
 from vocable_lab.taste.units import has_trained_quantizer
 
+pytestmark = pytest.mark.slow  # trains
+
 RECIPES = [name for name in recipes.RECIPES if name.startswith("taste-")]
 
 
@@ -126,7 +128,6 @@ def test_a_weak_beginning_is_a_tenth_as_long(place: Path) -> None:
     assert float(lengths[1] / lengths[0]) == pytest.approx(0.1, rel=1e-3)
 
 
-@pytest.mark.slow
 def test_layers_end_in_one_table_judged_on_dev(place: Path) -> None:
     run, said = tiny(place, 4), list[str]()
     table = study("layers", run, [place / "corpus/manifest.jsonl"], place / "study", quiet=True, say=said.append)
@@ -143,7 +144,6 @@ def test_layers_end_in_one_table_judged_on_dev(place: Path) -> None:
     assert again == table
 
 
-@pytest.mark.slow
 def test_epochs_are_a_table_and_two_pictures(place: Path) -> None:
     run, said = tiny(place, 20), list[str]()
     with watched() as seen:
@@ -171,7 +171,6 @@ def test_epochs_are_a_table_and_two_pictures(place: Path) -> None:
     assert plot_metrics(log).title == "Metrics in training"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("split", [None, "train"])
 def test_epochs_are_validated_in_evaluation_mode_on_the_split_that_is_asked_for(place: Path, split: str | None) -> None:
     run, manifest = tiny(place, 10), place / "corpus/manifest.jsonl"
@@ -187,7 +186,6 @@ def test_epochs_are_validated_in_evaluation_mode_on_the_split_that_is_asked_for(
     assert values["train_loss"]["mean"] != pytest.approx(values["loss"]["mean"], rel=1e-3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("limit", [50, 2])
 def test_epochs_evaluate_as_many_recordings_that_are_learnt_from_without_dropout(place: Path, limit: int) -> None:
     run, manifest = tiny(place, 10), place / "corpus/manifest.jsonl"

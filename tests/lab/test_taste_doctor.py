@@ -22,6 +22,8 @@ from vocable_lab.taste.checks import check_causes
 from vocable_lab.taste.diagnostics import TasteDiagnostics
 from vocable_lab.taste.probe import pool_to_units, score_bigram, score_layer, select_units, split_speakers
 
+pytestmark = pytest.mark.slow  # trains
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -57,7 +59,6 @@ def cards(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mappi
     return found
 
 
-@pytest.mark.slow
 def test_a_page_with_guesses_tables_probes_and_verdicts(cards: Mapping[str, Card], tmp_path: Path) -> None:
     card = cards["sound"]
     names = [entry.name for entry in card.entries]

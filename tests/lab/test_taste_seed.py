@@ -31,6 +31,8 @@ from vocable_lab.taste.seed import TasteSeed
 from vocable_lab.taste.speech import find_donors, score_edit, swap_middle_word
 from vocable_lab.taste.words import Words, span_consistency, subword_times
 
+pytestmark = pytest.mark.slow  # trains
+
 _KEYS = {
     "top1", "top5", "text_only_top1", "text_only_top5", "repeat_last_top1", "units_in_use", "alignment_error_ms",
     "gain_over_text", "gain_over_repeat", "top1_unquantized", "loss", "edit_changed_toward_donor", "bits_per_second",
@@ -218,7 +220,6 @@ def test_a_text_in_another_language_is_not_pronounced() -> None:
         Words().spans(clip, speechlike(8_000))
 
 
-@pytest.mark.slow
 def test_the_words_of_a_real_recording_last_as_long_as_themselves(speech_data: Path) -> None:
     clip = read_manifest(speech_data / "read_speechocean762" / "manifest.jsonl", "dev")[0]
     audio, words = Audio.read(clip.audio_path), Words()
@@ -258,7 +259,6 @@ def test_a_donor_is_another_recording_of_the_text() -> None:
 # ---- all of it ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_every_key_with_its_interval(out: Path) -> None:
     cells = json.loads((out / "summary.json").read_text())["little"]
     assert cells.keys() >= _KEYS
@@ -298,7 +298,6 @@ def test_tokens_cost_what_their_pieces_cost(out: Path, taste: TasteTokenizer, co
     assert cells["text_bits_per_second"]["mean"] == pytest.approx(rate * math.log2(taste.config.text.vocabulary_size))
 
 
-@pytest.mark.slow
 def test_a_cut_run_ends_with_the_same_bytes(model: Path, corpus: Path, out: Path) -> None:
     before = {name: (out / name).read_bytes() for name in ("results.jsonl", "summary.json")}
     lines = before["results.jsonl"].splitlines(keepends=True)
@@ -358,7 +357,6 @@ def test_what_this_machine_lacks_is_left_out_with_the_reason(
     assert {"recognition", "durations of words", "edits in speech"} == set(row.extra["failed"])
 
 
-@pytest.mark.slow
 def test_without_a_quantizer_units_are_predicted_and_there_are_no_tokens(
     codec: Path, corpus: Path, tmp_path: Path
 ) -> None:
@@ -371,7 +369,6 @@ def test_without_a_quantizer_units_are_predicted_and_there_are_no_tokens(
     assert "this model has no quantizer" in result.output
 
 
-@pytest.mark.slow
 def test_a_model_without_a_clock_tells_no_durations(codec: Path, corpus: Path, tmp_path: Path) -> None:
     plain = little(codec)
     lm = UnitLmConfig(size=plain.config.units.size, width=16, blocks=1, heads=2, hidden=16, dropout=0.0)

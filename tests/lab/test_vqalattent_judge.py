@@ -36,6 +36,8 @@ from vocable_lab.vqalattent.classifier import (
     classifier,
 )
 
+pytestmark = pytest.mark.slow  # trains
+
 SMALL = ClassifierConfig(image=SPEC, width=12, hidden=32, dropout=0.1)
 
 
@@ -56,7 +58,6 @@ def pictures(manifest: Path, split: str) -> tuple[Tensor, list[str]]:
     return shown, [str(one.value("digit")) for one in known]
 
 
-@pytest.mark.slow
 def test_a_classifier_tells_digits_it_has_not_heard(judged: Path, manifest: Path) -> None:
     shown, digits = pictures(manifest, "test")
     told = Classifier.load(judged).predict(shown)

@@ -22,6 +22,8 @@ from vocable_lab.vqalattent.classifier import find_classifier
 from vocable_lab.vqalattent.figures import agreement, features, memorization, variety
 from vocable_lab.vqalattent.paper import VqalattentPaper
 
+pytestmark = pytest.mark.slow  # trains
+
 _KEYS = {"real_accuracy", "reconstruction_accuracy", "conditional_accuracy", "fidelity", "diversity", "f1"}
 
 
@@ -57,7 +59,6 @@ def out(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
-@pytest.mark.slow
 def test_both_tables_with_reported_beside_measured(out: Path) -> None:
     summary = json.loads((out / "summary.json").read_text())
     asked, nothing = summary["little"], summary["little, nothing asked"]
@@ -85,7 +86,6 @@ def test_both_tables_with_reported_beside_measured(out: Path) -> None:
     assert "as reported" in (out / "report.md").read_text()
 
 
-@pytest.mark.slow
 def test_fakes_are_kept_and_a_cut_run_ends_with_the_same_bytes(model: Path, corpus: Path, out: Path) -> None:
     fakes = [Tokens.read(path) for path in sorted((out / "fakes").glob("*.tokens"))]
     assert sum(map(len, fakes)) == 4 * 60 + 10 * 60
@@ -109,7 +109,6 @@ def test_the_page_shows_sheets_and_attention_and_plays(out: Path, browser: Any) 
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.slow
 def test_several_models_of_one_system_stand_in_one_table(model: Path, corpus: Path, tmp_path: Path) -> None:
     newest = model / "checkpoints/step-00000120"
     result = _run(model, newest, "--protocol", "paper", "--data", corpus, "--out", tmp_path / "two", "--limit", "5")

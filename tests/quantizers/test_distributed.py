@@ -17,6 +17,8 @@ from vocable.collective import all_finite, average_gradients, global_rows, globa
 from vocable.quantizers import EmaCodebook, FiniteScalarQuantizer, GradientCodebook, ResidualVectorQuantizer
 from vocable.testing import speechlike
 
+pytestmark = pytest.mark.slow  # trains
+
 KINDS = {"ema": EmaCodebook, "gradient": GradientCodebook}
 CLIPS, FRAMES, DIM, LEVELS = 6, 12, 4, 3
 PARTS = torch.multiprocessing.get_context("forkserver")
@@ -119,7 +121,6 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_processes_hold_the_codebooks_of_one(two: Path, kind: str) -> None:
     alone = codebooks_after_training(kind)
@@ -202,7 +203,6 @@ print(f"rank {rank} wrote {len(writes)} files")
 """
 
 
-@pytest.mark.slow
 def test_fit_on_two_processes(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.jsonl"
     with manifest.open("w") as lines:

@@ -18,6 +18,8 @@ from vocable.systems.guided.recipe import GuidedRun
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.train.schedule import LearningRate, Weight
 
+pytestmark = pytest.mark.slow  # trains
+
 STEPS = 12
 FEEDBACK_FROM = 4  # first step at which the discriminators' losses reach the codec
 RATES = LearningRate(peak=2e-4, warmup=5), LearningRate(peak=3e-4, warmup=3)  # of the discriminators and of the codec

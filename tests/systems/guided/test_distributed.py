@@ -21,6 +21,8 @@ from vocable.systems.guided.recipe import GuidedRun
 from vocable.testing import speechlike
 from vocable.train.schedule import LearningRate, Weight
 
+pytestmark = pytest.mark.slow  # trains
+
 STEPS = 3  # with more, AdamW amplifies rounding errors
 VARY = {f"{part}_{what}" for part in ("semantic", "acoustic") for what in ("variety", "of_a_constant")}
 
@@ -80,7 +82,6 @@ def tensors(folder: Path) -> dict[str, Any]:
     return load_file(folder / f"checkpoints/step-{STEPS:08d}/training.safetensors")
 
 
-@pytest.mark.slow
 def test_two_processes_log_what_one_logs(place: Path) -> None:
     """Losses, weights that the balance finds, gradient norms and rates, of both parts.
 

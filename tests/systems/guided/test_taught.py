@@ -34,6 +34,8 @@ from vocable.train import checkpoint
 from vocable.train.run import override
 from vocable.train.schedule import LearningRate, Weight
 
+pytestmark = pytest.mark.slow  # trains
+
 SMALL = DiscriminatorConfig(periods=(3,), period_width=1, scales=1, scale_width=16, windows=(256, 128), filters=2)
 
 
@@ -87,7 +89,6 @@ def uninterrupted(teachers: dict[str, str], manifest: Path, tmp_path_factory: py
     return folder
 
 
-@pytest.mark.slow
 def test_forty_steps_are_finite_with_both_rates_logged(uninterrupted: Path) -> None:
     lines = log(uninterrupted)
     assert len(lines) == 40
@@ -208,7 +209,6 @@ def test_impossible_teachers_are_refused_with_a_reason(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
 def test_teachers_of_another_sample_rate_or_frame_rate_are_refused(
     teachers: dict[str, str], manifest: Path, tmp_path: Path
 ) -> None:
@@ -242,7 +242,6 @@ def test_a_teacher_without_weight_is_run_and_not_distilled(
     assert not torch.equal(without_loss, without_teacher), "with teachers, crops begin on whole frames"
 
 
-@pytest.mark.slow
 def test_fine_tuning_begins_from_a_codec_with_its_codebooks(
     teachers: dict[str, str], manifest: Path, tmp_path: Path
 ) -> None:

@@ -18,8 +18,9 @@ from vocable.errors import CheckpointError, ConfigError
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.train import checkpoint
 
+pytestmark = pytest.mark.slow  # trains
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize("kept", [2, FIRST, 6])
 def test_a_run_that_goes_on_is_the_run_that_never_stopped(
     manifest: Path, whole: Path, tmp_path: Path, kept: int
@@ -28,7 +29,6 @@ def test_a_run_that_goes_on_is_the_run_that_never_stopped(
     check_going_on(short(), manifest, whole, tmp_path / "stopped", kept)
 
 
-@pytest.mark.slow
 def test_equal_seeds_equal_runs(manifest: Path, whole: Path, tmp_path: Path) -> None:
     fit(short(), manifest, tmp_path / "again")
     assert load(tmp_path / "again").digest == load(whole).digest
@@ -63,7 +63,6 @@ def quiet(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Utte
     return [one.model_copy(update={"audio_path": folder / one.audio_path.name}) for one in known]
 
 
-@pytest.mark.slow
 def test_a_new_prior_learns_the_ids_that_the_old_scale_gives(
     trained: VqalattentTokenizer, quiet: list[Utterance]
 ) -> None:
@@ -91,7 +90,6 @@ def test_a_new_prior_has_the_labels_and_durations_of_its_own_data(
     assert model.label_durations[:, 0].tolist() == pytest.approx([material.durations.mean()] * 2)
 
 
-@pytest.mark.slow
 def test_a_run_from_a_vqvae_goes_on_as_if_never_stopped(manifest: Path, whole: Path, tmp_path: Path) -> None:
     start = load(whole)
     fit(short(), manifest, tmp_path / "whole", start=start)

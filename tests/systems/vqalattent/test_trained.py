@@ -13,6 +13,8 @@ from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 
+pytestmark = pytest.mark.slow  # trains
+
 
 def standardised(pictures: Tensor) -> Tensor:
     flat = pictures.flatten(1)
