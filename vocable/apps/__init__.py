@@ -1,1 +1,1 @@
-"""What tokens are good for."""
+"""Uses of tokens: synthesis, conversion, recognition, generation, editing, scoring."""

@@ -134,7 +134,7 @@ class Sample:
 
     @property
     def is_listed(self) -> bool:
-        """Whether it is one of a list of worst or best clips, which have no spectrograms."""
+        """True if the sample is one of a list of worst or best clips, which have no spectrograms."""
         return self.reason.startswith(("worst ", "best "))
 
 

@@ -160,7 +160,7 @@ def read_curve(rows: Sequence[LogRow], name: str, level: int | None = None) -> C
     values = ((row["step"], row.get(name)) for row in rows)
     if level is not None:
         values = ((step, value[level]) for step, value in values if isinstance(value, list) and len(value) > level)
-    pairs = [(float(step), float(value)) for step, value in values if _is_number(value)]
+    pairs = [(float(step), float(value)) for step, value in values if _is_number(value)]  # type: ignore[arg-type]
     steps, numbers = np.array(sorted(pairs, key=lambda pair: pair[0])).reshape(-1, 2).T
     return steps, numbers
 

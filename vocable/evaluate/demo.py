@@ -203,7 +203,8 @@ def _evaluate_clip(file: Path, title: str, model: str, levels: list[int]) -> Car
     """Evaluate a tokenizer on one audio file, with samples of every number of levels."""
     manifest = file.parent / "manifest.jsonl"
     manifest.write_text(json.dumps({"audio_path": file.name}) + "\n", encoding="utf-8")
-    metrics, left_out = ("stoi", "log_mel_distance", "pesq_wb"), ()
+    metrics: tuple[str, ...] = ("stoi", "log_mel_distance", "pesq_wb")
+    left_out: tuple[str, ...] = ()
     if find_spec("pesq") is None:
         metrics, left_out = metrics[:2], ("PESQ-WB is not installed",)
     plan = Plan(

@@ -36,7 +36,7 @@ class Score:
 
     @property
     def defined(self) -> bool:
-        """Whether there is a value."""
+        """True if there is a value."""
         return not math.isnan(self.value)
 
     def text(self, form: str, unit: str = "") -> str:

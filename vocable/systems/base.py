@@ -74,7 +74,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
 
     @property
     def spec(self) -> TokenSpec:
-        """What one token covers in time and carries in bits."""
+        """Rates and sizes of the tokens."""
         spec: TokenSpec = self.config.spec
         return spec
 
