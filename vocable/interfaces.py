@@ -53,7 +53,7 @@ class Tokenizer(ClipTokenizer, Protocol):
 
     @property
     def spec(self) -> TokenSpec:
-        """What one token covers in time and carries in bits, with all levels."""
+        """Rates and sizes of the tokens with all levels."""
 
     @property
     def digest(self) -> str:
@@ -153,7 +153,7 @@ class HasVoice(ClipTokenizer, Protocol):
 
 @config
 class Mix:
-    """How a converter that mixes levels combines two recordings.
+    """Settings of a converter that mixes the levels of two recordings.
 
     Attributes:
         levels: Number of levels taken from the source, from the first; the others are the voice's.

@@ -107,7 +107,7 @@ class Codebook(nn.Module):
 
     @property
     def is_initialized(self) -> bool:
-        """Whether a batch has updated the entries, in this run or in the model that it began from."""
+        """True if a batch has updated the entries, in this run or in the model that it began from."""
         return int(self.updates) > 0
 
     def lookup(self, ids: Int[Tensor, "*any"]) -> Float[Tensor, "*any D"]:

@@ -38,7 +38,9 @@ from vocable.train.schedule import Weight
 SEMANTIC, ACOUSTIC = "semantic", "acoustic"
 RESEMBLYZER = "resemblyzer"
 
-_FORMS = {name: getattr(distillation, f"{name}_loss") for name in ("cosine", "d_axis", "t_axis")}
+_FORMS = {
+    "cosine": distillation.cosine_loss, "d_axis": distillation.d_axis_loss, "t_axis": distillation.t_axis_loss,
+}  # fmt: skip
 _DIGEST_NAMES: dict[type, str] = {  # fixed, so that features kept by earlier versions stay valid
     Ge2eEncoder: "VoiceEncoder", EcapaTdnn: "EcapaTdnn", XVectorEncoder: "XVectorEncoder",
 }  # fmt: skip
