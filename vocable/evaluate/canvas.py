@@ -122,16 +122,11 @@ def clean_label(text: object, longest: int = _MAX_LABEL) -> str:
     return (" " if name.startswith("_") else "") + name.replace("$", r"\$")  # matplotlib hides labels with a leading _
 
 
-def group_rows(labels: Sequence[str], most: int = len(MARKS)) -> list[tuple[str, Int[ndarray, " R"]]]:
-    """Group rows by their label, in the natural order of labels; beyond ``most`` groups the rarest become "others".
-
-    Example:
-        >>> [(name, rows.tolist()) for name, rows in group_rows(["b", "a", "b", "c"], most=2)]
-        [('b', [0, 2]), ('others', [1, 3])]
-    """
+def group_rows(labels: Sequence[str]) -> list[tuple[str, Int[ndarray, " R"]]]:
+    """Group rows by their label, in the natural order of labels; beyond 12 groups the rarest become "others"."""
     counts = Counter(labels)
     kept = sorted(counts, key=lambda name: (-counts[name], natural_key(name)))
-    kept = kept if len(kept) <= most else kept[: most - 1]
+    kept = kept if len(kept) <= len(MARKS) else kept[: len(MARKS) - 1]
     column = np.array(labels, dtype=object)
     groups = [(name, np.flatnonzero(column == name)) for name in sorted(kept, key=natural_key)]
     rest = np.flatnonzero([label not in kept for label in labels])

@@ -1,6 +1,6 @@
 """Pictures of a training run: its losses, its schedules, and the usage of its codebooks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -157,10 +157,10 @@ def read_curve(rows: Sequence[LogRow], name: str, level: int | None = None) -> C
         >>> [values.tolist() for values in read_curve([{"step": 2, "x": 1.0}, {"step": 1, "x": None}], "x")]
         [[2.0], [1.0]]
     """
-    values = ((row["step"], row.get(name)) for row in rows)
+    values: Iterable[tuple[Any, Any]] = ((row["step"], row.get(name)) for row in rows)
     if level is not None:
         values = ((step, value[level]) for step, value in values if isinstance(value, list) and len(value) > level)
-    pairs = [(float(step), float(value)) for step, value in values if _is_number(value)]  # type: ignore[arg-type]
+    pairs = [(float(step), float(value)) for step, value in values if _is_number(value)]
     steps, numbers = np.array(sorted(pairs, key=lambda pair: pair[0])).reshape(-1, 2).T
     return steps, numbers
 

@@ -1,6 +1,7 @@
 """Demo: the evaluation of one clip, with its tokens, its decoded speech and a report to look at and listen to."""
 
 import json
+import math
 import platform
 import shlex
 import shutil
@@ -41,38 +42,23 @@ _Rows = Iterator[tuple[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class DemoRecording:
-    """A recording for the demo.
-
-    Attributes:
-        audio: Samples at the rate of the tokenizer.
-        stem: Beginning of the names of output files.
-        title: Title of the report.
-        origin: Source of the recording, as part of a sentence.
-    """
+    """A recording for the demo, at the rate of the tokenizer."""
 
     audio: Audio
-    stem: str
-    title: str
-    origin: str
+    stem: str  # beginning of the names of output files
+    title: str  # of the report
+    origin: str  # as part of a sentence
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Results of the demo and the files it wrote.
-
-    Attributes:
-        model: Name or path of the tokenizer.
-        tokens: Tokens of the recording, with all levels.
-        card: Evaluation of the recording: the tokenizer at several numbers of levels, and the anchors.
-        seconds: Time of encoding, the first run in this process, and of decoding all levels.
-        speech_file: Speech decoded from all levels.
-    """
+    """Results of the demo and the files it wrote."""
 
     recording: DemoRecording
-    model: str
-    tokens: Tokens
-    card: Card
-    seconds: Mapping[str, float]
+    model: str  # name or path
+    tokens: Tokens  # all levels
+    card: Card  # the tokenizer at several numbers of levels, and the anchors
+    seconds: Mapping[str, float]  # of encoding, the first run in this process, and of decoding all levels
     token_file: Path
     speech_file: Path
     report_file: Path
@@ -113,9 +99,9 @@ class Demo:
         parts = []
         for column in self.card.main_columns:
             figure = entry.figures[column.key]
-            reason = f" ({', '.join(figure.reasons)})" if figure.reasons else f" {column.unit}".rstrip()
-            parts.append(f"{column.title} {column.format(figure.mean)}{reason}")
-        rate = f"{entry.bit_rate:,.0f} bit/s: " if entry.bit_rate == entry.bit_rate else ""
+            unit = f"({', '.join(figure.reasons)})" if figure.reasons else column.unit
+            parts.append(f"{column.title} {column.format(figure.mean)} {unit}".rstrip())
+        rate = "" if math.isnan(entry.bit_rate) else f"{entry.bit_rate:,.0f} bit/s: "
         return rate + ", ".join([*parts, *self.card.left_out])
 
 
@@ -203,10 +189,8 @@ def _evaluate_clip(file: Path, title: str, model: str, levels: list[int]) -> Car
     """Evaluate a tokenizer on one audio file, with samples of every number of levels."""
     manifest = file.parent / "manifest.jsonl"
     manifest.write_text(json.dumps({"audio_path": file.name}) + "\n", encoding="utf-8")
-    metrics: tuple[str, ...] = ("stoi", "log_mel_distance", "pesq_wb")
-    left_out: tuple[str, ...] = ()
-    if find_spec("pesq") is None:
-        metrics, left_out = metrics[:2], ("PESQ-WB is not installed",)
+    left_out = ("PESQ-WB is not installed",) if find_spec("pesq") is None else ()
+    metrics = ("stoi", "log_mel_distance", *(() if left_out else ("pesq_wb",)))
     plan = Plan(
         tokenizers=(model,), manifests=(manifest,), split="all", levels=tuple(levels), codecs=(), metrics=metrics
     )
@@ -246,10 +230,9 @@ def _complete_card(demo: Demo, command: str) -> Card:
 
 def _read_beginning(path: Path, sample_rate: int) -> tuple[Audio, bool]:
     """Read at most 30 s of a file; also return whether the file is longer."""
-    limit, length, blocks = int(MAX_SECONDS * sample_rate), 0, []
+    limit, samples = int(MAX_SECONDS * sample_rate), np.zeros(0, np.float32)
     for block in read_blocks(path, sample_rate):
-        blocks.append(block)
-        length += block.size
-        if length > limit:
+        samples = np.concatenate([samples, block])
+        if samples.size > limit:
             break
-    return Audio(np.concatenate(blocks)[:limit], sample_rate), length > limit
+    return Audio(samples[:limit], sample_rate), samples.size > limit

@@ -58,14 +58,10 @@ class Clips:
 
 
 def kind_of(what: str) -> Kind:
-    """Return what a name or path stands for.
+    """Return the kind of thing that a name or path stands for.
 
     Raises:
         InputError: If it is none of the kinds.
-
-    Example:
-        >>> kind_of("guided-small"), kind_of("guided-tiny")
-        ('model', 'recipe')
     """
     path = Path(what)
     if path.is_file():

@@ -17,19 +17,12 @@ _MIN_GAP = 0.07  # of the height, between the names of two lines
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Entries that form one curve, and the look of that curve.
-
-    Attributes:
-        name: Name in the key.
-        hue: Index of the color of a tokenizer; None for codecs of others, which are gray, hollow and dashed.
-        mark: Name of the matplotlib marker.
-        entries: Entries in the order of their bit rates.
-    """
+    """Entries that form one curve, and the look of that curve."""
 
     name: str
-    hue: int | None
-    mark: str
-    entries: tuple[Entry, ...]
+    hue: int | None  # index of the color of a tokenizer; None for codecs, which are gray, hollow and dashed
+    mark: str  # matplotlib marker
+    entries: tuple[Entry, ...]  # in the order of their bit rates
 
     @property
     def symbol(self) -> str:
@@ -38,13 +31,7 @@ class Family:
 
 
 def find_families(entries: Iterable[Entry]) -> list[Family]:
-    """Group the entries that have a bit rate into families; tokenizers come first, and no two families look alike.
-
-    Example:
-        >>> opus = [Entry(name=f"Opus {k}k", kind="codec", family="Opus", note="", bit_rate=1e3 * k) for k in (9, 6)]
-        >>> [(family.name, family.symbol, len(family.entries)) for family in find_families(opus)]
-        [('Opus', '○', 2)]
-    """
+    """Group the entries that have a bit rate into families; tokenizers come first, and no two families look alike."""
     parts: dict[tuple[bool, str], list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: entry.kind != "tokenizer"):  # stable: the order of the card
         if entry.kind != "anchor" and 0 < entry.bit_rate < math.inf:
@@ -60,13 +47,8 @@ def find_families(entries: Iterable[Entry]) -> list[Family]:
 def plot_rates(card: Card, column: Column, families: Sequence[Family]) -> bytes | None:
     """Plot a metric against the bit rate, with 95 % intervals and a dotted line for each entry without a bit rate.
 
-    Args:
-        card: Card of the entries.
-        column: Metric.
-        families: Curves, from :func:`find_families`; those without a figure are left out.
-
     Returns:
-        SVG file, or None if no entry has both a figure and a bit rate.
+        SVG file, or None if no entry has both a figure and a bit rate. Families without a figure are left out.
     """
     curves = [(family, [entry for entry in family.entries if _is_known(entry, column)]) for family in families]
     curves = [(family, points) for family, points in curves if points]

@@ -94,12 +94,7 @@ def report_to_markdown(card: Card) -> str:
 
 
 def usual_n(figures: Iterable[Figure | None]) -> int:
-    """Return the number of clips that most figures have, so that a table states it once.
-
-    Example:
-        >>> usual_n([Figure(mean=1.0, low=1.0, high=1.0, n=n) for n in (80, 80, 77)] + [None])
-        80
-    """
+    """Return the number of clips that most figures have, so that a table states it once."""
     counts = Counter(figure.n for figure in figures if figure is not None)
     return max(counts, key=lambda n: (counts[n], n), default=0)
 
@@ -135,7 +130,7 @@ class _Sounds:
     def players(self, sample: Sample) -> list[_Player]:
         """Return the players of a sample, those with a spectrogram first."""
         drawn = [] if sample.is_listed else [None, *self._drawn(sample)]  # None is the recording
-        peak = peak_power(self._cut(sample.recording))
+        peak = peak_power(self._cut(sample.recording)) if drawn else 1.0
         players: list[_Player] = []
         for name in dict.fromkeys([None, *drawn, *sample.versions]):
             audio, caption = (sample.recording, "") if name is None else sample.versions[name]
