@@ -32,15 +32,7 @@ class ScoredClip:
     _results: dict[str, object] = field(default_factory=dict)
 
     def ask(self, scorer: str, function: Callable[[Audio], T]) -> T:
-        """Return the result of a scorer for this clip.
-
-        Args:
-            scorer: Name of the scorer, the key of the cache.
-            function: Method of the scorer.
-
-        Raises:
-            AudioError: If the scorer cannot score the clip.
-        """
+        """Return the result of a scorer, by its name and method, for this clip, or raise its AudioError."""
         if scorer not in self._results:
             try:
                 self._results[scorer] = function(self.audio)
@@ -312,11 +304,7 @@ def _call_with_scorer(score: Callable[[Pair, Any], Score], scorer: Any, pair: Pa
 
 
 def _load_scorer(needs: Needs, scorers: Scorers) -> tuple[Any, str]:
-    """Return a scorer and its name; for a package, its name and version alone.
-
-    Raises:
-        MissingDependencyError: If its package is not installed.
-    """
+    """Return a scorer and its name; for a package, its name and version alone."""
     if not needs:
         return None, ""
     if needs == "visqol":

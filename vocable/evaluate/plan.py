@@ -103,13 +103,7 @@ def spread_evenly(items: Sequence[_Item], count: int | None) -> list[_Item]:
 
 
 def common_settings(plan: Plan, clips: Mapping[str, Utterance], digests: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings that the rows of every evaluation depend on, as JSON values.
-
-    Args:
-        plan: Plan.
-        clips: Utterances of :func:`select_clips`.
-        digests: Digests of the tokenizers, by name.
-    """
+    """Return the settings that the rows of every evaluation depend on, as JSON values; ``digests`` are by tokenizer."""
     return {
         "vocable": version("vocable"),
         "manifests": [{"name": path.absolute().parent.name, "sha256": sha256(path)} for path in plan.manifests],
@@ -143,11 +137,7 @@ def level_counts(requested: Sequence[int], available: int) -> list[int | None]:
 
 
 def parse_named(texts: Sequence[str], option: str) -> dict[str, str]:
-    """Parse values of an option given as ``NAME=VALUE``; the name of a lone folder is its last part.
-
-    Raises:
-        ConfigError: If a name occurs twice.
-    """
+    """Parse values of an option given as ``NAME=VALUE``, each name once; the name of a lone folder is its last part."""
     values: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -159,11 +149,7 @@ def parse_named(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def parse_counts(text: str, option: str) -> tuple[int, ...]:
-    """Parse the numbers of an option, such as ``1,2,4``.
-
-    Raises:
-        ConfigError: If one is no whole number above 0.
-    """
+    """Parse the numbers of an option, such as ``1,2,4``, each a whole number above 0."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     wrong = [part for part in parts if not part.isdecimal() or int(part) < 1]
     if wrong:

@@ -65,10 +65,12 @@ class Results:
 class Task(Protocol):
     """Work that consists of independent items."""
 
+    @abstractmethod
     def items(self) -> Sequence[str]:
         """Return the keys of the items in order, without duplicates."""
         ...
 
+    @abstractmethod
     def work(self, item: str) -> Sequence[ResultRow]:
         """Return the rows of one item. It is called in any process and in any order.
 
@@ -78,7 +80,7 @@ class Task(Protocol):
         ...
 
 
-class Evaluation(ABC):
+class Evaluation(Task, ABC):
     """A :class:`Task` that is built from a plan and the folder of its run, and that sums up its rows. Inherit from it.
 
     Attributes:
@@ -89,14 +91,6 @@ class Evaluation(ABC):
 
     @abstractmethod
     def __init__(self, plan: Plan, out: Path) -> None: ...
-
-    @abstractmethod
-    def items(self) -> Sequence[str]:
-        """Return the keys of the items in order, without duplicates."""
-
-    @abstractmethod
-    def work(self, item: str) -> Sequence[ResultRow]:
-        """Return the rows of one item; see :meth:`Task.work`."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

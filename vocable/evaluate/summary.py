@@ -41,13 +41,7 @@ COUNTED = (BIT_RATE, CONTAINER, ENTROPY, USED, PERPLEXITY)
 
 
 def entry_figures(rows: Sequence[ResultRow], columns: Iterable[Column], seed: int) -> dict[str, Figure]:
-    """Return the figures of one entry: of each metric that has a score in its rows, and the bit rates.
-
-    Args:
-        rows: Rows of the entry.
-        columns: Metrics.
-        seed: Seed of the intervals.
-    """
+    """Return the figures of one entry: of each metric that has a score in its rows, and the bit rates."""
     scores = {column.key: [row.scores[column.key] for row in rows if column.key in row.scores] for column in columns}
     figures = {key: summarize(some, seed=seed) for key, some in scores.items() if some}
     for column, parts in ((BIT_RATE, ("payload_bits",)), (CONTAINER, ("payload_bits", "container_bits"))):
@@ -65,11 +59,7 @@ def group_figures(
 ) -> dict[str, dict[str, dict[str, Figure]]]:
     """Return the figures of one entry by key, such as ``gender``, and value; keys with a single value are left out.
 
-    Args:
-        rows: Rows of the entry.
-        columns: Metrics.
-        seed: Seed of the intervals.
-        groups_of: Function from an item to its value of each key.
+    ``groups_of`` returns the value of each key for an item.
     """
     columns = list(columns)
     parts: dict[str, dict[str, list[ResultRow]]] = {}
@@ -144,11 +134,7 @@ def check_anchors(measures: Iterable[Measure], entries: Sequence[Entry]) -> list
 
 
 def raise_alarms(card: Card) -> None:
-    """Raise an error if the results of a run must not be trusted.
-
-    Raises:
-        VocableError: If an anchor is off.
-    """
+    """Raise a :class:`VocableError` if an anchor of a run is off: its results must not be trusted."""
     if card.alarms:
         raise VocableError("; ".join(card.alarms))
 
@@ -174,11 +160,7 @@ def to_json(card: Card) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def write_results(card: Card, out: Path) -> None:
-    """Write ``summary.json``, ``report.md`` and ``report.html``.
-
-    Raises:
-        OutputError: If one of them cannot be written.
-    """
+    """Write ``summary.json``, ``report.md`` and ``report.html``."""
     write_json(out / "summary.json", to_json(card))
     markdown = report_to_markdown(card)
     write_whole(out / "report.md", lambda temporary: temporary.write_text(markdown, encoding="utf-8"))

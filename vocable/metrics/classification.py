@@ -7,9 +7,6 @@ from collections.abc import Hashable, Sequence
 def guess_accuracies(labels: Sequence[Hashable]) -> tuple[float, float]:
     """Return the accuracies of two guesses: a uniform one (1 / classes), and the most frequent class every time.
 
-    Args:
-        labels: True class of each sample; at least one.
-
     Example:
         >>> guess_accuracies(["a", "a", "a", "b"])
         (0.5, 0.75)
@@ -22,9 +19,6 @@ def recall_weights(labels: Sequence[Hashable]) -> list[float]:
     """Return a weight per sample under which the mean of hits is the mean recall of the classes.
 
     The weights sum to the number of samples; each class has the same share.
-
-    Args:
-        labels: True class of each sample.
 
     Source:
         The unweighted average recall of emotion recognition (Schuller et al., Interspeech 2009).

@@ -105,11 +105,7 @@ def codebook_usage(ids: Int[Tensor, "B Q N"], lengths: Int[Tensor, " B"], codebo
 
 
 def bit_rates(levels: Sequence[LevelUsage], frame_rate: float) -> BitRates:
-    """Return the nominal and the entropy-coded bit rate of levels together.
-
-    Args:
-        levels: Records of :func:`codebook_usage`.
-        frame_rate: Frames per second.
+    """Return the nominal and the entropy-coded bit rate of levels together; ``frame_rate`` is in frames per second.
 
     Example:
         >>> ids = torch.tensor([[[0, 0, 1, 1], [3, 3, 3, 3]]])
@@ -165,10 +161,7 @@ def usage_figure(clips: Sequence[Int[Tensor, " _"]], codebook_size: int, seed: i
 
 
 def mean_entropy(shares: Float[Tensor, "N K"]) -> float:
-    """Return the mean entropy of distributions in nats.
-
-    Args:
-        shares: Rows of probabilities, such as the attention weights of each query; each sums to 1.
+    """Return the mean entropy in nats of rows of probabilities, such as the attention weights of each query.
 
     Example:
         >>> round(mean_entropy(torch.tensor([[0.5, 0.5], [1.0, 0.0]])) / math.log(2), 3)

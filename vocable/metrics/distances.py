@@ -23,9 +23,6 @@ class Distances:
         a: First set of features.
         b: Second set; by default ``a``.
 
-    Raises:
-        ShapeError: If the sets differ in their number of features.
-
     Example:
         >>> Distances(np.array([[0.0, 0.0], [3.0, 4.0]])).tile(slice(0, 1), slice(0, 2)).round(9).tolist()
         [[0.0, 25.0]]
@@ -107,14 +104,7 @@ def project(features: Float[ndarray, "N D"], width: int = 32) -> Float[ndarray, 
 def find_defect(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"], least: int, why: str) -> str:
     """Return the reason why these sets cannot be compared; empty if they can.
 
-    Args:
-        real: Features of recordings.
-        fake: Features of generated samples.
-        least: Smallest number of samples of a set.
-        why: Name of what needs them, for the message.
-
-    Raises:
-        ShapeError: If the sets differ in their number of features.
+    Both need ``least`` samples; ``why`` names what needs them, for the message.
 
     Example:
         >>> find_defect(np.zeros((4, 2)), np.full((9, 2), np.nan), 5, "5 neighbors")
@@ -134,10 +124,7 @@ def find_defect(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"], least:
 
 
 def check_widths(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"]) -> None:
-    """Check that both sets have the same number of features.
-
-    Raises:
-        ShapeError: If they do not.
+    """Raise :class:`ShapeError` unless both sets have the same number of features.
 
     Example:
         >>> check_widths(np.zeros((4, 2)), np.zeros((9, 2)))

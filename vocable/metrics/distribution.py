@@ -1,8 +1,8 @@
 """Distances of a set of generated samples from a set of recordings: Fréchet, kernel distance, neighborhoods.
 
 Every function takes the real features first and the generated ones second, (N, D) and (M, D), and holds no N x M
-matrix. A figure is undefined, with its reason, if it cannot be measured. Figures of different feature spaces or sample
-counts do not compare.
+matrix. Sets of different numbers of features raise :class:`ShapeError`. A figure is undefined, with its reason, if
+it cannot be measured. Figures of different feature spaces or sample counts do not compare.
 """
 
 import dataclasses
@@ -97,7 +97,6 @@ def compare(
         space: Name of the feature space, printed with the result.
 
     Raises:
-        ShapeError: If the sets differ in their number of features.
         ConfigError: If ``dimensions`` is out of range.
 
     Example:
@@ -137,13 +136,6 @@ def frechet_distance(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"]) -
     ``A = R' R`` and ``B = S' S``. It is therefore never complex, and covariances of rank below D (few samples, dead
     features) are allowed. The distance is biased upwards for few samples.
 
-    Args:
-        real: Features of recordings.
-        fake: Features of generated samples.
-
-    Raises:
-        ShapeError: If the sets differ in their number of features.
-
     Source:
         Dowson and Landau, J. Multivariate Analysis 12, 1982; for features of a network Heusel et al., NeurIPS 2017,
         arXiv:1706.08500 (FID), Kilgour et al., Interspeech 2019, arXiv:1812.08466 (FAD).
@@ -178,7 +170,6 @@ def kernel_distance(
         seed: Seed of the subsets.
 
     Raises:
-        ShapeError: If the sets differ in their number of features.
         ConfigError: If a setting is out of range.
 
     Source:
@@ -205,16 +196,11 @@ def kernel_distance(
 def neighborhoods(real: Float[ndarray, "N D"], fake: Float[ndarray, "M E"], *, neighbors: int) -> Neighborhoods:
     """Compute improved precision and recall, density and coverage, with balls up to the k-th nearest neighbor.
 
-    As in the package prdc 0.2, a sample on the surface of a ball is not in it. Ties are decided by distances computed
-    from the differences, so that the result does not depend on the size of a block.
-
-    Args:
-        real: Features of recordings.
-        fake: Features of generated samples.
-        neighbors: Number of neighbors k: 3 is usual for precision and recall, 5 for density and coverage.
+    Usual are 3 ``neighbors`` for precision and recall, 5 for density and coverage. As in the package prdc 0.2, a
+    sample on the surface of a ball is not in it. Ties are decided by distances computed from the differences, so that
+    the result does not depend on the size of a block.
 
     Raises:
-        ShapeError: If the sets differ in their number of features.
         ConfigError: If ``neighbors`` is under 1.
 
     Source:

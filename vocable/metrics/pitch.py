@@ -3,7 +3,8 @@
 A contour is an array of Hz with one entry per frame, 0 where the frame is unvoiced (``Pitch.hz`` of a pitch tracker).
 Both contours have the same hop. They are cut to the shorter, or paired by ``path``: the result of ``dtw_path`` of
 :mod:`vocable.metrics.spectral` for features of the same hop, for speech of other timing (voice conversion, synthesis).
-Every function returns a ``Score``; a value that cannot be measured is undefined and has a reason.
+Every function takes the recording's contour (N,), then the decoded speech's (M,). It returns a ``Score``; a value that
+cannot be measured is undefined and has a reason. A path of frames that do not exist raises :class:`ShapeError`.
 """
 
 from collections.abc import Sequence
@@ -21,21 +22,14 @@ _CONSTANT = 1e-6  # range in octaves under which a contour is constant: a thousa
 _NAMES = ("the recording", "the decoded speech")
 Path = Int[ndarray, "pair 2"]
 Contour = Float[ndarray, " N"]
+Curve = Float[ndarray, " _"]  # a contour of any length
 
 
-def f0_correlation(reference: Float[ndarray, " N"], decoded: Float[ndarray, " M"], path: Path | None = None) -> Score:
+def f0_correlation(reference: Curve, decoded: Curve, path: Path | None = None) -> Score:
     """Return the Pearson correlation of log F0 over frames voiced in both: 1 is the same melody in any key.
-
-    Args:
-        reference: Contour of the recording.
-        decoded: Contour of the decoded speech.
-        path: Pairs of frames.
 
     Returns:
         A value in [-1, 1]; undefined under 10 frames voiced in both, and for a contour that is constant there.
-
-    Raises:
-        ShapeError: If the path names frames that do not exist.
 
     Example:
         >>> melody = 120 + 20 * np.sin(np.arange(50) / 5)
@@ -53,26 +47,15 @@ def f0_correlation(reference: Float[ndarray, " N"], decoded: Float[ndarray, " M"
     return Score(min(max(float((one * other).mean()), -1.0), 1.0))
 
 
-def f0_rmse(
-    reference: Float[ndarray, " N"],
-    decoded: Float[ndarray, " M"],
-    unit: str = "cents",
-    path: Path | None = None,
-) -> Score:
+def f0_rmse(reference: Curve, decoded: Curve, unit: str = "cents", path: Path | None = None) -> Score:
     """Return the root mean square difference of F0 over frames voiced in both: 0 is the same melody in the same key.
 
-    Args:
-        reference: Contour of the recording.
-        decoded: Contour of the decoded speech.
-        unit: ``cents`` (1200 per octave, alike for high and low voices) or ``hz``.
-        path: Pairs of frames.
-
     Returns:
-        A value in that unit; undefined under 10 frames voiced in both.
+        A value in ``unit``: ``cents`` (1200 per octave, alike for high and low voices) or ``hz``; undefined under 10
+        frames voiced in both.
 
     Raises:
         ConfigError: If there is no such unit.
-        ShapeError: If the path names frames that do not exist.
 
     Example:
         >>> melody = np.full(50, 100.0)
@@ -88,21 +71,13 @@ def f0_rmse(
     return Score(float(np.sqrt(np.square(other - one).mean())))
 
 
-def f0_mse(reference: Float[ndarray, " N"], decoded: Float[ndarray, " M"], path: Path | None = None) -> Score:
+def f0_mse(reference: Curve, decoded: Curve, path: Path | None = None) -> Score:
     """Return the mean square error of F0 (MSEP) in Hz² over frames voiced in both.
 
     The mean over clips is that of squares: a few octave errors, or a few high voices, decide it.
 
-    Args:
-        reference: Contour of the recording.
-        decoded: Contour of the decoded speech.
-        path: Pairs of frames.
-
     Returns:
         A value of 0 or more; undefined under 10 frames voiced in both.
-
-    Raises:
-        ShapeError: If the path names frames that do not exist.
 
     Example:
         >>> f0_mse(np.full(50, 100.0), np.full(50, 103.0)).value
@@ -112,21 +87,11 @@ def f0_mse(reference: Float[ndarray, " N"], decoded: Float[ndarray, " M"], path:
     return Score(root.value**2) if root.defined else root
 
 
-def gross_pitch_error(
-    reference: Float[ndarray, " N"], decoded: Float[ndarray, " M"], path: Path | None = None
-) -> Score:
+def gross_pitch_error(reference: Curve, decoded: Curve, path: Path | None = None) -> Score:
     """Return the share of frames voiced in both whose F0 differs by more than 20 % of the recording's.
-
-    Args:
-        reference: Contour of the recording.
-        decoded: Contour of the decoded speech.
-        path: Pairs of frames.
 
     Returns:
         A share in [0, 1] that weighs the number of these frames; undefined under 10 of them.
-
-    Raises:
-        ShapeError: If the path names frames that do not exist.
 
     Source:
         Chu and Alwan, ICASSP 2009, section 2: the 20 % of Rabiner et al. (1976).
@@ -142,19 +107,11 @@ def gross_pitch_error(
     return Score(float((np.abs(other - one) > _GROSS * one).mean()), weight=float(one.size))
 
 
-def voicing_error(reference: Float[ndarray, " N"], decoded: Float[ndarray, " M"], path: Path | None = None) -> Score:
+def voicing_error(reference: Curve, decoded: Curve, path: Path | None = None) -> Score:
     """Return the share of all frames that are voiced in one contour and unvoiced in the other.
-
-    Args:
-        reference: Contour of the recording.
-        decoded: Contour of the decoded speech.
-        path: Pairs of frames.
 
     Returns:
         A share in [0, 1] that weighs the number of frames; undefined if the recording is never voiced.
-
-    Raises:
-        ShapeError: If the path names frames that do not exist.
 
     Source:
         The voicing decision error of Nakatani et al., Speech Communication 50(3), 2008.
@@ -196,7 +153,7 @@ def predicted_pitch_correlation(target: Contour, predictions: Sequence[Contour])
 
 
 def _voiced_frames(
-    reference: Float[ndarray, " N"], decoded: Float[ndarray, " M"], path: Path | None
+    reference: Curve, decoded: Curve, path: Path | None
 ) -> tuple[Float[ndarray, " both"], Float[ndarray, " both"]] | str:
     """Return the frames voiced in both contours, or the reason why they are too few."""
     pair = _paired_frames(reference, decoded, path)
@@ -209,7 +166,7 @@ def _voiced_frames(
 
 
 def _paired_frames(
-    reference: Float[ndarray, " N"], decoded: Float[ndarray, " M"], path: Path | None
+    reference: Curve, decoded: Curve, path: Path | None
 ) -> tuple[Float[ndarray, " paired"], Float[ndarray, " paired"]] | str:
     """Return the paired frames in double precision, or the reason why they cannot be compared."""
     for name, contour in zip(_NAMES, (reference, decoded), strict=True):

@@ -1,9 +1,10 @@
 """Intelligibility, quality, waveform distortion and delay of decoded speech, compared with the recording.
 
-Every function takes the recording first and the decoded speech second, cuts both to the shorter, and returns a
-``Score``. What cannot be measured (silence, a clip that is too short) is undefined and has a reason. It is never 0,
-which would pass for a bad codec, and never an exception, which would end a long evaluation. No function aligns the two:
-:func:`delay` measures the delay of a codec, and the wrapper of the codec removes it before scoring.
+Every function takes the samples of the recording (T,), those of the decoded speech (T_decoded,), and their rate in Hz.
+It cuts both to the shorter and returns a ``Score``. What cannot be measured (silence, a clip that is too short) is
+undefined and has a reason. It is never 0, which would pass for a bad codec, and never an exception, which would end a
+long evaluation. No function aligns the two: :func:`delay` measures the delay of a codec, and the wrapper of the codec
+removes it before scoring. A missing package raises MissingDependencyError.
 """
 
 import math
@@ -46,18 +47,11 @@ def stoi(
     quarter of the time. pystoi adds random numbers of the size of rounding to ESTOI; here a constant band has no
     correlation instead, so that the result is reproducible.
 
-    Args:
-        reference: Samples of the recording.
-        decoded: Samples of the decoded speech.
-        sample_rate: Sample rate of both in Hz; they are resampled to 10 kHz.
-        extended: Whether to return ESTOI, which correlates whole spectra and so measures modulated noise, too; mostly
-            lower than STOI.
+    With ``extended`` it is ESTOI, which correlates whole spectra and so measures modulated noise, too; mostly lower.
+    Both clips are resampled from ``sample_rate`` to 10 kHz.
 
     Returns:
         A value up to 1; undefined for silence and for less than 0.4 s of speech, where pystoi returns 0.00001.
-
-    Raises:
-        MissingDependencyError: If pystoi is not installed.
 
     Source:
         Taal et al., IEEE TASLP 19(7), 2011; extended: Jensen and Taal, IEEE/ACM TASLP 24(11), 2016.
@@ -87,17 +81,11 @@ def pesq(
     Clips over 20 s are measured in another process: the reference code has room for 50 utterances, as many as 20 s can
     hold, and overruns its memory beyond.
 
-    Args:
-        reference: Samples of the recording.
-        decoded: Samples of the decoded speech.
-        sample_rate: Sample rate of both in Hz; they are resampled to 16 kHz (``wb``) or 8 kHz (``nb``).
-        mode: ``wb`` wide band (P.862.2) or ``nb`` narrow band (P.862.1). Their values do not compare.
+    ``mode`` is ``wb`` for wide band at 16 kHz (P.862.2) or ``nb`` for narrow band at 8 kHz (P.862.1). Both clips are
+    resampled to that rate. The values of the two modes do not compare.
 
     Returns:
         A mean opinion score; undefined for silence, under a quarter of a second, and if no utterance is found.
-
-    Raises:
-        MissingDependencyError: If the pesq package is not installed.
 
     Source:
         ITU-T P.862 (2001), P.862.1 (2003), P.862.2 (2007); computed by the pesq package.
@@ -130,10 +118,6 @@ def si_sdr(reference: Float[ndarray, " T"], decoded: Float[ndarray, " T_decoded"
     """Return the scale-invariant signal-to-distortion ratio in dB, without the means.
 
     It compares waveforms sample by sample: a codec that generates its own phase scores low however well it sounds.
-
-    Args:
-        reference: Samples of the recording.
-        decoded: Samples of the decoded speech, without delay.
 
     Returns:
         A ratio in dB, clipped to [-100, 100]: a file of 16-bit samples holds at most 98 dB, and JSON has no infinity.
@@ -168,11 +152,7 @@ def delay(
     The maximum is sharp for a codec that keeps the waveform. For one that generates its own phase it may be off by
     whole periods of the voice, so take the median over many clips.
 
-    Args:
-        reference: Samples of the recording.
-        decoded: Samples of the decoded speech.
-        sample_rate: Sample rate of both in Hz.
-        most: Longest delay searched for, in seconds, in both directions.
+    ``most`` is the longest delay searched for, in seconds, in both directions.
 
     Returns:
         A whole number of samples, negative if the speech comes early; of equal maxima the one nearest to 0. Undefined

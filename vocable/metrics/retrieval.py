@@ -31,11 +31,7 @@ class Retrieval:
 
 @torch.no_grad()
 def retrieve(queries: Float[Tensor, "M D"], keys: Float[Tensor, "M D"]) -> Retrieval:
-    """Rank each query's own key among all keys, by dot product.
-
-    Args:
-        queries: Frames of one kind.
-        keys: Frames of the other kind; row i is paired with row i of the queries.
+    """Rank each query's own key, that of the same row, among all keys, by dot product.
 
     Source:
         Top-1 of the contrastive classification of CLIP, arXiv:2103.00020, and VQ-CTAP, arXiv:2408.05758.

@@ -154,12 +154,6 @@ def summarize(
 def median_figure(clips: Sequence[Sequence[float]], speakers: Sequence[str], seed: int, rounds: int = 1000) -> Figure:
     """Return the median of the values of all clips together, with the percentile bootstrap interval over speakers.
 
-    Args:
-        clips: Values of each clip.
-        speakers: Speaker of each clip.
-        seed: Seed of the bootstrap.
-        rounds: Number of resamples.
-
     Example:
         >>> median_figure([[1.0, 2.0], [9.0]], ["a", "b"], seed=0).mean
         2.0

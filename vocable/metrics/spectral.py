@@ -1,6 +1,7 @@
 """Spectral distances of decoded speech from the recording, in dB, and dynamic time warping.
 
-As in :mod:`vocable.metrics.quality`, the recording comes first, and the result is a ``Score``.
+As in :mod:`vocable.metrics.quality`, the samples of the recording come first, those of the decoded speech second, and
+the result is a ``Score``. Distances at different sample rates cover different bands and do not compare.
 """
 
 import math
@@ -28,11 +29,6 @@ def log_mel_distance(reference: Float[ndarray, " T"], decoded: Float[ndarray, " 
 
     The windows last about 64 ms (1024 samples at 16 kHz) and start a quarter of that apart. The 80 Slaney mel bands
     reach to half the sample rate. Both spectra are clamped below at 80 dB under the recording's peak.
-
-    Args:
-        reference: Samples of the recording.
-        decoded: Samples of the decoded speech; both are cut to the shorter.
-        sample_rate: Sample rate of both in Hz. Distances at different rates cover different bands and do not compare.
 
     Returns:
         A distance in dB; undefined for a silent recording. Silence decoded from speech has a distance like any other.
@@ -62,11 +58,6 @@ def log_spectral_distance(
 
     The Hann windows last about 32 ms (512 samples at 16 kHz) and start a quarter of that apart. Both spectra are
     clamped below at 80 dB under the recording's peak. Papers print a tenth of it, in base-10 logarithms.
-
-    Args:
-        reference: Samples of the recording.
-        decoded: Samples of the decoded speech; both are cut to the shorter.
-        sample_rate: Sample rate of both in Hz. Distances at different rates cover different bands and do not compare.
 
     Returns:
         A distance in dB; undefined for a silent recording. Silence decoded from speech has a distance like any other.
@@ -106,7 +97,7 @@ def mel_cepstral_distance(
     Args:
         reference: Samples of the recording.
         decoded: Samples of the decoded speech.
-        sample_rate: Sample rate of both in Hz. Distances at different rates cover different bands and do not compare.
+        sample_rate: Sample rate of both in Hz.
         align: ``none`` compares frame by frame, both cut to the shorter. ``dtw`` compares the frames that
             :func:`dtw_path` pairs, which ignores differences of timing (voice conversion, synthesis), and cuts nothing.
 

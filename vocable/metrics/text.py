@@ -121,18 +121,7 @@ def wer(reference: str, hypothesis: str, *, normalizer: Callable[[str], str] = n
 
 
 def cer(reference: str, hypothesis: str, *, normalizer: Callable[[str], str] = normalize) -> ErrorCounts:
-    """Count character errors; the space between words is a character, as in jiwer.
-
-    Args:
-        reference: True text.
-        hypothesis: Recognized text.
-        normalizer: Function applied to both; ``str`` for none.
-
-    Raises:
-        MissingDependencyError: If rapidfuzz is not installed.
-
-    Source:
-        As :func:`wer`.
+    """Count character errors, as :func:`wer` counts words; the space between words is a character, as in jiwer.
 
     Example:
         >>> cer("a dog", "a do").rate
@@ -142,7 +131,7 @@ def cer(reference: str, hypothesis: str, *, normalizer: Callable[[str], str] = n
 
 
 def per(reference: Sequence[str], hypothesis: Sequence[str], *, strip_stress: bool = False) -> ErrorCounts:
-    """Count phone errors.
+    """Count phone errors, as :func:`wer` counts words.
 
     Args:
         reference: True phones, in any alphabet.
@@ -153,9 +142,6 @@ def per(reference: Sequence[str], hypothesis: Sequence[str], *, strip_stress: bo
     Raises:
         ConfigError: If a sequence of phones is one text.
         MissingDependencyError: If rapidfuzz is not installed.
-
-    Source:
-        As :func:`wer`.
 
     Example:
         >>> per(["HH", "AH0", "L", "OW1"], ["HH", "AH", "L"], strip_stress=True)

@@ -39,11 +39,7 @@ class UnitScores:
 
 
 def score_units(logits: Float[Tensor, "N K"], units: Int[Tensor, " N"]) -> UnitScores:
-    """Compare logits with the correct units.
-
-    Args:
-        logits: Logits of K entries at N positions.
-        units: Correct unit at each position, in [0, K).
+    """Compare logits of K entries at N positions with the correct units in [0, K).
 
     Source:
         TASTE, arXiv:2504.07053, appendix (S3 top-5 accuracy).

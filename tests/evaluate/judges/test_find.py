@@ -6,18 +6,19 @@ from vocable.evaluate.judges.find import find_scorer
 
 
 @pytest.mark.parametrize(
-    ("kind", "protocol", "name"),
+    ("kind", "protocol", "name", "offline"),
     [
-        ("pitch", PitchTracker, "swift-f0-"),
-        ("speaker", SpeakerEncoder, "resemblyzer-"),
-        ("recognizer", SpeechRecognizer, "pocketsphinx-"),
-        ("opinion", OpinionPredictor, "speechmos-"),
+        ("pitch", PitchTracker, "swift-f0-", "swift-f0"),
+        ("speaker", SpeakerEncoder, "resemblyzer-", "resemblyzer"),
+        ("recognizer", SpeechRecognizer, "pocketsphinx-", "pocketsphinx"),
+        ("opinion", OpinionPredictor, "speechmos-", "dnsmos-p808"),
     ],
 )
-def test_each_kind_has_an_offline_judge(kind, protocol, name) -> None:
+def test_each_kind_has_an_offline_judge(kind, protocol, name, offline) -> None:
     judge = find_scorer(kind)
     assert isinstance(judge, protocol)
     assert judge.name.startswith(name)
+    assert find_scorer(kind, offline).name == judge.name
 
 
 def test_an_unknown_name_lists_those_that_exist() -> None:

@@ -29,10 +29,6 @@ class AmrWb:
     Attributes:
         kilobits: Bit rate in kbit/s: 6.6, 8.85, 12.65, 14.25, 15.85, 18.25, 19.85, 23.05 or 23.85.
 
-    Raises:
-        ConfigError: If there is no such mode.
-        MissingDependencyError: If the libraries are not installed.
-
     Source:
         3GPP TS 26.190 (codec), TS 26.201 table 2 (bits of a frame).
     """
@@ -59,11 +55,7 @@ class AmrWb:
         return f"{self.kilobits:g} kbit/s in every frame, {names}"
 
     def code(self, clip: Audio, key: str) -> Coded:
-        """Code and decode a clip.
-
-        Raises:
-            AudioError: If the encoder refuses a frame.
-        """
+        """Code and decode a clip."""
         mode, bits = _MODES[self.kilobits]
         frames = _encode(to_pcm(clip, _RATE, frame=_FRAME, after=_DELAY), mode)
         decoded = from_pcm(_decode(frames))[_DELAY:]

@@ -35,7 +35,11 @@ class Coded:
 
 @runtime_checkable
 class Codec(Protocol):
-    """Anything that codes and decodes a clip, with its delay removed."""
+    """Anything that codes and decodes a clip, with its delay removed.
+
+    To make one raises ConfigError for a setting or folder that cannot be used, and MissingDependencyError if a package
+    or program is missing.
+    """
 
     @property
     def name(self) -> str:
@@ -112,10 +116,7 @@ def to_pcm(clip: Audio, sample_rate: int, *, frame: int = 1, after: int = 0) -> 
 
 
 def from_pcm(data: bytes) -> Float[ndarray, " T"]:
-    """Return 16-bit little-endian samples as floats; the inverse of :func:`to_pcm`.
-
-    Raises:
-        AudioError: If the number of bytes is odd.
+    """Return 16-bit little-endian samples as floats, the inverse of :func:`to_pcm`; an odd number of bytes is an error.
 
     Example:
         >>> from_pcm(bytes([255, 127])).tolist()
@@ -175,11 +176,7 @@ class Noise:
         return f"the floor: white noise at {self.snr:g} dB SNR, seed {self.seed}"
 
     def code(self, clip: Audio, key: str) -> Coded:
-        """Return the clip under noise, clipped at full scale.
-
-        Raises:
-            AudioError: If the clip is silent: no noise has a ratio to it.
-        """
+        """Return the clip under noise, clipped at full scale."""
         level = _rms(clip)
         if level == 0:
             raise AudioError("the clip is silent: no noise is 5 dB louder than nothing; leave it out")

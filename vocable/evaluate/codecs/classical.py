@@ -29,10 +29,6 @@ class Opus:
     Attributes:
         kilobits: Bit rate in kbit/s, 6 to 256.
 
-    Raises:
-        ConfigError: If the bit rate is out of range.
-        MissingDependencyError: If the tools are not installed.
-
     Source:
         RFC 6716 (codec), RFC 7845 (Ogg).
     """
@@ -58,11 +54,7 @@ class Opus:
         return f"constant bit rate, 20 ms frames, {tool_version('opusenc')}"
 
     def code(self, clip: Audio, key: str) -> Coded:
-        """Code and decode a clip.
-
-        Raises:
-            AudioError: If a tool fails.
-        """
+        """Code and decode a clip."""
         coded = pipe(
             to_pcm(clip, _RATE),
             "opusenc", "--quiet", "--hard-cbr", "--bitrate", f"{self.kilobits:g}",
@@ -79,10 +71,6 @@ class Speex:
 
     Attributes:
         quality: Quality from 0 to 10; 1 is 6 kbit/s, 2 is 8, 4 is 12.8.
-
-    Raises:
-        ConfigError: If there is no such quality.
-        MissingDependencyError: If the tools are not installed.
 
     Source:
         J.-M. Valin, The Speex Codec Manual, version 1.2.
@@ -109,11 +97,7 @@ class Speex:
         return f"wide band, quality {self.quality}, constant bit rate, {tool_version('speexenc')}"
 
     def code(self, clip: Audio, key: str) -> Coded:
-        """Code and decode a clip.
-
-        Raises:
-            AudioError: If a tool fails.
-        """
+        """Code and decode a clip."""
         coded = pipe(
             to_pcm(clip, _RATE, frame=320),  # speexenc refuses less than 12 bytes
             "speexenc", "--wideband", "--quality", str(self.quality), "--rate", str(_RATE), "--16bit", "--le", "-", "-",
@@ -156,10 +140,6 @@ class Codec2:
     Attributes:
         mode: Mode, named by its bit rate: 3200, 2400, 1300 or 700C.
 
-    Raises:
-        ConfigError: If there is no such mode.
-        MissingDependencyError: If the tools are not installed.
-
     Source:
         D. Rowe, https://github.com/drowe67/codec2.
     """
@@ -184,11 +164,7 @@ class Codec2:
         return f"mode {self.mode} of c2enc, which tells no version; works at 8 kHz"
 
     def code(self, clip: Audio, key: str) -> Coded:
-        """Code and decode a clip; bits that fill the last byte of a frame are the container's.
-
-        Raises:
-            AudioError: If a tool fails.
-        """
+        """Code and decode a clip; bits that fill the last byte of a frame are the container's."""
         mode = _MODES[self.mode]
         pcm = to_pcm(clip, 8_000, frame=mode.samples, after=mode.delay)
         coded = pipe(pcm, "c2enc", self.mode, "-", "-")
@@ -206,11 +182,7 @@ class Codec2:
 
 
 def require_commands(commands: Sequence[str], package: str) -> None:
-    """Check that programs are installed.
-
-    Raises:
-        MissingDependencyError: If one is not on the PATH; the message names the Debian package.
-    """
+    """Raise :class:`MissingDependencyError` with the Debian package if a program is not on the PATH."""
     missing = [command for command in commands if shutil.which(command) is None]
     if missing:
         raise MissingDependencyError(f"needs {' and '.join(missing)} on the PATH (Debian: apt install {package})")
@@ -218,11 +190,7 @@ def require_commands(commands: Sequence[str], package: str) -> None:
 
 @cache
 def tool_version(command: str) -> str:
-    """Return the first line of a program's ``--version``.
-
-    Raises:
-        MissingDependencyError: If it does not start, or fails.
-    """
+    """Return the first line of a program's ``--version``; a program that fails counts as missing."""
     try:
         output = pipe(b"", command, "--version")
     except AudioError as error:

@@ -49,12 +49,7 @@ class DecodedFolder:
         return f"decoded elsewhere, {sum(map(len, _files(self.folder)[0].values()))} files; bits unknown"
 
     def code(self, clip: Audio, key: str) -> Coded:
-        """Read the clip's file.
-
-        Raises:
-            AudioError: If there is none or more than one, if it cannot be read, or if its duration differs by more than
-                0.1 s.
-        """
+        """Read the clip's file."""
         path = self._find(key)
         try:
             decoded = Audio.read(path)

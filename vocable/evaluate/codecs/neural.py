@@ -36,10 +36,6 @@ class Lyra:
         folder: Folder with ``soundstream_encoder.tflite``, ``quantizer.tflite`` and ``lyragan.tflite``.
         kilobits: Bit rate in kbit/s: 3.2, 6 or 9.2.
 
-    Raises:
-        ConfigError: If there is no such bit rate, or if the folder lacks a file.
-        MissingDependencyError: If ai-edge-litert is not installed.
-
     Source:
         google/lyra, ``lyra/model_coeffs``; SoundStream, arXiv:2107.03312.
     """
@@ -71,11 +67,7 @@ class Lyra:
         return f"{_LYRA_STAGES[self.kilobits]} of 46 stages of 16 entries, ai-edge-litert {version('ai-edge-litert')}"
 
     def code(self, clip: Audio, key: str) -> Coded:
-        """Code and decode a clip; there is no container.
-
-        Raises:
-            ConfigError: If the files are not those of Lyra.
-        """
+        """Code and decode a clip; there is no container."""
         decoded, ids = _run_lyra(self.folder, clip.resample(_LYRA_RATE).samples, _LYRA_STAGES[self.kilobits])
         return Coded(audio=match_clip(clip, decoded, _LYRA_RATE), payload_bits=ids * _LYRA_BITS, container_bits=0)
 
@@ -151,10 +143,6 @@ class TransformersCodec:
         kilobits: Bit rate in kbit/s; None takes the rate next to the usual one.
         rate: Bit rate in kbit/s that is used.
 
-    Raises:
-        ConfigError: If the weights cannot be read or are of another system, or if the system has no such rate.
-        MissingDependencyError: If transformers is not installed.
-
     Source:
         EnCodec, arXiv:2210.13438; DAC, arXiv:2306.06546; Mimi, arXiv:2410.00037; X-codec, arXiv:2408.17175.
     """
@@ -194,11 +182,7 @@ class TransformersCodec:
         )
 
     def code(self, clip: Audio, key: str) -> Coded:
-        """Code and decode a clip.
-
-        Raises:
-            AudioError: If the network refuses the clip, for instance because it is too long for the memory.
-        """
+        """Code and decode a clip."""
         model, setting = self._loaded.model, {NETWORKS[self.system].setting: self._loaded.rates[self.rate]}
         rate = _rate(model.config)
         samples = torch.from_numpy(clip.resample(rate).samples)

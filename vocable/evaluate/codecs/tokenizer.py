@@ -55,11 +55,7 @@ class TokenizerCodec:
         return f"{self.levels or spec.num_codebooks} of {spec.num_codebooks} levels, {self.tokenizer.digest[:19]}"
 
     def code(self, clip: Audio, key: str) -> Coded:
-        """Encode, keep the levels, decode.
-
-        Raises:
-            AudioError: If the tokenizer refuses the clip.
-        """
+        """Encode, keep the levels, decode."""
         tokens = _encode(self.tokenizer, clip)
         if self.levels is not None:
             tokens = tokens.keep_levels(self.levels)

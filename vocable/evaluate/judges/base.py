@@ -1,6 +1,8 @@
 """Interfaces of scorers: models that estimate pitch, speaker, words or quality of a clip.
 
 The name of a scorer holds the model and its version, because another version gives other figures.
+A clip that cannot be scored raises AudioError with a short reason. To make a scorer whose package is missing raises
+MissingDependencyError; if its weights are missing or have changed, CheckpointError.
 """
 
 from dataclasses import dataclass
@@ -40,11 +42,7 @@ class PitchTracker(Protocol):
     name: str
 
     def track(self, clip: Audio) -> Pitch:
-        """Track the pitch of a clip of any rate.
-
-        Raises:
-            AudioError: If the clip cannot be scored; the message is a short reason.
-        """
+        """Track the pitch of a clip of any rate."""
         ...
 
 
@@ -55,11 +53,7 @@ class SpeakerEncoder(Protocol):
     name: str
 
     def embed(self, clip: Audio) -> Float[ndarray, " V"]:
-        """Return the speaker embedding of a clip, a vector of length 1.
-
-        Raises:
-            AudioError: If the clip cannot be scored; the message is a short reason.
-        """
+        """Return the speaker embedding of a clip, a vector of length 1."""
         ...
 
 
@@ -73,9 +67,6 @@ class SpeechRecognizer(Protocol):
         """Return the words in lower case with single spaces, empty if there are none.
 
         The result does not depend on clips that were transcribed before.
-
-        Raises:
-            AudioError: If the clip cannot be scored; the message is a short reason.
         """
         ...
 
@@ -88,23 +79,12 @@ class OpinionPredictor(Protocol):
     scales: tuple[str, ...]
 
     def rate(self, clip: Audio) -> dict[str, float]:
-        """Return a mean opinion score, 1 to 5, for each of the scales.
-
-        Raises:
-            AudioError: If the clip cannot be scored; the message is a short reason.
-        """
+        """Return a mean opinion score, 1 to 5, for each of the scales."""
         ...
 
 
 def audible_samples(clip: Audio, *, seconds: float = 0.0) -> Float[ndarray, " T"]:
-    """Return the samples of a clip at 16 kHz.
-
-    Args:
-        clip: Clip of any rate.
-        seconds: Shortest duration that can be scored.
-
-    Raises:
-        AudioError: If the clip is shorter, or silent; the message is a short reason.
+    """Return the samples of a clip at 16 kHz; shorter than ``seconds`` and silent clips raise :class:`AudioError`.
 
     Example:
         >>> audible_samples(Audio(np.tile([0.1, -0.1], 4000), 8_000)).shape
@@ -118,11 +98,7 @@ def audible_samples(clip: Audio, *, seconds: float = 0.0) -> Float[ndarray, " T"
 
 
 def package_version(package: str, purpose: str) -> str:
-    """Return the version of an installed package.
-
-    Raises:
-        MissingDependencyError: If it is not installed.
-    """
+    """Return the version of an installed package; a missing one raises :class:`MissingDependencyError`."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError as error:

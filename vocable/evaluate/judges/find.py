@@ -37,9 +37,9 @@ def find_scorer(
 
     Args:
         kind: ``pitch``, ``speaker``, ``recognizer`` or ``opinion``.
-        name: Name of a scorer. For speakers and recognizers, also the hub name of a model
-            (``microsoft/wavlm-base-plus-sv``, ``speechbrain/spkrec-ecapa-voxceleb``, ``openai/whisper-small``) or a
-            folder with one. None takes the first, which works offline.
+        name: Name of a scorer: ``swift-f0``; ``resemblyzer`` or ``ecapa``; ``pocketsphinx``; ``dnsmos-p808`` or
+            ``dnsmos``. For speakers and recognizers, also the hub name of a model (``microsoft/wavlm-base-plus-sv``,
+            ``openai/whisper-small``) or a folder with one. None takes the first of its kind, which works offline.
 
     Raises:
         ConfigError: If there is no such scorer; the message lists those that exist.

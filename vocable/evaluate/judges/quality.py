@@ -52,7 +52,6 @@ class DnsmosPredictor:
 
     Raises:
         ConfigError: If there is no such scale.
-        MissingDependencyError: If onnxruntime or speechmos is not installed.
 
     Source:
         Reddy et al., DNSMOS, arXiv:2010.15258, and DNSMOS P.835, arXiv:2110.01763.
@@ -126,11 +125,6 @@ def visqol(reference: Float[ndarray, " T"], decoded: Float[ndarray, " T_decoded"
     Patches of the recording are searched near their place in the decoded speech, and compared on a gammatone
     spectrogram up to 8 kHz. Words and speakers are not compared.
 
-    Args:
-        reference: Samples of the recording.
-        decoded: Samples of the decoded speech; both are cut to the shorter.
-        sample_rate: Sample rate of both in Hz; they are resampled to 16 kHz.
-
     Returns:
         A predicted opinion; undefined for silence, NaN, under 0.75 s, and if the recording has no speech.
 
@@ -167,9 +161,6 @@ def visqol(reference: Float[ndarray, " T"], decoded: Float[ndarray, " T_decoded"
 
 def visqol_name() -> str:
     """Return the package, its version, and the model that turns similarity into an opinion.
-
-    Raises:
-        MissingDependencyError: If visqol-python is not installed.
 
     Example:
         >>> visqol_name().startswith("visqol-python-")

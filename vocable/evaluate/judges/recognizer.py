@@ -26,9 +26,6 @@ class PocketsphinxRecognizer:
     Attributes:
         name: Package and version.
 
-    Raises:
-        MissingDependencyError: If pocketsphinx is not installed.
-
     Source:
         Huggins-Daines et al., PocketSphinx, ICASSP 2006; package pocketsphinx (BSD).
 
@@ -76,10 +73,6 @@ class WhisperRecognizer:
 
     Attributes:
         name: Hub name, or the last part of the folder's path.
-
-    Raises:
-        MissingDependencyError: If transformers is not installed.
-        CheckpointError: If the model is not available.
 
     Source:
         Radford et al., arXiv:2212.04356.

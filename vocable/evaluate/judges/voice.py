@@ -24,12 +24,10 @@ class ResemblyzerEncoder:
 
     Quiet clips are raised to -30 dB of full scale before embedding, as in the package. Silences are not removed.
 
+    Of the package, ``pip install --no-deps resemblyzer`` is enough.
+
     Args:
         device: Torch device of the network.
-
-    Raises:
-        MissingDependencyError: If the wheel is not installed (``pip install --no-deps resemblyzer`` is enough).
-        CheckpointError: If its weights have changed.
 
     Source:
         :class:`vocable.features.ge2e.Ge2eEncoder`.
@@ -62,10 +60,6 @@ class TransformersSpeakerEncoder:
         name: Hub name, such as ``microsoft/wavlm-base-plus-sv``, or a folder.
         device: Torch device of the network.
 
-    Raises:
-        MissingDependencyError: If transformers is not installed.
-        CheckpointError: If the model is not available, or has no speaker head.
-
     Source:
         :class:`vocable.features.xvector.XVectorEncoder`.
     """
@@ -86,9 +80,6 @@ class EcapaEncoder:
     Args:
         name: Hub name, or a folder with ``embedding_model.ckpt``.
         device: Torch device of the network.
-
-    Raises:
-        CheckpointError: If the model is not available, or is no ECAPA-TDNN.
 
     Source:
         :class:`vocable.features.ecapa.EcapaTdnn`.
@@ -119,9 +110,6 @@ class SwiftF0Tracker:
 
     Attributes:
         name: Package and version.
-
-    Raises:
-        MissingDependencyError: If swift-f0 is not installed.
 
     Source:
         Nieradzik, SwiftF0: Fast and Accurate Monophonic Pitch Detection, arXiv:2508.18440; package swift-f0 (MIT).

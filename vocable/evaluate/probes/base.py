@@ -86,11 +86,7 @@ class Splits:
 
 
 def import_sklearn(module: str) -> Any:
-    """Import a module of scikit-learn.
-
-    Raises:
-        MissingDependencyError: If scikit-learn is not installed.
-    """
+    """Import a module of scikit-learn; without the package, raise :class:`MissingDependencyError`."""
     try:
         return importlib.import_module(f"sklearn.{module}")
     except ImportError as error:
@@ -103,12 +99,7 @@ def format_seeds(values: Sequence[float]) -> str:
 
 
 def split_by_clip(labels: Sequence[str], seed: int, seeds: int) -> Splits:
-    """Return stratified folds of clips: a closed set, such as known speakers.
-
-    Args:
-        labels: Class of each clip; every class occurs at least twice.
-        seed: First seed.
-        seeds: Number of seeds.
+    """Return stratified folds of clips, each class at least twice: a closed set, such as known speakers.
 
     Example:
         >>> split_by_clip(["a", "a", "b", "b"], 0, 3).note

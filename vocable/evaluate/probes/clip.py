@@ -43,13 +43,7 @@ def classify_clips(task: ProbeTask, inputs: Sequence[ProbeInput], key: str) -> l
 
 @dataclass(frozen=True)
 class _Labels:
-    """Clips that take part.
-
-    Attributes:
-        clips: Index of each clip.
-        classes: Class of each of these clips.
-        reasons: Reason for each clip that is left out, by index.
-    """
+    """Index and class of each clip that takes part, and the reason for each that does not, by index."""
 
     clips: Sequence[int]
     classes: Sequence[str]

@@ -147,16 +147,7 @@ def log_pitch_at(pitch: Pitch, times: Float[ndarray, " N"]) -> tuple[Float[ndarr
 
 @dataclass(frozen=True, kw_only=True)
 class _FrameData:
-    """Frames that have a target, of the clips that take part.
-
-    Attributes:
-        clips: Index of each clip.
-        features: Features of the frames of each clip: vectors, or sparse one-hot ids.
-        targets: Values of the same frames.
-        speakers: Speaker of each clip.
-        reasons: Reason for each clip that is left out.
-        splits: Folds over the clips.
-    """
+    """Frames that have a target, of the clips that take part; one entry per clip, and a reason for each left out."""
 
     clips: Sequence[int]
     features: Sequence[Any]
@@ -193,10 +184,7 @@ class _FrameData:
 def _frame_data(task: ProbeTask, inputs: ProbeInput, targets: Sequence[Target | str]) -> _FrameData | str:
     """Collect the frames that have a target; return the reason if they cannot be split by speaker.
 
-    Args:
-        task: Seeds of the folds.
-        inputs: Frames of the clips. A single vector of a clip stands for each of its frames.
-        targets: Targets of the frames of each clip, or the reason why it has none.
+    A single vector of a clip stands for each of its frames.
     """
     clips, features, values, reasons = [], [], [], []
     for at, (utterance, target) in enumerate(zip(inputs.utterances, targets, strict=True)):

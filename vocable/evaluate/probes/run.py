@@ -121,11 +121,7 @@ def run_probe(
 
 
 def encode_clips(tokenizer: Tokenizer, utterances: Sequence[Utterance]) -> tuple[list[Clip], list[str]]:
-    """Encode utterances; also return the reason for each one that cannot be encoded.
-
-    Raises:
-        ConfigError: If not one can be encoded.
-    """
+    """Encode utterances, at least one; also return the reason for each one that cannot be encoded."""
     clips: list[Clip] = []
     failed: list[str] = []
     for utterance in utterances:

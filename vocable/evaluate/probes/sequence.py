@@ -37,14 +37,7 @@ CountErrors = Callable[[list[str], list[str]], ErrorCounts]
 
 @dataclass(frozen=True, kw_only=True)
 class _Alphabet:
-    """Symbols to be recognized and the errors to be counted.
-
-    Attributes:
-        symbols_of: Function from a manifest entry to its symbols.
-        missing: Reason for leaving out a clip without symbols.
-        errors: Functions that count errors, by metric; the first one decides when training stops.
-        note: Description of the symbols, for a report.
-    """
+    """Symbols to be recognized, and the functions that count errors; the first one decides when training stops."""
 
     symbols_of: Callable[[Utterance], list[str]]
     missing: str
@@ -200,12 +193,7 @@ def _lack(parts: _Parts) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class CtcClips:
-    """Frames and target symbols of some clips.
-
-    Attributes:
-        frames: Vectors or ids of each clip.
-        targets: Symbols of each clip, from 1; 0 is the blank of CTC.
-    """
+    """Frames of some clips, vectors or ids, and their target symbols from 1; 0 is the blank of CTC."""
 
     frames: Sequence[Num[ndarray, "N D"]]
     targets: Sequence[Sequence[int]]
