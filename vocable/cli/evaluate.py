@@ -24,16 +24,14 @@ def tokenizers(
         list[str] | None, typer.Argument(metavar="TOKENIZER…", help="Names of models, or folders of models or runs.")
     ] = None,
     data: Annotated[list[Path] | None, typer.Option(help="A JSONL manifest; repeat for more.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the results; a run that was stopped goes on.")] = Path(
-        "evaluation"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder of the results. A stopped run continues.")] = Path("evaluation"),
     split: Annotated[
-        str | None, typer.Option(help="Of the manifest, or 'all'; by default 'test' where there is one, else all.")
+        str | None, typer.Option(help="Split of the manifest, or 'all'. Default: 'test' if there is one, else all.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="So many clips, spread over the split.")] = None,
-    levels: Annotated[str, typer.Option(help="Decode from fewer levels too, such as 1,2,4.")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Number of clips, spread over the split.")] = None,
+    levels: Annotated[str, typer.Option(help="Also decode from fewer levels, such as 1,2,4.")] = "",
     codecs: Annotated[
-        str, typer.Option(help="Codecs to stand beside: 'all' this machine has, 'none', or such as opus:6,codec2:3200.")
+        str, typer.Option(help="Codecs to compare with: 'all' that are installed, 'none', or e.g. opus:6,codec2:3200.")
     ] = "all",
     lyra: Annotated[Path | None, typer.Option(help="Folder of Lyra v2's three TFLite files.")] = None,
     model: Annotated[
@@ -42,22 +40,24 @@ def tokenizers(
     decoded: Annotated[
         list[str] | None, typer.Option(help="A folder of audio decoded elsewhere, as NAME=FOLDER or FOLDER.")
     ] = None,
-    metrics: Annotated[str, typer.Option(help="Such as pesq_wb,wer; a wrong one lists those that exist.")] = "",
+    metrics: Annotated[str, typer.Option(help="Metrics, such as pesq_wb,wer. An unknown name lists them.")] = "",
     probes: Annotated[
-        str, typer.Option(help="Small models fitted on the tokens: such as speaker,emotion; 'none' for none.")
+        str, typer.Option(help="Small models fitted on the tokens, such as speaker,emotion; or 'none'.")
     ] = "speaker,gender",
     recognise: Annotated[
-        int | None, typer.Option(min=1, help="So many clips go to the recogniser, which takes longer than all else.")
+        int | None, typer.Option(min=1, help="Number of clips for the recognizer, the slowest scorer.")
     ] = None,
-    recogniser: Annotated[str | None, typer.Option(help="Instead of pocketsphinx: a Whisper's name or folder.")] = None,
+    recogniser: Annotated[
+        str | None, typer.Option(help="Name or folder of a Whisper, in place of pocketsphinx.")
+    ] = None,
     speaker_model: Annotated[
-        str | None, typer.Option(help="Instead of Resemblyzer: a WavLM x-vector's name or folder, or 'ecapa'.")
+        str | None, typer.Option(help="Name or folder of a WavLM x-vector model, or 'ecapa', in place of Resemblyzer.")
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="Instead a system's own evaluation, or 'outside': every manifest a domain.")
+        str | None, typer.Option(help="A paper's own evaluation, or 'outside' to compare manifests as domains.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes; each works on one thread.")] = 2,
-    seed: Annotated[int, typer.Option(help="Of noise, probes and intervals.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of processes, of one thread each.")] = 2,
+    seed: Annotated[int, typer.Option(help="Random seed of noise, probes and intervals.")] = 0,
 ) -> None:
     """Score what tokenizers and codecs keep of speech, on one page.
 
