@@ -86,7 +86,7 @@ def test_a_folder_that_holds_no_classifier_is_refused(judged: Path, whole: Path,
         Classifier.load(saved(whole, STEPS))
     with pytest.raises(CheckpointError, match=r"model.json: cannot be used"):
         Classifier.load(tmp_path)
-    with pytest.raises(CheckpointError, match="system 'vqalattent-classifier' is not known"):
+    with pytest.raises(CheckpointError, match="system 'vqalattent-classifier' is not registered"):
         load(judged)
     folder = shutil.copytree(judged, tmp_path / "broken")
     card = json.loads((folder / "model.json").read_text())

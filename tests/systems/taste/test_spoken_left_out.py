@@ -57,7 +57,7 @@ def left_out(
         ({"text": " ... "}, "there are no letters in it"),
         ({"text": "twenty " * 30}, r"its text has \d+ subwords, its audio 25 units"),
         ({"alignment": [["G", 0.0, 7.0]]}, "the alignment ends at 7.000 s"),
-        ({"alignment": "nothing"}, "is no list of"),
+        ({"alignment": "nothing"}, "Input should be a valid array"),
     ],
 )
 def test_an_utterance_that_cannot_be_used_is_left_out_by_name(
