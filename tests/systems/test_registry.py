@@ -106,7 +106,6 @@ def test_a_system_cannot_take_the_name_of_another(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_type_checker_knows_the_class_of_every_bundled_model(tmp_path: Path) -> None:
-    pytest.importorskip("mypy")
     classes = {name: registry.system_of(name).tokenizer for name in registry.released()}
     lines = [
         "from typing import Any, assert_type",
