@@ -1,96 +1,22 @@
-"""Tokens, their specification, and token files.
-
-A token file holds one batch of tokens:
-
-```text
-bytes           contents
-0 … 7           magic: 89 56 4F 43 54 4F 4B 0A
-8 … 9           version, unsigned little-endian: 1
-10 … 13         H, length of the header, unsigned little-endian
-14 … 13 + H     header: UTF-8 JSON (see ``_Header``): spec, tokenizer digest, and each clip's frames, samples, text
-                ids, bit-packed: clip after clip, frame after frame, level after level, each in
-                ceil(log2 K) bits, least significant bit first; the last byte filled with zeros
-                voices, if the header gives a voice width V: V little-endian float32 for each clip
-last 4          CRC-32 of all bytes before, unsigned little-endian
-```
-"""
+"""Tokens: batches of clips as ids, and the files that hold them (layout: top of :mod:`vocable.token_file`)."""
 
 import os
-import struct
-import zlib
-from dataclasses import asdict, dataclass, fields, replace
-from math import log2
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from pydantic import Field
 from torch import Tensor
 
-from vocable.errors import ConfigError, SpecError, TokenFileError
+from vocable.errors import SpecError, TokenFileError
 from vocable.files import write_whole
-from vocable.schema import config, parse, to_bytes
+from vocable.token_file import ClipHeader, Header, Provenance, TokenSpec, seal, unseal
 
-MAGIC = b"\x89VOCTOK\n"
-VERSION = 1
+__all__ = ["Provenance", "TokenSpec", "Tokens", "pack", "unpack"]
+
 _MAX_IDS = 1 << 28  # of a padded batch (2 GiB): a small file with one long clip and many empty ones may ask for more
-_PREFIX = struct.Struct("<8sHI")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenSpec:
-    """Specification of tokens: the time that a frame covers, and the size and number of codebooks.
-
-    Attributes:
-        sample_rate: Sample rate of the speech in Hz.
-        hop: Samples that a frame covers; None where frames have no fixed duration, as with one token for each subword.
-        codebook_size: Number of entries K of each codebook.
-        num_codebooks: Number of codebooks Q, which is the number of ids of a frame.
-
-    Raises:
-        SpecError: If a value is out of range, or a rate is asked of tokens without a fixed frame rate.
-
-    Example:
-        >>> spec = TokenSpec(sample_rate=16_000, hop=320, codebook_size=1024, num_codebooks=8)
-        >>> spec.frame_rate, spec.token_rate, spec.bit_rate
-        (50.0, 400.0, 4000.0)
-    """
-
-    sample_rate: int
-    hop: int | None
-    codebook_size: int
-    num_codebooks: int = 1
-
-    def __post_init__(self) -> None:
-        limits = {"sample_rate": 768_000, "hop": 1 << 24, "codebook_size": 1 << 24, "num_codebooks": 1024}
-        for name, most in limits.items():
-            value = getattr(self, name)
-            if not (1 <= value <= most if value is not None else name == "hop"):
-                raise SpecError(f"{name} is {value}: it must be between 1 and {most}")
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        if self.hop is None:
-            raise SpecError("frame_rate: these tokens do not follow the clock; count the frames instead")
-        return self.sample_rate / self.hop
-
-    @property
-    def token_rate(self) -> float:
-        """Tokens per second: frame rate times number of codebooks."""
-        return self.frame_rate * self.num_codebooks
-
-    @property
-    def bits_per_frame(self) -> float:
-        """Maximum information in one frame, in bits."""
-        return self.num_codebooks * log2(self.codebook_size)
-
-    @property
-    def bit_rate(self) -> float:
-        """Maximum bits per second."""
-        return self.frame_rate * self.bits_per_frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +31,7 @@ class Tokens:
         tokenizer: Digest of the tokenizer that made the tokens; decoding with another one is an error.
         text: Transcript of each clip, None where there is none.
         voice: Voice vector of each clip, of shape (B, V), for tokenizers that keep one beside the tokens.
+        provenance: Model, source and settings that the tokens come from, as far as they are known.
 
     Raises:
         SpecError: If shapes, ranges or counts contradict one another.
@@ -126,6 +53,7 @@ class Tokens:
     tokenizer: str
     text: tuple[str | None, ...] | None = None
     voice: Float[Tensor, "B V"] | None = None
+    provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
         if self.ids.ndim != 3 or self.ids.dtype != torch.int64:
@@ -164,7 +92,7 @@ class Tokens:
         """
         if not 1 <= count <= self.spec.num_codebooks:
             raise SpecError(f"{count} levels were asked of tokens that have {self.spec.num_codebooks}")
-        return replace(self, ids=self.ids[:, :count], spec=replace(self.spec, num_codebooks=count))
+        return self.with_contents(ids=self.ids[:, :count], spec=replace(self.spec, num_codebooks=count))
 
     def clip(self, index: int) -> "Tokens":
         """Return one clip as a batch of one, without padding; a negative index counts from the end."""
@@ -175,6 +103,10 @@ class Tokens:
             samples=self.samples[row], text=self.text and self.text[row],
             voice=None if self.voice is None else self.voice[row],
         )  # fmt: skip
+
+    def with_contents(self, **changes: Any) -> "Tokens":
+        """Return a copy with other fields. It names the model, but no source, of which it is not the encoding."""
+        return replace(self, **{"provenance": Provenance(model=self.provenance.model), **changes})
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a token file, completely or not at all.
@@ -201,46 +133,25 @@ class Tokens:
             raise TokenFileError(f"{path}: {error}") from error
 
 
-@config
-class _Clip:
-    frames: Annotated[int, Field(ge=0, lt=1 << 40)]
-    samples: Annotated[int, Field(ge=0, lt=1 << 50)]
-    text: str | None = None
-
-
-@config
-class _Header:
-    """JSON header of a token file. Every key is required, except that ``text`` may be missing."""
-
-    sample_rate: int
-    hop: int | None
-    codebook_size: int
-    num_codebooks: int
-    tokenizer: str
-    voice_width: Annotated[int, Field(ge=0, lt=1 << 20)]
-    clips: tuple[_Clip, ...]
-
-
 def pack(tokens: Tokens) -> bytes:
     """Return tokens as the bytes of a token file.
 
     Raises:
         SpecError: If the batch is too large for one file.
     """
-    spec = tokens.spec
     if tokens.ids.numel() > _MAX_IDS:
         raise SpecError(f"{tokens.ids.numel()} ids are too many for one token file; write at most {_MAX_IDS}")
     texts = tokens.text or (None,) * len(tokens)
     clips = zip(tokens.lengths.tolist(), tokens.samples.tolist(), texts, strict=True)
-    header = to_bytes(_Header(
-        **asdict(spec), tokenizer=tokens.tokenizer, voice_width=0 if tokens.voice is None else tokens.voice.shape[1],
-        clips=tuple(_Clip(frames=frames, samples=samples, text=text) for frames, samples, text in clips),
-    ))  # fmt: skip
+    header = Header(
+        **asdict(tokens.spec), tokenizer=tokens.tokenizer, provenance=tokens.provenance,
+        voice_width=0 if tokens.voice is None else tokens.voice.shape[1],
+        clips=tuple(ClipHeader(frames=frames, samples=samples, text=text) for frames, samples, text in clips),
+    )  # fmt: skip
     rows = [tokens.ids[row, :, :frames].T.reshape(-1) for row, frames in enumerate(tokens.lengths.tolist())]
     ids = torch.cat(rows).cpu().numpy() if rows else np.zeros(0, dtype=np.int64)
-    voice = b"" if tokens.voice is None else tokens.voice.detach().float().cpu().numpy().astype("<f4").tobytes()
-    body = _PREFIX.pack(MAGIC, VERSION, len(header)) + header + _pack_bits(ids, _id_bits(spec)) + voice
-    return body + struct.pack("<I", zlib.crc32(body))
+    voices = b"" if tokens.voice is None else tokens.voice.detach().float().cpu().numpy().astype("<f4").tobytes()
+    return seal(header, ids, voices)
 
 
 def unpack(data: bytes) -> Tokens:
@@ -249,27 +160,20 @@ def unpack(data: bytes) -> Tokens:
     Raises:
         TokenFileError: If the bytes are no token file, of another version, truncated or altered.
     """
-    header, spec, payload = _open(data)
-    clips, bits = header.clips, _id_bits(spec)
+    header, packed, voices = unseal(data)
+    clips, spec = header.clips, header.spec
     counts = [clip.frames * spec.num_codebooks for clip in clips]
-    id_bytes = -(-sum(counts) * bits // 8)
-    expected = id_bytes + 4 * header.voice_width * len(clips)
-    if len(payload) != expected:
-        raise TokenFileError(
-            f"the header promises {expected} bytes of ids and voices, {len(payload)} are there; make the file again"
-        )
     longest = max((clip.frames for clip in clips), default=0)
     if len(clips) * spec.num_codebooks * longest > _MAX_IDS:
         raise TokenFileError(f"{len(clips)} clips of up to {longest} frames are too many for one file; split them")
-    flat = torch.from_numpy(_unpack_bits(payload[:id_bytes], sum(counts), bits))
-    voice = np.frombuffer(payload[id_bytes:], dtype="<f4").reshape(-1, max(1, header.voice_width))
+    voice = np.frombuffer(voices, dtype="<f4").reshape(-1, max(1, header.voice_width))
     texts = tuple(clip.text for clip in clips)
     ids = torch.zeros(len(clips), spec.num_codebooks, longest, dtype=torch.int64)
-    for row, (clip, part) in enumerate(zip(clips, flat.split(counts), strict=True)):
+    for row, (clip, part) in enumerate(zip(clips, torch.from_numpy(packed).split(counts), strict=True)):
         ids[row, :, : clip.frames] = part.reshape(clip.frames, spec.num_codebooks).T
     try:
         return Tokens(
-            ids=ids, spec=spec, tokenizer=header.tokenizer,
+            ids=ids, spec=spec, tokenizer=header.tokenizer, provenance=header.provenance,
             lengths=torch.tensor([clip.frames for clip in clips], dtype=torch.int64),
             samples=torch.tensor([clip.samples for clip in clips], dtype=torch.int64),
             text=texts if any(text is not None for text in texts) else None,
@@ -277,47 +181,3 @@ def unpack(data: bytes) -> Tokens:
         )  # fmt: skip
     except SpecError as error:
         raise TokenFileError(f"the contents contradict one another: {error}; make the file again") from error
-
-
-def _open(data: bytes) -> tuple[_Header, TokenSpec, bytes]:
-    """Return the header, its spec, and the packed ids and voices."""
-    if len(data) < _PREFIX.size + 4 or not data.startswith(MAGIC):
-        if data and MAGIC.startswith(data[: len(MAGIC)]):
-            raise TokenFileError("the token file is truncated; copy or make it again")
-        raise TokenFileError("this is not a token file: `vocable encode` makes them")
-    _, version, header_size = _PREFIX.unpack_from(data)
-    if version != VERSION:
-        raise TokenFileError(
-            f"the token file is of version {version}, this vocable reads {VERSION}; install another version of vocable"
-        )
-    body, (checksum,) = data[:-4], struct.unpack("<I", data[-4:])
-    if zlib.crc32(body) != checksum:
-        raise TokenFileError("the token file is truncated or altered (wrong checksum); copy or make it again")
-    start = _PREFIX.size + header_size
-    if start > len(body):
-        raise TokenFileError(f"the header promises {header_size} bytes of itself; make the file again")
-    try:
-        header = parse(_Header, body[_PREFIX.size : start], "")
-        spec = TokenSpec(**{field.name: getattr(header, field.name) for field in fields(TokenSpec)})
-    except (ConfigError, SpecError) as error:
-        raise TokenFileError(f"the header is not valid ({error}); make the file again") from error
-    return header, spec, body[start:]
-
-
-def _id_bits(spec: TokenSpec) -> int:
-    return max(1, (spec.codebook_size - 1).bit_length())
-
-
-def _pack_bits(ids: np.ndarray, bits: int) -> bytes:
-    spread = np.empty((ids.size, bits), dtype=np.uint8)
-    for bit in range(bits):  # one expression would take ten times the memory
-        spread[:, bit] = (ids >> bit) & 1
-    return np.packbits(spread, bitorder="little").tobytes()
-
-
-def _unpack_bits(data: bytes, count: int, bits: int) -> np.ndarray:
-    spread = np.unpackbits(np.frombuffer(data, dtype=np.uint8), count=count * bits, bitorder="little")
-    ids = np.zeros(count, dtype=np.int64)
-    for bit, plane in enumerate(spread.reshape(count, bits).T):
-        ids |= plane.astype(np.int64) << bit
-    return ids

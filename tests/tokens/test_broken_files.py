@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.tokens.small import SMALL
 from vocable.errors import TokenFileError
-from vocable.tokens import MAGIC, Tokens, pack, unpack
+from vocable.token_file import MAGIC
+from vocable.tokens import Tokens, pack, unpack
 
 
 def test_every_truncation_is_noticed() -> None:
@@ -44,7 +45,7 @@ HEADER: dict[str, Any] = {
 }  # fmt: skip
 
 
-def sealed(header: bytes, payload: bytes = b"\x01\x02", *, version: int = 1, size: int | None = None) -> bytes:
+def sealed(header: bytes, payload: bytes = b"\x01\x02", *, version: int = 2, size: int | None = None) -> bytes:
     """A file with a checksum that fits, whatever it says."""
     body = struct.pack("<8sHI", MAGIC, version, len(header) if size is None else size) + header + payload
     return body + struct.pack("<I", zlib.crc32(body))
@@ -75,7 +76,40 @@ BOMBS: dict[str, tuple[bytes, str]] = {
     "key missing": (sealed(b'{"sample_rate": 16000}'), r"header is not valid \(hop: Field required"),
     "key forbidden": (crafted(more=1), r"\(more: Unexpected keyword argument\)"),
     "key forbidden in a clip": (crafted(clips=[{"frames": 2, "samples": 0, "x": 0}]), r"\(clips\.0\.x: Unexpected"),
-    "future version": (sealed(json.dumps(HEADER).encode(), version=2), "of version 2, this vocable reads 1"),
+    "future version": (sealed(json.dumps(HEADER).encode(), version=3), "of version 3, this vocable reads 1 and 2;"),
+    "provenance: setting that is infinite": (
+        sealed(json.dumps({**HEADER, "provenance": {"settings": {"a": 7.5}}}).replace("7.5", "1e999").encode()),
+        r"\(provenance\.settings",
+    ),
+    "no version": (sealed(json.dumps(HEADER).encode(), version=0), "of version 0, this vocable reads 1 and 2;"),
+    "key of version 2 in version 1": (
+        sealed(json.dumps({**HEADER, "provenance": {}}).encode(), version=1), r"\(provenance: Unexpected keyword",
+    ),
+    **{
+        f"provenance: {name}": (crafted(provenance=value), rf"\(provenance{place}")
+        for name, value, place in [
+            ("of another kind", "guided-small", " is"),
+            ("null", None, " is"),
+            ("unknown key", {"path": "a.wav"}, r"\.path: Unexpected"),
+            ("model that is a path", {"model": "../../etc"}, r"\.model is '\.\./"),
+            ("model that is a folder", {"model": "a/b"}, r"\.model"),
+            ("model with a control character", {"model": "a\x1b[2J"}, r"\.model"),
+            ("model with a mark that turns the text", {"model": "a\u202eb"}, r"\.model"),
+            ("model of two lines", {"model": "a\nb"}, r"\.model"),
+            ("model that ends with a line", {"model": "a\n"}, r"\.model"),
+            ("model without a name", {"model": ""}, r"\.model"),
+            ("long model", {"model": "a" * 101}, r"\.model"),
+            ("model that is a number", {"model": 1}, r"\.model is 1"),
+            ("source that is no digest", {"source": "abc"}, r"\.source"),
+            ("source in capitals", {"source": "A" * 64}, r"\.source"),
+            ("settings that are a list", {"settings": [1]}, r"\.settings"),
+            ("setting that is a list", {"settings": {"levels": [1]}}, r"\.settings"),
+            ("setting that is nested", {"settings": {"a": {"b": 1}}}, r"\.settings"),
+            ("setting that is long", {"settings": {"a": "b" * 1_001}}, r"\.settings"),
+            ("name of a setting that is no word", {"settings": {"a b": 1}}, r"\.settings"),
+            ("too many settings", {"settings": {f"s{number}": 1 for number in range(33)}}, r"\.settings"),
+        ]
+    },
     "negative frames": (crafted(clips=clips(-1)), r"clips\.0\.frames .*greater than or equal to 0"),
     "negative samples": (crafted(clips=[{"frames": 2, "samples": -1}]), r"clips\.0\.samples"),
     "huge frames": (crafted(clips=clips(1 << 39)), "promises 549755813888 bytes"),

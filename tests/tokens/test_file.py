@@ -19,6 +19,14 @@ from vocable import tokens as module
 from vocable.errors import OutputError, SpecError
 from vocable.tokens import Tokens, TokenSpec, pack, unpack
 
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def as_version_1(data: bytes) -> bytes:
+    """The bytes of a file without provenance as vocable 0.1 wrote them."""
+    body = data[:8] + b"\x01\x00" + data[10:-4]
+    return body + struct.pack("<I", zlib.crc32(body))
+
 
 @given(
     spec=st.fixed_dictionaries({
@@ -57,7 +65,7 @@ def test_what_is_packed_comes_back(
 
 def test_the_file_is_as_documented() -> None:
     data = pack(SMALL)
-    assert data[:10] == b"\x89VOCTOK\n\x01\x00"
+    assert data[:10] == b"\x89VOCTOK\n\x02\x00"
     end = 14 + int.from_bytes(data[10:14], "little")
     assert json.loads(data[14:end]) == {
         "sample_rate": 16_000, "hop": 320, "codebook_size": 5, "num_codebooks": 2, "tokenizer": "sha256:abc",
@@ -70,7 +78,7 @@ def test_the_file_is_as_documented() -> None:
     assert data[-4:] == struct.pack("<I", zlib.crc32(data[:-4]))
 
 
-def test_the_bytes_are_those_of_vocable_0_1() -> None:
+def test_without_provenance_the_bytes_are_those_of_vocable_0_1_but_for_the_version() -> None:
     """Also where a text has quotes, control characters and letters outside ASCII, which JSON can write in many ways."""
     spec = TokenSpec(sample_rate=16_000, hop=None, codebook_size=7, num_codebooks=2)
     tokens = Tokens(
@@ -79,7 +87,14 @@ def test_the_bytes_are_those_of_vocable_0_1() -> None:
         voice=torch.ones(2, 3),
     )  # fmt: skip
     digest = "9c891daa86dce428a7c92d0c0b166d9161b7a43e27c4464d85ee357c2aa9725e"
-    assert hashlib.sha256(pack(tokens)).hexdigest() == digest
+    assert hashlib.sha256(as_version_1(pack(tokens))).hexdigest() == digest
+
+
+@pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.tokens")), ids=lambda path: path.stem)
+def test_files_of_vocable_0_1_are_read_to_the_last_bit(file: Path) -> None:
+    data = file.read_bytes()
+    assert data[8:10] == b"\x01\x00"
+    assert as_version_1(pack(Tokens.read(file))) == data
 
 
 def test_the_ids_cost_what_the_bit_rate_says() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from vocable.apps.asr import WordRecognizer, transcribe_words
 from vocable.audio import Audio, find_audio, read_blocks
 from vocable.data.manifest import read_manifest
-from vocable.errors import AudioError, ConfigError, OutputError, TextError, VocableError
+from vocable.errors import AudioError, CheckpointError, ConfigError, OutputError, TextError, VocableError
 from vocable.files import find_files, make_folder
 from vocable.interfaces import Streaming, Tokenizer
 from vocable.tokens import Tokens
@@ -104,13 +104,14 @@ def encode_files(
 
 
 def decode_files(
-    tokenizer: Tokenizer, inputs: Sequence[str | os.PathLike[str]], out: Path, *,
+    tokenizer: Tokenizer | Callable[[Tokens], Tokenizer], inputs: Sequence[str | os.PathLike[str]], out: Path, *,
     levels: int | None = None, voice: Audio | None = None, say: Callable[[str], None] = print,
 ) -> Outcome:  # fmt: skip
     """Decode token files into audio files (WAV in a folder; the suffix decides for a single file).
 
     Args:
-        tokenizer: Tokenizer that made the tokens.
+        tokenizer: Tokenizer that made the tokens, or a function that finds it for each file, such as
+            :func:`vocable.systems.registry.load_for`; it is called once for each digest.
         inputs: Files, folders, glob patterns.
         out: Path of an audio file for one input, else of a folder.
         levels: Number of levels to decode, counted from the first; all by default.
@@ -123,12 +124,17 @@ def decode_files(
 
     def make(source: Path) -> tuple[Audio, str]:
         tokens = Tokens.read(source)
+        if not isinstance(tokenizer, Tokenizer) and tokens.tokenizer not in found:
+            with prefix_errors(str(source)):
+                found[tokens.tokenizer] = tokenizer(tokens)
+        made_by = tokenizer if isinstance(tokenizer, Tokenizer) else found[tokens.tokenizer]
         if levels is not None:
             tokens = tokens.keep_levels(levels)
-        clips = [tokenizer.decode(tokens.clip(index), voice) for index in range(len(tokens))]
+        clips = [made_by.decode(tokens.clip(index), voice) for index in range(len(tokens))]
         joined = Audio(np.concatenate([clip.samples for clip in clips]), clips[0].sample_rate)
         return joined, f"{joined.duration:.2f} s at {joined.sample_rate} Hz"
 
+    found: dict[str, Tokenizer] = {}
     sources = find_files(inputs, {_SUFFIX}, "token file")
     return write_each(sources, _targets(sources, inputs, out, ".wav"), make, say)
 
@@ -200,7 +206,7 @@ def prefix_errors(where: str) -> Iterator[None]:
     """Prefix the message of an error with the file that the clip or text is from."""
     try:
         yield
-    except (AudioError, TextError) as error:
+    except (AudioError, CheckpointError, TextError) as error:
         raise type(error)(f"{where}: {error}" if where else str(error)) from error
 
 

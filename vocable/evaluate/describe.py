@@ -11,14 +11,15 @@ import torch
 
 from vocable.audio import AUDIO_SUFFIXES, Audio
 from vocable.data.manifest import Utterance, read_manifest
-from vocable.errors import AudioError, ConfigError, InputError
+from vocable.errors import AudioError, CheckpointError, ConfigError, InputError
 from vocable.evaluate.plan import spread_evenly
 from vocable.folder import system_of as folder_system
 from vocable.interfaces import TokenGenerator, Tokenizer
 from vocable.metrics.codebook import codebook_usage
 from vocable.systems import registry
 from vocable.systems.describe import Table, spec_rows
-from vocable.tokens import MAGIC, Tokens
+from vocable.token_file import MAGIC
+from vocable.tokens import Tokens
 from vocable.train import checkpoint
 from vocable.train.record import read_record
 from vocable.train.run import run_to_json
@@ -122,6 +123,7 @@ def _describe_tokens(path: Path) -> Iterator[Table]:
         ("frames", str(int(tokens.lengths.sum()))),
         ("file", f"{size} bytes, {8 * size / max(seconds, 1e-9):.0f} bit/s with its header"),
         ("tokenizer", tokens.tokenizer),
+        *_provenance_rows(tokens),
     ]
     yield Table(f"Tokens {path}", rows + spec_rows(tokens.spec))
     levels = codebook_usage(tokens.ids, tokens.lengths, tokens.spec.codebook_size)
@@ -131,6 +133,18 @@ def _describe_tokens(path: Path) -> Iterator[Table]:
           f"{level.entropy:.2f}") for level in levels],
         ("level", "entries used", "perplexity", "entropy (bit)"),
     )  # fmt: skip
+
+
+def _provenance_rows(tokens: Tokens) -> list[tuple[str, str]]:
+    """Return rows with the model of the digest, or the one that the tokens claim, and with source and settings."""
+    claimed, source, settings = vars(tokens.provenance).values()
+    try:
+        model = registry.load_for(tokens).name or ""
+    except CheckpointError:
+        model = f"not bundled; calls itself '{claimed}'" if claimed else "not bundled, and not named"
+    made_with = ", ".join(f"{name}={value}" for name, value in settings.items())
+    rows = [("model", model), ("encoded from", source and f"audio of SHA-256 {source}"), ("settings", made_with)]
+    return [(name, value) for name, value in rows if value]
 
 
 def _describe_likelihood(tokenizer: object, clips: Clips) -> Iterator[Table]:

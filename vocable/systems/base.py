@@ -17,7 +17,7 @@ from vocable.folder import Migration, StoredModel, digest_of, read_model, write_
 from vocable.schema import parse, to_json
 from vocable.shapes import mask_from_lengths
 from vocable.systems.describe import Table
-from vocable.tokens import Tokens, TokenSpec
+from vocable.tokens import Provenance, Tokens, TokenSpec
 from vocable.train.run import Run
 
 _Model = TypeVar("_Model", bound=nn.Module)
@@ -59,6 +59,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
 
     Attributes:
         digest: Digest of configuration and weights. Tokens carry it.
+        name: Name of the model, which tokens carry as a hint; None where it was not loaded by a name.
     """
 
     system: ClassVar[str]
@@ -71,6 +72,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
         self.config: Any = model.config
         self.digest = digest_of(to_json(self.config), model.state_dict())
         self.aliases = tuple(aliases)
+        self.name: str | None = None
 
     @property
     def spec(self) -> TokenSpec:
@@ -122,9 +124,10 @@ class BaseTokenizer(ABC, Generic[_Model]):
     def check_tokens(self, tokens: Tokens) -> None:
         """Raise a SpecError if tokens carry another tokenizer's digest, or do not fit this one's spec."""
         if tokens.tokenizer not in (self.digest, *self.aliases):
+            makers = [f"'{name}', " if name else "" for name in (tokens.provenance.model, self.name)]
             raise SpecError(
-                f"these tokens were made by tokenizer {tokens.tokenizer[:23]}, this one is {self.digest[:23]}; "
-                "load the one that made them"
+                f"these tokens were made by tokenizer {makers[0]}{tokens.tokenizer[:23]}, this one is {makers[1]}"
+                f"{self.digest[:23]}; load the one that made them"
             )
         if replace(tokens.spec, num_codebooks=self.spec.num_codebooks) != self.spec:
             raise SpecError(f"these tokens are {tokens.spec}, this tokenizer makes {self.spec}")
@@ -201,6 +204,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
         return Tokens(
             ids=ids, lengths=torch.tensor([ids.shape[2]]), samples=torch.tensor([samples]), spec=self.spec,
             tokenizer=self.digest, text=None if text is None else (text,), voice=voice,
+            provenance=Provenance(model=self.name),
         )  # fmt: skip
 
 
@@ -217,11 +221,12 @@ def collate_tokens(parts: Sequence[Tokens]) -> Tokens:
     frames = max(part.ids.shape[2] for part in parts)
     voices = [part.voice for part in parts if part.voice is not None]
     texts = [text for part in parts for text in part.text or (None,) * len(part)]
-    return replace(
-        parts[0],
+    first, *others = (part.provenance for part in parts)
+    return parts[0].with_contents(
         ids=torch.cat([F.pad(part.ids, (0, frames - part.ids.shape[2])) for part in parts]),
         lengths=torch.cat([part.lengths for part in parts]),
         samples=torch.cat([part.samples for part in parts]),
         voice=torch.cat(voices) if voices else None,
         text=None if all(text is None for text in texts) else tuple(texts),
+        provenance=first if all(other == first for other in others) else Provenance(model=first.model),
     )

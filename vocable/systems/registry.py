@@ -26,6 +26,7 @@ from vocable.systems.taste.recipe import SYSTEM as TASTE
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.systems.vqalattent.recipe import SYSTEM as VQALATTENT
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
+from vocable.tokens import Provenance, Tokens
 from vocable.train import checkpoint
 from vocable.train.run import Run
 from vocable.vocoders.recipe import RECIPES as VOCODERS
@@ -124,7 +125,45 @@ def load(name: _Path, device: str = "cpu", vocoder: str | None = None) -> BaseTo
         4000.0
     """
     folder, system = _find(name)
-    return system.tokenizer.load(folder, device, vocoder=vocoder, find=load)
+    tokenizer = system.tokenizer.load(folder, device, vocoder=vocoder, find=load)
+    tokenizer.name = _name_hint(name)
+    return tokenizer
+
+
+def load_for(tokens: Tokens, device: str = "cpu") -> BaseTokenizer[Any]:
+    """Load the bundled tokenizer that made some tokens. The digest decides; the name that they carry is tried first.
+
+    Raises:
+        CheckpointError: If no bundled model has this digest.
+
+    Example:
+        >>> from vocable.testing import speechlike
+        >>> load_for(load("guided-small").encode(speechlike(640))).name
+        'guided-small'
+    """
+    hint = tokens.provenance.model
+    for name in sorted(released(), key=lambda name: name != hint):
+        if tokens.tokenizer in _digests(name):
+            return load(name, device)
+    called = f", which calls itself '{hint}'," if hint else ""
+    raise CheckpointError(
+        f"these tokens were made by tokenizer {tokens.tokenizer[:23]}{called} and no bundled model has this digest; "
+        "name the model that made them, or its folder (at the command line: --model)"
+    )
+
+
+@cache
+def _digests(name: str) -> frozenset[str]:
+    tokenizer = load(name)
+    return frozenset((tokenizer.digest, *tokenizer.aliases))
+
+
+def _name_hint(name: _Path) -> str | None:
+    """Return the name of a bundled model or of a folder, None where a token file cannot hold it."""
+    try:
+        return Provenance(model=str(name) if name in released() else Path(name).resolve().name).model
+    except (ConfigError, OSError):
+        return None
 
 
 def load_as(name: _Path, kind: type[_Tokenizer], device: str = "cpu") -> _Tokenizer:

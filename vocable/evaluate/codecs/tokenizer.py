@@ -1,20 +1,21 @@
 """Tokenizers as codecs, with all or the first few of their levels."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 from vocable.audio import Audio
 from vocable.errors import ConfigError
 from vocable.evaluate.codecs.base import Coded, Kind, match_clip
 from vocable.interfaces import Tokenizer
-from vocable.tokens import Tokens, pack
+from vocable.tokens import Provenance, Tokens, pack
 
 
 class TokenizerCodec:
     """A tokenizer that decodes from the first levels of its tokens.
 
-    Bits are those of a token file (:func:`vocable.tokens.pack`). The payload is the packed ids, and the voice vector if
-    there is one; the container is the rest of the file. Codecs of one tokenizer that code the same clip in a row share
-    its encoding.
+    Bits are those of a token file (:func:`vocable.tokens.pack`) without provenance. The payload is the packed ids, and
+    the voice vector if there is one; the container is the rest of the file. Codecs of one tokenizer that code the same
+    clip in a row share its encoding.
 
     Args:
         name: Name of the tokenizer.
@@ -60,10 +61,10 @@ class TokenizerCodec:
         if self.levels is not None:
             tokens = tokens.keep_levels(self.levels)
         decoded = self.tokenizer.decode(tokens)
-        payload = _payload_bits(tokens)
+        payload, file = _payload_bits(tokens), pack(replace(tokens, provenance=Provenance()))
         return Coded(
             audio=match_clip(clip, decoded.samples, decoded.sample_rate),
-            payload_bits=payload, container_bits=8 * len(pack(tokens)) - payload, tokens=tokens,
+            payload_bits=payload, container_bits=8 * len(file) - payload, tokens=tokens,
         )  # fmt: skip
 
 

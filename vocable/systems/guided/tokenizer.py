@@ -217,7 +217,7 @@ def mix_levels(source: Tokens, reference: Tokens, kept: int = 1, frames: Int[Ten
             f"{len(frames)} frames of the reference are named for {count} of the source: name one of its {available} "
             "for each, as `align_frames` does"
         )
-    return replace(source, ids=torch.cat([source.ids[:, :kept, :count], reference.ids[:, kept:, frames]], dim=1))
+    return source.with_contents(ids=torch.cat([source.ids[:, :kept, :count], reference.ids[:, kept:, frames]], dim=1))
 
 
 def align_frames(source: Audio, reference: Audio, spec: TokenSpec) -> Int[Tensor, " N"]:

@@ -214,7 +214,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         ids[:, :, targets] = donor.ids[:, :, sources]
         longer = float(self._durations(donor)[sources].sum() - self._durations(tokens)[targets].sum())
         samples = max(1, round(int(tokens.samples[0]) + longer * self.config.units.hop))
-        return replace(tokens, ids=ids, samples=torch.tensor([samples]))
+        return tokens.with_contents(ids=ids, samples=torch.tensor([samples]))
 
     @override
     def describe(self) -> list[Table]:

@@ -23,7 +23,7 @@ from vocable.systems.vqalattent.config import VqalattentConfig
 from vocable.systems.vqalattent.data import UNKNOWN
 from vocable.systems.vqalattent.image import find_speech, from_unit, mel_image, stretch_columns, subtract_level, to_unit
 from vocable.systems.vqalattent.model import MIGRATION, VqalattentModel
-from vocable.tokens import Tokens
+from vocable.tokens import Provenance, Tokens
 from vocable.vocoders import MelSpec, Vocoder, find_vocoder
 
 _VOICE_SIZE = 3  # onset and duration of the speech in seconds, and the level subtracted from its image in dB
@@ -162,7 +162,7 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
         return Tokens(
             ids=ids, lengths=torch.full((len(ids),), ids.shape[2]), spec=self.spec, tokenizer=self.digest,
             voice=torch.stack([torch.zeros_like(seconds), seconds, level], dim=1),
-            samples=(seconds * self.spec.sample_rate).round().long(),
+            samples=(seconds * self.spec.sample_rate).round().long(), provenance=Provenance(model=self.name),
         )  # fmt: skip
 
     @torch.inference_mode()
