@@ -18,7 +18,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vocable.errors import AudioError, OutputError
-from vocable.files import find_files, write_whole
+from vocable.files import check_regular, find_files, write_whole
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf"})
 _CONTAINERS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}  # formats that are written
@@ -263,10 +263,11 @@ def _check_values(samples: Float[ndarray, " T"], where: str, first: int = 0) -> 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Convert errors of libsndfile and the system into an AudioError with advice."""
-    if not path.exists():
-        raise AudioError(f"{path}: no such file")
     try:
+        check_regular(path)
         yield
+    except FileNotFoundError as error:
+        raise AudioError(f"{path}: no such file") from error
     except (soundfile.SoundFileError, OSError, RuntimeError, TypeError) as error:  # TypeError: raw samples
         reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
         raise AudioError(

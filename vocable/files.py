@@ -1,18 +1,101 @@
-"""Files: atomic writing, search by folder and pattern, and digests."""
+"""Files: reading of regular files alone, atomic writing, search by folder and pattern, and digests.
 
+Every file that vocable reads is opened here, or checked here before a library opens it. A named pipe, a device or a
+file of ``/proc`` may never end, and may block the one who opens it.
+"""
+
+import errno
 import glob
 import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from safetensors import SafetensorError
 
-from vocable.errors import InputError, OutputError
+from vocable.errors import InputError, OutputError, VocableError
+
+MAX_TEXT_BYTES = 64 << 20  # of a text or JSON file: the largest that vocable writes for a page has a tenth of it
+MAX_FILE_BYTES = 1 << 30  # of a token file, a manifest or a list of results
+_CHUNK = 1 << 20
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Refuse what is no regular file on a disk, without opening it: folders, pipes, sockets, devices, ``/proc``.
+
+    Args:
+        path: Path of a file that a library will open; links are followed.
+
+    Raises:
+        OSError: If the path is missing, or is no regular file; ``strerror`` is the reason.
+
+    Example:
+        >>> check_regular(os.devnull)
+        Traceback (most recent call last):
+        OSError: [Errno 22] it is a device, not a regular file: '/dev/null'
+    """
+    try:
+        found = os.stat(path)  # a POSIX name need not be valid text, and pathlib checks more  # noqa: PTH116
+    except ValueError as error:  # a null byte
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
+    _check_kind(found, path)
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file to read its bytes; see :func:`check_regular`.
+
+    Raises:
+        OSError: If the file is missing, is no regular file, or cannot be opened; ``strerror`` is the reason.
+    """
+    check_regular(path)
+    # another program may have put a pipe in its place since: it is opened without waiting, and checked again
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _check_kind(os.fstat(descriptor), path)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_file(
+    path: str | os.PathLike[str], error: Callable[[str], VocableError], advice: str, *, limit: int = MAX_TEXT_BYTES
+) -> bytes:
+    """Read the bytes of a regular file.
+
+    Args:
+        path: Path of the file.
+        error: Class of the error to raise.
+        advice: What the reader of the message can do; closes it.
+        limit: Number of bytes that the file may have. The bytes that are read count, not what the system says.
+
+    Raises:
+        VocableError: (of the class ``error``) If the file cannot be read, is no regular file, or is larger.
+    """
+    content = bytearray()
+    try:
+        with open_regular(path) as file:
+            is_large = os.fstat(file.fileno()).st_size > limit
+            while not is_large and (chunk := file.read(_CHUNK)):
+                content += chunk
+                is_large = len(content) > limit
+    except OSError as problem:
+        raise error(f"{path}: cannot be read ({problem.strerror}); {advice}") from problem
+    if is_large:
+        raise error(f"{path}: is larger than {limit >> 20} MiB; {advice}")
+    return bytes(content)
 
 
 def write_whole(target: Path, put: Callable[[Path], object]) -> None:
@@ -102,8 +185,25 @@ def find_files(inputs: Sequence[str | os.PathLike[str]], suffixes: Collection[st
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_kind(found: os.stat_result, path: str | os.PathLike[str]) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    kind = next((name for has_kind, name in _KINDS if has_kind(found.st_mode)), None)
+    if kind is None and found.st_dev in _system_devices():
+        kind = "a file of the system"
+    if kind is not None:
+        raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))
+
+
+@cache
+def _system_devices() -> frozenset[int]:
+    """Return the device numbers of the file systems whose files the kernel makes up, such as ``/proc``."""
+    roots = (Path("/proc"), Path("/sys"))
+    return frozenset(root.stat().st_dev for root in roots if root.is_mount())
 
 
 def _sync(path: Path) -> None:

@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vocable.errors import CheckpointError, ConfigError
-from vocable.files import make_folder, write_json, write_whole
+from vocable.files import check_regular, make_folder, write_json, write_whole
 from vocable.schema import config, read_json
 
 FORMAT = 2
@@ -137,6 +137,7 @@ def read_model(
             f"{source}: model format {described.format}, this vocable reads 1 and {FORMAT}; install another one"
         )
     try:
+        check_regular(source / "model.safetensors")
         stored = load_file(source / "model.safetensors")
         settings, aliases = described.config, described.aliases
         weights = {  # copied: where a tensor begins in the file is not aligned, and a kernel's last bit depends on that

@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
 from pydantic import (
@@ -28,6 +27,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from vocable.errors import CheckpointError, ConfigError, VocableError
+from vocable.files import read_file
 
 MAX_WIDTH, MAX_DEPTH, MAX_ENTRIES = 1 << 16, 1 << 10, 1 << 24
 
@@ -40,7 +40,6 @@ Entries = Annotated[int, Field(ge=1, le=MAX_ENTRIES)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A fraction of a whole, below 1, such as a dropout rate."""
 
-_MAX_BYTES = 64 << 20  # of a file: the largest that vocable writes, the results of a page, has a tenth of it
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 _T = TypeVar("_T")
 
@@ -145,23 +144,11 @@ def read_json(path: str | os.PathLike[str], kind: type[_T], *, advice: str = "co
     Raises:
         VocableError: (of the class ``error``) If the file cannot be read, is no JSON, or does not hold such a record.
     """
-    text = read_file(Path(path), error, advice)
+    text = read_file(path, error, advice)
     try:
         return parse(kind, text, str(path), ConfigError)
     except ConfigError as problem:
         raise error(f"{problem}; {advice}") from problem
-
-
-def read_file(path: Path, error: Callable[[str], VocableError], advice: str) -> bytes:
-    """Read a text file of at most 64 MiB; see :func:`read_json`."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_BYTES + 1)
-    except (OSError, ValueError) as problem:  # ValueError: a path with a null byte
-        raise error(f"{path}: cannot be read ({getattr(problem, 'strerror', None) or problem}); {advice}") from problem
-    if len(text) > _MAX_BYTES:
-        raise error(f"{path}: is larger than {_MAX_BYTES >> 20} MiB; {advice}")
-    return text
 
 
 def first_problem(error: ValidationError) -> str:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vocable.errors import SpecError, TokenFileError
-from vocable.files import write_whole
+from vocable.files import MAX_FILE_BYTES, read_file, write_whole
 from vocable.token_file import ClipHeader, Header, Provenance, TokenSpec, seal, unseal
 
 __all__ = ["Provenance", "TokenSpec", "Tokens", "pack", "unpack"]
@@ -123,10 +123,7 @@ class Tokens:
         Raises:
             TokenFileError: If the file is missing, no token file, of another version, truncated or altered.
         """
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise TokenFileError(f"{path}: cannot be read ({error.strerror}); check the path and its rights") from error
+        data = read_file(path, TokenFileError, "check the path and its rights", limit=MAX_FILE_BYTES)
         try:
             return unpack(data)
         except TokenFileError as error:

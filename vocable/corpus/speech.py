@@ -15,6 +15,7 @@ from vocable.apps.vc import Mix, as_converter, convert
 from vocable.audio import AUDIO_SUFFIXES, Audio, find_audio
 from vocable.corpus.files import Outcome, mirrored, prefix_errors, process_each, write_each
 from vocable.errors import ConfigError, OutputError, TextError
+from vocable.files import open_regular
 from vocable.interfaces import HasVoice
 
 _STDIN = "-"
@@ -138,7 +139,7 @@ def read_lines(file: Path) -> list[Line]:
     """
     name = "standard input" if str(file) == _STDIN else str(file)
     try:
-        with nullcontext(sys.stdin.buffer) if str(file) == _STDIN else file.open("rb") as opened:
+        with nullcontext(sys.stdin.buffer) if str(file) == _STDIN else open_regular(file) as opened:
             content = opened.read(_MAX_BYTES + 1)
     except OSError as error:
         raise TextError(f"{name}: cannot be read ({error.strerror}); check the path") from error

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vocable.errors import ManifestError, VocableError
+from vocable.files import MAX_FILE_BYTES, read_file
 from vocable.schema import first_problem
 
 _Error = TypeVar("_Error", bound=VocableError)
@@ -90,10 +91,11 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
             utterance is left.
     """
     manifest = Path(path)
+    content = read_file(manifest, ManifestError, "check the path", limit=MAX_FILE_BYTES)
     try:
-        lines = manifest.read_text(encoding="utf-8-sig").split("\n")  # splitlines() would also cut at U+2028
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{manifest}: cannot be read ({error}); check the path, and that it is UTF-8") from error
+        lines = content.decode("utf-8-sig").split("\n")  # splitlines() would also cut at U+2028
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{manifest}: cannot be read ({error}); check that it is UTF-8") from error
     utterances = [
         _utterance(line, manifest, number) for number, line in enumerate(lines, start=1) if line.strip()
     ]  # fmt: skip

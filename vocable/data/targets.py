@@ -22,7 +22,7 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError
-from vocable.files import make_folder, sha256, write_json, write_whole
+from vocable.files import check_regular, make_folder, sha256, write_json, write_whole
 from vocable.schema import config, read_json
 
 _CARD = "teacher.json"
@@ -164,6 +164,7 @@ class TargetCache:
 
     def _read(self, file: Path, shape: tuple[int | None, ...], rows: slice, dtype: str = "F16") -> Tensor:
         try:
+            check_regular(file)
             with safe_open(file, "pt") as stored:
                 digest, part = (stored.metadata() or {}).get("digest"), stored.get_slice("target")
                 sizes, kind = part.get_shape(), part.get_dtype()

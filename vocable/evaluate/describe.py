@@ -13,6 +13,7 @@ from vocable.audio import AUDIO_SUFFIXES, Audio
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AudioError, CheckpointError, ConfigError, InputError
 from vocable.evaluate.plan import spread_evenly
+from vocable.files import check_regular, open_regular
 from vocable.folder import system_of as folder_system
 from vocable.interfaces import TokenGenerator, Tokenizer
 from vocable.metrics.codebook import codebook_usage
@@ -65,17 +66,23 @@ def kind_of(what: str) -> Kind:
         InputError: If it is none of the kinds.
     """
     path = Path(what)
-    if path.is_file():
-        with path.open("rb") as file:
-            if file.read(len(MAGIC)) == MAGIC or path.suffix == ".tokens":
+    try:
+        if path.is_file():
+            with open_regular(path) as file:
+                begins = file.read(len(MAGIC))
+            if begins == MAGIC or path.suffix == ".tokens":
                 return "tokens"
-        if path.suffix.lower() in AUDIO_SUFFIXES:
-            return "audio"
-        raise InputError(f"{path}: is not a token file or audio; give one of these, a run, a model or a recipe")
-    if (path / "run.json").exists():
-        return "run"
-    if path.is_dir() or what in registry.released():
-        return "model"
+            if path.suffix.lower() in AUDIO_SUFFIXES:
+                return "audio"
+            raise InputError(f"{path}: is not a token file or audio; give one of these, a run, a model or a recipe")
+        if path.exists() and not path.is_dir():
+            check_regular(path)
+        if (path / "run.json").exists():
+            return "run"
+        if path.is_dir() or what in registry.released():
+            return "model"
+    except OSError as error:  # a name that is too long, a folder without rights
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its rights") from error
     if what in registry.recipes():
         return "recipe"
     models, recipes = ", ".join(registry.released()), ", ".join(registry.recipes())

@@ -24,7 +24,7 @@ from pydantic import JsonValue
 from vocable.errors import OutputError, VocableError
 from vocable.evaluate.card import Card
 from vocable.evaluate.plan import Plan
-from vocable.files import make_folder, write_json, write_whole
+from vocable.files import MAX_FILE_BYTES, make_folder, read_file, write_json, write_whole
 from vocable.metrics.score import Score, undefined
 from vocable.schema import config, parse, read_json
 
@@ -184,7 +184,8 @@ def _read_finished(path: Path) -> dict[str, list[str]]:
         return {}
     lines: dict[str, list[str]] = {}
     expected: dict[str, int] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+    content = read_file(path, OutputError, "take another folder", limit=MAX_FILE_BYTES)
+    for line in content.decode(errors="replace").split("\n"):
         try:
             values = parse(dict, line.encode(), str(path), OutputError)
             stored = parse(_StoredItem, {key: values.get(key) for key in ("item", "of")}, str(path), OutputError)

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from vocable.errors import CheckpointError, MissingDependencyError
+from vocable.files import check_regular
 
 WEIGHTS = "VOCABLE_WEIGHTS"
 """Name of the environment variable that lists folders of pretrained models, separated as in ``PATH``."""
@@ -87,6 +88,9 @@ def fetch(name: str, load: Callable[[str, bool], T]) -> T:
         raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
     if Path(name).is_dir():
         try:
+            for file in Path(name).iterdir():
+                if not file.is_dir():
+                    check_regular(file)
             return load(name, True)
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(
@@ -144,6 +148,7 @@ def read_tensors(path: Path) -> Any:
         {'weight': tensor([1., 1.])}
     """
     try:
+        check_regular(path)
         return (
             load_file(path)
             if path.suffix == ".safetensors"

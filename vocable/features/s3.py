@@ -18,7 +18,7 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, MissingDependencyError
 from vocable.features.whisper import log_mel
-from vocable.files import sha256
+from vocable.files import check_regular, sha256
 
 FILES: Final = tuple(  # file names of CosyVoice and of the package s3tokenizer
     f"speech_tokenizer_{version}.onnx" for version in ("v1", "v1_25hz", "v2", "v2_25hz")
@@ -129,6 +129,7 @@ def _session(file: Path) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
+        check_regular(file)
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has an error of its own for each kind of fault
         raise CheckpointError(f"{file}: cannot be read ({' '.join(str(error).split())[:200]})") from error

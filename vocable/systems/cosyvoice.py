@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import CheckpointError, MissingDependencyError
+from vocable.files import check_regular
 
 WEIGHTS: Final = ("flow.pt", "hift.pt", "campplus.onnx", "cosyvoice.yaml")
 _INSTALL = (
@@ -54,6 +55,8 @@ class CosyVoiceDecoder:
             from cosyvoice.cli.cosyvoice import CosyVoice
         except ImportError as error:
             raise MissingDependencyError(f"{self.folder}: needs the cosyvoice package ({error}); {_INSTALL}") from error
+        for name in WEIGHTS:
+            check_regular(self.folder / name)
         return CosyVoice(str(self.folder))
 
     def voice(self, clip: Audio) -> Float[Tensor, " V"]:

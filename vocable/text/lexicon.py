@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from vocable.errors import TextError
-from vocable.schema import read_file
+from vocable.files import read_file
 from vocable.text.phonemes import ARPABET, strip_stress
 
 _MAX_LINE = 1_000  # characters

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vocable.errors import CheckpointError, OutputError
-from vocable.files import make_folder, sha256, write_json, write_whole
+from vocable.files import check_regular, make_folder, sha256, write_json, write_whole
 from vocable.schema import config, read_json
 
 FORMAT = 1
@@ -91,6 +91,7 @@ def restore(checkpoint: Path, parts: Mapping[str, nn.Module], optimizers: Mappin
     """
     step = verify(checkpoint)
     try:
+        check_regular(checkpoint / "training.safetensors")
         tensors = load_file(checkpoint / "training.safetensors")
         if unknown := {key.split(".", 1)[0] for key in tensors} - set(parts):
             raise KeyError(f"it has no {' and no '.join(sorted(unknown))}")
@@ -98,7 +99,7 @@ def restore(checkpoint: Path, parts: Mapping[str, nn.Module], optimizers: Mappin
             part.load_state_dict(_strip_prefix(tensors, f"{name}.model."))
         for name, optimizer in optimizers.items():
             _load_optimizer(optimizer, _strip_prefix(tensors, f"{name}.optimizer."))
-    except (SafetensorError, RuntimeError, KeyError) as error:
+    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"{checkpoint}: does not fit this recipe ({reason}); resume with the recipe of the run"

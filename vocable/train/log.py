@@ -11,7 +11,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vocable.errors import CheckpointError, OutputError
-from vocable.files import write_whole
+from vocable.files import MAX_FILE_BYTES, read_file, write_whole
 from vocable.train.record import parse_log_line
 
 
@@ -34,7 +34,8 @@ class Log:
         self._path = folder / "log.jsonl"
         with self._writing():
             if self._path.exists():
-                lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+                content = read_file(self._path, OutputError, "take another folder", limit=MAX_FILE_BYTES)
+                lines = content.decode(errors="replace").splitlines()
                 kept = "".join(line + "\n" for line in lines if _step_of(line) <= start)
                 write_whole(self._path, lambda path: path.write_text(kept, encoding="utf-8"))
             self._board = _board(folder / "tensorboard", start)

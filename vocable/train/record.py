@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from vocable.errors import CheckpointError
-from vocable.schema import JsonObject, config, parse, read_file, read_json
+from vocable.files import read_file
+from vocable.schema import JsonObject, config, parse, read_json
 from vocable.train.schedule import LearningRate, Weight
 
 _ADVICE = "is this a run's folder?"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from vocable.errors import ConfigError, InputError, MissingDependencyError
-from vocable.files import find_files, make_folder, write_json, write_whole
+from vocable.files import find_files, make_folder, read_file, write_json, write_whole
 from vocable.metrics.score import Figure
 from vocable_lab.listening.key import RANGES, REFERENCE, Key, read_key
 
@@ -179,7 +179,7 @@ def _read_ratings(inputs: Sequence[Path], key: Key) -> Ratings:
 
 def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path, InputError, "take the file as the page saved it").decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         head = next(reader, [])
         if tuple(head) != COLUMNS:
@@ -192,9 +192,8 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             if len(cells) != len(COLUMNS):
                 raise InputError(f"{path}, line {reader.line_num}: {len(cells)} cells where {len(COLUMNS)} are needed")
             yield reader.line_num, dict(zip(COLUMNS, cells, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: cannot be read as CSV ({reason}); take the file as the page saved it") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error}); take the file as the page saved it") from error
 
 
 def _check_rating(row: Mapping[str, str], key: Key, where: str) -> float:

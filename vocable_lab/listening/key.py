@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from vocable.errors import InputError
+from vocable.files import MAX_TEXT_BYTES, open_regular
 
 Kind = Literal["mushra", "mos"]
 Scale = Literal["quality", "prosody", "speaker"]
@@ -64,7 +65,8 @@ def read_key(path: Path) -> Key:
         InputError: If the file is missing or is not the key of a listening test.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            values = json.loads(file.read(MAX_TEXT_BYTES))
         version = values.pop("listening_test")
         if version != _VERSION:
             raise InputError(f"{path}: the key has version {version}; this vocable reads version {_VERSION}")

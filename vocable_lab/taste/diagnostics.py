@@ -19,7 +19,7 @@ from vocable.evaluate.runner import Evaluation, ResultRow, Results
 from vocable.evaluate.summary import speaker_figures
 from vocable.features.hub import located
 from vocable.features.whisper import WhisperEncoder, load_encoder
-from vocable.files import make_folder, write_whole
+from vocable.files import check_regular, make_folder, write_whole
 from vocable.metrics.codebook import mean_entropy
 from vocable.metrics.score import Figure, Score, summarize, undefined
 from vocable.metrics.units import unit_anchors
@@ -318,5 +318,6 @@ def _subword_tokenizers(tokenizer: TasteTokenizer) -> tuple[dict[str, SubwordTok
 
 
 def _load(path: Path) -> dict[str, Tensor]:
+    check_regular(path)
     tensors = load_file(path)
     return {"frames": tensors["frames"].float(), "units": tensors["units"]}

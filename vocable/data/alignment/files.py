@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from vocable.data.alignment.record import Alignment, Segment
 from vocable.errors import AlignmentError
-from vocable.schema import read_file
+from vocable.files import read_file
 from vocable.text.phonemes import SILENCE
 
 _PAUSES = frozenset({"", "sil", "sp", "pau", "#", "<eps>", "<sil>", "<p:>"})  # labels of several aligners

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vocable.data.corpora.recordings import check_split, read_takes, write_manifest
 from vocable.errors import InputError
+from vocable.files import read_file
 
 _LAYOUT = re.compile(r"(?P<digit>[0-9])_(?P<speaker>[A-Za-z0-9-]+)_(?P<take>[0-9]{1,4})\.wav")
 _TEST_TAKES = 5  # the first takes of each digit and speaker; the corpus has no dev split
@@ -43,10 +44,11 @@ def _speakers(path: Path) -> dict[str, dict[str, object]]:
     """Return the dictionary that a Python file assigns to ``metadata``, without running the file."""
     if not path.exists():
         return {}
+    content = read_file(path, InputError, "copy it again, or remove it")
     try:
         values = [
             ast.literal_eval(node.value)
-            for node in ast.parse(path.read_bytes()).body
+            for node in ast.parse(content).body
             if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["metadata"]
         ]
     except (OSError, SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:

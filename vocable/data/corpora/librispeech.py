@@ -18,7 +18,7 @@ from typing import Any
 from vocable.audio import header_seconds
 from vocable.data.corpora.recordings import check_split, write_rows
 from vocable.errors import AudioError, InputError
-from vocable.schema import read_file
+from vocable.files import read_file
 
 _LAYOUT = re.compile(
     r"(?P<subset>(?P<split>train|dev|test)-(?:clean|other)(?:-[0-9]{3})?)/(?P<speaker>[0-9]{1,6})/"

@@ -16,7 +16,7 @@ from numpy import ndarray
 from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError, MissingDependencyError
 from vocable.evaluate.codecs.base import Coded, Kind, match_clip
-from vocable.files import sha256
+from vocable.files import check_regular, sha256
 
 _LYRA_RATE = 16_000  # Hz
 _LYRA_HOP = 320  # samples of a frame
@@ -95,9 +95,10 @@ def _load_tflite(path: Path) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
     try:
+        check_regular(path)
         interpreter = Interpreter(str(path), num_threads=1)
         interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"{path}: is no usable TFLite model ({reason}); copy it again from google/lyra") from error
     return interpreter
