@@ -53,7 +53,8 @@ doctests: .venv/dev.stamp
 
 .venv/dev.stamp: pyproject.toml constraints.txt | .venv/made.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt resemblyzer  # for its weights alone
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt distillmos resemblyzer  # for their weights alone
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt moonshine-voice  # not for every system
 	@touch $@ .venv/demo.stamp
 
 clean:

@@ -48,7 +48,7 @@ def tokenizers(
         int | None, typer.Option(min=1, help="Number of clips for the recognizer, the slowest scorer.")
     ] = None,
     recogniser: Annotated[
-        str | None, typer.Option(help="Name or folder of a Whisper, in place of pocketsphinx.")
+        str | None, typer.Option(help="'pocketsphinx', or name or folder of a Whisper, in place of Moonshine.")
     ] = None,
     speaker_model: Annotated[
         str | None, typer.Option(help="Name or folder of a WavLM x-vector model, or 'ecapa', in place of Resemblyzer.")

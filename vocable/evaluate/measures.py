@@ -4,7 +4,7 @@ To add a metric, write a function in :mod:`vocable.metrics` that returns a ``Sco
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
@@ -13,7 +13,13 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError, MissingDependencyError
 from vocable.evaluate.card import Better, Column
-from vocable.evaluate.judges.base import PitchTracker, SpeakerEncoder, SpeechRecognizer
+from vocable.evaluate.judges.base import (
+    PitchTracker,
+    Recognition,
+    SpeakerEncoder,
+    SpeechRecognizer,
+    recognize_words,
+)
 from vocable.evaluate.judges.find import Kind, find_scorer
 from vocable.evaluate.judges.quality import visqol, visqol_name
 from vocable.metrics import pitch, quality, spectral, text
@@ -21,6 +27,8 @@ from vocable.metrics.score import Score, undefined
 
 RATE = 16_000  # Hz, at which everything is scored
 _NOT_SELECTED = "not among the clips that the recogniser hears (--recognise)"
+EMPTY, LOOPS = "empty", "loops"
+"""Keys, in the counts of an error rate, of transcripts without a word and of those in which the recognizer looped."""
 T = TypeVar("T")
 
 
@@ -52,13 +60,15 @@ class Pair:
         reference: Recording.
         decoded: Decoded speech.
         text: Text of the recording; None if it is not known.
-        is_recognized: Whether the speech recognizer, which takes longer than all other scorers, runs on this clip.
+        is_recognized: Whether the speech recognizer runs on this clip.
+        language: Language of the speech, as a tag such as ``en`` or ``de-AT``.
     """
 
     reference: ScoredClip
     decoded: ScoredClip
     text: str | None = None
     is_recognized: bool = True
+    language: str = "en"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,23 +134,47 @@ def _speaker_similarity(pair: Pair, encoder: SpeakerEncoder) -> Score:
 
 def _against_text(count: Callable[..., text.ErrorCounts]) -> Callable[[Pair, SpeechRecognizer], Score]:
     def score(pair: Pair, recognizer: SpeechRecognizer) -> Score:
-        if not pair.is_recognized:
-            return undefined(_NOT_SELECTED)
+        if reason := _why_not_recognized(pair, recognizer):
+            return undefined(reason)
         if pair.text is None:
             return undefined("the manifest has no text")
-        return count(pair.text, pair.decoded.ask(recognizer.name, recognizer.transcribe)).score()
+        hypothesis = _recognize(pair.decoded, recognizer)
+        return _count_words(count, pair, pair.text, hypothesis)
 
     return score
 
 
 def _against_recording(count: Callable[..., text.ErrorCounts]) -> Callable[[Pair, SpeechRecognizer], Score]:
     def score(pair: Pair, recognizer: SpeechRecognizer) -> Score:
-        if not pair.is_recognized:
-            return undefined(_NOT_SELECTED)
-        clips = (pair.reference, pair.decoded)
-        return count(*(clip.ask(recognizer.name, recognizer.transcribe) for clip in clips)).score()
+        if reason := _why_not_recognized(pair, recognizer):
+            return undefined(reason)
+        reference, hypothesis = (_recognize(clip, recognizer) for clip in (pair.reference, pair.decoded))
+        return _count_words(count, pair, reference.text, hypothesis)
 
     return score
+
+
+def _why_not_recognized(pair: Pair, recognizer: SpeechRecognizer) -> str:
+    """Return why a recognizer says nothing about a pair; empty if it does."""
+    if not pair.is_recognized:
+        return _NOT_SELECTED
+    language = getattr(recognizer, "language", None)  # None: the recognizer knows many
+    if language and not pair.language.lower().startswith(language):
+        return f"it is in '{pair.language}', and {recognizer.name} knows '{language}' alone"
+    return ""
+
+
+def _recognize(clip: ScoredClip, recognizer: SpeechRecognizer) -> Recognition:
+    return clip.ask(recognizer.name, partial(recognize_words, recognizer))
+
+
+def _count_words(count: Callable[..., text.ErrorCounts], pair: Pair, reference: str, hypothesis: Recognition) -> Score:
+    """Return the error rate, and count empty transcripts and loops, which make it look better or worse than it is."""
+    is_english = pair.language.lower().startswith("en")
+    normalizer = text.normalize_english if is_english else text.normalize
+    score = count(reference, hypothesis.text, normalizer=normalizer).score()
+    failures = {EMPTY: int(not hypothesis.text), LOOPS: int(hypothesis.is_loop)}
+    return replace(score, counts={**score.counts, **failures}) if score.defined else score
 
 
 def _opinion(scale: str) -> Callable[[Pair, Any], Score]:
@@ -188,13 +222,14 @@ Needs = Literal["", "pesq", "pystoi", "visqol", "pitch", "speaker", "recognizer"
 def _error_rates(name: str, count: Callable[..., text.ErrorCounts], units: str) -> Iterator[Metric]:
     yield Metric(
         name, name.upper(), "lower", _against_text(count), "recognizer", unit="%", form=".1f",
-        caption=f"{units} error rate of {{scorer}} against the text, all clips together; compare it with the "
-        f"recording's own, which the recogniser does not get right either; {text.NORMALIZER}.",
+        caption=f"{units} error rate of {{scorer}} against the text, all clips together, after Whisper's English "
+        f"normalization ({text.NORMALIZER} for other languages). Compare it with that of the recording, in which the "
+        "recognizer makes errors, too.",
     )  # fmt: skip
     yield Metric(
         f"d{name}", f"d{name.upper()}", "lower", _against_recording(count), "recognizer", unit="%", form=".1f",
         ceiling=1e-6, floor=0.3,
-        caption=f"{units} error rate of {{scorer}} against what it heard in the recording; needs no text.",
+        caption=f"{units} error rate of {{scorer}} against its transcript of the recording; needs no text.",
     )  # fmt: skip
 
 

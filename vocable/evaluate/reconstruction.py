@@ -143,9 +143,11 @@ class Reconstruction(Evaluation):
         audio = as_scored(coded.audio)
         is_same = np.array_equal(audio.samples, reference.audio.samples)
         decoded = reference if is_same else ScoredClip(audio)  # do not ask the scorers twice for the same samples
+        utterance = self.clips[item]
         pair = Pair(
-            reference=reference, decoded=decoded, text=self.clips[item].text, is_recognized=item in self._recognized
-        )
+            reference=reference, decoded=decoded, text=utterance.text, is_recognized=item in self._recognized,
+            language=utterance.value("language") or "en",
+        )  # fmt: skip
         scores = {measure.column.key: measure(pair) for measure in self.measures}
         return ResultRow(entry=codec.name, item=item, scores=scores, extra=extra)
 

@@ -5,15 +5,24 @@ length of the reference as the weight. The mean of many scores is then all error
 """
 
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 
 from vocable.errors import ConfigError, MissingDependencyError
 from vocable.metrics.score import Score, undefined
 
-NORMALIZER = "vocable-text-1"
+NORMALIZER = "vocable-text-2"
+"""Name of the normalizer for all languages, :func:`normalize`."""
+
+_ENGLISH_PACKAGE = "whisper-normalizer"
 _APOSTROPHES = dict.fromkeys(map(ord, "’‘ʼ＇`´"), "'")
+_FOLDED = _APOSTROPHES | dict.fromkeys(map(ord, "™℠…"), " ")
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]+(?=\d)")  # invisible characters
+_LONGEST_PHRASE, _PHRASES, _REPEATED_WORDS = 10, 4, 8  # words of a phrase; how often it stands; words in all
 _KINDS = ("hits", "substitutions", "deletions", "insertions")
 
 
@@ -76,9 +85,10 @@ class ErrorCounts:
 
 
 def normalize(text: str) -> str:
-    """Normalize a text for comparison: normalizer ``vocable-text-1``, for all languages.
+    """Normalize a text for comparison: normalizer ``vocable-text-2``, for all languages.
 
-    The steps, in order: Unicode NFKC; lower case (ä, ö, ü, ß and all other accents stay); apostrophes of all shapes
+    The steps, in order: numbers that are one character (``½``, ``²``) are set apart from their neighbors, and trade
+    marks vanish; Unicode NFKC; lower case (ä, ö, ü, ß and all other accents stay); apostrophes of all shapes
     become ``'`` and stay between two letters or digits (``don't``; elsewhere they are quotation marks); invisible
     characters (soft hyphens, joiners) vanish; letters with their marks and digits stay as they are (``12`` is not
     spelled out); every other character becomes a space; repeated spaces and those at the ends vanish.
@@ -87,7 +97,7 @@ def normalize(text: str) -> str:
         >>> normalize("  “Don’t!” he said; it’s a well-known Straße, 3.5 km. ")
         "don't he said it's a well known straße 3 5 km"
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).lower())
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", _set_apart(text)).lower())
     visible = [character for character in folded.translate(_APOSTROPHES) if unicodedata.category(character) != "Cf"]
     is_word = [unicodedata.category(character)[0] in "LMN" for character in visible]
     kept = [
@@ -97,6 +107,56 @@ def normalize(text: str) -> str:
         for at, character in enumerate(visible)
     ]
     return " ".join("".join(kept).split())
+
+
+def normalize_english(text: str) -> str:
+    """Normalize an English text for comparison, as the papers on Whisper do.
+
+    Beside what :func:`normalize` does, numbers are written in digits, titles and contractions are written out, British
+    spelling becomes American, and ``hmm``, ``uh`` and words in brackets vanish. Accents vanish, too.
+
+    Raises:
+        MissingDependencyError: If whisper-normalizer is not installed.
+
+    Source:
+        Radford et al., Whisper, arXiv:2212.04356, appendix C; package whisper-normalizer (MIT).
+
+    Example:
+        >>> normalize_english("Mr. Brown won’t pay twenty-one dollars, um, for the colour.")
+        'mister brown will not pay $21 for the color'
+    """
+    return _english_normalizer()(_set_apart(text))
+
+
+def english_normalizer_name() -> str:
+    """Return the package that :func:`normalize_english` calls, and its version; a missing one raises an error.
+
+    Raises:
+        MissingDependencyError: If whisper-normalizer is not installed.
+    """
+    _english_normalizer()
+    return f"{_ENGLISH_PACKAGE}-{version(_ENGLISH_PACKAGE)}"
+
+
+@cache
+def _english_normalizer() -> Callable[[str], str]:
+    try:
+        from whisper_normalizer.english import EnglishTextNormalizer
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"error rates of English words need {_ENGLISH_PACKAGE}; run pip install 'vocable[metrics]'"
+        ) from error
+    normalizer: Callable[[str], str] = EnglishTextNormalizer()
+    return normalizer
+
+
+def _set_apart(text: str) -> str:
+    """Unify apostrophes, drop trade marks, and put spaces around numbers that are one character.
+
+    Compatibility forms (NFKC) would otherwise make 31/2 of 3½, 102 of 10², and "appletm" of Apple™.
+    """
+    unified = _BETWEEN_DIGITS.sub(" ", text.translate(_FOLDED))
+    return "".join(f" {one} " if unicodedata.category(one) == "No" else one for one in unified)
 
 
 def wer(reference: str, hypothesis: str, *, normalizer: Callable[[str], str] = normalize) -> ErrorCounts:
@@ -153,6 +213,25 @@ def per(reference: Sequence[str], hypothesis: Sequence[str], *, strip_stress: bo
     if strip_stress:
         reference, hypothesis = ([_strip_stress(phone) for phone in phones] for phones in (reference, hypothesis))
     return _count_errors(reference, hypothesis, "phones")
+
+
+def repeats_itself(text: str) -> bool:
+    """Return True if a phrase of at most ten words stands at least four times in a row, and fills eight words or more.
+
+    People rarely speak so. A recognizer that has lost the speech often does.
+
+    Example:
+        >>> repeats_itself("no, no, no, no!"), repeats_itself("and then " * 4)
+        (False, True)
+    """
+    words = normalize(text).split()
+    for size in range(1, _LONGEST_PHRASE + 1):
+        length = 0  # of the run of words that equal the one a phrase before
+        for before, word in zip(words, words[size:], strict=False):
+            length = length + 1 if word == before else 0
+            if length >= max((_PHRASES - 1) * size, _REPEATED_WORDS - size):
+                return True
+    return False
 
 
 def edit_distance(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> int:

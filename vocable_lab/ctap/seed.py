@@ -16,7 +16,7 @@ from vocable.data.alignment import Alignment
 from vocable.errors import AlignmentError, AudioError, TextError
 from vocable.evaluate.card import Card, Entry, ProbeRow
 from vocable.evaluate.judges.base import SpeakerEncoder, SpeechRecognizer
-from vocable.evaluate.judges.find import find_scorer
+from vocable.evaluate.judges.find import default_scorer, find_scorer
 from vocable.evaluate.measures import RATE
 from vocable.evaluate.plan import (
     Plan,
@@ -121,7 +121,7 @@ class CtapSeed(Evaluation):
             "sentences": len(self.sentences),
             "vocoder": self.tokenizer.vocoder.name,
             "speaker judge": self.plan.scorers.speaker or "resemblyzer",
-            "recogniser": self.plan.scorers.recognizer or "pocketsphinx",
+            "recogniser": self.plan.scorers.recognizer or default_scorer("recognizer"),
         }
 
     def card(self, results: Results) -> Card:

@@ -25,7 +25,7 @@ from vocable.errors import (
 )
 from vocable.evaluate.card import Card, Entry
 from vocable.evaluate.judges.base import SpeechRecognizer
-from vocable.evaluate.judges.find import find_scorer
+from vocable.evaluate.judges.find import default_scorer, find_scorer
 from vocable.evaluate.plan import (
     Plan,
     as_scored,
@@ -136,7 +136,7 @@ class TasteSeed(Evaluation):
             "sampling": vars(self.tokenizer.sampling) if self.quantizes else None,
             "donors": f"{sum(donor is not None for donor in self.donors.values())} recordings of the same text, "
             f"{sum(donor is None for donor in self.donors.values())} clips at {SLOWER:g} × speed",
-            "recogniser": self.plan.scorers.recognizer or "pocketsphinx",
+            "recogniser": self.plan.scorers.recognizer or default_scorer("recognizer"),
         }
 
     def card(self, results: Results) -> Card:

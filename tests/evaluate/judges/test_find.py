@@ -10,7 +10,7 @@ from vocable.evaluate.judges.find import find_scorer
     [
         ("pitch", PitchTracker, "swift-f0-", "swift-f0"),
         ("speaker", SpeakerEncoder, "resemblyzer-", "resemblyzer"),
-        ("recognizer", SpeechRecognizer, "pocketsphinx-", "pocketsphinx"),
+        ("recognizer", SpeechRecognizer, "moonshine-tiny.en-", "moonshine"),
         ("opinion", OpinionPredictor, "speechmos-", "dnsmos-p808"),
     ],
 )

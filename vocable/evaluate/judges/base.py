@@ -5,6 +5,7 @@ A clip that cannot be scored raises AudioError with a short reason. To make a sc
 MissingDependencyError; if its weights are missing or have changed, CheckpointError.
 """
 
+import math
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Protocol, runtime_checkable
@@ -15,8 +16,10 @@ from numpy import ndarray
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, MissingDependencyError
+from vocable.metrics.text import repeats_itself
 
 SAMPLE_RATE = 16_000  # Hz, of the input of every scorer
+_MIN_SPEECH = 0.1  # seconds; a shorter clip holds no word
 SILENCE = 2.0**-24  # peak-to-peak range relative to full scale: less than one step of 24-bit audio
 
 
@@ -57,6 +60,21 @@ class SpeakerEncoder(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recognition:
+    """Words that a recognizer returned for a clip, and how far to trust them.
+
+    Attributes:
+        text: Words as the recognizer writes them; empty if there are none.
+        log_probability: Mean natural logarithm of the probability of a token; NaN if it is not known.
+        is_loop: Whether the recognizer repeated itself until it was stopped, or the text repeats a phrase.
+    """
+
+    text: str
+    log_probability: float = math.nan
+    is_loop: bool = False
+
+
 @runtime_checkable
 class SpeechRecognizer(Protocol):
     """Scorer of the words."""
@@ -69,6 +87,23 @@ class SpeechRecognizer(Protocol):
         The result does not depend on clips that were transcribed before.
         """
         ...
+
+
+@runtime_checkable
+class DetailedRecognizer(SpeechRecognizer, Protocol):
+    """Scorer of the words that also tells how far to trust them."""
+
+    def recognize(self, clip: Audio) -> Recognition:
+        """Return the words as the recognizer writes them, with their probability."""
+        ...
+
+
+def recognize_words(recognizer: SpeechRecognizer, clip: Audio) -> Recognition:
+    """Return what a recognizer returns for a clip: the text alone where it gives no more."""
+    if isinstance(recognizer, DetailedRecognizer):
+        return recognizer.recognize(clip)
+    text = recognizer.transcribe(clip)
+    return Recognition(text=text, is_loop=repeats_itself(text))
 
 
 @runtime_checkable
@@ -95,6 +130,19 @@ def audible_samples(clip: Audio, *, seconds: float = 0.0) -> Float[ndarray, " T"
     if float(np.ptp(clip.samples)) < SILENCE:
         raise AudioError("silent")
     return clip.resample(SAMPLE_RATE).samples
+
+
+def speech_samples(clip: Audio) -> Float[ndarray, " T"] | None:
+    """Return the samples of a clip at 16 kHz for a recognizer; None for silence and for less than a tenth of a second.
+
+    Example:
+        >>> speech_samples(Audio(np.zeros(800), 16_000)) is None
+        True
+    """
+    try:
+        return audible_samples(clip, seconds=_MIN_SPEECH)
+    except AudioError:
+        return None
 
 
 def package_version(package: str, purpose: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Literal, overload
 
 from vocable.errors import ConfigError
 from vocable.evaluate.judges.base import OpinionPredictor, PitchTracker, SpeakerEncoder, SpeechRecognizer
+from vocable.evaluate.judges.moonshine import FILES, MoonshineRecognizer
 from vocable.evaluate.judges.quality import DnsmosPredictor
 from vocable.evaluate.judges.recognizer import PocketsphinxRecognizer, WhisperRecognizer
 from vocable.evaluate.judges.voice import EcapaEncoder, ResemblyzerEncoder, SwiftF0Tracker, TransformersSpeakerEncoder
@@ -15,9 +16,19 @@ Kind = Literal["pitch", "speaker", "recognizer", "opinion"]
 _SCORERS: dict[str, dict[str, Callable[[], Any]]] = {  # the first one of a kind is the default
     "pitch": {"swift-f0": SwiftF0Tracker},
     "speaker": {"resemblyzer": ResemblyzerEncoder, "ecapa": EcapaEncoder},
-    "recognizer": {"pocketsphinx": PocketsphinxRecognizer},
+    "recognizer": {"moonshine": MoonshineRecognizer, "pocketsphinx": PocketsphinxRecognizer},
     "opinion": {"dnsmos-p808": lambda: DnsmosPredictor(("p808",)), "dnsmos": DnsmosPredictor},
 }
+
+
+def default_scorer(kind: Kind) -> str:
+    """Return the name of the scorer that is taken where none is named.
+
+    Example:
+        >>> default_scorer("recognizer")
+        'moonshine'
+    """
+    return next(iter(_SCORERS[kind]))
 
 
 @overload
@@ -37,9 +48,10 @@ def find_scorer(
 
     Args:
         kind: ``pitch``, ``speaker``, ``recognizer`` or ``opinion``.
-        name: Name of a scorer: ``swift-f0``; ``resemblyzer`` or ``ecapa``; ``pocketsphinx``; ``dnsmos-p808`` or
-            ``dnsmos``. For speakers and recognizers, also the hub name of a model (``microsoft/wavlm-base-plus-sv``,
-            ``openai/whisper-small``) or a folder with one. None takes the first of its kind, which works offline.
+        name: Name of a scorer: ``swift-f0``; ``resemblyzer`` or ``ecapa``; ``moonshine`` or ``pocketsphinx``;
+            ``dnsmos-p808`` or ``dnsmos``. For speakers and recognizers, also the hub name of a model
+            (``microsoft/wavlm-base-plus-sv``, ``openai/whisper-small``) or a folder with one. None takes the first of
+            its kind, which works offline; another is never taken in its place.
 
     Raises:
         ConfigError: If there is no such scorer; the message lists those that exist.
@@ -52,13 +64,14 @@ def find_scorer(
     """
     scorers = _SCORERS[kind]
     if name is None:
-        name = next(iter(scorers))
+        name = default_scorer(kind)
     if name in scorers:
         return scorers[name]()
     takes_models = kind in ("speaker", "recognizer")
     if takes_models and ("/" in name or Path(name).is_dir()):
         if kind == "recognizer":
-            return WhisperRecognizer(name)
+            is_moonshine = any((Path(name) / file).is_file() for file in FILES)
+            return MoonshineRecognizer(Path(name)) if is_moonshine else WhisperRecognizer(name)
         if (Path(name) / "hyperparams.yaml").is_file() or name.startswith("speechbrain/"):
             return EcapaEncoder(name)
         return TransformersSpeakerEncoder(name)

@@ -1,16 +1,17 @@
-"""Scorers of the words: speech recognizers."""
+"""Scorers of the words that are chosen by name: PocketSphinx and Whisper."""
 
 import re
 from importlib import metadata
+from typing import Final
 
 import numpy as np
 import torch
 
 from vocable.audio import Audio
-from vocable.errors import AudioError, MissingDependencyError
-from vocable.evaluate.judges.base import SAMPLE_RATE, audible_samples
+from vocable.errors import MissingDependencyError
+from vocable.evaluate.judges.base import SAMPLE_RATE, Recognition, speech_samples
 from vocable.features.hub import from_transformers, short_name
-from vocable.metrics.text import normalize
+from vocable.metrics.text import normalize, repeats_itself
 
 _WHISPER_SAMPLES = 30 * SAMPLE_RATE  # longest input of Whisper
 _VARIANT = re.compile(r"\(\d+\)")  # number of a pronunciation: "read(2)"
@@ -25,6 +26,7 @@ class PocketsphinxRecognizer:
 
     Attributes:
         name: Package and version.
+        language: Language that it recognizes.
 
     Source:
         Huggins-Daines et al., PocketSphinx, ICASSP 2006; package pocketsphinx (BSD).
@@ -33,6 +35,8 @@ class PocketsphinxRecognizer:
         >>> PocketsphinxRecognizer().transcribe(Audio(np.zeros(16_000), 16_000))
         ''
     """
+
+    language: Final = "en"
 
     def __init__(self) -> None:
         try:
@@ -49,7 +53,7 @@ class PocketsphinxRecognizer:
 
     def transcribe(self, clip: Audio) -> str:
         """Return the words in lower case; none for silence and for less than a tenth of a second."""
-        samples = _speech_samples(clip)
+        samples = speech_samples(clip)
         if samples is None:
             return ""
         pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16).tobytes()
@@ -73,6 +77,7 @@ class WhisperRecognizer:
 
     Attributes:
         name: Hub name, or the last part of the folder's path.
+        language: ``en`` for the models of English alone; None for the others.
 
     Source:
         Radford et al., arXiv:2212.04356.
@@ -83,13 +88,18 @@ class WhisperRecognizer:
         self._model = from_transformers(name, "WhisperForConditionalGeneration").eval().to(device)
         self._device = device
         self.name = short_name(name)
+        self.language = None if getattr(self._model.generation_config, "is_multilingual", True) else "en"
 
     def transcribe(self, clip: Audio) -> str:
         """Return the words in lower case; none for silence, where Whisper invents some, and for less than 0.1 s."""
-        samples = _speech_samples(clip)
+        return normalize(self.recognize(clip).text)
+
+    def recognize(self, clip: Audio) -> Recognition:
+        """Return the words as Whisper writes them, with digits and punctuation; their probability is not computed."""
+        samples = speech_samples(clip)
         if samples is None:
-            return ""
-        texts = []
+            return Recognition(text="")
+        texts: list[str] = []
         for start in range(0, samples.size, _WHISPER_SAMPLES):
             segment = samples[start : start + _WHISPER_SAMPLES]
             inputs = self._processor(
@@ -98,12 +108,5 @@ class WhisperRecognizer:
             with torch.inference_mode():
                 ids = self._model.generate(**inputs.to(self._device), do_sample=False, num_beams=1)
             texts += self._processor.batch_decode(ids, skip_special_tokens=True)
-        return normalize(" ".join(texts))
-
-
-def _speech_samples(clip: Audio) -> np.ndarray | None:
-    """Return the samples at 16 kHz; None for silence and for less than a tenth of a second."""
-    try:
-        return audible_samples(clip, seconds=0.1)
-    except AudioError:
-        return None
+        text = " ".join(" ".join(texts).split())
+        return Recognition(text=text, is_loop=repeats_itself(text))
