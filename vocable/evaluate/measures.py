@@ -216,7 +216,7 @@ class Metric(NamedTuple):
     is_default: bool = True
 
 
-Needs = Literal["", "pesq", "pystoi", "visqol", "pitch", "speaker", "recognizer", "dnsmos-p808", "dnsmos"]
+Needs = Literal["", "pesq", "pystoi", "visqol", "pitch", "speaker", "recognizer", "dnsmos-p808", "dnsmos", "distillmos"]
 
 
 def _error_rates(name: str, count: Callable[..., text.ErrorCounts], units: str) -> Iterator[Metric]:
@@ -285,6 +285,9 @@ METRICS = (
     _dnsmos("ovrl", 2.0),
     _dnsmos("sig", 3.0),
     _dnsmos("bak", None),
+    Metric("distillmos", "DistillMOS", "higher", _opinion("distillmos"), "distillmos", floor=2.3, is_default=False,
+           caption="Opinion predicted by {scorer} without the recording, 1 to 5: how natural and clean a voice sounds; "
+           "it hears neither wrong words nor another speaker."),
     Metric("visqol", "ViSQOL", "higher", _samples_at_rate(visqol), "visqol", ceiling=3.8, floor=2.5, is_default=False,
            caption="Perceptual quality by spectrogram similarity, speech mode, 1 to 5; {scorer}."),
 )  # fmt: skip
@@ -349,11 +352,10 @@ def _load_scorer(needs: Needs, scorers: Scorers) -> tuple[Any, str]:
             return None, f"{needs} {version(needs)}"
         except PackageNotFoundError as error:
             raise MissingDependencyError(f"needs {needs}; run pip install 'vocable[evaluate]'") from error
-    kinds: dict[str, tuple[Kind, str | None]] = {
+    choices: dict[str, tuple[Kind, str | None]] = {
         "pitch": ("pitch", scorers.pitch), "speaker": ("speaker", scorers.speaker),
         "recognizer": ("recognizer", scorers.recognizer),
-        "dnsmos": ("opinion", "dnsmos"), "dnsmos-p808": ("opinion", "dnsmos-p808"),
     }  # fmt: skip
-    kind, name = kinds[needs]
+    kind, name = choices.get(needs, ("opinion", needs))
     scorer: Any = find_scorer(kind, name)
     return scorer, scorer.name

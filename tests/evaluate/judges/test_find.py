@@ -24,7 +24,7 @@ def test_each_kind_has_an_offline_judge(kind, protocol, name, offline) -> None:
 def test_an_unknown_name_lists_those_that_exist() -> None:
     with pytest.raises(ConfigError, match=r"'best' is no speaker scorer; there are resemblyzer, ecapa, a model's name"):
         find_scorer("speaker", "best")
-    with pytest.raises(ConfigError, match=r"'a/b' is no opinion scorer; there are dnsmos-p808, dnsmos$"):
+    with pytest.raises(ConfigError, match=r"'a/b' is no opinion scorer; there are dnsmos-p808, dnsmos, distillmos$"):
         find_scorer("opinion", "a/b")
 
 

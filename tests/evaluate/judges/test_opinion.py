@@ -5,6 +5,8 @@ import pytest
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError
+from vocable.evaluate.judges.base import OpinionPredictor
+from vocable.evaluate.judges.find import find_scorer
 from vocable.evaluate.judges.quality import DnsmosPredictor
 
 
@@ -52,3 +54,18 @@ def test_what_cannot_be_judged_says_why() -> None:
 def test_an_unknown_scale_lists_those_that_exist() -> None:
     with pytest.raises(ConfigError, match=r"'mos' is no scale of DNSMOS; there are ovrl, sig, bak, p808"):
         DnsmosPredictor(("mos",))
+
+
+@pytest.mark.slow
+def test_distillmos_hears_noise_and_says_what_it_cannot_judge(clip) -> None:
+    judge = find_scorer("opinion", "distillmos")
+    speech = clip.samples[:80_000]
+    noise = np.random.default_rng(0).standard_normal(speech.size).astype(np.float32) * speech.std()
+    clean, noisy = (judge.rate(Audio(samples, 16_000))["distillmos"] for samples in (speech, speech + noise))
+    assert clean - noisy > 0.7
+    assert judge.name == "distillmos-0.9.1"
+    assert isinstance(judge, OpinionPredictor)
+    with pytest.raises(AudioError, match=r"^silent$"):
+        judge.rate(Audio(np.zeros(16_000), 16_000))
+    with pytest.raises(AudioError, match=r"^shorter than 0.25 s$"):
+        judge.rate(Audio(np.ones(100), 16_000))

@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 from vocable.errors import ConfigError
 from vocable.evaluate.judges.base import OpinionPredictor, PitchTracker, SpeakerEncoder, SpeechRecognizer
 from vocable.evaluate.judges.moonshine import FILES, MoonshineRecognizer
-from vocable.evaluate.judges.quality import DnsmosPredictor
+from vocable.evaluate.judges.quality import DistillMosPredictor, DnsmosPredictor
 from vocable.evaluate.judges.recognizer import PocketsphinxRecognizer, WhisperRecognizer
 from vocable.evaluate.judges.voice import EcapaEncoder, ResemblyzerEncoder, SwiftF0Tracker, TransformersSpeakerEncoder
 
@@ -17,7 +17,11 @@ _SCORERS: dict[str, dict[str, Callable[[], Any]]] = {  # the first one of a kind
     "pitch": {"swift-f0": SwiftF0Tracker},
     "speaker": {"resemblyzer": ResemblyzerEncoder, "ecapa": EcapaEncoder},
     "recognizer": {"moonshine": MoonshineRecognizer, "pocketsphinx": PocketsphinxRecognizer},
-    "opinion": {"dnsmos-p808": lambda: DnsmosPredictor(("p808",)), "dnsmos": DnsmosPredictor},
+    "opinion": {
+        "dnsmos-p808": lambda: DnsmosPredictor(("p808",)),
+        "dnsmos": DnsmosPredictor,
+        "distillmos": DistillMosPredictor,
+    },
 }
 
 
@@ -49,7 +53,7 @@ def find_scorer(
     Args:
         kind: ``pitch``, ``speaker``, ``recognizer`` or ``opinion``.
         name: Name of a scorer: ``swift-f0``; ``resemblyzer`` or ``ecapa``; ``moonshine`` or ``pocketsphinx``;
-            ``dnsmos-p808`` or ``dnsmos``. For speakers and recognizers, also the hub name of a model
+            ``dnsmos-p808``, ``dnsmos`` or ``distillmos``. For speakers and recognizers, also the hub name of a model
             (``microsoft/wavlm-base-plus-sv``, ``openai/whisper-small``) or a folder with one. None takes the first of
             its kind, which works offline; another is never taken in its place.
 
