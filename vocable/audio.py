@@ -4,8 +4,10 @@ Files are read and written by libsndfile (WAV, FLAC, OGG, MP3 and more), and res
 whole file and a file read in blocks take the same path, and give the same samples.
 """
 
+import filecmp
 import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +20,14 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vocable.errors import AudioError, OutputError
-from vocable.files import check_regular, find_files, write_whole
+from vocable.files import check_regular, find_rooted, write_whole
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf"})
+CONVERTIBLE_SUFFIXES = frozenset({
+    ".3gp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".dts", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4", ".mpc",
+    ".mpg", ".ra", ".rm", ".tta", ".webm", ".wma", ".wv",
+})  # fmt: skip
+"""Suffixes of recordings that libsndfile cannot read, and that other programs convert."""
 _CONTAINERS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}  # formats that are written
 _BLOCK = 1 << 16  # samples: libsndfile's Vorbis encoder overflows its stack when it gets minutes at once
 _STREAM = 0x7FFF0000  # bytes: larger lengths in a header mean that its writer did not know the length
@@ -128,7 +135,7 @@ class Audio:
                 for start in range(0, self.samples.size, _BLOCK):
                     file.write(np.clip(self.samples[start : start + _BLOCK], -1.0, 1.0))
 
-        write_whole(target, put)
+        write_whole(target, put, same=_same_samples)
 
 
 def read_blocks(
@@ -166,16 +173,30 @@ def header_seconds(path: str | os.PathLike[str]) -> float:
 
 
 def find_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """Return the audio files that files, folders and glob patterns stand for; see :func:`vocable.files.find_files`.
-
-    Raises:
-        InputError: If a folder or a pattern has no audio.
+    """Return the audio files that files, folders and glob patterns stand for; see :func:`find_rooted_audio`.
 
     Example:
         >>> [str(path) for path in find_audio(["some.wav"])]
         ['some.wav']
     """
-    return find_files(inputs, AUDIO_SUFFIXES, "audio")
+    return [path for path, _ in find_rooted_audio(inputs)]
+
+
+def find_rooted_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path]]:
+    """Return the audio files that inputs stand for, each with its root; see :func:`vocable.files.find_rooted`.
+
+    Recordings in formats that must be converted first are among them, so that reading them says so. They are left out
+    where a file of the same name in another format lies beside them.
+
+    Raises:
+        InputError: If a folder or a pattern has no audio.
+    """
+    found = find_rooted(inputs, AUDIO_SUFFIXES | CONVERTIBLE_SUFFIXES, "audio")
+    readable = {path.with_suffix("") for path, _ in found if path.suffix.lower() in AUDIO_SUFFIXES}
+    return [
+        (path, root) for path, root in found
+        if path.suffix.lower() not in CONVERTIBLE_SUFFIXES or path.with_suffix("") not in readable
+    ]  # fmt: skip
 
 
 def _open_info(path: str | os.PathLike[str]) -> soundfile._SoundFileInfo:
@@ -251,6 +272,17 @@ def _resampled(blocks: Iterator[Float[ndarray, " T"]], old: int, new: int) -> It
         yield last
 
 
+def _same_samples(made: Path, other: Path) -> bool:
+    """Return whether two files hold the same samples: Ogg files of the same samples have different bytes."""
+    if filecmp.cmp(made, other, shallow=False):
+        return True
+    try:
+        one, two = Audio.read(made), Audio.read(other)
+    except AudioError:
+        return False
+    return one.sample_rate == two.sample_rate and np.array_equal(one.samples, two.samples)
+
+
 def _check_values(samples: Float[ndarray, " T"], where: str, first: int = 0) -> None:
     if not np.isfinite(samples).all():
         at = int(np.flatnonzero(~np.isfinite(samples))[0])
@@ -269,6 +301,11 @@ def _reading(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise AudioError(f"{path}: no such file") from error
     except (soundfile.SoundFileError, OSError, RuntimeError, TypeError) as error:  # TypeError: raw samples
+        if path.suffix.lower() in CONVERTIBLE_SUFFIXES and path.is_file():
+            raise AudioError(
+                f"{path}: {path.suffix} files cannot be read; convert it: ffmpeg -i {shlex.quote(str(path))} "
+                f"{shlex.quote(str(path.with_suffix('.flac')))}"
+            ) from error
         reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
         raise AudioError(
             f"{path}: cannot be read as audio ({reason.removeprefix('Error : ').rstrip('.')}); "

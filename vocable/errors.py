@@ -21,6 +21,9 @@ A message says what failed, which value, where, and what to do. Callers catch :c
 prints the message on one line and ends with a non-zero exit code.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class VocableError(Exception):
     """Base class of the errors that vocable raises on purpose."""
@@ -76,3 +79,32 @@ class MissingDependencyError(VocableError):
 
 class TrainingError(VocableError):
     """Training cannot go on: a loss or a gradient is not finite."""
+
+
+@contextmanager
+def name_failure(where: str) -> Iterator[None]:
+    """Turn an error of a library or of the system into one of vocable, so that a job can go on with its other items.
+
+    Args:
+        where: Item that is worked on; opens the message.
+
+    Raises:
+        VocableError: If any error was raised. Those of vocable stay as they are.
+
+    Example:
+        >>> with name_failure("a.wav"):
+        ...     raise MemoryError
+        Traceback (most recent call last):
+        vocable.errors.VocableError: a.wav: there is not enough memory for it; split it, or use a machine with more
+    """
+    try:
+        yield
+    except VocableError:
+        raise
+    except MemoryError as error:
+        raise VocableError(
+            f"{where}: there is not enough memory for it; split it, or use a machine with more"
+        ) from error
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise VocableError(f"{where}: failed unexpectedly ({reason}); please report this with the input") from error

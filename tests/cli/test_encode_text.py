@@ -46,7 +46,7 @@ def test_a_text_is_kept_with_the_tokens_of_one_file(run: Run, model: Path, tmp_p
     words = ("encode", tmp_path / "a.wav", "-o", tmp_path / "a.tokens", "--model", model)
     assert run(*words)[0] == 0
     silent = Tokens.read(tmp_path / "a.tokens")
-    assert run(*words, "--text", "good morning")[0] == 0
+    assert run(*words, "--text", "good morning", "--overwrite")[0] == 0
     tokens = Tokens.read(tmp_path / "a.tokens")
     assert tokens.text == ("good morning",)
     assert torch.equal(tokens.ids, silent.ids)
@@ -163,7 +163,7 @@ def test_recognise_at_the_command_line(run: Run, model: Path, tmp_path: Path, mo
     words = ("encode", manifest, "-o", tmp_path / "out", "--model", model)
     assert run(*words)[0] == 0
     assert asked == []
-    code, out, _ = run(*words, "--recognise")
+    code, out, _ = run(*words, "--recognise", "--overwrite")
     assert (code, asked) == (0, [("recognizer",)])
     assert [line.partition("text recognized: ")[2] for line in out.splitlines()] == ["good", "", "morning"]
     assert Tokens.read(tmp_path / "out" / "audio" / "c.tokens").text == ("morning",)
@@ -178,8 +178,9 @@ def test_what_is_really_said_is_recognised(run: Run, model: Path, tmp_path: Path
     silence.write(tmp_path / "in" / "b.wav")
     code, out, err = run("encode", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--recognise")
     assert code == 1
-    assert "1 of 2 files failed" in err
-    first, second = out.splitlines()
+    second, last = err.splitlines()
+    assert "1 of 2 files failed" in last
+    (first,) = out.splitlines()
     heard = first.partition("text recognized: ")[2]
     assert Tokens.read(tmp_path / "out" / "a.tokens").text == (heard,)
     assert heard

@@ -82,10 +82,11 @@ def test_a_file_of_texts_a_bad_one_is_named_and_the_rest_go_on(run: Run, here: P
     Path("in/texts.txt").write_text(TEXTS, encoding="utf-8", newline="")
     words = ("tts", "--voice", "in/ann.wav", "--model", model, "--seed", 3, "-o", "out")
     code, out, err = run(*words, "--file", "in/texts.txt")
-    assert (code, err) == (1, "vocable: 1 of 4 files failed; the others are done\n")
+    failed, last = err.splitlines()
+    assert (code, last) == (1, "vocable: 1 of 4 files failed; the others are done")
     assert written() == ["out/001.wav", "out/003.wav", "out/006.wav"]
     assert "in/texts.txt, line 3 → out/003.wav: " in out
-    assert "failed: in/texts.txt, line 4: text 'hi 😀': '😀' (U+1F600) cannot be said in English; write it" in out
+    assert failed.startswith("failed: in/texts.txt, line 4: text 'hi 😀': '😀' (U+1F600) cannot be said in English")
     for number, text in ((1, "hello"), (3, "good morning"), (6, "world")):
         assert heard(f"out/{number:03d}.wav", wanted(model, text, seed=3))
 

@@ -1,23 +1,28 @@
 """``vocable asr``."""
 
-from functools import partial
 from typing import Annotated
 
 import typer
+
+from vocable.cli.options import Device, complain
 
 
 def asr(
     inputs: Annotated[list[str], typer.Argument(help="Audio files, folders, or quoted glob patterns.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, with the times of each phoneme.")] = False,
     model: Annotated[str, typer.Option(help="Name or folder of a model that recognizes phonemes.")] = "ctap-small",
+    device: Device = "cpu",
 ) -> None:
     """Print the phonemes of recordings, and the words they may stand for.
 
     Each line has file, words and phonemes, separated by tabs. The words are - where pocketsphinx, whose dictionary
     they are from, is not installed.
     """
+    from vocable.cli.progress import show_progress
     from vocable.corpus.speech import transcribe_files
     from vocable.systems.registry import load
 
-    complain = partial(typer.echo, err=True)
-    transcribe_files(load(model), inputs, as_json=as_json, say=typer.echo, complain=complain).finish()
+    tokenizer = load(model, device)
+    with show_progress("transcribing") as watch:
+        outcome = transcribe_files(tokenizer, inputs, as_json=as_json, say=typer.echo, complain=complain, watch=watch)
+    outcome.finish()

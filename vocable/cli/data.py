@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Write manifests of corpora, and add alignments to manifests.", no_args_is_help=True)
+from vocable.cli.command import Command, Group
+
+app = typer.Typer(cls=Group, help="Write manifests of corpora, and add alignments to manifests.", no_args_is_help=True)
 
 
-@app.command("prepare", no_args_is_help=True)
+@app.command("prepare", cls=Command, no_args_is_help=True)
 def prepare(
     corpus: Annotated[str, typer.Argument(help="Corpus: audiomnist, fsdd, digit_strings or librispeech.")],
     source: Annotated[Path, typer.Argument(help="Folder of the corpus as published; for digit_strings a manifest.")],
@@ -29,7 +31,7 @@ def prepare(
     _say(str(find_corpus(corpus)(source, out, seed=seed, say=_say, **options)))
 
 
-@app.command("align", no_args_is_help=True)
+@app.command("align", cls=Command, no_args_is_help=True)
 def align(
     manifest: Annotated[
         Path, typer.Argument(help="Manifest whose lines have 'phones', a list of ARPAbet per word, or English 'text'.")

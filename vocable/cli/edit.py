@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from vocable.cli.options import Device, Overwrite
+
 
 def edit(
     clip: Annotated[Path, typer.Argument(help="Recording to edit.")],
@@ -16,8 +18,10 @@ def edit(
         str | None, typer.Option(help="Transcript of the recording; by default the output of a speech recognizer.")
     ] = None,
     donor_text: Annotated[str | None, typer.Option(help="Transcript of the donor; by default the same.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Audio file to write.")] = Path("edited.wav"),
+    out: Annotated[str, typer.Option("--out", "-o", help="Audio file to write, or a folder.")] = "edited.wav",
     model: Annotated[str, typer.Option(help="Name or folder of a model of text-aligned tokens.")] = "taste-small",
+    overwrite: Overwrite = False,
+    device: Device = "cpu",
 ) -> None:
     """Replace some words of a recording by their rendition in another recording.
 
@@ -27,19 +31,26 @@ def edit(
     from vocable.apps.asr import transcribe_words
     from vocable.apps.edit import edit as edit_words
     from vocable.audio import Audio
+    from vocable.corpus.plan import choose_targets
     from vocable.errors import ConfigError
     from vocable.evaluate.judges.find import find_scorer
+    from vocable.files import check_target, make_folder
     from vocable.systems.registry import load
 
     first, _, last = words.partition(":")
     if not (first.isdecimal() and (last or first).isdecimal()):
         raise ConfigError(f"--words is '{words}'; write first:last, such as 3:5")
+    (target,) = choose_targets([Path(clip.name).with_suffix(".wav")], out, (), is_file=True)
+    check_target(target)
+    recognizer = find_scorer("recognizer") if text is None else None
+    tokenizer = load(model, device)
     recording = Audio.read(clip)
-    transcript = text or transcribe_words(recording, find_scorer("recognizer").transcribe, str(clip))
+    transcript = text if recognizer is None else transcribe_words(recording, recognizer.transcribe, str(clip))
     swapped = int(first), int(last or first)
-    edited = edit_words(load(model), recording, Audio.read(donor), swapped, transcript, donor_text)
-    edited.write(out)
-    typer.echo(f"{clip} → {out}: {edited.audio.duration:.2f} s, was {edited.unedited.duration:.2f} s")
-    for number, (word, before, after) in enumerate(zip(edited.words, edited.before, edited.after, strict=True), 1):
-        mark = " ←" if swapped[0] <= number <= swapped[1] else ""
-        typer.echo(f"{number:3d} {word:20s} {before:6.2f} s {after:6.2f} s{mark}")
+    edited = edit_words(tokenizer, recording, Audio.read(donor), swapped, transcript or "", donor_text)
+    make_folder(target.parent)
+    edited.write(target)
+    typer.echo(f"{clip} → {target}: {edited.audio.duration:.2f} s, was {edited.unedited.duration:.2f} s")
+    for index, (word, before, after) in enumerate(zip(edited.words, edited.before, edited.after, strict=True), 1):
+        mark = " ←" if swapped[0] <= index <= swapped[1] else ""
+        typer.echo(f"{index:3d} {word:20s} {before:6.2f} s {after:6.2f} s{mark}")

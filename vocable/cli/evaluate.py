@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+
+from vocable.cli.command import Command, Group
 
 
-class _Group(TyperGroup):
+class _Group(Group):
     """``vocable evaluate listen …`` is a command; anything else is what shall be evaluated."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -18,7 +19,7 @@ class _Group(TyperGroup):
 app = typer.Typer(cls=_Group, help="Measure what tokens keep; build and analyse listening tests.")
 
 
-@app.command("tokenizers", no_args_is_help=True)
+@app.command("tokenizers", cls=Command, no_args_is_help=True)
 def tokenizers(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="TOKENIZER…", help="Names of models, or folders of models or runs.")

@@ -2,48 +2,83 @@
 
 import os
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from typing import Annotated
 
 import typer
 
-from vocable.cli import asr, data, decode, demo, edit, encode, evaluate, generate, inspect, score, train, tts, vc
+from vocable.cli import (
+    asr,
+    data,
+    decode,
+    demo,
+    edit,
+    encode,
+    evaluate,
+    generate,
+    inspect,
+    models,
+    recipes,
+    score,
+    train,
+    tts,
+    vc,
+)
+from vocable.cli.command import Command, Group
+from vocable.cli.options import Count
 from vocable.errors import ConfigError, VocableError
 from vocable.plugins import load_entry_point
 
 app = typer.Typer(
     name="vocable",
+    cls=Group,
     help="Speech to tokens and back.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(is_asked: bool) -> bool:
+    if is_asked:
+        typer.echo(f"vocable {version('vocable')}")
+        raise typer.Exit
+    return is_asked
 
 
 @app.callback()
 def settings(
     threads: Annotated[
-        int, typer.Option(min=1, help="Number of threads; more than one is faster only on idle cores.")
+        int, typer.Option(parser=Count, metavar="N", help="Number of threads; more are faster only on idle cores.")
     ] = 1,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     """Set the options that every command shares."""
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch starts
 
 
-for _command in (
-    demo.demo, edit.edit, encode.encode, decode.decode, generate.generate, inspect.inspect, score.score, train.train,
-    tts.tts, vc.vc, asr.asr,
-):  # fmt: skip
-    app.command()(_command)
-_GROUPS = {"evaluate": evaluate.app, "data": data.app}
+_PANELS = {
+    "Tokens": (demo.demo, encode.encode, decode.decode, inspect.inspect),
+    "Speech": (tts.tts, vc.vc, asr.asr, edit.edit, score.score, generate.generate),
+    "Models": (models.models, recipes.recipes, train.train),
+}
+_GROUPS = {"data": data.app, "evaluate": evaluate.app}
+for _panel, _commands in _PANELS.items():
+    for _command in _commands:
+        app.command(cls=Command, rich_help_panel=_panel)(_command)
 for _name, _group in _GROUPS.items():
-    app.add_typer(_group, name=_name)
+    app.add_typer(_group, name=_name, rich_help_panel="Models")
 
 
 for _point in entry_points(group="vocable.commands"):  # of the laboratory and other packages, such as evaluate.listen
     _group_name, _, _name = _point.name.rpartition(".")
     try:
-        _GROUPS.get(_group_name, app).command(_name, no_args_is_help=True)(load_entry_point(_point))
+        _panel_of = None if _group_name in _GROUPS else "More"
+        _add = _GROUPS.get(_group_name, app).command(
+            _name, cls=Command, no_args_is_help=True, rich_help_panel=_panel_of
+        )
+        _add(load_entry_point(_point))
     except ConfigError as _error:  # a broken package takes no other command away
         typer.echo(f"vocable: {_error}", err=True)
 

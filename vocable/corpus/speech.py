@@ -12,9 +12,10 @@ from pathlib import Path
 from vocable.apps.asr import Transcript, as_recognizer, transcribe
 from vocable.apps.tts import as_text_to_speech, synthesize
 from vocable.apps.vc import Mix, as_converter, convert
-from vocable.audio import AUDIO_SUFFIXES, Audio, find_audio
-from vocable.corpus.files import Outcome, mirrored, prefix_errors, process_each, write_each
-from vocable.errors import ConfigError, OutputError, TextError
+from vocable.audio import AUDIO_SUFFIXES, Audio, find_audio, find_rooted_audio
+from vocable.corpus.jobs import Made, Outcome, Report, Watch, process_each, write_each
+from vocable.corpus.plan import choose_targets, mirror_names
+from vocable.errors import AudioError, ConfigError, TextError
 from vocable.files import open_regular
 from vocable.interfaces import HasVoice
 
@@ -35,8 +36,9 @@ class Line:
 
 
 def speak_texts(
-    tokenizer: object, voice: Path, out: Path, *, text: str | None = None, file: Path | None = None,
-    phonemes: str | None = None, seed: int = 0, say: Callable[[str], None] = print,
+    tokenizer: object, voice: Path, out: str | os.PathLike[str], *, text: str | None = None, file: Path | None = None,
+    phonemes: str | None = None, seed: int = 0, overwrite: bool = False, say: Callable[[str], None] = print,
+    complain: Callable[[str], None] | None = None, watch: Watch | None = None,
 ) -> Outcome:  # fmt: skip
     """Synthesize a text, each line of a file, or a phoneme sequence.
 
@@ -48,32 +50,35 @@ def speak_texts(
         file: Path of a file with one text on each line, in place of ``text``; ``-`` is standard input.
         phonemes: Phonemes to synthesize in place of the text, separated by white space.
         seed: Seed of each text: a text sounds the same among any others.
+        overwrite: Whether files that exist are replaced. If false, one that holds anything else is an error.
         say: Function that gets a line for each text.
+        complain: Function that gets a line for each text that fails, where there are several; ``say`` by default.
+        watch: Function that is called after each text.
 
     Raises:
         ConfigError: If there is nothing to synthesize, or a file together with a text or phonemes.
         VocableError: If the tokenizer does not synthesize from text, or the file or the voice cannot be used.
-        OutputError: If ``out`` is one file and there are many texts, or the voice's recording would be overwritten.
+        OutputError: If ``out`` is one file and there are many texts.
     """
     model = as_text_to_speech(tokenizer)
     if (file is not None and (text, phonemes) != (None, None)) or (file, text, phonemes) == (None, None, None):
         raise ConfigError("nothing to synthesize, or too much: pass a text, its phonemes, or a file of texts")
     lines = [Line(text=text)] if file is None else read_lines(file)
-    targets = _choose_targets(out, [out / f"{line.number:03d}.wav" for line in lines], [voice])
+    targets = choose_targets([Path(f"{line.number:03d}.wav") for line in lines], out, AUDIO_SUFFIXES)
     recording = _read_voice(model, voice)
     symbols = None if phonemes is None else phonemes.split()
 
-    def make(line: Line) -> tuple[Audio, str]:
-        with prefix_errors(line.where):
-            audio = synthesize(model, line.text, recording, seed=seed, phonemes=symbols)
-        return audio, f"{audio.duration:.2f} s"
+    def make(line: Line) -> Made:
+        return _made(synthesize(model, line.text, recording, seed=seed, phonemes=symbols))
 
-    return write_each(lines, targets, make, say)
+    inputs = [voice] if file is None else [voice, file]
+    return write_each(lines, targets, make, say=say, complain=complain, inputs=inputs, overwrite=overwrite, watch=watch)
 
 
 def convert_files(
-    tokenizer: object, inputs: Sequence[str | os.PathLike[str]], voice: Path, out: Path, *,
-    mix: Mix | None = None, say: Callable[[str], None] = print,
+    tokenizer: object, inputs: Sequence[str | os.PathLike[str]], voice: Path, out: str | os.PathLike[str], *,
+    mix: Mix | None = None, overwrite: bool = False, say: Callable[[str], None] = print,
+    complain: Callable[[str], None] | None = None, watch: Watch | None = None,
 ) -> Outcome:  # fmt: skip
     """Convert recordings into another voice.
 
@@ -83,30 +88,32 @@ def convert_files(
         voice: Path of a recording of the target speaker.
         out: Path of an audio file for one input, else of a folder that mirrors the inputs' folders (WAV).
         mix: Mixing of levels, for tokenizers that convert by it.
+        overwrite: Whether files that exist are replaced. If false, one that holds anything else is an error.
         say: Function that gets a line for each file.
+        complain: Function that gets a line for each file that fails, where there are several; ``say`` by default.
+        watch: Function that is called after each file.
 
     Raises:
         VocableError: If the tokenizer does not convert voices in this way, or the inputs or the voice cannot be used.
-        OutputError: If two inputs would become one file, a recording would be overwritten, or ``out`` is one file and
-            there are many recordings.
+        OutputError: If ``out`` is one file and there are many recordings.
     """
     converter = as_converter(tokenizer, mix)
-    sources = find_audio(inputs)
-    targets = _choose_targets(out, mirrored(sources, inputs, out, ".wav"), [*sources, voice])
+    found = find_rooted_audio(inputs)
+    targets = choose_targets(mirror_names(found, ".wav"), out, AUDIO_SUFFIXES)
     target_voice = _read_voice(converter, voice)
 
-    def make(source: Path) -> tuple[Audio, str]:
-        recording = Audio.read(source)
-        with prefix_errors(str(source)):
-            converted = convert(converter, recording, target_voice, mix)
-        return converted, f"{converted.duration:.2f} s"
+    def make(source: Path) -> Made:
+        return _made(convert(converter, Audio.read(source), target_voice, mix))
 
-    return write_each(sources, targets, make, say)
+    sources = [path for path, _ in found]
+    return write_each(
+        sources, targets, make, say=say, complain=complain, inputs=[*sources, voice], overwrite=overwrite, watch=watch
+    )
 
 
 def transcribe_files(
     tokenizer: object, inputs: Sequence[str | os.PathLike[str]], *, as_json: bool = False,
-    say: Callable[[str], None] = print, complain: Callable[[str], None] = print,
+    say: Callable[[str], None] = print, complain: Callable[[str], None] = print, watch: Watch | None = None,
 ) -> Outcome:  # fmt: skip
     """Transcribe recordings into phonemes and words.
 
@@ -116,19 +123,20 @@ def transcribe_files(
         as_json: Whether a line is a JSON object with the times of phonemes, in place of tab-separated columns.
         say: Function that gets a line for each file.
         complain: Function that gets a line for each file that fails, where there are several files.
+        watch: Function that is called after each file.
 
     Raises:
         VocableError: If the tokenizer recognizes no phonemes, or the inputs cannot be used.
     """
     recognizer = as_recognizer(tokenizer)
 
-    def process(source: Path) -> tuple[Path, str]:
+    def process(source: Path) -> Report:
         recording = Audio.read(source)
-        with prefix_errors(str(source)):
-            transcript = transcribe(recognizer, recording)
-        return source, (_json_line if as_json else _tab_line)(source, transcript)
+        transcript = transcribe(recognizer, recording)
+        line = (_json_line if as_json else _tab_line)(source, transcript)
+        return Report(path=source, line=line, seconds=recording.duration)
 
-    return process_each(find_audio(inputs), process, say, complain)
+    return process_each(find_audio(inputs), process, say, complain, watch=watch)
 
 
 def read_lines(file: Path) -> list[Line]:
@@ -170,23 +178,16 @@ def _json_line(source: Path, transcript: Transcript) -> str:
     return json.dumps({"audio_path": str(source), "words": transcript.words, "phonemes": phonemes})
 
 
+def _made(audio: Audio) -> Made:
+    return Made(result=audio, summary=f"{audio.duration:.2f} s", seconds=audio.duration)
+
+
 def _read_voice(tokenizer: object, path: Path) -> Audio:
     """Read the recording of a voice, and check that it is long enough where a tokenizer needs a length."""
     voice = Audio.read(path)
-    with prefix_errors(str(path)):
-        if isinstance(tokenizer, HasVoice):
+    if isinstance(tokenizer, HasVoice):
+        try:
             tokenizer.voice_of(voice)
+        except AudioError as error:
+            raise AudioError(f"{path}: {error}") from error
     return voice
-
-
-def _choose_targets(out: Path, in_folder: Sequence[Path], inputs: Sequence[Path]) -> list[Path]:
-    """Return the output where it is one audio file, else the files in it as a folder; none may be an input."""
-    is_file = not out.is_dir() and out.suffix.lower() in AUDIO_SUFFIXES
-    if is_file and len(in_folder) > 1:
-        raise OutputError(f"{out} is one file and there are {len(in_folder)} results; pass a folder")
-    targets = [out] if is_file else list(in_folder)
-    protected = {path.resolve() for path in inputs}
-    overwritten = next((target for target in targets if target.resolve() in protected), None)
-    if overwritten is not None:
-        raise OutputError(f"{overwritten}: this input would be overwritten; write to another place")
-    return targets

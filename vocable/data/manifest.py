@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vocable.errors import ManifestError, VocableError
-from vocable.files import MAX_FILE_BYTES, read_file
+from vocable.files import MAX_FILE_BYTES, protect, read_file
 from vocable.schema import first_problem
 
 _Error = TypeVar("_Error", bound=VocableError)
@@ -107,6 +107,7 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
             f"{manifest}: no utterance"
             + (f" has split '{split}'; there are {', '.join(splits)}" if splits else " in it")
         )
+    protect([manifest, *(utterance.audio_path for utterance in utterances)])
     return utterances
 
 

@@ -11,7 +11,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
+from vocable.device import check_device
 from vocable.errors import CheckpointError, ConfigError
+from vocable.files import protect
 from vocable.folder import ModelFile, bundled
 from vocable.plugins import load_entry_point
 from vocable.schema import read_json
@@ -118,12 +120,13 @@ def load(name: _Path, device: str = "cpu", vocoder: str | None = None) -> BaseTo
 
     Raises:
         CheckpointError: If there is no such model, or its files are missing, altered or of another version.
-        ConfigError: If there is no such vocoder, it takes other spectra, or the system takes none.
+        ConfigError: If there is no such device or vocoder, it takes other spectra, or the system takes none.
 
     Example:
         >>> load("guided-small").spec.bit_rate
         4000.0
     """
+    check_device(device)
     folder, system = _find(name)
     tokenizer = system.tokenizer.load(folder, device, vocoder=vocoder, find=load)
     tokenizer.name = _name_hint(name)
@@ -204,12 +207,18 @@ def _find(name: _Path) -> tuple[Path, System]:
     if not folder.exists():
         folder = bundled(*systems()).get(str(name), folder)
     if not folder.is_dir():
+        if str(name) in recipes():
+            raise CheckpointError(
+                f"{name}: is a recipe, and no trained model of that name is here; train it: vocable train {name} "
+                f"--data MANIFEST --out RUN, then give RUN; or take one of: {', '.join(released())}"
+            )
         raise CheckpointError(f"{name}: no such model; give a folder, or one of: {', '.join(released())}")
     newest = checkpoint.steps(folder / "checkpoints")
     if newest:
         folder = newest[-1]
         checkpoint.verify(folder)
     described = read_json(folder / "model.json", ModelFile, advice="is this a model's or a run's folder?")
+    protect(folder.iterdir())
     if described.system not in systems():
         raise CheckpointError(
             f"{folder / 'model.json'}: system '{described.system}' is not registered; install its package, or take a "

@@ -1,0 +1,36 @@
+"""Torch devices by name."""
+
+import torch
+
+from vocable.errors import ConfigError
+
+
+def check_device(name: str) -> torch.device:
+    """Return a torch device on which tensors can be made.
+
+    Args:
+        name: Name of a device, such as ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises:
+        ConfigError: If torch knows no such device, or this machine has none.
+
+    Example:
+        >>> check_device("cpu")
+        device(type='cpu')
+        >>> check_device("foo")
+        Traceback (most recent call last):
+        vocable.errors.ConfigError: device is 'foo', which cannot be used here; choose one of: cpu
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()  # fails where there is no such device, and on a device without memory
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError) as error:
+        reason = " on this machine: torch sees no GPU" if str(name).startswith("cuda") and not _gpus() else " here"
+        choices = ", ".join(["cpu", *_gpus()])
+        raise ConfigError(f"device is {name!r}, which cannot be used{reason}; choose one of: {choices}") from error
+    return device
+
+
+def _gpus() -> list[str]:
+    names = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return [*names, *(["mps"] if torch.backends.mps.is_available() else [])]
