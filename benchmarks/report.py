@@ -83,7 +83,8 @@ def _costs(manifest: Path, model: str, split: str, count: int) -> tuple[dict[str
     """Mean CPU seconds of every metric on a clip, and the clips' mean length; the first clip only warms up."""
     import vocable
     from vocable.data.manifest import read_manifest
-    from vocable.evaluate.measures import NAMES, Pair, ScoredClip, find_measures
+    from vocable.evaluate.measures import NAMES, find_measures
+    from vocable.evaluate.pairs import Pair, ScoredClip
     from vocable.evaluate.plan import as_scored, spread_evenly
 
     tokenizer = vocable.load(model)

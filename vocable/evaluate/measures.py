@@ -4,71 +4,28 @@ To add a metric, write a function in :mod:`vocable.metrics` that returns a ``Sco
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
-from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError, MissingDependencyError
 from vocable.evaluate.card import Better, Column
-from vocable.evaluate.judges.base import (
-    PitchTracker,
-    Recognition,
-    SpeakerEncoder,
-    SpeechRecognizer,
-    recognize_words,
-)
+from vocable.evaluate.judges.base import PitchTracker, SpeakerEncoder
 from vocable.evaluate.judges.find import Kind, find_scorer
 from vocable.evaluate.judges.quality import visqol, visqol_name
+from vocable.evaluate.pairs import Pair
+from vocable.evaluate.recognition import (
+    count_against_recording,
+    count_against_text,
+    count_phones_against_recording,
+    count_phones_against_text,
+)
 from vocable.metrics import pitch, quality, spectral, text
 from vocable.metrics.score import Score, undefined
 
 RATE = 16_000  # Hz, at which everything is scored
-_NOT_SELECTED = "not among the clips that the recogniser hears (--recognise)"
-EMPTY, LOOPS = "empty", "loops"
-"""Keys, in the counts of an error rate, of transcripts without a word and of those in which the recognizer looped."""
-T = TypeVar("T")
-
-
-@dataclass
-class ScoredClip:
-    """A clip to be scored, with a cache of what scorers returned for it: each is asked once."""
-
-    audio: Audio
-    _results: dict[str, object] = field(default_factory=dict)
-
-    def ask(self, scorer: str, function: Callable[[Audio], T]) -> T:
-        """Return the result of a scorer, by its name and method, for this clip, or raise its AudioError."""
-        if scorer not in self._results:
-            try:
-                self._results[scorer] = function(self.audio)
-            except AudioError as error:
-                self._results[scorer] = error
-        result = self._results[scorer]
-        if isinstance(result, AudioError):
-            raise result
-        return result  # type: ignore[return-value]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """A recording and its decoded speech, both at 16 kHz.
-
-    Attributes:
-        reference: Recording.
-        decoded: Decoded speech.
-        text: Text of the recording; None if it is not known.
-        is_recognized: Whether the speech recognizer runs on this clip.
-        language: Language of the speech, as a tag such as ``en`` or ``de-AT``.
-    """
-
-    reference: ScoredClip
-    decoded: ScoredClip
-    text: str | None = None
-    is_recognized: bool = True
-    language: str = "en"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,51 +89,6 @@ def _speaker_similarity(pair: Pair, encoder: SpeakerEncoder) -> Score:
     return Score(float(embeddings[0] @ embeddings[1]))
 
 
-def _against_text(count: Callable[..., text.ErrorCounts]) -> Callable[[Pair, SpeechRecognizer], Score]:
-    def score(pair: Pair, recognizer: SpeechRecognizer) -> Score:
-        if reason := _why_not_recognized(pair, recognizer):
-            return undefined(reason)
-        if pair.text is None:
-            return undefined("the manifest has no text")
-        hypothesis = _recognize(pair.decoded, recognizer)
-        return _count_words(count, pair, pair.text, hypothesis)
-
-    return score
-
-
-def _against_recording(count: Callable[..., text.ErrorCounts]) -> Callable[[Pair, SpeechRecognizer], Score]:
-    def score(pair: Pair, recognizer: SpeechRecognizer) -> Score:
-        if reason := _why_not_recognized(pair, recognizer):
-            return undefined(reason)
-        reference, hypothesis = (_recognize(clip, recognizer) for clip in (pair.reference, pair.decoded))
-        return _count_words(count, pair, reference.text, hypothesis)
-
-    return score
-
-
-def _why_not_recognized(pair: Pair, recognizer: SpeechRecognizer) -> str:
-    """Return why a recognizer says nothing about a pair; empty if it does."""
-    if not pair.is_recognized:
-        return _NOT_SELECTED
-    language = getattr(recognizer, "language", None)  # None: the recognizer knows many
-    if language and not pair.language.lower().startswith(language):
-        return f"it is in '{pair.language}', and {recognizer.name} knows '{language}' alone"
-    return ""
-
-
-def _recognize(clip: ScoredClip, recognizer: SpeechRecognizer) -> Recognition:
-    return clip.ask(recognizer.name, partial(recognize_words, recognizer))
-
-
-def _count_words(count: Callable[..., text.ErrorCounts], pair: Pair, reference: str, hypothesis: Recognition) -> Score:
-    """Return the error rate, and count empty transcripts and loops, which make it look better or worse than it is."""
-    is_english = pair.language.lower().startswith("en")
-    normalizer = text.normalize_english if is_english else text.normalize
-    score = count(reference, hypothesis.text, normalizer=normalizer).score()
-    failures = {EMPTY: int(not hypothesis.text), LOOPS: int(hypothesis.is_loop)}
-    return replace(score, counts={**score.counts, **failures}) if score.defined else score
-
-
 def _opinion(scale: str) -> Callable[[Pair, Any], Score]:
     return lambda pair, predictor: Score(
         pair.decoded.ask(f"{predictor.name} {predictor.scales}", predictor.rate)[scale]
@@ -216,18 +128,20 @@ class Metric(NamedTuple):
     is_default: bool = True
 
 
-Needs = Literal["", "pesq", "pystoi", "visqol", "pitch", "speaker", "recognizer", "dnsmos-p808", "dnsmos", "distillmos"]
+Needs = Literal[
+    "", "pesq", "pystoi", "visqol", "pitch", "speaker", "recognizer", "phones", "dnsmos-p808", "dnsmos", "distillmos"
+]  # fmt: skip
 
 
 def _error_rates(name: str, count: Callable[..., text.ErrorCounts], units: str) -> Iterator[Metric]:
     yield Metric(
-        name, name.upper(), "lower", _against_text(count), "recognizer", unit="%", form=".1f",
+        name, name.upper(), "lower", count_against_text(count), "recognizer", unit="%", form=".1f",
         caption=f"{units} error rate of {{scorer}} against the text, all clips together, after Whisper's English "
         f"normalization ({text.NORMALIZER} for other languages). Compare it with that of the recording, in which the "
         "recognizer makes errors, too.",
     )  # fmt: skip
     yield Metric(
-        f"d{name}", f"d{name.upper()}", "lower", _against_recording(count), "recognizer", unit="%", form=".1f",
+        f"d{name}", f"d{name.upper()}", "lower", count_against_recording(count), "recognizer", unit="%", form=".1f",
         ceiling=1e-6, floor=0.3,
         caption=f"{units} error rate of {{scorer}} against its transcript of the recording; needs no text.",
     )  # fmt: skip
@@ -281,6 +195,12 @@ METRICS = (
            ceiling=0.999, floor=0.85, caption="Cosine of the voice vectors of {scorer}."),
     *_error_rates("wer", text.wer, "Word"),
     *_error_rates("cer", text.cer, "Character"),
+    Metric("per", "PER", "lower", count_phones_against_text, "phones", unit="%", form=".1f", is_default=False,
+           caption="Phone error rate of {scorer} against the text, spelled out by the same package; 39 phones without "
+           "stress, all clips together. Compare it with that of the recording."),
+    Metric("dper", "dPER", "lower", count_phones_against_recording, "phones", unit="%", form=".1f", ceiling=1e-6,
+           floor=0.3, is_default=False,
+           caption="Phone error rate of {scorer} against its phones of the recording; needs no text."),
     _dnsmos("p808", 2.9, "dnsmos-p808"),
     _dnsmos("ovrl", 2.0),
     _dnsmos("sig", 3.0),
@@ -354,7 +274,7 @@ def _load_scorer(needs: Needs, scorers: Scorers) -> tuple[Any, str]:
             raise MissingDependencyError(f"needs {needs}; run pip install 'vocable[evaluate]'") from error
     choices: dict[str, tuple[Kind, str | None]] = {
         "pitch": ("pitch", scorers.pitch), "speaker": ("speaker", scorers.speaker),
-        "recognizer": ("recognizer", scorers.recognizer),
+        "recognizer": ("recognizer", scorers.recognizer), "phones": ("phones", None),
     }  # fmt: skip
     kind, name = choices.get(needs, ("opinion", needs))
     scorer: Any = find_scorer(kind, name)

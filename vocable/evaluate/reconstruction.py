@@ -13,7 +13,8 @@ from vocable.evaluate.card import Card, Entry, ProbeRow, Sample
 from vocable.evaluate.codecs.base import Codec, Coded
 from vocable.evaluate.codecs.find import find_codecs
 from vocable.evaluate.codecs.tokenizer import TokenizerCodec
-from vocable.evaluate.measures import Pair, ScoredClip, find_measures
+from vocable.evaluate.measures import find_measures
+from vocable.evaluate.pairs import Pair, ScoredClip
 from vocable.evaluate.plan import (
     Plan,
     as_scored,

@@ -16,7 +16,8 @@ from vocable.audio import Audio
 from vocable.evaluate.card import Card, Column, Entry, ProbeRow
 from vocable.evaluate.judges.base import PitchTracker, SpeakerEncoder
 from vocable.evaluate.judges.find import find_scorer
-from vocable.evaluate.measures import Pair, ScoredClip, find_measures
+from vocable.evaluate.measures import find_measures
+from vocable.evaluate.pairs import Pair, ScoredClip
 from vocable.evaluate.plan import (
     Plan,
     as_scored,

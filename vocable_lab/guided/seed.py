@@ -15,7 +15,8 @@ from vocable.data.manifest import read_manifest
 from vocable.evaluate.card import Card, Column, Entry, ProbeRow
 from vocable.evaluate.codecs.base import Identity, Noise
 from vocable.evaluate.judges.find import find_scorer
-from vocable.evaluate.measures import Pair, ScoredClip, find_measures
+from vocable.evaluate.measures import find_measures
+from vocable.evaluate.pairs import Pair, ScoredClip
 from vocable.evaluate.plan import Plan, as_scored, common_settings, select_clips, short_names
 from vocable.evaluate.probes.run import encode_clips, run_probe
 from vocable.evaluate.runner import Evaluation, ResultRow, Results

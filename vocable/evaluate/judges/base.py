@@ -6,6 +6,7 @@ MissingDependencyError; if its weights are missing or have changed, CheckpointEr
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Protocol, runtime_checkable
@@ -104,6 +105,21 @@ def recognize_words(recognizer: SpeechRecognizer, clip: Audio) -> Recognition:
         return recognizer.recognize(clip)
     text = recognizer.transcribe(clip)
     return Recognition(text=text, is_loop=repeats_itself(text))
+
+
+@runtime_checkable
+class PhoneRecognizer(Protocol):
+    """Scorer of the phones."""
+
+    name: str
+
+    def phones(self, clip: Audio) -> list[str]:
+        """Return the phones as ARPAbet without stress; none for silence."""
+        ...
+
+    def pronounce(self, words: Iterable[str]) -> list[str]:
+        """Return the phones of words, as the scorer would write them."""
+        ...
 
 
 @runtime_checkable

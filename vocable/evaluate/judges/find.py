@@ -5,18 +5,26 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from vocable.errors import ConfigError
-from vocable.evaluate.judges.base import OpinionPredictor, PitchTracker, SpeakerEncoder, SpeechRecognizer
+from vocable.evaluate.judges.base import (
+    OpinionPredictor,
+    PhoneRecognizer,
+    PitchTracker,
+    SpeakerEncoder,
+    SpeechRecognizer,
+)
 from vocable.evaluate.judges.moonshine import FILES, MoonshineRecognizer
 from vocable.evaluate.judges.quality import DistillMosPredictor, DnsmosPredictor
 from vocable.evaluate.judges.recognizer import PocketsphinxRecognizer, WhisperRecognizer
 from vocable.evaluate.judges.voice import EcapaEncoder, ResemblyzerEncoder, SwiftF0Tracker, TransformersSpeakerEncoder
+from vocable.features.hama import HamaRecognizer
 
-Kind = Literal["pitch", "speaker", "recognizer", "opinion"]
+Kind = Literal["pitch", "speaker", "recognizer", "phones", "opinion"]
 
 _SCORERS: dict[str, dict[str, Callable[[], Any]]] = {  # the first one of a kind is the default
     "pitch": {"swift-f0": SwiftF0Tracker},
     "speaker": {"resemblyzer": ResemblyzerEncoder, "ecapa": EcapaEncoder},
     "recognizer": {"moonshine": MoonshineRecognizer, "pocketsphinx": PocketsphinxRecognizer},
+    "phones": {"hama": HamaRecognizer},
     "opinion": {
         "dnsmos-p808": lambda: DnsmosPredictor(("p808",)),
         "dnsmos": DnsmosPredictor,
@@ -42,17 +50,19 @@ def find_scorer(kind: Literal["speaker"], name: str | None = None) -> SpeakerEnc
 @overload
 def find_scorer(kind: Literal["recognizer"], name: str | None = None) -> SpeechRecognizer: ...
 @overload
+def find_scorer(kind: Literal["phones"], name: str | None = None) -> PhoneRecognizer: ...
+@overload
 def find_scorer(kind: Literal["opinion"], name: str | None = None) -> OpinionPredictor: ...
 
 
 def find_scorer(
     kind: Kind, name: str | None = None
-) -> PitchTracker | SpeakerEncoder | SpeechRecognizer | OpinionPredictor:
+) -> PitchTracker | SpeakerEncoder | SpeechRecognizer | PhoneRecognizer | OpinionPredictor:
     """Return a loaded scorer.
 
     Args:
-        kind: ``pitch``, ``speaker``, ``recognizer`` or ``opinion``.
-        name: Name of a scorer: ``swift-f0``; ``resemblyzer`` or ``ecapa``; ``moonshine`` or ``pocketsphinx``;
+        kind: ``pitch``, ``speaker``, ``recognizer``, ``phones`` or ``opinion``.
+        name: Name of a scorer: ``swift-f0``; ``resemblyzer`` or ``ecapa``; ``moonshine`` or ``pocketsphinx``; ``hama``;
             ``dnsmos-p808``, ``dnsmos`` or ``distillmos``. For speakers and recognizers, also the hub name of a model
             (``microsoft/wavlm-base-plus-sv``, ``openai/whisper-small``) or a folder with one. None takes the first of
             its kind, which works offline; another is never taken in its place.
