@@ -19,7 +19,7 @@ from vocable.evaluate.describe import kind_of
 from vocable.features.hub import fetch, read_tensors
 from vocable.files import MAX_TEXT_BYTES, check_regular, open_regular, read_file, sha256
 from vocable.folder import system_of
-from vocable.schema import JsonObject, read_json
+from vocable.schema import read_object
 from vocable.text.lexicon import Lexicon
 from vocable.text.subword_tokenizers import HubTokenizer
 from vocable.tokens import Tokens
@@ -34,7 +34,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "audio header": header_seconds,
     "tokens": Tokens.read,
     "manifest": read_manifest,
-    "json": lambda path: read_json(path, JsonObject),
+    "json": read_object,
     "textgrid": read_textgrid,
     "ctm": read_ctm,
     "csv": read_csv,

@@ -5,28 +5,30 @@ file of ``/proc`` may never end, and may block the one who opens it.
 """
 
 import errno
-import filecmp
 import glob
 import hashlib
 import json
 import os
+import re
 import secrets
+import shutil
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from safetensors import SafetensorError
 
 from vocable.errors import InputError, OutputError, VocableError
+from vocable.write_rules import check_target, is_replaceable, protect
 
 MAX_TEXT_BYTES = 64 << 20  # of a text or JSON file: the largest that vocable writes for a page has a tenth of it
 MAX_FILE_BYTES = 1 << 30  # of a token file, a manifest or a list of results
 _CHUNK = 1 << 20
+_SURROGATE = re.compile("[\ud800-\udfff]")  # file names may have them, UTF-8 may not
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -56,7 +58,7 @@ def check_regular(path: str | os.PathLike[str]) -> None:
     _check_kind(found, path)
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a regular file to read its bytes; see :func:`check_regular`.
 
     Raises:
@@ -101,81 +103,6 @@ def read_file(
     return bytes(content)
 
 
-@dataclass
-class WriteRules:
-    """Rules for the files that a command writes.
-
-    Attributes:
-        overwrite: Whether files that exist are replaced.
-        inputs: Path of each file that must stay as it is, by device and inode.
-        unchanged: Files that were to be written, and had that content before.
-    """
-
-    overwrite: bool
-    inputs: dict[tuple[int, int], Path] = field(default_factory=dict)
-    unchanged: set[Path] = field(default_factory=set)
-
-
-_RULES: ContextVar[WriteRules | None] = ContextVar("_RULES", default=None)
-
-
-@contextmanager
-def write_rules(inputs: Iterable[str | os.PathLike[str]] = (), *, overwrite: bool = False) -> Iterator[WriteRules]:
-    """Set the rules for files that are written inside a ``with`` block: an input is never written over.
-
-    Inputs that an outer block protects stay protected.
-
-    Args:
-        inputs: Files that must stay as they are; see :func:`protect`.
-        overwrite: Whether other files are replaced. If false, a file that exists stays if it has the same content, and
-            is an error if not.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder, write_rules():
-        ...     write_json(Path(folder) / "a.json", 1)
-        ...     write_json(Path(folder) / "a.json", 1)
-    """
-    outer = _RULES.get()
-    rules = WriteRules(overwrite, {} if outer is None else dict(outer.inputs))
-    token = _RULES.set(rules)
-    try:
-        protect(inputs)
-        yield rules
-    finally:
-        _RULES.reset(token)
-
-
-def protect(inputs: Iterable[str | os.PathLike[str]]) -> None:
-    """Protect files from being written over, under any name, until the innermost :func:`write_rules` ends.
-
-    A file is recognized by device and inode. So another spelling of its path, a symbolic link and a hard link are the
-    same file. Outside of :func:`write_rules` this does nothing.
-    """
-    rules = _RULES.get()
-    for path in () if rules is None else inputs:
-        with suppress(OSError, ValueError):  # missing, or no path at all: reading it raises the error
-            status = Path(path).stat()
-            rules.inputs[status.st_dev, status.st_ino] = Path(path)
-
-
-def check_target(target: Path) -> None:
-    """Check that a file is none of the protected inputs.
-
-    Raises:
-        OutputError: If it is one, under any name.
-    """
-    rules = _RULES.get()
-    if rules is None or not rules.inputs:
-        return
-    with suppress(OSError, ValueError):
-        status = target.stat()
-        source = rules.inputs.get((status.st_dev, status.st_ino))
-        if source is not None:
-            alias = "" if source == target else f" (it is {source})"
-            raise OutputError(f"{target}: this input would be overwritten; write to another place{alias}")
-
-
 def write_whole(
     target: Path, put: Callable[[Path], object], *, same: Callable[[Path, Path], bool] | None = None
 ) -> None:
@@ -193,34 +120,119 @@ def write_whole(
         OutputError: If the folder is missing or not writable, the disk is full, or the target is a folder, a device, an
             input, or a file with other content that must not be replaced.
     """
+    _check_name(target)
     check_target(target)
-    if target.exists() and not target.is_file():
+    if exists(target) and not target.is_file():
         raise OutputError(f"{target}: this is a folder or device; pass the path of a file")
     temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(4)}{target.suffix}")
-    try:
-        temporary.touch(exist_ok=False)
-        mode = temporary.stat().st_mode
-        put(temporary)
-        _sync(temporary)
-        temporary.chmod(mode)  # safetensors makes files that the user alone can read
-        if not _is_replaceable(temporary, target, same):
-            return
-        temporary.replace(target)
-        _sync(target.parent)
-    except (OSError, RuntimeError, SafetensorError) as error:  # libsndfile reports a full disk as a RuntimeError
-        reason = getattr(error, "strerror", None) or str(error).strip().rstrip(".")
-        raise OutputError(
-            f"{target}: cannot be written ({reason}); check that the folder exists, its rights and the free space"
-        ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with _writing(target):
+        try:
+            temporary.touch(exist_ok=False)
+            mode = temporary.stat().st_mode
+            put(temporary)
+            _sync(temporary)
+            temporary.chmod(mode)  # safetensors makes files that the user alone can read
+            if is_replaceable(temporary, target, same):
+                temporary.replace(target)
+                _sync(target.parent)
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+
+
+def write_folder(target: Path, put: Callable[[Path], object]) -> None:
+    """Write a folder atomically, through a hidden folder beside it; a folder that is there is replaced.
+
+    What killed processes left of the same folder is deleted first: only one process may write a folder.
+
+    Args:
+        target: Path of the folder; its parents are created.
+        put: Function that writes the files into the path of the hidden folder.
+
+    Raises:
+        OutputError: If the folder cannot be written.
+    """
+    hidden, old = (target.with_name(f".{target.name}.{suffix}") for suffix in ("part", "gone"))
+    for leftover in (hidden, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    make_folder(hidden)
+    with _writing(target):
+        try:
+            put(hidden)
+            _sync(hidden)
+            if target.exists():
+                target.rename(old)
+            hidden.rename(target)
+            _sync(target.parent)
+        finally:
+            if old.exists() and not target.exists():
+                old.rename(target)
+            shutil.rmtree(hidden, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Hide a folder, then delete its files, so that a kill in between leaves no incomplete folder.
+
+    Raises:
+        OutputError: If the folder cannot be renamed.
+    """
+    hidden = folder.with_name(f".{folder.name}.gone")
+    with _writing(folder):
+        folder.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append text to a file and sync it to disk. After an error the file has the length that it had before.
+
+    A kill may leave a part of the text; readers drop an incomplete last line.
+
+    Raises:
+        OutputError: If the file cannot be written, or the disk is full.
+    """
+    _check_name(path)
+    with _writing(path), path.open("ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            left = memoryview(text.encode())
+            while left:
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                file.truncate(before)
+            raise
 
 
 def write_json(target: Path, value: Any) -> None:
     """Write a JSON file atomically; see :func:`write_whole`."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_whole(target, lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(target, _dumps(value, indent=2) + "\n")
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text file in UTF-8 atomically; see :func:`write_whole`. What UTF-8 cannot hold is escaped."""
+    write_whole(target, lambda path: path.write_bytes(text.encode(errors="backslashreplace")))
+
+
+def json_line(value: Any) -> str:
+    r"""Return a value as one line of JSON, without the line's end.
+
+    Texts are written as they are. Where one is no valid text, as the name of a file may be, all are escaped.
+
+    Raises:
+        ValueError: If a number is not finite.
+
+    Example:
+        >>> json_line({"text": "Grüße"}), json_line(["Grüße" + chr(0xDCFF)])
+        ('{"text": "Grüße"}', '["Gr\\u00fc\\u00dfe\\udcff"]')
+    """
+    return _dumps(value)
+
+
+def _dumps(value: Any, indent: int | None = None) -> str:
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    return json.dumps(value, indent=indent, allow_nan=False) if _SURROGATE.search(text) else text
 
 
 def make_folder(folder: Path) -> None:
@@ -231,8 +243,28 @@ def make_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: this folder cannot be created ({error.strerror}); take another") from error
+    except (OSError, ValueError) as error:  # ValueError: a path that no system call takes
+        raise OutputError(f"{folder}: this folder cannot be created ({reason_of(error)}); take another") from error
+
+
+def exists(path: Path) -> bool:
+    """Return whether a file or folder exists; a path that the system refuses, such as one too long, does not.
+
+    Example:
+        >>> exists(Path("/")), exists(Path("a" * 5_000)), exists(Path("a" + chr(0)))
+        (True, False, False)
+    """
+    return os.path.exists(path)  # pathlib raises an error where a path is too long or may not be looked at  # noqa: PTH110
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a folder exists; see :func:`exists`."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a file cannot be read or written, in one line without its path."""
+    return getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
 
 
 def find_files(inputs: Sequence[str | os.PathLike[str]], suffixes: Collection[str], kind: str) -> list[Path]:
@@ -266,10 +298,10 @@ def find_rooted(
     searched: set[Path] = set()  # a file that is named and also found in a folder has the folder as its root
     for entry in inputs:
         path = Path(entry)
-        if path.is_dir():
+        if is_folder(path):
             candidates = sorted(_walk(path), key=lambda file: file.parts)
             root = path
-        elif not path.exists() and glob.has_magic(str(entry)):
+        elif not exists(path) and glob.has_magic(str(entry)):
             names = sorted(glob.glob(str(entry), recursive=True))  # any root  # noqa: PTH207
             candidates = [Path(name) for name in names if Path(name).is_file()]
             root = _fixed_part(path)
@@ -309,21 +341,6 @@ def _system_devices() -> frozenset[int]:
     return frozenset(root.stat().st_dev for root in roots if root.is_mount())
 
 
-def _is_replaceable(made: Path, target: Path, same: Callable[[Path, Path], bool] | None) -> bool:
-    """Return whether a new file shall take its target's place; raise an OutputError if it must not."""
-    rules = _RULES.get()
-    if rules is None or rules.overwrite or not target.exists():
-        return True
-    if (same or _same_bytes)(made, target):
-        rules.unchanged.add(target)
-        return False
-    raise OutputError(f"{target}: exists already and holds something else; pass --overwrite, or name another place")
-
-
-def _same_bytes(made: Path, target: Path) -> bool:
-    return filecmp.cmp(made, target, shallow=False)
-
-
 def _walk(folder: Path) -> Iterator[Path]:
     """Yield the files in a folder at any depth, without links to folders, and each folder that cannot be searched."""
     folders = [folder]
@@ -344,6 +361,29 @@ def _fixed_part(pattern: Path) -> Path:
     """Return the folder of a glob pattern before its first wildcard."""
     parents = [parent for parent in pattern.parents if not glob.has_magic(str(parent))]
     return parents[0]
+
+
+def _check_name(target: Path) -> None:
+    """Raise an OutputError if no file can have the name of a target."""
+    try:
+        if b"\0" not in os.fsencode(target):
+            return
+        reason = "it holds a null byte"
+    except ValueError as error:  # a lone surrogate
+        reason = str(error)
+    raise OutputError(f"{str(target)[:200]!r}: no file can have this name ({reason}); take another")
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Convert errors of the system and of libraries that write files into an OutputError with advice."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:  # libsndfile reports a full disk as a RuntimeError
+        raise OutputError(
+            f"{target}: cannot be written ({reason_of(error)}); check that the folder exists, its rights and the free "
+            "space"
+        ) from error
 
 
 def _sync(path: Path) -> None:

@@ -13,7 +13,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -21,12 +22,12 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from pydantic import JsonValue
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vocable.errors import CheckpointError, ConfigError
-from vocable.files import check_regular, make_folder, write_json, write_whole
+from vocable.errors import CheckpointError, VocableError
+from vocable.files import check_regular, exists, reason_of, write_folder, write_json, write_whole
 from vocable.schema import config, read_json
 
 FORMAT = 2
@@ -103,16 +104,22 @@ def write_model(
         OutputError: If the folder cannot be written.
     """
     target = Path(folder)
-    make_folder(target)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     digest = exact = digest_of(config, tensors)
     if half:
         tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
         digest = digest_of(config, tensors)
-    write_whole(target / "model.safetensors", lambda path: save_file(tensors, path))
     kept = list(aliases) if digest == exact else []
     described = {"system": system, "format": FORMAT, "digest": digest, "aliases": kept, "config": dict(config)}
-    write_json(target / "model.json", described)
+
+    def put(place: Path) -> None:
+        write_whole(place / "model.safetensors", lambda path: save_file(tensors, path))
+        write_json(place / "model.json", described)
+
+    if exists(target):  # a folder that may hold other files, too
+        put(target)
+    else:
+        write_folder(target, put)
 
 
 def read_model(
@@ -136,27 +143,60 @@ def read_model(
         raise CheckpointError(
             f"{source}: model format {described.format}, this vocable reads 1 and {FORMAT}; install another one"
         )
+    stored = read_tensors(source / "model.safetensors", advice=_ADVICE)
+    if digest_of(described.config, stored) != described.digest:
+        raise CheckpointError(f"{source}: the weights are altered (their digest differs); {_ADVICE}")
+    if broken := next((name for name, value in stored.items() if not _is_finite(value)), None):
+        raise CheckpointError(f"{source}: the weights {broken[:60]!r} hold numbers that are not finite; {_ADVICE}")
+    settings, aliases = described.config, described.aliases
+    weights = {  # copied: where a tensor begins in the file is not aligned, and a kernel's last bit depends on that
+        name: value.to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
+        for name, value in stored.items()
+    }
     try:
-        check_regular(source / "model.safetensors")
-        stored = load_file(source / "model.safetensors")
-        settings, aliases = described.config, described.aliases
-        weights = {  # copied: where a tensor begins in the file is not aligned, and a kernel's last bit depends on that
-            name: value.to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
-            for name, value in stored.items()
-        }
         if described.format == 1 and migration is not None:
             settings, aliases = migration.config(dict(settings)), (described.digest,)
             weights = {migration.rename(name): value for name, value in weights.items()}
         with torch.device("meta"):  # which takes no memory, whatever size a hostile configuration asks for
             network = build(dict(settings))
+        _check_types(network, weights)
         network.load_state_dict(weights, assign=True)
-    except (OSError, SafetensorError, RuntimeError, ConfigError, LookupError, TypeError, ValueError,
-            AttributeError) as error:  # fmt: skip
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{source}: the weights cannot be used ({reason}); {_ADVICE}") from error
-    if digest_of(described.config, stored) != described.digest:
-        raise CheckpointError(f"{source}: the weights are altered (their digest differs); {_ADVICE}")
+    except Exception as error:  # a configuration of a stranger goes through the constructors of all layers
+        raise CheckpointError(f"{source}: the weights cannot be used ({reason_of(error)}); {_ADVICE}") from error
     return StoredModel(network.to(device), aliases)
+
+
+def read_tensors(path: Path, error: Callable[[str], VocableError] = CheckpointError, *,
+                 advice: str = "copy it again") -> dict[str, Tensor]:  # fmt: skip
+    """Read all tensors of a safetensors file, each from memory of its own or of the file.
+
+    Args:
+        path: Path of the file.
+        error: Class of the error to raise.
+        advice: What the reader of the message can do; closes it.
+
+    Raises:
+        VocableError: (of the class ``error``) If the file is missing, no plain file, or no safetensors file.
+    """
+    with open_tensors(path, error, advice=advice) as stored:
+        return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 it is no dictionary
+
+
+@contextmanager
+def open_tensors(path: Path, error: Callable[[str], VocableError] = CheckpointError, *,
+                 advice: str = "copy it again") -> Iterator[Any]:  # fmt: skip
+    """Open a safetensors file to read some of it: the object that ``safe_open`` returns. See :func:`read_tensors`.
+
+    Whatever fails while it is open is an error of the file.
+    """
+    try:
+        check_regular(path)
+        with safe_open(path, "pt") as stored:
+            yield stored
+    except VocableError:
+        raise
+    except Exception as problem:  # of a header of a stranger: SafetensorError, OSError, KeyError, RuntimeError, …
+        raise error(f"{path}: cannot be read as tensors ({reason_of(problem)}); {advice}") from problem
 
 
 def bundled(*systems: str) -> dict[str, Path]:
@@ -177,6 +217,19 @@ def system_of(folder: Path) -> str | None:
         return read_json(folder / "model.json", ModelFile).system
     except CheckpointError:
         return None
+
+
+def _is_finite(value: Tensor) -> bool:
+    return not value.is_floating_point() or bool(value.isfinite().all())
+
+
+def _check_types(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Raise a TypeError if weights are integers where the network has floats, or the other way round."""
+    for name, value in network.state_dict().items():
+        if name in weights and (value.is_floating_point(), value.is_complex()) != (
+            weights[name].is_floating_point(), weights[name].is_complex()
+        ):  # fmt: skip
+            raise TypeError(f"{name} is {weights[name].dtype} in place of {value.dtype}")
 
 
 def digest_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

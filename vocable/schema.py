@@ -2,7 +2,8 @@
 
 A configuration is a frozen dataclass made by :func:`config`. Pydantic checks its fields when it is constructed, when
 one is replaced (:func:`dataclasses.replace`) and when it is read from JSON. Files that a stranger can have written are
-read by :func:`read_json` or :func:`parse`, which raise nothing but a named error.
+read by :func:`read_json`, :func:`parse` or :func:`parse_object`, which raise nothing but a named error. They refuse
+what JSON readers disagree on: keys that stand twice, numbers that are not finite, and values nested too deep.
 
 A network is built before its weights are compared with it, so the sizes that a file may ask for are bounded here.
 """
@@ -12,22 +13,20 @@ import json
 import os
 from collections.abc import Callable
 from functools import wraps
+from math import isfinite
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
 from pydantic import (
     ConfigDict,
     Field,
-    JsonValue,
     PydanticUserError,
-    RootModel,
     TypeAdapter,
     ValidationError,
-    model_validator,
 )
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from vocable.errors import CheckpointError, ConfigError, VocableError
-from vocable.files import read_file
+from vocable.files import MAX_TEXT_BYTES, read_file, reason_of
 
 MAX_WIDTH, MAX_DEPTH, MAX_ENTRIES = 1 << 16, 1 << 10, 1 << 24
 
@@ -40,6 +39,8 @@ Entries = Annotated[int, Field(ge=1, le=MAX_ENTRIES)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A fraction of a whole, below 1, such as a dropout rate."""
 
+_MAX_NESTING = 100  # lists and objects in one another: what walks over the values does so by recursion
+_MAX_INT = 1 << 1023  # larger ones cannot become floats
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 _T = TypeVar("_T")
 
@@ -78,15 +79,6 @@ def config(cls: type[_T]) -> type[_T]:
     return record
 
 
-class JsonObject(RootModel[dict[str, JsonValue]]):
-    """Any JSON object, as a dictionary in ``root``; its numbers are finite."""
-
-    @model_validator(mode="after")
-    def _check_numbers(self) -> "JsonObject":
-        json.dumps(self.root, allow_nan=False)  # raises a ValueError
-        return self
-
-
 def to_json(value: Any) -> Any:
     """Return a record as plain JSON values: mappings, lists, strings, numbers, booleans and None."""
     return _adapter(type(value)).dump_python(value, mode="json")
@@ -122,13 +114,44 @@ def parse(kind: type[_T], values: object, where: str,
     try:
         text = values if isinstance(values, bytes) else json.dumps(values)
         record: _T = _adapter(kind).validate_json(text, strict=True)
+        _load(text)
         return record
     except ValidationError as problem:
         raise error(f"{prefix}{first_problem(problem)}") from problem
-    except ConfigError as problem:  # a rule over several fields, from __post_init__
+    except VocableError as problem:  # a rule over several fields, from __post_init__
         raise error(f"{prefix}{problem}") from problem
-    except (TypeError, ValueError, RecursionError) as problem:  # values that are no JSON, or are nested too deep
-        raise error(f"{prefix}{str(problem)[:200]}") from problem
+    except Exception as problem:  # values that are no JSON, or that a rule over several fields does not foresee
+        raise error(f"{prefix}{reason_of(problem)}") from problem
+
+
+def parse_object(text: bytes | str, where: str, error: Callable[[str], VocableError],
+                 advice: str = "copy it again") -> dict[str, Any]:  # fmt: skip
+    """Return the JSON object of a text, such as a line of a manifest, whose keys are not known.
+
+    In contrast to :func:`parse`, a text may hold lone surrogates: a name of a file need not be valid UTF-8.
+
+    Args:
+        text: Text, or its bytes in UTF-8.
+        where: File, or file and line, which open the message of an error.
+        error: Class of the error to raise.
+        advice: What the reader of the message can do; closes it.
+
+    Raises:
+        VocableError: (of the class ``error``) If the text is no JSON object, a key stands twice, a number is not
+            finite, or values are nested too deep.
+
+    Example:
+        >>> parse_object('{"audio_path": "a.wav", "text": null}', "line 1", ConfigError)
+        {'audio_path': 'a.wav', 'text': None}
+    """
+    try:
+        values = _load(text)
+    except Exception as problem:  # no JSON, a number of thousands of digits, or too many brackets
+        reason = reason_of(problem)[:120].replace(": line 1", " at")  # the line is part of `where`
+        raise error(f"{where}: this is no JSON ({reason}); {advice}") from problem
+    if not isinstance(values, dict):
+        raise error(f"{where}: this is no JSON object; {advice}")
+    return values
 
 
 def read_json(path: str | os.PathLike[str], kind: type[_T], *, advice: str = "copy it again",
@@ -151,6 +174,21 @@ def read_json(path: str | os.PathLike[str], kind: type[_T], *, advice: str = "co
         raise error(f"{problem}; {advice}") from problem
 
 
+def read_object(path: str | os.PathLike[str], *, advice: str = "copy it again",
+                error: Callable[[str], VocableError] = CheckpointError) -> dict[str, Any]:  # fmt: skip
+    """Read a JSON file as an object whose keys are not known; arguments and errors are those of :func:`read_json`."""
+    return parse_object(read_file(path, error, advice), str(path), error, advice)
+
+
+def read_utf8(path: str | os.PathLike[str], error: Callable[[str], VocableError], advice: str, *,
+              limit: int = MAX_TEXT_BYTES) -> str:  # fmt: skip
+    """Read a plain file of UTF-8, with or without a byte order mark; see :func:`read_file`."""
+    try:
+        return read_file(path, error, advice, limit=limit).decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise error(f"{path}: cannot be read (byte {problem.start} is not UTF-8); {advice}") from problem
+
+
 def first_problem(error: ValidationError) -> str:
     """Return the first problem of a validation as ``name is value: reason``, and the number of others."""
     first, *others = error.errors(include_url=False)
@@ -161,6 +199,37 @@ def first_problem(error: ValidationError) -> str:
     value = repr(first.get("input"))
     shown = value if len(value) <= 80 else f"{value[:77]}..."
     return f"{place + ' is ' if place else ''}{shown}: {first['msg']}{more}"
+
+
+def _load(text: bytes | str) -> Any:
+    """Return the values of a JSON text that every reader understands alike; raise a ValueError otherwise."""
+    values = json.loads(text, object_pairs_hook=_check_keys, parse_constant=_refuse_constant)
+    waiting = [(values, 0)]  # a list, not recursion: there may be many levels
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > _MAX_NESTING:
+            raise ValueError(f"lists and objects are nested more than {_MAX_NESTING} deep")
+        if isinstance(value, dict | list):
+            inner = value.values() if isinstance(value, dict) else value
+            waiting += [(one, depth + 1) for one in inner if not isinstance(one, str)]
+        elif isinstance(value, float) and not isfinite(value):
+            raise ValueError("a number is too large")
+        elif isinstance(value, int) and abs(value) >= _MAX_INT:
+            raise ValueError("a whole number is too large")
+    return values
+
+
+def _check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice[:60]!r} stands twice")
+    return values
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 _ADAPTERS: dict[Any, Any] = {}  # by type: making one takes a millisecond

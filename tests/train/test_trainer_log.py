@@ -113,7 +113,8 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     log = Log(tmp_path, steps=9, quiet=True)
     (tmp_path / "log.jsonl").symlink_to("/dev/full")
     with pytest.raises(
-        OutputError, match=r"log.jsonl: cannot be written \(No space left on device\); check the rights"
+        OutputError,
+        match=r"log.jsonl: cannot be written \(No space left on device\); check that the folder exists, its rights",
     ):
         log.write(1, {"loss": 1.0})
     log.close()

@@ -1,6 +1,5 @@
 """Models and recipes that are at hand, as ``vocable models`` and ``vocable recipes`` list them."""
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -9,8 +8,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from vocable.errors import CheckpointError
 from vocable.features.hub import WEIGHTS
 from vocable.folder import system_of
+from vocable.schema import read_object, read_utf8
 from vocable.systems import registry
 
 _LICENSE = re.compile(r"weights are (?:under )?\**(CC[ A-Z-]* \d\.\d|Apache-2\.0|MIT)")
@@ -113,7 +114,7 @@ def _bundled(folder: Path) -> CatalogModel:
         uses = registry.systems()[system].uses
         use = ", ".join(["coding", *(phrase for name, phrase in _USES.items() if name in uses)])
     card = folder / "README.md"
-    found = _LICENSE.search(card.read_text(encoding="utf-8")) if card.is_file() else None
+    found = _LICENSE.search(read_utf8(card, CheckpointError, "copy it again")) if card.is_file() else None
     return CatalogModel(
         name=folder.name, rate=rate, size=_weight_bytes(folder), license=found[1] if found else "unknown", use=use,
         folder=folder, is_bundled=True,
@@ -145,12 +146,12 @@ def _cached() -> Iterator[CatalogModel]:
 def _other(name: str, folder: Path) -> CatalogModel:
     """Describe a model of others by its own files."""
     kind, stated = "", "unknown"
-    with suppress(OSError, ValueError, AttributeError):
-        kind = str(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type"))
+    with suppress(CheckpointError):
+        kind = str(read_object(folder / "config.json").get("model_type"))
     if (folder / "hyperparams.yaml").is_file():
         kind = "ecapa"
-    with suppress(OSError, ValueError):
-        if found := _CACHED_LICENSE.search((folder / "README.md").read_text(encoding="utf-8")[:2_000]):
+    with suppress(CheckpointError):
+        if found := _CACHED_LICENSE.search(read_utf8(folder / "README.md", CheckpointError, "copy it again")[:2_000]):
             stated = found[1]
     use = {**_CACHED_USES, "ecapa": "speaker similarity"}.get(
         kind, f"not known to vocable ({kind or 'no config.json'})"

@@ -40,7 +40,7 @@ class Command(_PlainHelp, TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        from vocable.files import write_rules
+        from vocable.write_rules import write_rules
 
         with write_rules(_input_files(ctx.params), overwrite=bool(ctx.params.get("overwrite", True))):
             return super().invoke(ctx)

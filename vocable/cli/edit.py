@@ -34,8 +34,9 @@ def edit(
     from vocable.corpus.plan import choose_targets
     from vocable.errors import ConfigError
     from vocable.evaluate.judges.find import find_scorer
-    from vocable.files import check_target, make_folder
+    from vocable.files import make_folder
     from vocable.systems.registry import load
+    from vocable.write_rules import check_target
 
     first, _, last = words.partition(":")
     if not (first.isdecimal() and (last or first).isdecimal()):

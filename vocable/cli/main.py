@@ -87,7 +87,7 @@ def main() -> None:
     """Run a command. An error of vocable becomes one line on standard error and exit code 1."""
     try:
         app()
-    except VocableError as error:
+    except (VocableError, OSError) as error:  # OSError: of a path or a disk that no message below knows of
         line = f"vocable: {' '.join(str(error).split())}"
         typer.echo(line.encode(errors="replace").decode(), err=True)  # a file name need not be valid text
         sys.exit(1)

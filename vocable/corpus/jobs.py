@@ -8,7 +8,8 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from vocable.corpus.plan import find_clashes
 from vocable.errors import OutputError, VocableError, name_failure
-from vocable.files import check_target, make_folder, write_rules
+from vocable.files import make_folder
+from vocable.write_rules import check_target, write_rules
 
 _Item = TypeVar("_Item")
 _Say = Callable[[str], None]

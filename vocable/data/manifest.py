@@ -8,7 +8,6 @@
 kept.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vocable.errors import ManifestError, VocableError
-from vocable.files import MAX_FILE_BYTES, protect, read_file
-from vocable.schema import first_problem
+from vocable.files import MAX_FILE_BYTES
+from vocable.schema import first_problem, parse_object, read_utf8
+from vocable.write_rules import protect
 
 _Error = TypeVar("_Error", bound=VocableError)
 
@@ -91,11 +91,8 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
             utterance is left.
     """
     manifest = Path(path)
-    content = read_file(manifest, ManifestError, "check the path", limit=MAX_FILE_BYTES)
-    try:
-        lines = content.decode("utf-8-sig").split("\n")  # splitlines() would also cut at U+2028
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{manifest}: cannot be read ({error}); check that it is UTF-8") from error
+    text = read_utf8(manifest, ManifestError, "check the path, and that it is UTF-8", limit=MAX_FILE_BYTES)
+    lines = text.replace("\r\n", "\n").split("\n")  # splitlines() would also cut at U+2028
     utterances = [
         _utterance(line, manifest, number) for number, line in enumerate(lines, start=1) if line.strip()
     ]  # fmt: skip
@@ -118,13 +115,7 @@ def read_manifests(paths: Sequence[str | os.PathLike[str]], split: str | None = 
 
 def _utterance(line: str, manifest: Path, number: int) -> Utterance:
     where = f"{manifest}, line {number}"
-    try:  # not schema.parse, whose parser refuses the lone surrogates of file names that are not UTF-8
-        values = json.loads(line)
-    except (ValueError, RecursionError) as error:  # ValueError: no JSON, or a number of thousands of digits
-        reason = str(error).replace(": line 1", " at")  # the line of the manifest is `number`
-        raise ManifestError(f"{where}: this is no JSON ({reason}); write one JSON object a line") from error
-    if not isinstance(values, dict):
-        raise ManifestError(f'{where}: this is no JSON object; write {{"audio_path": …, "text": …}}')
+    values = parse_object(line, where, ManifestError, 'write {"audio_path": …, "text": …}')
     if not values.get("audio_path"):
         raise ManifestError(f"{where}: the key 'audio_path' is missing or empty; it names the recording")
     fields = {key: values.pop(key) for key in _KEYS & values.keys()}

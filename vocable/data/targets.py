@@ -16,13 +16,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError
-from vocable.files import check_regular, make_folder, sha256, write_json, write_whole
+from vocable.files import exists, make_folder, reason_of, sha256, write_json, write_whole
+from vocable.folder import open_tensors
 from vocable.schema import config, read_json
 
 _CARD = "teacher.json"
@@ -93,7 +93,7 @@ class TargetCache:
         self.extractor, self.folder = extractor, folder
         make_folder(folder)
         path, card = folder / _CARD, describe_extractor(extractor)
-        if not path.exists():
+        if not exists(path):
             write_json(path, card)
         stored = read_json(path, _Card, advice="remove the folder, and its targets are computed again")
         if any(getattr(stored, name) != value for name, value in card.items() if name != "name"):
@@ -114,7 +114,7 @@ class TargetCache:
             AudioError: If the feature extractor refuses the clip, or its result cannot be stored.
         """
         file = self.path_of(recording, speed)
-        if not file.exists():
+        if not exists(file):
             target = self._to_storage(self.extractor.extract(clip).contiguous().cpu())
             metadata = {"digest": self.extractor.digest}
             write_whole(file, lambda path: save_file({"target": target}, path, metadata=metadata))
@@ -129,7 +129,7 @@ class TargetCache:
         try:
             return self.folder / f"{sha256(recording)}{'' if speed == 1 else f'@{speed}'}.safetensors"
         except OSError as error:
-            raise AudioError(f"{recording}: cannot be read ({error.strerror}); check the path") from error
+            raise AudioError(f"{recording}: cannot be read ({reason_of(error)}); check the path") from error
 
     def vector(self, file: Path) -> Float[Tensor, " F"]:
         """Read the vector of a recording."""
@@ -163,15 +163,11 @@ class TargetCache:
         return not ids.numel() or (int(ids.min()) >= 0 and int(ids.max()) < self.extractor.width)
 
     def _read(self, file: Path, shape: tuple[int | None, ...], rows: slice, dtype: str = "F16") -> Tensor:
-        try:
-            check_regular(file)
-            with safe_open(file, "pt") as stored:
-                digest, part = (stored.metadata() or {}).get("digest"), stored.get_slice("target")
-                sizes, kind = part.get_shape(), part.get_dtype()
-                fits = len(sizes) == len(shape) and all(b in (None, a) for a, b in zip(sizes, shape, strict=True))
-                value = part[rows] if fits and kind == dtype else None
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{file}: cannot be read ({error}); remove it, and it is computed again") from error
+        with open_tensors(file, advice="remove it, and it is computed again") as stored:
+            digest, part = (stored.metadata() or {}).get("digest"), stored.get_slice("target")
+            sizes, kind = part.get_shape(), part.get_dtype()
+            fits = len(sizes) == len(shape) and all(b in (None, a) for a, b in zip(sizes, shape, strict=True))
+            value = part[rows] if fits and kind == dtype else None
         if digest != self.extractor.digest:
             raise CheckpointError(f"{file}: is of another teacher than {self.extractor.name}; remove it")
         if value is None or not bool(value.isfinite().all()):

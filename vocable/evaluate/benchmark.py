@@ -8,13 +8,14 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from vocable.errors import ConfigError, InputError
+from vocable.errors import ConfigError, InputError, OutputError
 from vocable.evaluate import runner
 from vocable.evaluate.card import Card
 from vocable.evaluate.plan import Plan
 from vocable.evaluate.reconstruction import Reconstruction
 from vocable.evaluate.runner import Evaluation
 from vocable.evaluate.summary import write_results
+from vocable.files import exists, reason_of
 from vocable.plugins import load_entry_point
 from vocable.systems.registry import system_of
 
@@ -35,12 +36,21 @@ def evaluate(
         OutputError: If the folder holds the results of another run, which are left as they are.
         InputError: If not one item could be evaluated.
     """
-    evaluation = build()
+    evaluation, finished = build(), out / runner.RESULTS
+    resumed = exists(finished)
     results = runner.run(evaluation, build, evaluation.settings(), out, jobs=jobs, progress=progress)
     if not results.rows:
         item, reason = next(iter(results.quarantined.items()), ("", "there is nothing to evaluate"))
         raise InputError(f"not one of {len(results.quarantined)} clips could be evaluated; the first: {item}: {reason}")
-    card = evaluation.card(results)
+    try:
+        card = evaluation.card(results)
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        if not resumed:
+            raise
+        raise OutputError(
+            f"{finished}: the rows are not those of this evaluation ({type(error).__name__}: {reason_of(error)}); "
+            "move the file away, and all clips are evaluated again"
+        ) from error
     write_results(card, out)
     return card
 

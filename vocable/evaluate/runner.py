@@ -9,6 +9,7 @@ import json
 import math
 import os
 import sys
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,16 +20,18 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from pydantic import JsonValue
+from pydantic import RootModel
 
 from vocable.errors import OutputError, VocableError
 from vocable.evaluate.card import Card
 from vocable.evaluate.plan import Plan
-from vocable.files import MAX_FILE_BYTES, make_folder, read_file, write_json, write_whole
+from vocable.files import MAX_FILE_BYTES, append_text, exists, json_line, make_folder, read_file, write_json, write_text
 from vocable.metrics.score import Score, undefined
-from vocable.schema import config, parse, read_json
+from vocable.schema import config, parse, parse_object, read_object
 
+RESULTS = "results.jsonl"
 _QUARANTINED = "quarantined"
+_CHECKSUM = "crc32"  # of the other values of the line: an altered row must not become a figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,20 +122,18 @@ def run(
     Raises:
         OutputError: If the folder holds another run, which is left as it is, or damaged results.
     """
-    _claim_folder(out, json.loads(json.dumps(settings)))
-    path = out / "results.jsonl"
+    _claim_folder(out, json.loads(json.dumps(settings)))  # as they come back from a file
+    path = out / RESULTS
     lines = _read_finished(path)
     items = list(dict.fromkeys(task.items()))
     remaining = [item for item in items if item not in lines]
     progress(len(items) - len(remaining), len(items))
-    with path.open("ab") as file:
-        for item, rows in _work_through(task, build, remaining, jobs):
-            lines[item] = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
-            file.write("".join(lines[item]).encode())
-            file.flush()
-            progress(sum(item in lines for item in items), len(items))
+    for item, rows in _work_through(task, build, remaining, jobs):
+        lines[item] = [_to_line(row) for row in rows]
+        append_text(path, "".join(lines[item]))
+        progress(sum(item in lines for item in items), len(items))
     ordered = [line for item in items for line in lines[item]]
-    write_whole(path, lambda temporary: temporary.write_text("".join(ordered), encoding="utf-8"))
+    write_text(path, "".join(ordered))
     return _parse_results(ordered, path)
 
 
@@ -140,12 +141,12 @@ def _claim_folder(out: Path, settings: dict[str, Any]) -> None:
     """Write the settings into the folder, or check that it holds the same ones."""
     make_folder(out)
     path = out / "run.json"
-    if not path.exists():
-        if (out / "results.jsonl").exists():
-            raise OutputError(f"{out}: holds a results.jsonl without its run.json; take another folder for this run")
+    if not exists(path):
+        if exists(out / RESULTS):
+            raise OutputError(f"{out}: holds a {RESULTS} without its run.json; take another folder for this run")
         write_json(path, settings)
         return
-    stored = read_json(path, dict, advice="take another folder", error=OutputError)
+    stored = read_object(path, advice="take another folder", error=OutputError)
     if stored != settings:
         keys = sorted(key for key in {*stored, *settings} if stored.get(key) != settings.get(key))
         raise OutputError(
@@ -167,56 +168,70 @@ class _StoredScore:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-@config
-class _StoredItem:
-    """The keys of a line that tell which item it belongs to, and how many lines the item has."""
-
-    item: str
-    of: int
+class _StoredScores(RootModel[dict[str, _StoredScore]]):
+    """The scores in a line of ``results.jsonl``, by metric."""
 
 
 def _read_finished(path: Path) -> dict[str, list[str]]:
-    """Return the lines of complete items; remove an incomplete end from the file.
+    """Return the lines of complete items; remove incomplete items and altered lines from the file.
 
     The rows of an item are written together, each with their number, so a kill leaves at most one incomplete item.
     """
-    if not path.exists():
+    if not exists(path):
         return {}
     lines: dict[str, list[str]] = {}
     expected: dict[str, int] = {}
-    content = read_file(path, OutputError, "take another folder", limit=MAX_FILE_BYTES)
-    for line in content.decode(errors="replace").split("\n"):
+    text = read_file(path, OutputError, "move it away", limit=MAX_FILE_BYTES).decode(errors="replace")
+    for line in text.split("\n"):
         try:
-            values = parse(dict, line.encode(), str(path), OutputError)
-            stored = parse(_StoredItem, {key: values.get(key) for key in ("item", "of")}, str(path), OutputError)
+            values = _parse_line(line, str(path))
         except OutputError:
             continue
-        lines.setdefault(stored.item, []).append(line + "\n")
-        expected[stored.item] = stored.of
+        item = values["item"]
+        lines.setdefault(item, []).append(line + "\n")
+        expected[item] = values["of"]
     complete = {item: rows for item, rows in lines.items() if len(rows) == expected[item]}
-    text = "".join(line for rows in complete.values() for line in rows)
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, "".join(line for rows in complete.values() for line in rows))
     return complete
+
+
+def _to_line(values: Mapping[str, Any]) -> str:
+    """Return the values of a row as a line with their checksum."""
+    return json_line({**values, _CHECKSUM: _checksum(values)}) + "\n"
+
+
+def _parse_line(line: str, where: str) -> dict[str, Any]:
+    """Return the values of a line with an item and its number of rows; an altered line raises an OutputError."""
+    values = parse_object(line, where, OutputError)
+    if values.pop(_CHECKSUM, None) != _checksum(values):
+        raise OutputError(f"{where}: the line is altered (wrong checksum); remove it, and its item is evaluated again")
+    if not isinstance(values.get("item"), str) or not isinstance(values.get("of"), int):
+        raise OutputError(f"{where}: names no item; remove the line")
+    return values
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    return f"{zlib.crc32(json_line(values).encode()):08x}"
 
 
 def _parse_results(lines: Sequence[str], path: Path) -> Results:
     rows, quarantined = [], {}
     for number, line in enumerate(lines, start=1):
         where = f"{path}, line {number}"
-        values = parse(dict, line.encode(), where, OutputError)
-        item = str(values.pop("item", ""))
+        values = _parse_line(line, where)
+        item = values.pop("item")
         if _QUARANTINED in values:
             quarantined[item] = str(values[_QUARANTINED])
             continue
-        scores = {key: _parse_score(value, where) for key, value in dict(values.pop("scores", {})).items()}
+        scores = parse(_StoredScores, values.pop("scores", {}), where, OutputError).root
         entry = str(values.pop("entry", ""))
         del values["of"]
-        rows.append(ResultRow(entry=entry, item=item, scores=scores, extra=values))
+        parsed = {key: _parse_score(score) for key, score in scores.items()}
+        rows.append(ResultRow(entry=entry, item=item, scores=parsed, extra=values))
     return Results(rows=rows, quarantined=quarantined)
 
 
-def _parse_score(values: JsonValue, where: str) -> Score:
-    stored = parse(_StoredScore, values, where, OutputError)
+def _parse_score(stored: _StoredScore) -> Score:
     return undefined(stored.reason) if stored.reason else Score(stored.value, "", stored.weight, stored.counts)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import load_file
 
 from vocable.errors import CheckpointError, MissingDependencyError
 from vocable.files import check_regular
+from vocable.folder import read_tensors as read_safetensors
 
 WEIGHTS = "VOCABLE_WEIGHTS"
 """Name of the environment variable that lists folders of pretrained models, separated as in ``PATH``."""
@@ -147,13 +147,11 @@ def read_tensors(path: Path) -> Any:
         ...     read_tensors(Path(folder) / "model.ckpt")
         {'weight': tensor([1., 1.])}
     """
+    if path.suffix == ".safetensors":
+        return read_safetensors(path, advice="copy the model again")
     try:
         check_regular(path)
-        return (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises errors of many types
         reason = " ".join(str(error).split())[:120]
         raise CheckpointError(f"{path}: cannot be read as tensors ({reason}); copy the model again") from error

@@ -13,7 +13,6 @@ from typing import Any, Literal, TypeVar, overload
 
 from vocable.device import check_device
 from vocable.errors import CheckpointError, ConfigError
-from vocable.files import protect
 from vocable.folder import ModelFile, bundled
 from vocable.plugins import load_entry_point
 from vocable.schema import read_json
@@ -32,6 +31,7 @@ from vocable.tokens import Provenance, Tokens
 from vocable.train import checkpoint
 from vocable.train.run import Run
 from vocable.vocoders.recipe import RECIPES as VOCODERS
+from vocable.write_rules import protect
 
 _BUILT_IN = (GUIDED, VQALATTENT, CTAP, TASTE, SUPERVISED)
 _Path = str | os.PathLike[str]

@@ -15,12 +15,12 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vocable.errors import CheckpointError, OutputError
-from vocable.files import check_regular, make_folder, sha256, write_json, write_whole
+from vocable.errors import CheckpointError
+from vocable.files import exists, reason_of, remove_folder, sha256, write_folder, write_json, write_whole
+from vocable.folder import read_tensors
 from vocable.schema import config, read_json
 
 FORMAT = 1
@@ -55,11 +55,8 @@ def save(folder: Path, step: int, parts: Mapping[str, nn.Module], optimizers: Ma
         OutputError: If the folder cannot be written.
     """
     target = folder / _name(step)
-    hidden = folder / f".{target.name}.part"
-    for leftover in folder.glob(".step-*"):  # of a killed process
-        shutil.rmtree(leftover, ignore_errors=True)
-    make_folder(hidden)
-    try:
+
+    def put(hidden: Path) -> None:
         export(hidden)
         tensors = {f"{name}.model.{key}": value.detach().cpu().contiguous()
                    for name, part in parts.items() for key, value in part.state_dict().items()}  # fmt: skip
@@ -70,16 +67,12 @@ def save(folder: Path, step: int, parts: Mapping[str, nn.Module], optimizers: Ma
         write_whole(hidden / "training.safetensors", lambda path: save_file(tensors, path))
         digests = {file.name: sha256(file) for file in sorted(hidden.iterdir())}
         write_json(hidden / _SEAL, {"format": FORMAT, "step": step, "files": digests})
-        if target.exists():
-            _delete(target)
-        hidden.rename(target)
-        for old in steps(folder)[:-keep]:
-            _delete(old)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{target}: cannot be written ({reason}); check the rights and the free space") from error
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+
+    for leftover in folder.glob(".step-*"):  # of a killed process
+        shutil.rmtree(leftover, ignore_errors=True)
+    write_folder(target, put)
+    for old in steps(folder)[:-keep]:
+        remove_folder(old)
     return target
 
 
@@ -90,19 +83,17 @@ def restore(checkpoint: Path, parts: Mapping[str, nn.Module], optimizers: Mappin
         CheckpointError: If a file is missing, altered or of another version, or the parts have other tensors.
     """
     step = verify(checkpoint)
+    tensors = read_tensors(checkpoint / "training.safetensors", advice=_ADVICE)
     try:
-        check_regular(checkpoint / "training.safetensors")
-        tensors = load_file(checkpoint / "training.safetensors")
         if unknown := {key.split(".", 1)[0] for key in tensors} - set(parts):
             raise KeyError(f"it has no {' and no '.join(sorted(unknown))}")
         for name, part in parts.items():
             part.load_state_dict(_strip_prefix(tensors, f"{name}.model."))
         for name, optimizer in optimizers.items():
             _load_optimizer(optimizer, _strip_prefix(tensors, f"{name}.optimizer."))
-    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
+    except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{checkpoint}: does not fit this recipe ({reason}); resume with the recipe of the run"
+            f"{checkpoint}: does not fit this recipe ({reason_of(error)}); resume with the recipe of the run"
         ) from error
     return step
 
@@ -120,11 +111,17 @@ def verify(checkpoint: Path) -> int:
         )
     if checkpoint.name != _name(seal.step):
         raise CheckpointError(f"{checkpoint / _SEAL}: step {seal.step} is not the step of its folder; {_ADVICE}")
+    if missing := sorted({"training.safetensors"} - seal.files.keys()):
+        raise CheckpointError(f"{checkpoint / _SEAL}: names no {missing[0]}; {_ADVICE}")
     for name, digest in seal.files.items():
         file = checkpoint / Path(name).name
-        if not file.is_file():
+        if not exists(file):
             raise CheckpointError(f"{file}: the file is missing; {_ADVICE}")
-        if sha256(file) != digest:
+        try:
+            altered = sha256(file) != digest
+        except OSError as error:
+            raise CheckpointError(f"{file}: cannot be read ({reason_of(error)}); {_ADVICE}") from error
+        if altered:
             raise CheckpointError(f"{file}: the file is altered (its SHA-256 differs); {_ADVICE}")
     return seal.step
 
@@ -138,20 +135,16 @@ def _name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def _delete(checkpoint: Path) -> None:
-    """Hide a checkpoint, then delete its files, so that a kill in between leaves no incomplete one."""
-    hidden = checkpoint.with_name(f".{checkpoint.name}.gone")
-    checkpoint.rename(hidden)
-    shutil.rmtree(hidden, ignore_errors=True)
-
-
 def _strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    shapes = [value.shape for group in optimizer.param_groups for value in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
+        if value.ndim and value.shape != shapes[int(index)]:  # torch would find out at the next step
+            raise ValueError(f"state {key} has shape {tuple(value.shape)}, not {tuple(shapes[int(index)])}")
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

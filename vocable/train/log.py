@@ -1,6 +1,5 @@
 """Training logs: JSON lines, TensorBoard, and a progress bar."""
 
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vocable.errors import CheckpointError, OutputError
-from vocable.files import MAX_FILE_BYTES, read_file, write_whole
+from vocable.files import MAX_FILE_BYTES, append_text, exists, json_line, read_file, write_text
 from vocable.train.record import parse_log_line
 
 
@@ -33,11 +32,10 @@ class Log:
     def __init__(self, folder: Path, *, steps: int, start: int = 0, quiet: bool = False) -> None:
         self._path = folder / "log.jsonl"
         with self._writing():
-            if self._path.exists():
-                content = read_file(self._path, OutputError, "take another folder", limit=MAX_FILE_BYTES)
-                lines = content.decode(errors="replace").splitlines()
-                kept = "".join(line + "\n" for line in lines if _step_of(line) <= start)
-                write_whole(self._path, lambda path: path.write_text(kept, encoding="utf-8"))
+            if exists(self._path):
+                text = read_file(self._path, CheckpointError, "move it away", limit=MAX_FILE_BYTES)
+                lines = text.decode(errors="replace").splitlines()
+                write_text(self._path, "".join(line + "\n" for line in lines if _step_of(line) <= start))
             self._board = _board(folder / "tensorboard", start)
         self._bar = Progress(
             TextColumn("[bold]train"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
@@ -55,8 +53,7 @@ class Log:
         """Log the values of a step: numbers, or lists with one number for each codebook level."""
         line = {"step": step, "seconds": round(time.monotonic() - self._clock, 1), **values}
         with self._writing():
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({name: _plain(value) for name, value in line.items()}, allow_nan=False) + "\n")
+            append_text(self._path, json_line({name: _plain(value) for name, value in line.items()}) + "\n")
             for name, value in _flat(values) if self._board else ():
                 self._board.add_scalar(name, value, step)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from vocable.errors import CheckpointError
-from vocable.files import read_file
-from vocable.schema import JsonObject, config, parse, read_json
+from vocable.files import exists, read_file
+from vocable.schema import config, parse, parse_object, read_object
 from vocable.train.schedule import LearningRate, Weight
 
 _ADVICE = "is this a run's folder?"
@@ -55,11 +55,12 @@ def read_record(folder: Path) -> Record:
         CheckpointError: If a file cannot be read, or is not what a run writes.
     """
     settings, log = folder / "run.json", folder / "log.jsonl"
-    values = read_json(settings, JsonObject, advice=_ADVICE).root
+    values = read_object(settings, advice=_ADVICE)
     train = values.get("train")
     if not isinstance(train, dict) or type(train.get("steps")) is not int:
         raise CheckpointError(f"{settings}: has no number of steps under train.steps; {_ADVICE}")
-    lines = read_file(log, CheckpointError, _ADVICE).decode(errors="replace").splitlines() if log.exists() else []
+    text = read_file(log, CheckpointError, _ADVICE) if exists(log) else b""
+    lines = text.decode(errors="replace").splitlines()
     rows = []
     for number, line in enumerate(lines, 1):
         try:
@@ -76,7 +77,7 @@ def parse_log_line(line: str, where: str) -> dict[str, Any]:
     Raises:
         CheckpointError: If it is no such line; the message names ``where``.
     """
-    row = parse(JsonObject, line.encode(), where, CheckpointError).root
+    row = parse_object(line, where, CheckpointError)
     if type(row.get("step")) not in (int, float):
         raise CheckpointError(f"{where}: has no step; remove the line")
     return row

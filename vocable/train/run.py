@@ -13,7 +13,7 @@ import torch
 from vocable.collective import world
 from vocable.errors import CheckpointError, ConfigError, VocableError
 from vocable.files import make_folder, sha256, write_json
-from vocable.schema import JsonObject, read_json, to_json
+from vocable.schema import read_object, to_json
 from vocable.train.objective import Batches, Objective
 from vocable.train.record import manifests_of
 from vocable.train.trainer import TrainConfig, Trainer, join_processes
@@ -201,7 +201,7 @@ def _check_folder(settings: Mapping[str, Any], folder: Path, resume: bool) -> No
         return
     if not resume:
         raise ConfigError(f"{folder}: holds a run already; pass --resume to continue it, or choose another folder")
-    stored = read_json(file, JsonObject, advice="is this a run's folder?").root
+    stored = read_object(file, advice="is this a run's folder?")
     if (version := stored.get("format")) != FORMAT:
         made = "by vocable 0.1" if version is None else f"in format {version}"
         raise CheckpointError(

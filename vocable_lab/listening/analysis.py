@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from vocable.errors import ConfigError, InputError, MissingDependencyError
-from vocable.files import find_files, make_folder, read_file, write_json, write_whole
+from vocable.files import find_files, make_folder, write_json, write_text
 from vocable.metrics.score import Figure
+from vocable.schema import read_utf8
 from vocable_lab.listening.key import RANGES, REFERENCE, Key, read_key
 
 COLUMNS = ("rater", "test", "trial", "stimulus", "scale", "rating", "seconds")
@@ -146,7 +147,7 @@ def analyze_files(ratings: Sequence[Path], key: Path, out: Path | None = None) -
     if out is not None:
         make_folder(out)
         write_json(out / "listening.json", opinions.to_json())
-        write_whole(out / "listening.md", lambda file: file.write_text(opinions.to_markdown(), encoding="utf-8"))
+        write_text(out / "listening.md", opinions.to_markdown())
     return opinions
 
 
@@ -178,8 +179,9 @@ def _read_ratings(inputs: Sequence[Path], key: Key) -> Ratings:
 
 
 def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    advice = "take the file as the page saved it"
+    text = read_utf8(path, InputError, advice)
     try:
-        text = read_file(path, InputError, "take the file as the page saved it").decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         head = next(reader, [])
         if tuple(head) != COLUMNS:
@@ -192,8 +194,8 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             if len(cells) != len(COLUMNS):
                 raise InputError(f"{path}, line {reader.line_num}: {len(cells)} cells where {len(COLUMNS)} are needed")
             yield reader.line_num, dict(zip(COLUMNS, cells, strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error}); take the file as the page saved it") from error
+    except csv.Error as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error}); {advice}") from error
 
 
 def _check_rating(row: Mapping[str, str], key: Key, where: str) -> float:

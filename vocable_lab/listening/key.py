@@ -1,21 +1,19 @@
 """Key of a listening test: the system behind each code of the page. Raters must not see it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
-
 from vocable.errors import InputError
-from vocable.files import MAX_TEXT_BYTES, open_regular
+from vocable.schema import config, read_json
 
 Kind = Literal["mushra", "mos"]
 Scale = Literal["quality", "prosody", "speaker"]
 RANGES: Mapping[str, tuple[int, int]] = {"mushra": (0, 100), "mos": (1, 5)}
 REFERENCE = "reference"  # name of the recording among the systems
 _VERSION = 1
+_ADVICE = "if it is not the key of a listening test, take the .key.json beside the page"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +62,19 @@ def read_key(path: Path) -> Key:
     Raises:
         InputError: If the file is missing or is not the key of a listening test.
     """
-    try:
-        with open_regular(path) as file:
-            values = json.loads(file.read(MAX_TEXT_BYTES))
-        version = values.pop("listening_test")
-        if version != _VERSION:
-            raise InputError(f"{path}: the key has version {version}; this vocable reads version {_VERSION}")
-        return TypeAdapter(Key).validate_python(values)
-    except OSError as error:
-        raise InputError(f"{path}: the key cannot be read ({error.strerror}); it lies beside the page") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: is not the key of a listening test; take the .key.json beside the page") from error
+    stored = read_json(path, _StoredKey, advice=_ADVICE, error=InputError)
+    if stored.listening_test != _VERSION:
+        raise InputError(f"{path}: the key has version {stored.listening_test}; this vocable reads version {_VERSION}")
+    return Key(test=stored.test, kind=stored.kind, scales=stored.scales, seed=stored.seed, stimuli=dict(stored.stimuli))
+
+
+@config
+class _StoredKey:
+    """Contents of a key file: the version of the layout, and the attributes of :class:`Key`."""
+
+    listening_test: int
+    test: str
+    kind: Kind
+    scales: tuple[Scale, ...]
+    seed: int
+    stimuli: dict[str, Stimulus]

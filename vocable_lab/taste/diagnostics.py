@@ -8,18 +8,19 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.errors import CheckpointError, TextError
+from vocable.errors import CheckpointError, OutputError, TextError
 from vocable.evaluate.card import Card, Entry, ProbeRow
 from vocable.evaluate.plan import Plan, common_settings, describe_split, short_names
 from vocable.evaluate.runner import Evaluation, ResultRow, Results
 from vocable.evaluate.summary import speaker_figures
 from vocable.features.hub import located
 from vocable.features.whisper import WhisperEncoder, load_encoder
-from vocable.files import check_regular, make_folder, write_whole
+from vocable.files import make_folder, write_whole
+from vocable.folder import open_tensors
 from vocable.metrics.codebook import mean_entropy
 from vocable.metrics.score import Figure, Score, summarize, undefined
 from vocable.metrics.units import unit_anchors
@@ -318,6 +319,5 @@ def _subword_tokenizers(tokenizer: TasteTokenizer) -> tuple[dict[str, SubwordTok
 
 
 def _load(path: Path) -> dict[str, Tensor]:
-    check_regular(path)
-    tensors = load_file(path)
-    return {"frames": tensors["frames"].float(), "units": tensors["units"]}
+    with open_tensors(path, OutputError, advice="remove it, and the clip is evaluated again") as stored:
+        return {"frames": stored.get_tensor("frames").float(), "units": stored.get_tensor("units")}

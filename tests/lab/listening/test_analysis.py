@@ -144,7 +144,7 @@ def test_a_bad_ratings_file_gives_one_line_that_names_file_and_line(mushra: List
         analyze([path], mushra.key)
     for content in (b"\xff\xfe\x00", b'rater,"'):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="cannot be read as CSV"):
+        with pytest.raises(InputError, match=r"cannot be read (as CSV )?\("):
             analyze([path], mushra.key)
     write_ratings(path, [])
     with pytest.raises(InputError, match="there is no rating"):
@@ -156,7 +156,7 @@ def test_a_bad_ratings_file_gives_one_line_that_names_file_and_line(mushra: List
 def test_a_bad_key_is_named(mushra: ListeningTest, tmp_path: Path) -> None:
     whole = json.loads(mushra.key.read_text(encoding="utf-8"))
     path = tmp_path / "key.json"
-    with pytest.raises(InputError, match=r"the key cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"key\.json: cannot be read \(No such file"):
         read_key(path)
     for content in ("", "[]", "{}", json.dumps(whole | {"kind": "abx"})):
         path.write_text(content, encoding="utf-8")

@@ -1,7 +1,5 @@
 """Manifests with alignments, made from manifests without: by an aligner, or from files of other aligners."""
 
-import json
-import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -13,11 +11,10 @@ from vocable.data.alignment.record import Alignment, PhoneAligner
 from vocable.data.alignment.words import words_of
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, AudioError, ConfigError, OutputError
-from vocable.files import find_files, make_folder, write_whole
+from vocable.files import exists, find_files, json_line, make_folder, write_text
 from vocable.text.pronounce import ArpabetPronouncer
 
 ALIGNERS = ("pocketsphinx", "ctc")
-_SURROGATE = re.compile("[\ud800-\udfff]")  # file names may have them, UTF-8 may not
 _Values = dict[str, Any]  # keys and values to add to a manifest's line
 
 
@@ -150,7 +147,7 @@ def _write(
 ) -> Path:
     """Write the lines of a manifest with more keys; the file is written whole or not at all."""
     utterances = read_manifest(manifest)
-    if out.exists():
+    if exists(out):
         raise OutputError(f"{out}: exists already; name another file, or remove it")
     make_folder(out.parent)
     folder = out.parent.absolute()
@@ -171,7 +168,7 @@ def _write(
         raise AlignmentError(
             f"{manifest}: not one of {len(utterances)} recordings could be aligned; nothing is written"
         )
-    write_whole(out, lambda path: path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8"))
+    write_text(out, "".join(f"{line}\n" for line in lines))
     say(f"{aligned} of {len(utterances)} recordings aligned")
     return out
 
@@ -181,6 +178,4 @@ def _line(utterance: Utterance, folder: Path, values: _Values) -> str:
     shown = path.relative_to(folder) if path.is_relative_to(folder) else path
     present = utterance.model_dump(include={"text", "speaker", "split", "duration"}, exclude_none=True)
     extra = {key: value for key, value in utterance.extra.items() if key not in ("alignment", "alignment_score")}
-    line = {"audio_path": str(shown), **present, **extra, **values}
-    text = json.dumps(line, ensure_ascii=False)
-    return json.dumps(line) if _SURROGATE.search(text) else text
+    return json_line({"audio_path": str(shown), **present, **extra, **values})

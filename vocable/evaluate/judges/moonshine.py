@@ -15,6 +15,7 @@ from numpy import ndarray
 from vocable.audio import Audio
 from vocable.errors import CheckpointError, MissingDependencyError
 from vocable.evaluate.judges.base import SAMPLE_RATE, Recognition, speech_samples
+from vocable.files import MAX_FILE_BYTES, check_regular, read_file
 from vocable.metrics.text import normalize, repeats_itself
 
 INSTALL = "pip install 'vocable[evaluate]' && pip install --no-deps moonshine-voice==0.0.59"
@@ -72,11 +73,13 @@ class MoonshineRecognizer:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors; they are raised, too
         try:
+            for name in (_ENCODER, _DECODER):
+                check_regular(files[name])
             self._encoder, self._decoder = (
                 onnxruntime.InferenceSession(str(files[name]), options, providers=["CPUExecutionProvider"])
                 for name in (_ENCODER, _DECODER)
             )
-            self._subwords = read_subwords(files[_SUBWORDS].read_bytes())
+            self._subwords = read_subwords(read_file(files[_SUBWORDS], CheckpointError, "copy it again"))
             self._outputs = [output.name for output in self._decoder.get_outputs()]
         except Exception as error:  # ONNX Runtime raises errors of many types
             reason = " ".join(str(error).split())[:120]
@@ -221,7 +224,7 @@ def _files_of(folder: Path) -> tuple[dict[str, Path], str]:
     files = _find_files(folder)
     digest = sha256()
     for path in files.values():
-        digest.update(path.read_bytes())
+        digest.update(read_file(path, CheckpointError, "copy it again", limit=MAX_FILE_BYTES))
     return files, digest.hexdigest()[:8]
 
 
