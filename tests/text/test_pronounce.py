@@ -103,3 +103,20 @@ def test_real_sentences_come_back_but_for_words_that_sound_alike(english: Arpabe
         counts = wer(" ".join(one.text for one in spoken), " ".join(found))
         errors, words = errors + counts.total, words + counts.reference
     assert errors / words < 0.15
+
+
+def test_words_of_a_lexicon_with_accents_hyphens_and_curly_apostrophes_are_used(tmp_path: Path) -> None:
+    path = tmp_path / "mine.dict"
+    path.write_text("O’Hara OW HH EH R AH\ncafé K AE F EY\nwell-off W EH L AO F\nŁódź W UH CH\n", encoding="utf-8")
+    spoken = ArpabetPronouncer(path).phones("O'Hara’s CAFÉ is well‑off in Łódź")
+    assert [(one.text, one.source) for one in spoken] == [
+        ("o'hara's", "rule"), ("cafe", "dictionary"), ("is", "model"), ("well-off", "dictionary"), ("in", "model"),
+        ("lodz", "dictionary"),
+    ]  # fmt: skip
+
+
+def test_words_of_a_lexicon_that_no_text_leads_to_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.dict"
+    path.write_text("mp3 EH M P IY TH R IY\ncat K AE T\nhello_there HH EH\n猫 K AE T\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match=r"mine.dict: 3 of 4 words are never used, such as 'mp3', 'hello_there', '猫'"):
+        ArpabetPronouncer(path)

@@ -5,7 +5,6 @@ length of the reference as the weight. The mean of many scores is then all error
 """
 
 import math
-import re
 import unicodedata
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -14,14 +13,13 @@ from importlib.metadata import version
 
 from vocable.errors import ConfigError, MissingDependencyError
 from vocable.metrics.score import Score, undefined
+from vocable.text.fold import fold
 
 NORMALIZER = "vocable-text-2"
 """Name of the normalizer for all languages, :func:`normalize`."""
 
 _ENGLISH_PACKAGE = "whisper-normalizer"
 _APOSTROPHES = dict.fromkeys(map(ord, "’‘ʼ＇`´"), "'")
-_FOLDED = _APOSTROPHES | dict.fromkeys(map(ord, "™℠…"), " ")
-_BETWEEN_DIGITS = re.compile(r"(?<=\d)[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]+(?=\d)")  # invisible characters
 _LONGEST_PHRASE, _PHRASES, _REPEATED_WORDS = 10, 4, 8  # words of a phrase; how often it stands; words in all
 _KINDS = ("hits", "substitutions", "deletions", "insertions")
 
@@ -87,17 +85,17 @@ class ErrorCounts:
 def normalize(text: str) -> str:
     """Normalize a text for comparison: normalizer ``vocable-text-2``, for all languages.
 
-    The steps, in order: numbers that are one character (``½``, ``²``) are set apart from their neighbors, and trade
-    marks vanish; Unicode NFKC; lower case (ä, ö, ü, ß and all other accents stay); apostrophes of all shapes
-    become ``'`` and stay between two letters or digits (``don't``; elsewhere they are quotation marks); invisible
-    characters (soft hyphens, joiners) vanish; letters with their marks and digits stay as they are (``12`` is not
-    spelled out); every other character becomes a space; repeated spaces and those at the ends vanish.
+    The steps, in order: folding (:func:`vocable.text.fold.fold`), which sets numbers of one character (``½``, ``²``)
+    apart from their neighbors; Unicode NFKC; lower case (ä, ö, ü, ß and all other accents stay); apostrophes of all
+    shapes become ``'`` and stay between two letters or digits (``don't``; elsewhere they are quotation marks);
+    invisible characters (soft hyphens, joiners) vanish; letters with their marks and digits stay as they are (``12`` is
+    not spelled out); every other character becomes a space; repeated spaces and those at the ends vanish.
 
     Example:
         >>> normalize("  “Don’t!” he said; it’s a well-known Straße, 3.5 km. ")
         "don't he said it's a well known straße 3 5 km"
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", _set_apart(text)).lower())
+    folded = unicodedata.normalize("NFKC", fold(unicodedata.normalize("NFKC", fold(text)).lower()))
     visible = [character for character in folded.translate(_APOSTROPHES) if unicodedata.category(character) != "Cf"]
     is_word = [unicodedata.category(character)[0] in "LMN" for character in visible]
     kept = [
@@ -125,7 +123,7 @@ def normalize_english(text: str) -> str:
         >>> normalize_english("Mr. Brown won’t pay twenty-one dollars, um, for the colour.")
         'mister brown will not pay $21 for the color'
     """
-    return _english_normalizer()(_set_apart(text))
+    return _english_normalizer()(fold(text))
 
 
 def english_normalizer_name() -> str:
@@ -148,15 +146,6 @@ def _english_normalizer() -> Callable[[str], str]:
         ) from error
     normalizer: Callable[[str], str] = EnglishTextNormalizer()
     return normalizer
-
-
-def _set_apart(text: str) -> str:
-    """Unify apostrophes, drop trade marks, and put spaces around numbers that are one character.
-
-    Compatibility forms (NFKC) would otherwise make 31/2 of 3½, 102 of 10², and "appletm" of Apple™.
-    """
-    unified = _BETWEEN_DIGITS.sub(" ", text.translate(_FOLDED))
-    return "".join(f" {one} " if unicodedata.category(one) == "No" else one for one in unified)
 
 
 def wer(reference: str, hypothesis: str, *, normalizer: Callable[[str], str] = normalize) -> ErrorCounts:

@@ -4,17 +4,22 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
 from vocable.errors import TextError
 from vocable.files import read_file
+from vocable.text.fold import fold_latin
 from vocable.text.phonemes import ARPABET, strip_stress
 
 _MAX_LINE = 1_000  # characters
 VARIANT = re.compile(r"\(\d+\)$")  # suffix of a second pronunciation: "read(2)"
 _COMMENTS = (";;;", "#")
 _PHONES = frozenset(ARPABET)
+
+_COMPOUND = re.compile(r"[a-z]+(?:'[a-z]+)*(?:-[a-z]+(?:'[a-z]+)*)+")
+_USABLE = re.compile(rf"'?[a-z]+(?:'[a-z]+)*'?|[a-z]\.(?:'[a-z]+)?|{_COMPOUND.pattern}")
 
 Phones = tuple[str, ...]
 
@@ -36,6 +41,30 @@ class Lexicon:
 
     name: str
     words: dict[str, list[str]]
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.words or word in self._variants
+
+    @property
+    def compounds(self) -> frozenset[str]:
+        """Words with hyphens, as :func:`~vocable.text.normalize.to_words` writes them."""
+        return frozenset(spelling for spelling in map(_spelling, self.words) if _COMPOUND.fullmatch(spelling))
+
+    @property
+    def unused(self) -> list[str]:
+        """Words that no text leads to, because texts are read as letters of English, apostrophes and hyphens.
+
+        Example:
+            >>> Lexicon("example", {"café": ["K AH F EY"], "well-off": ["W EH L AO F"], "mp3": ["EH M"]}).unused
+            ['mp3']
+        """
+        return [word for word in self.words if not _USABLE.fullmatch(_spelling(word))]
+
+    @cached_property
+    def _variants(self) -> dict[str, str]:
+        """Words that texts spell in another way, with an accent or a curly apostrophe, by the spelling of texts."""
+        spellings = ((_spelling(word), word) for word in self.words if not _USABLE.fullmatch(word))
+        return {spelling: word for spelling, word in spellings if spelling not in self.words}
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> "Lexicon":
@@ -91,8 +120,13 @@ class Lexicon:
 
     def lookup(self, word: str) -> Phones | None:
         """Return the usual pronunciation of a word, or None if it is not in the dictionary."""
-        pronunciations = self.words.get(word)
+        pronunciations = self.words.get(word) or self.words.get(self._variants.get(word, ""))
         return tuple(pronunciations[0].split()) if pronunciations else None
+
+
+def _spelling(word: str) -> str:
+    """Return a word as :func:`~vocable.text.normalize.to_words` writes it."""
+    return fold_latin(word).lower()
 
 
 def phones_by_rule(word: str, lookup: Callable[[str], Phones | None]) -> Phones | None:

@@ -4,6 +4,8 @@ Numbers are read the American way, without *and* ("one hundred five"). Numbers t
 digits, are read digit by digit.
 """
 
+import re
+
 _ONES = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
@@ -14,12 +16,28 @@ _ORDINALS = {
     "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
     "twelve": "twelfth",
 }  # fmt: skip
-_MONEY = {
+CURRENCIES = {
     "$": ("dollar", "dollars", "cent", "cents"),
     "£": ("pound", "pounds", "penny", "pence"),
     "€": ("euro", "euros", "cent", "cents"),
     "¥": ("yen", "yen", "sen", "sen"),
+    "₹": ("rupee", "rupees", "paisa", "paise"),
+    "₽": ("ruble", "rubles", "kopeck", "kopecks"),
+    "₩": ("won", "won", "jeon", "jeon"),
+    "₺": ("lira", "lira", "kurus", "kurus"),
+    "₪": ("shekel", "shekels", "agora", "agorot"),
+    "₫": ("dong", "dong", "hao", "hao"),
+    "₴": ("hryvnia", "hryvnias", "kopeck", "kopecks"),
+    "₦": ("naira", "naira", "kobo", "kobo"),
+    "₱": ("peso", "pesos", "centavo", "centavos"),
+    "฿": ("baht", "baht", "satang", "satang"),
+    "₿": ("bitcoin", "bitcoins", "", ""),
+    "CHF": ("franc", "francs", "centime", "centimes"),
 }
+"""Singular and plural of a currency and of its hundredth part, by sign."""
+
+_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+_CANONICAL_ROMAN = re.compile("M{0,3}(CM|CD|D?C{0,3})(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})")
 
 
 def cardinal(text: str) -> list[str]:
@@ -30,7 +48,7 @@ def cardinal(text: str) -> list[str]:
         ('one million two hundred fifteen', ['zero', 'zero', 'seven'])
     """
     if len(text) > 3 * len(_THOUSANDS) or (len(text) > 1 and text[0] == "0"):
-        return _digits(text)
+        return digits(text)
     if int(text) == 0:
         return ["zero"]
     words: list[str] = []
@@ -62,7 +80,7 @@ def decimal(text: str) -> list[str]:
         'three point one four'
     """
     whole, point, part = text.partition(".")
-    return cardinal(whole or "0") + (["point", *_digits(part)] if point else [])
+    return cardinal(whole or "0") + (["point", *digits(part)] if point else [])
 
 
 def year(text: str) -> list[str]:
@@ -105,21 +123,26 @@ def clock(hours: str, minutes: str) -> list[str]:
 
 
 def money(currency: str, amount: str, scale: str = "") -> list[str]:
-    """Return the words of an amount in dollars, pounds, euros or yen.
+    """Return the words of an amount of money.
+
+    Args:
+        currency: A key of :data:`CURRENCIES`.
+        amount: Digits, with or without a decimal point.
+        scale: ``thousand``, ``million`` and so on, or nothing.
 
     Example:
         >>> [" ".join(money("$", *amount)) for amount in (("1",), ("5.50",), ("0.01",), ("2.5", "million"))]
         ['one dollar', 'five dollars fifty cents', 'one cent', 'two point five million dollars']
     """
-    one, many, small, smalls = _MONEY[currency]
+    one, many, small, smalls = CURRENCIES[currency]
     whole, _, part = amount.partition(".")
-    if scale or len(part) not in (0, 2):
+    if scale or len(part) not in (0, 2) or (part and not small):
         return [*decimal(amount), *([scale] if scale else []), many]
     words = [*cardinal(whole or "0"), one if whole == "1" else many]
-    if int(part or "0") == 0:
+    if part in ("", "00"):
         return words
-    cents = [*cardinal(part.lstrip("0")), small if int(part) == 1 else smalls]
-    return cents if int(whole or "0") == 0 else words + cents
+    cents = [*cardinal(part.lstrip("0")), small if part == "01" else smalls]
+    return words + cents if whole.strip("0") else cents
 
 
 def fraction(top: str, bottom: str) -> list[str]:
@@ -137,7 +160,63 @@ def fraction(top: str, bottom: str) -> list[str]:
     return [*cardinal(top), *(["halves"] if bottom == "2" else [*part[:-1], part[-1] + "s"])]
 
 
-def _digits(text: str) -> list[str]:
+def mixed(whole: str, top: str, bottom: str) -> list[str]:
+    """Return the words of a whole number and a fraction.
+
+    Example:
+        >>> [" ".join(mixed(*parts)) for parts in (("3", "1", "2"), ("2", "3", "4"), ("5", "1", "3"))]
+        ['three and a half', 'two and three quarters', 'five and one third']
+    """
+    part = fraction(top, bottom)
+    return [*cardinal(whole), "and", *(["a", *part[1:]] if top == "1" and bottom in ("2", "4") else part)]
+
+
+def power(exponent: str) -> list[str]:
+    """Return the words of an exponent: digits with or without a minus, or a letter.
+
+    Example:
+        >>> [" ".join(power(text)) for text in ("2", "3", "6", "-3", "n")]
+        ['squared', 'cubed', 'to the sixth', 'to the minus three', 'to the n.']
+    """
+    if exponent in ("2", "3"):
+        return ["squared" if exponent == "2" else "cubed"]
+    if exponent.isalpha():
+        return ["to", "the", f"{exponent.lower()}."]
+    if exponent[0] in "+-−":
+        return ["to", "the", "plus" if exponent[0] == "+" else "minus", *cardinal(exponent[1:])]
+    return ["to", "the", *ordinal(exponent)]
+
+
+def short_year(text: str) -> list[str]:
+    """Return the words of the last two digits of a year.
+
+    Example:
+        >>> short_year("98"), short_year("01"), short_year("00")
+        (['ninety', 'eight'], ['oh', 'one'], ['oh', 'oh'])
+    """
+    return ["oh", "oh"] if text == "00" else ["oh", _ONES[int(text)]] if text[0] == "0" else cardinal(text)
+
+
+def roman(text: str) -> int | None:
+    """Return the value of a Roman numeral in capitals, or None if it is none in the usual form.
+
+    Example:
+        >>> [roman(text) for text in ("XIV", "MCMXCIX", "IIII", "VX", "")]
+        [14, 1999, None, None, None]
+    """
+    if not text or not _CANONICAL_ROMAN.fullmatch(text):
+        return None
+    values = [_ROMAN[letter] for letter in text]
+    return sum(-one if one < after else one for one, after in zip(values, [*values[1:], 0], strict=True))
+
+
+def digits(text: str) -> list[str]:
+    """Return the words of each digit.
+
+    Example:
+        >>> digits("105")
+        ['one', 'zero', 'five']
+    """
     return [_ONES[int(digit)] for digit in text]
 
 

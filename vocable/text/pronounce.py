@@ -1,6 +1,7 @@
 """Text to phones: by a dictionary, then by rules, then by a model."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,6 +13,7 @@ from vocable.text.lexicon import Lexicon, Phones, phones_by_rule
 from vocable.text.normalize import PAUSES, to_words
 from vocable.text.phonemes import SILENCE, PhonemeSet
 
+_SHOWN = 5  # words of a lexicon in a warning
 _LETTER_NAMES = {
     "a": "EY", "b": "B IY", "c": "S IY", "d": "D IY", "e": "IY", "f": "EH F", "g": "JH IY", "h": "EY CH", "i": "AY",
     "j": "JH EY", "k": "K EY", "l": "EH L", "m": "EH M", "n": "EH N", "o": "OW", "p": "P IY", "q": "K Y UW",
@@ -93,6 +95,9 @@ class ArpabetPronouncer:
     Attributes:
         name: Names of the dictionary and of the model.
 
+    A dictionary of one's own may have words with accents, curly apostrophes and hyphens; a warning names words that no
+    text leads to, such as ``mp3``.
+
     Raises:
         TextError: If the dictionary cannot be read.
         CheckpointError: If the model is missing or altered.
@@ -109,6 +114,14 @@ class ArpabetPronouncer:
 
     def __init__(self, lexicon: str | os.PathLike[str] | None = None) -> None:
         self.lexicon = Lexicon.installed() if lexicon is None else Lexicon.read(lexicon)
+        # entries with hyphens of the installed dictionary were never used, and models are trained on texts read so
+        self._compounds = frozenset() if lexicon is None else self.lexicon.compounds
+        if lexicon is not None and (unused := self.lexicon.unused):
+            warnings.warn(
+                f"lexicon {os.fspath(lexicon)}: {len(unused)} of {len(self.lexicon.words)} words are never used, such "
+                f"as {', '.join(map(repr, unused[:_SHOWN]))}; write words with letters, apostrophes and hyphens",
+                stacklevel=2,
+            )
         self.model = LettersToPhones.bundled()
         self.name = f"{self.lexicon.name}, {self.model.name}"
 
@@ -116,7 +129,7 @@ class ArpabetPronouncer:
         """Return words with their phones, and pauses; see :meth:`Pronouncer.phones`."""
         return [
             Pronunciation(text=word, phones=(SILENCE,), source="mark") if word in PAUSES else self.word(word)
-            for word in to_words(text, self.lexicon.words)
+            for word in to_words(text, self.lexicon, self._compounds)
         ]
 
     def word(self, word: str) -> Pronunciation:
