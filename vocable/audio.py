@@ -1,39 +1,30 @@
 """Audio clips: reading, writing and resampling, which happen here and nowhere else.
 
-Files are read and written by libsndfile (WAV, FLAC, OGG, MP3 and more), and resampled by soxr in its "HQ" setting. A
-whole file and a file read in blocks take the same path, and give the same samples.
+Files are read and written by :mod:`vocable.audio_files`, and resampled by soxr in its "HQ" setting. A whole file and a
+file read in blocks take the same path, and give the same samples.
 """
 
-import filecmp
+import math
 import os
-import re
-import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 from jaxtyping import Float
 from numpy import ndarray
 
-from vocable.errors import AudioError, OutputError
-from vocable.files import check_regular, find_rooted, write_whole
+from vocable.audio_files import AUDIO_SUFFIXES, CONVERTIBLE_SUFFIXES, open_audio, write_audio
+from vocable.audio_files.limits import current_limits
+from vocable.audio_files.reader import EMPTY
+from vocable.errors import AudioError
+from vocable.files import find_rooted
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf"})
-CONVERTIBLE_SUFFIXES = frozenset({
-    ".3gp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".dts", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4", ".mpc",
-    ".mpg", ".ra", ".rm", ".tta", ".webm", ".wma", ".wv",
-})  # fmt: skip
-"""Suffixes of recordings that libsndfile cannot read, and that other programs convert."""
-_CONTAINERS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}  # formats that are written
-_BLOCK = 1 << 16  # samples: libsndfile's Vorbis encoder overflows its stack when it gets minutes at once
-_STREAM = 0x7FFF0000  # bytes: larger lengths in a header mean that its writer did not know the length
-_UNKNOWN = 1 << 62  # samples: libsndfile's length of a FLAC without one in its header
-_LENGTHS = re.compile(r"^ *(?:data|SSND|Data Size|Riff size|riff) +: (\d+) \(should be (\d+)\)", re.MULTILINE)
-_EMPTY = "the file holds no samples; record or export it again"
+__all__ = [
+    "AUDIO_SUFFIXES", "CONVERTIBLE_SUFFIXES", "Audio", "find_audio", "find_rooted_audio", "header_seconds", "read_blocks",
+]  # fmt: skip
+
 _MAX_PEAK = 8.0  # resampling and mixing may overshoot full scale; integers stored as floats are far larger
 
 
@@ -46,7 +37,8 @@ class Audio:
         sample_rate: Sample rate in Hz.
 
     Raises:
-        AudioError: If there are no samples, one is not finite or far out of range, or the rate is not positive.
+        AudioError: If there are no samples, they are no floats, one is not finite or far out of range, or the rate
+            is no positive integer within the limits (see :mod:`vocable.audio_files.limits`).
 
     Example:
         >>> clip = Audio(np.zeros(8000, dtype=np.float32), 16_000)
@@ -60,15 +52,14 @@ class Audio:
     sample_rate: int
 
     def __post_init__(self) -> None:
-        samples = np.asarray(self.samples, dtype=np.float32)
-        object.__setattr__(self, "samples", samples)
-        if self.sample_rate <= 0:
-            raise AudioError(f"sample rate is {self.sample_rate} Hz: it must be positive")
+        object.__setattr__(self, "sample_rate", current_limits().check_rate("", self.sample_rate))
+        samples = _as_floats(self.samples)
         if samples.ndim != 1:
             raise AudioError(f"samples have shape {samples.shape}, expected (T,); average the channels first")
         if samples.size == 0:
             raise AudioError("the audio is empty: it has no samples")
         _check_values(samples, "the audio")
+        object.__setattr__(self, "samples", samples)
 
     @property
     def duration(self) -> float:
@@ -84,23 +75,30 @@ class Audio:
             sample_rate: Sample rate to resample to, in Hz; that of the file by default.
 
         Raises:
-            AudioError: If the file is missing, unreadable, empty or truncated (which an MP3 does not show), or holds
-                NaN, infinity or integers stored as floats.
+            AudioError: If the file is missing, no regular file, unreadable, empty, truncated or beyond a limit, or
+                holds NaN, infinity or integers stored as floats.
         """
-        rate = _open_info(path).samplerate if sample_rate is None else sample_rate
-        return cls(np.concatenate(list(read_blocks(path, rate))), rate)
+        rate = open_audio(path).sample_rate if sample_rate is None else sample_rate
+        return cls(_join(read_blocks(path, rate), str(path)), rate)
 
     def resample(self, sample_rate: int) -> "Audio":
         """Return the clip at another sample rate; the clip itself if the rate is the same."""
         if sample_rate == self.sample_rate:
             return self
-        return Audio(np.concatenate(list(_resampled(iter([self.samples]), self.sample_rate, sample_rate))), sample_rate)
+        limits = current_limits()
+        rate = limits.check_rate("", sample_rate)
+        limits.check_samples("the resampled audio", -(-self.samples.size * rate // self.sample_rate))
+        blocks = _resampled(iter([self.samples]), self.sample_rate, rate, "")
+        return Audio(_join(blocks, "the resampled audio"), sample_rate)
 
     def played(self, speed: float) -> "Audio":
         """Return the clip played faster or slower like a tape, so that pitch and formants change, too.
 
         Args:
             speed: Speed factor; it is rounded to 1 Hz of the sample rate.
+
+        Raises:
+            AudioError: If the speed is not positive, or beyond the limit of sample rates.
 
         Source:
             Ko et al., Audio Augmentation for Speech Recognition, Interspeech 2015.
@@ -109,6 +107,8 @@ class Audio:
             >>> Audio(np.zeros(9_900, dtype=np.float32), 16_000).played(1.1).samples.shape
             (9000,)
         """
+        if not (math.isfinite(speed) and speed > 0):
+            raise AudioError(f"speed is {speed}: it must be positive")
         return Audio(self.samples, round(self.sample_rate * speed)).resample(self.sample_rate)
 
     def write(self, path: str | os.PathLike[str], comment: str = "") -> None:
@@ -119,23 +119,10 @@ class Audio:
             comment: Comment in the file's metadata, in ASCII.
 
         Raises:
-            OutputError: If the suffix is none of .wav, .flac, .ogg, .mp3, or the file cannot be written.
+            OutputError: If the suffix is none of .wav, .flac, .ogg, .mp3, the format does not have the sample rate, or
+                the file cannot be written.
         """
-        target = Path(path)
-        container = _CONTAINERS.get(target.suffix.lower())
-        if container is None:
-            raise OutputError(
-                f"{target}: '{target.suffix}' is not an audio format vocable writes; use {', '.join(_CONTAINERS)}"
-            )
-
-        def put(temporary: Path) -> None:
-            with soundfile.SoundFile(temporary, "w", self.sample_rate, channels=1, format=container) as file:
-                if comment:
-                    file.comment = comment
-                for start in range(0, self.samples.size, _BLOCK):
-                    file.write(np.clip(self.samples[start : start + _BLOCK], -1.0, 1.0))
-
-        write_whole(target, put, same=_same_samples)
+        write_audio(path, [self.samples], self.sample_rate, comment)
 
 
 def read_blocks(
@@ -154,22 +141,25 @@ def read_blocks(
     Raises:
         AudioError: If the file cannot be used; see :meth:`Audio.read`.
     """
-    rate = _open_info(path).samplerate
-    yield from _resampled(_file_blocks(Path(path), max(1, int(seconds * rate))), rate, sample_rate)
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise AudioError(f"{path}: seconds is {seconds}: the length of a block must be a positive number")
+    file = open_audio(path)
+    blocks = _checked(file.blocks(max(1, int(min(seconds, 3600.0) * file.sample_rate))), str(path))
+    yield from _resampled(blocks, file.sample_rate, sample_rate, str(path))
 
 
 def header_seconds(path: str | os.PathLike[str]) -> float:
-    """Return the length of a file in seconds by its header. Nothing is decoded: a truncated file may be shorter.
+    """Return the length of a file in seconds by its headers. Nothing is decoded: a truncated file may be shorter.
 
     Raises:
         AudioError: If the file is missing or unreadable, or its header has no length or the length 0.
     """
-    info = _open_info(path)
-    if info.frames <= 0:
-        raise AudioError(f"{path}: {_EMPTY}")
-    if info.frames >= _UNKNOWN:
+    file = open_audio(path)
+    if file.frames is None:
         raise AudioError(f"{path}: the header has no length; export it again")
-    return info.frames / info.samplerate
+    if file.frames == 0:
+        raise AudioError(f"{path}: {EMPTY}")
+    return file.frames / file.sample_rate
 
 
 def find_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -185,8 +175,8 @@ def find_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
 def find_rooted_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path]]:
     """Return the audio files that inputs stand for, each with its root; see :func:`vocable.files.find_rooted`.
 
-    Recordings in formats that must be converted first are among them, so that reading them says so. They are left out
-    where a file of the same name in another format lies beside them.
+    Recordings that PyAV alone reads are among them, so that reading them says so where it is not installed. They are left
+    out where a file of the same name in another format lies beside them.
 
     Raises:
         InputError: If a folder or a pattern has no audio.
@@ -199,61 +189,11 @@ def find_rooted_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[tuple[Pa
     ]  # fmt: skip
 
 
-def _open_info(path: str | os.PathLike[str]) -> soundfile._SoundFileInfo:
-    with _reading(Path(path)):
-        return soundfile.info(_name(Path(path)))
-
-
-def _name(path: Path) -> str | bytes:
-    return os.fsencode(path) if os.name == "posix" else str(path)  # a POSIX name need not be valid text
-
-
-class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
-    """A file that is read forwards only.
-
-    soundfile seeks after each block of a seekable file. An MP3 decoder then loses the bits that it keeps from frame to
-    frame, and decodes wrong samples; a FLAC without a length in its header fails.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _file_blocks(path: Path, size: int) -> Iterator[Float[ndarray, " T"]]:
-    """Yield checked mono blocks at the file's sample rate; a truncated file raises an error."""
-    read = 0
-    with _reading(path), _Forward(_name(path)) as file:
-        while (block := file.read(size, dtype="float32", always_2d=True)).shape[0]:
-            mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-            _check_values(mono, str(path), read)
-            read += mono.size
-            yield mono
-        if read == 0:
-            raise AudioError(f"{path}: {_EMPTY}")
-        if _is_cut(file, read):
-            raise AudioError(
-                f"{path}: the file is truncated after {read / file.samplerate:.2f} s; copy or export it again"
-            )
-
-
-def _is_cut(file: soundfile.SoundFile, read: int) -> bool:
-    """Return whether the header promises more samples than the file has.
-
-    For formats whose length libsndfile takes from the file size (WAV, AIFF, AU, OGG), only its log shows that.
-    """
-    lengths = ((int(promised), int(actual)) for promised, actual in _LENGTHS.findall(file.extra_info))
-    return (
-        any(actual < promised < _STREAM for promised, actual in lengths)
-        or "Ogg: Last page lacks an end-of-stream bit" in file.extra_info
-        or "Ogg: Junk after the last page" in file.extra_info  # an incomplete page
-        or (file.format != "MP3" and read < file.frames < _UNKNOWN)  # an MP3's length is an estimate
-    )
-
-
-def _resampled(blocks: Iterator[Float[ndarray, " T"]], old: int, new: int) -> Iterator[Float[ndarray, " T"]]:
+def _resampled(
+    blocks: Iterator[Float[ndarray, " T"]], old: int, new: int, where: str
+) -> Iterator[Float[ndarray, " T"]]:
     """Yield blocks at another sample rate; T samples become ceil(T · new / old), for any block sizes."""
-    if new <= 0:
-        raise AudioError(f"sample rate is {new} Hz: it must be positive")
+    new = current_limits().check_rate(where, new)
     if old == new:
         yield from blocks
         return
@@ -272,15 +212,45 @@ def _resampled(blocks: Iterator[Float[ndarray, " T"]], old: int, new: int) -> It
         yield last
 
 
-def _same_samples(made: Path, other: Path) -> bool:
-    """Return whether two files hold the same samples: Ogg files of the same samples have different bytes."""
-    if filecmp.cmp(made, other, shallow=False):
-        return True
+def _checked(blocks: Iterator[Float[ndarray, " T"]], where: str) -> Iterator[Float[ndarray, " T"]]:
+    count = 0
+    for block in blocks:
+        _check_values(block, where, count)
+        count += block.size
+        yield block
+
+
+def _join(blocks: Iterable[Float[ndarray, " T"]], where: str) -> Float[ndarray, " T"]:
+    """Return blocks as one array, if it is not too large for memory."""
+    limits, count, found = current_limits(), 0, []
     try:
-        one, two = Audio.read(made), Audio.read(other)
-    except AudioError:
-        return False
-    return one.sample_rate == two.sample_rate and np.array_equal(one.samples, two.samples)
+        for block in blocks:
+            count += block.size
+            limits.check_samples(where, count)
+            found.append(block)
+        return np.concatenate(found)
+    except MemoryError as error:
+        raise AudioError(f"{where}: {count} samples do not fit into memory; cut it into shorter clips") from error
+
+
+def _as_floats(values: object) -> Float[ndarray, "..."]:
+    """Return samples as float32, side by side in memory; only floating-point numbers are samples."""
+    if isinstance(values, str | bytes | os.PathLike):
+        raise AudioError(f"samples are {values!r:.80}: pass an array, or read a file with Audio.read")
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # a ragged list, a tensor that needs a gradient
+        raise AudioError(f"samples cannot be made an array ({str(error)[:200]}); pass floats of shape (T,)") from error
+    if array.dtype.kind in "iu" and array.size:
+        peak = max(abs(int(array.min())), abs(int(array.max())))
+        raise AudioError(
+            f"samples are {array.dtype}, the peak is {peak} but full scale is 1.0; divide 16-bit integers by 32768"
+        )
+    if array.dtype.kind != "f" and array.size:
+        raise AudioError(f"samples are {array.dtype}: they must be floats in [-1, 1]")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        floats = array.astype(np.float32, copy=False)
+    return floats if floats.flags.c_contiguous else floats.copy()
 
 
 def _check_values(samples: Float[ndarray, " T"], where: str, first: int = 0) -> None:
@@ -290,24 +260,3 @@ def _check_values(samples: Float[ndarray, " T"], where: str, first: int = 0) -> 
     peak = float(np.abs(samples).max())
     if peak > _MAX_PEAK:
         raise AudioError(f"{where}: the peak is {peak:g} but full scale is 1.0; divide 16-bit integers by 32768")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Convert errors of libsndfile and the system into an AudioError with advice."""
-    try:
-        check_regular(path)
-        yield
-    except FileNotFoundError as error:
-        raise AudioError(f"{path}: no such file") from error
-    except (soundfile.SoundFileError, OSError, RuntimeError, TypeError) as error:  # TypeError: raw samples
-        if path.suffix.lower() in CONVERTIBLE_SUFFIXES and path.is_file():
-            raise AudioError(
-                f"{path}: {path.suffix} files cannot be read; convert it: ffmpeg -i {shlex.quote(str(path))} "
-                f"{shlex.quote(str(path.with_suffix('.flac')))}"
-            ) from error
-        reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
-        raise AudioError(
-            f"{path}: cannot be read as audio ({reason.removeprefix('Error : ').rstrip('.')}); "
-            "copy it again, convert it to WAV or FLAC, or remove it"
-        ) from error

@@ -1,0 +1,14 @@
+"""Audio files: their containers, the limits of what is read, and the formats that are written."""
+
+from vocable.audio_files.reader import AUDIO_SUFFIXES, CONVERTIBLE_SUFFIXES, AudioFile, open_audio
+from vocable.audio_files.writer import WRITTEN_SUFFIXES, check_format, write_audio
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "CONVERTIBLE_SUFFIXES",
+    "WRITTEN_SUFFIXES",
+    "AudioFile",
+    "check_format",
+    "open_audio",
+    "write_audio",
+]
