@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def open_file(path: Path) -> tuple[int, int | None, Blocks]:
             f"ffmpeg -i {shlex.quote(str(path))} {shlex.quote(str(path.with_suffix('.flac')))}"
         ) from error
     try:
-        with open_regular(path) as file, av.open(file, metadata_errors="ignore") as container:
+        with open_regular(path) as file, _open(file) as container:
             stream = _audio_stream(container, path)
             frame = next(iter(container.decode(stream)), None)
             if frame is None:
@@ -52,7 +53,7 @@ def open_file(path: Path) -> tuple[int, int | None, Blocks]:
     def decode(size: int) -> Iterator[Float[ndarray, "T C"]]:
         count = 0
         try:
-            with open_regular(path) as file, av.open(file, metadata_errors="ignore") as container:
+            with open_regular(path) as file, _open(file) as container:
                 to_float = av.AudioResampler(format="fltp")
                 for frame in container.decode(_audio_stream(container, path)):
                     if frame.sample_rate != rate:
@@ -67,6 +68,12 @@ def open_file(path: Path) -> tuple[int, int | None, Blocks]:
             raise AudioError(f"{path}: the file is truncated after {count / rate:.2f} s; copy or export it again")
 
     return rate, frames, decode
+
+
+def _open(file: BufferedReader) -> Any:
+    import av
+
+    return av.open(file, metadata_errors="ignore")
 
 
 def _audio_stream(container: Any, path: Path) -> Any:
