@@ -22,7 +22,8 @@ from vocable.errors import AudioError
 from vocable.files import find_rooted
 
 __all__ = [
-    "AUDIO_SUFFIXES", "CONVERTIBLE_SUFFIXES", "Audio", "find_audio", "find_rooted_audio", "header_seconds", "read_blocks",
+    "AUDIO_SUFFIXES", "CONVERTIBLE_SUFFIXES", "Audio", "find_audio", "find_rooted_audio", "header_seconds",
+    "read_blocks",
 ]  # fmt: skip
 
 _MAX_PEAK = 8.0  # resampling and mixing may overshoot full scale; integers stored as floats are far larger
@@ -175,8 +176,8 @@ def find_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
 def find_rooted_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path]]:
     """Return the audio files that inputs stand for, each with its root; see :func:`vocable.files.find_rooted`.
 
-    Recordings that PyAV alone reads are among them, so that reading them says so where it is not installed. They are left
-    out where a file of the same name in another format lies beside them.
+    Recordings that PyAV alone reads are among them, so that reading them says so where it is not installed. They are
+    left out where a file of the same name in another format lies beside them.
 
     Raises:
         InputError: If a folder or a pattern has no audio.
