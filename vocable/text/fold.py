@@ -21,6 +21,7 @@ _SPLIT_FRACTION = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹]+)[\u2044/]([₀₁�
 _ORDINAL_ENDINGS = {"ˢᵗ": "st", "ⁿᵈ": "nd", "ʳᵈ": "rd", "ᵗʰ": "th", "ᵉʳ": "er"}
 _GROUP_SPACE = re.compile("(?<![\\d.,])(\\d{1,3})((?:[\u00a0\u2009\u202f]\\d{3})+)(?!\\d)")
 _ONE_CHARACTER_NUMBERS = ("No", "Nl")  # categories: ½, ①, Ⅳ
+_SYMBOLS = ("So", "Sc")  # categories: ㎏, ₨
 
 
 def fold(text: str) -> str:
@@ -28,9 +29,9 @@ def fold(text: str) -> str:
 
     Apostrophes become ``'`` and quotation marks ``"``. Full-width and styled letters and digits become plain. A
     superscript becomes ``^`` and its digits, a fraction of one character ``1/2``, and a number of one character (``①``,
-    ``Ⅳ``) is set apart from its neighbors. Thin and no-break spaces between groups of three digits become commas.
-    Trademarks, soft hyphens, joiners, marks of direction and other invisible characters vanish; between two
-    digits they become a space. Letters keep case and accents.
+    ``Ⅳ``) or a symbol that stands for letters (``㎏``) is set apart from its neighbors. Thin and no-break spaces
+    between groups of three digits become commas. Trademarks, soft hyphens, joiners, marks of direction and other
+    invisible characters vanish; between two digits they become a space. Letters keep case and accents.
 
     Example:
         >>> fold("3½ “ｋｍ”, 10² Apple™ it’s 5…6")
@@ -45,7 +46,12 @@ def fold(text: str) -> str:
     text = _SPLIT_FRACTION.sub(lambda match: " " + unicodedata.normalize("NFKC", f"{match[1]}/{match[2]}"), text)
     for ending, letters in _ORDINAL_ENDINGS.items():
         text = text.replace(ending, letters)
-    text = "".join(_expand(character) for character in text)
+    text = "".join(
+        _apart(text, at, _expand(one))
+        if unicodedata.category(one) in _SYMBOLS and _expand(one) != one
+        else _expand(one)
+        for at, one in enumerate(text)
+    )
     text = _SUPERSCRIPTS.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]).replace("−", "-"), text)
     text = "".join(_one_character(text, at) for at, character in enumerate(text) if not _VARIATIONS.match(character))
     return unicodedata.normalize("NFC", text.translate(_TABLE))
@@ -95,6 +101,8 @@ def _one_character(text: str, at: int) -> str:
     if character in _KEPT or character in _SIGNS or character in _APOSTROPHES:
         return character
     plain = unicodedata.normalize("NFKC", character)
+    if category in _SYMBOLS and plain[:1].isalnum():
+        return _apart(text, at, plain)
     if category in _ONE_CHARACTER_NUMBERS and plain != character:
         is_subscript = unicodedata.decomposition(character).startswith("<sub>")
         if is_subscript and not text[max(0, at - 1) : at].isdecimal():
