@@ -10,7 +10,7 @@ unexport PYTHONPATH PYTHONHOME
 .PHONY: demo test fast check lint types imports doctests dead duplicates clean
 
 demo: .venv/demo.stamp
-	$(BIN)/vocable demo $(if $(AUDIO),"$(AUDIO)") --out demo
+	$(BIN)/vocable demo $(if $(AUDIO),"$(AUDIO)") --out demo --overwrite
 
 test: .venv/dev.stamp
 	@tests/system-packages.sh

@@ -21,7 +21,7 @@ A message says what failed, which value, where, and what to do. Callers catch :c
 prints the message on one line and ends with a non-zero exit code.
 """
 
-from collections.abc import Iterator
+import collections.abc
 from contextlib import contextmanager
 
 
@@ -82,7 +82,7 @@ class TrainingError(VocableError):
 
 
 @contextmanager
-def name_failure(where: str) -> Iterator[None]:
+def name_failure(where: str) -> collections.abc.Iterator[None]:
     """Turn an error of a library or of the system into one of vocable, so that a job can go on with its other items.
 
     Args:

@@ -78,6 +78,17 @@ class Tokenizer(ClipTokenizer, Protocol):
 
 
 @runtime_checkable
+class NeedsOthers(Protocol):
+    """A tokenizer that may need other models than its own, and can say before any work that they are missing."""
+
+    def check_encoding(self) -> None:
+        """Load what encoding needs; a CheckpointError or MissingDependencyError says what is missing."""
+
+    def check_decoding(self) -> None:
+        """Load what decoding needs."""
+
+
+@runtime_checkable
 class Streaming(Protocol):
     """A tokenizer of finite receptive field: it encodes long audio block by block, in constant memory."""
 

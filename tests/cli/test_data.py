@@ -36,7 +36,7 @@ def test_split_and_seed_are_taken(run: Run, corpus: Path, tmp_path: Path) -> Non
     assert "train: 3 recordings, 3 speakers" in run(*words, "--split", "official")[1]
     seen = set()
     for seed in range(6):
-        assert run(*words, "--seed", seed)[0] == 0
+        assert run(*words, "--seed", seed, "--overwrite")[0] == 0
         seen.add((tmp_path / "out" / "manifest.jsonl").read_text())
     assert len(seen) > 1
 

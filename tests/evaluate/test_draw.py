@@ -113,7 +113,7 @@ def test_a_tokenizer_without_vectors_has_all_other_pictures(
 ) -> None:
     codec, names = ready("spectral"), ("spec", "digest", "encode", "decode", "encode_batch", "decode_batch", "save")
     plain = SimpleNamespace(**{name: getattr(codec, name) for name in names})
-    monkeypatch.setattr(module.registry, "load", lambda name: plain)
+    monkeypatch.setattr(module.registry, "load", lambda name, device: plain)
     said: list[str] = []
     found = [name for name, _ in draw(str(model), Clips(manifest=data, limit=2), say=said.append)]
     assert found[-1] == "codebooks-by-speaker"

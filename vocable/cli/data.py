@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vocable.cli.command import Command, Group
+from vocable.cli.options import Overwrite, SeedNumber
 
 app = typer.Typer(cls=Group, help="Write manifests of corpora, and add alignments to manifests.", no_args_is_help=True)
 
@@ -19,7 +20,8 @@ def prepare(
         str | None,
         typer.Option(help="'speaker', 'random' or 'official' (default of digit_strings and librispeech)."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = 0,
+    seed: Annotated[int, typer.Option(parser=SeedNumber, metavar="N", help="Seed of the split.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the manifest of a published corpus.
 
@@ -36,17 +38,18 @@ def align(
     manifest: Annotated[
         Path, typer.Argument(help="Manifest whose lines have 'phones', a list of ARPAbet per word, or English 'text'.")
     ],
-    out: Annotated[Path, typer.Option(help="Manifest to write; it must not exist.")],
+    out: Annotated[Path, typer.Option(help="Manifest to write.")],
     aligner: Annotated[str, typer.Option(help="'pocketsphinx', or 'ctc' on a Whisper encoder.")] = "pocketsphinx",
     whisper: Annotated[str | None, typer.Option(help="For ctc: folder or hub name of the encoder.")] = None,
     head: Annotated[Path | None, typer.Option(help="For ctc: folder of the head, which is trained if missing.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the head's training.")] = 0,
+    seed: Annotated[int, typer.Option(parser=SeedNumber, metavar="N", help="Seed of the head's training.")] = 0,
     least: Annotated[float | None, typer.Option(help="Lowest score; recordings below it are left out.")] = None,
     source: Annotated[
         list[Path] | None,
         typer.Option("--from", help="Alignments to read instead: .TextGrid, .ctm, .csv or folders; repeatable."),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Write recordings without alignment, too.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a manifest with start and end of each phone, under the key 'alignment'.
 
@@ -55,10 +58,10 @@ def align(
     from vocable.data.alignment.make import align_from, align_with, find_aligner
 
     if source:
-        written = align_from(manifest, out, source, keep=keep, say=_say)
+        written = align_from(manifest, out, source, keep=keep, overwrite=overwrite, say=_say)
     else:
         found = find_aligner(aligner, manifest, whisper=whisper, head=head, seed=seed, say=_say)
-        written = align_with(manifest, out, found, least=least, keep=keep, say=_say)
+        written = align_with(manifest, out, found, least=least, keep=keep, overwrite=overwrite, say=_say)
     _say(str(written))
 
 

@@ -45,6 +45,8 @@ def edit(
     check_target(target)
     recognizer = find_scorer("recognizer") if text is None else None
     tokenizer = load(model, device)
+    tokenizer.check_encoding()
+    tokenizer.check_decoding()
     recording = Audio.read(clip)
     transcript = text if recognizer is None else transcribe_words(recording, recognizer.transcribe, str(clip))
     swapped = int(first), int(last or first)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from vocable.cli.command import Command, Group
+from vocable.cli.options import Count, Device, SeedNumber
 
 
 class _Group(Group):
@@ -29,7 +30,9 @@ def tokenizers(
     split: Annotated[
         str | None, typer.Option(help="Split of the manifest, or 'all'. Default: 'test' if there is one, else all.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Number of clips, spread over the split.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(parser=Count, metavar="N", help="Number of clips, spread over the split.")
+    ] = None,
     levels: Annotated[str, typer.Option(help="Also decode from fewer levels, such as 1,2,4.")] = "",
     codecs: Annotated[
         str, typer.Option(help="Codecs to compare with: 'all' that are installed, 'none', or e.g. opus:6,codec2:3200.")
@@ -46,7 +49,8 @@ def tokenizers(
         str, typer.Option(help="Small models fitted on the tokens, such as speaker,emotion; or 'none'.")
     ] = "speaker,gender",
     recognise: Annotated[
-        int | None, typer.Option(min=1, help="Number of clips for the recognizer, the slowest scorer.")
+        int | None,
+        typer.Option(parser=Count, metavar="N", help="Number of clips for the recognizer, the slowest scorer."),
     ] = None,
     recogniser: Annotated[
         str | None, typer.Option(help="'pocketsphinx', or name or folder of a Whisper, in place of Moonshine.")
@@ -57,8 +61,11 @@ def tokenizers(
     protocol: Annotated[
         str | None, typer.Option(help="A paper's own evaluation, or 'outside' to compare manifests as domains.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Number of processes, of one thread each.")] = 2,
-    seed: Annotated[int, typer.Option(help="Random seed of noise, probes and intervals.")] = 0,
+    jobs: Annotated[int, typer.Option(parser=Count, metavar="N", help="Number of processes, of one thread each.")] = 2,
+    seed: Annotated[
+        int, typer.Option(parser=SeedNumber, metavar="N", help="Random seed of noise, probes and intervals.")
+    ] = 0,
+    device: Device = "cpu",
 ) -> None:
     """Score what tokenizers and codecs keep of speech, on one page.
 
@@ -79,6 +86,7 @@ def tokenizers(
         decoded={name: Path(folder) for name, folder in parse_named(decoded or (), "--decoded").items()},
         metrics=_words(metrics) or None, scorers=Scorers(recognizer=recogniser, speaker=speaker_model),
         recognise=recognise, probes=_words(probes), seed=seed,
+        device=device,
     )  # fmt: skip
     build = partial(find_protocol(protocol, plan), plan, out)
     card = _with_bar(evaluate, build, out, jobs)

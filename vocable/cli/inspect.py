@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from vocable.cli.options import Device, Overwrite, whole
+
 
 def inspect(
     what: Annotated[
@@ -20,11 +22,15 @@ def inspect(
         str | None,
         typer.Option(help="Split of the manifest; 'all' for every line. Default: dev if there is one, else all."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=2, help="Number of clips, spread evenly over the split.")] = 40,
+    limit: Annotated[
+        int, typer.Option(parser=whole(2), metavar="N", help="Number of clips, spread evenly over the split.")
+    ] = 40,
     color: Annotated[
         list[str] | None,
         typer.Option(help="Manifest key that colors the latents; repeat it for several. Default: speaker."),
     ] = None,
+    overwrite: Overwrite = False,
+    device: Device = "cpu",
 ) -> None:
     """Describe a run, a model, a recipe, a token file or a recording: sizes, rates, codebook usage, progress.
 
@@ -39,12 +45,22 @@ def inspect(
     from rich.console import Console
     from rich.table import Table
 
+    from vocable.device import check_device
     from vocable.errors import ConfigError
     from vocable.evaluate.describe import Clips, describe
     from vocable.evaluate.draw import default_folder, draw, write_pictures
+    from vocable.files import write_rules
+    from vocable.plugins import check_installed
 
     console = Console(highlight=False)
-    clips = None if data is None else Clips(manifest=data, split=split, limit=limit, colors=tuple(color or ()))
+    check_device(device)
+    if out is not None:
+        check_installed("pictures", ("matplotlib",), "demo")
+    if data is not None:
+        check_installed("maps of latents", ("matplotlib", "sklearn"), "evaluate")
+    clips = None if data is None else Clips(
+        manifest=data, split=split, limit=limit, colors=tuple(color or ()), device=device
+    )  # fmt: skip
     for section in describe(what, clips):
         table = Table(title=section.title, title_justify="left", show_header=bool(section.columns), box=None)
         for column in section.columns or ("", ""):
@@ -56,5 +72,6 @@ def inspect(
     folder = out or default_folder(what, typer.echo)
     if folder is None and clips is not None:
         raise ConfigError(f"{what}: pictures with --data need a folder; pass --out")
-    for path, picture in write_pictures(draw(what, clips, say=typer.echo), folder) if folder else ():
-        typer.echo(f"{path}: {picture.title}")
+    with write_rules(overwrite=overwrite or out is None):  # the pictures in a run's own folder follow the run
+        for path, picture in write_pictures(draw(what, clips, say=typer.echo), folder) if folder else ():
+            typer.echo(f"{path}: {picture.title}")

@@ -15,7 +15,7 @@ from vocable.corpus.jobs import Made, Outcome, Watch, write_each
 from vocable.corpus.plan import Recording, choose_targets, is_folder, mirror_names, read_recordings
 from vocable.errors import ConfigError, OutputError, TextError, TokenFileError
 from vocable.files import find_rooted, sha256
-from vocable.interfaces import Streaming, Tokenizer
+from vocable.interfaces import NeedsOthers, Streaming, Tokenizer
 from vocable.tokens import Tokens
 
 _SUFFIX = ".tokens"
@@ -53,21 +53,14 @@ def encode_files(
     """
     if Path(out).suffix.lower() in AUDIO_SUFFIXES and not is_folder(out):
         raise OutputError(f"{out}: tokens are no audio; name a file that ends in {_SUFFIX}, or a folder")
+    if isinstance(tokenizer, NeedsOthers):
+        tokenizer.check_encoding()
     manifests = [Path(entry) for entry in inputs if Path(entry).suffix == _MANIFEST]
-    others = [entry for entry in inputs if Path(entry).suffix != _MANIFEST]
-    listed = [pair for manifest in manifests for pair in read_recordings(manifest)]
-    texts = {recording.path: recording.text for recording, _ in listed}
-    found = find_rooted_audio(others) if others else []
-    if text is not None and (manifests or len(found) != 1):
-        raise ConfigError(
-            f"there is one text for {len(found) + len(listed)} recordings or a manifest; "
-            "write the texts into a manifest"
-        )
-    recordings = [Recording(path, texts.get(path, text)) for path, _ in found] + [recording for recording, _ in listed]
-    names = mirror_names([*found, *((recording.path, root) for recording, root in listed)], _SUFFIX)
-    targets = choose_targets(
-        names, out, {_SUFFIX}, is_file=len(names) == 1 and not manifests and not _has_folder(inputs)
-    )
+    found = _find_recordings(inputs, manifests, text)
+    recordings = [recording for recording, _ in found]
+    names = mirror_names([(recording.path, root) for recording, root in found], _SUFFIX)
+    is_file = len(names) == 1 and not manifests and not _has_folder(inputs)
+    targets = choose_targets(names, out, {_SUFFIX}, is_file=is_file)
     hash_of = cache(_sha256)
 
     def make(recording: Recording) -> Made:
@@ -110,8 +103,9 @@ def encode_files(
         return None if stored is None or source is None else int(tokens.samples[0]) / tokens.spec.sample_rate
 
     return write_each(
-        recordings, targets, make, say=say, complain=complain, is_done=is_done, inputs=[*manifests, *texts,
-        *(path for path, _ in found)], overwrite=overwrite, watch=watch, name=lambda recording: recording.name,
+        recordings, targets, make, say=say, complain=complain, is_done=is_done,
+        inputs=[*manifests, *(recording.path for recording in recordings)], overwrite=overwrite, watch=watch,
+        name=lambda recording: recording.name,
     )  # fmt: skip
 
 
@@ -139,6 +133,8 @@ def decode_files(
         OutputError: If ``out`` is one file and there are several token files.
     """
     makers: dict[str, Tokenizer] = {}
+    if isinstance(tokenizer, NeedsOthers):
+        tokenizer.check_decoding()
     found = find_rooted(inputs, {_SUFFIX}, "token file")
     is_file = len(found) == 1 and not _has_folder(inputs)
     targets = choose_targets(mirror_names(found, ".wav"), out, AUDIO_SUFFIXES, is_file=is_file)
@@ -163,6 +159,22 @@ def decode_files(
     return write_each(
         sources, targets, make, say=say, complain=complain, inputs=protected, overwrite=overwrite, watch=watch
     )
+
+
+def _find_recordings(
+    inputs: Sequence[_StrPath], manifests: Sequence[Path], text: str | None
+) -> list[tuple[Recording, Path]]:
+    """Return the recordings that the inputs stand for, each with the folder that outputs mirror."""
+    listed = [pair for manifest in manifests for pair in read_recordings(manifest)]
+    others = [entry for entry in inputs if Path(entry) not in manifests]
+    found = find_rooted_audio(others) if others else []
+    if text is not None and (manifests or len(found) != 1):
+        raise ConfigError(
+            f"there is one text for {len(found) + len(listed)} recordings or a manifest; "
+            "write the texts into a manifest"
+        )
+    texts = {recording.path: recording.text for recording, _ in listed}
+    return [*((Recording(path, texts.get(path, text)), root) for path, root in found), *listed]
 
 
 def _encode(tokenizer: Tokenizer, source: Path, text: str | None) -> Tokens:

@@ -17,7 +17,7 @@ from vocable.corpus.jobs import Made, Outcome, Report, Watch, process_each, writ
 from vocable.corpus.plan import choose_targets, mirror_names
 from vocable.errors import AudioError, ConfigError, TextError
 from vocable.files import open_regular
-from vocable.interfaces import HasVoice
+from vocable.interfaces import HasVoice, NeedsOthers
 
 _STDIN = "-"
 _MAX_BYTES = 16 * 2**20  # of a file of texts
@@ -98,6 +98,8 @@ def convert_files(
         OutputError: If ``out`` is one file and there are many recordings.
     """
     converter = as_converter(tokenizer, mix)
+    if isinstance(tokenizer, NeedsOthers):
+        tokenizer.check_encoding()
     found = find_rooted_audio(inputs)
     targets = choose_targets(mirror_names(found, ".wav"), out, AUDIO_SUFFIXES)
     target_voice = _read_voice(converter, voice)
@@ -129,6 +131,8 @@ def transcribe_files(
         VocableError: If the tokenizer recognizes no phonemes, or the inputs cannot be used.
     """
     recognizer = as_recognizer(tokenizer)
+    if isinstance(tokenizer, NeedsOthers):
+        tokenizer.check_encoding()
 
     def process(source: Path) -> Report:
         recording = Audio.read(source)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from vocable.audio import Audio, read_blocks
-from vocable.errors import AudioError
+from vocable.errors import AudioError, OutputError, TokenFileError
 from vocable.evaluate.card import Card, Entry
 from vocable.evaluate.page.report import write_report
 from vocable.evaluate.pictures import plot_tokens
@@ -28,7 +28,8 @@ from vocable.evaluate.plan import Plan
 from vocable.evaluate.reconstruction import Reconstruction
 from vocable.evaluate.runner import Results
 from vocable.evaluate.samples import make_sample
-from vocable.files import make_folder
+from vocable.files import make_folder, write_rules
+from vocable.plugins import check_installed
 from vocable.systems.registry import load
 from vocable.tokens import Tokens
 
@@ -105,7 +106,9 @@ class Demo:
         return rate + ", ".join([*parts, *self.card.left_out])
 
 
-def run_demo(path: Path | None, out: Path, model: str = "guided-small") -> Demo:
+def run_demo(
+    path: Path | None, out: Path, model: str = "guided-small", *, device: str = "cpu", overwrite: bool = False
+) -> Demo:
     """Encode a recording, decode it from all, half, a quarter … of the levels, score it, and write a report.
 
     Args:
@@ -113,14 +116,19 @@ def run_demo(path: Path | None, out: Path, model: str = "guided-small") -> Demo:
             0.2.0, or else a sentence spoken by espeak-ng.
         out: Folder, created if missing, for ``<stem>.tokens``, ``<stem>.decoded.wav`` and ``report.html``.
         model: Name of a bundled model or path of a folder, as for :func:`vocable.load`.
+        device: Torch device of the model.
+        overwrite: Whether files that exist are replaced. Those of a demo of the same recording and model always are.
 
     Raises:
         AudioError: If the recording cannot be used, or none was given and the machine has none.
         CheckpointError: If there is no such model.
         MissingDependencyError: If pystoi or matplotlib is not installed.
-        OutputError: If the folder cannot be written.
+        OutputError: If the folder cannot be written, or holds files of another recording or model.
     """
-    tokenizer = load(model)
+    check_installed("the figures and pictures of the demo", ("pystoi", "matplotlib"), "demo")
+    tokenizer = load(model, device)
+    tokenizer.check_encoding()
+    tokenizer.check_decoding()
     recording = find_recording(path, tokenizer.spec.sample_rate)
     make_folder(out)
     with tempfile.TemporaryDirectory() as folder:
@@ -130,20 +138,26 @@ def run_demo(path: Path | None, out: Path, model: str = "guided-small") -> Demo:
         started = perf_counter()
         tokens = tokenizer.encode(clip)
         encoded = perf_counter()
+        token_file, report_file = out / f"{recording.stem}.tokens", out / "report.html"
+        if report_file.exists() and not overwrite and not _holds(token_file, tokens):
+            raise OutputError(
+                f"{report_file}: exists already, of another recording or model; pass --overwrite, or another --out"
+            )
         speech = tokenizer.decode(tokens)
         decoded = perf_counter()
-        card = _evaluate_clip(file, recording.title, model, level_counts(tokens.spec.num_codebooks)[1:])
+        card = _evaluate_clip(file, recording.title, model, level_counts(tokens.spec.num_codebooks)[1:], device)
     demo = Demo(
         recording=replace(recording, audio=clip), model=model, tokens=tokens, card=card,
         seconds={"Encode": encoded - started, "Decode": decoded - encoded},
-        token_file=out / f"{recording.stem}.tokens", speech_file=out / f"{recording.stem}.decoded.wav",
-        report_file=out / "report.html",
+        token_file=token_file, speech_file=out / f"{recording.stem}.decoded.wav", report_file=report_file,
     )  # fmt: skip
     command = shlex.join(["vocable", "demo", *([str(path)] if path else []), "--out", str(out), "--model", model])
     demo = replace(demo, card=_complete_card(demo, command))
-    write_report(demo.report_file, demo.card)
-    tokens.write(demo.token_file)
-    speech.write(demo.speech_file)
+    with write_rules([path] if path else [], overwrite=overwrite):
+        tokens.write(demo.token_file)
+        speech.write(demo.speech_file)
+    with write_rules([path] if path else [], overwrite=True):  # the times in a report are never the same
+        write_report(demo.report_file, demo.card)
     return demo
 
 
@@ -185,14 +199,29 @@ def find_recording(path: Path | None, sample_rate: int) -> DemoRecording:
     return DemoRecording(audio=audio, stem="spoken", title=_SPOKEN, origin="synthesized by espeak-ng")
 
 
-def _evaluate_clip(file: Path, title: str, model: str, levels: list[int]) -> Card:
+def _holds(file: Path, tokens: Tokens) -> bool:
+    """Return whether a file holds the same ids of the same tokenizer."""
+    try:
+        stored = Tokens.read(file)
+    except TokenFileError:
+        return False
+    return stored.tokenizer == tokens.tokenizer and torch.equal(stored.ids, tokens.ids)
+
+
+def _evaluate_clip(file: Path, title: str, model: str, levels: list[int], device: str) -> Card:
     """Evaluate a tokenizer on one audio file, with samples of every number of levels."""
     manifest = file.parent / "manifest.jsonl"
     manifest.write_text(json.dumps({"audio_path": file.name}) + "\n", encoding="utf-8")
     left_out = ("PESQ-WB is not installed",) if find_spec("pesq") is None else ()
     metrics = ("stoi", "log_mel_distance", *(() if left_out else ("pesq_wb",)))
     plan = Plan(
-        tokenizers=(model,), manifests=(manifest,), split="all", levels=tuple(levels), codecs=(), metrics=metrics
+        tokenizers=(model,),
+        manifests=(manifest,),
+        split="all",
+        levels=tuple(levels),
+        codecs=(),
+        metrics=metrics,
+        device=device,
     )
     evaluation = Reconstruction(plan, file.parent)
     (item,) = evaluation.items()

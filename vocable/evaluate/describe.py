@@ -38,12 +38,14 @@ class Clips:
         split: Split of the manifest; ``all`` for every line. By default ``dev`` if there is one, else every line.
         limit: Maximum number of clips, spread evenly over the split.
         colors: Manifest keys that color the latents, such as ``gender``; the speaker by default.
+        device: Torch device of the tokenizer.
     """
 
     manifest: Path
     split: str | None = None
     limit: int = 40
     colors: Sequence[str] = ()
+    device: str = "cpu"
 
     def utterances(self) -> list[Utterance]:
         """Read the selected lines.
@@ -118,7 +120,9 @@ def describe(what: str, clips: Clips | None = None) -> list[Table]:
     if kind == "recipe":
         return list(_describe_recipe(what))
     tables = list(_describe_run(Path(what)) if kind == "run" else registry.load(what).describe())
-    return [*tables, *_describe_likelihood(registry.load(what), clips)] if clips is not None else tables
+    if clips is None:
+        return tables
+    return [*tables, *_describe_likelihood(registry.load(what, clips.device), clips)]
 
 
 def _describe_tokens(path: Path) -> Iterator[Table]:

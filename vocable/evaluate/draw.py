@@ -68,7 +68,7 @@ def draw(what: str, clips: Clips | None = None, *, say: Callable[[str], None] = 
         elif clips is None:
             raise InputError(f"{what}: the pictures of a model need recordings; pass --data MANIFEST")
         if clips is not None:
-            yield from _draw_tokenizer(registry.load(what), clips, say)
+            yield from _draw_tokenizer(registry.load(what, clips.device), clips, say)
 
 
 def default_folder(what: str, say: Callable[[str], None] = print) -> Path | None:

@@ -40,6 +40,7 @@ class Plan:
         recognise: Number of clips, spread evenly, that go to the speech recognizer; None takes all.
         probes: Names of probes to fit on the tokens afterwards.
         seed: Seed of the noise and the intervals.
+        device: Torch device of the tokenizers.
     """
 
     tokenizers: tuple[str, ...] = ()
@@ -56,6 +57,7 @@ class Plan:
     recognise: int | None = None
     probes: tuple[str, ...] = ()
     seed: int = 0
+    device: str = "cpu"
 
 
 def select_clips(plan: Plan, *, every: bool = False) -> dict[str, Utterance]:

@@ -67,7 +67,11 @@ class Reconstruction(Evaluation):
         self.clips = select_clips(plan)
         self._recognized = set(spread_evenly(list(self.clips), plan.recognise))
         self._number = {item: number for number, item in enumerate(self.clips)}
-        self.tokenizers = {name: registry.load(source) for name, source in short_names(plan.tokenizers).items()}
+        sources = short_names(plan.tokenizers)
+        self.tokenizers = {name: registry.load(source, plan.device) for name, source in sources.items()}
+        for tokenizer in self.tokenizers.values():
+            tokenizer.check_encoding()
+            tokenizer.check_decoding()
         tokenizers = [
             TokenizerCodec(name, tokenizer, levels)
             for name, tokenizer in self.tokenizers.items()

@@ -93,6 +93,16 @@ class BaseTokenizer(ABC, Generic[_Model]):
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
         """Decode one clip to audio as long as what was encoded, in another voice where the system can."""
 
+    def check_encoding(self) -> None:
+        """Load what encoding needs beside the model's folder, so that what is missing is known before any work.
+
+        Raises:
+            CheckpointError: If another model is needed and not at hand.
+        """
+
+    def check_decoding(self) -> None:
+        """Load what decoding needs beside the model's folder; see :meth:`check_encoding`."""
+
     @abstractmethod
     def describe(self) -> list[Table]:
         """Return tables of sizes and rates, and of the codebooks as training left them."""

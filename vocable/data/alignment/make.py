@@ -10,8 +10,8 @@ from vocable.data.alignment.files import LISTS, TEXTGRID, read_textgrid
 from vocable.data.alignment.record import Alignment, PhoneAligner
 from vocable.data.alignment.words import words_of
 from vocable.data.manifest import Utterance, read_manifest
-from vocable.errors import AlignmentError, AudioError, ConfigError, OutputError
-from vocable.files import exists, find_files, json_line, make_folder, write_text
+from vocable.errors import AlignmentError, ConfigError, OutputError, VocableError, name_failure
+from vocable.files import check_target, exists, find_files, json_line, make_folder, write_text
 from vocable.text.pronounce import ArpabetPronouncer
 
 ALIGNERS = ("pocketsphinx", "ctc")
@@ -20,7 +20,7 @@ _Values = dict[str, Any]  # keys and values to add to a manifest's line
 
 def align_with(
     manifest: Path, out: Path, aligner: PhoneAligner, *, least: float | None = None, keep: bool = False,
-    say: Callable[[str], None] = print,
+    overwrite: bool = False, say: Callable[[str], None] = print,
 ) -> Path:  # fmt: skip
     """Align the recordings of a manifest; write a manifest with the keys ``alignment`` and ``alignment_score``.
 
@@ -30,6 +30,7 @@ def align_with(
         aligner: Aligner of :func:`find_aligner`.
         least: Lowest score; recordings with a lower one count as not aligned.
         keep: Whether to write recordings that could not be aligned, without these keys. By default they are left out.
+        overwrite: Whether ``out`` is replaced where it exists.
         say: Function that receives a line for each of them, and one for all.
 
     Returns:
@@ -51,12 +52,13 @@ def align_with(
             )
         return {"alignment": result.alignment.values(), "alignment_score": round(result.score, 2)}
 
-    return _write(manifest, out, values_of, keep, say)
+    return _write(manifest, out, values_of, keep, overwrite, say)
 
 
 def align_from(
-    manifest: Path, out: Path, sources: Sequence[Path], *, keep: bool = False, say: Callable[[str], None] = print
-) -> Path:
+    manifest: Path, out: Path, sources: Sequence[Path], *, keep: bool = False, overwrite: bool = False,
+    say: Callable[[str], None] = print,
+) -> Path:  # fmt: skip
     """Read alignments from files of other aligners; write a manifest with the key ``alignment``.
 
     Arguments and errors are those of :func:`align_with`. ``sources`` are TextGrid, CTM and CSV files, or folders of
@@ -77,7 +79,7 @@ def align_from(
         # a TextGrid covers its whole audio; lists may omit silence
         return {"alignment": alignment.fitted(seconds, whole=isinstance(entry, Path)).values()}
 
-    return _write(manifest, out, values_of, keep, say)
+    return _write(manifest, out, values_of, keep, overwrite, say)
 
 
 def find_aligner(
@@ -143,23 +145,26 @@ def _index(sources: Sequence[Path]) -> dict[str, Path | Alignment]:
 
 
 def _write(
-    manifest: Path, out: Path, values_of: Callable[[Utterance], _Values], keep: bool, say: Callable[[str], None]
-) -> Path:
+    manifest: Path, out: Path, values_of: Callable[[Utterance], _Values], keep: bool, overwrite: bool,
+    say: Callable[[str], None],
+) -> Path:  # fmt: skip
     """Write the lines of a manifest with more keys; the file is written whole or not at all."""
     utterances = read_manifest(manifest)
-    if exists(out):
-        raise OutputError(f"{out}: exists already; name another file, or remove it")
+    check_target(out)  # before hours of work
+    if exists(out) and not overwrite:
+        raise OutputError(f"{out}: exists already; name another file, or pass --overwrite")
     make_folder(out.parent)
     folder = out.parent.absolute()
     lines: list[str] = []
     aligned = 0
     for utterance in utterances:
         values: _Values = {}
+        path = utterance.audio_path
         try:
-            values = values_of(utterance)
+            with name_failure(str(path)):
+                values = values_of(utterance)
             aligned += 1
-        except (AlignmentError, AudioError) as error:
-            path = utterance.audio_path
+        except VocableError as error:
             reason = str(error).removeprefix(f"{path}: ")
             say(f"{'not aligned' if keep else 'left out'}: {path}: {reason}")
         if values or keep:

@@ -63,6 +63,10 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
         ),
     )
 
+    def check_encoding(self) -> None:
+        """Load Whisper's encoder; see :meth:`vocable.systems.base.BaseTokenizer.check_encoding`."""
+        load_encoder(self.config.whisper, str(self.device))
+
     @torch.inference_mode()
     def latents(self, audio: Audio) -> Float[Tensor, "1 N D"]:
         """Return a clip's latents before quantizing."""

@@ -99,6 +99,14 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         assert quantizer is not None  # `spec` refuses before
         return quantizer
 
+    def check_encoding(self) -> None:
+        """Load Whisper's encoder; see :meth:`vocable.systems.base.BaseTokenizer.check_encoding`."""
+        self._layers  # noqa: B018
+
+    def check_decoding(self) -> None:
+        """Load the tokenizer of the units; see :meth:`vocable.systems.base.BaseTokenizer.check_encoding`."""
+        self.source  # noqa: B018
+
     def encode(self, audio: Audio, text: str | None = None) -> Tokens:
         """Encode one clip and its text: one token per subword. Whisper takes 30 s at a time of a longer one.
 
