@@ -152,6 +152,8 @@ def write_folder(target: Path, put: Callable[[Path], object]) -> None:
     Raises:
         OutputError: If the folder cannot be written.
     """
+    for path in target.rglob("*"):
+        check_target(path)
     hidden, old = (target.with_name(f".{target.name}.{suffix}") for suffix in ("part", "gone"))
     for leftover in (hidden, old):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -192,6 +194,7 @@ def append_text(path: Path, text: str) -> None:
         OutputError: If the file cannot be written, or the disk is full.
     """
     _check_name(path)
+    check_target(path)
     with _writing(path), path.open("ab", buffering=0) as file:
         before = file.seek(0, os.SEEK_END)
         try:

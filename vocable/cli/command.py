@@ -35,7 +35,7 @@ class Command(_PlainHelp, TyperCommand):
 
     Files that are named by its parameters are protected while it runs; those found in folders, and those that
     manifests name, are added where they are read. With an option ``--overwrite``, files that exist are replaced only if
-    it is given. See :func:`vocable.files.write_rules`.
+    it is given. See :func:`vocable.write_rules.write_rules`.
     """
 
     def invoke(self, ctx: Any) -> Any:

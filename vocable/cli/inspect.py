@@ -49,8 +49,8 @@ def inspect(
     from vocable.errors import ConfigError
     from vocable.evaluate.describe import Clips, describe
     from vocable.evaluate.draw import default_folder, draw, write_pictures
-    from vocable.files import write_rules
     from vocable.plugins import check_installed
+    from vocable.write_rules import write_rules
 
     console = Console(highlight=False)
     check_device(device)

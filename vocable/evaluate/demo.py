@@ -28,10 +28,11 @@ from vocable.evaluate.plan import Plan
 from vocable.evaluate.reconstruction import Reconstruction
 from vocable.evaluate.runner import Results
 from vocable.evaluate.samples import make_sample
-from vocable.files import make_folder, write_rules
+from vocable.files import make_folder
 from vocable.plugins import check_installed
 from vocable.systems.registry import load
 from vocable.tokens import Tokens
+from vocable.write_rules import write_rules
 
 MAX_SECONDS = 30.0  # of a recording
 _SENTENCE = "auditok/data/was_der_mensch_saet_das_wird_er_vielfach_ernten_44100Hz_mono_lead_trail_silence.wav"

@@ -11,8 +11,9 @@ from vocable.data.alignment.record import Alignment, PhoneAligner
 from vocable.data.alignment.words import words_of
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, ConfigError, OutputError, VocableError, name_failure
-from vocable.files import check_target, exists, find_files, json_line, make_folder, write_text
+from vocable.files import exists, find_files, json_line, make_folder, write_text
 from vocable.text.pronounce import ArpabetPronouncer
+from vocable.write_rules import check_target
 
 ALIGNERS = ("pocketsphinx", "ctc")
 _Values = dict[str, Any]  # keys and values to add to a manifest's line
