@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).resolve().parent / "results"
 RATE = 16_000  # Hz, at which all is scored
 _PACKAGES = (
-    "ai-edge-litert", "hypothesis", "jaxtyping", "jiwer", "mel-cepstral-distance", "numpy", "onnxruntime", "pesq",
-    "pocketsphinx", "pystoi", "rapidfuzz", "resemblyzer", "scipy", "soundfile", "soxr", "speechmos", "swift-f0",
-    "torch", "transformers", "visqol-python",
+    "ai-edge-litert", "distillmos", "hama", "hypothesis", "jaxtyping", "jiwer", "mel-cepstral-distance",
+    "moonshine-voice", "numpy", "onnxruntime", "pesq", "pocketsphinx", "pystoi", "rapidfuzz", "resemblyzer", "scipy",
+    "soundfile", "soxr", "speechmos", "swift-f0", "torch", "transformers", "visqol-python", "whisper-normalizer",
 )  # fmt: skip
 
 

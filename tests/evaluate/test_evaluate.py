@@ -2,14 +2,17 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from vocable.cli.main import app
-from vocable.errors import ConfigError, OutputError, VocableError
+from vocable.errors import ConfigError, MissingDependencyError, OutputError, VocableError
+from vocable.evaluate import measures
 from vocable.testing import speechlike
 
 Run = Callable[..., None]
@@ -92,6 +95,69 @@ def test_a_finished_run_is_not_done_again_and_another_is_refused(done: Path, man
 def test_a_metric_that_does_not_exist_is_answered_with_those_that_do(manifest: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'pesq' is no metric; there are pesq_wb, pesq_nb, stoi"):
         evaluate(manifest, tmp_path / "out", metrics="pesq")
+    assert not (tmp_path / "out").exists()
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
+    """Make packages look as if they were not installed."""
+    version, distribution = metadata.version, metadata.distribution
+
+    def refuse(find: Callable[[str], object]) -> Callable[[str], object]:
+        def found(name: str) -> object:
+            if name in packages:
+                raise metadata.PackageNotFoundError(name)
+            return find(name)
+
+        return found
+
+    monkeypatch.setattr(metadata, "version", refuse(version))
+    monkeypatch.setattr(metadata, "distribution", refuse(distribution))
+    monkeypatch.setattr(measures, "version", refuse(version))
+
+
+@pytest.mark.slow
+def test_default_figures_whose_package_is_missing_are_undefined_and_the_run_says_so_at_its_start(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide(monkeypatch, "moonshine-voice", "resemblyzer", "pesq")
+    out = tmp_path / "out"
+    call = ["evaluate", "guided-small", "--data", str(manifest), "--out", str(out), "--limit", "2", "--jobs", "1"]
+    output = CliRunner().invoke(app, [*call, "--codecs", "none", "--probes", "none"]).output
+    before, _, after = output.partition("# guided-small")
+    install = "pip install --no-deps moonshine-voice==0.0.59"
+    assert install in before
+    assert before.count("speaker_similarity: ") == 1
+    assert "pesq_wb, pesq_nb: needs pesq; run pip install 'vocable[evaluate]'" in before
+    assert install in after  # in the report
+    summary = json.loads((out / "summary.json").read_text())["guided-small"]
+    for name in ("wer", "dwer", "speaker_similarity", "pesq_wb"):
+        assert summary[name]["mean"] is None
+        assert summary[name]["n"] == 0
+    assert any(install in reason for reason in summary["dwer"]["reasons"])
+    assert summary["stoi"]["mean"] > 0.5
+    assert not any(name.startswith(("wer@pocketsphinx", "dwer@")) for name in summary)
+    assert "undefined" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("missing", "more", "metrics"),
+    [
+        ("moonshine-voice", (), "wer"),
+        ("distillmos", (), "stoi,distillmos"),
+        ("resemblyzer", (), "speaker_similarity,pesq_wb"),
+        ("pesq", (), "pesq_nb"),
+        ("speechmos", (), "dnsmos_ovrl"),
+        ("pocketsphinx", ("--recogniser", "pocketsphinx"), ""),
+        ("resemblyzer", ("--speaker-model", "resemblyzer"), ""),
+    ],
+)
+def test_a_named_figure_that_cannot_be_computed_is_refused_before_any_work(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, more: tuple[str, ...], metrics: str
+) -> None:
+    hide(monkeypatch, missing)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingDependencyError, match="pip install"):
+        evaluate(manifest, tmp_path / "out", *more, metrics=metrics)
     assert not (tmp_path / "out").exists()
 
 

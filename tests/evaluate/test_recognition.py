@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vocable.audio import Audio
+from vocable.evaluate.card import Column, Entry
 from vocable.evaluate.judges.base import Recognition
 from vocable.evaluate.judges.find import find_scorer
 from vocable.evaluate.pairs import Pair, ScoredClip
@@ -14,9 +15,10 @@ from vocable.evaluate.recognition import (
     count_against_text,
     count_phones_against_recording,
     count_phones_against_text,
+    describe_failures,
 )
 from vocable.metrics import text
-from vocable.metrics.score import summarize
+from vocable.metrics.score import Figure, summarize
 from vocable.testing import speechlike
 
 
@@ -87,6 +89,24 @@ def test_phones_are_counted_against_the_spelled_text_and_against_the_recording()
     assert count_phones_against_recording(pair(), Scripted("B", "")).counts["empty"] == 1
     for score in (count_phones_against_text, count_phones_against_recording):
         assert "--recognise" in score(pair(text="bad", is_recognized=False), recognizer).reason
+
+
+def test_failed_transcripts_and_meaningless_rates_are_said_in_a_sentence() -> None:
+    column = Column(key="wer@scripted-1", title="WER", better="lower", caption="")
+    plain = Column(key="pesq_wb", title="PESQ-WB", better="higher", caption="")
+
+    def entry(name: str, kind: str, mean: float, **counts: int) -> Entry:
+        figure = Figure(mean=mean, low=mean, high=mean, n=9, counts=counts)
+        return Entry(name=name, kind=kind, family=name, note="", figures={column.key: figure})  # type: ignore[arg-type]
+
+    good = [entry("a", "tokenizer", 0.2, empty=0, loops=0), entry("identity", "anchor", 0.1, empty=1)]
+    assert describe_failures([plain, column], good) == []
+    bad = [entry("a", "tokenizer", 0.9, empty=2, loops=1), entry("b", "codec", 0.9, loops=3)]
+    assert describe_failures([column, plain], [*bad, entry("identity", "anchor", 0.61)]) == [
+        "a: scripted-1 returned no word for 2 and a loop for 1 of 9 clips.",
+        "b: scripted-1 returned a loop for 3 of 9 clips.",
+        "WER: scripted-1 gets 61 % of the recordings themselves wrong, so these figures say little about the others.",
+    ]
 
 
 @pytest.mark.slow

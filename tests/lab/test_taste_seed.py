@@ -16,6 +16,7 @@ from vocable.cli.main import app
 from vocable.data.alignment.record import Alignment, ScoredAlignment, Segment
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, MissingDependencyError, TextError
+from vocable.evaluate.judges import find
 from vocable.evaluate.plan import Plan
 from vocable.features.hub import WEIGHTS
 from vocable.features.whisper import load_encoder
@@ -23,7 +24,6 @@ from vocable.metrics.score import median_figure
 from vocable.systems.taste.config import UnitLmConfig
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.testing import speechlike
-from vocable_lab.taste import seed as taste_seed
 from vocable_lab.taste import words as taste_words
 from vocable_lab.taste.figures import attention_entropy, attention_error, length_ratio, prediction_scores
 from vocable_lab.taste.pictures import attention_map
@@ -348,7 +348,7 @@ def test_what_this_machine_lacks_is_left_out_with_the_reason(
         raise MissingDependencyError("it needs pocketsphinx")
 
     monkeypatch.setattr(taste_words, "find_aligner", missing)
-    monkeypatch.setattr(taste_seed, "find_scorer", missing)
+    monkeypatch.setattr(find, "find_scorer", missing)
     task = _task(model, corpus, tmp_path)
     (row,) = task.work(task.items()[0])
     assert {"top1", "attention_coverage", "edit_carried"} <= row.scores.keys()  # times are in the line

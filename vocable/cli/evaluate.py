@@ -89,16 +89,18 @@ def tokenizers(
         device=device,
     )  # fmt: skip
     build = partial(find_protocol(protocol, plan), plan, out)
-    card = _with_bar(evaluate, build, out, jobs)
-    for line in (*card.left_out, *(f"{item} quarantined: {why}" for item, why in card.quarantined.items())):
+    said: list[str] = []
+    card = _with_bar(evaluate, build, out, jobs, said)
+    late = [line for line in card.left_out if line not in said]
+    for line in (*late, *(f"{item} quarantined: {why}" for item, why in card.quarantined.items())):
         typer.echo(line.encode(errors="replace").decode())  # a file's name need not be text
     typer.echo((out / "report.md").read_text(encoding="utf-8"))
     typer.echo(f"{out / 'report.html'}")
     raise_alarms(card)
 
 
-def _with_bar(evaluate: Any, build: Any, out: Path, jobs: int) -> Any:
-    """Evaluate under a progress bar that also says how long it will take."""
+def _with_bar(evaluate: Any, build: Any, out: Path, jobs: int, said: list[str]) -> Any:
+    """Evaluate under a progress bar that also says how long it will take; ``said`` gets the lines printed before."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -118,7 +120,11 @@ def _with_bar(evaluate: Any, build: Any, out: Path, jobs: int) -> Any:
         def show(done: int, total: int) -> None:
             bar.update(task, description="clips" if done < total else "report", completed=done, total=total)
 
-        return evaluate(build, out, jobs=jobs, progress=show)
+        def say(line: str) -> None:
+            said.append(line)
+            bar.console.print(line.encode(errors="replace").decode(), markup=False, highlight=False, soft_wrap=True)
+
+        return evaluate(build, out, jobs=jobs, progress=show, say=say)
 
 
 def _words(text: str) -> tuple[str, ...]:

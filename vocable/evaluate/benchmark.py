@@ -23,6 +23,7 @@ from vocable.systems.registry import system_of
 def evaluate(
     build: Callable[[], Evaluation], out: Path, *,
     jobs: int = 1, progress: Callable[[int, int], None] = lambda done, total: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Card:  # fmt: skip
     """Run an evaluation, or resume it, and write ``summary.json``, ``report.md`` and ``report.html``.
 
@@ -31,6 +32,7 @@ def evaluate(
         out: Folder of the run.
         jobs: Number of processes.
         progress: Callback with the number of finished items and of all items.
+        say: Function that gets a line, before the first item, on everything that this machine lacks.
 
     Raises:
         OutputError: If the folder holds the results of another run, which are left as they are.
@@ -38,6 +40,8 @@ def evaluate(
     """
     evaluation, finished = build(), out / runner.RESULTS
     resumed = exists(finished)
+    for line in evaluation.left_out:
+        say(line)
     results = runner.run(evaluation, build, evaluation.settings(), out, jobs=jobs, progress=progress)
     if not results.rows:
         item, reason = next(iter(results.quarantined.items()), ("", "there is nothing to evaluate"))

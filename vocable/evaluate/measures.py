@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
-from vocable.errors import AudioError, ConfigError, MissingDependencyError
+from vocable.errors import AudioError, CheckpointError, ConfigError, MissingDependencyError
 from vocable.evaluate.card import Better, Column
 from vocable.evaluate.judges.base import PitchTracker, SpeakerEncoder
 from vocable.evaluate.judges.find import Kind, find_scorer
@@ -217,16 +217,17 @@ _PACKAGES = ("pesq", "pystoi")  # compute a metric; the names of scorers, but no
 
 
 def find_measures(names: Sequence[str] | None, scorers: Scorers | None = None) -> tuple[list[Measure], list[str]]:
-    """Return metrics with their scorers loaded, and a line on each metric that is left out.
+    """Return metrics with their scorers loaded, and a line on each metric that is undefined on this machine.
 
     Args:
-        names: Names such as ``pesq_wb`` or ``wer``, without the scorer's version; None takes those of ``DEFAULT`` whose
-            packages are installed.
+        names: Names such as ``pesq_wb`` or ``wer``, without the scorer's version; None takes those of ``DEFAULT``. Of
+            these, metrics whose package or model is missing are undefined, with the reason.
         scorers: Choice of the scorers.
 
     Raises:
         ConfigError: If there is no such metric; the message lists those that exist.
-        MissingDependencyError: If a named metric needs a package that is not installed.
+        MissingDependencyError: If a named metric or scorer needs a package that is not installed.
+        CheckpointError: If a named metric or scorer needs a model that is not available.
     """
     unknown = [name for name in names or () if name not in NAMES]
     if unknown:
@@ -238,10 +239,11 @@ def find_measures(names: Sequence[str] | None, scorers: Scorers | None = None) -
         metrics = list(group)
         try:
             scorer, name = _load_scorer(needs, scorers or Scorers())
-        except MissingDependencyError as error:
-            if names is not None:
+        except (MissingDependencyError, CheckpointError) as error:
+            if names is not None or getattr(scorers, needs, None) is not None:
                 raise
             left_out.append(f"{', '.join(metric.name for metric in metrics)}: {error}")
+            measures += [_make_undefined(metric, needs, str(error)) for metric in metrics]
         else:
             measures += [_make_measure(metric, scorer, name) for metric in metrics]
     return measures, left_out
@@ -255,6 +257,15 @@ def _make_measure(metric: Metric, scorer: Any, name: str) -> Measure:
     )  # fmt: skip
     score = partial(_call_with_scorer, metric.score, scorer)
     return Measure(column=column, score=score, ceiling=metric.ceiling, floor=metric.floor)
+
+
+def _make_undefined(metric: Metric, needs: str, reason: str) -> Measure:
+    """Return a measure that is undefined for every clip; its key has no scorer, as there is none."""
+    column = Column(
+        key=metric.name, title=metric.title, unit=metric.unit, better=metric.better,
+        caption=metric.caption.format(scorer=needs), form=metric.form,
+    )  # fmt: skip
+    return Measure(column=column, score=lambda _: undefined(reason))
 
 
 def _call_with_scorer(score: Callable[[Pair, Any], Score], scorer: Any, pair: Pair) -> Score:

@@ -4,11 +4,13 @@ A figure is undefined, with its reason, where the recognizer can say nothing: on
 language that it does not know, and without a text where a text is needed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from vocable.errors import TextError
+from vocable.audio import Audio
+from vocable.errors import AudioError, TextError
+from vocable.evaluate.card import Column, Entry
 from vocable.evaluate.judges.base import PhoneRecognizer, Recognition, SpeechRecognizer, recognize_words
 from vocable.evaluate.pairs import Pair, ScoredClip
 from vocable.metrics import text
@@ -18,6 +20,9 @@ from vocable.text.normalize import to_words
 EMPTY, LOOPS = "empty", "loops"
 """Keys, in the counts of an error rate, of transcripts without a word and of those in which the recognizer looped."""
 
+_FAILURES = {EMPTY: "no word", LOOPS: "a loop"}
+_AGAINST_TEXT = ("WER", "CER", "PER")
+_MEANINGLESS = 0.5  # error rate in the recordings themselves
 _NOT_SELECTED = "not among the clips that the recognizer transcribes (--recognise)"
 _NO_TEXT = "the manifest has no text"
 Counter = Callable[..., text.ErrorCounts]
@@ -71,6 +76,15 @@ def _count_words(count: Counter, pair: Pair, reference: str, hypothesis: Recogni
     return replace(score, counts={**score.counts, **failures}) if score.defined else score
 
 
+def score_transcript(recognizer: SpeechRecognizer, reference: str, clip: Audio) -> Score:
+    """Return the word error rate of a clip against an English text; undefined if the recognizer refuses the clip."""
+    try:
+        transcript = recognizer.transcribe(clip)
+    except AudioError as error:
+        return undefined(str(error))
+    return text.wer(reference, transcript, normalizer=text.normalize_english).score()
+
+
 def count_phones_against_text(pair: Pair, recognizer: PhoneRecognizer) -> Score:
     """Return the phone error rate against the text, pronounced by the recognizer's own letter-to-sound model."""
     if not pair.is_recognized:
@@ -105,3 +119,28 @@ def _phones(clip: ScoredClip, recognizer: PhoneRecognizer) -> list[str]:
 def _count_phones(reference: Sequence[str], hypothesis: Sequence[str]) -> Score:
     score = text.per(reference, hypothesis).score()
     return replace(score, counts={**score.counts, EMPTY: int(not hypothesis)}) if score.defined else score
+
+
+def describe_failures(columns: Iterable[Column], entries: Sequence[Entry]) -> list[str]:
+    """Return a sentence on each entry with failed transcripts, and on each error rate that says little.
+
+    A failed transcript has no word, or repeats itself. An error rate says little where the recognizer gets more than
+    half of the recordings themselves wrong.
+    """
+    sentences: dict[str, None] = {}
+    for column in columns:
+        scorer = column.key.partition("@")[2]
+        for entry in entries:
+            figure = entry.figures.get(column.key)
+            if figure is None or not scorer:
+                continue
+            parts = [f"{kind} for {figure.counts[key]}" for key, kind in _FAILURES.items() if figure.counts.get(key)]
+            if parts and entry.kind != "anchor":
+                sentences[f"{entry.name}: {scorer} returned {' and '.join(parts)} of {figure.n} clips."] = None
+            is_ceiling = entry.name == "identity" and column.title in _AGAINST_TEXT
+            if is_ceiling and figure.mean > _MEANINGLESS:
+                sentences[
+                    f"{column.title}: {scorer} gets {100 * figure.mean:.0f} % of the recordings themselves wrong, so "
+                    "these figures say little about the others."
+                ] = None
+    return list(sentences)

@@ -27,6 +27,7 @@ from vocable.evaluate.plan import (
 )
 from vocable.evaluate.probes.run import MATRIX, NEEDS_TRAIN_SPLIT, encode_clips, find_probe, run_probe
 from vocable.evaluate.probes.views import Clip
+from vocable.evaluate.recognition import describe_failures
 from vocable.evaluate.runner import Evaluation, ResultRow, Results
 from vocable.evaluate.samples import choose_samples, make_sample
 from vocable.evaluate.summary import (
@@ -127,6 +128,7 @@ class Reconstruction(Evaluation):
             alarms=check_anchors(self.measures, entries),
             quarantined=results.quarantined,
             left_out=self.left_out,
+            findings=describe_failures(columns, entries),
             settings=self.settings(),
         )
 

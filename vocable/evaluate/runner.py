@@ -88,9 +88,11 @@ class Evaluation(Task, ABC):
 
     Attributes:
         takes_several: Whether one run can evaluate several tokenizers.
+        left_out: Lines on what this machine lacks for some of the figures, known before the first item.
     """
 
     takes_several: ClassVar[bool] = False
+    left_out: Sequence[str] = ()
 
     @abstractmethod
     def __init__(self, plan: Plan, out: Path) -> None: ...

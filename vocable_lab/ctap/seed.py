@@ -15,8 +15,7 @@ from vocable.audio import Audio
 from vocable.data.alignment import Alignment
 from vocable.errors import AlignmentError, AudioError, TextError
 from vocable.evaluate.card import Card, Entry, ProbeRow
-from vocable.evaluate.judges.base import SpeakerEncoder, SpeechRecognizer
-from vocable.evaluate.judges.find import default_scorer, find_scorer
+from vocable.evaluate.judges.find import default_scorer, find_optional_scorer
 from vocable.evaluate.measures import RATE
 from vocable.evaluate.plan import (
     Plan,
@@ -30,12 +29,13 @@ from vocable.evaluate.plan import (
 )
 from vocable.evaluate.probes.run import encode_clips, run_probe
 from vocable.evaluate.probes.views import VOICE
+from vocable.evaluate.recognition import score_transcript
 from vocable.evaluate.runner import Evaluation, ResultRow, Results
 from vocable.evaluate.summary import level_usage, speaker_figures
 from vocable.files import make_folder
 from vocable.metrics.score import Score
 from vocable.metrics.spectral import log_mel_distance
-from vocable.metrics.text import per, wer
+from vocable.metrics.text import per
 from vocable.systems import registry as hub
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.tokens import Tokens
@@ -99,6 +99,10 @@ class CtapSeed(Evaluation):
         self.sentences = {f"sentence {text}": text for text in SENTENCES if is_trained}
         with_text = [key for key in self.references if self.clips[key].text]
         self.recognized = frozenset(spread_evenly(with_text, plan.recognise or _RECOGNIZED))
+        scorers = plan.scorers
+        self._speaker_encoder, no_speaker = find_optional_scorer("speaker", scorers.speaker, "speaker similarity")
+        self._recognizer, no_words = find_optional_scorer("recognizer", scorers.recognizer, "WER")
+        self.left_out = [*no_speaker, *no_words]
 
     def items(self) -> Sequence[str]:
         """Return the names of clips, batches and sentences."""
@@ -191,9 +195,7 @@ class CtapSeed(Evaluation):
                 scores["per_lost_by_conversion"] = Score(after.value - before.value, weight=before.weight)
         if key in self.recognized:
             text = self.clips[key].text or ""
-            scores |= {
-                name: wer(text, self._recognizer.transcribe(as_scored(one))).score() for name, one in speech.items()
-            }
+            scores |= {name: score_transcript(self._recognizer, text, as_scored(one)) for name, one in speech.items()}
         return [ResultRow(entry=self.name, item=item, scores=scores), *rows]
 
     def _retrieve(self, item: str) -> list[ResultRow]:
@@ -243,6 +245,7 @@ class CtapSeed(Evaluation):
 
     def _left_out(self, results: Results) -> Iterator[str]:
         """Yield a line about everything that could not be measured, with the reason."""
+        yield from self.left_out
         for key, reason in self.without_phones.items():
             yield f"{key}: no phones to compare with: {reason}"
         for key, reason in self._unaligned(results).items():
@@ -282,11 +285,3 @@ class CtapSeed(Evaluation):
     @cached_property
     def _untrained(self) -> CtapTokenizer:
         return make_untrained(self.tokenizer, self.plan.seed)
-
-    @cached_property
-    def _speaker_encoder(self) -> SpeakerEncoder:
-        return find_scorer("speaker", self.plan.scorers.speaker)
-
-    @cached_property
-    def _recognizer(self) -> SpeechRecognizer:
-        return find_scorer("recognizer", self.plan.scorers.recognizer)

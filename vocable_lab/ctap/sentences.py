@@ -8,8 +8,9 @@ from vocable.apps.tts import with_silences
 from vocable.audio import Audio
 from vocable.evaluate.judges.base import SpeechRecognizer
 from vocable.evaluate.plan import as_scored, derive_seed
+from vocable.evaluate.recognition import score_transcript
 from vocable.metrics.score import Score
-from vocable.metrics.text import per, wer
+from vocable.metrics.text import per
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.text.phonemes import SILENCE
 from vocable.tokens import Tokens
@@ -59,6 +60,6 @@ def score_sentence(
     scores = {}
     for name, tokens in zip(("", "_shuffled"), speak_sentence(tokenizer, text, voice, seed=seed), strict=True):
         speech = tokenizer.decode(tokens)
-        scores[f"tts_wer{name}"] = wer(text, recognizer.transcribe(as_scored(speech))).score()
+        scores[f"tts_wer{name}"] = score_transcript(recognizer, text, as_scored(speech))
         scores[f"tts_per{name}"] = per(phones, tokenizer.transcribe(tokenizer.encode(speech))).score()
     return scores

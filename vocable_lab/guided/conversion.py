@@ -7,7 +7,7 @@ import numpy as np
 
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
-from vocable.errors import ManifestError
+from vocable.errors import AudioError, ManifestError
 from vocable.evaluate.card import Column
 from vocable.evaluate.judges.base import PitchTracker
 from vocable.evaluate.plan import as_scored
@@ -100,10 +100,16 @@ def draw_conversions(
 
 
 def score_conversion(tracker: PitchTracker, conversion: Conversion, converted: Audio) -> dict[str, Score]:
-    """Score converted speech against the target's recording, by the keys of :data:`PARALLEL`."""
+    """Score converted speech against the target's recording, by the keys of :data:`PARALLEL`.
+
+    Where the pitch cannot be tracked, all of them are undefined: frames are compared at the tracker's hop.
+    """
     target, speech = as_scored(Audio.read(conversion.target.audio_path)), as_scored(converted)
     rate = target.sample_rate
-    target_pitch, pitch = (tracker.track(clip) for clip in (target, speech))
+    try:
+        target_pitch, pitch = (tracker.track(clip) for clip in (target, speech))
+    except AudioError as error:
+        return dict.fromkeys((column.key for column in PARALLEL), undefined(str(error)))
     cepstra = [mel_cepstra(clip.samples, rate, target_pitch.hop) for clip in (target, speech)]
     if min(len(frames) for frames in cepstra) == 0:
         return dict.fromkeys((column.key for column in PARALLEL), undefined("the clip is too short"))

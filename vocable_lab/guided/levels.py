@@ -8,14 +8,12 @@ measure their variants by this protocol.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vocable.audio import Audio
 from vocable.evaluate.card import Card, Column, Entry, ProbeRow
-from vocable.evaluate.judges.base import PitchTracker, SpeakerEncoder
-from vocable.evaluate.judges.find import find_scorer
+from vocable.evaluate.judges.find import find_optional_scorer
 from vocable.evaluate.measures import find_measures
 from vocable.evaluate.pairs import Pair, ScoredClip
 from vocable.evaluate.plan import (
@@ -102,6 +100,10 @@ class GuidedLevels(Evaluation):
         self.conversions = {name: drawn[name] for name in spread_evenly(list(drawn), plan.limit)}
         self.probe_clips: ProbeClips = select_probe_clips(plan, split.values(), everything.values())
         self.measures, _ = find_measures(_MEASURES)
+        scorers = plan.scorers
+        self._speaker_encoder, no_speaker = find_optional_scorer("speaker", scorers.speaker, "speaker similarity")
+        self._pitch_tracker, no_pitch = find_optional_scorer("pitch", scorers.pitch, "F0 of conversions")
+        self.left_out = [*no_speaker, *no_pitch]
 
     def items(self) -> Sequence[str]:
         """Return the names of the clips, then of the sentences to convert."""
@@ -222,7 +224,8 @@ class GuidedLevels(Evaluation):
                 yield from run_probe(probe, tokenizer, name, labelled, views=views, seed=self.plan.seed)
 
     def _missing(self) -> Iterator[str]:
-        """Yield what the manifests lack, for each figure that is left out."""
+        """Yield what the machine and the manifests lack, for each figure that is left out."""
+        yield from self.left_out
         required = {
             "conversion: there are no two speakers": self.pairs,
             "parallel sentences: no 'sentence_id' of the split is another speaker's in the same mood": self.conversions,
@@ -231,14 +234,6 @@ class GuidedLevels(Evaluation):
             "speakers: there are no two with several clips": self.probe_clips.clips["speaker"],
         }  # fmt: skip
         yield from (reason for reason, available in required.items() if not available)
-
-    @cached_property
-    def _speaker_encoder(self) -> SpeakerEncoder:
-        return find_scorer("speaker", self.plan.scorers.speaker)
-
-    @cached_property
-    def _pitch_tracker(self) -> PitchTracker:
-        return find_scorer("pitch", self.plan.scorers.pitch)
 
 
 def probe_figures(probes: Sequence[ProbeRow], levels: int) -> dict[str, Figure]:

@@ -14,7 +14,7 @@ from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
 from vocable.evaluate.card import Card, Column, Entry, ProbeRow
 from vocable.evaluate.codecs.base import Identity, Noise
-from vocable.evaluate.judges.find import find_scorer
+from vocable.evaluate.judges.find import find_optional_scorer
 from vocable.evaluate.measures import find_measures
 from vocable.evaluate.pairs import Pair, ScoredClip
 from vocable.evaluate.plan import Plan, as_scored, common_settings, select_clips, short_names
@@ -59,7 +59,7 @@ class GuidedSeed(Evaluation):
         self.clips = select_clips(plan)
         self.measures, _ = find_measures(("pesq_wb", "pesq_nb"))
         self.conversions = draw_conversions(self.clips, list(select_clips(plan, every=True).values()), plan.seed)
-        self.tracker = find_scorer("pitch")
+        self.tracker, self.left_out = find_optional_scorer("pitch", plan.scorers.pitch, "F0 of conversions")
 
     def items(self) -> Sequence[str]:
         """Return the names of the clips to code, then of the sentences to convert."""
@@ -109,7 +109,8 @@ class GuidedSeed(Evaluation):
         )  # fmt: skip
 
     def _missing(self, probes: Sequence[ProbeRow]) -> Iterator[str]:
-        """Yield what the manifests lack, for each figure that is left out."""
+        """Yield what the machine and the manifests lack, for each figure that is left out."""
+        yield from self.left_out
         probed = {row.probe for row in probes}
         required = {
             "conversion: no 'sentence_id' of the split is another speaker's in the same mood": bool(self.conversions),

@@ -6,7 +6,7 @@ In every clip the middle word is swapped for that of another recording.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,7 @@ from vocable.errors import (
     VocableError,
 )
 from vocable.evaluate.card import Card, Entry
-from vocable.evaluate.judges.base import SpeechRecognizer
-from vocable.evaluate.judges.find import default_scorer, find_scorer
+from vocable.evaluate.judges.find import default_scorer, find_optional_scorer
 from vocable.evaluate.plan import (
     Plan,
     as_scored,
@@ -40,7 +39,7 @@ from vocable.evaluate.summary import level_usage, usage_figures
 from vocable.files import make_folder
 from vocable.metrics.codebook import LevelUsage
 from vocable.metrics.score import Score, median_figure
-from vocable.metrics.text import wer
+from vocable.metrics.text import normalize_english, wer
 from vocable.systems.registry import load_as
 from vocable.systems.taste.data import TasteBatch
 from vocable.systems.taste.model import UnitPrediction, predict_units
@@ -92,8 +91,7 @@ class TasteSeed(Evaluation):
         self.clips, self.excluded = clips_with_text(plan)
         self.donors = find_donors({key: clip.text or "" for key, clip in self.clips.items()})
         self.synthesized = frozenset(spread_evenly(list(self.clips), plan.recognise or _SYNTHESIZED))
-        if plan.scorers.recognizer is not None:  # a named one must be at hand
-            _ = self._recogniser
+        self._recogniser, self.left_out = find_optional_scorer("recognizer", plan.scorers.recognizer, "recognition")
 
     def items(self) -> Sequence[str]:
         """Return the keys of the clips."""
@@ -234,7 +232,8 @@ class TasteSeed(Evaluation):
     def _score_recognition(self, item: str, speech: Mapping[str, Audio]) -> Mapping[str, Score]:
         text = self.clips[item].text or ""
         found = {
-            f"wer{name}": wer(text, self._recogniser.transcribe(as_scored(one))).score() for name, one in speech.items()
+            f"wer{name}": wer(text, self._recogniser.transcribe(as_scored(one)), normalizer=normalize_english).score()
+            for name, one in speech.items()
         }
         if "wer" in found:
             own = found["wer"]
@@ -259,6 +258,7 @@ class TasteSeed(Evaluation):
 
     def _left_out(self, results: Results) -> Iterator[str]:
         """Yield what could not be measured, and why."""
+        yield from self.left_out
         for key, reason in self.excluded.items():
             yield f"{key}: left out: {reason}"
         if not self.quantizes:
@@ -280,10 +280,6 @@ class TasteSeed(Evaluation):
 
     def _file(self, key: str) -> Path:
         return self.out / "tokens" / f"{list(self.clips).index(key):05d}.tokens"
-
-    @cached_property
-    def _recogniser(self) -> SpeechRecognizer:
-        return find_scorer("recognizer", self.plan.scorers.recognizer)
 
 
 class _RowBuilder:

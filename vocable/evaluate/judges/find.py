@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, NoReturn, overload
 
-from vocable.errors import ConfigError
+from vocable.audio import Audio
+from vocable.errors import AudioError, CheckpointError, ConfigError, MissingDependencyError
 from vocable.evaluate.judges.base import (
     OpinionPredictor,
     PhoneRecognizer,
@@ -41,6 +42,48 @@ def default_scorer(kind: Kind) -> str:
         'moonshine'
     """
     return next(iter(_SCORERS[kind]))
+
+
+class AbsentScorer:
+    """Stand-in for a scorer that is not on this machine: it scores no clip and says why.
+
+    Attributes:
+        name: Name of the scorer, without a version.
+        reason: What is missing, and what to install.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+
+    def _refuse(self, clip: Audio) -> NoReturn:
+        raise AudioError(self.reason)
+
+    track = embed = transcribe = phones = rate = _refuse
+
+
+def find_optional_scorer(kind: Kind, name: str | None, purpose: str) -> tuple[Any, list[str]]:
+    """Return a scorer, or a stand-in where the default one is missing, and a line that says so.
+
+    Args:
+        kind: Kind of the scorer; see :func:`find_scorer`.
+        name: Name of the scorer. One that is named must be there: its errors are raised.
+        purpose: Figures that need it, for the line.
+
+    Raises:
+        ConfigError: If there is no such scorer.
+        MissingDependencyError: If the package of a named scorer is not installed.
+        CheckpointError: If the model of a named scorer is not available.
+
+    Example:
+        >>> find_optional_scorer("pitch", None, "F0 correlation")[1]
+        []
+    """
+    if name is not None:
+        return find_scorer(kind, name), []
+    try:
+        return find_scorer(kind), []
+    except (MissingDependencyError, CheckpointError) as error:
+        return AbsentScorer(default_scorer(kind), str(error)), [f"{purpose}: undefined: {error}"]
 
 
 @overload
