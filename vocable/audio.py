@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from vocable.files import find_rooted
 
 __all__ = [
     "AUDIO_SUFFIXES", "CONVERTIBLE_SUFFIXES", "Audio", "find_audio", "find_rooted_audio", "header_seconds",
-    "read_blocks",
+    "read_blocks", "write_blocks",
 ]  # fmt: skip
 
 _MAX_PEAK = 8.0  # resampling and mixing may overshoot full scale; integers stored as floats are far larger
@@ -147,6 +148,32 @@ def read_blocks(
     file = open_audio(path)
     blocks = _checked(file.blocks(max(1, int(min(seconds, 3600.0) * file.sample_rate))), str(path))
     yield from _resampled(blocks, file.sample_rate, sample_rate, str(path))
+
+
+def write_blocks(path: str | os.PathLike[str], blocks: Iterable[Float[ndarray, " T"]], sample_rate: int) -> None:
+    """Write samples that come in blocks, as :meth:`Audio.write` writes them at once; memory does not grow with them.
+
+    Args:
+        path: Path of the file; its suffix decides the format.
+        blocks: Samples in blocks of any size; empty ones are left out.
+        sample_rate: Sample rate in Hz.
+
+    Raises:
+        AudioError: If there are no samples, or one is not finite or far out of range. No file is written then.
+        OutputError: If the file cannot be written; see :meth:`Audio.write`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_blocks(f"{folder}/a.wav", (np.zeros(100, np.float32) for _ in range(8)), 16_000)
+        ...     Audio.read(f"{folder}/a.wav").samples.size
+        800
+    """
+    checked = _checked((block for block in blocks if block.size), "the audio")
+    first = next(checked, None)
+    if first is None:
+        raise AudioError("the audio is empty: it has no samples")
+    write_audio(path, chain([first], checked), current_limits().check_rate("", sample_rate))
 
 
 def header_seconds(path: str | os.PathLike[str]) -> float:

@@ -22,7 +22,10 @@ prints the message on one line and ends with a non-zero exit code.
 """
 
 import collections.abc
+import re
 from contextlib import contextmanager
+
+_NO_MEMORY = re.compile("OutOfMemoryError|can't allocate memory|not enough memory|bad_alloc")  # of torch and others
 
 
 class VocableError(Exception):
@@ -101,10 +104,10 @@ def name_failure(where: str) -> collections.abc.Iterator[None]:
         yield
     except VocableError:
         raise
-    except MemoryError as error:
-        raise VocableError(
-            f"{where}: there is not enough memory for it; split it, or use a machine with more"
-        ) from error
     except Exception as error:
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(f"{type(error).__name__} {error}"):
+            raise VocableError(
+                f"{where}: there is not enough memory for it; split it, or use a machine with more"
+            ) from error
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise VocableError(f"{where}: failed unexpectedly ({reason}); please report this with the input") from error

@@ -23,7 +23,7 @@ from math import log2
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32
 from numpy import ndarray
 from pydantic import Field
 
@@ -33,6 +33,7 @@ from vocable.schema import config, parse, to_bytes, to_json
 MAGIC = b"\x89VOCTOK\n"
 VERSION = 2
 _PREFIX = struct.Struct("<8sHI")
+_CHUNK = 1 << 16  # ids that are packed at once, a multiple of 8: hours of speech take little memory beside their ids
 
 Setting = Annotated[str, Field(max_length=1_000)] | int | bool | float | None
 """Value of a setting that tokens were made with: a JSON scalar."""
@@ -146,7 +147,7 @@ class Header(HeaderV1):
     provenance: Provenance = field(default_factory=Provenance)
 
 
-def seal(header: Header, ids: Int64[ndarray, " M"], voices: bytes) -> bytes:
+def seal(header: Header, ids: Int32[ndarray, " M"], voices: bytes) -> bytes:
     """Return the bytes of a token file.
 
     Args:
@@ -161,7 +162,7 @@ def seal(header: Header, ids: Int64[ndarray, " M"], voices: bytes) -> bytes:
     return body + struct.pack("<I", zlib.crc32(body))
 
 
-def unseal(data: bytes) -> tuple[Header, Int64[ndarray, " M"], bytes]:
+def unseal(data: bytes) -> tuple[Header, Int32[ndarray, " M"], bytes]:
     """Return the header, the ids and the bytes of the voices of a token file; see :func:`seal`.
 
     Raises:
@@ -209,16 +210,24 @@ def _id_bits(codebook_size: int) -> int:
     return max(1, (codebook_size - 1).bit_length())
 
 
-def _pack_bits(ids: np.ndarray, bits: int) -> bytes:
-    spread = np.empty((ids.size, bits), dtype=np.uint8)
-    for bit in range(bits):  # one expression would take ten times the memory
-        spread[:, bit] = (ids >> bit) & 1
-    return np.packbits(spread, bitorder="little").tobytes()
+def _pack_bits(ids: Int32[ndarray, " M"], bits: int) -> bytes:
+    packed = []
+    for start in range(0, ids.size, _CHUNK):
+        part = ids[start : start + _CHUNK]
+        spread = np.empty((part.size, bits), dtype=np.uint8)
+        for bit in range(bits):  # one expression would take ten times the memory
+            spread[:, bit] = (part >> bit) & 1
+        packed.append(np.packbits(spread, bitorder="little").tobytes())
+    return b"".join(packed)
 
 
-def _unpack_bits(data: bytes, count: int, bits: int) -> np.ndarray:
-    spread = np.unpackbits(np.frombuffer(data, dtype=np.uint8), count=count * bits, bitorder="little")
-    ids = np.zeros(count, dtype=np.int64)
-    for bit, plane in enumerate(spread.reshape(count, bits).T):
-        ids |= plane.astype(np.int64) << bit
+def _unpack_bits(data: bytes, count: int, bits: int) -> Int32[ndarray, " M"]:
+    content = np.frombuffer(data, dtype=np.uint8)
+    ids = np.zeros(count, dtype=np.int32)
+    for start in range(0, count, _CHUNK):
+        part = ids[start : start + _CHUNK]
+        first = start * bits // 8
+        spread = np.unpackbits(content[first : first + _CHUNK * bits // 8], count=part.size * bits, bitorder="little")
+        for bit, plane in enumerate(spread.reshape(part.size, bits).T):
+            part |= plane.astype(np.int32) << bit
     return ids

@@ -1,19 +1,22 @@
 """Encode and decode many files. A file that fails is reported, the others go on, and none is half-written."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 
 from vocable.apps.asr import WordRecognizer, transcribe_words
-from vocable.audio import AUDIO_SUFFIXES, Audio, find_rooted_audio, read_blocks
+from vocable.audio import AUDIO_SUFFIXES, Audio, find_rooted_audio, read_blocks, write_blocks
 from vocable.corpus.jobs import Made, Outcome, Watch, write_each
 from vocable.corpus.plan import Recording, choose_targets, is_folder, mirror_names, read_recordings
-from vocable.errors import ConfigError, OutputError, TextError, TokenFileError
+from vocable.errors import ConfigError, OutputError, TextError, TokenFileError, name_failure
 from vocable.files import find_rooted, sha256
 from vocable.interfaces import NeedsOthers, Streaming, Tokenizer
 from vocable.tokens import Tokens
@@ -149,10 +152,17 @@ def decode_files(
         maker = tokenizer if isinstance(tokenizer, Tokenizer) else makers[tokens.tokenizer]
         if levels is not None:
             tokens = tokens.keep_levels(levels)
-        clips = [maker.decode(tokens.clip(index), speaker) for index in range(len(tokens))]
-        joined = Audio(np.concatenate([clip.samples for clip in clips]), clips[0].sample_rate)
-        summary = f"{joined.duration:.2f} s at {joined.sample_rate} Hz"
-        return Made(result=joined, summary=summary, seconds=joined.duration)
+        clips = [tokens.clip(index) for index in range(len(tokens))]
+        decoded: _Decoding | Audio
+        if isinstance(maker, Streaming) and speaker is None:
+            rate, seconds = maker.spec.sample_rate, int(tokens.samples.sum()) / maker.spec.sample_rate
+            decoded = _Decoding.start(maker, clips, rate, str(source))
+        else:
+            parts = [maker.decode(clip, speaker) for clip in clips]
+            rate = parts[0].sample_rate
+            decoded = Audio(np.concatenate([part.samples for part in parts]), rate)
+            seconds = decoded.duration
+        return Made(result=decoded, summary=f"{seconds:.2f} s at {rate} Hz", seconds=seconds)
 
     sources = [path for path, _ in found]
     protected = sources if voice is None else [*sources, voice]
@@ -175,6 +185,30 @@ def _find_recordings(
         )
     texts = {recording.path: recording.text for recording, _ in listed}
     return [*((Recording(path, texts.get(path, text)), root) for path, root in found), *listed]
+
+
+@dataclass(frozen=True)
+class _Decoding:
+    """Speech that is decoded while it is written, so that hours of it take the memory of seconds."""
+
+    blocks: Iterator[Float[ndarray, " T"]]
+    sample_rate: int
+
+    @classmethod
+    def start(cls, tokenizer: Streaming, clips: Sequence[Tokens], sample_rate: int, where: str) -> "_Decoding":
+        """Decode the first block: tokens that cannot be decoded raise their error before there is a file or folder."""
+
+        def decode() -> Iterator[Float[ndarray, " T"]]:
+            with name_failure(where):
+                for clip in clips:
+                    yield from tokenizer.decode_blocks(clip)
+
+        blocks = decode()
+        return cls(chain([next(blocks)], blocks), sample_rate)
+
+    def write(self, path: _StrPath) -> None:
+        """Decode the other blocks and write all of them."""
+        write_blocks(path, self.blocks, self.sample_rate)
 
 
 def _encode(tokenizer: Tokenizer, source: Path, text: str | None) -> Tokens:

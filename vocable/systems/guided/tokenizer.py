@@ -124,10 +124,10 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
             core = max(1, frames_for(blocks[0].size, hop))
         for samples, mask, kept in sample_windows(measured(), core, reach or 0, hop):
             latents = self.model.encoder(samples.to(self.device), mask.to(self.device))
-            ids.append(self.model.quantizer.encode(latents[:, kept]).cpu())
+            ids.append(self.model.quantizer.encode(latents[:, kept]).int().cpu())  # hours of them stay in memory
         if not ids:
             raise AudioError("the audio is empty: there are no samples to encode")
-        return self._tokens(torch.cat(ids, dim=2), sum(sizes), None)
+        return self._tokens(torch.cat(ids, dim=2).long(), sum(sizes), None)
 
     def decode_blocks(self, tokens: Tokens) -> Iterator[Float[ndarray, " T"]]:
         """Decode one clip block by block; together the blocks are as long as what was encoded."""
