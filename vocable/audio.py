@@ -113,18 +113,19 @@ class Audio:
             raise AudioError(f"speed is {speed}: it must be positive")
         return Audio(self.samples, round(self.sample_rate * speed)).resample(self.sample_rate)
 
-    def write(self, path: str | os.PathLike[str], comment: str = "") -> None:
+    def write(self, path: str | os.PathLike[str], comment: str = "", *, kilobits: int | None = None) -> None:
         """Write 16-bit WAV or FLAC, OGG (Vorbis) or MP3, atomically. Samples beyond full scale are clipped.
 
         Args:
             path: Path of the file; its suffix decides the format.
             comment: Comment in the file's metadata, in ASCII.
+            kilobits: Constant bit rate of an MP3 in kbit/s, 8 to 160 below 32 kHz, 32 to 320 from there on; by default the encoder varies it.
 
         Raises:
-            OutputError: If the suffix is none of .wav, .flac, .ogg, .mp3, the format does not have the sample rate, or
-                the file cannot be written.
+            OutputError: If the suffix is none of .wav, .flac, .ogg, .mp3, the format does not have the sample rate, the bit
+                rate is out of range or not of an MP3, or the file cannot be written.
         """
-        write_audio(path, [self.samples], self.sample_rate, comment)
+        write_audio(path, [self.samples], self.sample_rate, comment, kilobits=kilobits)
 
 
 def read_blocks(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -62,8 +63,9 @@ def check_format(path: str | os.PathLike[str], sample_rate: int) -> str:
 
 
 def write_audio(
-    path: str | os.PathLike[str], blocks: Iterable[Float[ndarray, " T"]], sample_rate: int, comment: str = ""
-) -> None:
+    path: str | os.PathLike[str], blocks: Iterable[Float[ndarray, " T"]], sample_rate: int, comment: str = "", *,
+    kilobits: int | None = None,
+) -> None:  # fmt: skip
     """Write 16-bit WAV or FLAC, OGG (Vorbis) or MP3, atomically and block by block: memory does not grow with the file.
 
     Args:
@@ -71,9 +73,10 @@ def write_audio(
         blocks: Samples in blocks of any size, which do not change the file. Samples beyond full scale are clipped.
         sample_rate: Sample rate in Hz.
         comment: Comment in the file's metadata, in ASCII.
+        kilobits: Constant bit rate of an MP3 in kbit/s; by default the encoder varies it.
 
     Raises:
-        OutputError: If the suffix or the rate is not written, the file cannot be written, or is too long for a WAV.
+        OutputError: If the suffix, the sample rate or the bit rate is not written, the file cannot be written, or is too long for a WAV.
 
     Example:
         >>> import tempfile
@@ -84,10 +87,11 @@ def write_audio(
     """
     target = Path(path)
     container = check_format(target, sample_rate)
+    settings = {} if kilobits is None else _constant_rate(target, container, sample_rate, kilobits)
 
     def put(temporary: Path) -> None:
         count = 0
-        with soundfile.SoundFile(temporary, "w", sample_rate, channels=1, format=container) as file:
+        with soundfile.SoundFile(temporary, "w", sample_rate, channels=1, format=container, **settings) as file:
             if comment:
                 file.comment = comment
             for block in _even_blocks(blocks):
@@ -97,6 +101,17 @@ def write_audio(
                 file.write(np.clip(block, -1.0, 1.0))
 
     write_whole(target, put, same=_same_samples)
+
+
+def _constant_rate(target: Path, container: str, sample_rate: int, kilobits: int) -> dict[str, Any]:
+    """Return the settings of libsndfile that give an MP3 a constant bit rate."""
+    least, most = (8, 160) if sample_rate < 32_000 else (32, 320)  # kbit/s: the range that the level spans
+    if container != "MP3" or not least <= kilobits <= most:
+        raise OutputError(
+            f"{target}: cannot have {kilobits} kbit/s; at {sample_rate} Hz an .mp3 has {least} to {most} kbit/s, and no "
+            "other format has a constant bit rate"
+        )
+    return {"bitrate_mode": "CONSTANT", "compression_level": (most - kilobits) / (most - least)}
 
 
 def _same_samples(made: Path, other: Path) -> bool:

@@ -139,13 +139,16 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 
 def set_log_scale(axis: Any) -> None:
-    """Make an axis of a matplotlib ``Axes`` logarithmic, with plain numbers as tick labels."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    """Make an axis of a matplotlib ``Axes`` logarithmic, with plain numbers as tick labels, few enough to be apart."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     axis._set_axes_scale("log")
     low, high = sorted(axis.get_view_interval())
-    narrow = math.log10(high / low) < 2.5
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,), numticks=8))
+    decades = math.log10(high / low)
+    if decades < 0.8:  # a logarithmic locator would find one tick or none, and take many linear ones instead
+        axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1.7 else (1.0,), numticks=6))
     axis.set_major_formatter(lambda value, _: f"{value:,.10g}" if 1e-4 <= value < 1e6 else f"{value:g}")
     axis.set_minor_formatter(NullFormatter())
 

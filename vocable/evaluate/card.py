@@ -14,7 +14,7 @@ Better = Literal["higher", "lower", "neither"]
 _MAIN_METRICS = ("pesq_wb", "stoi", "wer", "speaker_similarity", "f0_correlation", "log_mel_distance", "estoi",
                  "visqol", "dnsmos_ovrl")  # fmt: skip
 _MAX_UNNAMED = 6  # metrics that count as "few": all of them are main metrics then
-_COST_KEYS = ("bit_rate", "codebook_")
+_COST_KEYS = ("levels", "bit_rate", "codebook_", "token_change_")
 _PERCENT_METRICS = ("accuracy", "rate", "recall", "wer", "cer", "per")
 
 
@@ -87,6 +87,21 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LevelFigures:
+    """Stability and modelability of one level of a codec.
+
+    Attributes:
+        level: Number of the level, from 1.
+        changes: Share of the ids that change, by the title of the perturbation; empty if it was not measured.
+        perplexities: Perplexity of an id under an n-gram and under a unigram; None if it was not measured.
+    """
+
+    level: int
+    changes: Mapping[str, Figure]
+    perplexities: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One row of the card: a tokenizer at a number of levels, a codec, an anchor, or a folder of decoded audio.
 
@@ -99,6 +114,7 @@ class Entry:
         figures: Figures by column key.
         groups: Figures by a manifest key (``speaker``, ``gender``), then by its value, then by column key.
         usage: Usage of each level's codebook over all clips; empty where there are no tokens.
+        by_level: Stability and modelability of each level; empty where they were not measured.
         reported: Published figures of this entry by column key, each a value and its source.
     """
 
@@ -110,6 +126,7 @@ class Entry:
     figures: Mapping[str, Figure] = field(default_factory=dict)
     groups: Mapping[str, Mapping[str, Mapping[str, Figure]]] = field(default_factory=dict)
     usage: Sequence[LevelUsage] = ()
+    by_level: Sequence[LevelFigures] = ()
     reported: Mapping[str, tuple[float, str]] = field(default_factory=dict)
 
 

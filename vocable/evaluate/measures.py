@@ -212,6 +212,8 @@ METRICS = (
            caption="Perceptual quality by spectrogram similarity, speech mode, 1 to 5; {scorer}."),
 )  # fmt: skip
 NAMES = tuple(metric.name for metric in METRICS)
+TOKEN_METRICS = ("stability", "modelability")  # of the tokens alone; see vocable.evaluate.token_metrics
+ALL = "all"
 DEFAULT = tuple(metric.name for metric in METRICS if metric.is_default)
 _PACKAGES = ("pesq", "pystoi")  # compute a metric; the names of scorers, but not of packages, are part of the key
 
@@ -220,8 +222,9 @@ def find_measures(names: Sequence[str] | None, scorers: Scorers | None = None) -
     """Return metrics with their scorers loaded, and a line on each metric that is undefined on this machine.
 
     Args:
-        names: Names such as ``pesq_wb`` or ``wer``, without the scorer's version; None takes those of ``DEFAULT``. Of
-            these, metrics whose package or model is missing are undefined, with the reason.
+        names: Names such as ``pesq_wb`` or ``wer``, without the scorer's version; ``all`` takes every metric, and None
+            those of ``DEFAULT``. Of these, metrics whose package or model is missing are undefined, with the reason.
+            Those of ``TOKEN_METRICS`` have no measure.
         scorers: Choice of the scorers.
 
     Raises:
@@ -229,10 +232,13 @@ def find_measures(names: Sequence[str] | None, scorers: Scorers | None = None) -
         MissingDependencyError: If a named metric or scorer needs a package that is not installed.
         CheckpointError: If a named metric or scorer needs a model that is not available.
     """
-    unknown = [name for name in names or () if name not in NAMES]
+    every = (*NAMES, *TOKEN_METRICS, ALL)
+    unknown = [name for name in names or () if name not in every]
     if unknown:
-        raise ConfigError(f"'{unknown[0]}' is no metric; there are {', '.join(NAMES)}")
-    selected = [metric for metric in METRICS if metric.name in (DEFAULT if names is None else names)]
+        raise ConfigError(f"'{unknown[0]}' is no metric; there are {', '.join(every)}")
+    is_choice = names is not None and ALL not in names  # of those, none is left out silently
+    chosen = DEFAULT if names is None else NAMES if ALL in names else names
+    selected = [metric for metric in METRICS if metric.name in chosen]
     measures: list[Measure] = []
     left_out: list[str] = []
     for needs, group in groupby(selected, key=lambda metric: metric.needs):
@@ -240,13 +246,23 @@ def find_measures(names: Sequence[str] | None, scorers: Scorers | None = None) -
         try:
             scorer, name = _load_scorer(needs, scorers or Scorers())
         except (MissingDependencyError, CheckpointError) as error:
-            if names is not None or getattr(scorers, needs, None) is not None:
+            if is_choice or getattr(scorers, needs, None) is not None:
                 raise
             left_out.append(f"{', '.join(metric.name for metric in metrics)}: {error}")
             measures += [_make_undefined(metric, needs, str(error)) for metric in metrics]
         else:
             measures += [_make_measure(metric, scorer, name) for metric in metrics]
     return measures, left_out
+
+
+def find_token_metrics(names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the metrics of the tokens alone that are among the names; ``all`` takes both.
+
+    Example:
+        >>> find_token_metrics(("wer", "stability")), find_token_metrics(("all",)), find_token_metrics(None)
+        (('stability',), ('stability', 'modelability'), ())
+    """
+    return tuple(name for name in TOKEN_METRICS if names and (name in names or ALL in names))
 
 
 def _make_measure(metric: Metric, scorer: Any, name: str) -> Measure:

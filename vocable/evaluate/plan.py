@@ -61,7 +61,11 @@ class Plan:
 
 
 def select_clips(plan: Plan, *, every: bool = False) -> dict[str, Utterance]:
-    """Return the utterances of a plan by key: their path relative to the manifest's folder, in POSIX style.
+    """Return the utterances of a plan by key, in the order of the manifests.
+
+    The key is the path relative to the manifest's folder, in POSIX style. Where files lie outside that folder, it is
+    the path relative to the deepest folder that holds all files of the manifest. With several manifests, the name of
+    the manifest's folder comes before it, with a number where two have the same name.
 
     Args:
         plan: Plan with manifests, split and limit.
@@ -74,14 +78,15 @@ def select_clips(plan: Plan, *, every: bool = False) -> dict[str, Utterance]:
     if not plan.manifests:
         raise ConfigError("there is nothing to evaluate; name a manifest with --data")
     clips: dict[str, Utterance] = {}
+    prefixes = _prefixes(plan.manifests)
     for manifest in plan.manifests:
-        utterances = read_manifest(manifest)
+        utterances = every_line = read_manifest(manifest)
         split = plan.split or ("test" if any(utterance.split == "test" for utterance in utterances) else _ALL)
         if split != _ALL and not every:
             utterances = read_manifest(manifest, split)
+        root, prefix = _root_of(manifest, every_line), prefixes[manifest]
         for utterance in utterances:
-            key = Path(os.path.relpath(utterance.audio_path, manifest.parent.absolute())).as_posix()
-            clips[key if len(plan.manifests) == 1 else f"{manifest.parent.name}/{key}"] = utterance
+            clips[prefix + Path(os.path.relpath(utterance.audio_path, root)).as_posix()] = utterance
     if plan.limit is not None and not every:
         clips = {key: clips[key] for key in spread_evenly(list(clips), plan.limit)}
     return clips
@@ -125,6 +130,27 @@ def short_names(tokenizers: Sequence[str]) -> dict[str, str]:
         same = sum(other.split("#")[0] == name for other in names)
         names[name if not same else f"{name}#{same + 1}"] = source
     return names
+
+
+def _root_of(manifest: Path, utterances: Sequence[Utterance]) -> Path:
+    """Return the folder that keys are relative to, the same for every split of a manifest."""
+    folder = manifest.parent.absolute()
+    paths = [Path(os.path.normpath(utterance.audio_path.absolute())) for utterance in utterances]
+    if all(path.is_relative_to(os.path.normpath(folder)) for path in paths):
+        return folder
+    return Path(os.path.commonpath([path.parent for path in paths]))
+
+
+def _prefixes(manifests: Sequence[Path]) -> dict[Path, str]:
+    """Return what the keys of each manifest begin with: nothing for a lone one, else the name of its folder."""
+    if len(manifests) == 1:
+        return {manifests[0]: ""}
+    folders = list(dict.fromkeys(manifest.absolute().parent for manifest in manifests))
+    names: dict[Path, str] = {}
+    for folder in folders:
+        same = sum(name.split("#")[0] == folder.name for name in names.values())
+        names[folder] = folder.name if not same else f"{folder.name}#{same + 1}"
+    return {manifest: names[manifest.absolute().parent] + "/" for manifest in manifests}
 
 
 def as_scored(clip: Audio) -> Audio:

@@ -12,7 +12,7 @@ from vocable.evaluate.card import Card, Column, Entry
 
 _HUES = COLORS[:5]
 _MARKS = {"o": "●○", "s": "■□", "^": "▲△", "D": "◆◇", "v": "▼▽", "p": "⬟⬠", "h": "⬢⬡", "*": "★☆"}  # filled, hollow
-_MIN_GAP = 0.07  # of the height, between the names of two lines
+_LINE_HEIGHT = 0.085  # of the height, taken by the name of a line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +60,23 @@ def plot_rates(card: Card, column: Column, families: Sequence[Family]) -> bytes 
         for family, points in curves:
             _draw_curve(axes, family, points, column)
         set_log_scale(axes.xaxis)
-        axes.xaxis.set_major_formatter(lambda rate, _: f"{rate / 1000:g}k" if rate >= 1000 else f"{rate:g}")
+        axes.xaxis.set_major_formatter(lambda rate, _: _short_rate(rate))
         axes.margins(0.08)
         axes.set_xlabel("bit/s")
         _draw_lines(axes, card, column)
 
     return draw_figure(3.7, 2.5, fill, "svg")
+
+
+def _short_rate(rate: float) -> str:
+    """Return a bit rate as a tick label.
+
+    Example:
+        >>> _short_rate(250.0), _short_rate(1500.0), _short_rate(2e6)
+        ('250', '1.5k', '2M')
+    """
+    unit = next((unit for unit in ((1e6, "M"), (1e3, "k")) if rate >= unit[0]), (1.0, ""))
+    return f"{rate / unit[0]:g}{unit[1]}"
 
 
 def _is_known(entry: Entry, column: Column) -> bool:
@@ -100,19 +111,38 @@ def _draw_lines(axes: Any, card: Card, column: Column) -> None:
     near = [value for value in values.values() if low - margin <= value <= high + margin]
     low, high = min([low, *near]), max([high, *near])
     axes.set_ylim(low, high)
-    ticks: list[tuple[float, list[str]]] = []
+    names: list[tuple[float, str]] = []
     for name, value in sorted(values.items(), key=lambda item: item[1]):
         inside = low <= value <= high
         if inside:
             axes.axhline(value, color=SOFT, linestyle=":", linewidth=1.0)
         arrow = "" if inside else f" {column.format(value / column.factor)} {'↑' if value > high else '↓'}"
-        place, text = min(max(value, low), high), clean_label(name, 16) + arrow
-        if ticks and place - ticks[-1][0] < _MIN_GAP * (high - low):
-            ticks[-1][1].append(text)
-        else:
-            ticks.append((place, [text]))
+        names.append((min(max(value, low), high), clean_label(name, 16) + arrow))
+    ticks = _join_near(names, low, high)
     if ticks:
         right = axes.secondary_yaxis("right")
         right.set_yticks([place for place, _ in ticks], ["\n".join(texts[::-1]) for _, texts in ticks], fontsize=8)
         right.tick_params(length=0)
         right.spines["right"].set_visible(False)
+
+
+def _join_near(names: Sequence[tuple[float, str]], low: float, high: float) -> list[tuple[float, list[str]]]:
+    """Join names that would overlap, from low to high places, into ticks of several lines that lie in the plot.
+
+    Example:
+        >>> _join_near([(1.0, "a"), (1.5, "b"), (9.0, "c")], low=0.0, high=10.0)
+        [(1.25, ['a', 'b']), (9.0, ['c'])]
+    """
+    height = _LINE_HEIGHT * (high - low)
+
+    def place(group: Sequence[tuple[float, str]]) -> float:
+        inset = (len(group) - 1) / 2 * height  # lines outside the plot would meet the ticks of the other axis
+        return min(max(sum(place for place, _ in group) / len(group), low + inset), high - inset)
+
+    groups: list[list[tuple[float, str]]] = []
+    for name in names:
+        group = [name]
+        while groups and place(group) - place(groups[-1]) < height * (len(group) + len(groups[-1])) / 2:
+            group = groups.pop() + group
+        groups.append(group)
+    return [(place(group), [text for _, text in group]) for group in groups]

@@ -9,11 +9,11 @@ import numpy as np
 
 from vocable.audio import Audio
 from vocable.errors import ConfigError, VocableError
-from vocable.evaluate.card import Card, Entry, ProbeRow, Sample
-from vocable.evaluate.codecs.base import Codec, Coded
+from vocable.evaluate.card import Card, Entry, LevelFigures, ProbeRow, Sample
+from vocable.evaluate.codecs.base import Codec, Coded, TokenCodec
 from vocable.evaluate.codecs.find import find_codecs
 from vocable.evaluate.codecs.tokenizer import TokenizerCodec
-from vocable.evaluate.measures import find_measures
+from vocable.evaluate.measures import find_measures, find_token_metrics
 from vocable.evaluate.pairs import Pair, ScoredClip
 from vocable.evaluate.plan import (
     Plan,
@@ -39,9 +39,18 @@ from vocable.evaluate.summary import (
     level_usage,
     usage_figures,
 )
+from vocable.evaluate.token_metrics import (
+    MODELABILITY,
+    MODELABILITY_COLUMNS,
+    STABILITY,
+    STABILITY_COLUMNS,
+    level_changes,
+    modelability_figures,
+    score_stability,
+)
 from vocable.files import make_folder
 from vocable.metrics.codebook import LevelUsage
-from vocable.metrics.score import undefined
+from vocable.metrics.score import Figure, undefined
 from vocable.systems import registry
 from vocable.tokens import Tokens
 
@@ -73,8 +82,9 @@ class Reconstruction(Evaluation):
         for tokenizer in self.tokenizers.values():
             tokenizer.check_encoding()
             tokenizer.check_decoding()
+        texts = {key: clip.text for key, clip in self.clips.items() if clip.text is not None}
         tokenizers = [
-            TokenizerCodec(name, tokenizer, levels)
+            TokenizerCodec(name, tokenizer, levels, texts)
             for name, tokenizer in self.tokenizers.items()
             for levels in level_counts(plan.levels, tokenizer.spec.num_codebooks)
         ]
@@ -87,6 +97,7 @@ class Reconstruction(Evaluation):
         if duplicates:
             raise ConfigError(f"'{duplicates[0]}' names two entries; give one of them another name")
         self.measures, missing = find_measures(plan.metrics, plan.scorers)
+        self.token_metrics = find_token_metrics(plan.metrics)
         self.left_out += missing
 
     def items(self) -> Sequence[str]:
@@ -115,7 +126,7 @@ class Reconstruction(Evaluation):
     def card(self, results: Results) -> Card:
         """Return the figures of all rows as a card."""
         rows = {codec.name: [row for row in results.rows if row.entry == codec.name] for codec in self.codecs}
-        columns = [*(measure.column for measure in self.measures), *COUNTED]
+        columns = [*(measure.column for measure in self.measures), *COUNTED, *MODELABILITY_COLUMNS, *STABILITY_COLUMNS]
         entries = [self._entry(codec, rows[codec.name]) for codec in self.codecs]
         measured = {key for entry in entries for key in entry.figures}
         return Card(
@@ -145,7 +156,9 @@ class Reconstruction(Evaluation):
             return ResultRow(entry=codec.name, item=item, scores=scores, extra=extra)
         if coded.payload_bits is not None:
             extra |= {"payload_bits": coded.payload_bits, "container_bits": coded.container_bits}
-        if isinstance(codec, TokenizerCodec) and codec.levels is None:
+        if coded.tokens is not None:
+            extra["levels"] = coded.tokens.spec.num_codebooks
+        if self._keeps_tokens(codec):
             self._write_tokens(codec.name, item, coded)
         audio = as_scored(coded.audio)
         is_same = np.array_equal(audio.samples, reference.audio.samples)
@@ -156,7 +169,15 @@ class Reconstruction(Evaluation):
             language=utterance.value("language") or "en",
         )  # fmt: skip
         scores = {measure.column.key: measure(pair) for measure in self.measures}
+        if STABILITY in self.token_metrics and self._keeps_tokens(codec):
+            scores |= score_stability(codec, clip, item, coded.tokens)
         return ResultRow(entry=codec.name, item=item, scores=scores, extra=extra)
+
+    def _keeps_tokens(self, codec: Codec) -> bool:
+        """Tell whether the tokens of a codec are written: those of all levels, of others only if they are measured."""
+        if isinstance(codec, TokenizerCodec):
+            return codec.levels is None
+        return bool(self.token_metrics) and isinstance(codec, TokenCodec)
 
     def _write_tokens(self, entry: str, item: str, coded: Coded) -> None:
         assert isinstance(coded.tokens, Tokens)
@@ -165,18 +186,45 @@ class Reconstruction(Evaluation):
         coded.tokens.write(path)
 
     def _entry(self, codec: Codec, rows: Sequence[ResultRow]) -> Entry:
-        columns = [measure.column for measure in self.measures]
+        columns = [*(measure.column for measure in self.measures), *STABILITY_COLUMNS]
         figures = entry_figures(rows, columns, self.plan.seed)
         levels = self._usage(codec, rows)
         if levels and isinstance(codec, TokenizerCodec):
             spec, seconds = codec.tokenizer.spec, sum(float(row.extra["seconds"]) for row in rows)
             rate = levels[0].frames / seconds if spec.hop is None else spec.frame_rate  # tokens of a text: on average
             figures |= usage_figures(levels, rate, len(rows))
+        modeled, by_level = self._level_figures(codec, rows)
+        figures |= modeled
         return Entry(
             name=codec.name, kind=codec.kind, family=codec.family, note=codec.note,
             bit_rate=figures[BIT_RATE.key].mean if BIT_RATE.key in figures else math.nan,
             figures=figures, groups=group_figures(rows, columns, self.plan.seed, self._groups), usage=levels,
+            by_level=by_level,
         )  # fmt: skip
+
+    def _level_figures(
+        self, codec: Codec, rows: Sequence[ResultRow]
+    ) -> tuple[dict[str, Figure], tuple[LevelFigures, ...]]:
+        """Return the modelability of a codec, and the stability and modelability of each of its levels."""
+        coded = [row for row in rows if "payload_bits" in row.extra]
+        if not self.token_metrics or not self._keeps_tokens(codec) or not coded:
+            return {}, ()
+        clips = {row.item: Tokens.read(self.token_path(codec.name, row.item)) for row in coded}
+        figures: dict[str, Figure] = {}
+        perplexities: list[tuple[float, float]] = []
+        if MODELABILITY in self.token_metrics:
+            seconds = {row.item: float(row.extra["seconds"]) for row in coded}
+            speakers = {item: str(self.clips[item].value("speaker") or item) for item in clips}
+            figures, perplexities = modelability_figures(clips, speakers, seconds, self.plan.seed)
+        levels = [
+            LevelFigures(
+                level=number,
+                changes=level_changes([row.scores for row in coded], number, self.plan.seed),
+                perplexities=perplexities[number - 1] if perplexities else None,
+            )
+            for number in range(1, next(iter(clips.values())).spec.num_codebooks + 1)
+        ]
+        return figures, tuple(levels)
 
     def _usage(self, codec: Codec, rows: Sequence[ResultRow]) -> Sequence[LevelUsage]:
         if not isinstance(codec, TokenizerCodec):

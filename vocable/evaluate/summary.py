@@ -37,11 +37,16 @@ PERPLEXITY = Column(
     key="codebook_perplexity", title="perplexity", better="higher", form=".0f",
     caption="2 to the entropy of the ids, mean over levels: how many equally common entries would be as varied.",
 )  # fmt: skip
-COUNTED = (BIT_RATE, CONTAINER, ENTROPY, USED, PERPLEXITY)
+LEVELS = Column(
+    key="levels", title="levels", better="neither", form=",.0f",
+    caption="Number of ids of a frame that the speech was decoded from.",
+)  # fmt: skip
+COUNTED = (LEVELS, BIT_RATE, CONTAINER, ENTROPY, USED, PERPLEXITY)
 
 
 def entry_figures(rows: Sequence[ResultRow], columns: Iterable[Column], seed: int) -> dict[str, Figure]:
     """Return the figures of one entry: of each metric that has a score in its rows, and the bit rates."""
+    counts = {int(row.extra["levels"]) for row in rows if "levels" in row.extra}
     scores = {column.key: [row.scores[column.key] for row in rows if column.key in row.scores] for column in columns}
     figures = {key: summarize(some, seed=seed) for key, some in scores.items() if some}
     for column, parts in ((BIT_RATE, ("payload_bits",)), (CONTAINER, ("payload_bits", "container_bits"))):
@@ -51,6 +56,8 @@ def entry_figures(rows: Sequence[ResultRow], columns: Iterable[Column], seed: in
                 Score(sum(extra[part] for part in parts) / extra["seconds"], weight=extra["seconds"]) for extra in coded
             ]
             figures[column.key] = summarize(rates, seed=seed)
+    if len(counts) == 1:
+        figures[LEVELS.key] = point_figure(counts.pop(), len(rows))
     return figures
 
 

@@ -24,7 +24,7 @@ class Coded:
         audio: Decoded speech, at the clip's rate and of its exact length.
         payload_bits: Bits of the coded signal; None if nothing is coded.
         container_bits: Bits around it: headers, checksums, page tables, bits that fill a byte.
-        tokens: Tokens, if the codec is a tokenizer.
+        tokens: Tokens, if the codec is a :class:`TokenCodec`.
     """
 
     audio: Audio
@@ -70,6 +70,19 @@ class Codec(Protocol):
 
         Raises:
             AudioError: If this clip cannot be coded.
+        """
+        ...
+
+
+@runtime_checkable
+class TokenCodec(Codec, Protocol):
+    """A codec whose signal is ids, level by level: their use, stability and modelability can be measured."""
+
+    def encode(self, clip: Audio, key: str) -> Tokens:
+        """Return the tokens of a clip, without decoding it.
+
+        Raises:
+            VocableError: If this clip cannot be coded.
         """
         ...
 
@@ -177,14 +190,35 @@ class Noise:
 
     def code(self, clip: Audio, key: str) -> Coded:
         """Return the clip under noise, clipped at full scale."""
-        level = _rms(clip)
-        if level == 0:
-            raise AudioError("the clip is silent: no noise is 5 dB louder than nothing; leave it out")
-        draw = np.random.default_rng([self.seed, zlib.crc32(key.encode("utf-8", "surrogatepass"))])
-        white = draw.standard_normal(clip.samples.size)
-        white /= np.abs(white).max()  # into the range that Audio accepts
-        white *= level * 10 ** (-self.snr / 20) / _rms(Audio(white.astype(np.float32), clip.sample_rate))
-        return Coded(audio=Audio((clip.samples + white).clip(-1, 1).astype(np.float32), clip.sample_rate))
+        return Coded(audio=add_noise(clip, self.snr, key, self.seed))
+
+
+def add_noise(clip: Audio, snr: float, key: str, seed: int = 0) -> Audio:
+    """Return a clip under white Gaussian noise, clipped at full scale.
+
+    Args:
+        clip: Clip of any rate.
+        snr: Signal-to-noise ratio in dB, over the whole clip and up to 8 kHz.
+        key: Key of the clip; the noise depends on it and on the seed alone.
+        seed: Seed of the noise.
+
+    Raises:
+        AudioError: If the clip is silent.
+
+    Example:
+        >>> clip = Audio(np.full(1_000, 0.1, dtype=np.float32), 16_000)
+        >>> noise = add_noise(clip, 20.0, "a.wav").samples - clip.samples
+        >>> round(10 * np.log10(float(np.mean(clip.samples**2) / np.mean(noise**2))))
+        20
+    """
+    level = _rms(clip)
+    if level == 0:
+        raise AudioError(f"the clip is silent: no noise is at {snr:g} dB SNR to nothing; leave it out")
+    draw = np.random.default_rng([seed, zlib.crc32(key.encode("utf-8", "surrogatepass"))])
+    white = draw.standard_normal(clip.samples.size)
+    white /= np.abs(white).max()  # into the range that Audio accepts
+    white *= level * 10 ** (-snr / 20) / _rms(Audio(white.astype(np.float32), clip.sample_rate))
+    return Audio((clip.samples + white).clip(-1, 1).astype(np.float32), clip.sample_rate)
 
 
 def _rms(clip: Audio) -> float:

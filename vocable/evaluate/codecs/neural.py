@@ -1,7 +1,8 @@
 """Neural codecs of others: Lyra v2, and EnCodec, DAC, Mimi and X-codec of the transformers package."""
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -10,13 +11,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError, MissingDependencyError
 from vocable.evaluate.codecs.base import Coded, Kind, match_clip
 from vocable.files import check_regular, sha256
+from vocable.tokens import Tokens, TokenSpec
 
 _LYRA_RATE = 16_000  # Hz
 _LYRA_HOP = 320  # samples of a frame
@@ -68,12 +70,25 @@ class Lyra:
 
     def code(self, clip: Audio, key: str) -> Coded:
         """Code and decode a clip; there is no container."""
-        decoded, ids = _run_lyra(self.folder, clip.resample(_LYRA_RATE).samples, _LYRA_STAGES[self.kilobits])
-        return Coded(audio=match_clip(clip, decoded, _LYRA_RATE), payload_bits=ids * _LYRA_BITS, container_bits=0)
+        decoded, tokens = self._run(clip)
+        bits = tokens.ids.numel() * _LYRA_BITS
+        return Coded(audio=match_clip(clip, decoded, _LYRA_RATE), payload_bits=bits, container_bits=0, tokens=tokens)
+
+    def encode(self, clip: Audio, key: str) -> Tokens:
+        """Return the tokens of a clip."""
+        return self._run(clip)[1]
+
+    def _run(self, clip: Audio) -> tuple[Float[ndarray, " T"], Tokens]:
+        samples = clip.resample(_LYRA_RATE).samples
+        decoded, ids = _run_lyra(self.folder, samples, _LYRA_STAGES[self.kilobits])
+        spec = TokenSpec(sample_rate=_LYRA_RATE, hop=_LYRA_HOP, codebook_size=2**_LYRA_BITS, num_codebooks=len(ids))
+        return decoded, _make_tokens(ids, samples.size, spec, self.name)
 
 
-def _run_lyra(folder: Path, samples: Float[ndarray, " T"], stages: int) -> tuple[Float[ndarray, " T"], int]:
-    """Return the decoded samples and the number of ids.
+def _run_lyra(
+    folder: Path, samples: Float[ndarray, " T"], stages: int
+) -> tuple[Float[ndarray, " T"], Int[ndarray, "Q N"]]:
+    """Return the decoded samples and the ids.
 
     The networks are loaded for every clip (20 ms). Encoder and decoder keep a state in resource variables, which
     TFLite's ``reset_all_variables`` does not reset.
@@ -82,13 +97,13 @@ def _run_lyra(folder: Path, samples: Float[ndarray, " T"], stages: int) -> tuple
     to_latents, to_samples = encoder.get_signature_runner(), decoder.get_signature_runner()
     to_ids, from_ids = quantizer.get_signature_runner("encode"), quantizer.get_signature_runner("decode")
     count = np.array(stages, dtype=np.int32)
-    decoded, used = [], 0
+    decoded, used = [], []
     for frame in np.pad(samples, (0, -samples.size % _LYRA_HOP)).reshape(-1, 1, _LYRA_HOP):
         outputs = to_ids(input_frames=to_latents(input_audio=frame)["output_0"], num_quantizers=count)
         ids = next(value for value in outputs.values() if value.size > 1)  # the other output: bits of an id
-        used += int((ids >= 0).sum())
+        used.append(ids[ids >= 0])  # -1 stands for a stage that is left out
         decoded.append(to_samples(input_audio=from_ids(encoding_indices=ids)["output_0"])["output_0"])
-    return np.concatenate(decoded, axis=None)[: samples.size], used
+    return np.concatenate(decoded, axis=None)[: samples.size], np.stack(used, axis=1)
 
 
 def _load_tflite(path: Path) -> Any:
@@ -184,30 +199,63 @@ class TransformersCodec:
 
     def code(self, clip: Audio, key: str) -> Coded:
         """Code and decode a clip."""
-        model, setting = self._loaded.model, {NETWORKS[self.system].setting: self._loaded.rates[self.rate]}
-        rate = _rate(model.config)
-        samples = torch.from_numpy(clip.resample(rate).samples)
-        hop = int(np.prod(self._ratios))
-        padded = torch.nn.functional.pad(samples, (0, -samples.numel() % hop))[None, None]
+        model = self._loaded.model
+        with self._refusing(clip):
+            coded = self._encode(clip)
+            scales = {"audio_scales": coded.audio_scales} if self.system == "encodec" else {}
+            decoded = model.decode(audio_codes=coded.audio_codes, **scales).audio_values
+        bits = int(coded.audio_codes.numel()) * (model.config.codebook_size - 1).bit_length()
+        return Coded(
+            audio=match_clip(clip, decoded.reshape(-1).numpy(), _rate(model.config)),
+            payload_bits=bits, container_bits=0, tokens=self._tokens(clip, coded),
+        )  # fmt: skip
+
+    def encode(self, clip: Audio, key: str) -> Tokens:
+        """Return the tokens of a clip."""
+        with self._refusing(clip):
+            return self._tokens(clip, self._encode(clip))
+
+    def _encode(self, clip: Audio) -> Any:
+        setting = {NETWORKS[self.system].setting: self._loaded.rates[self.rate]}
+        samples = torch.from_numpy(clip.resample(_rate(self._loaded.model.config)).samples)
+        padded = torch.nn.functional.pad(samples, (0, -samples.numel() % self._hop))[None, None]
+        return self._loaded.model.encode(padded, **setting)
+
+    def _tokens(self, clip: Audio, coded: Any) -> Tokens:
+        config = self._loaded.model.config
+        ids = coded.audio_codes.reshape(-1, *coded.audio_codes.shape[-2:])[0].numpy()  # one clip, in one piece
+        rate = _rate(config)
+        hop = round(rate / getattr(config, "frame_rate", rate / self._hop))  # Mimi halves the rate of its encoder
+        spec = TokenSpec(sample_rate=rate, hop=hop, codebook_size=config.codebook_size, num_codebooks=len(ids))
+        return _make_tokens(ids, clip.resample(rate).samples.size, spec, self.name)
+
+    @contextmanager
+    def _refusing(self, clip: Audio) -> Iterator[None]:
+        """Run the network without gradients, and raise its errors as AudioError."""
         try:
             with torch.inference_mode():
-                coded = model.encode(padded, **setting)
-                scales = {"audio_scales": coded.audio_scales} if self.system == "encodec" else {}
-                decoded = model.decode(audio_codes=coded.audio_codes, **scales).audio_values
+                yield
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise AudioError(f"{self.name} refuses a clip of {clip.duration:.3f} s ({reason})") from error
-        bits = int(coded.audio_codes.numel()) * (model.config.codebook_size - 1).bit_length()
-        return Coded(audio=match_clip(clip, decoded.reshape(-1).numpy(), rate), payload_bits=bits, container_bits=0)
 
     @property
     def _loaded(self) -> "_LoadedNetwork":
         return _load_network(self.system, self.source or NETWORKS[self.system].hub)
 
     @property
-    def _ratios(self) -> list[int]:
+    def _hop(self) -> int:
+        """Samples of a frame."""
         config = self._loaded.model.config
-        return list(getattr(config, "acoustic_model_config", config).upsampling_ratios)
+        return int(np.prod(getattr(config, "acoustic_model_config", config).upsampling_ratios))
+
+
+def _make_tokens(ids: Int[ndarray, "Q N"], samples: int, spec: TokenSpec, name: str) -> Tokens:
+    """Return the ids of one clip as tokens, under the name of the codec."""
+    return Tokens(
+        ids=torch.from_numpy(ids.astype(np.int64))[None], lengths=torch.tensor([ids.shape[1]]),
+        samples=torch.tensor([samples]), spec=spec, tokenizer=name,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

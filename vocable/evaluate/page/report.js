@@ -45,6 +45,14 @@ for (const again of document.querySelectorAll(".again")) {
   player.hidden = false;
   again.querySelector("a").hidden = true;
 }
+const showMore = (box) => {
+  box.nextElementSibling.hidden = box.scrollLeft + box.clientWidth >= box.scrollWidth - 2;
+};
+const widths = new ResizeObserver((entries) => entries.forEach((entry) => showMore(entry.target)));
+for (const box of document.querySelectorAll(".wide")) {
+  widths.observe(box);
+  box.addEventListener("scroll", () => showMore(box), { passive: true });
+}
 document.addEventListener("play", (event) => {
   for (const other of document.querySelectorAll("audio")) if (other !== event.target) other.pause();
 }, true);

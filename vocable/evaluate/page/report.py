@@ -22,10 +22,14 @@ from vocable.metrics.score import Figure
 
 _MAX_SECONDS = 600.0  # of sound on a page: about 15 MB
 _MIN_SECONDS = 3.0  # of each clip
-_Player = dict[str, str | None]  # title, caption, HTML id, data URI (None if an earlier player has it), spectrogram
+_CHANGE = Column(key="change", title="change", unit="%", better="lower", caption="", form=".1f")
+_Player = dict[
+    str, str | None
+]  # title, caption, length, HTML id, data URI (None if an earlier player has it), spectrogram
 _GroupPanel = tuple[
     Column, list[str], list[tuple[str, list[Figure | None]]]
 ]  # names of entries, then value and figures
+_LevelTable = tuple[Entry, list[str], list[tuple[int, list[Figure], tuple[float, float] | None]]]
 _ProbeTable = tuple[dict[str, None], dict[tuple[str, ...], dict[str, ProbeRow]], dict[str, None]]
 
 
@@ -54,15 +58,16 @@ def render_report(card: Card) -> str:
         "report.html.j2", title=card.title, card=card, families=families, sounds=sounds,
         main_plots=_plots(card, [*main, *further[:fill]], families),
         further_plots=_plots(card, further[fill:], families),
-        columns=sorted(card.columns, key=lambda column: column.key != "bit_rate"),  # the price first
+        columns=sorted(card.columns, key=lambda column: column.key not in ("levels", "bit_rate")),  # the price first
         column_n={column.key: usual_n(entry.figures.get(column.key) for entry in card.entries)
                   for column in card.columns},
         reported={key for entry in card.entries for key in entry.reported},
         groups=list(_groups(card, [*main, *further])), probes=_probe_tables(card.probes),
-        usage=_widest_entries(card.entries), compared=[sample for sample in card.samples if not sample.is_listed],
+        stability=_level_tables(card.entries), usage=_widest_entries(card.entries),
+        compared=[sample for sample in card.samples if not sample.is_listed],
         listed={reason: [sample for sample in card.samples if sample.reason == reason] for reason in listed},
         settings=json.dumps(card.settings, indent=2, ensure_ascii=False, default=str),
-        pictures=[(picture, data_uri("image/png", picture.png)) for picture in card.pictures],
+        change=_CHANGE, pictures=[(picture, data_uri("image/png", picture.png)) for picture in card.pictures],
         usual_n=usual_n, heat=_heat, log2=math.log2,
     )  # fmt: skip
 
@@ -90,7 +95,18 @@ def report_to_markdown(card: Card) -> str:
     columns = card.main_columns
     keys = {column.key for column in columns}
     counts = [figure.n for entry in card.entries for key, figure in entry.figures.items() if key in keys]
-    return render_template("report.md.j2", card=card, columns=columns, n=max(counts, default=0), md=_escape_markdown)
+    return render_template(
+        "report.md.j2", card=card, columns=columns, n=max(counts, default=0), md=_escape_markdown,
+        token_columns=_token_columns(card),
+    )  # fmt: skip
+
+
+def _token_columns(card: Card) -> list[Column]:
+    """Return the metrics of the tokens that a table of their own shows, where their stability or bits were modeled."""
+    names = ("levels", "bit_rate", "token_change_", "bit_rate_4gram", "bit_rate_unigram", "codebook_perplexity")
+    if not any(entry.by_level for entry in card.entries):
+        return []
+    return [column for column in card.columns if column.key.startswith(names) and column.key != "bit_rate_in_container"]
 
 
 def usual_n(figures: Iterable[Figure | None]) -> int:
@@ -134,20 +150,24 @@ class _Sounds:
         players: list[_Player] = []
         for name in dict.fromkeys([None, *drawn, *sample.versions]):
             audio, caption = (sample.recording, "") if name is None else sample.versions[name]
+            length = f"{audio.duration:.1f} s"
             audio = self._cut(audio)
             content = encode_flac(audio)
             source = None if content in self._places else data_uri("audio/flac", content)
             place = self._places.setdefault(content, f"sound-{len(self._places) + 1}")
             svg = data_uri("image/svg+xml", plot_spectrogram(audio, peak)) if name in drawn else None
-            players.append({"title": "Recording" if name is None else name, "caption": caption, "place": place,
-                            "source": source, "spectrogram": svg})  # fmt: skip
+            players.append({"title": "Recording" if name is None else name, "caption": caption, "length": length,
+                            "place": place, "source": source, "spectrogram": svg})  # fmt: skip
         return players
 
     def _cut(self, audio: Audio) -> Audio:
         return Audio(audio.samples[: round(min(self.limit, audio.duration) * audio.sample_rate)], audio.sample_rate)
 
     def _drawn(self, sample: Sample) -> list[str]:
-        """Return the versions that have a spectrogram: all of a lone sample, else the subject and the nearest codec."""
+        """Return the versions that have a spectrogram: all of a lone sample, else the tokenizers and the nearest codec.
+
+        The nearest codec is the one whose bit rate is most like that of the first tokenizer.
+        """
         if len(self._card.samples) == 1:
             return list(sample.versions)
         entries = [entry for entry in self._card.entries if entry.name in sample.versions]
@@ -159,8 +179,10 @@ class _Sounds:
             rates = [rate for rate in (subject.bit_rate, entry.bit_rate) if rate > 0]
             return abs(math.log(rates[0] / rates[1])) if len(rates) == 2 else math.inf
 
-        others = [entry for entry in entries if entry.kind == "codec"] or [one for one in entries if one is not subject]
-        return [subject.name, *(entry.name for entry in sorted(others, key=distance)[:1])]
+        tokenizers = [entry for entry in entries if entry.kind == "tokenizer"] or [subject]
+        others = [entry for entry in entries if entry.kind == "codec" and entry not in tokenizers]
+        others = others or [entry for entry in entries if entry not in tokenizers]
+        return [entry.name for entry in (*tokenizers, *sorted(others, key=distance)[:1])]
 
 
 def _plots(card: Card, columns: Sequence[Column], families: Sequence[Family]) -> list[tuple[Column, str]]:
@@ -194,6 +216,15 @@ def _probe_tables(rows: Sequence[ProbeRow]) -> dict[str, _ProbeTable]:
         if row.note:
             notes[f"{row.probe}: {row.note}"] = None
     return tables
+
+
+def _level_tables(entries: Sequence[Entry]) -> list[_LevelTable]:
+    """Return for each entry with figures by level the titles of the perturbations, and the rows of its levels."""
+    return [
+        (entry, list(entry.by_level[0].changes),
+         [(level.level, list(level.changes.values()), level.perplexities) for level in entry.by_level])
+        for entry in entries if entry.by_level
+    ]  # fmt: skip
 
 
 def _widest_entries(entries: Sequence[Entry]) -> list[Entry]:
