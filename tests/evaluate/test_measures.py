@@ -106,10 +106,36 @@ def test_a_missing_package_is_named_if_asked_for_and_left_out_by_default(monkeyp
 
 def test_names_are_told_once_and_the_slow_ones_wait_to_be_asked_for() -> None:
     assert len(set(NAMES)) == len(NAMES)
-    assert set(NAMES) - set(DEFAULT) == {
-        "f0_mse", "gross_pitch_error", "visqol", "dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak", "distillmos",
-        "per", "dper",
-    }  # fmt: skip
+    assert DEFAULT == (
+        "pesq_wb", "stoi", "log_mel_distance", "f0_correlation", "f0_rmse", "voicing_error", "speaker_similarity",
+        "wer", "dwer",
+    )  # fmt: skip
+    assert set(DEFAULT) < set(NAMES)
+
+
+def test_all_is_every_metric_that_this_machine_has(monkeypatch: pytest.MonkeyPatch, listener: Listener) -> None:
+    names = {measure.column.key.split("@")[0] for measure in find_measures(("all",))[0]}
+    assert names == set(NAMES)
+
+    def no_version(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(measures, "version", no_version)
+    found, left_out = find_measures(("all",))  # not a choice of one by one: what is missing is named and left out
+    assert {measure.column.key.split("@")[0] for measure in found} == set(NAMES) - {
+        "pesq_wb",
+        "pesq_nb",
+        "stoi",
+        "estoi",
+    }
+    assert any(line.startswith("pesq_wb, pesq_nb: needs pesq; run pip install") for line in left_out)
+
+
+def test_every_metric_says_what_it_tells_and_what_it_does_not() -> None:
+    for measure in find_measures([name for name in NAMES if name != "visqol"])[0]:
+        sentences = [part for part in measure.column.caption.replace("e.g.", "").split(". ") if part]
+        assert len(sentences) > 1 or any(sign in measure.column.caption for sign in ";:,"), measure.column.key
+        assert measure.column.caption.endswith(".")
 
 
 def test_every_comparison_gives_the_recording_itself_its_ceiling() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import vocable.evaluate.page
 import vocable_lab.listening
-from vocable.evaluate.page import render_template
+from vocable.evaluate.page import isolate, render_template
 
 FOLDERS = [Path(str(package.__file__)).parent for package in (vocable.evaluate.page, vocable_lab.listening)]
 ASSETS = sorted(file for folder in FOLDERS for file in folder.iterdir() if file.suffix in (".css", ".js"))
@@ -25,7 +25,7 @@ def test_a_name_that_is_no_text_can_be_written() -> None:
 def test_a_hostile_title_stays_text() -> None:
     html = render_template("base.html.j2", title="</title><script>alert(1)</script>\u202e")
     assert "<script" not in html
-    assert "<title>&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;\u202e</title>" in html
+    assert "<title>\u2068&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;\u202e\u2069</title>" in html
 
 
 def test_a_page_without_a_script_allows_none() -> None:
@@ -71,3 +71,19 @@ def test_the_browser_parses_every_asset(browser: Any, folder: Path) -> None:
         top = len(re.findall(r"\{", re.sub(r"@media[^{]*\{((?:[^{}]*\{[^{}]*\})*[^{}]*)\}", "{}", text)))
         assert rules == -top, f"{asset.name}: a rule of the file is not one of the browser's, or is empty"
     page.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("clip-1.wav", "clip-1.wav"),
+        ("\u202eabc", "\u2068\u202eabc\u2069"),
+        ("שלום", "\u2068שלום\u2069"),
+        ("a\u2067b", "\u2068a\u2067b\u2069\u2069"),  # its own isolate is closed
+        ("a\u2069\u2069\u202eb", "\u2068a\u202eb\u2069"),  # it cannot end the isolation
+        ("\u2066a\u2069\u2069b", "\u2068\u2066a\u2069b\u2069"),
+    ],
+)
+def test_the_direction_of_a_text_stays_with_it(text: str, expected: str) -> None:
+    assert isolate(text) == expected
+    assert f"<title>{expected}</title>" in render_template("base.html.j2", title=text)

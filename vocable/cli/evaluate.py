@@ -44,7 +44,12 @@ def tokenizers(
     decoded: Annotated[
         list[str] | None, typer.Option(help="A folder of audio decoded elsewhere, as NAME=FOLDER or FOLDER.")
     ] = None,
-    metrics: Annotated[str, typer.Option(help="Metrics, such as pesq_wb,wer. An unknown name lists them.")] = "",
+    metrics: Annotated[
+        str,
+        typer.Option(
+            help="Metrics, such as pesq_wb,wer,stability, or 'all'. Default: nine common ones. An unknown name lists all."
+        ),
+    ] = "",
     probes: Annotated[
         str, typer.Option(help="Small models fitted on the tokens, such as speaker,emotion; or 'none'.")
     ] = "speaker,gender",

@@ -112,7 +112,6 @@ class Metric(NamedTuple):
         form: Number format.
         ceiling: See :class:`Measure`.
         floor: See :class:`Measure`.
-        is_default: Whether it is measured when no metrics are named.
     """
 
     name: str
@@ -125,7 +124,6 @@ class Metric(NamedTuple):
     form: str = ".2f"
     ceiling: float | None = None
     floor: float | None = None
-    is_default: bool = True
 
 
 Needs = Literal[
@@ -150,7 +148,6 @@ def _error_rates(name: str, count: Callable[..., text.ErrorCounts], units: str) 
 def _dnsmos(scale: str, floor: float | None, needs: Needs = "dnsmos") -> Metric:
     return Metric(
         f"dnsmos_{scale}", f"DNSMOS {scale.upper()}", "higher", _opinion(scale), needs, floor=floor,
-        is_default=needs == "dnsmos-p808",
         caption="Opinion predicted by {scorer} without the recording, 1 to 5; it misses a low-pass at 2 kHz: never "
         "take it alone.",
     )  # fmt: skip
@@ -158,41 +155,57 @@ def _dnsmos(scale: str, floor: float | None, needs: Needs = "dnsmos") -> Metric:
 
 METRICS = (
     Metric("pesq_wb", "PESQ-WB", "higher", _samples_at_rate(quality.pesq, mode="wb"), "pesq", ceiling=4.6, floor=1.5,
-           caption="Perceptual quality, ITU-T P.862.2, wide band at 16 kHz: 1.0 to 4.64; computed by {scorer}."),
+           caption="Perceptual quality, ITU-T P.862.2, wide band at 16 kHz: 1.0 to 4.64; computed by {scorer}. It was "
+           "fitted to telephone codecs: it punishes a shift in time, and does not tell whether the words are right."),
     Metric("pesq_nb", "PESQ-NB", "higher", _samples_at_rate(quality.pesq, mode="nb"), "pesq", ceiling=4.5, floor=2.2,
-           caption="Perceptual quality, ITU-T P.862.1, narrow band at 8 kHz: 1.0 to 4.55; computed by {scorer}."),
+           caption="Perceptual quality, ITU-T P.862.1, narrow band at 8 kHz: 1.0 to 4.55; computed by {scorer}. It "
+           "hears nothing above 3.4 kHz."),
     Metric("stoi", "STOI", "higher", _samples_at_rate(quality.stoi), "pystoi", form=".3f", ceiling=0.999, floor=0.85,
-           caption="Short-time objective intelligibility, up to 1; computed by {scorer}."),
+           caption="Short-time objective intelligibility, up to 1; computed by {scorer}. It follows the envelopes of "
+           "bands up to 5 kHz: speech that was made anew in other timing scores low, however clear."),
     Metric("estoi", "ESTOI", "higher", _samples_at_rate(quality.stoi, extended=True), "pystoi", form=".3f",
            ceiling=0.999, floor=0.7,
-           caption="Extended short-time objective intelligibility, up to 1; computed by {scorer}."),
+           caption="Extended short-time objective intelligibility, up to 1; computed by {scorer}. It is meant for "
+           "noise that comes and goes, and has the limits of STOI."),
     Metric("si_sdr", "SI-SDR", "higher", _samples(quality.si_sdr), "", unit="dB", ceiling=90.0, floor=0.0,
            caption="Scale-invariant signal-to-distortion ratio; a codec that draws its own phase scores low however "
            "well it sounds; capped at 100 dB."),
     Metric("log_spectral_distance", "LSD", "lower", _samples_at_rate(spectral.log_spectral_distance), "", unit="dB",
            ceiling=1e-3, floor=8.0,
-           caption="Log-spectral distance: root mean square over frequency, mean over frames."),
+           caption="Log-spectral distance: root mean square over frequency, mean over frames. Silence counts as much "
+           "as speech."),
     Metric("log_mel_distance", "log-mel distance", "lower", _samples_at_rate(spectral.log_mel_distance), "", unit="dB",
-           ceiling=1e-3, floor=8.0, caption="Mean absolute difference of 80 log-mel bands."),
+           ceiling=1e-3, floor=8.0,
+           caption="Mean absolute difference of 80 log-mel bands: how near the spectrum is, not how it sounds."),
     Metric("mcd", "MCD", "lower", _samples_at_rate(spectral.mel_cepstral_distance, align="none"), "", unit="dB",
-           ceiling=1e-3, floor=4.0, caption="Mel-cepstral distortion, coefficients 1 to 13, frame by frame."),
+           ceiling=1e-3, floor=4.0,
+           caption="Mel-cepstral distortion, coefficients 1 to 13, frame by frame: the shape of the spectrum, neither "
+           "its level nor the pitch."),
     Metric("mcd_dtw", "MCD-DTW", "lower", _samples_at_rate(spectral.mel_cepstral_distance, align="dtw"), "", unit="dB",
-           ceiling=1e-3, floor=4.0, caption="Mel-cepstral distortion along the best time warping."),
+           ceiling=1e-3, floor=4.0,
+           caption="Mel-cepstral distortion along the best time warping, for speech in other timing; the warping hides "
+           "what is too long or too short."),
     Metric("f0_correlation", "F0 correlation", "higher", _contours(pitch.f0_correlation), "pitch", form=".3f",
            ceiling=0.999,
-           caption="Pearson correlation of log F0 over the frames voiced in both; F0 by {scorer}."),
+           caption="Pearson correlation of log F0 over the frames voiced in both; F0 by {scorer}. It tells melody, "
+           "neither pitch height nor which frames are voiced: read it beside the voicing error."),
     Metric("f0_rmse", "F0 RMSE", "lower", _contours(pitch.f0_rmse), "pitch", unit="cents", form=".0f", ceiling=0.1,
-           caption="Root mean square error of F0 over them; F0 by {scorer}."),
+           caption="Root mean square error of F0 over them; F0 by {scorer}. A few octave errors dominate it."),
     Metric("f0_mse", "F0 MSE", "lower", _contours(pitch.f0_mse), "pitch", unit="Hz²", form=".0f", ceiling=0.1,
-           is_default=False, caption="Mean square error of F0 (MSEP) over the frames voiced in both; F0 by {scorer}."),
+           caption="Mean square error of F0 (MSEP) over the frames voiced in both; F0 by {scorer}. High voices weigh "
+           "more than low ones."),
     Metric("gross_pitch_error", "gross pitch error", "lower", _contours(pitch.gross_pitch_error), "pitch", unit="%",
-           form=".1f", ceiling=1e-4, is_default=False,
-           caption="Share of the frames voiced in both whose F0 is off by more than 20 %; F0 by {scorer}."),
+           form=".1f", ceiling=1e-4,
+           caption="Share of the frames voiced in both whose F0 is off by more than 20 %; F0 by {scorer}. Smaller "
+           "errors do not count."),
     Metric("voicing_error", "voicing error", "lower", _contours(pitch.voicing_error), "pitch", unit="%", form=".1f",
            ceiling=1e-4,
-           caption="Share of frames that are voiced in one and unvoiced in the other; by {scorer}."),
+           caption="Share of frames that are voiced in one and unvoiced in the other; by {scorer}. It says nothing of "
+           "their pitch."),
     Metric("speaker_similarity", "speaker similarity", "higher", _speaker_similarity, "speaker", form=".3f",
-           ceiling=0.999, floor=0.85, caption="Cosine of the voice vectors of {scorer}."),
+           ceiling=0.999, floor=0.85,
+           caption="Cosine of the voice vectors of {scorer}: 1 is the same voice. Channel and noise move it, too; "
+           "compare it with the identity."),
     *_error_rates("wer", text.wer, "Word"),
     *_error_rates("cer", text.cer, "Character"),
     Metric("per", "PER", "lower", count_phones_against_text, "phones", unit="%", form=".1f", is_default=False,
@@ -205,16 +218,20 @@ METRICS = (
     _dnsmos("ovrl", 2.0),
     _dnsmos("sig", 3.0),
     _dnsmos("bak", None),
-    Metric("distillmos", "DistillMOS", "higher", _opinion("distillmos"), "distillmos", floor=2.3, is_default=False,
+    Metric("distillmos", "DistillMOS", "higher", _opinion("distillmos"), "distillmos", floor=2.3,
            caption="Opinion predicted by {scorer} without the recording, 1 to 5: how natural and clean a voice sounds; "
            "it hears neither wrong words nor another speaker."),
-    Metric("visqol", "ViSQOL", "higher", _samples_at_rate(visqol), "visqol", ceiling=3.8, floor=2.5, is_default=False,
-           caption="Perceptual quality by spectrogram similarity, speech mode, 1 to 5; {scorer}."),
+    Metric("visqol", "ViSQOL", "higher", _samples_at_rate(visqol), "visqol", ceiling=3.8, floor=2.5,
+           caption="Perceptual quality by spectrogram similarity, speech mode, 1 to 5; {scorer}. It was fitted to "
+           "codecs that keep the waveform, and is hard on those that make it anew."),
 )  # fmt: skip
 NAMES = tuple(metric.name for metric in METRICS)
 TOKEN_METRICS = ("stability", "modelability")  # of the tokens alone; see vocable.evaluate.token_metrics
 ALL = "all"
-DEFAULT = tuple(metric.name for metric in METRICS if metric.is_default)
+DEFAULT = (
+    "pesq_wb", "stoi", "log_mel_distance", "f0_correlation", "f0_rmse", "voicing_error", "speaker_similarity", "wer",
+    "dwer",
+)  # fmt: skip  # what a five-minute report can afford; the others are measured by name
 _PACKAGES = ("pesq", "pystoi")  # compute a metric; the names of scorers, but not of packages, are part of the key
 
 

@@ -57,7 +57,7 @@ def entry_figures(rows: Sequence[ResultRow], columns: Iterable[Column], seed: in
             ]
             figures[column.key] = summarize(rates, seed=seed)
     if len(counts) == 1:
-        figures[LEVELS.key] = point_figure(counts.pop(), len(rows))
+        figures[LEVELS.key] = point_figure(float(counts.pop()), len(rows))
     return figures
 
 

@@ -92,7 +92,7 @@ def _mean_over_levels(levels: Sequence[Score]) -> Score:
 
 
 def score_modelability(
-    clips: Mapping[str, Int[ndarray, "Q N"]], speakers: Mapping[str, str], codebook_size: int, order: int = ORDER
+    clips: Mapping[str, Int[ndarray, "Q _"]], speakers: Mapping[str, str], codebook_size: int, order: int = ORDER
 ) -> dict[str, list[Score]]:
     """Return by clip the bits of the ids of each level under an n-gram of other speakers.
 
@@ -124,7 +124,7 @@ def score_modelability(
             bits = ngram_bits(training, [clips[key][level] for key in test], codebook_size, order)
             for key, row in zip(test, bits, strict=True):
                 empty = undefined("the clip has no ids")
-                scores[key].append(Score(float(row.mean()), weight=row.size) if row.size else empty)
+                scores[key].append(Score(float(row.mean()), weight=float(row.size)) if row.size else empty)
     return scores
 
 

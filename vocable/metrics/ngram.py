@@ -8,12 +8,12 @@ from numpy import ndarray
 
 from vocable.errors import ConfigError, ShapeError
 
-_Row = Int[ndarray, " N"]
+_Row = Int[ndarray, " _"]
 
 
 def ngram_bits(
     training: Sequence[_Row], test: Sequence[_Row], codebook_size: int, order: int = 4
-) -> list[Float[ndarray, " N"]]:
+) -> list[Float[ndarray, " _"]]:
     """Return the bits of each test id under an interpolated Kneser-Ney n-gram fitted on other rows.
 
     A unigram (``order=1``) is the relative frequency with absolute discounting. In every order, the discounted mass
@@ -99,7 +99,7 @@ def _interpolate(
     """Return the probabilities of the test ids, given those of the order below."""
     ngrams, occurrences = counts
     once, twice = (int((occurrences == count).sum()) for count in (1, 2))
-    discount = once / (once + 2 * twice) if twice else 0.75  # Chen and Goodman; without pairs their estimate is 1
+    discount = once / (once + 2 * twice) if once and twice else 0.75  # their estimate would be 0 or 1
     size = int(contexts.max()) + 1
     total = np.bincount(ngrams // codebook_size, weights=occurrences, minlength=size)[contexts[fitted:]]
     distinct = np.bincount(ngrams // codebook_size, minlength=size)[contexts[fitted:]]

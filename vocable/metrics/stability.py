@@ -7,7 +7,7 @@ from vocable.errors import MissingDependencyError, ShapeError
 from vocable.metrics.score import Score, undefined
 
 
-def unit_edit_distance(ids: Int[ndarray, "Q N"], perturbed: Int[ndarray, "Q M"]) -> list[Score]:
+def unit_edit_distance(ids: Int[ndarray, "Q N"], perturbed: Int[ndarray, "P M"]) -> list[Score]:
     """Return the normalized edit distance of the ids of each level before and after a perturbation.
 
     Insertions, deletions and substitutions are divided by the number of ids before, which is also the weight.
@@ -42,4 +42,4 @@ def unit_edit_distance(ids: Int[ndarray, "Q N"], perturbed: Int[ndarray, "Q M"])
     if ids.shape[1] == 0:
         return [undefined("the clip has no ids")] * len(ids)
     pairs = zip(ids.tolist(), perturbed.tolist(), strict=True)
-    return [Score(Levenshtein.distance(*pair) / ids.shape[1], weight=ids.shape[1]) for pair in pairs]
+    return [Score(Levenshtein.distance(*pair) / ids.shape[1], weight=float(ids.shape[1])) for pair in pairs]

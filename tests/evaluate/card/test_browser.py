@@ -8,6 +8,8 @@ import pytest
 
 from tests.evaluate.browser import opened
 from tests.evaluate.card.cards import FIGURES
+from vocable.evaluate.card import Card
+from vocable.evaluate.page.report import render_report
 
 
 @pytest.fixture
@@ -98,3 +100,37 @@ def test_without_scripts_the_same_figures_are_read(browser: Any, tmp_path: Path,
         context.close()
     assert shown[True] == shown[False]
     assert len(shown[True]) > 500
+
+
+def test_a_wide_table_says_that_it_goes_on_until_its_end_is_seen(shown: Any) -> None:
+    box = shown.locator("[aria-label='All figures']")
+    shown.set_viewport_size({"width": 500, "height": 900})
+    hint = box.locator("xpath=following-sibling::p[1]")
+    hint.wait_for(state="visible")
+    assert "goes on to the right" in hint.text_content()
+    box.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+    hint.wait_for(state="hidden")
+    shown.set_viewport_size({"width": 6000, "height": 900})
+    box.evaluate("box => { box.scrollLeft = 0; }")
+    hint.wait_for(state="hidden")
+
+
+@pytest.mark.parametrize("name", ["\u202eclip", "\u2067a", "\u2069\u202eclip", "שלום", "clip\u202b", "a\u2066\u202eb"])
+def test_marks_of_direction_in_a_name_turn_nothing_but_the_name(browser: Any, tmp_path: Path, name: str) -> None:
+    made = Card(
+        title=f"{name} first", lead="lead", columns=[], entries=[], quarantined={name: f"{name}: cannot be read; abc"},
+        left_out=[f"{name} left out"], findings=[f"{name} is good"],
+    )  # fmt: skip
+    path = tmp_path / "report.html"
+    path.write_text(render_report(made), encoding="utf-8")
+    with opened(browser, path) as page:
+        positions = page.evaluate(
+            """() => {
+              const node = document.querySelector("#missing ~ ul li").lastElementChild.previousSibling;
+              const place = (at) => { const range = document.createRange(); range.setStart(node, at);
+                range.setEnd(node, at + 1); return range.getBoundingClientRect().left; };
+              const code = document.querySelector("#missing ~ ul li code").getBoundingClientRect();
+              return [code.left, place(0)];
+            }"""
+        )
+        assert positions[0] < positions[1]  # the colon stands after the name

@@ -110,3 +110,23 @@ def test_what_has_no_figure_or_no_rate_is_not_drawn() -> None:
     lone = [Entry(name="a", kind="codec", family="a", note="", bit_rate=1000.0, figures={column.key: some})]
     _, figure = _drawn(_card(lone, column), column)  # one clip, one rate: no span on either axis
     assert np.isfinite(figure.axes[0].get_ylim()).all()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_names_are_apart_whatever_the_figures_are(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    column = Column(key="x", title="x", better="higher", caption="")
+    low, span = 10 ** random.uniform(1, 5), 10 ** random.uniform(0, 4)
+    entries = []
+    for at in range(random.integers(1, 12)):
+        mean, rate = float(random.uniform(1, 4)), float(low * span ** random.uniform())
+        kind = "tokenizer" if at % 2 else "codec"
+        figure = Figure(mean=mean, low=mean - 0.1, high=mean + 0.1, n=4)
+        entries.append(
+            Entry(name=f"e{at}", kind=kind, family=f"f{at % 3}", note="", bit_rate=rate, figures={"x": figure})
+        )
+    for name in ("identity", "noise", "a-long-name-of-a-folder", "elsewhere", "x")[: random.integers(0, 6)]:
+        mean = float(random.uniform(1, 5) if random.uniform() < 0.7 else random.uniform(-30, 80))
+        figure = Figure(mean=mean, low=mean, high=mean, n=4)
+        entries.append(Entry(name=name, kind="decoded", family="a", note="", figures={"x": figure}))
+    _drawn(_card(entries, column), column)  # which checks the words
