@@ -119,11 +119,12 @@ class Audio:
         Args:
             path: Path of the file; its suffix decides the format.
             comment: Comment in the file's metadata, in ASCII.
-            kilobits: Constant bit rate of an MP3 in kbit/s, 8 to 160 below 32 kHz, 32 to 320 from there on; by default the encoder varies it.
+            kilobits: Constant bit rate of an MP3 in kbit/s: 8 to 160 below 32 kHz, 32 to 320 from there on. By default
+                the encoder varies it.
 
         Raises:
-            OutputError: If the suffix is none of .wav, .flac, .ogg, .mp3, the format does not have the sample rate, the bit
-                rate is out of range or not of an MP3, or the file cannot be written.
+            OutputError: If the suffix is none of .wav, .flac, .ogg, .mp3, the format does not have the sample rate, the
+                bit rate is out of range or not of an MP3, or the file cannot be written.
         """
         write_audio(path, [self.samples], self.sample_rate, comment, kilobits=kilobits)
 

@@ -76,7 +76,8 @@ def write_audio(
         kilobits: Constant bit rate of an MP3 in kbit/s; by default the encoder varies it.
 
     Raises:
-        OutputError: If the suffix, the sample rate or the bit rate is not written, the file cannot be written, or is too long for a WAV.
+        OutputError: If the suffix, the sample rate or the bit rate is not written, the file cannot be written,
+            or is too long for a WAV.
 
     Example:
         >>> import tempfile
@@ -108,8 +109,8 @@ def _constant_rate(target: Path, container: str, sample_rate: int, kilobits: int
     least, most = (8, 160) if sample_rate < 32_000 else (32, 320)  # kbit/s: the range that the level spans
     if container != "MP3" or not least <= kilobits <= most:
         raise OutputError(
-            f"{target}: cannot have {kilobits} kbit/s; at {sample_rate} Hz an .mp3 has {least} to {most} kbit/s, and no "
-            "other format has a constant bit rate"
+            f"{target}: cannot have {kilobits} kbit/s; at {sample_rate} Hz an .mp3 has {least} to {most}, and no other "
+            " format has a constant bit rate"
         )
     return {"bitrate_mode": "CONSTANT", "compression_level": (most - kilobits) / (most - least)}
 

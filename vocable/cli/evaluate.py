@@ -47,7 +47,7 @@ def tokenizers(
     metrics: Annotated[
         str,
         typer.Option(
-            help="Metrics, such as pesq_wb,wer,stability, or 'all'. Default: nine common ones. An unknown name lists all."
+            help="Metrics, such as pesq_wb,stability, or 'all'. Default: nine common ones. An unknown name lists all."
         ),
     ] = "",
     probes: Annotated[

@@ -208,11 +208,11 @@ METRICS = (
            "compare it with the identity."),
     *_error_rates("wer", text.wer, "Word"),
     *_error_rates("cer", text.cer, "Character"),
-    Metric("per", "PER", "lower", count_phones_against_text, "phones", unit="%", form=".1f", is_default=False,
+    Metric("per", "PER", "lower", count_phones_against_text, "phones", unit="%", form=".1f",
            caption="Phone error rate of {scorer} against the text, spelled out by the same package; 39 phones without "
            "stress, all clips together. Compare it with that of the recording."),
     Metric("dper", "dPER", "lower", count_phones_against_recording, "phones", unit="%", form=".1f", ceiling=1e-6,
-           floor=0.3, is_default=False,
+           floor=0.3,
            caption="Phone error rate of {scorer} against its phones of the recording; needs no text."),
     _dnsmos("p808", 2.9, "dnsmos-p808"),
     _dnsmos("ovrl", 2.0),
