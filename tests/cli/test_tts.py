@@ -50,6 +50,7 @@ def written() -> list[str]:
     return [name for name in files(Path()) if not name.startswith("in/")]
 
 
+@pytest.mark.slow
 def test_a_text_in_a_voice(run: Run, here: Path, model: Path) -> None:
     code, out, _ = run("tts", "Hello, world!", "--voice", "in/ann.wav", "--model", model)
     assert (code, written()) == (0, ["spoken/001.wav"])

@@ -65,6 +65,7 @@ def test_rows_come_in_order_and_keep_reasons_weights_and_facts(tmp_path: Path) -
     assert results.quarantined == {"3": "clip 3 is empty", "5": "ZeroDivisionError: a library's own"}
 
 
+@pytest.mark.slow
 def test_two_processes_write_what_one_writes(tmp_path: Path) -> None:
     one, two = work_through(tmp_path / "one"), work_through(tmp_path / "two", jobs=2)
     assert (tmp_path / "one/results.jsonl").read_bytes() == (tmp_path / "two/results.jsonl").read_bytes()
@@ -79,6 +80,7 @@ class Counted(Squares):
         (folder / str(os.getpid())).touch()
 
 
+@pytest.mark.slow
 def test_processes_are_started_once(tmp_path: Path) -> None:
     """A list that shrank while it was walked through once made half of the items wait for new processes."""
     started = tmp_path / "started"

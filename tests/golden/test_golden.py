@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_golden_ids_and_samples_in_a_fresh_process() -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "tests/golden/checks.py"]
     ran = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)

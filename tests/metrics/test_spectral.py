@@ -173,7 +173,8 @@ def test_misuse_is_named() -> None:
 def test_cepstra_come_at_any_hop() -> None:
     whole = mel_cepstra(SPEECH.astype(np.float64), 16_000, hop=0.004)
     assert whole.shape == ((32_000 - 512 - 1) // 64 + 1, 13)
-    assert np.array_equal(whole[::2], mel_cepstra(SPEECH.astype(np.float64), 16_000))
+    # not bit for bit: a matrix product over several threads sums in another order
+    assert np.abs(whole[::2] - mel_cepstra(SPEECH.astype(np.float64), 16_000)).max() < 1e-12
     assert mel_cepstra(SPEECH[:512].astype(np.float64), 16_000).shape == (0, 13)
     assert np.abs(mel_cepstra(np.zeros(16_000), 16_000)).max() < 1e-9
 

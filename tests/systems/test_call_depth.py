@@ -54,6 +54,7 @@ print(json.dumps(trace))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "recording", "text"),
     [

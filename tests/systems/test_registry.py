@@ -55,6 +55,7 @@ def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_somebody_elses_system_is_registered_by_one_line(tmp_path: Path) -> None:
     toy = (ROOT / "tests/systems/toy.py").read_text()
     install(tmp_path / "site", toy, "[vocable.systems]\ntoy = toy_system:SYSTEM\n")
@@ -66,6 +67,7 @@ def test_somebody_elses_system_is_registered_by_one_line(tmp_path: Path) -> None
     assert ran.stderr == "vocable: a ToyTokenizer recognizes no phonemes; take ctap-small or supervised-small\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "message"),
     [

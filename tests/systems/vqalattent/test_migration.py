@@ -23,6 +23,7 @@ def tokenizer() -> VqalattentTokenizer:
     return load_as("vqalattent-fsdd", VqalattentTokenizer)
 
 
+@pytest.mark.slow
 def test_the_digest_of_before_is_an_alias_that_saving_keeps(tokenizer: VqalattentTokenizer, tmp_path: Path) -> None:
     assert BEFORE["format"] == 1
     assert tokenizer.aliases == (BEFORE["digest"],)
