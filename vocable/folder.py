@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import torch
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ class ModelFile:
         aliases: Digests that the same weights had under earlier formats. Tokens that carry one are accepted.
     """
 
-    system: str
+    system: Annotated[str, Field(max_length=100)]
     format: int
     digest: str
     config: dict[str, JsonValue]
@@ -193,9 +193,9 @@ def open_tensors(path: Path, error: Callable[[str], VocableError] = CheckpointEr
         check_regular(path)
         with safe_open(path, "pt") as stored:
             yield stored
-    except VocableError:
+    except (VocableError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except Exception as problem:  # of a header of a stranger: SafetensorError, OSError, KeyError, RuntimeError, …
+    except BaseException as problem:  # of a header of a stranger: SafetensorError, OSError, KeyError, RuntimeError, …
         raise error(f"{path}: cannot be read as tensors ({reason_of(problem)}); {advice}") from problem
 
 

@@ -187,6 +187,10 @@ def _describe_likelihood(tokenizer: object, clips: Clips) -> Iterator[Table]:
     )
 
 
+def _figure(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else ""
+
+
 def _describe_run(folder: Path) -> Iterator[Table]:
     record = read_record(folder)
     lines, saved = record.rows, checkpoint.steps(folder / "checkpoints")
@@ -200,7 +204,7 @@ def _describe_run(folder: Path) -> Iterator[Table]:
         keys = sorted(key for key in lines[-1] if "/" in key and not key.endswith("/weight"))
         yield Table(
             "Progress",
-            [(str(line["step"]), *("" if line.get(key) is None else f"{line[key]:.4g}" for key in keys))
+            [(str(line["step"]), *(_figure(line.get(key)) for key in keys))
              for line in spread_evenly(lines, _PROGRESS_ROWS)],
             ("step", *(key.removeprefix("generator/") for key in keys)),
         )  # fmt: skip

@@ -92,7 +92,7 @@ def fetch(name: str, load: Callable[[str, bool], T]) -> T:
                 if not file.is_dir():
                     check_regular(file)
             return load(name, True)
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # transformers checks the configuration of a stranger with errors of many types
             raise CheckpointError(
                 f"{name}: holds no model of this kind ({_first_line(error)}); give another folder"
             ) from error
@@ -168,4 +168,4 @@ def short_name(name: str) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:300]

@@ -12,7 +12,7 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
 from vocable.errors import CheckpointError, ConfigError, TextError
-from vocable.files import check_regular
+from vocable.files import check_regular, reason_of
 from vocable.text.subwords import CASES, Subwords, SubwordTokenizer, check_case, require_words, split_words
 
 UNKNOWN = "<unk>"
@@ -177,7 +177,9 @@ class HubTokenizer:
                 tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))
             else:
                 tokenizer = Tokenizer.from_pretrained(name)
-        except Exception as error:  # the package raises plain ones, and huggingface_hub those of its HTTP library
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # plain ones, of an HTTP library, and panics of Rust, which are no Exception
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise CheckpointError(
                 f"{name}: has no tokenizer.json that can be used ({reason}); give a folder with one"
@@ -195,7 +197,12 @@ class HubTokenizer:
         word_ids: list[int] = []
         for number, word in enumerate(require_words(text, self.case)):
             spelled = (" " if word.spaced else "") + word.letters + word.marks
-            subword_ids = self._tokenizer.encode(spelled, add_special_tokens=False).ids
+            try:
+                subword_ids = self._tokenizer.encode(spelled, add_special_tokens=False).ids
+            except Exception as error:  # a table without its unknown symbol
+                raise CheckpointError(
+                    f"{self.name}: its tokenizer.json fails at {spelled[:40]!r} ({reason_of(error)}); copy it again"
+                ) from error
             if not subword_ids:
                 raise TextError(f"{self.name} has no subword for {word.letters[:40]!r}; spell it in another way")
             ids += subword_ids

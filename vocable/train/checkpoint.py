@@ -144,7 +144,8 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tens
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
-        if value.ndim and value.shape != shapes[int(index)]:  # torch would find out at the next step
-            raise ValueError(f"state {key} has shape {tuple(value.shape)}, not {tuple(shapes[int(index)])}")
+        expected = torch.Size([]) if name == "step" else shapes[int(index)]
+        if value.shape != expected:  # torch would find out at the next step
+            raise ValueError(f"state {key} has shape {tuple(value.shape)}, not {tuple(expected)}")
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

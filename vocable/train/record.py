@@ -80,6 +80,10 @@ def parse_log_line(line: str, where: str) -> dict[str, Any]:
     row = parse_object(line, where, CheckpointError)
     if type(row.get("step")) not in (int, float):
         raise CheckpointError(f"{where}: has no step; remove the line")
+    for name, value in row.items():
+        numbers = value if isinstance(value, list) else [value]
+        if not all(isinstance(one, int | float | str | None) for one in numbers):
+            raise CheckpointError(f"{where}: {name[:60]} is neither a number nor a list of numbers; remove the line")
     return row
 
 
@@ -138,7 +142,9 @@ def start_steps(values: Mapping[str, Any]) -> dict[str, int]:
         >>> start_steps({"losses": {"quantize_from": 1000, "phase": 0.5}})
         {'quantize_from': 1000}
     """
-    losses = values.get("losses", {})
+    losses = values.get("losses")
+    if not isinstance(losses, Mapping):
+        return {}
     return {
         name: value for name, value in losses.items() if name.endswith(("_from", "_start")) and isinstance(value, int)
     }

@@ -23,6 +23,7 @@ from vocable.schema import read_utf8
 from vocable_lab.listening.key import RANGES, REFERENCE, Key, read_key
 
 COLUMNS = ("rater", "test", "trial", "stimulus", "scale", "rating", "seconds")
+_MAX_CELL = 200  # characters
 _HIDDEN_MIN = 90.0  # BS.1534-3, section 4.1.2: a hidden reference rated lower was not recognized,
 _HIDDEN_MAX_SHARE = 0.15  # and a rater with more such screens is excluded
 _MIN_COMMON = 3  # common stimuli that a correlation needs
@@ -193,6 +194,8 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 continue
             if len(cells) != len(COLUMNS):
                 raise InputError(f"{path}, line {reader.line_num}: {len(cells)} cells where {len(COLUMNS)} are needed")
+            if max(map(len, cells)) > _MAX_CELL:
+                raise InputError(f"{path}, line {reader.line_num}: a cell of over {_MAX_CELL} characters; {advice}")
             yield reader.line_num, dict(zip(COLUMNS, cells, strict=True))
     except csv.Error as error:
         raise InputError(f"{path}: cannot be read as CSV ({error}); {advice}") from error

@@ -25,9 +25,8 @@ class PhoneReader:
         Raises:
             AlignmentError: If its manifest line has none of them, or what it has cannot be used.
         """
-        if "phones" not in utterance.extra and "alignment" in utterance.extra:
-            alignment = alignment_of(utterance)
-            assert alignment is not None
+        alignment = alignment_of(utterance) if "phones" not in utterance.extra else None
+        if alignment is not None:
             return [strip_stress(symbol) for symbol in alignment.symbols if symbol != SILENCE]
         return [phone for word in self._words(utterance) for phone in word]
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
+from pydantic import RootModel
 
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
-from vocable.errors import AudioError
+from vocable.errors import AudioError, ManifestError
 from vocable.evaluate.card import ProbeRow
 from vocable.evaluate.judges.base import Pitch, PitchTracker
 from vocable.evaluate.judges.find import find_scorer
@@ -30,6 +31,7 @@ from vocable.evaluate.probes.views import ProbeInput
 from vocable.metrics.classification import guess_accuracies
 from vocable.metrics.pitch import predicted_pitch_correlation
 from vocable.metrics.score import Score, undefined
+from vocable.schema import parse
 
 ACCURACY = "frame top-1 accuracy"
 CORRELATION, ERROR = "F0 correlation within clips", "F0 error (cents)"
@@ -72,6 +74,10 @@ def predict_pitch(task: ProbeTask, inputs: Sequence[ProbeInput]) -> list[ProbeRo
 # ---- targets --------------------------------------------------------------------------------------------------------
 
 
+class _Marks(RootModel[list[tuple[float, str]]]):
+    """Value of a manifest's key ``phone_marks``: rows of a start in seconds and a label."""
+
+
 def phone_marks(utterance: Utterance) -> list[tuple[float, str]]:
     r"""Return the start of each phone in seconds and its label, from the key ``phone_marks``; the last is the end.
 
@@ -79,21 +85,25 @@ def phone_marks(utterance: Utterance) -> list[tuple[float, str]]:
     before. The parts of a stop (``_d`` closure, ``!d`` burst, ``dasp`` aspiration) are the stop. A label in brackets
     and ``.`` are no phone and become ``""``.
 
+    Raises:
+        ManifestError: If the key is no list of pairs of a number and a text.
+
     Example:
         >>> marks = [[0.1, "_t"], [0.15, "!t\t+asp"], [0.2, "E6"], [0.3, "\t-sth"], [0.4, "."]]
         >>> phone_marks(Utterance(audio_path="a.flac", extra={"phone_marks": marks}))
         [(0.1, 't'), (0.15, 't'), (0.2, 'E6'), (0.3, 'E6'), (0.4, '')]
     """
     marks: list[tuple[float, str]] = []
-    for start, label in utterance.extra.get("phone_marks") or []:
-        first = str(label).split("\t")[0]
+    values = utterance.extra.get("phone_marks") or []
+    for start, label in parse(_Marks, values, f"{utterance.name}: 'phone_marks'", ManifestError).root:
+        first = label.split("\t")[0]
         if not first or first[0] in "+-":
             phone = marks[-1][1] if marks else ""
         elif first[0] in "(.":
             phone = ""
         else:
             phone = re.sub(r"^[_!]+|(?<=.)asp$", "", first)
-        marks.append((float(start), phone))
+        marks.append((start, phone))
     return marks
 
 

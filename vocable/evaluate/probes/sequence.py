@@ -13,16 +13,19 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, Num
 from numpy import ndarray
+from pydantic import RootModel
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from vocable.data.manifest import Utterance
+from vocable.errors import ManifestError
 from vocable.evaluate.card import ProbeRow
 from vocable.evaluate.probes.base import ProbeTask
 from vocable.evaluate.probes.views import ProbeInput
 from vocable.metrics.classification import guess_accuracies
 from vocable.metrics.score import undefined
 from vocable.metrics.text import NORMALIZER, ErrorCounts, cer, normalize, per, wer
+from vocable.schema import parse
 from vocable.shapes import mask_from_lengths
 
 _HIDDEN = 128  # units of each direction
@@ -45,16 +48,24 @@ class _Alphabet:
     note: str
 
 
+class _Phones(RootModel[list[str | list[str]]]):
+    """Value of a manifest's key ``phones``: phones, or a list of phones for each word."""
+
+
 def phones_of(utterance: Utterance) -> list[str]:
     """Return the phones of the key ``phones``, one list or one list per word, without the stress marks of ARPAbet.
+
+    Raises:
+        ManifestError: If the key is no list of phones, or of lists of phones.
 
     Example:
         >>> phones_of(Utterance(audio_path="a.flac", extra={"phones": [["Z", "IH1"], ["T", "UW0"]]}))
         ['Z', 'IH', 'T', 'UW']
     """
-    words = utterance.extra.get("phones") or []
+    values = utterance.extra.get("phones") or []
+    words = parse(_Phones, values, f"{utterance.name}: 'phones'", ManifestError).root
     flat = [phone for word in words for phone in ([word] if isinstance(word, str) else word)]
-    return [re.sub(r"(?<=[A-Z])[012]$", "", str(phone)) for phone in flat]
+    return [re.sub(r"(?<=[A-Z])[012]$", "", phone) for phone in flat]
 
 
 def letters_of(utterance: Utterance) -> list[str]:
