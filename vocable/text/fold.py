@@ -14,7 +14,7 @@ _SIGNS = {"…": " ... ", "‥": " ... ", "™": " ", "℠": " ", "º": "°", "�
 _TABLE = str.maketrans({**_APOSTROPHES, **_QUOTES, **_HYPHENS, **_SIGNS})
 _KEPT = frozenset("ªᵃ″‴′№")  # NFKC makes letters or pairs of them
 _VISIBLE_FORMAT = re.compile("[\u0600-\u0605\u06dd\u070f\u0890-\u0891\u08e2\U000110bd\U000110cd]")  # Arabic signs
-_BETWEEN_DIGITS = re.compile("(?<=\\d)[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]+(?=\\d)")  # invisible characters
+_INVISIBLE = re.compile("(?<=(.))[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+(?=(.))")
 _VARIATIONS = re.compile("[\ufe00-\ufe0f]")  # selectors of text or picture
 _SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ]+")
 _SPLIT_FRACTION = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹]+)[\u2044/]([₀₁₂₃₄₅₆₇₈₉]+)")
@@ -42,7 +42,7 @@ def fold(text: str) -> str:
     if text.isascii() and "`" not in text:
         return text
     text = _GROUP_SPACE.sub(lambda match: match[1] + re.sub(r"\s", ",", match[2]), text)
-    text = _BETWEEN_DIGITS.sub(" ", text)
+    text = _INVISIBLE.sub(lambda match: " " if all(map(_is_number, match.groups())) else "", text)
     text = _SPLIT_FRACTION.sub(lambda match: " " + unicodedata.normalize("NFKC", f"{match[1]}/{match[2]}"), text)
     for ending, letters in _ORDINAL_ENDINGS.items():
         text = text.replace(ending, letters)
@@ -55,6 +55,11 @@ def fold(text: str) -> str:
     text = _SUPERSCRIPTS.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]).replace("−", "-"), text)
     text = "".join(_one_character(text, at) for at, character in enumerate(text) if not _VARIATIONS.match(character))
     return unicodedata.normalize("NFC", text.translate(_TABLE))
+
+
+def _is_number(character: str) -> bool:
+    """Return whether a character is a digit, a fraction, or another number of one character, but no exponent."""
+    return unicodedata.category(character) in ("Nd", "Nl", "No") and not _SUPERSCRIPTS.match(character)
 
 
 def fold_latin(text: str) -> str:
