@@ -26,9 +26,9 @@ def recognition(
     name: Annotated[str, typer.Option(help="Name of the result.")] = "recognition",
 ) -> None:
     """Measure; prints a line for each manifest and writes results/recognition.json."""
+    from vocable.apps.asr import recognize_words
     from vocable.audio import Audio
     from vocable.data.manifest import read_manifest
-    from vocable.evaluate.judges.base import recognize_words
     from vocable.evaluate.judges.find import find_scorer
     from vocable.evaluate.plan import spread_evenly
     from vocable.metrics.text import english_normalizer_name, normalize_english, wer

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vocable.apps.vc import convert
     from vocable.audio import Audio
     from vocable.errors import VocableError
+    from vocable.evaluate.judges.find import load_recognizer
     from vocable.systems.registry import load
     from vocable.testing import check_tokenizer
     from vocable.tokens import Tokens, TokenSpec
@@ -29,6 +30,7 @@ __all__ = [
     "edit",
     "generate",
     "load",
+    "load_recognizer",
     "score",
     "synthesize",
     "transcribe",
@@ -44,6 +46,7 @@ _HOMES = {
     "edit": "vocable.apps.edit",
     "generate": "vocable.apps.generate",
     "load": "vocable.systems.registry",
+    "load_recognizer": "vocable.evaluate.judges.find",
     "score": "vocable.apps.score",
     "synthesize": "vocable.apps.tts",
     "transcribe": "vocable.apps.asr",

@@ -4,7 +4,9 @@
 accepts any tokenizer that follows the one it needs.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, runtime_checkable
 
@@ -280,3 +282,41 @@ class LikelihoodScorer(WordEditor, Protocol):
         Raises:
             TextError: If the text has no letters.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognition:
+    """Words that a recognizer returned for a clip, and how far to trust them.
+
+    Attributes:
+        text: Words as the recognizer writes them; empty if there are none.
+        log_probability: Mean natural logarithm of the probability of a token; NaN if it is not known.
+        is_loop: Whether the recognizer repeated itself until it was stopped, or the text repeats a phrase.
+    """
+
+    text: str
+    log_probability: float = math.nan
+    is_loop: bool = False
+
+
+@runtime_checkable
+class SpeechRecognizer(Protocol):
+    """Recognizer of the words of a recording."""
+
+    name: str
+
+    def transcribe(self, clip: Audio) -> str:
+        """Return the words in lower case with single spaces, empty if there are none.
+
+        The result does not depend on clips that were transcribed before.
+        """
+        ...
+
+
+@runtime_checkable
+class DetailedRecognizer(SpeechRecognizer, Protocol):
+    """Recognizer that also tells how far to trust the words."""
+
+    def recognize(self, clip: Audio) -> Recognition:
+        """Return the words as the recognizer writes them, with their probability."""
+        ...

@@ -7,7 +7,6 @@ import pytest
 
 from vocable.audio import Audio
 from vocable.evaluate.card import Column, Entry
-from vocable.evaluate.judges.base import Recognition
 from vocable.evaluate.judges.find import find_scorer
 from vocable.evaluate.pairs import Pair, ScoredClip
 from vocable.evaluate.recognition import (
@@ -17,6 +16,7 @@ from vocable.evaluate.recognition import (
     count_phones_against_text,
     describe_failures,
 )
+from vocable.interfaces import Recognition
 from vocable.metrics import text
 from vocable.metrics.score import Figure, summarize
 from vocable.testing import speechlike

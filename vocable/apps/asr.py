@@ -1,4 +1,4 @@
-"""Speech recognition: the phonemes of a recording with their times, and its words."""
+"""Speech recognition: the words of a recording, or its phonemes with their times."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,7 +9,8 @@ from itertools import groupby
 from vocable.audio import Audio
 from vocable.data.alignment import Segment
 from vocable.errors import SpecError, TextError
-from vocable.interfaces import PhonemeRecognizer
+from vocable.interfaces import DetailedRecognizer, PhonemeRecognizer, Recognition, SpeechRecognizer
+from vocable.metrics.text import normalize, repeats_itself
 from vocable.systems.registry import models_for
 from vocable.text.lexicon import Lexicon
 from vocable.text.phonemes import ARPABET, SILENCE
@@ -27,12 +28,18 @@ class Transcript:
     """Phonemes and words recognized in a recording.
 
     Attributes:
-        segments: Each phoneme with its start and end in seconds. Silence is left out.
-        words: Words, or None where no dictionary is installed or the phonemes are not ARPAbet.
+        segments: Each phoneme with its start and end in seconds. Silence is left out; a speech recognizer has none.
+        words: Words in lower case, or None where no dictionary is installed or the phonemes are not ARPAbet.
+        text: Text as a speech recognizer writes it; the words of a tokenizer, joined by spaces.
+        log_probability: Mean natural logarithm of the probability of a token; NaN if it is not known.
+        is_loop: Whether the recognizer repeated itself.
     """
 
     segments: tuple[Segment, ...]
     words: tuple[str, ...] | None
+    text: str = ""
+    log_probability: float = math.nan
+    is_loop: bool = False
 
     @property
     def phonemes(self) -> list[str]:
@@ -45,18 +52,20 @@ class Transcript:
         return self.segments
 
 
-def transcribe(tokenizer: object, audio: Audio, *, finder: WordFinder | None = None) -> Transcript:
-    """Recognize the phonemes of a recording, their times, and the words they may stand for.
+def transcribe(model: object, audio: Audio, *, finder: WordFinder | None = None) -> Transcript:
+    """Recognize the words of a recording, or its phonemes, their times, and the words they may stand for.
 
-    Words are found by pronunciation and frequency alone: expect far more errors in words than in phonemes.
+    A speech recognizer returns words. A tokenizer returns phonemes, and words found by pronunciation and frequency
+    alone: expect far more errors in these.
 
     Args:
-        tokenizer: A :class:`~vocable.interfaces.PhonemeRecognizer`, such as ``vocable.load("ctap-small")``.
+        model: A :class:`~vocable.interfaces.SpeechRecognizer`, such as ``vocable.load_recognizer()``, or a tokenizer
+            that is a :class:`~vocable.interfaces.PhonemeRecognizer`, such as ``vocable.load("ctap-small")``.
         audio: Recording at any sample rate, of any length.
-        finder: Word finder. By default one over the dictionary of pocketsphinx, where that is installed.
+        finder: Word finder for phonemes. By default one over the dictionary of pocketsphinx, where that is installed.
 
     Raises:
-        SpecError: If the tokenizer recognizes no phonemes.
+        SpecError: If the model recognizes neither words nor phonemes.
 
     Source:
         VQ-CTAP, arXiv:2408.05758: the phoneme decoder at each spectrum, without repetitions and silence.
@@ -68,17 +77,33 @@ def transcribe(tokenizer: object, audio: Audio, *, finder: WordFinder | None = N
         >>> all(segment.end <= 1.0 for segment in transcript.segments)
         True
     """
-    recognizer = as_recognizer(tokenizer)
+    if isinstance(model, SpeechRecognizer) and not isinstance(model, PhonemeRecognizer):
+        found = recognize_words(model, audio)
+        return Transcript(
+            segments=(), words=tuple(normalize(found.text).split()), text=found.text,
+            log_probability=found.log_probability, is_loop=found.is_loop,
+        )  # fmt: skip
+    recognizer = as_recognizer(model)
     tokens = recognizer.encode(audio)
     path = recognizer.phoneme_path(tokens).tolist()
     seconds = tokens.ids.shape[2] / tokens.spec.frame_rate / len(path)
     path = path[: math.ceil(audio.duration / seconds - _ROUNDING)]  # the last token may be partly padding
     symbols = recognizer.phonemes.symbols
     segments = list(_segments(path, symbols, seconds, audio.duration))
+    words = _find_words(segments, finder) if set(symbols[1:]) <= set(ARPABET) else None
+    text = " ".join(words or ())
     return Transcript(
         segments=tuple(segment for segment in segments if segment.symbol != SILENCE),
-        words=_find_words(segments, finder) if set(symbols[1:]) <= set(ARPABET) else None,
-    )
+        words=words, text=text, is_loop=repeats_itself(text),
+    )  # fmt: skip
+
+
+def recognize_words(recognizer: SpeechRecognizer, clip: Audio) -> Recognition:
+    """Return what a recognizer returns for a clip: the text alone where it gives no more."""
+    if isinstance(recognizer, DetailedRecognizer):
+        return recognizer.recognize(clip)
+    text = recognizer.transcribe(clip)
+    return Recognition(text=text, is_loop=repeats_itself(text))
 
 
 def transcribe_words(clip: Audio, recognizer: WordRecognizer, name: str = "the clip") -> str:

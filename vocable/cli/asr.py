@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from vocable.cli.options import Device, complain
+from vocable.cli.options import Device
+from vocable.cli.transcribe import transcribe
 
 
 def asr(
@@ -13,16 +14,9 @@ def asr(
     model: Annotated[str, typer.Option(help="Name or folder of a model that recognizes phonemes.")] = "ctap-small",
     device: Device = "cpu",
 ) -> None:
-    """Print the phonemes of recordings, and the words they may stand for.
+    """Print the phonemes of recordings, and the words they may stand for: transcribe with a tokenizer.
 
     Each line has file, words and phonemes, separated by tabs. The words are - where pocketsphinx, whose dictionary
     they are from, is not installed.
     """
-    from vocable.cli.progress import show_progress
-    from vocable.corpus.speech import transcribe_files
-    from vocable.systems.registry import load
-
-    tokenizer = load(model, device)
-    with show_progress("transcribing") as watch:
-        outcome = transcribe_files(tokenizer, inputs, as_json=as_json, say=typer.echo, complain=complain, watch=watch)
-    outcome.finish()
+    transcribe(inputs, model=model, as_json=as_json, device=device)

@@ -21,6 +21,7 @@ from vocable.cli import (
     recipes,
     score,
     train,
+    transcribe,
     tts,
     vc,
 )
@@ -60,7 +61,7 @@ def settings(
 
 _PANELS = {
     "Tokens": (demo.demo, encode.encode, decode.decode, inspect.inspect),
-    "Speech": (tts.tts, vc.vc, asr.asr, edit.edit, score.score, generate.generate),
+    "Speech": (tts.tts, vc.vc, transcribe.transcribe, asr.asr, edit.edit, score.score, generate.generate),
     "Models": (models.models, recipes.recipes, train.train),
 }
 _GROUPS = {"data": data.app, "evaluate": evaluate.app}

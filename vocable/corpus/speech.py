@@ -2,22 +2,25 @@
 
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vocable.apps.asr import Transcript, as_recognizer, transcribe
 from vocable.apps.tts import as_text_to_speech, synthesize
 from vocable.apps.vc import Mix, as_converter, convert
-from vocable.audio import AUDIO_SUFFIXES, Audio, find_audio, find_rooted_audio
-from vocable.corpus.jobs import Made, Outcome, Report, Watch, process_each, write_each
+from vocable.audio import AUDIO_SUFFIXES, Audio, find_rooted_audio
+from vocable.corpus.jobs import Made, Outcome, Report, Watch, printable, process_each, write_each
 from vocable.corpus.plan import choose_targets, mirror_names
+from vocable.corpus.transcripts import find_utterances, why_distrusted
 from vocable.errors import AudioError, ConfigError, TextError
 from vocable.files import open_regular
-from vocable.interfaces import HasVoice, NeedsOthers
+from vocable.interfaces import HasVoice, NeedsOthers, PhonemeRecognizer, SpeechRecognizer
 
 _STDIN = "-"
 _MAX_BYTES = 16 * 2**20  # of a file of texts
@@ -114,33 +117,39 @@ def convert_files(
 
 
 def transcribe_files(
-    tokenizer: object, inputs: Sequence[str | os.PathLike[str]], *, as_json: bool = False,
+    model: object, inputs: Sequence[str | os.PathLike[str]], *, as_json: bool = False,
     say: Callable[[str], None] = print, complain: Callable[[str], None] = print, watch: Watch | None = None,
 ) -> Outcome:  # fmt: skip
-    """Transcribe recordings into phonemes and words.
+    """Print the transcripts of recordings: words of a speech recognizer, or phonemes and words of a tokenizer.
 
     Args:
-        tokenizer: Tokenizer that :func:`vocable.apps.asr.transcribe` accepts.
-        inputs: Files, folders, glob patterns.
+        model: Recognizer or tokenizer that :func:`vocable.apps.asr.transcribe` accepts.
+        inputs: Files, folders, glob patterns, and manifests.
         as_json: Whether a line is a JSON object with the times of phonemes, in place of tab-separated columns.
         say: Function that gets a line for each file.
-        complain: Function that gets a line for each file that fails, where there are several files.
+        complain: Function that gets a line for each file that fails, where there are several files, and for each text
+            that is not to be trusted.
         watch: Function that is called after each file.
 
     Raises:
-        VocableError: If the tokenizer recognizes no phonemes, or the inputs cannot be used.
+        VocableError: If the model recognizes neither words nor phonemes, or the inputs cannot be used.
     """
-    recognizer = as_recognizer(tokenizer)
-    if isinstance(tokenizer, NeedsOthers):
-        tokenizer.check_encoding()
+    gives_phonemes = isinstance(model, PhonemeRecognizer) or not isinstance(model, SpeechRecognizer)
+    recognizer = as_recognizer(model) if gives_phonemes else model
+    if isinstance(model, NeedsOthers):
+        model.check_encoding()
+    line_of = _json_line if as_json else _tab_line if gives_phonemes else _text_line
 
     def process(source: Path) -> Report:
         recording = Audio.read(source)
         transcript = transcribe(recognizer, recording)
-        line = (_json_line if as_json else _tab_line)(source, transcript)
-        return Report(path=source, line=line, seconds=recording.duration)
+        reason = "" if gives_phonemes else why_distrusted(transcript)
+        if reason:
+            complain(printable(f"uncertain: {source}: {reason}"))
+        return Report(path=source, line=line_of(source, transcript), seconds=recording.duration)
 
-    return process_each(find_audio(inputs), process, say, complain, watch=watch)
+    sources = [utterance.audio_path for utterance in find_utterances(inputs)]
+    return process_each(sources, process, say, complain, watch=watch)
 
 
 def read_lines(file: Path) -> list[Line]:
@@ -177,13 +186,17 @@ def _tab_line(source: Path, transcript: Transcript) -> str:
     return "\t".join([str(source), words, " ".join(transcript.phonemes)])
 
 
+def _text_line(source: Path, transcript: Transcript) -> str:
+    """Return file and text, separated by a tab."""
+    return f"{source}\t{transcript.text}"
+
+
 def _json_line(source: Path, transcript: Transcript) -> str:
     phonemes = [[segment.symbol, round(segment.start, 4), round(segment.end, 4)] for segment in transcript.segments]
-    return json.dumps({"audio_path": str(source), "words": transcript.words, "phonemes": phonemes})
-
-
-def _made(audio: Audio) -> Made:
-    return Made(result=audio, summary=f"{audio.duration:.2f} s", seconds=audio.duration)
+    values: dict[str, Any] = {"audio_path": str(source), "words": transcript.words, "phonemes": phonemes}
+    if not math.isnan(transcript.log_probability):
+        values |= {"text": transcript.text, "text_log_probability": round(transcript.log_probability, 3)}
+    return json.dumps(values)
 
 
 def _read_voice(tokenizer: object, path: Path) -> Audio:

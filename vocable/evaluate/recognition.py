@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from vocable.apps.asr import recognize_words
 from vocable.audio import Audio
 from vocable.errors import AudioError, TextError
 from vocable.evaluate.card import Column, Entry
-from vocable.evaluate.judges.base import PhoneRecognizer, Recognition, SpeechRecognizer, recognize_words
+from vocable.evaluate.judges.base import PhoneRecognizer
 from vocable.evaluate.pairs import Pair, ScoredClip
+from vocable.interfaces import Recognition, SpeechRecognizer
 from vocable.metrics import text
 from vocable.metrics.score import Score, undefined
 from vocable.text.normalize import to_words

@@ -6,9 +6,9 @@ import torch
 
 from vocable.apps.tts import with_silences
 from vocable.audio import Audio
-from vocable.evaluate.judges.base import SpeechRecognizer
 from vocable.evaluate.plan import as_scored, derive_seed
 from vocable.evaluate.recognition import score_transcript
+from vocable.interfaces import SpeechRecognizer
 from vocable.metrics.score import Score
 from vocable.metrics.text import per
 from vocable.systems.ctap.tokenizer import CtapTokenizer

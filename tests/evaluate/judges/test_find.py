@@ -1,8 +1,9 @@
 import pytest
 
 from vocable.errors import CheckpointError, ConfigError
-from vocable.evaluate.judges.base import OpinionPredictor, PitchTracker, SpeakerEncoder, SpeechRecognizer
+from vocable.evaluate.judges.base import OpinionPredictor, PitchTracker, SpeakerEncoder
 from vocable.evaluate.judges.find import find_scorer
+from vocable.interfaces import SpeechRecognizer
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.needed import lacking
+from vocable.apps.asr import recognize_words
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
 from vocable.errors import CheckpointError, MissingDependencyError
 from vocable.evaluate.judges import moonshine
-from vocable.evaluate.judges.base import DetailedRecognizer, Recognition, recognize_words
 from vocable.evaluate.judges.find import find_scorer
 from vocable.evaluate.judges.moonshine import (
     FILES,
@@ -21,6 +21,7 @@ from vocable.evaluate.judges.moonshine import (
     decode_subwords,
     read_subwords,
 )
+from vocable.interfaces import DetailedRecognizer, Recognition
 from vocable.metrics.text import normalize, normalize_english, wer
 
 RATE = 16_000

@@ -7,8 +7,8 @@ import transformers
 
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
-from vocable.evaluate.judges.base import SpeechRecognizer
 from vocable.evaluate.judges.recognizer import PocketsphinxRecognizer, WhisperRecognizer
+from vocable.interfaces import SpeechRecognizer
 from vocable.metrics.text import wer
 
 

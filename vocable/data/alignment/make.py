@@ -10,7 +10,7 @@ from vocable.data.alignment.files import LISTS, TEXTGRID, read_textgrid
 from vocable.data.alignment.record import Alignment, PhoneAligner
 from vocable.data.alignment.words import words_of
 from vocable.data.manifest import Utterance, read_manifest
-from vocable.errors import AlignmentError, ConfigError, OutputError, VocableError, name_failure
+from vocable.errors import AlignmentError, ConfigError, MissingDependencyError, OutputError, VocableError, name_failure
 from vocable.files import exists, find_files, json_line, make_folder, write_text
 from vocable.text.pronounce import ArpabetPronouncer
 from vocable.write_rules import check_target
@@ -128,6 +128,15 @@ def find_aligner(
         training = [one for one in utterances if one.split == "train"] or utterances
         CtcAligner(encoder, train_head(encoder, training, seed=seed, say=say)).save(head)
     return CtcAligner.load(head, encoder)
+
+
+def find_optional_aligner(say: Callable[[str], None] = print) -> PhoneAligner | None:
+    """Return the default aligner; None, with a line that says so, where its package is not installed."""
+    try:
+        return find_aligner(ALIGNERS[0])
+    except MissingDependencyError as error:
+        say(f"no times of words: {error}")
+        return None
 
 
 def _index(sources: Sequence[Path]) -> dict[str, Path | Alignment]:

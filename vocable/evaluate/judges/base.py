@@ -5,7 +5,6 @@ A clip that cannot be scored raises AudioError with a short reason. To make a sc
 MissingDependencyError; if its weights are missing or have changed, CheckpointError.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
@@ -17,7 +16,6 @@ from numpy import ndarray
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, MissingDependencyError
-from vocable.metrics.text import repeats_itself
 
 SAMPLE_RATE = 16_000  # Hz, of the input of every scorer
 _MIN_SPEECH = 0.1  # seconds; a shorter clip holds no word
@@ -59,52 +57,6 @@ class SpeakerEncoder(Protocol):
     def embed(self, clip: Audio) -> Float[ndarray, " V"]:
         """Return the speaker embedding of a clip, a vector of length 1."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recognition:
-    """Words that a recognizer returned for a clip, and how far to trust them.
-
-    Attributes:
-        text: Words as the recognizer writes them; empty if there are none.
-        log_probability: Mean natural logarithm of the probability of a token; NaN if it is not known.
-        is_loop: Whether the recognizer repeated itself until it was stopped, or the text repeats a phrase.
-    """
-
-    text: str
-    log_probability: float = math.nan
-    is_loop: bool = False
-
-
-@runtime_checkable
-class SpeechRecognizer(Protocol):
-    """Scorer of the words."""
-
-    name: str
-
-    def transcribe(self, clip: Audio) -> str:
-        """Return the words in lower case with single spaces, empty if there are none.
-
-        The result does not depend on clips that were transcribed before.
-        """
-        ...
-
-
-@runtime_checkable
-class DetailedRecognizer(SpeechRecognizer, Protocol):
-    """Scorer of the words that also tells how far to trust them."""
-
-    def recognize(self, clip: Audio) -> Recognition:
-        """Return the words as the recognizer writes them, with their probability."""
-        ...
-
-
-def recognize_words(recognizer: SpeechRecognizer, clip: Audio) -> Recognition:
-    """Return what a recognizer returns for a clip: the text alone where it gives no more."""
-    if isinstance(recognizer, DetailedRecognizer):
-        return recognizer.recognize(clip)
-    text = recognizer.transcribe(clip)
-    return Recognition(text=text, is_loop=repeats_itself(text))
 
 
 @runtime_checkable

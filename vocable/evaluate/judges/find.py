@@ -6,18 +6,14 @@ from typing import Any, Literal, NoReturn, overload
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, ConfigError, MissingDependencyError
-from vocable.evaluate.judges.base import (
-    OpinionPredictor,
-    PhoneRecognizer,
-    PitchTracker,
-    SpeakerEncoder,
-    SpeechRecognizer,
-)
+from vocable.evaluate.judges.base import OpinionPredictor, PhoneRecognizer, PitchTracker, SpeakerEncoder
 from vocable.evaluate.judges.moonshine import FILES, MoonshineRecognizer
 from vocable.evaluate.judges.quality import DistillMosPredictor, DnsmosPredictor
 from vocable.evaluate.judges.recognizer import PocketsphinxRecognizer, WhisperRecognizer
 from vocable.evaluate.judges.voice import EcapaEncoder, ResemblyzerEncoder, SwiftF0Tracker, TransformersSpeakerEncoder
 from vocable.features.hama import HamaRecognizer
+from vocable.interfaces import SpeechRecognizer
+from vocable.systems import registry
 
 Kind = Literal["pitch", "speaker", "recognizer", "phones", "opinion"]
 
@@ -134,3 +130,45 @@ def find_scorer(
         return TransformersSpeakerEncoder(name)
     more = ", a model's name on the hub (owner/model) or its folder" if takes_models else ""
     raise ConfigError(f"'{name}' is no {kind} scorer; there are {', '.join(scorers)}{more}")
+
+
+def load_recognizer(name: str | None = None) -> SpeechRecognizer:
+    """Load a speech recognizer.
+
+    Args:
+        name: ``moonshine`` (the default), ``pocketsphinx``, or the hub name or folder of a Whisper.
+
+    Raises:
+        ConfigError: If there is no such recognizer.
+        MissingDependencyError: If its package is not installed.
+        CheckpointError: If its model is not available.
+
+    Example:
+        >>> import numpy as np
+        >>> load_recognizer("pocketsphinx").transcribe(Audio(np.zeros(16_000), 16_000))
+        ''
+    """
+    return find_scorer("recognizer", name)
+
+
+def load_transcriber(name: str | None, device: str = "cpu") -> tuple[object, str]:
+    """Load a speech recognizer, or a tokenizer that recognizes phonemes; return it with its name and version.
+
+    Args:
+        name: Name of a recognizer (see :func:`load_recognizer`) or of a tokenizer, or the folder of either.
+        device: Device of a tokenizer.
+
+    Raises:
+        ConfigError: If there is neither; the message lists those that exist.
+        MissingDependencyError: If its package is not installed.
+        CheckpointError: If its model is not available.
+    """
+    is_folder = name is not None and any((Path(name) / file).is_file() for file in ("model.json", "run.json"))
+    if name is not None and (is_folder or name in registry.released()):
+        tokenizer = registry.load(name, device)
+        return tokenizer, f"{Path(name).resolve().name}-{tokenizer.digest.removeprefix('sha256:')[:12]}"
+    try:
+        recognizer = load_recognizer(name)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; or a tokenizer that recognizes phonemes: {registry.models_for('asr')}") from error
+    return recognizer, recognizer.name

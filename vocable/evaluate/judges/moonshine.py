@@ -14,8 +14,9 @@ from numpy import ndarray
 
 from vocable.audio import Audio
 from vocable.errors import CheckpointError, MissingDependencyError
-from vocable.evaluate.judges.base import SAMPLE_RATE, Recognition, speech_samples
+from vocable.evaluate.judges.base import SAMPLE_RATE, speech_samples
 from vocable.files import MAX_FILE_BYTES, check_regular, read_file
+from vocable.interfaces import Recognition
 from vocable.metrics.text import normalize, repeats_itself
 
 INSTALL = "pip install 'vocable[evaluate]' && pip install --no-deps moonshine-voice==0.0.59"

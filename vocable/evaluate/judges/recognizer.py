@@ -9,8 +9,9 @@ import torch
 
 from vocable.audio import Audio
 from vocable.errors import MissingDependencyError
-from vocable.evaluate.judges.base import SAMPLE_RATE, Recognition, speech_samples
+from vocable.evaluate.judges.base import SAMPLE_RATE, speech_samples
 from vocable.features.hub import from_transformers, short_name
+from vocable.interfaces import Recognition
 from vocable.metrics.text import normalize, repeats_itself
 
 _WHISPER_SAMPLES = 30 * SAMPLE_RATE  # longest input of Whisper
