@@ -16,7 +16,7 @@ def transcribe(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Recognizer: moonshine (default), pocketsphinx, or a Whisper's folder; or a tokenizer, such as ctap-small."
+            help="Recognizer: moonshine (default), pocketsphinx or a Whisper's folder; or a tokenizer (ctap-small)."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, with the times of phonemes.")] = False,

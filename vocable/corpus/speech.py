@@ -199,6 +199,10 @@ def _json_line(source: Path, transcript: Transcript) -> str:
     return json.dumps(values)
 
 
+def _made(audio: Audio) -> Made:
+    return Made(result=audio, summary=f"{audio.duration:.2f} s", seconds=audio.duration)
+
+
 def _read_voice(tokenizer: object, path: Path) -> Audio:
     """Read the recording of a voice, and check that it is long enough where a tokenizer needs a length."""
     voice = Audio.read(path)

@@ -163,12 +163,19 @@ def load_transcriber(name: str | None, device: str = "cpu") -> tuple[object, str
         MissingDependencyError: If its package is not installed.
         CheckpointError: If its model is not available.
     """
-    is_folder = name is not None and any((Path(name) / file).is_file() for file in ("model.json", "run.json"))
-    if name is not None and (is_folder or name in registry.released()):
-        tokenizer = registry.load(name, device)
-        return tokenizer, f"{Path(name).resolve().name}-{tokenizer.digest.removeprefix('sha256:')[:12]}"
-    try:
+    if name is None or name in _SCORERS["recognizer"] or _holds_recognizer(name):
         recognizer = load_recognizer(name)
-    except ConfigError as error:
-        raise ConfigError(f"{error}; or a tokenizer that recognizes phonemes: {registry.models_for('asr')}") from error
-    return recognizer, recognizer.name
+        return recognizer, recognizer.name
+    try:
+        tokenizer = registry.load(name, device)
+    except (CheckpointError, ConfigError) as error:
+        known = ", ".join(_SCORERS["recognizer"])
+        raise type(error)(f"{error}; or a recognizer: {known}, or the folder of a Whisper") from error
+    return tokenizer, f"{Path(name).resolve().name}-{tokenizer.digest.removeprefix('sha256:')[:12]}"
+
+
+def _holds_recognizer(name: str) -> bool:
+    """Return True for the hub name of a model, and for a folder that holds one of another project."""
+    if not Path(name).is_dir():
+        return "/" in name
+    return not any((Path(name) / file).is_file() for file in ("model.json", "run.json"))
