@@ -56,6 +56,10 @@ class Tokens:
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Raise a SpecError if shapes, ranges or counts contradict one another."""
         if self.ids.ndim != 3 or self.ids.dtype != torch.int64:
             raise SpecError(
                 f"ids are {self.ids.dtype} of shape {tuple(self.ids.shape)}, expected int64 of shape (B, Q, N)"

@@ -50,7 +50,7 @@ class ToyTokenizer(BaseTokenizer[ToyModel]):
 
     @torch.inference_mode()
     def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
-        self.check_clip(tokens)
+        tokens = self.check_clip(tokens)
         samples = self.model.entries[tokens.ids[0, 0]].repeat_interleave(self.config.hop)
         return Audio(samples[: int(tokens.samples[0])].numpy(), self.spec.sample_rate)
 

@@ -11,7 +11,7 @@ import torch
 
 from vocable.audio import AUDIO_SUFFIXES, Audio
 from vocable.data.manifest import Utterance, read_manifest
-from vocable.errors import AudioError, CheckpointError, ConfigError, InputError
+from vocable.errors import AudioError, CheckpointError, ConfigError, InputError, SpecError
 from vocable.evaluate.plan import spread_evenly
 from vocable.files import check_regular, open_regular
 from vocable.folder import system_of as folder_system
@@ -149,12 +149,18 @@ def _describe_tokens(path: Path) -> Iterator[Table]:
 def _provenance_rows(tokens: Tokens) -> list[tuple[str, str]]:
     """Return rows with the model of the digest, or the one that the tokens claim, and with source and settings."""
     claimed, source, settings = vars(tokens.provenance).values()
+    problem = ""
     try:
-        model = registry.load_for(tokens).name or ""
+        tokenizer = registry.load_for(tokens)
+        model = tokenizer.name or ""
+        tokenizer.check_tokens(tokens)
     except CheckpointError:
         model = f"not bundled; calls itself '{claimed}'" if claimed else "not bundled, and not named"
+    except SpecError as error:
+        problem = str(error)
     made_with = ", ".join(f"{name}={value}" for name, value in settings.items())
-    rows = [("model", model), ("encoded from", source and f"audio of SHA-256 {source}"), ("settings", made_with)]
+    rows = [("model", model), ("encoded from", source and f"audio of SHA-256 {source}"), ("settings", made_with),
+            ("cannot be decoded", problem)]  # fmt: skip
     return [(name, value) for name, value in rows if value]
 
 

@@ -3,7 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -12,11 +12,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vocable.audio import Audio
-from vocable.errors import ConfigError, ShapeError, SpecError
+from vocable.errors import AudioError, ConfigError, ShapeError, SpecError
 from vocable.folder import Migration, StoredModel, digest_of, read_model, write_model
 from vocable.schema import parse, to_json
 from vocable.shapes import mask_from_lengths
 from vocable.systems.describe import Table
+from vocable.systems.token_format import TokenFormat
 from vocable.tokens import Provenance, Tokens, TokenSpec
 from vocable.train.run import Run
 
@@ -81,6 +82,11 @@ class BaseTokenizer(ABC, Generic[_Model]):
         return spec
 
     @property
+    def format(self) -> TokenFormat:
+        """Format that tokens of this tokenizer have; :meth:`check_tokens` refuses others."""
+        return TokenFormat(spec=self.spec)
+
+    @property
     def device(self) -> torch.device:
         """Torch device of the networks."""
         return next(self.model.parameters()).device
@@ -121,6 +127,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
 
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
         """Decode many clips; each is the same as alone."""
+        self.check_tokens(tokens)
         return [self.decode(tokens.clip(index)) for index in range(len(tokens))]
 
     @torch.no_grad()  # not inference mode: a probe may be trained on what it returns
@@ -132,25 +139,27 @@ class BaseTokenizer(ABC, Generic[_Model]):
         return vectors * mask_from_lengths(tokens.lengths, vectors.shape[1])[..., None]
 
     def check_tokens(self, tokens: Tokens) -> None:
-        """Raise a SpecError if tokens carry another tokenizer's digest, or do not fit this one's spec."""
+        """Raise a SpecError if tokens carry another tokenizer's digest, or contradict :attr:`format`."""
         if tokens.tokenizer not in (self.digest, *self.aliases):
             makers = [f"'{name}', " if name else "" for name in (tokens.provenance.model, self.name)]
             raise SpecError(
                 f"these tokens were made by tokenizer {makers[0]}{tokens.tokenizer[:23]}, this one is {makers[1]}"
                 f"{self.digest[:23]}; load the one that made them"
             )
-        if replace(tokens.spec, num_codebooks=self.spec.num_codebooks) != self.spec:
-            raise SpecError(f"these tokens are {tokens.spec}, this tokenizer makes {self.spec}")
-        if tokens.spec.num_codebooks > self.spec.num_codebooks:
-            raise SpecError(
-                f"these tokens have {tokens.spec.num_codebooks} levels, this tokenizer {self.spec.num_codebooks}"
-            )
+        self.format.check(tokens)
 
-    def check_clip(self, tokens: Tokens) -> None:
-        """Raise a SpecError if tokens hold no clip or several, or are another tokenizer's."""
+    def check_clip(self, tokens: Tokens) -> Tokens:
+        """Return the tokens of one clip without padding.
+
+        Raises:
+            SpecError: If there is no clip or there are several, or they are another tokenizer's.
+        """
         if len(tokens) != 1:
-            raise SpecError(f"decode takes one clip, these tokens hold {len(tokens)}; use decode_batch")
+            raise SpecError(
+                f"this takes one clip, these tokens hold {len(tokens)}; use decode_batch, or take them clip by clip"
+            )
         self.check_tokens(tokens)
+        return tokens.clip(0)
 
     def select_levels(self, levels: Sequence[int] | None, available: int) -> list[int]:
         """Return the levels to use, counted from 1; all by default.
@@ -211,11 +220,16 @@ class BaseTokenizer(ABC, Generic[_Model]):
     def _tokens(self, ids: Int[Tensor, "1 Q N"], samples: int, text: str | None,
                 voice: Float[Tensor, "1 V"] | None = None) -> Tokens:  # fmt: skip
         """Return one clip's ids as tokens of this tokenizer; the clip has ``samples`` at ``spec.sample_rate``."""
-        return Tokens(
+        tokens = Tokens(
             ids=ids, lengths=torch.tensor([ids.shape[2]]), samples=torch.tensor([samples]), spec=self.spec,
             tokenizer=self.digest, text=None if text is None else (text,), voice=voice,
             provenance=Provenance(model=self.name),
         )  # fmt: skip
+        try:
+            self.format.check(tokens)
+        except SpecError as error:  # what cannot be decoded is not encoded
+            raise AudioError(f"the clip cannot be encoded: {error}") from error
+        return tokens
 
 
 def collate_tokens(parts: Sequence[Tokens]) -> Tokens:

@@ -3,12 +3,14 @@
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from vocable.audio import Audio
 from vocable.errors import AudioError, SpecError
@@ -16,6 +18,7 @@ from vocable.interfaces import Mix
 from vocable.quantizers import Codebook, FiniteScalarQuantizer, VectorQuantizer
 from vocable.systems.base import BaseTokenizer
 from vocable.systems.describe import Table, codebook_table, spec_rows
+from vocable.systems.token_format import NO_VOICE, TokenFormat
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import Tokens
 from vocable.vocoders import Vocoder, find_vocoder
@@ -87,6 +90,11 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         """Return table rows with the sizes of the networks and what is specific to the system."""
 
     @property
+    @override
+    def format(self) -> TokenFormat:
+        return TokenFormat(spec=self.spec, voice_width=self.config.voice_size)
+
+    @property
     def codebooks(self) -> Sequence[Codebook | FiniteScalarQuantizer]:
         """Codebook, as a list of one."""
         return list(self.model.quantizer.codebooks)
@@ -122,9 +130,9 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
             SpecError: If the tokens are another tokenizer's, hold several clips, or carry no voice and none is given.
             AudioError: If the voice is too short.
         """
-        self.check_clip(tokens)
+        tokens = self.check_clip(tokens if voice is None else replace(tokens, voice=None))
         vector = self.voice_of(voice)[None] if voice is not None else tokens.voice
-        spectra = self.spectra(tokens, check_voice(vector, self.config.voice_size))
+        spectra = self.spectra(tokens, check_voice(vector))
         return Audio(self.vocoder.render(spectra)[: int(tokens.samples[0])], self.spec.sample_rate)
 
     def convert(self, source: Audio, voice: Audio, mix: Mix | None = None) -> Audio:
@@ -175,6 +183,10 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         """Load a model folder that :meth:`save` wrote; see :meth:`BaseTokenizer.load`."""
         stored = cls._read(folder, device)
         return cls(stored.network, vocoder=vocoder, aliases=stored.aliases)  # type: ignore[call-arg]
+
+    def _embed_clip(self, tokens: Tokens) -> Float[Tensor, "1 N D"]:
+        """Return the codebook vectors of this tokenizer's tokens of one clip."""
+        return self.embed(self.check_clip(tokens))
 
     def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
         return self.model.quantizer.decode(ids)
@@ -250,10 +262,10 @@ def rename_keys(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, A
     return renamed
 
 
-def check_voice(voice: Float[Tensor, "B V"] | None, size: int) -> Float[Tensor, "B V"]:
-    """Return voice vectors; raise a SpecError if there are none, or they are not finite and of dimension ``size``."""
-    if voice is None or voice.shape[1] != size or not bool(voice.isfinite().all()):
-        raise SpecError("these tokens carry no usable voice; pass `voice`, a recording of the speaker to decode as")
+def check_voice(voice: Float[Tensor, "B V"] | None) -> Float[Tensor, "B V"]:
+    """Return the voice vectors of tokens; raise a SpecError if there are none."""
+    if voice is None:
+        raise SpecError(NO_VOICE)
     return voice
 
 

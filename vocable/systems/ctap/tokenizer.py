@@ -105,7 +105,7 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
         decoder, reduction = self.model.transcoder.speech_decoder, self.config.transcoder.reduction
         learned, average = voice.to(self.device).tensor_split([self.config.voice.width], dim=1)
         frames = self._apply(
-            self.embed(tokens)[0], lambda part, mask: decoder(part * mask[..., None], mask, learned), reduction
+            self._embed_clip(tokens)[0], lambda part, mask: decoder(part * mask[..., None], mask, learned), reduction
         ).to(self.device)
         mask = torch.ones(frames.shape[:2], dtype=torch.bool, device=self.device)
         return self.model.to_decibels(self.model.match_spectrum(frames, mask, average))[0].cpu()
@@ -115,7 +115,8 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
         """Return the log-probability of each phoneme at each spectrum of one clip."""
         self.model.eval()
         decoder, reduction = self.model.transcoder.phoneme_decoder, self.config.transcoder.reduction
-        logits = self._apply(self.embed(tokens)[0], lambda part, mask: decoder(part * mask[..., None], mask), reduction)
+        latents = self._embed_clip(tokens)[0]
+        logits = self._apply(latents, lambda part, mask: decoder(part * mask[..., None], mask), reduction)
         return logits[0].log_softmax(1)
 
     def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " S"]:

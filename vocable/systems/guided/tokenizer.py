@@ -131,7 +131,7 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
 
     def decode_blocks(self, tokens: Tokens) -> Iterator[Float[ndarray, " T"]]:
         """Decode one clip block by block; together the blocks are as long as what was encoded."""
-        self.check_clip(tokens)
+        tokens = self.check_clip(tokens)
         self.model.eval()
         remaining, frames = int(tokens.samples[0]), int(tokens.lengths[0])
         reach, hop = self.model.decoder.reach, self.config.backbone.hop

@@ -11,7 +11,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.errors import SpecError
 from vocable.features.whisper import WhisperLayers, load_encoder
 from vocable.folder import Migration
 from vocable.shapes import frames_for
@@ -85,7 +84,8 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
     @torch.inference_mode()
     def spectra(self, tokens: Tokens, voice: Float[Tensor, "1 V"]) -> Float[Tensor, "F S"]:
         """Return the mel spectra of one clip in dB, decoded in a voice; see :meth:`VoicedTokenizer.spectra`."""
-        latents, mask = self._embed_clip(tokens)
+        self.model.eval()
+        latents, mask = self._embed_masked(tokens)
         return self.model.to_decibels(self.model.decoder(latents, voice.to(self.device), mask))[0].cpu()
 
     @torch.inference_mode()
@@ -94,7 +94,7 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
 
         A phone is at few positions, mostly one, and silence, the blank, at all others.
         """
-        return self.model.recognizer(*self._embed_clip(tokens))[0].argmax(1).cpu()
+        return self.model.eval().recognizer(*self._embed_masked(tokens))[0].argmax(1).cpu()
 
     @classmethod
     def size_rows(cls, model: SupervisedModel) -> list[tuple[str, str]]:
@@ -107,10 +107,7 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
         layers = ", ".join(str(layer % (whisper.depth + 1)) for layer in model.config.encoder.layers)
         return [("frozen encoder", f"{whisper.name}, layers {layers} of 0 to {whisper.depth}"), *parameter_rows(parts)]
 
-    def _embed_clip(self, tokens: Tokens) -> tuple[Float[Tensor, "1 N D"], Tensor]:
+    def _embed_masked(self, tokens: Tokens) -> tuple[Float[Tensor, "1 N D"], Tensor]:
         """Return one clip's codebook vectors, and a mask that is True everywhere."""
-        self.model.eval()
-        if len(tokens) != 1:
-            raise SpecError(f"these tokens hold {len(tokens)} clips, one is expected; take them clip by clip")
-        latents = self.embed(tokens).to(self.device)
+        latents = self._embed_clip(tokens).to(self.device)
         return latents, torch.ones(latents.shape[:2], dtype=torch.bool, device=self.device)

@@ -34,11 +34,14 @@ from vocable.systems.taste.model import (
     predict_units,
 )
 from vocable.systems.taste.unit_lm import Sampling
+from vocable.systems.token_format import MAX_SECONDS, TokenFormat
 from vocable.systems.units import UnitSource, check_source, find_units
 from vocable.systems.voiced import check_voice
 from vocable.text.subword_tokenizers import subword_tokenizer_from_json
 from vocable.text.subwords import Subwords, SubwordTokenizer
 from vocable.tokens import Tokens, TokenSpec
+
+_SUBWORD_SECONDS = 30.0  # longest stretch of speech and pauses that one subword of a text may stand for
 
 
 class TasteTokenizer(BaseTokenizer[TasteModel]):
@@ -78,6 +81,15 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         if self.config.spec is None:
             raise SpecError("this model has no quantizer: it predicts units, but makes no tokens; train one that has")
         return self.config.spec
+
+    @property
+    @override
+    def format(self) -> TokenFormat:
+        return TokenFormat(
+            spec=self.spec, voice_width=self.config.units.voice_width,
+            max_seconds=lambda frames: min(MAX_SECONDS, _SUBWORD_SECONDS * frames),
+            frames_of_text=lambda text: len(self.subword_tokenizer.tokenize(text).ids),
+        )  # fmt: skip
 
     @cached_property
     def source(self) -> UnitSource:
@@ -130,7 +142,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
             SpecError: If the tokens are another tokenizer's, hold several clips, or lack their text or voice.
             CheckpointError: If the tokenizer of the units is not at hand.
         """
-        self.check_clip(tokens)
+        tokens = self.check_clip(tokens)
         units = self.units(tokens)
         vector = self._voice(tokens)[0] if voice is None else self._embed_voice(voice)
         return self.source.speech(units, vector, samples=int(tokens.samples[0]))
@@ -188,7 +200,6 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
     def words(self, tokens: Tokens) -> list[str]:
         """Return the words of one clip's text."""
-        self.check_tokens(tokens)
         return list(self._subwords(tokens).word_texts)
 
     def seconds(self, tokens: Tokens) -> list[float]:
@@ -256,7 +267,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
     def _fuse(self, tokens: Tokens, text_only: bool = False) -> tuple[Tensor, Tensor | None]:
         """Return the fused embeddings of one clip, and the duration of each subword in units."""
-        self.check_tokens(tokens)
+        tokens = self.check_clip(tokens)
         ids = torch.tensor(self._subwords(tokens).ids, device=self.device)[None]
         acoustic = None if text_only else self._quantizer.decode(tokens.ids.to(self.device))
         text = self.model.eval().text(ids, torch.ones_like(ids, dtype=torch.bool))
@@ -273,21 +284,17 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
     def _subwords(self, tokens: Tokens) -> Subwords:
         """Return the text of one clip in as many subwords as it has tokens."""
-        text = tokens.text[0] if tokens.text else None
-        if len(tokens) != 1 or text is None:
-            raise SpecError(f"these tokens hold {len(tokens)} clips, text {text!r:.40}; give one clip with its text")
-        subwords = self.subword_tokenizer.tokenize(text)
-        count, expected = len(subwords.ids), int(tokens.lengths[0])
-        if count != expected:
-            raise SpecError(f"the text has {count} subwords, there are tokens for {expected}; one was altered")
-        return subwords
+        text = (self.check_clip(tokens).text or (None,))[0]
+        if text is None:
+            raise SpecError("these tokens hold no text, which they stand for; give one clip with its text")
+        return self.subword_tokenizer.tokenize(text)
 
     def _embed_voice(self, clip: Audio) -> Float[Tensor, " V"] | None:
         return self.source.voice(clip) if self.config.units.voice_width else None
 
     def _voice(self, tokens: Tokens) -> Float[Tensor, "1 V"]:
         width = self.config.units.voice_width
-        return check_voice(tokens.voice, width) if width else torch.zeros(1, self.config.voice_width)
+        return check_voice(tokens.voice) if width else torch.zeros(1, self.config.voice_width)
 
 
 def describe_config(config: TasteConfig) -> list[Table]:

@@ -14,11 +14,13 @@ import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
+from typing_extensions import override
 
 from vocable.audio import Audio
 from vocable.errors import ConfigError, ShapeError, SpecError
 from vocable.systems.base import BaseTokenizer
 from vocable.systems.describe import Table, codebook_table, parameter_rows, spec_rows
+from vocable.systems.token_format import TokenFormat
 from vocable.systems.vqalattent.config import VqalattentConfig
 from vocable.systems.vqalattent.data import UNKNOWN
 from vocable.systems.vqalattent.image import find_speech, from_unit, mel_image, stretch_columns, subtract_level, to_unit
@@ -92,9 +94,9 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
         """
         if voice is not None:
             raise SpecError("VQalAttent keeps the voice in its tokens and takes no other; decode without `voice`")
-        self.check_clip(tokens)
+        tokens = self.check_clip(tokens)
         image = self.decode_images(tokens)[0]
-        if tokens.voice is None or tokens.voice.shape[1] != _VOICE_SIZE or not bool(tokens.voice.isfinite().all()):
+        if tokens.voice is None:
             raise SpecError(
                 "these tokens lack onset, duration and level of the speech (`voice`); encode the clip again"
             )
@@ -117,11 +119,10 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
         self.model.eval()
         return torch.cat([self.model.vqvae.decode(row[None].to(self.device)).cpu() for row in tokens.ids[:, 0]])
 
-    def check_tokens(self, tokens: Tokens) -> None:
-        """Raise a SpecError if tokens were made by another tokenizer, or do not fill one image a clip."""
-        super().check_tokens(tokens)
-        if (frames := tokens.ids.shape[2]) != self.config.frames:
-            raise SpecError(f"these tokens have {frames} frames a clip, this tokenizer {self.config.frames}")
+    @property
+    @override
+    def format(self) -> TokenFormat:
+        return TokenFormat(spec=self.spec, voice_width=_VOICE_SIZE, frames=self.config.frames)
 
     # ---- prior ----------------------------------------------------------------------------------------------------
 

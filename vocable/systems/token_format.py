@@ -1,0 +1,91 @@
+"""Format of a tokenizer's tokens: the one check of what files and callers bring to it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from vocable.errors import SpecError
+from vocable.shapes import frames_for
+from vocable.tokens import Tokens, TokenSpec
+
+MAX_SECONDS = 3_600.0
+"""Longest clip, in seconds, of tokens without a hop: nothing else bounds what a file may ask for."""
+
+NO_VOICE = "these tokens carry no usable voice; pass `voice`, a recording of the speaker to decode as"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenFormat:
+    """Format of the tokens that one tokenizer makes and reads.
+
+    Attributes:
+        spec: Specification with all levels. Tokens may have fewer levels.
+        voice_width: Dimension V of the voice vectors beside the tokens; 0 if the tokenizer keeps none.
+        frames: Number of frames of every clip, where it is fixed.
+        max_seconds: Function from a clip's frames to its longest duration in seconds, for tokens without a hop.
+        frames_of_text: Function from a transcript to its number of frames, where tokens follow the text.
+
+    Example:
+        >>> import torch
+        >>> spec = TokenSpec(sample_rate=16_000, hop=320, codebook_size=4)
+        >>> tokens = Tokens(ids=torch.zeros(1, 1, 3, dtype=torch.int64), lengths=torch.tensor([3]),
+        ...                 samples=torch.tensor([16_000]), spec=spec, tokenizer="example")
+        >>> TokenFormat(spec=spec).check(tokens)
+        Traceback (most recent call last):
+        vocable.errors.SpecError: clip 1 has 3 frames and 16000 samples, which take 50 frames; encode it again
+    """
+
+    spec: TokenSpec
+    voice_width: int = 0
+    frames: int | None = None
+    max_seconds: Callable[[int], float] = lambda frames: MAX_SECONDS
+    frames_of_text: Callable[[str], int] | None = None
+
+    def check(self, tokens: Tokens) -> None:
+        """Raise a SpecError if tokens contradict themselves or this format."""
+        tokens.check()  # again: their tensors can have been changed in place
+        if replace(tokens.spec, num_codebooks=self.spec.num_codebooks) != self.spec:
+            raise SpecError(f"these tokens are {tokens.spec}, this tokenizer makes {self.spec}")
+        if tokens.spec.num_codebooks > self.spec.num_codebooks:
+            raise SpecError(
+                f"these tokens have {tokens.spec.num_codebooks} levels, this tokenizer {self.spec.num_codebooks}"
+            )
+        if not len(tokens):
+            raise SpecError("these tokens hold no clip; encode at least one")
+        self._check_voice(tokens)
+        texts = tokens.text or (None,) * len(tokens)
+        clips = zip(tokens.lengths.tolist(), tokens.samples.tolist(), texts, strict=True)
+        for number, (frames, samples, text) in enumerate(clips, 1):
+            self._check_clip(f"clip {number}", frames, samples, text)
+
+    def _check_voice(self, tokens: Tokens) -> None:
+        if tokens.voice is None:
+            return
+        width = tokens.voice.shape[1]
+        if not self.voice_width:
+            raise SpecError(f"these tokens carry a voice of {width} numbers, this tokenizer keeps none; encode again")
+        if width != self.voice_width or not bool(tokens.voice.isfinite().all()):
+            raise SpecError(
+                f"{NO_VOICE} (theirs has {width} numbers, this tokenizer keeps {self.voice_width}, all of them finite)"
+            )
+
+    def _check_clip(self, clip: str, frames: int, samples: int, text: str | None) -> None:
+        if not frames or not samples:
+            raise SpecError(f"{clip} is empty: it has {frames} frames and {samples} samples; encode it again")
+        if self.frames not in (None, frames):
+            raise SpecError(f"these tokens have {frames} frames a clip, this tokenizer {self.frames}")
+        rate, hop = self.spec.sample_rate, self.spec.hop
+        if hop is not None and frames != frames_for(samples, hop):
+            raise SpecError(
+                f"{clip} has {frames} frames and {samples} samples, which take {frames_for(samples, hop)} frames; "
+                "encode it again"
+            )
+        if hop is None and samples > self.max_seconds(frames) * rate:
+            raise SpecError(
+                f"{clip} has {frames} frames and {samples} samples, {samples / rate:.0f} s: at most "
+                f"{self.max_seconds(frames):.0f} s belong to so many frames; cut the recording and encode it again"
+            )
+        if self.frames_of_text is not None and text is not None and self.frames_of_text(text) != frames:
+            raise SpecError(
+                f"{clip}: the text has {self.frames_of_text(text)} subwords, there are tokens for {frames}; one was "
+                "altered"
+            )
