@@ -33,6 +33,12 @@ def pocketsphinx() -> Aligner:
 
 
 @pytest.fixture(scope="module")
+def hama() -> PhoneAligner:
+    pytest.importorskip("hama")
+    return find_aligner("hama")
+
+
+@pytest.fixture(scope="module")
 def encoder(weights: Path) -> WhisperEncoder:
     return WhisperEncoder.load(str(weights / "whisper-tiny.en"))
 
@@ -55,6 +61,26 @@ def check(aligner: PhoneAligner, utterance: Utterance) -> list[str]:
     again = aligner.phones(clip, words)
     assert again == found
     return symbols
+
+
+def test_hama_finds_given_phones_near_where_pocketsphinx_does(
+    hama: PhoneAligner, pocketsphinx: Aligner, read: list[Utterance]
+) -> None:
+    gaps = []
+    for utterance in read[:4]:
+        assert check(hama, utterance)[0] == "SIL"
+        clip, words = Audio.read(utterance.audio_path), words_of(utterance)
+        starts = [
+            np.array([one.start for one in aligner.phones(clip, words).alignment.segments if one.symbol != "SIL"])
+            for aligner in (hama, pocketsphinx)
+        ]
+        gaps.append(np.abs(starts[0] - starts[1]))
+    assert np.median(np.concatenate(gaps)) < 0.06
+    silence = Audio(np.zeros(16_000), 16_000)
+    assert hama.phones(silence, [["HH", "AY"]]).alignment.end == pytest.approx(1.0)
+    for words, message in (([], "0 words"), ([["QQ"]], "no ARPAbet"), ([["AH"] * 60], "do not fit")):
+        with pytest.raises(AlignmentError, match=message):
+            hama.phones(silence, words)
 
 
 def test_pocketsphinx_finds_given_phones_and_the_pauses(pocketsphinx: Aligner, read: list[Utterance]) -> None:
@@ -121,7 +147,7 @@ def test_a_head_is_saved_and_read_again(
         CtcAligner.load(tmp_path / "head", trained.encoder)
 
 
-@pytest.mark.parametrize("name", ["pocketsphinx", "trained"])
+@pytest.mark.parametrize("name", ["pocketsphinx", "trained", "hama"])
 def test_what_cannot_be_aligned_is_named(name: str, request: pytest.FixtureRequest) -> None:
     aligner: PhoneAligner = request.getfixturevalue(name)
     noise = Audio(np.random.default_rng(0).uniform(-0.1, 0.1, 16_000).astype(np.float32), 16_000)

@@ -9,7 +9,7 @@ import pytest
 
 from vocable.audio import Audio
 from vocable.errors import MissingDependencyError
-from vocable.features.hama import HamaRecognizer, arpabet_of
+from vocable.features.hama import _SYMBOLS_OF, HamaRecognizer, arpabet_of
 from vocable.metrics.text import per
 from vocable.text.normalize import to_words
 from vocable.text.phonemes import ARPABET
@@ -79,6 +79,7 @@ def test_words_are_pronounced_and_others_passed_over(recognizer: HamaRecognizer)
 def test_classes_keep_all_probability(recognizer: HamaRecognizer) -> None:
     probs = np.exp(recognizer.arpabet_log_probs(noise(1.0, 22_050)))
     assert probs.shape[1] == 2 + len(ARPABET)
+    assert tuple(_SYMBOLS_OF) == ARPABET
     assert np.allclose(probs.sum(1), 1.0, atol=1e-4)
 
 

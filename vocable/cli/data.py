@@ -39,7 +39,7 @@ def align(
         Path, typer.Argument(help="Manifest whose lines have 'phones', a list of ARPAbet per word, or English 'text'.")
     ],
     out: Annotated[Path, typer.Option(help="Manifest to write.")],
-    aligner: Annotated[str, typer.Option(help="'pocketsphinx', or 'ctc' on a Whisper encoder.")] = "pocketsphinx",
+    aligner: Annotated[str, typer.Option(help="pocketsphinx, hama, or ctc on a Whisper encoder.")] = "pocketsphinx",
     whisper: Annotated[str | None, typer.Option(help="For ctc: folder or hub name of the encoder.")] = None,
     head: Annotated[Path | None, typer.Option(help="For ctc: folder of the head, which is trained if missing.")] = None,
     seed: Annotated[int, typer.Option(parser=SeedNumber, metavar="N", help="Seed of the head's training.")] = 0,

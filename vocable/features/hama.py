@@ -12,7 +12,6 @@ from numpy import ndarray
 
 from vocable.audio import Audio
 from vocable.errors import MissingDependencyError
-from vocable.text.phonemes import ARPABET
 
 SAMPLE_RATE = 16_000
 """Sample rate of the network's input in Hz."""
@@ -26,17 +25,14 @@ _LONGEST = 30 * SAMPLE_RATE - _HOP  # samples; the package ignores what comes af
 _CONTEXT = 2 * SAMPLE_RATE  # samples on either side of a window that the network sees, too
 _WINDOW = 26 * SAMPLE_RATE  # samples between the contexts
 _FLOOR = 1e-10  # least probability
-_ARPABET_OF = {
-    symbol: phone
-    for phone, symbols in {
-        "AA": "ɑ ɒ a", "AE": "æ", "AH": "ə ʌ ɐ", "AO": "ɔ", "AW": "aʊ", "AY": "aɪ", "B": "b", "CH": "t͡ʃ t͡ɕ",
-        "D": "d", "DH": "ð", "EH": "ɛ", "ER": "ɝ ɚ ɜ", "EY": "eɪ e", "F": "f", "G": "g ɡ", "HH": "h ɦ", "IH": "ɪ ɨ",
-        "IY": "i", "JH": "d͡ʒ", "K": "k kʰ", "L": "l ɫ", "M": "m", "N": "n", "NG": "ŋ", "OW": "oʊ o", "OY": "ɔɪ",
-        "P": "p pʰ", "R": "ɹ r ɻ", "S": "s", "SH": "ʃ ɕ", "T": "t tʰ ɾ", "TH": "θ", "UH": "ʊ", "UW": "u ʉ", "V": "v",
-        "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ",
-    }.items()
-    for symbol in symbols.split()
+_SYMBOLS_OF = {  # the phones of ARPAbet in alphabetical order, with their symbols
+    "AA": "ɑ ɒ a", "AE": "æ", "AH": "ə ʌ ɐ", "AO": "ɔ", "AW": "aʊ", "AY": "aɪ", "B": "b", "CH": "t͡ʃ t͡ɕ",
+    "D": "d", "DH": "ð", "EH": "ɛ", "ER": "ɝ ɚ ɜ", "EY": "eɪ e", "F": "f", "G": "g ɡ", "HH": "h ɦ", "IH": "ɪ ɨ",
+    "IY": "i", "JH": "d͡ʒ", "K": "k kʰ", "L": "l ɫ", "M": "m", "N": "n", "NG": "ŋ", "OW": "oʊ o", "OY": "ɔɪ",
+    "P": "p pʰ", "R": "ɹ r ɻ", "S": "s", "SH": "ʃ ɕ", "T": "t tʰ ɾ", "TH": "θ", "UH": "ʊ", "UW": "u ʉ", "V": "v",
+    "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ",
 }  # fmt: skip
+_ARPABET_OF = {symbol: phone for phone, symbols in _SYMBOLS_OF.items() for symbol in symbols.split()}
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
 _PAIRS = {"ju": ("Y", "UW"), "eə": ("EH", "R"), "ɪə": ("IH", "R"), "ja": ("Y", "AA"), "je": ("Y", "EH"),
           "jo": ("Y", "OW"), "jʌ": ("Y", "AH"), "wa": ("W", "AA"), "we": ("W", "EH"), "wi": ("W", "IY"),
@@ -129,14 +125,17 @@ class HamaRecognizer:
 
         Symbols that are no phone of English count as blank.
         """
-        columns = {BLANK: 0, BOUNDARY: 1, **{phone: at for at, phone in enumerate(ARPABET, start=2)}}
+        columns = {BLANK: 0, BOUNDARY: 1, **{phone: at for at, phone in enumerate(_SYMBOLS_OF, start=2)}}
         matrix = np.zeros((len(self.symbols), len(columns)), dtype=np.float32)
         for row, symbol in enumerate(self.symbols):
             matrix[row, columns.get(_ARPABET_OF.get(symbol, symbol), 0)] = 1.0
         return matrix
 
     def arpabet_log_probs(self, clip: Audio) -> Float[ndarray, "N C"]:
-        """Return log-probabilities of 41 classes at each frame: blank, word boundary, then :data:`ARPABET`."""
+        """Return log-probabilities of 41 classes at each frame.
+
+        The classes are the blank, the boundary of words, and the 39 phones of ARPAbet in alphabetical order.
+        """
         return np.log(np.maximum(np.exp(self.log_probs(clip)) @ self.classes(), _FLOOR))
 
     def _run(self, samples: Float[ndarray, " T"]) -> Float[ndarray, "N k"]:

@@ -15,7 +15,7 @@ from vocable.files import exists, find_files, json_line, make_folder, write_text
 from vocable.text.pronounce import ArpabetPronouncer
 from vocable.write_rules import check_target
 
-ALIGNERS = ("pocketsphinx", "ctc")
+ALIGNERS = ("pocketsphinx", "ctc", "hama")
 _Values = dict[str, Any]  # keys and values to add to a manifest's line
 
 
@@ -107,12 +107,16 @@ def find_aligner(
         >>> find_aligner("mfa")
         Traceback (most recent call last):
         ...
-        vocable.errors.ConfigError: there is no aligner 'mfa'; there are pocketsphinx, ctc
+        vocable.errors.ConfigError: there is no aligner 'mfa'; there are pocketsphinx, ctc, hama
     """
     if name == "pocketsphinx":
         from vocable.data.alignment.pocketsphinx import Aligner
 
         return Aligner()
+    if name == "hama":
+        from vocable.data.alignment.hama import HamaAligner
+
+        return HamaAligner()
     if name != "ctc":
         raise ConfigError(f"there is no aligner {name!r}; there are {', '.join(ALIGNERS)}")
     if whisper is None or head is None:
