@@ -217,3 +217,43 @@ def test_csv_of_ours_and_of_mfa(tmp_path: Path) -> None:
     ):
         with pytest.raises(AlignmentError, match=r"b\.csv.*" + message):
             read_csv(put(tmp_path, "b.csv", content))
+
+
+def test_a_bad_utterance_of_a_list_costs_only_itself(tmp_path: Path) -> None:
+    failures: dict[str, AlignmentError] = {}
+    ctm = put(tmp_path, "a.ctm", "u1 1 0 0.5 HH\nu1 1 0.2 0.5 AY\nu2 1 0 0.5 a\nu3 1 0 0.5 spn\nu4 1 -1 2 a\n")
+    assert list(read_ctm(ctm, failures)) == ["u2"]
+    assert {name: "begins before" in str(one) for name, one in failures.items()} == {
+        "u1": True, "u3": False, "u4": False,
+    }  # fmt: skip
+    failures.clear()
+    assert list(read_csv(put(tmp_path, "a.csv", "utterance,start,end,symbol\nu1,1,0,a\nu2,0,1,b\n"), failures)) == [
+        "u2"
+    ]
+    assert "no span of time" in str(failures["u1"])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('File type = "ooTextFile"', 'File type = "ooTextFile short"'),
+        ('File type = "ooTextFile"\nObject class = "TextGrid"', '"ooTextFile short"\n"TextGrid"'),
+        ('Object class = "TextGrid"', 'Object class = "TextGrid 1"'),
+        ("tiers? <exists>\n", ""),
+        ("item []:\n", ""),
+        ("    item [1]:\n", "! the first tier\n"),
+    ],
+)
+def test_headers_that_praat_accepts_are_read(tmp_path: Path, old: str, new: str, encoding: str, end: str) -> None:
+    assert old in _LONG
+    content = _LONG.replace(old, new).replace("\n", end).encode(encoding)
+    assert read_textgrid(put(tmp_path, "a.TextGrid", content)).symbols == ["SIL", "HH", "AY1"]
+
+
+def test_silence_of_no_length_is_nothing_and_a_phone_of_no_length_is_named(tmp_path: Path) -> None:
+    lines = "u1 1 0 0.5 HH\nu1 1 0.5 0 SIL\nu1 1 0.5 0.5 AY\n"
+    assert read_ctm(put(tmp_path, "a.ctm", lines))["u1"].symbols == ["HH", "AY"]
+    with pytest.raises(AlignmentError, match=r"'EH' from 0\.5 to 0\.5 s, is no span of time"):
+        read_ctm(put(tmp_path, "a.ctm", lines.replace("SIL", "EH")))

@@ -184,3 +184,73 @@ def test_sources_that_cannot_be_used_are_named(manifest: Path, tmp_path: Path) -
     with pytest.raises(InputError, match="no alignment in here"):
         align_from(manifest, tmp_path / "aligned.jsonl", [tmp_path / "empty"], say=lambda line: None)
     assert not (tmp_path / "aligned.jsonl").exists()
+
+
+_TINY = """File type = "ooTextFile short"
+"TextGrid"
+
+0
+1
+<exists>
+2
+"TextTier"
+"phones"
+0
+1
+1
+0.5
+"a ""point"" here"
+"IntervalTier"
+"phones"
+0
+1
+4
+0
+0.0000227
+""
+0.0000227
+0.5
+"HH"
+0.5
+0.5000001
+"EH"
+0.5000001
+1
+"AY"
+"""
+
+
+def test_segments_shorter_than_the_written_precision_are_read_again(manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "u1.TextGrid").write_bytes(_TINY.replace("\n", "\r\n").encode("utf-16"))
+    (tmp_path / "rest.ctm").write_text("u2 1 0 0.00001 HH\nu2 1 0.00001 1.5 AY\nu3 1 0 9 AY\n")
+    said: list[str] = []
+    sources = [tmp_path / "u1.TextGrid", tmp_path / "rest.ctm"]
+    lines = read_manifest(align_from(manifest, tmp_path / "out.jsonl", sources, say=said.append))
+    found = [alignment_of(line, seconds) for line, seconds in zip(lines, (1.0, 2.0), strict=True)]
+    assert [one.symbols for one in found if one] == [["SIL", "HH", "EH", "AY"], ["HH", "AY", "SIL"]]
+    assert "u3.wav: the alignment ends at 9.000 s" in said[0]
+
+
+def test_textgrids_of_one_name_belong_to_the_folder_of_the_same_name(tmp_path: Path) -> None:
+    rows = []
+    for speaker, phone in (("s1", "AA"), ("s2", "IY"), ("s3", "UW")):
+        (tmp_path / "audio" / speaker).mkdir(parents=True)
+        (tmp_path / "grids" / speaker).mkdir(parents=True)
+        Audio(np.zeros(8_000, dtype=np.float32), 8_000).write(tmp_path / "audio" / speaker / "001.wav")
+        (tmp_path / "grids" / speaker / "001.TextGrid").write_text(
+            _GRID.format(end=1, tier="phones").replace('"AA"', f'"{phone}"')
+        )
+        rows.append({"audio_path": f"audio/{speaker}/001.wav"})
+    (tmp_path / "grids" / "s3").rename(tmp_path / "grids" / "s4")
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said: list[str] = []
+    out = align_from(tmp_path / "manifest.jsonl", tmp_path / "out.jsonl", [tmp_path / "grids"], say=said.append)
+    assert [one.extra["alignment"][1][0] for one in read_manifest(out)] == ["AA", "IY"]
+    assert "3 alignments are called '001', and none of them lie in a folder called 's3'" in said[0]
+
+
+def test_alignments_without_a_recording_are_counted(manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "all.csv").write_text("utterance,start,end,symbol\nu1,0,1,AA\nu8,0,1,AA\nu9,1,0,AA\n")
+    said: list[str] = []
+    align_from(manifest, tmp_path / "out.jsonl", [tmp_path / "all.csv"], say=said.append)
+    assert said[-1] == "1 of 5 recordings aligned; 2 alignments match no recording, such as 'u8'"

@@ -121,3 +121,23 @@ _HOSTILE: list[Any] = [
 def test_what_is_no_alignment_names_the_file_and_the_remedy(value: object) -> None:
     with pytest.raises(AlignmentError, match=r"^\S*a\.wav: .*\(the manifest's key 'alignment'; `vocable data align`"):
         alignment_of(line(value))
+
+
+_SHORT_LENGTHS = some.lists(some.sampled_from([2.27e-5, 1e-9, 4.9e-5, 0.001, 0.5]) | some.floats(1e-7, 0.3), min_size=1)
+
+
+@settings(deadline=None)
+@given(_SHORT_LENGTHS)
+def test_what_is_written_is_read_again(lengths: list[float]) -> None:
+    alignment = behind_one_another(lengths)
+    fitted = alignment.fitted(alignment.end, whole=True)
+    values = json.loads(json.dumps(fitted.values()))
+    line = Utterance(audio_path="a.wav", extra={"alignment": values})
+    for seconds in (None, fitted.end):
+        again = alignment_of(line, seconds)
+        assert again is not None
+        assert again.symbols == fitted.symbols == alignment.symbols
+        assert again.values() == values
+        for one, other in zip(again.segments, fitted.segments, strict=True):
+            assert one.start == pytest.approx(other.start, abs=6e-5)
+            assert one.end == pytest.approx(other.end, abs=6e-5)

@@ -20,15 +20,18 @@ _PAUSES = frozenset({"", "sil", "sp", "pau", "#", "<eps>", "<sil>", "<p:>"})  # 
 _UNKNOWN = "spn"  # label of MFA and Kaldi for a word that is not in the dictionary
 _WORD_POSITION = re.compile(r"_[BIES]$")  # suffix of Kaldi: position of the phone in its word
 _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(![^\n]*)|([^\s"]+)')  # a text, a comment, a number or an ignored word
+_TEXT_FILE = re.compile(r"ooTextFile( short)?")  # Praat accepts both before either form
+_CLASS = re.compile(r"TextGrid( \d+)?")  # with the number of a version
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 _VOCABLE_COLUMNS = ("utterance", "start", "end", "symbol")
 _MFA_COLUMNS = ("begin", "end", "label", "type")
 
 
 def read_textgrid(path: Path) -> Alignment:
-    """Read the tier ``phones`` of a TextGrid, long or short, in UTF-8 or UTF-16.
+    """Read the tier ``phones`` of a TextGrid, long or short, in UTF-8 or UTF-16, with line ends of any system.
 
-    Case, a final s, and the name of a speaker before it, as in ``anna - phones``, are ignored.
+    Tiers may stand in any order, and others may be of points. In the name of a tier, case, a final s, and the name of
+    a speaker before it, as in ``anna - phones``, are ignored.
 
     Returns:
         Alignment from 0 to the end of the tier; intervals without a label are silence.
@@ -38,7 +41,7 @@ def read_textgrid(path: Path) -> Alignment:
     """
     where = str(path)
     values = _Values(_read(path), where)
-    if values.text("file type") != "ooTextFile" or values.text("object class") != "TextGrid":
+    if not _TEXT_FILE.fullmatch(values.text("file type")) or not _CLASS.fullmatch(values.text("object class")):
         raise AlignmentError(f"{where}: this is no TextGrid written as text; save it again in Praat as a text file")
     values.number("its start"), values.number("its end")
     tiers = [_tier(values) for _ in range(values.count("of tiers"))]
@@ -52,8 +55,12 @@ def read_textgrid(path: Path) -> Alignment:
     return _alignment(matches[0], where)
 
 
-def read_ctm(path: Path) -> dict[str, Alignment]:
+def read_ctm(path: Path, failures: dict[str, AlignmentError] | None = None) -> dict[str, Alignment]:
     """Read the alignments of a CTM by utterance: lines of utterance, channel, start, duration, symbol and confidence.
+
+    Args:
+        path: Path of the file.
+        failures: Dictionary that gets the error of each utterance that cannot be used. Without it, the first is raised.
 
     Raises:
         AlignmentError: If the file cannot be read, or a line is malformed (file and line are named).
@@ -69,15 +76,15 @@ def read_ctm(path: Path) -> dict[str, Alignment]:
                 f"{where}: {len(fields)} fields; it needs utterance, channel, start, duration, symbol [, confidence]"
             )
         start, duration = (_time(field, where) for field in fields[2:4])
-        segments.setdefault(fields[0], []).append(Segment(_symbol(fields[4], where), start, start + duration))
-    return _alignments(segments, path)
+        segments.setdefault(fields[0], []).append(Segment(_label(fields[4], where, failures), start, start + duration))
+    return _alignments(segments, path, failures)
 
 
-def read_csv(path: Path) -> dict[str, Alignment]:
+def read_csv(path: Path, failures: dict[str, AlignmentError] | None = None) -> dict[str, Alignment]:
     """Read the alignments of a CSV by utterance.
 
     The columns are utterance, start, end, symbol, or those of MFA: Begin, End, Label, Type, Speaker. A file of MFA
-    holds one utterance, which has the name of the file.
+    holds one utterance, which has the name of the file. Arguments are those of :func:`read_ctm`.
 
     Raises:
         AlignmentError: If the file cannot be read, its header is another one, or a line has no times (the line is
@@ -102,12 +109,16 @@ def read_csv(path: Path) -> dict[str, Alignment]:
                 continue
             values = {"utterance": path.stem, "start": values["begin"], "end": values["end"], "symbol": values["label"]}
         start, end = _time(values["start"], where), _time(values["end"], where)
-        segments.setdefault(values["utterance"], []).append(Segment(_symbol(values["symbol"], where), start, end))
-    return _alignments(segments, path)
+        segments.setdefault(values["utterance"], []).append(
+            Segment(_label(values["symbol"], where, failures), start, end)
+        )
+    return _alignments(segments, path, failures)
 
 
 TEXTGRID = ".textgrid"
-LISTS: Mapping[str, Callable[[Path], dict[str, Alignment]]] = MappingProxyType({".ctm": read_ctm, ".csv": read_csv})
+LISTS: Mapping[str, Callable[[Path, dict[str, AlignmentError] | None], dict[str, Alignment]]] = MappingProxyType(
+    {".ctm": read_ctm, ".csv": read_csv}
+)
 """Readers of files with alignments of many utterances, by suffix in lower case."""
 
 
@@ -181,6 +192,11 @@ def _symbol(label: str, where: str) -> str:
     return symbol
 
 
+def _label(label: str, where: str, failures: dict[str, AlignmentError] | None) -> str:
+    """Return the symbol of a label, or the label itself where its utterance can fail alone."""
+    return _symbol(label, where) if failures is None else label
+
+
 def _time(field: str, where: str) -> float:
     try:
         return float(field)
@@ -188,18 +204,30 @@ def _time(field: str, where: str) -> float:
         raise AlignmentError(f"{where}: {field[:20]!r} is no time in seconds") from None
 
 
-def _alignments(segments: Mapping[str, Sequence[Segment]], path: Path) -> dict[str, Alignment]:
+def _alignments(
+    segments: Mapping[str, Sequence[Segment]], path: Path, failures: dict[str, AlignmentError] | None
+) -> dict[str, Alignment]:
+    """Return the alignment of each utterance; collect the errors in ``failures``, or raise the first without it."""
     if not segments:
         raise AlignmentError(f"{path}: no phones in it; export the alignment again")
-    return {
-        name: _alignment(sorted(rows, key=lambda one: one.start), f"{path}, utterance {name[:60]}")
-        for name, rows in segments.items()
-    }
+    alignments: dict[str, Alignment] = {}
+    for name, rows in segments.items():
+        try:
+            where = f"{path}, utterance {name[:60]}"
+            alignments[name] = _alignment(sorted(rows, key=lambda one: (one.start, one.end)), where)
+        except AlignmentError as error:
+            if failures is None:
+                raise
+            failures[name] = error
+    return alignments
 
 
 def _alignment(segments: Sequence[Segment], where: str) -> Alignment:
+    """Return the alignment of segments, without silences of no length, which some aligners write."""
     try:
-        return Alignment(tuple(Segment(_symbol(one.symbol, where), one.start, one.end) for one in segments))
+        named = [Segment(_symbol(one.symbol, where), one.start, one.end) for one in segments]
+        kept = [one for one in named if one.symbol != SILENCE or one.start != one.end]
+        return Alignment(tuple(kept))
     except AlignmentError as error:
         message = str(error)
         raise AlignmentError(message if message.startswith(where) else f"{where}: {message}") from error
@@ -220,6 +248,7 @@ def _read(path: Path) -> str:
     """Read the text of a file of bounded size: UTF-16 if it has a byte order mark, else UTF-8."""
     content = read_file(path, AlignmentError, "check the path, and give a file for each recording")
     try:
-        return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+        text = content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise AlignmentError(f"{path}: is neither UTF-8 nor UTF-16; save it as UTF-8") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")

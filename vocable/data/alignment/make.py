@@ -17,6 +17,8 @@ from vocable.write_rules import check_target
 
 ALIGNERS = ("pocketsphinx", "ctc", "hama")
 _Values = dict[str, Any]  # keys and values to add to a manifest's line
+_Entry = Path | Alignment | AlignmentError  # a TextGrid, or what a list of alignments says of an utterance
+_Index = dict[str, dict[Path, _Entry]]  # utterance → file → entry
 
 
 def align_with(
@@ -63,24 +65,31 @@ def align_from(
     """Read alignments from files of other aligners; write a manifest with the key ``alignment``.
 
     Arguments and errors are those of :func:`align_with`. ``sources`` are TextGrid, CTM and CSV files, or folders of
-    them. The name of an utterance there is that of its audio file, without the suffix.
+    them. The name of an utterance there is that of its audio file, without the suffix. Alignments that match no
+    recording are counted.
 
     Raises:
         InputError: If there are no such files.
         AlignmentError: If a file with more than one utterance cannot be read, or an utterance is in two files.
     """
-    by_name = _index(sources)
+    index = _index(sources)
+    used: set[str] = set()
 
     def values_of(utterance: Utterance) -> _Values:
-        entry = by_name.get(utterance.audio_path.stem)
-        if entry is None:
-            raise AlignmentError(f"no alignment is called {utterance.audio_path.stem!r}")
+        entry = _find(index, utterance.audio_path)
+        used.add(utterance.audio_path.stem)
+        if isinstance(entry, AlignmentError):
+            raise entry
         seconds = Audio.read(utterance.audio_path).duration
         alignment = read_textgrid(entry) if isinstance(entry, Path) else entry
         # a TextGrid covers its whole audio; lists may omit silence
         return {"alignment": alignment.fitted(seconds, whole=isinstance(entry, Path)).values()}
 
-    return _write(manifest, out, values_of, keep, overwrite, say)
+    def unused() -> str:
+        rest = sorted(index.keys() - used)
+        return f"; {len(rest)} alignments match no recording, such as {rest[0]!r}" if rest else ""
+
+    return _write(manifest, out, values_of, keep, overwrite, say, unused)
 
 
 def find_aligner(
@@ -143,24 +152,47 @@ def find_optional_aligner(say: Callable[[str], None] = print) -> PhoneAligner | 
         return None
 
 
-def _index(sources: Sequence[Path]) -> dict[str, Path | Alignment]:
-    """Return alignments by utterance. A TextGrid is read later, so that a bad one costs one recording only."""
-    by_name: dict[str, Path | Alignment] = {}
+def _index(sources: Sequence[Path]) -> _Index:
+    """Return alignments by utterance and file.
+
+    A TextGrid is read later, so that a bad one costs one recording only. TextGrids of one name may lie in several
+    folders, as in one folder a speaker.
+    """
+    index: _Index = {}
     for path in find_files(sources, (TEXTGRID, *LISTS), "alignment"):
         suffix = path.suffix.lower()
         if suffix != TEXTGRID and suffix not in LISTS:
             raise AlignmentError(f"{path}: unknown suffix; alignments are read from {TEXTGRID}, {', '.join(LISTS)}")
-        entries = {path.stem: path} if suffix == TEXTGRID else LISTS[suffix](path)
-        repeated = next((name for name in entries if name in by_name), None)
-        if repeated is not None:
-            raise AlignmentError(f"{path}: utterance {repeated!r} is in an earlier file too; give one of them")
-        by_name.update(entries)
-    return by_name
+        entries: dict[str, _Entry] = {path.stem: path}
+        if suffix != TEXTGRID:
+            failures: dict[str, AlignmentError] = {}
+            entries = {**LISTS[suffix](path, failures), **failures}
+        for name, entry in entries.items():
+            earlier = index.setdefault(name, {})
+            if earlier and any(suffix != TEXTGRID or file.suffix.lower() != TEXTGRID for file in earlier):
+                raise AlignmentError(f"{path}: utterance {name!r} is in an earlier file too; give one of them")
+            earlier[path] = entry
+    return index
+
+
+def _find(index: _Index, audio: Path) -> _Entry:
+    """Return the alignment of a recording: of its name, and of several such, the one in a folder of the same name."""
+    entries = index.get(audio.stem, {})
+    if not entries:
+        raise AlignmentError(f"no alignment is called {audio.stem!r}")
+    if len(entries) > 1:
+        entries = {path: entry for path, entry in entries.items() if path.parent.name == audio.parent.name}
+    if len(entries) != 1:
+        raise AlignmentError(
+            f"{len(index[audio.stem])} alignments are called {audio.stem!r}, and {len(entries) or 'none'} of them lie "
+            f"in a folder called {audio.parent.name!r}; name folders as those of the recordings"
+        )
+    return next(iter(entries.values()))
 
 
 def _write(
     manifest: Path, out: Path, values_of: Callable[[Utterance], _Values], keep: bool, overwrite: bool,
-    say: Callable[[str], None],
+    say: Callable[[str], None], remark: Callable[[], str] = str,
 ) -> Path:  # fmt: skip
     """Write the lines of a manifest with more keys; the file is written whole or not at all."""
     utterances = read_manifest(manifest)
@@ -188,7 +220,7 @@ def _write(
             f"{manifest}: not one of {len(utterances)} recordings could be aligned; nothing is written"
         )
     write_text(out, "".join(f"{line}\n" for line in lines))
-    say(f"{aligned} of {len(utterances)} recordings aligned")
+    say(f"{aligned} of {len(utterances)} recordings aligned{remark()}")
     return out
 
 

@@ -24,6 +24,7 @@ SLACK = 0.05
 """Seconds by which the ends of an alignment and its audio may differ: aligners round to their own frames."""
 
 _ROUNDING = 0.001  # seconds: smaller overlaps and gaps are rounding errors
+_DIGITS = (4, 6, 8)  # decimals of written times, the first that keeps all segments
 _MAX_SYMBOL = 200  # characters
 
 
@@ -97,7 +98,11 @@ class Alignment:
             raise AlignmentError(
                 f"the alignment ends at {self.end:.3f} s, its audio at {seconds:.3f} s; align it with this very file"
             )
-        kept = [segment for segment in self.segments if segment.start < seconds - _ROUNDING]
+        kept = [
+            segment
+            for segment in self.segments
+            if segment.start < (seconds - _ROUNDING if segment.symbol == SILENCE else seconds)
+        ]
         if not kept:
             raise AlignmentError(f"the audio lasts {seconds} s: nothing can be aligned with it")
         if kept[-1].end > seconds:
@@ -133,8 +138,19 @@ class Alignment:
         return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
     def values(self) -> list[list[str | float]]:
-        """Return the value of a manifest's key ``alignment``: lists of symbol, start and end, rounded to 0.1 ms."""
-        return [[one.symbol, round(one.start, 4), round(one.end, 4)] for one in self.segments]
+        """Return the value of a manifest's key ``alignment``: lists of symbol, start and end in seconds.
+
+        Times are rounded to 0.1 ms, unless a segment is shorter, which would then last no time.
+
+        Example:
+            >>> Alignment((Segment("SIL", 0.0, 0.0000227), Segment("AY", 0.0000227, 0.5))).values()
+            [['SIL', 0.0, 2.3e-05], ['AY', 2.3e-05, 0.5]]
+        """
+        digits = next((digits for digits in _DIGITS if all(_lasts(one, digits) for one in self.segments)), None)
+        return [
+            [one.symbol, *(time if digits is None else round(time, digits) for time in (one.start, one.end))]
+            for one in self.segments
+        ]
 
 
 @dataclass(frozen=True)
@@ -206,6 +222,11 @@ def alignment_of(utterance: Utterance, seconds: float | None = None) -> Alignmen
 
 class _Rows(RootModel[list[tuple[str, float, float]]]):
     """Value of a manifest's key ``alignment``: rows of symbol, start and end."""
+
+
+def _lasts(segment: Segment, digits: int) -> bool:
+    """Return True if a segment lasts some time when its times are rounded."""
+    return round(segment.start, digits) < round(segment.end, digits)
 
 
 def _joined(segments: Sequence[Segment]) -> list[Segment]:
