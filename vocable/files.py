@@ -265,7 +265,7 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Return why a file cannot be read or written, in one line without its path."""
     return getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
 

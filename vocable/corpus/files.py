@@ -67,7 +67,8 @@ def encode_files(
     hash_of = cache(_sha256)
 
     def make(recording: Recording) -> Made:
-        transcript, note, settings = recording.text, "", {}
+        transcript, note = recording.text, ""
+        settings: dict[str, str | int | bool | float | None] = {}
         if recognizer is not None and not (transcript or "").strip():
             transcript = transcribe_words(Audio.read(recording.path), recognizer, str(recording))
             note, settings = f", text recognized: {transcript}", {_RECOGNIZED: True}
