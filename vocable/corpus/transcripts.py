@@ -18,9 +18,9 @@ from vocable.audio import Audio, find_audio
 from vocable.corpus.jobs import Outcome, Report, Watch, process_each
 from vocable.data.alignment.record import PhoneAligner
 from vocable.data.alignment.words import arpabet_words, word_spans
-from vocable.data.manifest import Utterance, read_manifest
+from vocable.data.manifest import Utterance, manifest_line, read_manifest
 from vocable.errors import AlignmentError, TextError
-from vocable.files import json_line, make_folder, write_text
+from vocable.files import make_folder, write_text
 from vocable.text.pronounce import ArpabetPronouncer
 from vocable.write_rules import check_target, write_rules
 
@@ -91,7 +91,7 @@ def write_transcripts(
             kept = [index for index in range(len(utterances)) if index in values or index < manifest_lines]
             folder = out.parent.absolute()
             make_folder(out.parent)
-            write_text(out, "".join(f"{_line(utterances[at], folder, values.get(at, {}))}\n" for at in kept))
+            write_text(out, "".join(f"{manifest_line(utterances[at], folder, values.get(at, {}))}\n" for at in kept))
             say(f"{out}: {writer.summary}")
     return outcome
 
@@ -170,10 +170,3 @@ class _Writer:
     @cached_property
     def _pronouncer(self) -> ArpabetPronouncer:
         return ArpabetPronouncer()
-
-
-def _line(utterance: Utterance, folder: Path, values: _Values) -> str:
-    path = utterance.audio_path.absolute()
-    shown = path.relative_to(folder) if path.is_relative_to(folder) else path
-    present = utterance.model_dump(include={"text", "speaker", "split", "duration"}, exclude_none=True)
-    return json_line({"audio_path": str(shown), **present, **utterance.extra, **values})

@@ -9,14 +9,14 @@ kept.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vocable.errors import ManifestError, VocableError
-from vocable.files import MAX_FILE_BYTES
+from vocable.files import MAX_FILE_BYTES, json_line
 from vocable.schema import first_problem, parse_object, read_utf8
 from vocable.write_rules import protect
 
@@ -74,6 +74,26 @@ class Utterance(BaseModel):
         """
         value = getattr(self, key) if key in ("speaker", "split", "text") else self.extra.get(key)
         return None if value is None or value == "" else str(value)
+
+
+def manifest_line(utterance: Utterance, folder: Path, values: Mapping[str, Any], drop: Collection[str] = ()) -> str:
+    """Return the line of an utterance, with all of its keys and more, for a manifest in a folder.
+
+    Args:
+        utterance: Utterance.
+        folder: Absolute folder of the manifest. A recording in it is named by its relative path.
+        values: Keys to add, or to replace.
+        drop: Keys to leave out.
+
+    Example:
+        >>> manifest_line(Utterance(audio_path="/a/b.wav", speaker="s1"), Path("/a"), {"text": "hello"})
+        '{"audio_path": "b.wav", "speaker": "s1", "text": "hello"}'
+    """
+    path = utterance.audio_path.absolute()
+    shown = path.relative_to(folder) if path.is_relative_to(folder) else path
+    present = utterance.model_dump(include={"text", "speaker", "split", "duration"}, exclude_none=True)
+    kept = {key: value for key, value in utterance.extra.items() if key not in drop}
+    return json_line({"audio_path": str(shown), **present, **kept, **values})
 
 
 _KEYS = Utterance.model_fields.keys() - {"extra", "where"}  # a line's own keys of these two names go into `extra`

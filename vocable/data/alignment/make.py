@@ -9,13 +9,14 @@ from vocable.audio import Audio
 from vocable.data.alignment.files import LISTS, TEXTGRID, read_textgrid
 from vocable.data.alignment.record import Alignment, PhoneAligner
 from vocable.data.alignment.words import words_of
-from vocable.data.manifest import Utterance, read_manifest
+from vocable.data.manifest import Utterance, manifest_line, read_manifest
 from vocable.errors import AlignmentError, ConfigError, MissingDependencyError, OutputError, VocableError, name_failure
-from vocable.files import exists, find_files, json_line, make_folder, write_text
+from vocable.files import exists, find_files, make_folder, write_text
 from vocable.text.pronounce import ArpabetPronouncer
 from vocable.write_rules import check_target
 
 ALIGNERS = ("pocketsphinx", "ctc", "hama")
+_REPLACED = ("alignment", "alignment_score")  # keys of an earlier alignment
 _Values = dict[str, Any]  # keys and values to add to a manifest's line
 _Entry = Path | Alignment | AlignmentError  # a TextGrid, or what a list of alignments says of an utterance
 _Index = dict[str, dict[Path, _Entry]]  # utterance → file → entry
@@ -214,7 +215,7 @@ def _write(
             reason = str(error).removeprefix(f"{path}: ")
             say(f"{'not aligned' if keep else 'left out'}: {path}: {reason}")
         if values or keep:
-            lines.append(_line(utterance, folder, values))
+            lines.append(manifest_line(utterance, folder, values, _REPLACED))
     if not aligned:
         raise AlignmentError(
             f"{manifest}: not one of {len(utterances)} recordings could be aligned; nothing is written"
@@ -222,11 +223,3 @@ def _write(
     write_text(out, "".join(f"{line}\n" for line in lines))
     say(f"{aligned} of {len(utterances)} recordings aligned{remark()}")
     return out
-
-
-def _line(utterance: Utterance, folder: Path, values: _Values) -> str:
-    path = utterance.audio_path
-    shown = path.relative_to(folder) if path.is_relative_to(folder) else path
-    present = utterance.model_dump(include={"text", "speaker", "split", "duration"}, exclude_none=True)
-    extra = {key: value for key, value in utterance.extra.items() if key not in ("alignment", "alignment_score")}
-    return json_line({"audio_path": str(shown), **present, **extra, **values})
