@@ -174,11 +174,7 @@ def write_folder(target: Path, put: Callable[[Path], object]) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Hide a folder, then delete its files, so that a kill in between leaves no incomplete folder.
-
-    Raises:
-        OutputError: If the folder cannot be renamed.
-    """
+    """Hide a folder, then delete its files, so that a kill leaves none incomplete; an OutputError if it cannot move."""
     hidden = folder.with_name(f".{folder.name}.gone")
     with _writing(folder):
         folder.rename(hidden)
@@ -186,9 +182,14 @@ def remove_folder(folder: Path) -> None:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Append text to a file and sync it to disk. After an error the file has the length that it had before.
+    """Append text to a file in UTF-8; see :func:`append_bytes`."""
+    append_bytes(path, text.encode())
 
-    A kill may leave a part of the text; readers drop an incomplete last line.
+
+def append_bytes(path: Path, data: bytes) -> None:
+    """Append bytes to a file and sync it to disk. After an error the file has the length that it had before.
+
+    A kill may leave a part of them; readers drop an incomplete last line.
 
     Raises:
         OutputError: If the file cannot be written, or the disk is full.
@@ -198,7 +199,7 @@ def append_text(path: Path, text: str) -> None:
     with _writing(path), path.open("ab", buffering=0) as file:
         before = file.seek(0, os.SEEK_END)
         try:
-            left = memoryview(text.encode())
+            left = memoryview(data)
             while left:
                 left = left[file.write(left) :]
             os.fsync(file.fileno())
@@ -210,7 +211,7 @@ def append_text(path: Path, text: str) -> None:
 
 def write_json(target: Path, value: Any) -> None:
     """Write a JSON file atomically; see :func:`write_whole`."""
-    write_text(target, _dumps(value, indent=2) + "\n")
+    write_text(target, json_line(value, indent=2) + "\n")
 
 
 def write_text(target: Path, text: str) -> None:
@@ -218,8 +219,8 @@ def write_text(target: Path, text: str) -> None:
     write_whole(target, lambda path: path.write_bytes(text.encode(errors="backslashreplace")))
 
 
-def json_line(value: Any) -> str:
-    r"""Return a value as one line of JSON, without the line's end.
+def json_line(value: Any, indent: int | None = None) -> str:
+    r"""Return a value as JSON, on one line unless it is indented, and without the line's end.
 
     Texts are written as they are. Where one is no valid text, as the name of a file may be, all are escaped.
 
@@ -230,10 +231,6 @@ def json_line(value: Any) -> str:
         >>> json_line({"text": "Grüße"}), json_line(["Grüße" + chr(0xDCFF)])
         ('{"text": "Grüße"}', '["Gr\\u00fc\\u00dfe\\udcff"]')
     """
-    return _dumps(value)
-
-
-def _dumps(value: Any, indent: int | None = None) -> str:
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     return json.dumps(value, indent=indent, allow_nan=False) if _SURROGATE.search(text) else text
 

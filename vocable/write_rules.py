@@ -42,6 +42,7 @@ def write_rules(inputs: Iterable[str | os.PathLike[str]] = (), *, overwrite: boo
 
     Example:
         >>> import tempfile
+        >>> from vocable.files import write_json
         >>> with tempfile.TemporaryDirectory() as folder, write_rules():
         ...     write_json(Path(folder) / "a.json", 1)
         ...     write_json(Path(folder) / "a.json", 1)

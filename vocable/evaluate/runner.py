@@ -5,6 +5,7 @@ and item, appended as they are done) and the files made of the rows. Rows depend
 run that was killed and resumed therefore has the same rows as an undisturbed one.
 """
 
+import errno
 import json
 import math
 import os
@@ -25,7 +26,17 @@ from pydantic import RootModel
 from vocable.errors import OutputError, VocableError
 from vocable.evaluate.card import Card
 from vocable.evaluate.plan import Plan
-from vocable.files import MAX_FILE_BYTES, append_text, exists, json_line, make_folder, read_file, write_json, write_text
+from vocable.files import (
+    MAX_FILE_BYTES,
+    append_text,
+    exists,
+    json_line,
+    make_folder,
+    read_file,
+    reason_of,
+    write_json,
+    write_text,
+)
 from vocable.metrics.score import Score, undefined
 from vocable.schema import config, parse, parse_object, read_object
 
@@ -241,9 +252,13 @@ def _evaluate_item(task: Task, item: str) -> list[dict[str, Any]]:
     """Return the rows of an item as JSON values, each with the number of rows."""
     try:
         rows = task.work(item)
+    except OutputError:  # a full disk is no fault of the clip: the run ends, and goes on where there is room
+        raise
     except VocableError as error:
         return [_quarantine(item, str(error))]
     except Exception as error:  # a failure of a library on one clip must not end a run of hours
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise OutputError(f"{item}: {reason_of(error)}; make room, and the run goes on") from error
         return [_quarantine(item, f"{type(error).__name__}: {error}")]
     return [
         {"entry": row.entry, "item": row.item, "of": len(rows), **row.extra,

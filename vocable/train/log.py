@@ -10,7 +10,8 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vocable.errors import CheckpointError, OutputError
-from vocable.files import MAX_FILE_BYTES, append_text, exists, json_line, read_file, write_text
+from vocable.files import MAX_FILE_BYTES, append_text, exists, is_folder, json_line, read_file, write_text
+from vocable.train.board import Board
 from vocable.train.record import parse_log_line
 
 
@@ -36,6 +37,8 @@ class Log:
                 text = read_file(self._path, CheckpointError, "move it away", limit=MAX_FILE_BYTES)
                 lines = text.decode(errors="replace").splitlines()
                 write_text(self._path, "".join(line + "\n" for line in lines if _step_of(line) <= start))
+            elif not is_folder(folder):
+                raise OutputError(f"{self._path}: cannot be written (there is no such folder); take another")
             self._board = _board(folder / "tensorboard", start)
         self._bar = Progress(
             TextColumn("[bold]train"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
@@ -56,6 +59,8 @@ class Log:
             append_text(self._path, json_line({name: _plain(value) for name, value in line.items()}) + "\n")
             for name, value in _flat(values) if self._board else ():
                 self._board.add_scalar(name, value, step)
+            if self._board:
+                self._board.flush()
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar."""
@@ -80,10 +85,9 @@ class Log:
 
 def _board(folder: Path, start: int) -> Any:
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        return Board(folder, start)
     except ImportError:
         return None
-    return SummaryWriter(str(folder), purge_step=start + 1)
 
 
 def _flat(values: dict[str, Any]) -> Iterator[tuple[str, float]]:
