@@ -2,10 +2,12 @@
 
 ```text
 VocableError
+├── ArgumentError           an argument is of the wrong type (a TypeError, too)
 ├── InputError              a folder or pattern holds no file of the requested kind
 ├── AudioError              unreadable file, empty signal, samples that are not finite
 ├── ShapeError              a tensor is empty or of another shape
 ├── SpecError               tokens and tokenizer do not belong together
+│   └── ClipIndexError      there is no clip of this number (an IndexError, too)
 ├── TokenFileError          a token file is truncated, altered, or of another version
 ├── CheckpointError         a checkpoint is missing a file, of another version, or altered
 ├── ManifestError           a manifest line cannot be used
@@ -32,6 +34,10 @@ class VocableError(Exception):
     """Base class of the errors that vocable raises on purpose."""
 
 
+class ArgumentError(VocableError, TypeError):
+    """An argument of a public function is of the wrong type."""
+
+
 class InputError(VocableError):
     """A folder or pattern holds no file of the requested kind."""
 
@@ -46,6 +52,10 @@ class ShapeError(VocableError):
 
 class SpecError(VocableError):
     """Tokens and tokenizer do not belong together, or a rate is undefined for them."""
+
+
+class ClipIndexError(SpecError, IndexError):
+    """A batch of tokens has no clip of this number."""
 
 
 class TokenFileError(VocableError):

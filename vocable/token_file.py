@@ -18,6 +18,7 @@ last 4          CRC-32 of all bytes before, unsigned little-endian
 
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import log2
 from typing import Annotated
@@ -27,6 +28,7 @@ from jaxtyping import Int32
 from numpy import ndarray
 from pydantic import Field
 
+from vocable.arguments import check_value
 from vocable.errors import ConfigError, SpecError, TokenFileError
 from vocable.schema import config, parse, to_bytes, to_json
 
@@ -67,6 +69,7 @@ class TokenSpec:
         limits = {"sample_rate": 768_000, "hop": 1 << 24, "codebook_size": 1 << 24, "num_codebooks": 1024}
         for name, most in limits.items():
             value = getattr(self, name)
+            check_value(f"TokenSpec: {name}", value, int | None if name == "hop" else int)
             if not (1 <= value <= most if value is not None else name == "hop"):
                 raise SpecError(f"{name} is {value}: it must be between 1 and {most}")
 
@@ -108,7 +111,7 @@ class Provenance:
 
     model: Annotated[str, Field(pattern=r"^\w[\w.+ -]{0,99}$")] | None = None
     source: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    settings: Annotated[dict[Annotated[str, Field(pattern=r"^\w{1,64}$")], Setting], Field(max_length=32)] = field(
+    settings: Annotated[Mapping[Annotated[str, Field(pattern=r"^\w{1,64}$")], Setting], Field(max_length=32)] = field(
         default_factory=dict
     )
 

@@ -1,27 +1,37 @@
 """Tokens: batches of clips as ids, and the files that hold them (layout: top of :mod:`vocable.token_file`)."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int64
+from numpy import ndarray
 from torch import Tensor
 
-from vocable.errors import SpecError, TokenFileError
+from vocable.arguments import check_arguments, check_value, show
+from vocable.device import check_device
+from vocable.errors import ArgumentError, ClipIndexError, SpecError, TokenFileError
 from vocable.files import MAX_FILE_BYTES, read_file, write_whole
+from vocable.notebook import table_html
 from vocable.token_file import ClipHeader, Header, Provenance, TokenSpec, seal, unseal
 
 __all__ = ["Provenance", "TokenSpec", "Tokens", "pack", "unpack"]
 
 _MAX_IDS = 1 << 28  # of a padded batch (2 GiB): a small file with one long clip and many empty ones may ask for more
+_SHOWN_CLIPS, _SHOWN_LEVELS, _SHOWN_IDS = 10, 8, 32  # in a notebook
+_FIELDS = {
+    "ids": Tensor, "lengths": Tensor, "samples": Tensor, "spec": TokenSpec, "tokenizer": str,
+    "text": tuple[str | None, ...] | None, "voice": Tensor | None, "provenance": Provenance,
+}  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Tokens:
-    """A batch of clips as ids.
+    """A batch of clips as ids: a sequence of clips, equal to another where the contents are, whatever is known of it.
 
     Attributes:
         ids: Ids of shape (B, Q, N), each in [0, K); 0 behind a clip's end.
@@ -34,6 +44,7 @@ class Tokens:
         provenance: Model, source and settings that the tokens come from, as far as they are known.
 
     Raises:
+        ArgumentError: If a field is of another type.
         SpecError: If shapes, ranges or counts contradict one another.
 
     Example:
@@ -44,6 +55,8 @@ class Tokens:
         ... )
         >>> tokens.keep_levels(1).ids.tolist(), tokens.keep_levels(1).spec.bit_rate
         ([[[0, 1, 2]]], 100.0)
+        >>> tokens[0] == tokens, len(tokens), tokens.numpy().shape
+        (True, 1, (1, 2, 3))
     """
 
     ids: Int[Tensor, "B Q N"]
@@ -60,6 +73,7 @@ class Tokens:
 
     def check(self) -> None:
         """Raise a SpecError if shapes, ranges or counts contradict one another."""
+        self._check_types()
         if self.ids.ndim != 3 or self.ids.dtype != torch.int64:
             raise SpecError(
                 f"ids are {self.ids.dtype} of shape {tuple(self.ids.shape)}, expected int64 of shape (B, Q, N)"
@@ -84,10 +98,99 @@ class Tokens:
         if self.voice is not None and (self.voice.ndim != 2 or len(self.voice) != batch or not self.voice.shape[1]):
             raise SpecError(f"voice has shape {tuple(self.voice.shape)}, expected ({batch}, V) with V > 0")
 
+    def _check_types(self) -> None:
+        for name, hint in _FIELDS.items():
+            value = getattr(self, name)
+            check_value(f"Tokens: {name}", value, hint)
+            if isinstance(value, Tensor) and (value.is_meta or value.layout != torch.strided):
+                raise SpecError(f"{name} are on the device meta, or sparse: they have no values to use")
+        for name, tensor in (("lengths", self.lengths), ("samples", self.samples)):
+            if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+                raise SpecError(f"{name} are {tensor.dtype}, expected integers")
+        if self.voice is not None and not self.voice.is_floating_point():
+            raise SpecError(f"voice is {self.voice.dtype}, expected floats")
+        for text in (self.tokenizer, *(self.text or ())):
+            if text is not None and any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise SpecError(f"text {show(text)} has half a surrogate pair, which no file can hold; take it away")
+
     def __len__(self) -> int:
         """Return the number of clips in the batch."""
         return self.ids.shape[0]
 
+    def __repr__(self) -> str:
+        """Return one line: sizes, seconds, and the model or the tokenizer's digest."""
+        seconds = int(self.samples.sum()) / self.spec.sample_rate
+        maker = self.provenance.model or self.tokenizer[:19]
+        size = f"{len(self)} clips" if len(self) != 1 else "1 clip"
+        return (
+            f"Tokens({size}, {int(self.lengths.sum())} frames × {self.spec.num_codebooks} levels of "
+            f"{self.spec.codebook_size}, {seconds:.2f} s, by {maker!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a table of the first clips and ids, for notebooks."""
+        rows = []
+        for number in range(min(len(self), _SHOWN_CLIPS)):
+            count, text = int(self.lengths[number]), (self.text or (None,) * len(self))[number]
+            for level in range(min(self.spec.num_codebooks, _SHOWN_LEVELS)):
+                ids = " ".join(map(str, self.ids[number, level, : min(count, _SHOWN_IDS)].tolist()))
+                facts = (number, f"{int(self.samples[number]) / self.spec.sample_rate:.2f} s", text or "")
+                rows.append((*(facts if level == 0 else ("", "", "")), level + 1, ids + " …" * (count > _SHOWN_IDS)))
+        return table_html(repr(self), ("clip", "duration", "text", "level", "ids"), rows)
+
+    def __eq__(self, other: object) -> bool:
+        return self._contents() == other._contents() if isinstance(other, Tokens) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._contents())
+
+    def _contents(self) -> tuple[object, ...]:
+        """Return what makes tokens equal: everything but padding, provenance and devices."""
+        lengths, ids = tuple(self.lengths.tolist()), self.ids.cpu()
+        voice = None if self.voice is None else self.voice.detach().float().cpu().numpy().tobytes()
+        return (
+            self.spec, self.tokenizer, lengths, tuple(self.samples.tolist()), self.text or (None,) * len(self), voice,
+            *(ids[row, :, :count].contiguous().numpy().tobytes() for row, count in enumerate(lengths)),
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator["Tokens"]:
+        """Iterate over the clips, each as a batch of one."""
+        return (self.clip(index) for index in range(len(self)))
+
+    @check_arguments
+    def __getitem__(self, index: int | slice) -> "Tokens":
+        """Return one clip, as :meth:`clip` does, or those of a slice as a batch."""
+        if not isinstance(index, slice):
+            return self.clip(index)
+        try:
+            rows = list(range(len(self))[index])
+        except (TypeError, ValueError) as error:  # bounds that are no integers, or a step of 0
+            raise ArgumentError(f"Tokens: the slice is {show(index)} ({error}); pass integers, such as 0:2") from error
+        longest = max((int(self.lengths[row]) for row in rows), default=0)
+        return replace(
+            self, ids=self.ids[rows, :, :longest], lengths=self.lengths[rows], samples=self.samples[rows],
+            text=self.text and tuple(self.text[row] for row in rows),
+            voice=None if self.voice is None else self.voice[rows],
+        )  # fmt: skip
+
+    def numpy(self) -> Int64[ndarray, "B Q N"]:
+        """Return the ids as an array."""
+        return self.ids.cpu().numpy()
+
+    @check_arguments
+    def to(self, device: str | torch.device) -> "Tokens":
+        """Return the tokens with their tensors on a torch device.
+
+        Raises:
+            ConfigError: If there is no such device.
+        """
+        place = check_device(str(device))
+        voice = None if self.voice is None else self.voice.to(place)
+        return replace(
+            self, ids=self.ids.to(place), lengths=self.lengths.to(place), samples=self.samples.to(place), voice=voice
+        )
+
+    @check_arguments
     def keep_levels(self, count: int) -> "Tokens":
         """Return the tokens with the first ``count`` levels alone, for a lower bit rate.
 
@@ -96,11 +199,19 @@ class Tokens:
         """
         if not 1 <= count <= self.spec.num_codebooks:
             raise SpecError(f"{count} levels were asked of tokens that have {self.spec.num_codebooks}")
+        count = int(count)
         return self.with_contents(ids=self.ids[:, :count], spec=replace(self.spec, num_codebooks=count))
 
+    @check_arguments
     def clip(self, index: int) -> "Tokens":
-        """Return one clip as a batch of one, without padding; a negative index counts from the end."""
-        index = range(len(self))[index]
+        """Return one clip as a batch of one, without padding; a negative index counts from the end.
+
+        Raises:
+            ClipIndexError: If there is no such clip.
+        """
+        if not -len(self) <= index < len(self):
+            raise ClipIndexError(f"clip {index} was asked of tokens that hold {len(self)} clips; count from 0")
+        index = int(index) % len(self)
         row = slice(index, index + 1)
         return replace(
             self, ids=self.ids[row, :, : int(self.lengths[index])], lengths=self.lengths[row],
@@ -112,6 +223,7 @@ class Tokens:
         """Return a copy with other fields. It names the model, but no source, of which it is not the encoding."""
         return replace(self, **{"provenance": Provenance(model=self.provenance.model), **changes})
 
+    @check_arguments
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a token file, completely or not at all.
 
@@ -121,6 +233,7 @@ class Tokens:
         write_whole(Path(path), lambda temporary: temporary.write_bytes(pack(self)), same=_same_contents)
 
     @classmethod
+    @check_arguments
     def read(cls, path: str | os.PathLike[str]) -> "Tokens":
         """Read a token file.
 
