@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import Run
-from vocable import transcribe
+from vocable import load_recognizer, transcribe
 from vocable.audio import Audio
 from vocable.corpus.transcripts import why_distrusted, write_transcripts
 from vocable.data.alignment.record import Alignment, ScoredAlignment, Segment
 from vocable.data.manifest import read_manifest
-from vocable.errors import AlignmentError, OutputError
+from vocable.errors import AlignmentError, ConfigError, OutputError
 from vocable.evaluate.judges import find
 from vocable.interfaces import Recognition
 
@@ -149,6 +149,37 @@ def test_no_input_is_written_over(run: Run, corpus: Path, target: str) -> None:
     assert path.read_bytes() == before
     with pytest.raises(OutputError):
         write_transcripts(Scripted(), "scripted", [corpus], path, overwrite=True, say=lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("audio/10.wav", "-o", "texts"), "texts are written into a manifest"),
+        (("audio/10.wav", "-o", "new.wav"), "name a file that ends in .jsonl"),
+        (("audio/10.wav", "-o", "new.jsonl", "--least", "nan"), "no number from"),
+        (("audio/10.wav", "-o", "new.jsonl", "--least", "0.5"), "no number from"),
+        (("audio/10.wav", "--device", "foo"), "foo"),
+        (("nowhere.jsonl", "-o", "new.jsonl"), "nowhere.jsonl"),
+        (("audio/none*.wav",), "none*.wav"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_nothing_is_written(
+    run: Run, corpus: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(corpus.parent)
+    before = sorted(corpus.parent.rglob("*"))
+    code, _, err = run("transcribe", *words)
+    assert code in (1, 2)
+    assert message in " ".join(err.replace("│", " ").split())
+    assert "Traceback" not in err
+    assert sorted(corpus.parent.rglob("*")) == before
+
+
+def test_a_recognizer_is_loaded_by_its_name_alone(untyped: None) -> None:
+    with pytest.raises(ConfigError, match="not by int"):
+        load_recognizer(5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="'best' is no recognizer"):
+        load_recognizer("best")
 
 
 def test_a_folder_is_printed_and_what_is_uncertain_is_said(run: Run, corpus: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vocable.cli.options import Device, Overwrite, complain
+from vocable.cli.options import Device, Overwrite, complain, number
 
 
 def transcribe(
@@ -20,7 +20,12 @@ def transcribe(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, with the times of phonemes.")] = False,
-    least: Annotated[float, typer.Option(help="For --out: lowest mean log-probability of a text that is kept.")] = -0.3,
+    least: Annotated[
+        float,
+        typer.Option(
+            parser=number(-1e6, 0.0), metavar="NUMBER", help="For --out: lowest mean log-probability of a text."
+        ),
+    ] = -0.3,
     times: Annotated[bool, typer.Option(help="For --out: find the times of words by alignment.")] = True,
     overwrite: Overwrite = False,
     device: Device = "cpu",

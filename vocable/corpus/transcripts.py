@@ -19,7 +19,7 @@ from vocable.corpus.jobs import Outcome, Report, Watch, process_each
 from vocable.data.alignment.record import PhoneAligner
 from vocable.data.alignment.words import arpabet_words, word_spans
 from vocable.data.manifest import Utterance, manifest_line, read_manifest
-from vocable.errors import AlignmentError, TextError
+from vocable.errors import AlignmentError, OutputError, TextError
 from vocable.files import make_folder, write_text
 from vocable.text.pronounce import ArpabetPronouncer
 from vocable.write_rules import check_target, write_rules
@@ -68,8 +68,10 @@ def write_transcripts(
 
     Raises:
         VocableError: If the inputs cannot be used.
-        OutputError: If ``out`` exists and is another file, or is one of the inputs.
+        OutputError: If ``out`` does not end in ``.jsonl``, exists and is another file, or is one of the inputs.
     """
+    if out.suffix != _MANIFEST:
+        raise OutputError(f"{out}: texts are written into a manifest; name a file that ends in {_MANIFEST}")
     utterances = find_utterances(inputs)
     manifests = [Path(entry) for entry in inputs if Path(entry).suffix == _MANIFEST]
     writer = _Writer(model, name, least, aligner)

@@ -1,10 +1,12 @@
 """Scorers by name."""
 
 from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NoReturn, overload
 
 from vocable.audio import Audio
+from vocable.device import check_device
 from vocable.errors import AudioError, CheckpointError, ConfigError, MissingDependencyError
 from vocable.evaluate.judges.base import OpinionPredictor, PhoneRecognizer, PitchTracker, SpeakerEncoder
 from vocable.evaluate.judges.moonshine import FILES, MoonshineRecognizer
@@ -132,7 +134,7 @@ def find_scorer(
     raise ConfigError(f"'{name}' is no {kind} scorer; there are {', '.join(scorers)}{more}")
 
 
-def load_recognizer(name: str | None = None) -> SpeechRecognizer:
+def load_recognizer(name: str | PathLike[str] | None = None) -> SpeechRecognizer:
     """Load a speech recognizer.
 
     Args:
@@ -148,7 +150,9 @@ def load_recognizer(name: str | None = None) -> SpeechRecognizer:
         >>> load_recognizer("pocketsphinx").transcribe(Audio(np.zeros(16_000), 16_000))
         ''
     """
-    return find_scorer("recognizer", name)
+    if name is not None and not isinstance(name, str | PathLike):
+        raise ConfigError(f"a recognizer is chosen by its name or folder, not by {type(name).__name__}; pass a text")
+    return find_scorer("recognizer", None if name is None else str(name))
 
 
 def load_transcriber(name: str | None, device: str = "cpu") -> tuple[object, str]:
@@ -164,6 +168,7 @@ def load_transcriber(name: str | None, device: str = "cpu") -> tuple[object, str
         CheckpointError: If its model is not available.
     """
     if name is None or name in _SCORERS["recognizer"] or _holds_recognizer(name):
+        check_device(device)  # recognizers run on the CPU
         recognizer = load_recognizer(name)
         return recognizer, recognizer.name
     try:
