@@ -15,7 +15,8 @@ from tests.lab.ctap import PHONES, Oracle, alignment, little, phones_of, telling
 from vocable.audio import Audio
 from vocable.cli.main import app
 from vocable.data.manifest import Utterance
-from vocable.errors import AlignmentError
+from vocable.errors import AlignmentError, MissingDependencyError
+from vocable.evaluate.judges import find
 from vocable.evaluate.plan import Plan
 from vocable.metrics.codebook import usage_figure
 from vocable.metrics.retrieval import retrieval_scores
@@ -291,6 +292,29 @@ def test_what_cannot_be_aligned_is_named_and_the_others_go_on(model: Path, corpu
     assert rows[0].extra["unaligned"].keys() == {"0.flac"}
     assert rows[0].scores["retrieval_top1"].defined
     assert "1.flac" in [item.removeprefix("clip ") for item in task.items()]
+
+
+def test_missing_scorers_are_said_first_and_their_figures_alone_are_undefined(
+    model: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise MissingDependencyError("it needs a package; run pip install it")
+
+    monkeypatch.setattr(find, "find_scorer", missing)
+    result = _run(model, "--data", corpus, "--out", tmp_path / "out", "--recognise", "1")
+    assert result.exit_code == 0, result.output
+    before, _, _ = result.output.partition("# ")
+    for figure in ("speaker similarity", "WER"):
+        assert f"{figure}: undefined: it needs a package; run pip install it" in before
+    assert "quarantined" not in result.output
+    cells = json.loads((tmp_path / "out" / "summary.json").read_text())["little"]
+    assert cells["per"]["mean"] is not None
+    for key in ("vc_target_similarity", "wer_recording"):
+        assert cells[key]["mean"] is None
+        assert list(cells[key]["reasons"]) == ["it needs a package; run pip install it"]
+    named = _run(model, "--data", corpus, "--out", tmp_path / "named", "--speaker-model", "resemblyzer")
+    assert isinstance(named.exception, MissingDependencyError)
+    assert not (tmp_path / "named").exists()
 
 
 def test_a_manifest_that_says_nothing_is_refused(model: Path, corpus: Path, tmp_path: Path) -> None:

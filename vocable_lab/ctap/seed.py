@@ -103,6 +103,9 @@ class CtapSeed(Evaluation):
         self._speaker_encoder, no_speaker = find_optional_scorer("speaker", scorers.speaker, "speaker similarity")
         self._recognizer, no_words = find_optional_scorer("recognizer", scorers.recognizer, "WER")
         self.left_out = [*no_speaker, *no_words]
+        if reason := self.phones.why_not_aligned(self.clips[key] for key in self.references):
+            self.batches = {}
+            self.left_out.append(f"retrieval: undefined: {reason}")
 
     def items(self) -> Sequence[str]:
         """Return the names of clips, batches and sentences."""
@@ -250,7 +253,7 @@ class CtapSeed(Evaluation):
             yield f"{key}: no phones to compare with: {reason}"
         for key, reason in self._unaligned(results).items():
             yield f"{key}: could not be aligned, and is in no batch: {reason}"
-        if not self.batches:
+        if not self.batches and not any(line.startswith("retrieval: ") for line in self.left_out):
             yield "retrieval: there are not two clips by different speakers whose phones are known"
         if not self.pairs:
             yield "conversion: there are no two speakers"

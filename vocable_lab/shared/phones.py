@@ -1,6 +1,6 @@
 """Phones of recordings and their times: from the manifest, else from the pronouncer and the aligner."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 
 from vocable.audio import Audio
@@ -9,7 +9,7 @@ from vocable.data.alignment.make import find_aligner
 from vocable.data.alignment.record import PhoneAligner
 from vocable.data.alignment.words import words_of
 from vocable.data.manifest import Utterance
-from vocable.errors import AlignmentError, VocableError
+from vocable.errors import AlignmentError, MissingDependencyError, VocableError
 from vocable.text.phonemes import SILENCE, strip_stress
 from vocable.text.pronounce import ArpabetPronouncer
 
@@ -39,6 +39,14 @@ class PhoneReader:
         """
         alignment = alignment_of(utterance, audio.duration)
         return self._aligner.phones(audio, self._words(utterance)).alignment if alignment is None else alignment
+
+    def why_not_aligned(self, utterances: Iterable[Utterance]) -> str:
+        """Return why recordings without an ``alignment`` cannot be aligned on this machine; empty if they can."""
+        try:
+            _ = any("alignment" not in utterance.extra for utterance in utterances) and self._aligner
+        except MissingDependencyError as error:
+            return str(error)
+        return ""
 
     def read_all(self, clips: Mapping[str, Utterance]) -> tuple[dict[str, list[str]], dict[str, str]]:
         """Return the phones of each clip by key, and the reasons why other clips have none.
