@@ -85,10 +85,10 @@ class Audio:
 
     def resample(self, sample_rate: int) -> "Audio":
         """Return the clip at another sample rate; the clip itself if the rate is the same."""
-        if sample_rate == self.sample_rate:
-            return self
         limits = current_limits()
         rate = limits.check_rate("", sample_rate)
+        if rate == self.sample_rate:
+            return self
         limits.check_samples("the resampled audio", -(-self.samples.size * rate // self.sample_rate))
         blocks = _resampled(iter([self.samples]), self.sample_rate, rate, "")
         return Audio(_join(blocks, "the resampled audio"), sample_rate)
