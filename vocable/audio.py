@@ -23,10 +23,11 @@ from vocable.errors import AudioError
 from vocable.files import find_rooted
 
 __all__ = [
-    "AUDIO_SUFFIXES", "CONVERTIBLE_SUFFIXES", "Audio", "find_audio", "find_rooted_audio", "header_seconds",
-    "read_blocks", "write_blocks",
+    "AUDIO_SUFFIXES", "CONVERTIBLE_SUFFIXES", "Audio", "decoded_seconds", "find_audio", "find_rooted_audio",
+    "header_seconds", "read_blocks", "write_blocks",
 ]  # fmt: skip
 
+_BLOCK_SECONDS = 10
 _MAX_PEAK = 8.0  # resampling and mixing may overshoot full scale; integers stored as floats are far larger
 
 
@@ -190,6 +191,17 @@ def header_seconds(path: str | os.PathLike[str]) -> float:
     if file.frames == 0:
         raise AudioError(f"{path}: {EMPTY}")
     return file.frames / file.sample_rate
+
+
+def decoded_seconds(path: str | os.PathLike[str]) -> float:
+    """Return the length of a file in seconds by decoding it in blocks: memory does not grow with the file.
+
+    Raises:
+        AudioError: If the file cannot be used; see :meth:`Audio.read`.
+    """
+    file = open_audio(path)
+    samples = sum(block.size for block in _checked(file.blocks(_BLOCK_SECONDS * file.sample_rate), str(path)))
+    return samples / file.sample_rate
 
 
 def find_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:

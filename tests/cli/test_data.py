@@ -68,5 +68,29 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(run: Run, corpus: Path, tm
     assert not out.exists()
 
 
+def test_a_folder_of_recordings_becomes_a_manifest(run: Run, tmp_path: Path) -> None:
+    for number, name in enumerate(("ann/a.wav", "ben/b.wav", "eve/c.wav", "eve/d.m4a", "eve/e.wav")):
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("wav"):
+            Audio(np.full(800 + number, 0.1, dtype=np.float32), 8_000).write(tmp_path / "mine" / name)
+        else:
+            (tmp_path / "mine" / name).write_bytes(b"no audio")
+    (tmp_path / "mine" / "ann" / "a.txt").write_text("hello")
+    (tmp_path / "more.csv").write_text("path,text\nben/b.wav,there\n")
+    words = ("data", "prepare", "folder", tmp_path / "mine", "--out", tmp_path / "out")
+    code, out, err = run(*words, "--texts", tmp_path / "more.csv")
+    assert (code, err) == (0, "")
+    assert "d.m4a" in out
+    assert "1 of 5 recordings cannot be used" in out
+    texts = {one.audio_path.name: one.text for one in read_manifest(tmp_path / "out" / "manifest.jsonl")}
+    assert texts == {"a.wav": "hello", "b.wav": "there", "c.wav": None, "e.wav": None}
+    code, _, err = run("data", "prepare", "fsdd", tmp_path / "mine", "--out", tmp_path / "no", "--speaker", "(.)")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "--speaker is for recordings of your own" in err
+    code, _, err = run("train", "guided-tiny", "--data", tmp_path / "mine", "--out", tmp_path / "run")
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"vocable data prepare folder {tmp_path}/mine --out DIR" in err
+
+
 def test_help_does_not_wait_for_torch() -> None:
     assert "Write the manifest of a published corpus" in quick_help("data", "prepare")

@@ -1,7 +1,7 @@
 """``vocable data``: prepare corpora and align manifests."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,23 +13,41 @@ app = typer.Typer(cls=Group, help="Write manifests of corpora, and add alignment
 
 @app.command("prepare", cls=Command, no_args_is_help=True)
 def prepare(
-    corpus: Annotated[str, typer.Argument(help="Corpus: audiomnist, fsdd, digit_strings or librispeech.")],
-    source: Annotated[Path, typer.Argument(help="Folder of the corpus as published; for digit_strings a manifest.")],
+    corpus: Annotated[
+        str,
+        typer.Argument(
+            help="folder, for recordings of your own, or a corpus: audiomnist, fsdd, digit_strings, librispeech."
+        ),
+    ],
+    source: Annotated[Path, typer.Argument(help="Folder of the recordings; for digit_strings a manifest.")],
     out: Annotated[Path, typer.Option(help="Folder for manifest.jsonl and for cut audio.")],
     split: Annotated[
         str | None,
         typer.Option(help="'speaker', 'random' or 'official' (default of digit_strings and librispeech)."),
     ] = None,
+    texts: Annotated[
+        list[Path] | None,
+        typer.Option(help="For folder: CSV or TSV with names and texts. Default: those found in it. Repeatable."),
+    ] = None,
+    speaker: Annotated[
+        str | None,
+        typer.Option(help="For folder: regular expression whose first group in a path is the speaker."),
+    ] = None,
     seed: Annotated[int, typer.Option(parser=SeedNumber, metavar="N", help="Seed of the split.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write the manifest of a published corpus.
+    """Write the manifest of a published corpus, or of a folder of recordings.
 
-    Files that cannot be used are named and left out. With --split speaker, no speaker is in two splits.
+    Files that cannot be used are named and left out. With --split speaker, no speaker is in two splits: train has .8 of
+    the speakers, dev and test .1 each. See docs/tutorial.md for recordings of your own.
     """
     from vocable.data.corpora import find_corpus
+    from vocable.errors import ConfigError
 
-    options = {} if split is None else {"split": split}
+    options: dict[str, Any] = {"split": split, "texts": texts or None, "speaker": speaker}
+    options = {name: value for name, value in options.items() if value is not None}
+    if corpus != "folder" and (unknown := options.keys() & {"texts", "speaker"}):
+        raise ConfigError(f"--{sorted(unknown)[0]} is for recordings of your own: vocable data prepare folder")
     _say(str(find_corpus(corpus)(source, out, seed=seed, say=_say, **options)))
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vocable.errors import ManifestError, VocableError
-from vocable.files import MAX_FILE_BYTES, json_line
+from vocable.files import MAX_FILE_BYTES, is_folder, json_line
 from vocable.schema import first_problem, parse_object, read_utf8
 from vocable.write_rules import protect
 
@@ -111,6 +111,8 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
             utterance is left.
     """
     manifest = Path(path)
+    if is_folder(manifest):
+        raise ManifestError(_folder_advice(manifest))
     text = read_utf8(manifest, ManifestError, "check the path, and that it is UTF-8", limit=MAX_FILE_BYTES)
     lines = text.replace("\r\n", "\n").split("\n")  # splitlines() would also cut at U+2028
     utterances = [
@@ -126,6 +128,17 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
         )
     protect([manifest, *(utterance.audio_path for utterance in utterances)])
     return utterances
+
+
+def _folder_advice(folder: Path) -> str:
+    """Return what to do with a folder where a manifest is needed."""
+    file = folder / "manifest.jsonl"
+    if file.is_file():
+        return f"{folder}: cannot be read (Is a directory); give its manifest, {file}"
+    return (
+        f"{folder}: cannot be read (Is a directory); run `vocable data prepare folder {folder} --out DIR` and give "
+        "DIR/manifest.jsonl"
+    )
 
 
 def read_manifests(paths: Sequence[str | os.PathLike[str]], split: str | None = None) -> list[Utterance]:

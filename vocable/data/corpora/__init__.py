@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from vocable.data.corpora import audiomnist, digit_strings, fsdd, librispeech
+from vocable.data.corpora import audiomnist, digit_strings, folder, fsdd, librispeech
 from vocable.errors import ConfigError
 
 CORPORA: Mapping[str, Callable[..., Path]] = MappingProxyType(
@@ -13,6 +13,7 @@ CORPORA: Mapping[str, Callable[..., Path]] = MappingProxyType(
         "fsdd": fsdd.prepare,
         "digit_strings": digit_strings.prepare,
         "librispeech": librispeech.prepare,
+        "folder": folder.prepare,
     }
 )
 
@@ -32,9 +33,9 @@ def find_corpus(name: str) -> Callable[..., Path]:
     Example:
         >>> find_corpus("fsdd").__module__
         'vocable.data.corpora.fsdd'
-        >>> find_corpus("mnist")
+        >>> find_corpus("mnist")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        vocable.errors.ConfigError: there is no corpus 'mnist'; there are audiomnist, fsdd, digit_strings, librispeech
+        vocable.errors.ConfigError: there is no corpus 'mnist'; there are audiomnist, fsdd, digit_strings, ...
     """
     if name not in CORPORA:
         raise ConfigError(f"there is no corpus '{name}'; there are {', '.join(CORPORA)}")
