@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vocable.audio import Audio
 from vocable.data.manifest import Utterance, read_manifest, read_manifests
-from vocable.errors import ManifestError
+from vocable.errors import ConfigError, ManifestError
 
 GOOD = '{"audio_path": "good.wav", "split": "train"}'
 
@@ -170,3 +171,70 @@ def test_real_manifests_name_recordings_that_are_there(name: str, speech_data: P
     assert {utterance.split for utterance in utterances} >= {"train", "test"}
     assert all(utterance.audio_path.is_file() for utterance in utterances[:: len(utterances) // 20])
     assert sum(utterance.duration or 0 for utterance in utterances) > 600
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.floats(0.5, 20.0), st.floats(0.1, 10.0)), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_shares_are_those_of_the_speech(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[int, float, float]], has_duration: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("shares")
+    entries = []
+    for number, (count, seconds, share) in enumerate(parts):
+        rows = [
+            {"audio_path": f"{number}/{at}.wav", **({"duration": seconds} if has_duration else {})}
+            for at in range(count)
+        ]
+        write(folder / f"{number}.jsonl", *rows)
+        entries.append(f"{folder}/{number}.jsonl:{share}")
+    lines = read_manifests(entries)
+    assert lines == read_manifests(entries)
+    sizes = [0.0] * len(parts)
+    for one in lines:
+        sizes[int(one.audio_path.parent.name)] += one.duration or 1.0
+    for size, (count, seconds, share) in zip(sizes, parts, strict=True):
+        clip = seconds if has_duration else 1.0
+        assert size >= count * clip * 0.999
+        wanted = share / sum(one[2] for one in parts) * sum(sizes)
+        assert abs(size - wanted) <= sum(one[1] if has_duration else 1.0 for one in parts) + 1e-6
+
+
+def test_without_shares_manifests_are_as_they_were(tmp_path: Path) -> None:
+    one, two = write(tmp_path / "a.jsonl", GOOD, GOOD), write(tmp_path / "b.jsonl", GOOD)
+    assert read_manifests([one, two, one]) == [*read_manifest(one), *read_manifest(two), *read_manifest(one)]
+    assert read_manifests([f"{one}:0.7"]) == read_manifest(one)
+    assert len(read_manifests([f"{one}:1", f"{two}:1"])) == 4
+    odd = write(tmp_path / "c:2", GOOD)
+    assert len(read_manifests([odd, two])) == 2
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ((":0", ":1"), "the share '0' must be a positive number"),
+        ((":1", ":-1"), "the share '-1'"),
+        ((":1e999", ":1"), "the share '1e999'"),
+        ((":1", ""), "b.jsonl has no share, but another manifest has one"),
+        ((":1e-12", ":1"), "these shares need"),
+    ],
+)
+def test_shares_that_cannot_be_are_named(tmp_path: Path, shares: tuple[str, str], message: str) -> None:
+    paths = [write(tmp_path / name, GOOD) for name in ("a.jsonl", "b.jsonl")]
+    with pytest.raises(ConfigError, match=message):
+        read_manifests([f"{path}{share}" for path, share in zip(paths, shares, strict=True)])
+
+
+@pytest.mark.parametrize("name", ["read_librispeech_tc5", "read_librispeech_devclean", "tts_kathleen", "tts_ljspeech"])
+def test_the_sets_in_ogg_opus_are_read(name: str, speech_data: Path) -> None:
+    manifest = speech_data / name / "manifest.jsonl"
+    if not manifest.exists():
+        pytest.skip(f"{name} is not among the speech data")
+    lines = read_manifest(manifest)
+    assert all(one.text and one.speaker and one.split for one in lines)
+    for one in lines[:: len(lines) // 3]:
+        clip = Audio.read(one.audio_path)
+        assert clip.duration == pytest.approx(one.duration, abs=0.02)
+        assert clip.sample_rate in (16_000, 48_000)

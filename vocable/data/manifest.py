@@ -15,11 +15,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vocable.errors import ManifestError, VocableError
+from vocable.errors import ConfigError, ManifestError, VocableError
 from vocable.files import MAX_FILE_BYTES, is_folder, json_line
 from vocable.schema import first_problem, parse_object, read_utf8
+from vocable.shares import split_shares
 from vocable.write_rules import protect
 
+_MAX_LINES = 20_000_000  # of several manifests, repeated for their shares
 _Error = TypeVar("_Error", bound=VocableError)
 
 
@@ -142,8 +144,45 @@ def _folder_advice(folder: Path) -> str:
 
 
 def read_manifests(paths: Sequence[str | os.PathLike[str]], split: str | None = None) -> list[Utterance]:
-    """Read several manifests in order. A manifest that is named twice counts twice."""
-    return [utterance for path in paths for utterance in read_manifest(path, split)]
+    """Read several manifests in order. A manifest that is named twice counts twice.
+
+    Args:
+        paths: Paths of JSONL files, each with a share after it (``a.jsonl:0.7``), or none with one. With shares,
+            utterances are listed several times, so that each manifest has its share of the speech: the shortest for its
+            share once, the others as often as that needs, the last time in part and evenly. Lengths are those of
+            ``duration``, or numbers of utterances if any line has none.
+        split: Split to read; all by default.
+
+    Raises:
+        ManifestError: If a manifest cannot be used; see :func:`read_manifest`.
+        ConfigError: If a share is no positive number, only some have one, or one is far too small for the others.
+    """
+    pairs = split_shares(paths)
+    parts = [read_manifest(path, split) for path, _ in pairs]
+    if any(share is not None for _, share in pairs):
+        parts = _repeat_to_shares(parts, [share or 0.0 for _, share in pairs])
+    return [utterance for part in parts for utterance in part]
+
+
+def _repeat_to_shares(parts: Sequence[list[Utterance]], shares: Sequence[float]) -> list[list[Utterance]]:
+    """Return the utterances of each part as often as its share needs, and at least once."""
+    known = all(one.duration is not None for part in parts for one in part)
+    sizes = [sum(one.duration or 0.0 for one in part) if known else float(len(part)) for part in parts]
+    wanted = [share / size for share, size in zip(shares, sizes, strict=True)]
+    counts = [len(part) * times / min(wanted) for part, times in zip(parts, wanted, strict=True)]
+    if sum(counts) > _MAX_LINES:
+        raise ConfigError(
+            f"these shares need {sum(counts):.3g} lines, as the smallest share is of the longest manifest; give shares "
+            "nearer to the lengths of the manifests"
+        )
+    return [_repeat(part, count / len(part)) for part, count in zip(parts, counts, strict=True)]
+
+
+def _repeat(part: list[Utterance], times: float) -> list[Utterance]:
+    """Return utterances a number of times; the last time in part, evenly over the list."""
+    whole = int(times)
+    rest = round((times - whole) * len(part))
+    return part * whole + [part[at * len(part) // rest] for at in range(rest)]
 
 
 def _utterance(line: str, manifest: Path, number: int) -> Utterance:
