@@ -1,4 +1,4 @@
-"""What a metric is given: a recording and its decoded speech, and what scorers returned for each."""
+"""A recording and its decoded speech, as metrics get them, with a cache of what scorers returned."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
