@@ -91,13 +91,14 @@ def manifest_line(utterance: Utterance, folder: Path, values: Mapping[str, Any],
         >>> manifest_line(Utterance(audio_path="/a/b.wav", speaker="s1"), Path("/a"), {"text": "hello"})
         '{"audio_path": "b.wav", "speaker": "s1", "text": "hello"}'
     """
-    path = utterance.audio_path.absolute()
+    path, folder = (Path(os.path.normpath(one.absolute())) for one in (utterance.audio_path, folder))
     shown = path.relative_to(folder) if path.is_relative_to(folder) else path
-    present = utterance.model_dump(include={"text", "speaker", "split", "duration"}, exclude_none=True)
+    present = utterance.model_dump(include=_WRITTEN & utterance.model_fields_set)
     kept = {key: value for key, value in utterance.extra.items() if key not in drop}
     return json_line({"audio_path": str(shown), **present, **kept, **values})
 
 
+_WRITTEN = {"text", "speaker", "split", "duration"}
 _KEYS = Utterance.model_fields.keys() - {"extra", "where"}  # a line's own keys of these two names go into `extra`
 
 
