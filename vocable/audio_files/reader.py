@@ -19,7 +19,7 @@ from vocable.audio_files.framed import mp3_frame, walk_flac, walk_mp3, walk_ogg
 from vocable.audio_files.limits import current_limits
 from vocable.audio_files.parts import Bytes, Part, PartStream, Walker, find_parts, is_unknown_length, skip_tags
 from vocable.errors import AudioError
-from vocable.files import check_regular, open_regular
+from vocable.files import check_regular, open_regular, reason_of
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf"})
 CONVERTIBLE_SUFFIXES = frozenset({
@@ -191,8 +191,12 @@ def _reading(path: Path) -> Iterator[None]:
         raise AudioError(f"{path}: no such file") from error
     except MemoryError as error:
         raise AudioError(f"{path}: there is not enough memory to read it; cut it into shorter files") from error
-    except (soundfile.SoundFileError, OSError, RuntimeError, TypeError, ValueError) as error:
-        reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    except OSError as error:
+        raise AudioError(
+            f"{path}: cannot be read as audio ({reason_of(error)}); give an audio file that you may read"
+        ) from error
+    except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
+        reason = getattr(error, "error_string", None) or str(error)
         raise AudioError(
             f"{path}: cannot be read as audio ({reason.removeprefix('Error : ').rstrip('.')}); copy it again, convert "
             f"it to WAV or FLAC (ffmpeg -i {shlex.quote(str(path))} OUT.wav), or remove it"

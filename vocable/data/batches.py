@@ -132,15 +132,15 @@ class ClipStore(Generic[Info]):
         for path, indices in by_path.items():
             try:
                 samples = Audio.read(path, sample_rate).samples
-            except AudioError as error:
-                self.problems.append(utterances[indices[0]].locate_error(error))
+                clip = np.clip(samples * _SCALE, -_SCALE, _SCALE - 1).round().astype(np.int16)
+            except (AudioError, MemoryError) as error:
+                self.problems.append(utterances[indices[0]].locate_error(_named(error)))
                 continue
-            clip = np.clip(samples * _SCALE, -_SCALE, _SCALE - 1).round().astype(np.int16)
             for index in indices:
                 try:
                     kept[index] = inspect(utterances[index], samples), clip
-                except (AudioError, AlignmentError) as error:  # its message may not name the file
-                    self.problems.append(utterances[index].locate_error(error))
+                except (AudioError, AlignmentError, MemoryError) as error:  # its message may not name the file
+                    self.problems.append(utterances[index].locate_error(_named(error)))
         if not kept:
             first = f"; the first: {self.problems[0]}" if self.problems else ""
             raise ManifestError(f"none of {len(utterances)} recordings can be used{first}")
@@ -155,3 +155,9 @@ class ClipStore(Generic[Info]):
     def samples(self, index: int, start: int = 0, stop: int | None = None) -> Float[ndarray, " T"]:
         """Return the samples of a clip from ``start`` up to ``stop``, or to its end."""
         return self._clips[index][start:stop].astype(np.float32) / np.float32(_SCALE)
+
+
+def _named(error: AudioError | AlignmentError | MemoryError) -> AudioError | AlignmentError:
+    if isinstance(error, MemoryError):
+        return AudioError("there is not enough memory for it; cut it into shorter recordings")
+    return error
