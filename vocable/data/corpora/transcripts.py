@@ -190,8 +190,11 @@ def _rows(table: Path) -> list[tuple[int, list[str]]]:
     lines = [line for line in text.splitlines() if line.strip()][:_LOOKED_AT]
     counts = {mark: (sum(mark in line for line in lines), mark in lines[0] if lines else 0) for mark in _DELIMITERS}
     delimiter = max(_DELIMITERS, key=lambda mark: counts[mark])  # the first of equal ones
-    quoting = csv.QUOTE_MINIMAL if delimiter in ",;" else csv.QUOTE_NONE
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, quoting=quoting)
+    reader = csv.reader(
+        text.splitlines(keepends=True),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_MINIMAL if delimiter in ",;" else csv.QUOTE_NONE,
+    )
     try:
         return [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
     except csv.Error as error:
