@@ -224,11 +224,11 @@ def find_rooted_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[tuple[Pa
         InputError: If a folder or a pattern has no audio.
     """
     found = find_rooted(inputs, AUDIO_SUFFIXES | CONVERTIBLE_SUFFIXES, "audio")
-    readable = {path.with_suffix("") for path, _ in found if path.suffix.lower() in AUDIO_SUFFIXES}
-    return [
-        (path, root) for path, root in found
-        if path.suffix.lower() not in CONVERTIBLE_SUFFIXES or path.with_suffix("") not in readable
-    ]  # fmt: skip
+    convertible = {path for path, _ in found if path.suffix.lower() in CONVERTIBLE_SUFFIXES}
+    if not convertible:
+        return found
+    readable = {path.with_suffix("") for path, _ in found if path not in convertible}
+    return [(path, root) for path, root in found if path not in convertible or path.with_suffix("") not in readable]
 
 
 def _resampled(

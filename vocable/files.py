@@ -299,7 +299,7 @@ def find_rooted(
     for entry in inputs:
         path = Path(entry)
         if is_folder(path):
-            candidates = sorted(_walk(path), key=lambda file: file.parts)
+            candidates = list(_walk(path))
             root = path
         elif not exists(path) and glob.has_magic(str(entry)):
             names = sorted(glob.glob(str(entry), recursive=True))  # any root  # noqa: PTH207
@@ -342,19 +342,21 @@ def _system_devices() -> frozenset[int]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder at any depth, without links to folders, and each folder that cannot be searched."""
-    folders = [folder]
-    while folders:
-        current = folders.pop()
+    """Yield the files in a folder at any depth, sorted, and each folder that cannot be searched, but no links to folders."""
+    waiting: list[tuple[Path, bool]] = [(folder, True)]  # paths, and whether they are folders
+    while waiting:
+        current, is_directory = waiting.pop()
+        if not is_directory:
+            yield current
+            continue
         try:
             with os.scandir(current) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(current / entry.name)
-                    elif entry.is_file():
-                        yield current / entry.name
+                kinds = {entry.name: (entry.is_dir(follow_symlinks=False), entry.is_file()) for entry in entries}
         except OSError:
             yield current
+            continue
+        names = (name for name in sorted(kinds, reverse=True) if any(kinds[name]))
+        waiting += [(current / name, kinds[name][0]) for name in names]
 
 
 def _fixed_part(pattern: Path) -> Path:

@@ -22,7 +22,7 @@ class WriteRules:
     """
 
     overwrite: bool
-    inputs: dict[tuple[int, int], Path] = field(default_factory=dict)
+    inputs: dict[tuple[int, int], str | os.PathLike[str]] = field(default_factory=dict)
     unchanged: set[Path] = field(default_factory=set)
 
 
@@ -68,8 +68,8 @@ def protect(inputs: Iterable[str | os.PathLike[str]]) -> None:
         return
     for path in inputs:
         with suppress(OSError, ValueError):  # missing, or no path at all: reading it raises the error
-            status = Path(path).stat()
-            rules.inputs[status.st_dev, status.st_ino] = Path(path)
+            status = os.stat(path)  # ten times as fast as pathlib's, for a hundred thousand files  # noqa: PTH116
+            rules.inputs[status.st_dev, status.st_ino] = path
 
 
 def check_target(target: Path) -> None:
@@ -85,7 +85,7 @@ def check_target(target: Path) -> None:
         status = target.stat()
         source = rules.inputs.get((status.st_dev, status.st_ino))
         if source is not None:
-            alias = "" if source == target else f" (it is {source})"
+            alias = "" if Path(source) == target else f" (it is {source})"
             raise OutputError(f"{target}: this input would be overwritten; write to another place{alias}")
 
 

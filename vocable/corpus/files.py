@@ -59,7 +59,7 @@ def encode_files(
     if isinstance(tokenizer, NeedsOthers):
         tokenizer.check_encoding()
     manifests = [Path(entry) for entry in inputs if Path(entry).suffix == _MANIFEST]
-    found = _find_recordings(inputs, manifests, text)
+    found = find_recordings(inputs, manifests, text)
     recordings = [recording for recording, _ in found]
     names = mirror_names([(recording.path, root) for recording, root in found], _SUFFIX)
     is_file = len(names) == 1 and not manifests and not _has_folder(inputs)
@@ -172,7 +172,7 @@ def decode_files(
     )
 
 
-def _find_recordings(
+def find_recordings(
     inputs: Sequence[_StrPath], manifests: Sequence[Path], text: str | None
 ) -> list[tuple[Recording, Path]]:
     """Return the recordings that the inputs stand for, each with the folder that outputs mirror."""

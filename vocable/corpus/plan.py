@@ -61,11 +61,15 @@ def read_recordings(manifest: Path) -> list[tuple[Recording, Path]]:
     """
     lines = read_manifest(manifest)
     # without "..", so that outputs stay in their folder
-    recordings = [Recording(Path(os.path.normpath(line.audio_path)), line.text, line.where) for line in lines]
+    recordings = [Recording(_normalized(line.audio_path), line.text, line.where) for line in lines]
     folders = {os.path.dirname(recording.path) for recording in recordings}  # as texts: 10 × as fast  # noqa: PTH120
     common, beside = Path(os.path.commonpath(folders)), Path(os.path.normpath(manifest.parent.absolute()))
     root = beside if common.is_relative_to(beside) else common
     return [(recording, root) for recording in recordings]
+
+
+def _normalized(path: Path) -> Path:
+    return Path(os.path.normpath(path)) if ".." in path.parts else path
 
 
 def mirror_names(found: Sequence[Rooted], suffix: str) -> list[Path]:

@@ -118,9 +118,10 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
         raise ManifestError(_folder_advice(manifest))
     text = read_utf8(manifest, ManifestError, "check the path, and that it is UTF-8", limit=MAX_FILE_BYTES)
     lines = text.replace("\r\n", "\n").split("\n")  # splitlines() would also cut at U+2028
+    folder = manifest.parent.absolute()
     utterances = [
-        _utterance(line, manifest, number) for number, line in enumerate(lines, start=1) if line.strip()
-    ]  # fmt: skip
+        _utterance(line, manifest, folder, number) for number, line in enumerate(lines, start=1) if line.strip()
+    ]
     splits = sorted({utterance.split or "(none)" for utterance in utterances})
     if split is not None:
         utterances = [utterance for utterance in utterances if utterance.split == split]
@@ -186,7 +187,7 @@ def _repeat(part: list[Utterance], times: float) -> list[Utterance]:
     return part * whole + [part[at * len(part) // rest] for at in range(rest)]
 
 
-def _utterance(line: str, manifest: Path, number: int) -> Utterance:
+def _utterance(line: str, manifest: Path, folder: Path, number: int) -> Utterance:
     where = f"{manifest}, line {number}"
     values = parse_object(line, where, ManifestError, 'write {"audio_path": …, "text": …}')
     if not values.get("audio_path"):
@@ -196,4 +197,4 @@ def _utterance(line: str, manifest: Path, number: int) -> Utterance:
         utterance = Utterance(**fields, extra=values, where=where)
     except ValidationError as error:
         raise ManifestError(f"{where}: {first_problem(error)}") from error
-    return utterance.model_copy(update={"audio_path": manifest.parent.absolute() / utterance.audio_path})
+    return utterance.model_copy(update={"audio_path": folder / utterance.audio_path})
