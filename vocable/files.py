@@ -342,7 +342,7 @@ def _system_devices() -> frozenset[int]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder at any depth, sorted, and each folder that cannot be searched, but no links to folders."""
+    """Yield the files in a folder at any depth, sorted, and each folder that cannot be searched."""
     waiting: list[tuple[Path, bool]] = [(folder, True)]  # paths, and whether they are folders
     while waiting:
         current, is_directory = waiting.pop()
