@@ -16,7 +16,7 @@ import soxr
 from jaxtyping import Float
 from numpy import ndarray
 
-from vocable.audio_files import AUDIO_SUFFIXES, CONVERTIBLE_SUFFIXES, open_audio, write_audio
+from vocable.audio_files import AUDIO_SUFFIXES, CONVERTIBLE_SUFFIXES, AudioFile, open_audio, write_audio
 from vocable.audio_files.limits import current_limits
 from vocable.audio_files.reader import EMPTY
 from vocable.errors import AudioError
@@ -81,8 +81,9 @@ class Audio:
             AudioError: If the file is missing, no regular file, unreadable, empty, truncated or beyond a limit, or
                 holds NaN, infinity or integers stored as floats.
         """
-        rate = open_audio(path).sample_rate if sample_rate is None else sample_rate
-        return cls(_join(read_blocks(path, rate), str(path)), rate)
+        file = open_audio(path)
+        rate = file.sample_rate if sample_rate is None else sample_rate
+        return cls(_join(_resampled_file(file, rate, 10.0), str(path)), rate)
 
     def resample(self, sample_rate: int) -> "Audio":
         """Return the clip at another sample rate; the clip itself if the rate is the same."""
@@ -148,9 +149,7 @@ def read_blocks(
     """
     if not (math.isfinite(seconds) and seconds >= 0):
         raise AudioError(f"{path}: seconds is {seconds}: the length of a block must be a positive number")
-    file = open_audio(path)
-    blocks = _checked(file.blocks(max(1, int(min(seconds, 3600.0) * file.sample_rate))), str(path))
-    yield from _resampled(blocks, file.sample_rate, sample_rate, str(path))
+    yield from _resampled_file(open_audio(path), sample_rate, seconds)
 
 
 def write_blocks(path: str | os.PathLike[str], blocks: Iterable[Float[ndarray, " T"]], sample_rate: int) -> None:
@@ -229,6 +228,11 @@ def find_rooted_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[tuple[Pa
         return found
     readable = {path.with_suffix("") for path, _ in found if path not in convertible}
     return [(path, root) for path, root in found if path not in convertible or path.with_suffix("") not in readable]
+
+
+def _resampled_file(file: AudioFile, sample_rate: int, seconds: float) -> Iterator[Float[ndarray, " T"]]:
+    blocks = _checked(file.blocks(max(1, int(min(seconds, 3600.0) * file.sample_rate))), str(file.path))
+    return _resampled(blocks, file.sample_rate, sample_rate, str(file.path))
 
 
 def _resampled(

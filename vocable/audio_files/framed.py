@@ -10,6 +10,7 @@ from vocable.errors import AudioError
 _FLAC_START = b"fLaC"
 _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 _MAX_PADDING = 2 * 4095 + 1105  # samples that a decoder leaves out at both ends of a stream, at most
+_MAX_TAG = 1 << 20  # bytes of a tag between two FLAC streams
 _MAX_LEADING = 1 << 16  # bytes before the first frame of an MP3: a tag that is longer than it says
 _BITRATES = {  # kbit/s, by (is MPEG-1, layer)
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -31,7 +32,7 @@ class _Frame(NamedTuple):
 
 
 def walk_flac(data: Bytes, start: int) -> tuple[list[Part], int]:
-    """Return the FLAC streams of a file; each begins with the marker and the header of 34 bytes."""
+    """Return the FLAC streams of a file. Each begins with a marker and a header of 34 bytes, and tags may follow it."""
     marks = [start]
     position = start + 8
     while (position := data.find(_FLAC_START, position)) >= 0:
@@ -39,7 +40,25 @@ def walk_flac(data: Bytes, start: int) -> tuple[list[Part], int]:
         if len(head) == 8 and head[4] & 0x7F == 0 and head[5:] == b"\0\0\x22":
             marks.append(position)
         position += 4
-    return [Part(mark, end) for mark, end in zip(marks, [*marks[1:], data.size], strict=True)], data.size
+    ends = [*marks[1:], data.size]
+    return [Part(mark, _before_tags(data, mark, end)) for mark, end in zip(marks, ends, strict=True)], data.size
+
+
+def _before_tags(data: Bytes, start: int, end: int) -> int:
+    """Return the position where tags begin that end at a position. The frames before them do not say their length."""
+    at = data.find(b"ID3", max(start, end - _MAX_TAG))
+    while 0 <= at < end:
+        if skip_tags(data, at) == end:
+            end = at
+            break
+        at = data.find(b"ID3", at + 1)
+    if data.at(max(start, end - 128), 3) == b"TAG":
+        end -= 128
+    footer = data.at(max(start, end - 32), 32)
+    if footer.startswith(b"APETAGEX"):
+        size = int.from_bytes(footer[12:16], "little") + (32 if footer[23] & 0x80 else 0)
+        end = max(start, end - size)
+    return end
 
 
 def walk_ogg(data: Bytes, start: int) -> tuple[list[Part], int]:
