@@ -10,30 +10,34 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soxr
 from jaxtyping import Float
 from numpy import ndarray
 
+from vocable.arguments import check_arguments, show
 from vocable.audio_files import AUDIO_SUFFIXES, CONVERTIBLE_SUFFIXES, AudioFile, open_audio, write_audio
 from vocable.audio_files.limits import current_limits
 from vocable.audio_files.reader import EMPTY
-from vocable.errors import AudioError
+from vocable.errors import ArgumentError, AudioError
 from vocable.files import find_rooted
+from vocable.notebook import player_html
 
 __all__ = [
-    "AUDIO_SUFFIXES", "CONVERTIBLE_SUFFIXES", "Audio", "decoded_seconds", "find_audio", "find_rooted_audio",
-    "header_seconds", "read_blocks", "write_blocks",
+    "AUDIO_SUFFIXES", "CONVERTIBLE_SUFFIXES", "Audio", "AudioLike", "as_audio", "check_audible", "decoded_seconds",
+    "find_audio", "find_rooted_audio", "header_seconds", "read_blocks", "write_blocks",
 ]  # fmt: skip
 
 _BLOCK_SECONDS = 10
 _MAX_PEAK = 8.0  # resampling and mixing may overshoot full scale; integers stored as floats are far larger
+_SILENCE = -55.0  # dB of full scale; of the loudest tenth of a second of a voice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audio:
-    """One clip of mono audio.
+    """One clip of mono audio. Clips are equal where rate and samples are, and a notebook plays them.
 
     Attributes:
         samples: Samples of shape (T,), float32, nominally in [-1, 1]; T is at least 1, and all are finite.
@@ -69,7 +73,24 @@ class Audio:
         """Length in seconds."""
         return self.samples.size / self.sample_rate
 
+    def __repr__(self) -> str:
+        """Return one line: duration, rate and peak."""
+        return f"Audio({self.duration:.2f} s, {self.sample_rate} Hz, peak {float(np.abs(self.samples).max()):.3f})"
+
+    def _repr_html_(self) -> str:
+        """Return a player, for notebooks."""
+        return player_html(self.samples, self.sample_rate)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Audio):
+            return NotImplemented
+        return self.sample_rate == other.sample_rate and np.array_equal(self.samples, other.samples)
+
+    def __hash__(self) -> int:
+        return hash((self.sample_rate, (self.samples + 0.0).tobytes()))  # -0.0 equals 0.0
+
     @classmethod
+    @check_arguments
     def read(cls, path: str | os.PathLike[str], sample_rate: int | None = None) -> "Audio":
         """Read an audio file of any sample rate and number of channels; channels are averaged.
 
@@ -85,6 +106,7 @@ class Audio:
         rate = file.sample_rate if sample_rate is None else sample_rate
         return cls(_join(_resampled_file(file, rate, 10.0), str(path)), rate)
 
+    @check_arguments
     def resample(self, sample_rate: int) -> "Audio":
         """Return the clip at another sample rate; the clip itself if the rate is the same."""
         limits = current_limits()
@@ -95,6 +117,7 @@ class Audio:
         blocks = _resampled(iter([self.samples]), self.sample_rate, rate, "")
         return Audio(_join(blocks, "the resampled audio"), sample_rate)
 
+    @check_arguments
     def played(self, speed: float) -> "Audio":
         """Return the clip played faster or slower like a tape, so that pitch and formants change, too.
 
@@ -115,6 +138,7 @@ class Audio:
             raise AudioError(f"speed is {speed}: it must be positive")
         return Audio(self.samples, round(self.sample_rate * speed)).resample(self.sample_rate)
 
+    @check_arguments
     def write(self, path: str | os.PathLike[str], comment: str = "", *, kilobits: int | None = None) -> None:
         """Write 16-bit WAV or FLAC, OGG (Vorbis) or MP3, atomically. Samples beyond full scale are clipped.
 
@@ -203,6 +227,11 @@ def decoded_seconds(path: str | os.PathLike[str]) -> float:
     return samples / file.sample_rate
 
 
+AudioLike = Audio | str | os.PathLike[str] | tuple[Any, int]
+"""A recording: audio, the path of a file, or samples of shape (T,) and their sample rate; see :func:`as_audio`."""
+
+
+@check_arguments
 def find_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """Return the audio files that files, folders and glob patterns stand for; see :func:`find_rooted_audio`.
 
@@ -213,6 +242,7 @@ def find_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return [path for path, _ in find_rooted_audio(inputs)]
 
 
+@check_arguments
 def find_rooted_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path]]:
     """Return the audio files that inputs stand for, each with its root; see :func:`vocable.files.find_rooted`.
 
@@ -277,6 +307,53 @@ def _join(blocks: Iterable[Float[ndarray, " T"]], where: str) -> Float[ndarray, 
         return np.concatenate(found)
     except MemoryError as error:
         raise AudioError(f"{where}: {count} samples do not fit into memory; cut it into shorter clips") from error
+
+
+def as_audio(value: object, name: str = "audio") -> Audio:
+    """Return a recording that is given as audio, as the path of a file, or as samples with their rate.
+
+    Args:
+        value: :class:`Audio`, a path, or a pair of samples of shape (T,) and their sample rate in Hz.
+        name: Name of the value in messages.
+
+    Raises:
+        ArgumentError: If it is anything else.
+        AudioError: If the file or the samples cannot be used.
+
+    Example:
+        >>> as_audio((np.zeros(8, dtype=np.float32), 8_000)).duration
+        0.001
+    """
+    if isinstance(value, Audio):
+        return value
+    if isinstance(value, str | os.PathLike):
+        return Audio.read(value)
+    if isinstance(value, tuple | list) and len(value) == 2:
+        samples, rate = value
+        if np.ndim(rate) == 0 and isinstance(rate, int | np.integer) and not isinstance(rate, bool):
+            return Audio(samples, int(rate))
+        raise ArgumentError(f"{name}: the sample rate is {show(rate)}; pass (samples, sample_rate), in this order")
+    raise ArgumentError(
+        f"{name} is {show(value)} ({type(value).__name__}); pass Audio, the path of an audio file, or (samples, "
+        "sample_rate)"
+    )
+
+
+def check_audible(audio: Audio, name: str) -> None:
+    """Raise an AudioError if no tenth of a second of a recording is louder than -55 dB of full scale.
+
+    Example:
+        >>> check_audible(Audio(np.zeros(8_000, dtype=np.float32), 8_000), "the voice")
+        Traceback (most recent call last):
+        vocable.errors.AudioError: the voice is silent: no part of it is louder than -55 dB; give a recording of speech
+    """
+    size = max(1, audio.sample_rate // 10)
+    powers = np.square(audio.samples, dtype=np.float64)
+    loudest = max(float(powers[at : at + size].mean()) for at in range(0, powers.size, size))
+    if loudest < 10 ** (_SILENCE / 10):
+        raise AudioError(
+            f"{name} is silent: no part of it is louder than {_SILENCE:.0f} dB; give a recording of speech"
+        )
 
 
 def _as_floats(values: object) -> Float[ndarray, "..."]:

@@ -22,6 +22,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from vocable.arguments import check_arguments
 from vocable.errors import InputError, OutputError, VocableError
 from vocable.write_rules import check_target, is_replaceable, protect
 
@@ -272,6 +273,7 @@ def find_files(inputs: Sequence[str | os.PathLike[str]], suffixes: Collection[st
     return [path for path, _ in find_rooted(inputs, suffixes, kind)]
 
 
+@check_arguments
 def find_rooted(
     inputs: Sequence[str | os.PathLike[str]], suffixes: Collection[str], kind: str
 ) -> list[tuple[Path, Path]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vocable.arguments import check_arguments
 from vocable.audio import Audio
 from vocable.errors import AudioError, SpecError, TextError
 from vocable.interfaces import Streaming, Tokenizer
@@ -45,6 +46,7 @@ def speechlike(samples: int, sample_rate: int = 16_000, seed: int = 0) -> Audio:
     return Audio((sound * random.uniform(0.2, 1.0)).astype(np.float32), sample_rate)
 
 
+@check_arguments
 def check_tokenizer(tokenizer: Tokenizer, clips: Sequence[Audio] | None = None, text: str | None = None) -> None:
     """Check a tokenizer against every law.
 

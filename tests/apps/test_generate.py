@@ -109,7 +109,7 @@ def test_a_label_that_is_not_known_lists_those_that_are(speaker: VqalattentToken
 
 
 def test_counts_are_at_least_one(speaker: VqalattentTokenizer) -> None:
-    with pytest.raises(ConfigError, match="n is 0: give at least 1"):
+    with pytest.raises(ConfigError, match="n is 0: pass a number from 1"):
         generate(speaker, label=1, n=0)
     with pytest.raises(ConfigError, match="generate_strip got no label; give at least one"):
         generate_strip(speaker, [])

@@ -10,7 +10,7 @@ import vocable
 from tests.models import ready, ready_ctap, ready_speaker
 from vocable.apps.tts import synthesize
 from vocable.audio import Audio
-from vocable.errors import AudioError, CheckpointError, SpecError, TextError
+from vocable.errors import ArgumentError, AudioError, CheckpointError, SpecError, TextError
 from vocable.testing import speechlike
 from vocable.text.lexicon import Lexicon
 from vocable.text.normalize import PAUSES, to_words
@@ -133,12 +133,16 @@ def test_a_text_that_cannot_be_said_is_refused(text: str | None, message: str) -
         ([], "phonemes: there is nothing in .* to say; give phonemes"),
         (["SIL", "SIL"], "phonemes: there is nothing in .* to say"),
         (["HH", "ʃ"], "phonemes: phoneme 2 of 2, 'ʃ', is not among the 40 of this set"),
-        ("HH AH", "is one text, but a list of phonemes is needed; use text.split()"),
     ],
 )
 def test_phonemes_that_cannot_be_said_are_refused(phonemes: Any, message: str) -> None:
     with pytest.raises(TextError, match=message):
         said("hello", phonemes=phonemes)
+
+
+def test_phonemes_are_a_list() -> None:
+    with pytest.raises(ArgumentError, match=r"phonemes is 'HH AH' \(str\); pass a list of str"):
+        said("hello", phonemes="HH AH")
 
 
 def test_the_models_inventory_decides() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.models import ready, ready_ctap, ready_speaker
-from vocable.errors import ShapeError
+from vocable.errors import ArgumentError, ShapeError
 from vocable.interfaces import Tokenizer
 from vocable.systems.base import collate_tokens
 from vocable.testing import speechlike
@@ -30,7 +30,9 @@ def test_texts_go_with_their_clips(system: str) -> None:
 @pytest.mark.parametrize("system", TOKENIZERS)
 def test_one_text_for_each_clip(system: str) -> None:
     tokenizer: Tokenizer = TOKENIZERS[system]()
-    for texts, found in ((["one"], "1 texts"), ([], "0 texts"), ("abc", "one text")):
+    with pytest.raises(ArgumentError, match=r"texts is 'abc' \(str\); pass a list of str or None"):
+        tokenizer.encode_batch(CLIPS, "abc")
+    for texts, found in ((["one"], "1 texts"), ([], "0 texts")):
         with pytest.raises(ShapeError, match=f"encode_batch got {found} for 3 clips; give one for each"):
             tokenizer.encode_batch(CLIPS, texts)
     with pytest.raises(ShapeError, match="at least one clip"):

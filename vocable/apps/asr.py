@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
-from vocable.audio import Audio
+from vocable.arguments import check_arguments
+from vocable.audio import Audio, AudioLike, as_audio
 from vocable.data.alignment import Segment
 from vocable.errors import SpecError, TextError
 from vocable.interfaces import DetailedRecognizer, PhonemeRecognizer, Recognition, SpeechRecognizer
@@ -52,7 +53,8 @@ class Transcript:
         return self.segments
 
 
-def transcribe(model: object, audio: Audio, *, finder: WordFinder | None = None) -> Transcript:
+@check_arguments
+def transcribe(model: object, audio: AudioLike, *, finder: WordFinder | None = None) -> Transcript:
     """Recognize the words of a recording, or its phonemes, their times, and the words they may stand for.
 
     A speech recognizer returns words. A tokenizer returns phonemes, and words found by pronunciation and frequency
@@ -77,19 +79,20 @@ def transcribe(model: object, audio: Audio, *, finder: WordFinder | None = None)
         >>> all(segment.end <= 1.0 for segment in transcript.segments)
         True
     """
+    recording = as_audio(audio)
     if isinstance(model, SpeechRecognizer) and not isinstance(model, PhonemeRecognizer):
-        found = recognize_words(model, audio)
+        found = recognize_words(model, recording)
         return Transcript(
             segments=(), words=tuple(normalize(found.text).split()), text=found.text,
             log_probability=found.log_probability, is_loop=found.is_loop,
         )  # fmt: skip
     recognizer = as_recognizer(model)
-    tokens = recognizer.encode(audio)
+    tokens = recognizer.encode(recording)
     path = recognizer.phoneme_path(tokens).tolist()
     seconds = tokens.ids.shape[2] / tokens.spec.frame_rate / len(path)
-    path = path[: math.ceil(audio.duration / seconds - _ROUNDING)]  # the last token may be partly padding
+    path = path[: math.ceil(recording.duration / seconds - _ROUNDING)]  # the last token may be partly padding
     symbols = recognizer.phonemes.symbols
-    segments = list(_segments(path, symbols, seconds, audio.duration))
+    segments = list(_segments(path, symbols, seconds, recording.duration))
     words = _find_words(segments, finder) if set(symbols[1:]) <= set(ARPABET) else None
     text = " ".join(words or ())
     return Transcript(

@@ -3,7 +3,8 @@
 import os
 from dataclasses import dataclass
 
-from vocable.audio import Audio
+from vocable.arguments import check_arguments
+from vocable.audio import Audio, AudioLike, as_audio
 from vocable.errors import SpecError
 from vocable.interfaces import WordEditor
 from vocable.systems.registry import models_for
@@ -39,8 +40,14 @@ class Edited:
         self.audio.write(path, f"Edited with vocable: words {first} to {last} are said as in another recording.")
 
 
+@check_arguments
 def edit(
-    tokenizer: object, clip: Audio, donor: Audio, words: tuple[int, int], text: str, donor_text: str | None = None
+    tokenizer: object,
+    clip: AudioLike,
+    donor: AudioLike,
+    words: tuple[int, int],
+    text: str,
+    donor_text: str | None = None,
 ) -> Edited:
     """Replace some words of a recording by their rendition in another one. The voice and all other words stay.
 
@@ -61,6 +68,7 @@ def edit(
     """
     if not isinstance(tokenizer, WordEditor):
         raise SpecError(f"tokens of a {type(tokenizer).__name__} are not aligned to words; take {models_for('edit')}")
+    clip, donor = as_audio(clip, "clip"), as_audio(donor, "donor")
     tokens, donor_tokens = tokenizer.encode(clip, text), tokenizer.encode(donor, donor_text or text)
     edited = tokenizer.swap_words(tokens, donor_tokens, *words)
     return Edited(

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from vocable.arguments import Count, Seed, check_arguments
 from vocable.audio import Audio
 from vocable.errors import ConfigError, SpecError
 from vocable.interfaces import TokenGenerator
@@ -13,8 +14,9 @@ _PAUSE = 0.08  # seconds between the parts of a strip
 _SETTINGS = ("seed", "temperature", "top_k", "top_p", "guidance")
 
 
+@check_arguments
 def generate(
-    tokenizer: object, label: object = None, n: int = 1, *, seed: int = 0, temperature: float | None = None,
+    tokenizer: object, label: object = None, n: Count = 1, *, seed: Seed = 0, temperature: float | None = None,
     top_k: int | None = None, top_p: float | None = None, guidance: float | None = None, **conditions: object,
 ) -> list[Audio]:  # fmt: skip
     """Generate utterances from a tokenizer's prior.
@@ -47,15 +49,14 @@ def generate(
         8000
     """
     generator = _check_generator(tokenizer)
-    if n < 1:
-        raise ConfigError(f"n is {n}: give at least 1")
     return _generate(
         generator, [label] * n, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
         **conditions,
     )  # fmt: skip
 
 
-def generate_strip(tokenizer: object, labels: Sequence[object], *, seed: int = 0, **options: Any) -> Audio:
+@check_arguments
+def generate_strip(tokenizer: object, labels: Sequence[object], *, seed: Seed = 0, **options: Any) -> Audio:
     """Generate several labels one after another as one clip, by one speaker where the prior has speakers.
 
     Args:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vocable.audio import Audio
+from vocable.arguments import check_arguments
+from vocable.audio import AudioLike, as_audio
 from vocable.errors import SpecError, TextError
 from vocable.interfaces import LikelihoodScorer
 from vocable.systems.registry import models_for
@@ -26,7 +27,8 @@ class Likelihood:
     units: int
 
 
-def score(tokenizer: object, clip: Audio, texts: Sequence[str]) -> list[Likelihood]:
+@check_arguments
+def score(tokenizer: object, clip: AudioLike, texts: Sequence[str]) -> list[Likelihood]:
     """Compute how likely a recording is, given each of some texts.
 
     Args:
@@ -49,9 +51,9 @@ def score(tokenizer: object, clip: Audio, texts: Sequence[str]) -> list[Likeliho
         raise SpecError(f"a {type(tokenizer).__name__} cannot score texts; take {models_for('score')}")
     if not texts:
         raise TextError("there is no text to score the recording with; give one or more")
-    likelihoods = []
+    likelihoods, recording = [], as_audio(clip, "clip")
     for text in texts:
-        nats, alone = tokenizer.score(clip, text), tokenizer.score(clip, text, text_only=True)
+        nats, alone = tokenizer.score(recording, text), tokenizer.score(recording, text, text_only=True)
         found = Likelihood(text=text, nats=float(nats.sum()), text_only_nats=float(alone.sum()), units=len(nats))
         likelihoods.append(found)
     return sorted(likelihoods, key=lambda likelihood: -likelihood.nats)

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import pairwise
 
-from vocable.audio import Audio
+from vocable.arguments import Seed, check_arguments
+from vocable.audio import Audio, AudioLike, as_audio
 from vocable.errors import SpecError, TextError
 from vocable.interfaces import TextToSpeech
 from vocable.systems.registry import models_for
@@ -14,8 +15,9 @@ from vocable.text.pronounce import ArpabetPronouncer, Pronouncer, Pronunciation,
 _arpabet_pronouncer = cache(ArpabetPronouncer)  # it reads a dictionary and a model
 
 
+@check_arguments
 def synthesize(
-    tokenizer: object, text: str | None, voice: Audio, *, seed: int = 0, pronouncer: Pronouncer | None = None,
+    tokenizer: object, text: str | None, voice: AudioLike, *, seed: Seed = 0, pronouncer: Pronouncer | None = None,
     phonemes: Sequence[str] | None = None,
 ) -> Audio:  # fmt: skip
     """Synthesize a text in the voice of a recording. Nothing is trained on the way.
@@ -48,7 +50,7 @@ def synthesize(
         >>> synthesize(ctap, None, speechlike(16_000), phonemes=["HH", "AY"]).sample_rate
         16000
     """
-    model = as_text_to_speech(tokenizer)
+    model, recording = as_text_to_speech(tokenizer), as_audio(voice, "voice")
     inventory = PhonemeSet(model.phonemes.symbols)
     if phonemes is not None:
         symbols = with_silences(pronunciations_from_phones(phonemes, inventory, "phonemes"))
@@ -57,7 +59,7 @@ def synthesize(
         inventory.ids(symbols, f"text {text[:40]!r}")
     else:
         raise TextError("there is nothing to synthesize: pass a text, or phonemes")
-    return model.decode(model.speak(symbols, voice, seed=seed))
+    return model.decode(model.speak(symbols, recording, seed=seed))
 
 
 def with_silences(words: Iterable[Pronunciation]) -> list[str]:

@@ -1,6 +1,7 @@
 """Voice conversion with any tokenizer that offers it."""
 
-from vocable.audio import Audio
+from vocable.arguments import check_arguments
+from vocable.audio import Audio, AudioLike, as_audio
 from vocable.errors import SpecError
 from vocable.interfaces import Mix, VoiceConverter
 from vocable.systems.registry import models_for
@@ -8,7 +9,8 @@ from vocable.systems.registry import models_for
 __all__ = ["Mix", "as_converter", "convert"]
 
 
-def convert(tokenizer: object, source: Audio, voice: Audio, mix: Mix | None = None) -> Audio:
+@check_arguments
+def convert(tokenizer: object, source: AudioLike, voice: AudioLike, mix: Mix | None = None) -> Audio:
     """Convert a recording to another voice. Nothing is trained.
 
     A tokenizer that keeps the voice beside its tokens swaps it. The guided codec keeps it in the levels after the
@@ -41,7 +43,7 @@ def convert(tokenizer: object, source: Audio, voice: Audio, mix: Mix | None = No
         >>> converted.sample_rate, converted.duration
         (8000, 1.0)
     """
-    return as_converter(tokenizer, mix).convert(source, voice, mix)
+    return as_converter(tokenizer, mix).convert(as_audio(source, "source"), as_audio(voice, "voice"), mix)
 
 
 def as_converter(tokenizer: object, mix: Mix | None = None) -> VoiceConverter:

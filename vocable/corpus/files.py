@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vocable.apps.asr import WordRecognizer, transcribe_words
-from vocable.audio import AUDIO_SUFFIXES, Audio, find_rooted_audio, read_blocks, write_blocks
+from vocable.audio import AUDIO_SUFFIXES, Audio, check_audible, find_rooted_audio, read_blocks, write_blocks
 from vocable.corpus.jobs import Made, Outcome, Watch, write_each
 from vocable.corpus.plan import Recording, choose_targets, is_folder, mirror_names, read_recordings
 from vocable.errors import ConfigError, OutputError, TextError, TokenFileError, name_failure
@@ -143,6 +143,8 @@ def decode_files(
     is_file = len(found) == 1 and not _has_folder(inputs)
     targets = choose_targets(mirror_names(found, ".wav"), out, AUDIO_SUFFIXES, is_file=is_file)
     speaker = None if voice is None else Audio.read(voice)
+    if speaker is not None:
+        check_audible(speaker, f"{voice}: the voice")
 
     def make(source: Path) -> Made:
         tokens = Tokens.read(source)

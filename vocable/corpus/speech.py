@@ -14,7 +14,7 @@ from typing import Any
 from vocable.apps.asr import Transcript, as_recognizer, transcribe
 from vocable.apps.tts import as_text_to_speech, synthesize
 from vocable.apps.vc import Mix, as_converter, convert
-from vocable.audio import AUDIO_SUFFIXES, Audio, find_rooted_audio
+from vocable.audio import AUDIO_SUFFIXES, Audio, check_audible, find_rooted_audio
 from vocable.corpus.jobs import Made, Outcome, Report, Watch, printable, process_each, write_each
 from vocable.corpus.plan import choose_targets, mirror_names
 from vocable.corpus.transcripts import find_utterances, why_distrusted
@@ -206,6 +206,7 @@ def _made(audio: Audio) -> Made:
 def _read_voice(tokenizer: object, path: Path) -> Audio:
     """Read the recording of a voice, and check that it is long enough where a tokenizer needs a length."""
     voice = Audio.read(path)
+    check_audible(voice, f"{path}: the voice")
     if isinstance(tokenizer, HasVoice):
         try:
             tokenizer.voice_of(voice)

@@ -1,5 +1,6 @@
 """The common half of every tokenizer, and the record that presents a system to the rest of vocable."""
 
+import inspect
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vocable.audio import Audio
+from vocable.arguments import check_arguments
+from vocable.audio import Audio, AudioLike
 from vocable.errors import AudioError, ConfigError, ShapeError, SpecError
 from vocable.folder import Migration, StoredModel, digest_of, read_model, write_model
 from vocable.schema import parse, to_json
@@ -68,6 +70,12 @@ class BaseTokenizer(ABC, Generic[_Model]):
     model_class: ClassVar[type[nn.Module]]
     migration: ClassVar[Migration | None] = None
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, member in list(vars(cls).items()):
+            if inspect.isfunction(member) and not name.startswith("_"):
+                setattr(cls, name, check_arguments(member))
+
     def __init__(self, model: _Model, *, aliases: Sequence[str] = ()) -> None:
         self.model = model
         self.config: Any = model.config
@@ -92,11 +100,16 @@ class BaseTokenizer(ABC, Generic[_Model]):
         return next(self.model.parameters()).device
 
     @abstractmethod
-    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        """Encode one clip; a transcript that the system does not need is carried along in the tokens."""
+    def encode(self, audio: AudioLike, text: str | None = None) -> Tokens:
+        """Encode one clip; a transcript that the system does not need is carried along in the tokens.
+
+        Args:
+            audio: Recording: audio, the path of a file, or ``(samples, sample_rate)``.
+            text: Transcript, where it is known.
+        """
 
     @abstractmethod
-    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+    def decode(self, tokens: Tokens, voice: AudioLike | None = None) -> Audio:
         """Decode one clip to audio as long as what was encoded, in another voice where the system can."""
 
     def check_encoding(self) -> None:
@@ -113,23 +126,26 @@ class BaseTokenizer(ABC, Generic[_Model]):
     def describe(self) -> list[Table]:
         """Return tables of sizes and rates, and of the codebooks as training left them."""
 
-    def encode_batch(self, clips: Sequence[Audio], texts: Sequence[str | None] | None = None) -> Tokens:
+    @check_arguments
+    def encode_batch(self, clips: Sequence[AudioLike], texts: Sequence[str | None] | None = None) -> Tokens:
         """Encode many clips; see :meth:`vocable.interfaces.Tokenizer.encode_batch`."""
         if not clips:
             raise ShapeError("encode_batch needs at least one clip")
-        if texts is not None and (isinstance(texts, str) or len(texts) != len(clips)):
-            found = "one text" if isinstance(texts, str) else f"{len(texts)} texts"
+        if texts is not None and len(texts) != len(clips):
             raise ShapeError(
-                f"encode_batch got {found} for {len(clips)} clips; give one for each, None where there is none"
+                f"encode_batch got {len(texts)} texts for {len(clips)} clips; give one for each, or None for those "
+                "without"
             )
         pairs = zip(clips, texts or [None] * len(clips), strict=True)
         return collate_tokens([self.encode(clip, text) for clip, text in pairs])
 
+    @check_arguments
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
         """Decode many clips; each is the same as alone."""
         self.check_tokens(tokens)
         return [self.decode(tokens.clip(index)) for index in range(len(tokens))]
 
+    @check_arguments
     @torch.no_grad()  # not inference mode: a probe may be trained on what it returns
     def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
         """Return the codebook vectors that the decoder is given; see :class:`vocable.interfaces.Embedding`."""
@@ -138,6 +154,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
         vectors = self._look_up(tokens.ids.to(self.device), selected).cpu()
         return vectors * mask_from_lengths(tokens.lengths, vectors.shape[1])[..., None]
 
+    @check_arguments
     def check_tokens(self, tokens: Tokens) -> None:
         """Raise a SpecError if tokens carry another tokenizer's digest, or contradict :attr:`format`."""
         if tokens.tokenizer not in (self.digest, *self.aliases):
@@ -148,6 +165,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
             )
         self.format.check(tokens)
 
+    @check_arguments
     def check_clip(self, tokens: Tokens) -> Tokens:
         """Return the tokens of one clip without padding.
 
@@ -174,6 +192,16 @@ class BaseTokenizer(ABC, Generic[_Model]):
             raise SpecError(f"levels {selected} were asked of tokens that have {held}")
         return selected
 
+    def __repr__(self) -> str:
+        """Return one line: class, name, sizes and digest."""
+        name = f"{self.name!r}, " if self.name else ""
+        try:
+            spec = f"{self.spec.num_codebooks} × {self.spec.codebook_size} at {self.spec.sample_rate} Hz, "
+        except SpecError:  # a model without a quantizer
+            spec = ""
+        return f"{type(self).__name__}({name}{spec}{self.digest[:19]})"
+
+    @check_arguments
     def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
         """Write a model folder from which :meth:`load` makes this tokenizer again; see :mod:`vocable.folder`.
 
@@ -225,10 +253,11 @@ class BaseTokenizer(ABC, Generic[_Model]):
             tokenizer=self.digest, text=None if text is None else (text,), voice=voice,
             provenance=Provenance(model=self.name),
         )  # fmt: skip
-        try:
-            self.format.check(tokens)
-        except SpecError as error:  # what cannot be decoded is not encoded
-            raise AudioError(f"the clip cannot be encoded: {error}") from error
+        if self.spec.hop is None:  # what cannot be decoded is not encoded; with a hop, frames follow from samples
+            try:
+                self.format.check(tokens)
+            except SpecError as error:
+                raise AudioError(f"the clip cannot be encoded: {error}") from error
         return tokens
 
 

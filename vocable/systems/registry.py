@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
+from vocable.arguments import check_arguments
 from vocable.device import check_device
 from vocable.errors import CheckpointError, ConfigError
 from vocable.folder import ModelFile, bundled
@@ -108,6 +109,7 @@ def load(name: Literal["taste-small"], device: str = "cpu", vocoder: None = None
 def load(name: Literal["vqalattent-fsdd"], device: str = "cpu", vocoder: str | None = None) -> VqalattentTokenizer: ...
 @overload
 def load(name: _Path, device: str = "cpu", vocoder: str | None = None) -> BaseTokenizer[Any]: ...
+@check_arguments
 def load(name: _Path, device: str = "cpu", vocoder: str | None = None) -> BaseTokenizer[Any]:
     """Load a tokenizer: a bundled model by name, or a model's or run's folder.
 

@@ -301,7 +301,7 @@ def _check_units(spec: UnitsSpec, units: Tensor, voice: Tensor | None, samples: 
 
 
 def _voice_width(tokenizer: Tokenizer) -> int:
-    """Return the dimension of a tokenizer's voice vectors, measured with silence; 0 if it keeps no voice."""
+    """Return the dimension of a tokenizer's voice vectors, measured with a tone; 0 if it keeps no voice."""
     rate = tokenizer.spec.sample_rate
-    silence = Audio(torch.zeros(rate).numpy(), rate)
-    return len(tokenizer.voice_of(silence)) if isinstance(tokenizer, HasVoice) else 0
+    tone = Audio(torch.linspace(0, 400, rate).sin().numpy() / 2, rate)
+    return len(tokenizer.voice_of(tone)) if isinstance(tokenizer, HasVoice) else 0

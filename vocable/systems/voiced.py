@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
-from vocable.audio import Audio
+from vocable.audio import Audio, AudioLike, as_audio, check_audible
 from vocable.errors import AudioError, SpecError
 from vocable.interfaces import Mix
 from vocable.quantizers import Codebook, FiniteScalarQuantizer, VectorQuantizer
@@ -69,7 +69,7 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         self.vocoder: Vocoder = find_vocoder(vocoder, self.config.mel)
 
     @abstractmethod
-    def latents(self, audio: Audio) -> Float[Tensor, "1 N D"]:
+    def latents(self, audio: AudioLike) -> Float[Tensor, "1 N D"]:
         """Return a clip's latents before quantizing."""
 
     @abstractmethod
@@ -113,17 +113,17 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         return [Table("Model", rows), codebook_table(self.codebooks)]
 
     @torch.inference_mode()
-    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+    def encode(self, audio: AudioLike, text: str | None = None) -> Tokens:
         """Encode one clip, with its voice beside the tokens; the text is carried along and not used.
 
         Raises:
             CheckpointError: If a network that the tokens depend on is not at hand.
         """
-        audio = audio.resample(self.spec.sample_rate)
-        ids = self.model.quantizer.encode(self.latents(audio).to(self.device)).cpu()
-        return self._tokens(ids, audio.samples.size, text, self.embed_voice(audio)[None])
+        clip = as_audio(audio).resample(self.spec.sample_rate)
+        ids = self.model.quantizer.encode(self.latents(clip).to(self.device)).cpu()
+        return self._tokens(ids, clip.samples.size, text, self.embed_voice(clip)[None])
 
-    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+    def decode(self, tokens: Tokens, voice: AudioLike | None = None) -> Audio:
         """Decode one clip in the voice of its tokens, or in that of at least half a second of another speaker.
 
         Raises:
@@ -135,7 +135,7 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         spectra = self.spectra(tokens, check_voice(vector))
         return Audio(self.vocoder.render(spectra)[: int(tokens.samples[0])], self.spec.sample_rate)
 
-    def convert(self, source: Audio, voice: Audio, mix: Mix | None = None) -> Audio:
+    def convert(self, source: AudioLike, voice: AudioLike, mix: Mix | None = None) -> Audio:
         """Convert a recording to another voice: decode its tokens with the other voice vector.
 
         Arguments and errors are those of :meth:`vocable.interfaces.VoiceConverter.convert`; ``mix`` must be None.
@@ -151,27 +151,33 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
                 "'upto' and 'align' out"
             )
 
-    def voice_of(self, audio: Audio) -> Float[Tensor, " V"]:
+    def voice_of(self, audio: AudioLike) -> Float[Tensor, " V"]:
         """Return the voice vector of the middle of a recording.
 
         Raises:
-            AudioError: If the recording is shorter than half a second.
+            AudioError: If the recording is shorter than half a second, or silent in the middle.
         """
+        audio = as_audio(audio, "voice")
         if audio.duration < MIN_VOICE_SECONDS:
             raise AudioError(
                 f"the voice is {audio.duration:.2f} s long, at least {MIN_VOICE_SECONDS:g} s are needed; give a longer "
                 "recording of the speaker"
             )
+        check_audible(Audio(self._middle(audio), self.spec.sample_rate), "the voice, in the middle of the recording,")
         return self.embed_voice(audio)
 
     @torch.inference_mode()
-    def embed_voice(self, audio: Audio) -> Float[Tensor, " V"]:
+    def embed_voice(self, audio: AudioLike) -> Float[Tensor, " V"]:
         """Return the voice vector of the middle of a clip of any duration, without encoding it."""
-        samples, model, hop = audio.resample(self.spec.sample_rate).samples, self.model.eval(), self.config.mel.hop
-        start = max(0, (samples.size - self.config.voice.frames * hop) // 2)
-        middle = samples[start : start + self.config.voice.frames * hop]
+        model, hop, middle = self.model.eval(), self.config.mel.hop, self._middle(as_audio(audio, "voice"))
         frames = model.frames(torch.from_numpy(np.pad(middle, (0, -middle.size % hop)))[None].to(self.device))
         return model.embed_voice(crop_middle(frames, self.config.voice.frames)).float().cpu()[0]
+
+    def _middle(self, audio: Audio) -> Float[np.ndarray, " T"]:
+        """Return the samples of a recording that its voice vector is made from."""
+        samples, size = audio.resample(self.spec.sample_rate).samples, self.config.voice.frames * self.config.mel.hop
+        start = max(0, (samples.size - size) // 2)
+        return samples[start : start + size]
 
     def transcribe(self, tokens: Tokens) -> list[str]:
         """Return the phonemes of one clip: those of :meth:`phoneme_path` without repeats and silence."""

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vocable.audio import Audio
+from vocable.arguments import Seed
+from vocable.audio import AudioLike, as_audio
 from vocable.errors import AudioError, CheckpointError, TextError
 from vocable.folder import Migration
 from vocable.systems.ctap.config import CtapConfig
@@ -73,10 +74,10 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
     )
 
     @torch.inference_mode()
-    def latents(self, audio: Audio) -> Float[Tensor, "1 N D"]:
+    def latents(self, audio: AudioLike) -> Float[Tensor, "1 N D"]:
         """Return the speech embeddings S of a clip: its place in the common space before quantizing."""
         self.model.eval()
-        blocks, sizes = [audio.resample(self.spec.sample_rate).samples], self.config.transcoder
+        blocks, sizes = [as_audio(audio).resample(self.spec.sample_rate).samples], self.config.transcoder
         parts = []
         for samples, mask, kept in sample_windows(blocks, sizes.core, sizes.margin, self.config.hop):
             frames = self.model.frames(samples.to(self.device))
@@ -125,7 +126,7 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
 
     @torch.inference_mode()
     def speak(
-        self, phonemes: Sequence[str], voice: Audio | Float[Tensor, " V"], *, seed: int = 0,
+        self, phonemes: Sequence[str], voice: AudioLike | Float[Tensor, " V"], *, seed: Seed = 0,
         durations: Sequence[int] | None = None,
     ) -> Tokens:  # fmt: skip
         """Synthesize the tokens of phonemes: sample durations, then speech embeddings, and quantize those.
@@ -145,7 +146,7 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
         if not phonemes:
             raise TextError("there are no phonemes to say")
         model, temperature = self.model.eval(), self.config.temperature
-        vector = self.voice_of(voice) if isinstance(voice, Audio) else voice
+        vector = voice if isinstance(voice, Tensor) else self.voice_of(voice)
         ids = torch.tensor(self.phonemes.ids(phonemes))
         learned = vector[None, : self.config.voice.width].to(self.device)
         if durations is None:

@@ -14,7 +14,7 @@ from numpy import ndarray
 from torch import Tensor
 from typing_extensions import override
 
-from vocable.audio import Audio
+from vocable.audio import Audio, AudioLike, as_audio, check_audible
 from vocable.errors import AudioError, SpecError
 from vocable.folder import Migration
 from vocable.interfaces import Mix
@@ -68,11 +68,11 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
     )
 
     @override
-    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
-        tokens = self.encode_blocks([audio.resample(self.spec.sample_rate).samples])
+    def encode(self, audio: AudioLike, text: str | None = None) -> Tokens:
+        tokens = self._encode_blocks([as_audio(audio).resample(self.spec.sample_rate).samples])
         return replace(tokens, text=None if text is None else (text,))
 
-    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+    def decode(self, tokens: Tokens, voice: AudioLike | None = None) -> Audio:
         """Decode one clip, with all levels or the first ones, to audio as long as what was encoded.
 
         Raises:
@@ -82,13 +82,14 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
             raise SpecError("the guided codec keeps the voice in its tokens and takes no other; decode without `voice`")
         return Audio(np.concatenate(list(self.decode_blocks(tokens))), self.spec.sample_rate)
 
-    def convert(self, source: Audio, voice: Audio, mix: Mix | None = None) -> Audio:
+    def convert(self, source: AudioLike, voice: AudioLike, mix: Mix | None = None) -> Audio:
         """Convert a recording to another voice by mixing levels; see :func:`mix_levels`.
 
         Arguments and errors are those of :meth:`vocable.interfaces.VoiceConverter.convert`.
         """
         self.check_mix(mix)
-        mix = mix or Mix()
+        mix, source, voice = mix or Mix(), as_audio(source, "source"), as_audio(voice, "voice")
+        check_audible(voice, "the voice")
         frames = align_frames(source, voice, self.spec) if mix.align == "dtw" else None
         last = mix.upto or self.spec.num_codebooks
         tokens, reference = (self.encode(clip).keep_levels(last) for clip in (source, voice))
@@ -102,13 +103,16 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
         if mix.levels >= available:
             raise SpecError(f"levels is {mix.levels}: of {available} levels at least one must be the voice's")
 
-    @torch.inference_mode()
     def encode_blocks(self, blocks: Iterable[Float[ndarray, " T"]]) -> Tokens:
         """Encode one clip given in blocks at ``spec.sample_rate``; the SEANet backbone gathers the clip first.
 
         Raises:
             AudioError: If there is no sample.
         """
+        return self._encode_blocks(blocks)
+
+    @torch.inference_mode()
+    def _encode_blocks(self, blocks: Iterable[Float[ndarray, " T"]]) -> Tokens:
         self.model.eval()
         sizes: list[int] = []
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vocable.audio import Audio
+from vocable.audio import Audio, AudioLike, as_audio
 from vocable.features.whisper import WhisperLayers, load_encoder
 from vocable.folder import Migration
 from vocable.shapes import frames_for
@@ -67,9 +67,9 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
         load_encoder(self.config.whisper, str(self.device))
 
     @torch.inference_mode()
-    def latents(self, audio: Audio) -> Float[Tensor, "1 N D"]:
+    def latents(self, audio: AudioLike) -> Float[Tensor, "1 N D"]:
         """Return a clip's latents before quantizing."""
-        samples, sizes = audio.resample(self.spec.sample_rate).samples, self.config.encoder
+        samples, sizes = as_audio(audio).resample(self.spec.sample_rate).samples, self.config.encoder
         self.model.eval()
         whisper, parts = WhisperLayers(load_encoder(self.config.whisper, str(self.device)), sizes.layers), []
         for start in range(0, samples.size, _MAX_SAMPLES):

@@ -15,7 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
-from vocable.audio import Audio
+from vocable.arguments import Seed
+from vocable.audio import Audio, AudioLike, as_audio, check_audible
 from vocable.errors import CheckpointError, ConfigError, SpecError, TextError
 from vocable.features.hub import located
 from vocable.features.whisper import WhisperLayers, load_encoder
@@ -75,7 +76,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         )
         self.sampling = Sampling(temperature=model.config.temperature)
 
-    @property
+    @cached_property
     def spec(self) -> TokenSpec:
         """Token spec: one token per subword; a SpecError if the model has no quantizer."""
         if self.config.spec is None:
@@ -119,7 +120,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         """Load the tokenizer of the units; see :meth:`vocable.systems.base.BaseTokenizer.check_encoding`."""
         self.source  # noqa: B018
 
-    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+    def encode(self, audio: AudioLike, text: str | None = None) -> Tokens:
         """Encode one clip and its text: one token per subword. Whisper takes 30 s at a time of a longer one.
 
         Raises:
@@ -127,6 +128,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
             CheckpointError: If Whisper or the tokenizer of the units is not at hand.
             SpecError: If the model has no quantizer.
         """
+        audio = as_audio(audio)
         spec, batch = self.spec, TasteBatch.of([self._example(audio, text)]).to(self.device)
         with torch.inference_mode():
             text_embeddings = self.model.eval().text(batch.subword_ids, batch.subword_mask)
@@ -135,7 +137,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         samples = audio.resample(spec.sample_rate).samples.size
         return self._tokens(ids, samples, text, None if voice is None else voice[None])
 
-    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+    def decode(self, tokens: Tokens, voice: AudioLike | None = None) -> Audio:
         """Decode one clip to speech as long as what was encoded, in the tokens' voice by default.
 
         Raises:
@@ -143,8 +145,8 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
             CheckpointError: If the tokenizer of the units is not at hand.
         """
         tokens = self.check_clip(tokens)
+        vector = self._voice(tokens)[0] if voice is None else self._given_voice(as_audio(voice, "voice"))
         units = self.units(tokens)
-        vector = self._voice(tokens)[0] if voice is None else self._embed_voice(voice)
         return self.source.speech(units, vector, samples=int(tokens.samples[0]))
 
     def select_levels(self, levels: Sequence[int] | None, available: int) -> list[int]:
@@ -164,7 +166,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
     @torch.inference_mode()
     def units(
-        self, tokens: Tokens, *, seed: int = 0, sampling: Sampling | None = None, text_only: bool = False
+        self, tokens: Tokens, *, seed: Seed = 0, sampling: Sampling | None = None, text_only: bool = False
     ) -> Int[Tensor, " N"]:
         """Sample the units of one clip from its tokens.
 
@@ -181,19 +183,20 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
             joint, voice, durations, sampling=sampling or self.sampling, seed=seed, count=count
         ).cpu()
 
-    def predict(self, audio: Audio, text: str, *, text_only: bool = False, quantize: bool = True) -> UnitPrediction:
+    def predict(self, audio: AudioLike, text: str, *, text_only: bool = False, quantize: bool = True) -> UnitPrediction:
         """Predict a clip's units with teacher forcing; see :func:`~vocable.systems.taste.model.predict_units`."""
         example = self.example(audio, text)
         batch = TasteBatch.of([example]).to(self.device)
         return predict_units(self.model, batch, example.subwords, text_only=text_only, quantize=quantize)
 
-    def example(self, audio: Audio, text: str, units: Int[Tensor, " N"] | None = None) -> TasteExample:
+    def example(self, audio: AudioLike, text: str, units: Int[Tensor, " N"] | None = None) -> TasteExample:
         """Return a clip with its units, which are encoded by default, and its voice, as :meth:`predict` needs it."""
+        audio = as_audio(audio)
         example, voice = self._example(audio, text), self._embed_voice(audio)
         units = self.source.units(audio) if units is None else units
         return replace(example, units=units, voice=example.voice if voice is None else voice)
 
-    def score(self, audio: Audio, text: str, *, text_only: bool = False) -> Float[Tensor, " N"]:
+    def score(self, audio: AudioLike, text: str, *, text_only: bool = False) -> Float[Tensor, " N"]:
         """Return the log-likelihood of each unit of a clip; see :class:`~vocable.interfaces.LikelihoodScorer`."""
         prediction = self.predict(audio, text, text_only=text_only)
         return prediction.logits[:-1].log_softmax(1).gather(1, prediction.units[:, None])[:, 0]
@@ -291,6 +294,12 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
     def _embed_voice(self, clip: Audio) -> Float[Tensor, " V"] | None:
         return self.source.voice(clip) if self.config.units.voice_width else None
+
+    def _given_voice(self, voice: Audio) -> Float[Tensor, " V"] | None:
+        if not self.config.units.voice_width:
+            raise SpecError("this model's units carry no voice, and take no other; decode without `voice`")
+        check_audible(voice, "the voice")
+        return self._embed_voice(voice)
 
     def _voice(self, tokens: Tokens) -> Float[Tensor, "1 V"]:
         width = self.config.units.voice_width

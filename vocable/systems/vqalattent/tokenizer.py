@@ -16,7 +16,8 @@ from numpy import ndarray
 from torch import Tensor
 from typing_extensions import override
 
-from vocable.audio import Audio
+from vocable.arguments import Seed
+from vocable.audio import Audio, AudioLike, as_audio
 from vocable.errors import ConfigError, ShapeError, SpecError
 from vocable.systems.base import BaseTokenizer
 from vocable.systems.describe import Table, codebook_table, parameter_rows, spec_rows
@@ -73,19 +74,19 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
     # ---- coding ---------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def encode(self, audio: Audio, text: str | None = None) -> Tokens:
+    def encode(self, audio: AudioLike, text: str | None = None) -> Tokens:
         """Encode one utterance, the louder part of the clip, as one image of fixed size; the text is not used.
 
         Raises:
             AudioError: If the clip is silent or shorter than a quarter of a window.
         """
         self.model.eval()
-        samples = audio.resample(self.spec.sample_rate).samples
+        samples = as_audio(audio).resample(self.spec.sample_rate).samples
         image, timing = self._analyze(samples)
         ids = self.model.vqvae.encode(image[None].to(self.device)).cpu()
         return self._tokens(ids[:, None], samples.size, text, torch.tensor([timing], dtype=torch.float32))
 
-    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+    def decode(self, tokens: Tokens, voice: AudioLike | None = None) -> Audio:
         """Decode one clip to audio as long as what was encoded, with its leading and trailing silence.
 
         Raises:
@@ -108,9 +109,9 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
         samples = np.pad(self.vocoder.render(mel)[:length], (onset, total))[:total]
         return Audio(samples, rate)
 
-    def image(self, audio: Audio) -> Float[Tensor, "F S"]:
+    def image(self, audio: AudioLike) -> Float[Tensor, "F S"]:
         """Return the image that an utterance is encoded from, in [0, 1]."""
-        return self._analyze(audio.resample(self.spec.sample_rate).samples)[0]
+        return self._analyze(as_audio(audio).resample(self.spec.sample_rate).samples)[0]
 
     @torch.inference_mode()
     def decode_images(self, tokens: Tokens) -> Float[Tensor, "B F S"]:
@@ -127,7 +128,7 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
     # ---- prior ----------------------------------------------------------------------------------------------------
 
     def sample(
-        self, conditions: Sequence[Mapping[str, object]], *, seed: int = 0, temperature: float | None = None,
+        self, conditions: Sequence[Mapping[str, object]], *, seed: Seed = 0, temperature: float | None = None,
         top_k: int | None = None, top_p: float | None = None, guidance: float | None = None, cache: bool = True,
     ) -> Tokens:  # fmt: skip
         """Sample the tokens of an utterance for each mapping of conditions to labels, such as ``{"digit": 7}``.
