@@ -48,6 +48,8 @@ SAID = {
     "5±1 × 3 ÷ 2": "five plus or minus one times three divided by two",
     "≈5, ≤6, 7 < 8": "approximately five , less than or equal to six , seven less than eight",
     "§5, №6, #7": "section five , number six , number seven",
+    "• one\n* two": "one , two",
+    "5~6, 20/20": "five to six , twenty twenty",
     "π and the α-decay": "pi and the alpha decay",
     # money
     "-$5": "minus five dollars",
@@ -56,6 +58,8 @@ SAID = {
     "$5–10": "five to ten dollars",
     "$1.5M, £5k": "one point five million dollars , five thousand pounds",
     "$.50, 50¢, ₹100": "fifty cents , fifty cents , one hundred rupees",
+    "€3,50 or 1.000,50 €": "three euros fifty cents or one thousand euros fifty cents",
+    "$60/yr, $5/kg, 5/day": "sixty dollars per year , five dollars per kilogram , five per day",
     # times
     "10 AM": "ten a. m.",
     "10:30am": "ten thirty a. m.",
@@ -74,6 +78,8 @@ SAID = {
     "the 5 May": "the fifth of may",
     "I may 5 times": "i may five times",
     "2020/21": "twenty twenty twenty one",
+    "June 3rd–5th, Mon–Fri": "june third to fifth , monday to friday",
+    "10:30-11:45": "ten thirty to eleven forty five",
     # abbreviations
     "a Ph.D.": "a p. h. d. .",
     "M.Sc. and PhDs": "m. s. c. and p. h. d.'s",
@@ -86,6 +92,8 @@ SAID = {
     "-5°C": "minus five degrees celsius",
     "1 km, 2 ft, 3 kWh": "one kilometer , two feet , three kilowatt hours",
     "5′10″": "five feet ten inches",
+    "100 sq ft, 6 in.": "one hundred square feet , six inches",
+    "45°30′N": "forty five degrees thirty minutes north",
     "1920x1080": "one thousand nine hundred twenty by one thousand eighty",
     # versions, addresses, telephone numbers
     "v1.2.3": "v. one point two point three",
@@ -95,9 +103,12 @@ SAID = {
     "me@example.com": "me at example dot com",
     "see www.example.org/a_b": "see w. w. w. dot example dot org slash a. underscore b.",
     "#ThrowbackThursday": "hashtag throwback thursday",
+    "1-800-FLOWERS": "one , eight zero zero flowers",
     # Roman numerals
     "Chapter XIV": "chapter fourteen",
     "Henry VIII's": "henry the eighth's",
+    "Pope John XXIII, vol. II": "pope john the twenty third , volume two",
+    "the U.K.'s PhDs": "the u. k.'s p. h. d.'s",
     "World War II": "world war two",
     "I, Claudius": "i , claudius",
     # numbers

@@ -9,7 +9,7 @@ from vocable.text.rules import Context, Rule, rest_of, rule
 _TITLES = {
     "mr": "mister", "mrs": "missus", "ms": "ms", "dr": "doctor", "st": "saint", "prof": "professor", "rev": "reverend",
     "capt": "captain", "col": "colonel", "gen": "general", "lt": "lieutenant", "sgt": "sergeant", "gov": "governor",
-    "sen": "senator", "mt": "mount",
+    "sen": "senator", "mt": "mount", "ft": "fort",
 }  # fmt: skip
 _ABBREVIATIONS = {
     "jr": "junior", "sr": "senior", "vs": "versus", "etc": "etcetera", "approx": "approximately", "dept": "department",
@@ -20,6 +20,12 @@ _ABBREVIATIONS = {
     "hwy": "highway", "messrs": "messrs", "univ": "university", "govt": "government", "tel": "telephone",
     "ext": "extension", "max": "maximum", "misc": "miscellaneous", "ed": "edition",
 }  # fmt: skip
+_ALSO_WORDS = frozenset({"ed", "max", "mon", "wed", "ext"})  # at the end of a sentence
+_DAY_OF = {
+    "Mon": "monday", "Tue": "tuesday", "Wed": "wednesday", "Thu": "thursday", "Fri": "friday", "Sat": "saturday",
+    "Sun": "sunday", "Tues": "tuesday", "Thur": "thursday", "Thurs": "thursday",
+}  # fmt: skip
+_DAYS = "|".join(sorted(_DAY_OF, key=len, reverse=True))
 _BEFORE_NUMBER = {
     "no": "number", "nos": "numbers", "p": "page", "pp": "pages", "vol": "volume", "vols": "volumes", "ch": "chapter",
     "fig": "figure", "figs": "figures", "eq": "equation", "sec": "section", "art": "article", "ca": "about",
@@ -37,13 +43,13 @@ _PHRASES = {
     "&c": "etcetera",
 }
 _DEGREES = {
-    "phd": "p. h. d.", "phds": "p. h. d.'s", "msc": "m. s. c.", "bsc": "b. s. c.", "dphil": "d. phil",
+    "phd": "p. h. d.", "msc": "m. s. c.", "bsc": "b. s. c.", "dphil": "d. phil",
     "mphil": "m. phil",
     "llb": "l. l. b.", "llm": "l. l. m.", "lld": "l. l. d.", "edd": "e. d. d.", "psyd": "psy d.", "pharmd": "pharm d.",
     "beng": "b. eng", "meng": "m. eng", "bed": "b. ed", "med": "m. ed",
 }  # fmt: skip
 _DEGREE_PATTERN = (
-    r"Ph\.\s?D|PhDs?|M\.Sc|MSc|B\.Sc|BSc|D\.Phil|DPhil|M\.Phil|MPhil|LL\.\s?[BMD]|Ed\.D|Psy\.D|PsyD|Pharm\.D|PharmD"
+    r"Ph\.\s?D|PhD|M\.Sc|MSc|B\.Sc|BSc|D\.Phil|DPhil|M\.Phil|MPhil|LL\.\s?[BMD]|Ed\.D|Psy\.D|PsyD|Pharm\.D|PharmD"
     r"|B\.Eng|BEng|M\.Eng|MEng|B\.Ed|M\.Ed"
 )
 _NUMBERED = (
@@ -70,15 +76,19 @@ def read_initials(match: re.Match[str], context: Context) -> Iterator[str]:
         yield "about"
         return
     else:
-        yield from (f"{letter.lower()}." for letter in text if letter.isalpha())
-    if not rest_of(match):
+        *letters, last = (f"{letter.lower()}." for letter in text if letter.isalpha())
+        yield from letters
+        yield f"{last}'s" if match["owner"] else last
+    if not match["owner"] and not rest_of(match):
         yield "."
 
 
 def read_degree(match: re.Match[str], context: Context) -> Iterator[str]:
     """Yield the letters of an academic degree, and a pause where it ends the text."""
-    yield from _DEGREES[re.sub(r"[\s.]", "", match["degree"]).lower()].split()
-    if match["dot"] and not rest_of(match):
+    *letters, last = _DEGREES[re.sub(r"[\s.]", "", match["degree"]).lower()].split()
+    yield from letters
+    yield f"{last}'s" if match["many"] else last
+    if match["dot"] and not match["many"] and not rest_of(match):
         yield "."
 
 
@@ -89,7 +99,7 @@ def read_roman(match: re.Match[str], context: Context) -> list[str] | None:
         return None
     if context.last in _NUMBERED and (context.is_mixed or len(text) > 1) and not match["owner"]:
         return numbers.cardinal(str(value))
-    if len(text) >= _LONG_ROMAN and not match["owner"]:
+    if len(text) >= _LONG_ROMAN and not match["owner"] and context.last not in _REGNAL:
         return numbers.year(str(value)) if 1100 <= value <= 2099 else numbers.cardinal(str(value))
     if len(text) < 2 or not set(text) <= set("IVX") or (match["owner"] and context.last not in _REGNAL):
         return None
@@ -107,14 +117,14 @@ def read_word(match: re.Match[str], context: Context) -> Iterator[str]:
     expansion = None
     if word in _TITLES and (dotted or (text[0].isupper() and before_name)):
         expansion = _TITLES[word] if before_name or word not in _STREETS else _STREETS[word]
-    elif word in _BEFORE_NUMBER and dotted and rest[:1].isdigit():
+    elif word in _BEFORE_NUMBER and dotted and re.match(r"\d|[IVXLC]+\b", rest):
         expansion = _BEFORE_NUMBER[word]
-    elif word in _ABBREVIATIONS and dotted and (word not in ("ed", "max", "mon", "wed", "ext") or rest[:1].isalnum()):
+    elif word in _ABBREVIATIONS and dotted and (word not in _ALSO_WORDS or re.match(r"\w|[-–]\w", rest)):
         expansion = _ABBREVIATIONS[word]
     if expansion is not None:
         yield expansion
-    elif len(text) == 1 and _touches_digit(match):
-        yield f"{word}."
+    elif _touches_digit(match) and (len(text) == 1 or not (set(word) & set("aeiouy'") or word in context.known)):
+        yield from (f"{letter}." for letter in word)
     else:
         yield from spoken_word(text, context)
     if dotted and (expansion is None or not rest):
@@ -156,9 +166,13 @@ ABBREVIATIONS: tuple[Rule, ...] = (
             *(["."] if match["dot"] and not rest_of(match) else []),
         ],
     ),
-    rule(rf"(?<![\w'])(?P<degree>{_DEGREE_PATTERN})(?![\w'])(?P<dot>\.)?", read_degree),
+    rule(rf"(?<![\w'])(?P<degree>{_DEGREE_PATTERN})(?P<dot>\.)?(?P<many>'?s\b)?(?![\w'])", read_degree),
     rule(r"(?<![\w'])(?P<roman>[IVXLCDM]+)(?P<owner>'s)?(?![\w'])(?!\.[A-Za-z])", read_roman),
-    rule(r"(?P<initials>(?:[A-Za-z]\.){2,}|\b[A-Z]\.|\bc\.(?=\s?\d))", read_initials),
+    rule(
+        rf"(?<![\w'])(?P<first>{_DAYS})\.?\s?[-–]\s?(?P<last>{_DAYS})(?![\w'])",
+        lambda match, _: [_DAY_OF[match["first"]], "to", _DAY_OF[match["last"]]],
+    ),
+    rule(r"(?P<initials>(?:[A-Za-z]\.){2,}|\b[A-Z]\.|\bc\.(?=\s?\d))(?P<owner>'s\b)?", read_initials),
 )
 
 WORDS: tuple[Rule, ...] = (

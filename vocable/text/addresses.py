@@ -92,6 +92,7 @@ ADDRESSES: tuple[Rule, ...] = (
         r"[ .-]\d{4}|0\d{2,4}(?:[ -]\d{3,4}){2,3}|[2-9]\d[1-9]-\d{2}(?:\d[1-9]|[1-9]\d))(?![\w-]|[.,]\d)",
         read_groups,
     ),
+    rule(r"(?<![\w.+,-])\d-\d{3}(?=-[A-Z])", read_groups),
     rule(r"(?<![\w.,-])\d+(?:-\d+){2,}(?![\w-]|[.,]\d)", read_groups),
     rule(r"(?<![\w.,])(?P<mark>[vV](?=\d+\.\d))?(?P<parts>\d+(?:\.\d+){2,})(?![\d]|\.\d)", read_version),
     rule(r"(?<![\w.,])(?P<mark>[vV])(?P<parts>\d+(?:\.\d+)*)(?![\w]|\.\d)", read_version),

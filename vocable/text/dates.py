@@ -120,7 +120,7 @@ DATES: tuple[Rule, ...] = (
         read_date,
     ),
     rule(
-        rf"(?<![\w'])(?P<month>{_MONTH})\s(?P<day>{_DAY})(?i:st|nd|rd|th)?(?![a-zA-Z])(?:\s?[–-]\s?(?P<last>{_DAY})(?!\d))?"
+        rf"(?<![\w'])(?P<month>{_MONTH})\s(?P<day>{_DAY})(?i:st|nd|rd|th)?(?![a-zA-Z])(?:\s?[–-]\s?(?P<last>{_DAY})(?i:st|nd|rd|th)?(?!\w))?"
         rf"{_NO_UNIT}(?:,?\s(?P<year>1\d{{3}}|20\d\d)(?![\d%]|[,.:/]\d))?",
         read_month_day,
     ),

@@ -29,6 +29,7 @@ _MARKS: tuple[Rule, ...] = (
         rf"[{PAUSES}()\[\]{{}}–—]|(?<=\s)--?(?=\s)|--+",
         lambda match, _: [match[0] if match[0] in _STRENGTH else ","],
     ),
+    rule(r"(?<!\S)[•‣◦▪·](?!\S)|(?<![^\n])\*(?=\s)", lambda *_: [","]),  # items of lists
     rule(f"[{''.join(SIGNS)}]", lambda match, _: SIGNS[match[0]].split()),
     rule(r"[\s\"'/_-]", lambda *_: []),
 )

@@ -32,6 +32,7 @@ CURRENCIES = {
     "₱": ("peso", "pesos", "centavo", "centavos"),
     "฿": ("baht", "baht", "satang", "satang"),
     "₿": ("bitcoin", "bitcoins", "", ""),
+    "R$": ("real", "reais", "centavo", "centavos"),
     "CHF": ("franc", "francs", "centime", "centimes"),
 }
 """Singular and plural of a currency and of its hundredth part, by sign."""

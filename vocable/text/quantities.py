@@ -46,9 +46,14 @@ _PLURALS = {
     "megahertz": "megahertz",
     "gigahertz": "gigahertz",
 }
-_TEMPERATURES = {"C": "celsius", "F": "fahrenheit", "K": "kelvin"}
+_AFTER_DEGREES = {
+    "C": "celsius", "F": "fahrenheit", "K": "kelvin", "N": "north", "S": "south", "E": "east", "W": "west",
+}  # fmt: skip
+_EACH = {"yr": "year", "mo": "month", "wk": "week", "hr": "hour", "min": "minute", "sec": "second"}
+_PERIOD = r"yr|mo|wk|hr|min|sec|second|minute|hour|day|night|week|month|year|person|piece|page"
 _CODES = {
-    "US$": "$", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CHF": "CHF", "INR": "₹", "A$": "$", "C$": "$",
+    "US$": "$", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CHF": "CHF", "R$": "R$",
+    "INR": "₹", "A$": "$", "C$": "$",
     "CA$": "$", "AU$": "$", "NZ$": "$", "HK$": "$",
 }  # fmt: skip
 _SIGN = "".join(one for one in numbers.CURRENCIES if len(one) == 1)
@@ -69,11 +74,12 @@ def read_number(match: re.Match[str], context: Context) -> Iterator[str]:
     else:
         yield from say(text)
     if unit:
-        yield from unit_words(unit, match["power"], match["per"], match["per_power"], is_singular(text))
+        power = {"sq": "2", "cu": "3", None: match["power"]}[match["area"]]
+        yield from unit_words(unit, power, match["per"], match["per_power"], is_singular(text))
     elif match["degrees"]:
         yield "degree" if is_singular(text) else "degrees"
         if match["scale"]:
-            yield _TEMPERATURES[match["scale"]]
+            yield _AFTER_DEGREES[match["scale"]]
 
 
 def unit_words(unit: str, power: str | None, per: str | None, per_power: str | None, singular: bool) -> Iterator[str]:
@@ -121,7 +127,7 @@ def read_fraction(match: re.Match[str], context: Context) -> list[str]:
     top, bottom = match["top"], match["bottom"]
     if match["whole"]:
         return numbers.mixed(plain(match["whole"]), top, bottom)
-    if (top, bottom) in _COMMON_PAIRS:
+    if (top, bottom) in _COMMON_PAIRS or (top == bottom and len(top) > 1):
         return [*numbers.cardinal(top), *numbers.cardinal(bottom)]
     return numbers.fraction(top, bottom)
 
@@ -144,26 +150,39 @@ def read_dash(match: re.Match[str], context: Context) -> list[str] | None:
     return ["minus"] if dash == "-" and not (before.isalnum() or before == ")") else None
 
 
+def read_period(match: re.Match[str], context: Context) -> list[str] | None:
+    """Return *per* and a period or unit after a quantity, as in 5/day; else None."""
+    each = match["each"]
+    if not context.after_quantity:
+        return None
+    return ["per", *(_EACH.get(each) or (each if re.fullmatch(_PERIOD, each) else _unit_name(each))).split()]
+
+
 def _may_be_range(match: re.Match[str]) -> bool:
     """Return False for a hyphen after the larger of two numbers, as in 747-400; years such as 1914-18 are a range."""
-    first = re.search(r"(?<![\d.,])\d{1,9}$", match.string[max(0, match.start() - 20) : match.start()])
-    second = re.match(r"\d{1,9}(?![\d.,])", match.string[match.end() : match.end() + 20])
+    first = re.search(r"(?<![\d.,:])\d{1,9}$", match.string[max(0, match.start() - 20) : match.start()])
+    second = re.match(r"\d{1,9}(?![\d.,:])", match.string[match.end() : match.end() + 20])
     if first is None or second is None or (len(first[0]), len(second[0])) == (4, 2):
         return True
     return int(first[0]) < int(second[0]) or int(first[0]) <= _HOURS
 
 
 QUANTITIES: tuple[Rule, ...] = (
+    # as in most of Europe: 1.000,50 €
+    rule(
+        r"(?:(?P<before>€)\s?)?(?P<first>\d{1,3}(?:\.\d{3})*,\d\d)(?![\d,])(?(before)|\s?(?P<after>€))",
+        lambda match, _: numbers.money("€", match["first"].replace(".", "").replace(",", ".")),
+    ),
     # amounts of money: $5, -$5, $-5, US$5, $5–10, $1.5M, 5 €, 5 USD, 5¢
     rule(
         rf"(?:(?<![\w)])(?P<minus>[-−]))?(?P<before>{_CURRENCY})\s?(?P<first>{NUMBER})"
-        rf"(?:{_DASH}(?:{_CURRENCY})?(?P<second>{NUMBER}))?(?P<size>{_SCALE})?(?P<per>/(?=[a-z]))?",
+        rf"(?:{_DASH}(?:{_CURRENCY})?(?P<second>{NUMBER}))?(?P<size>{_SCALE})?(?P<per>/(?!(?:{_PERIOD}|{_UNIT})\b)(?=[a-z]))?",
         read_money,
     ),
     rule(rf"(?P<before>{_CURRENCY})(?P<minus>[-−])(?P<first>{NUMBER})(?P<size>{_SCALE})?", read_money),
     rule(
         rf"(?P<first>{NUMBER})(?:{_DASH}(?P<second>{NUMBER}))?(?P<size>{_SCALE})?\s?"
-        rf"(?P<after>(?:[{_SIGN}]|(?:{_CODE})\b))(?!\s?\d)(?P<per>/(?=[a-z]))?",
+        rf"(?P<after>(?:[{_SIGN}]|(?:{_CODE})\b))(?!\s?\d)(?P<per>/(?!(?:{_PERIOD}|{_UNIT})\b)(?=[a-z]))?",
         read_money,
     ),
     rule(
@@ -191,7 +210,18 @@ QUANTITIES: tuple[Rule, ...] = (
         ],
     ),
     rule(r"(?P<n>\d+)\s?(?:″|′′)", lambda match, _: [*say(match["n"]), "inch" if match["n"] == "1" else "inches"]),
-    rule(r"(?P<n>\d+)\s?′", lambda match, _: [*say(match["n"]), "minute" if match["n"] == "1" else "minutes"]),
+    rule(
+        r"(?P<n>\d+)\s?′(?:\s?(?P<compass>[NSEW])\b)?",
+        lambda match, _: [
+            *say(match["n"]),
+            "minute" if match["n"] == "1" else "minutes",
+            *([_AFTER_DEGREES[match["compass"]]] if match["compass"] else []),
+        ],
+    ),
+    rule(
+        rf"(?P<n>{NUMBER})(?:\s?in\.|in\b)",
+        lambda match, _: [*say(match["n"]), "inch" if is_singular(match["n"]) else "inches"],
+    ),
     # scientific notation: 1.5e-3
     rule(
         r"(?P<base>\d+(?:\.\d+)?)[eE](?P<sign>[-+−]?)(?P<exponent>\d{1,3})(?![\w.])",
@@ -212,8 +242,8 @@ QUANTITIES: tuple[Rule, ...] = (
     ),
     rule(r"\^\{?(?P<exponent>[-+−]?\d{1,15}|[A-Za-z](?![A-Za-z]))\}?(?<!\^)", read_power),
     rule(
-        rf"(?P<number>{NUMBER})(?:\s?(?P<unit>{_UNIT})(?:\^?(?P<power>[23]))?"
-        rf"(?:/(?P<per>{_UNIT})(?:\^?(?P<per_power>[23]))?)?(?![\w^'])|\s?(?P<degrees>°)(?:\s?(?P<scale>[CFK])\b)?"
+        rf"(?P<number>{NUMBER})(?:\s?(?:(?P<area>sq|cu)\.?\s)?(?P<unit>{_UNIT})(?:\^?(?P<power>[23]))?"
+        rf"(?:/(?P<per>{_UNIT})(?:\^?(?P<per_power>[23]))?)?(?![\w^'])|\s?(?P<degrees>°)(?:\s?(?P<scale>[CFKNSEW])\b)?"
         r"|(?=\s?(?P<amount>[%‰])))?",
         read_number,
     ),
@@ -221,6 +251,9 @@ QUANTITIES: tuple[Rule, ...] = (
     rule(rf"(?:\s?–\s?|[-−]|\s?−\s)(?=(?:{_CURRENCY})?\.?\d)", read_dash),
     rule(r"(?<![\w)])[~∼](?=\s?\d)", lambda *_: ["about"]),
     rule(r"(?<=\d)\s?\*\s?(?=\d)", lambda *_: ["times"]),
+    rule(r"(?<=\d)\s?[·⋅]\s?(?=\d)", lambda *_: ["times"]),
+    rule(r"(?<=\d)[~∼〜](?=\d)", lambda *_: ["to"]),
+    rule(rf"/(?P<each>{_PERIOD}|{_UNIT})\b", read_period),
     rule(r"(?<=\d)/(?=\d)", lambda *_: ["over"]),
     rule(r"(?<![<>=])<=\s?(?=\d)", lambda *_: ["less", "than", "or", "equal", "to"]),
     rule(r"(?<![<>=-])>=\s?(?=\d)", lambda *_: ["greater", "than", "or", "equal", "to"]),
