@@ -4,6 +4,7 @@ The public names load when they are first used, so that ``vocable --help`` does 
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from vocable.systems.registry import load
     from vocable.testing import check_tokenizer
     from vocable.tokens import Tokens, TokenSpec
+
+    __version__: str
 
 __all__ = [
     "Audio",
@@ -54,6 +57,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("vocable")
     if name not in _HOMES:
         raise AttributeError(f"module 'vocable' has no attribute '{name}'; it has {', '.join(__all__)}")
     return getattr(import_module(_HOMES[name]), name)

@@ -25,8 +25,10 @@ class _PlainHelp:
         for parameter in parameters:
             if isinstance(parameter, TyperArgument):  # its name says enough
                 parameter.display_type_rich = lambda ctx: ""  # type: ignore[method-assign]
-            elif parameter.metavar is None:
+                continue
+            if parameter.metavar is None:
                 parameter.metavar = _METAVARS.get(_base(hints.get(parameter.name, bool)))
+            parameter._get_number_range_help_str = lambda: None  # typer would print [x>=1]
         return parameters
 
 

@@ -1,5 +1,6 @@
 """``vocable evaluate``."""
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -106,6 +107,7 @@ def tokenizers(
 
 def _with_bar(evaluate: Any, build: Any, out: Path, jobs: int, said: list[str]) -> Any:
     """Evaluate under a progress bar that also says how long it will take; ``said`` gets the lines printed before."""
+    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -117,7 +119,8 @@ def _with_bar(evaluate: Any, build: Any, out: Path, jobs: int, said: list[str]) 
 
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left:"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(), console=Console(stderr=True), disable=not sys.stderr.isatty(),
+        redirect_stdout=sys.stdout.isatty(),
     )  # fmt: skip
     with bar:
         task = bar.add_task("loading", total=None)

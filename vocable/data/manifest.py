@@ -193,8 +193,9 @@ def _utterance(line: str, manifest: Path, folder: Path, number: int) -> Utteranc
     if not values.get("audio_path"):
         raise ManifestError(f"{where}: the key 'audio_path' is missing or empty; it names the recording")
     fields = {key: values.pop(key) for key in _KEYS & values.keys()}
+    if isinstance(fields["audio_path"], str):
+        fields["audio_path"] = folder / fields["audio_path"]
     try:
-        utterance = Utterance(**fields, extra=values, where=where)
+        return Utterance(**fields, extra=values, where=where)
     except ValidationError as error:
         raise ManifestError(f"{where}: {first_problem(error)}") from error
-    return utterance.model_copy(update={"audio_path": folder / utterance.audio_path})
