@@ -109,7 +109,9 @@ class Reconstruction(Evaluation):
         try:
             clip = Audio.read(self.clips[item].audio_path)
         except VocableError as error:  # without the path: a result names no folder of this machine
-            raise type(error)(str(error).removeprefix(f"{self.clips[item].audio_path}: ")) from error
+            path = self.clips[item].audio_path
+            reason = str(error).removeprefix(f"{path}: ").replace(str(path), path.name)
+            raise type(error)(reason) from error
         reference = ScoredClip(as_scored(clip))
         return [self._row(codec, clip, reference, item) for codec in self.codecs]
 

@@ -90,4 +90,5 @@ def without_path(error: VocableError, utterance: Utterance) -> str:
         >>> without_path(AlignmentError("/home/a.flac: nobody speaks"), Utterance(audio_path="/home/a.flac"))
         'nobody speaks'
     """
-    return str(error).replace(f"{utterance.audio_path}: ", "")
+    path = utterance.audio_path
+    return str(error).replace(f"{path}: ", "").replace(str(path), path.name)
