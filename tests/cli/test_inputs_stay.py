@@ -126,7 +126,7 @@ def test_a_run_or_a_report_goes_into_a_folder_without_its_inputs(run: Run, here:
         assert {name: data for name, data in contents(here).items() if name in before} == before
 
 
-@pytest.mark.parametrize("name", ["a.flac", "a.wav", "A.WAV", "new.ogg", "sub/new.MP3"])
+@pytest.mark.parametrize("name", ["a.flac", "a.wav", "A.WAV", "new.ogg", "sub/new.MP3", "new.m4a", "new.webm"])
 def test_tokens_are_not_written_under_the_name_of_audio(run: Run, here: Path, models: Path, name: str) -> None:
     before = contents(here)
     code, out, err = run("encode", "a.flac", "-o", name, "--model", models / "guided", "--overwrite")

@@ -176,3 +176,11 @@ def test_kill_9_at_random_moments_leaves_the_rows_of_an_undisturbed_run(tmp_path
 def count_lines(out: Path) -> int:
     path = out / "results.jsonl"
     return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+@pytest.mark.parametrize("name", ["results.jsonl", "summary.json", "report.md", "report.html"])
+def test_files_of_somebody_else_stay(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("my thesis")
+    with pytest.raises(OutputError, match=f"holds a {name} without its run.json; take another folder"):
+        run(Squares(2), partial(Squares, 2), SETTINGS, tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "my thesis")]

@@ -13,7 +13,15 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vocable.apps.asr import WordRecognizer, transcribe_words
-from vocable.audio import AUDIO_SUFFIXES, Audio, check_audible, find_rooted_audio, read_blocks, write_blocks
+from vocable.audio import (
+    AUDIO_SUFFIXES,
+    CONVERTIBLE_SUFFIXES,
+    Audio,
+    check_audible,
+    find_rooted_audio,
+    read_blocks,
+    write_blocks,
+)
 from vocable.corpus.jobs import Made, Outcome, Watch, write_each
 from vocable.corpus.plan import Recording, choose_targets, is_folder, mirror_names, read_recordings
 from vocable.errors import ConfigError, OutputError, TextError, TokenFileError, name_failure
@@ -54,7 +62,7 @@ def encode_files(
         ConfigError: If a text is passed for more than one recording, or with a manifest.
         OutputError: If ``out`` has the suffix of an audio file, or is one file and there are several recordings.
     """
-    if Path(out).suffix.lower() in AUDIO_SUFFIXES and not is_folder(out):
+    if Path(out).suffix.lower() in AUDIO_SUFFIXES | CONVERTIBLE_SUFFIXES and not is_folder(out):
         raise OutputError(f"{out}: tokens are no audio; name a file that ends in {_SUFFIX}, or a folder")
     if isinstance(tokenizer, NeedsOthers):
         tokenizer.check_encoding()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from vocable.audio import AUDIO_SUFFIXES, Audio
+from vocable.audio import AUDIO_SUFFIXES, CONVERTIBLE_SUFFIXES, Audio
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AudioError, CheckpointError, ConfigError, InputError, SpecError
 from vocable.evaluate.plan import spread_evenly
@@ -74,7 +74,7 @@ def kind_of(what: str) -> Kind:
                 begins = file.read(len(MAGIC))
             if begins == MAGIC or path.suffix == ".tokens":
                 return "tokens"
-            if path.suffix.lower() in AUDIO_SUFFIXES:
+            if path.suffix.lower() in AUDIO_SUFFIXES | CONVERTIBLE_SUFFIXES:
                 return "audio"
             raise InputError(f"{path}: is not a token file or audio; give one of these, a run, a model or a recipe")
         if path.exists() and not path.is_dir():

@@ -41,6 +41,7 @@ from vocable.metrics.score import Score, undefined
 from vocable.schema import config, parse, parse_object, read_object
 
 RESULTS = "results.jsonl"
+_SUMMARIES = ("summary.json", "report.md", "report.html")  # what is made of the results
 _QUARANTINED = "quarantined"
 _CHECKSUM = "crc32"  # of the other values of the line: an altered row must not become a figure
 
@@ -155,8 +156,9 @@ def _claim_folder(out: Path, settings: dict[str, Any]) -> None:
     make_folder(out)
     path = out / "run.json"
     if not exists(path):
-        if exists(out / RESULTS):
-            raise OutputError(f"{out}: holds a {RESULTS} without its run.json; take another folder for this run")
+        found = next((name for name in (RESULTS, *_SUMMARIES) if exists(out / name)), None)
+        if found is not None:
+            raise OutputError(f"{out}: holds a {found} without its run.json; take another folder for this run")
         write_json(path, settings)
         return
     stored = read_object(path, advice="take another folder", error=OutputError)
