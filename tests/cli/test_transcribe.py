@@ -141,6 +141,22 @@ def test_the_bound_is_an_option_and_a_file_that_exists_stays(run: Run, corpus: P
     assert rows(out)[0]["text"] == "Good morning, world."
 
 
+def test_what_is_stopped_is_written_and_goes_on_from_there(corpus: Path) -> None:
+    (corpus.parent / "audio/bad.wav").unlink()
+    first, second = corpus.parent / "first.jsonl", corpus.parent / "second.jsonl"
+
+    def stop(finished: int, total: int, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        write_transcripts(Scripted(), "one", [corpus.parent / "audio"], first, say=said.append, watch=stop)
+    assert said[-1].endswith("stopped after 1 of 4 recordings; pass it as the input to go on")
+    assert [row.get("text") for row in rows(first)] == ["Good morning, world.", None, None, None]
+    write_transcripts(Scripted(), "two", [first], second, least=-2.0, say=said.append)
+    assert [row.get("text_by") for row in rows(second)] == ["one", "two", None, None]
+
+
 @pytest.mark.parametrize("target", ["manifest.jsonl", "audio/10.wav"])
 def test_no_input_is_written_over(run: Run, corpus: Path, target: str) -> None:
     path = corpus.parent / target

@@ -8,7 +8,7 @@
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,8 @@ def write_transcripts(
     """Write a manifest of recordings, with a text for each that has none.
 
     Every key of a manifest's line is kept, and so is its text if it has one. A text that is not trusted (see
-    :func:`why_distrusted`) is left out, and a line says so. Recordings of a manifest that fail keep their line.
+    :func:`why_distrusted`) is left out, and a line says so. Recordings of a manifest that fail keep their line. When it
+    is stopped by Ctrl-C, it writes what it has; with that manifest as its input, it goes on.
 
     Args:
         model: Speech recognizer, or tokenizer that recognizes phonemes.
@@ -83,17 +84,27 @@ def write_transcripts(
         values[index], line = writer.describe(utterances[index], audio)
         return Report(path=utterances[index].audio_path, line=line, seconds=audio.duration)
 
+    def write(indices: Iterable[int]) -> None:
+        make_folder(out.parent)
+        lines = (manifest_line(utterances[at], out.parent, values.get(at, {})) for at in indices)
+        write_text(out, "".join(f"{line}\n" for line in lines))
+
     with write_rules([*manifests, *(one.audio_path for one in utterances)], overwrite=overwrite):
         check_target(out)  # before hours of work
-        outcome = process_each(
-            range(len(utterances)), process, say, complain or say,
-            name=lambda index: str(utterances[index].audio_path), watch=watch,
-        )  # fmt: skip
+        try:
+            outcome = process_each(
+                range(len(utterances)), process, say, complain or say,
+                name=lambda index: str(utterances[index].audio_path), watch=watch,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            if values:
+                write(range(len(utterances)))
+                say(
+                    f"{out}: stopped after {len(values)} of {len(utterances)} recordings; pass it as the input to go on"
+                )
+            raise
         if outcome.done:
-            kept = [index for index in range(len(utterances)) if index in values or index < manifest_lines]
-            folder = out.parent.absolute()
-            make_folder(out.parent)
-            write_text(out, "".join(f"{manifest_line(utterances[at], folder, values.get(at, {}))}\n" for at in kept))
+            write(index for index in range(len(utterances)) if index in values or index < manifest_lines)
             say(f"{out}: {writer.summary}")
     return outcome
 
