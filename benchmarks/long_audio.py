@@ -55,6 +55,7 @@ def measure(folder: Path, model: str, short: int, long: int, rate: int, seed: in
             started = time.perf_counter()
             values["peak_mb"].setdefault(step, []).append(_fresh(_run_step, step, model, path))
             values["seconds"].setdefault(step, []).append(round(time.perf_counter() - started, 1))
+            typer.echo(f"{step}, {seconds} s: {values['peak_mb'][step][-1]:.0f} MB, {values['seconds'][step][-1]} s")
     values["over_mb"] = {step: peaks[1] - peaks[0] for step, peaks in values["peak_mb"].items()}
     values["whole_clip_mb"], values["differences"] = _fresh(_compare_with_whole, model, folder / f"{long}.flac")
     return values

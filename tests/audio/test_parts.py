@@ -250,3 +250,20 @@ def test_flac_streams_without_lengths_are_read_one_after_the_other(tmp_path: Pat
     forget_length(tmp_path / "made.flac")
     data = (tmp_path / "made.flac").read_bytes()
     assert read(tmp_path, "a.flac", data + content(tmp_path, "flac", 5_000)).size == 25_000
+
+
+@pytest.mark.parametrize(
+    "begin", [b"RIFF\0\0\0\0WAVE", b"FORM\0\0\0\0AIFF", b"caff\0\1\0\0", b"RF64\xff\xff\xff\xffWAVE"]
+)
+@pytest.mark.parametrize("chunk", [bytes(8), b"abcd\0\0\0\0", b"LIST\0\0\0\0"])
+def test_a_file_of_tiny_chunks_takes_no_long_time(begin: bytes, chunk: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(begin + chunk * 2_000_000)
+    with pytest.raises(AudioError, match=r"a\.wav: "):
+        Audio.read(tmp_path / "a.wav")
+
+
+def test_a_file_of_too_many_recordings_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vocable.audio_files.parts._MAX_PARTS", 20)
+    with pytest.raises(AudioError, match=r"a\.wav: holds more than 20 recordings; write them to files of their own"):
+        read(tmp_path, "a.wav", content(tmp_path, "wav", 10) * 21)
+    assert read(tmp_path, "b.wav", content(tmp_path, "wav", 10) * 20).size == 200

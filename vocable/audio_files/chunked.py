@@ -14,6 +14,7 @@ _TRAILING = frozenset({
 _BEGINNINGS = frozenset({b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"OggS", b"fLaC", b"caff"})  # of another file
 _ID = re.compile(rb"[A-Za-z0-9_(][ -~]{3}")
 _MAX_HEADER = 1 << 20
+_MAX_CHUNKS = 1 << 14  # a file of tiny chunks alone would take long
 _RIFF_MOST = (1 << 32) - 1
 
 
@@ -21,18 +22,13 @@ def walk_riff(data: Bytes, start: int) -> tuple[list[Part], int]:
     """Return the part of a WAV file: RIFF, RIFX, RF64 or BW64. A length that its writer did not know is mended."""
     form = data.at(start, 4)
     order: Literal["little", "big"] = "big" if form == b"RIFX" else "little"
-    position, long_size = start + 12, None
-    while (head := data.at(position, 8)) and len(head) == 8 and head[:4] != b"data":
-        size = int.from_bytes(head[4:], order)
-        if head[:4] == b"ds64":
-            long_size = data.number(position + 16, 8)
-        position += 8 + size + size % 2
+    position, before = _find_chunk(data, start + 12, b"data", order)
     body = position + 8
-    if len(head) < 8:  # no data: libsndfile says what is wrong
+    if position == data.size:  # no data: libsndfile says what is wrong
         return [Part(start, data.size)], data.size
-    size = int.from_bytes(head[4:], order)
-    if long_size is not None and size == _RIFF_MOST:
-        size = long_size
+    size = data.number(position + 4, 4, order)
+    if b"ds64" in before and size == _RIFF_MOST:
+        size = data.number(before[b"ds64"] + 16, 8)
     end = _end_of_chunks(data, body + size, order)
     is_sound = not is_unknown_length(size) or (size and end == data.size >= body + size)
     if form != b"BW64" and (is_sound or _is_empty(data, body, size, order)):
@@ -45,12 +41,10 @@ def walk_riff(data: Bytes, start: int) -> tuple[list[Part], int]:
 
 def walk_aiff(data: Bytes, start: int) -> tuple[list[Part], int]:
     """Return the part of an AIFF or AIFF-C file."""
-    position = start + 12
-    while len(head := data.at(position, 8)) == 8 and head[:4] != b"SSND":
-        size = int.from_bytes(head[4:], "big")
-        position += 8 + size + size % 2
-    size = int.from_bytes(head[4:], "big")
-    end = data.size if len(head) < 8 or is_unknown_length(size) else _end_of_chunks(data, position + 8 + size, "big")
+    position, _ = _find_chunk(data, start + 12, b"SSND", "big")
+    size = data.number(position + 4, 4, "big")
+    is_open = position == data.size or is_unknown_length(size)
+    end = data.size if is_open else _end_of_chunks(data, position + 8 + size, "big")
     return _one_part(data, start, end)
 
 
@@ -70,13 +64,33 @@ def walk_w64(data: Bytes, start: int) -> tuple[list[Part], int]:
 def walk_caf(data: Bytes, start: int) -> tuple[list[Part], int]:
     """Return the part of a Core Audio file."""
     position = start + 8
-    while len(head := data.at(position, 12)) == 12 and _ID.fullmatch(head[:4]) and head[:4] != b"caff":
+    for _ in range(_MAX_CHUNKS):
+        head = data.at(position, 12)
+        if len(head) < 12 or not _ID.fullmatch(head[:4]) or head[:4] == b"caff":
+            break
         size = int.from_bytes(head[4:], "big")
         if size >= 1 << 63:  # -1: the data go on to the end of the file
             position = data.size
             break
         position += 12 + size
     return _one_part(data, start, max(position, start + 8))
+
+
+def _find_chunk(
+    data: Bytes, position: int, name: bytes, order: Literal["little", "big"]
+) -> tuple[int, dict[bytes, int]]:
+    """Return the position of a chunk, or the file's size if there is none, and the positions of those before it."""
+    before: dict[bytes, int] = {}
+    for _ in range(_MAX_CHUNKS):
+        head = data.at(position, 8)
+        if len(head) < 8:
+            break
+        if head[:4] == name:
+            return position, before
+        before[head[:4]] = position
+        size = int.from_bytes(head[4:], order)
+        position += 8 + size + size % 2
+    return data.size, before
 
 
 def _one_part(data: Bytes, start: int, end: int) -> tuple[list[Part], int]:
@@ -94,7 +108,7 @@ def _end_of_chunks(data: Bytes, position: int, order: Literal["little", "big"]) 
             return None
         return size if head[:4] in _TRAILING or at + 8 + size <= data.size else None
 
-    while position < data.size:
+    for _ in range(_MAX_CHUNKS):
         for at in (position, position + 1):  # chunks are padded to an even length, but some writers leave that out
             if (size := chunk_size(at)) is not None:
                 position = at + 8 + size

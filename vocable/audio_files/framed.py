@@ -128,7 +128,7 @@ def walk_mp3(data: Bytes, start: int) -> tuple[list[Part], int]:
             position = following
             continue
         if position + frame.size > data.size:
-            raise AudioError(f"{data.name}: the file is truncated after {seconds:.2f} s; copy or export it again")
+            break
         header = _read_xing(data, position, head)
         if stream is None or header is not None or frame.stream != stream.kind:
             if stream is not None:
@@ -141,13 +141,21 @@ def walk_mp3(data: Bytes, start: int) -> tuple[list[Part], int]:
         else:
             stream.body = position
     assert stream is not None  # there is a first frame
-    last = stream.part(data, seconds)
-    if position < data.size and (not last.is_counted or _next_frame(data, position) is not None):
-        raise AudioError(
-            f"{data.name}: the bytes from {position} on are no MP3 frame, after {seconds:.2f} s; copy the file again, "
-            "or convert it with ffmpeg -i FILE OUT.wav"
-        )
-    return [*parts, last], position
+    _check_end(data, position, seconds, stream)
+    return [*parts, stream.part(data, seconds)], position
+
+
+def _check_end(data: Bytes, position: int, seconds: float, stream: "_Stream") -> None:
+    """Raise an AudioError if bytes are left that no frame holds, unless the header names no more frames than found."""
+    if position == data.size or (stream.is_complete and _next_frame(data, position) is None):
+        return
+    if mp3_frame(data.at(position, 4)) is not None:
+        raise AudioError(f"{data.name}: the file is truncated after {seconds:.2f} s; copy or export it again")
+    stream.part(data, seconds)  # raises the error that says how much is missing
+    raise AudioError(
+        f"{data.name}: the bytes from {position} on are no MP3 frame, after {seconds:.2f} s; copy the file again, "
+        "or convert it with ffmpeg -i FILE OUT.wav"
+    )
 
 
 class _Stream:
@@ -163,6 +171,11 @@ class _Stream:
         self.start = self.body = self.stop = start
         self.kind, self.samples, self.promised = frame.stream, frame.samples, promised
         self.frames = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all frames that its header names have been found."""
+        return bool(self.promised) and self.frames >= int(self.promised or 0)
 
     def part(self, data: Bytes, seconds: float) -> Part:
         """Return the stream as a part. It gets a header where none names its number of frames, or a wrong one.

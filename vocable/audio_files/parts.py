@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 from vocable.errors import AudioError
 
 _UNKNOWN_LENGTHS = ((2_000_000_000, 1 << 16), (1 << 31, 1 << 16), (1 << 32, 1 << 16))  # and how far a writer is off
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
+_MAX_PARTS = 1 << 12  # recordings in one file
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,10 @@ class Bytes:
 
     def at(self, position: int, count: int) -> bytes:
         """Return up to ``count`` bytes from a position on; fewer at the end of the file."""
+        if position >= self.size:
+            return b""
         offset = position - self._start
-        if offset < 0 or offset + count > len(self._buffer):
+        if offset < 0 or offset + min(count, self.size - position) > len(self._buffer):
             self.file.seek(position)
             self._start, self._buffer = position, self.file.read(max(_CHUNK, count))
             offset = 0
@@ -172,6 +175,8 @@ def find_parts(data: Bytes, kind_at: Callable[[Bytes, int], str | None], walkers
     while (walk := walkers.get(kind_at(data, position) or "")) is not None:
         found, end = walk(data, position)
         parts += found
+        if len(parts) > _MAX_PARTS:
+            raise AudioError(f"{data.name}: holds more than {_MAX_PARTS} recordings; write them to files of their own")
         position = skip_tags(data, end)
         if position + 8 > data.size:
             return parts
