@@ -14,7 +14,7 @@ import typer
 
 from vocable.systems import registry as hub
 from vocable.systems.registry import find_recipe
-from vocable.train.run import override
+from vocable.train.overrides import override
 from vocable_lab.study import study
 
 
@@ -33,6 +33,7 @@ def words(
         find_recipe("guided-small-taught"),
         steps=steps, batch_size=5, precision="bfloat16", cache=cache or out / "teachers",
         teachers=[f"semantic={semantic}", "acoustic=resemblyzer"],  # who does not teach is heard all the same
+        scale=False,
     )  # fmt: skip
     run = replace(run, losses=replace(run.losses, semantic=replace(run.losses.semantic, value=weight)))
     only = [f"{name}-seed{seed}" for seed in range(3) for name in ("reconstruction", "semantic")]

@@ -4,10 +4,15 @@ Without torch.distributed every function works on the local values. With it, the
 rank 0, then those of rank 1, and so on.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from vocable.errors import TrainingError
 
 
 def is_distributed() -> bool:
@@ -25,8 +30,28 @@ def global_sum(values: Tensor) -> Tensor:
     if not is_distributed():
         return values
     total = values.detach().clone()
-    dist.all_reduce(total)
+    _reduce(total)
     return total
+
+
+def global_max(values: Tensor) -> Tensor:
+    """Return the maximum over ranks, element by element; on one process the tensor itself."""
+    if not is_distributed():
+        return values
+    largest = values.detach().clone()
+    _reduce(largest, "MAX")
+    return largest
+
+
+def wait_for_all() -> None:
+    """Wait until every rank is here; on one process do nothing.
+
+    Raises:
+        TrainingError: If another process is lost.
+    """
+    if is_distributed():
+        with _naming_lost_processes():
+            dist.barrier()
 
 
 def row_offsets(rows: int, device: torch.device) -> tuple[int, int]:
@@ -41,7 +66,7 @@ def row_offsets(rows: int, device: torch.device) -> tuple[int, int]:
     rank, size = world()
     counts = torch.zeros(size, dtype=torch.int64, device=device)
     counts[rank] = rows
-    dist.all_reduce(counts)
+    _reduce(counts)
     return int(counts[:rank].sum()), int(counts.sum())
 
 
@@ -75,3 +100,21 @@ def average_gradients(parameters: list[nn.Parameter]) -> None:
     is_present, *parts = flat.split([len(parameters), *(p.numel() for p in parameters)])
     for parameter, part, present in zip(parameters, parts, is_present.tolist(), strict=True):
         parameter.grad = part.reshape(parameter.shape) if present else None
+
+
+def _reduce(values: Tensor, how: str = "SUM") -> None:
+    with _naming_lost_processes():
+        dist.all_reduce(values, getattr(dist.ReduceOp, how))
+
+
+@contextmanager
+def _naming_lost_processes() -> Iterator[None]:
+    """Raise a TrainingError in place of what the backends raise if another process has ended or does not answer."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:120]
+        raise TrainingError(
+            f"rank {dist.get_rank()} of {dist.get_world_size()}: another process has ended or does not answer "
+            f"({reason}); see its message, then start all of them again with --resume"
+        ) from error

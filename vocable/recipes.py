@@ -3,7 +3,8 @@
 from functools import partial
 
 from vocable.systems.registry import find_recipe, load, recipes
-from vocable.train.run import Run, override
+from vocable.train.overrides import override
+from vocable.train.run import Run
 from vocable.train.run import fit as _fit
 
 RECIPES, find, fit = recipes(), find_recipe, partial(_fit, find=load)

@@ -110,10 +110,21 @@ def parse(kind: type[_T], values: object, where: str,
         Traceback (most recent call last):
         vocable.errors.ConfigError: run.json: steps is 'many': Input should be a valid integer
     """
+    record: _T = parse_as(kind, values, where, error)
+    return record
+
+
+def parse_as(kind: Any, values: object, where: str, error: Callable[[str], VocableError] = ConfigError) -> Any:
+    """Make a value of any annotation, such as ``int | None``, of plain JSON values; see :func:`parse`.
+
+    Example:
+        >>> parse_as(Width | None, 64, "width")
+        64
+    """
     prefix = f"{where}: " if where else ""
     try:
         text = values if isinstance(values, bytes) else json.dumps(values)
-        record: _T = _adapter(kind).validate_json(text, strict=True)
+        record = _adapter(kind).validate_json(text, strict=True)
         _load(text)
         return record
     except ValidationError as problem:

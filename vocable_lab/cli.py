@@ -48,12 +48,12 @@ def study(
     rates: one training at 1, 2, 4 and all levels.  There is no discriminator.
     """
     from vocable.systems.registry import find_recipe, load
-    from vocable.train.run import override
+    from vocable.train.overrides import override
     from vocable_lab.study import study as run_study
 
     run = override(
         find_recipe(recipe), steps=steps, batch_size=batch_size, seed=seed, precision=precision, teachers=teacher or (),
-        cache=cache,
+        cache=cache, scale=False,
     )  # fmt: skip
     start = None if init is None else load(init)
     typer.echo(

@@ -97,5 +97,5 @@ def test_a_kind_is_named_by_what_it_refuses() -> None:
     for config in (BatchConfig, CropConfig, ImageConfig):
         with pytest.raises(ConfigError, match=f"{config.kind}: batch_size is 1048577: it must be at most 1048576"):
             config(batch_size=(1 << 20) + 1)
-    with pytest.raises(ConfigError, match="images: warp is nan"):
+    with pytest.raises(ConfigError, match="ImageConfig: warp is nan"):
         ImageConfig(warp=float("nan"))

@@ -19,7 +19,8 @@ from vocable.evaluate.describe import Clips
 from vocable.evaluate.draw import default_folder, draw, write_pictures
 from vocable.systems.registry import find_recipe
 from vocable.testing import speechlike
-from vocable.train.run import fit, override
+from vocable.train.overrides import override
+from vocable.train.run import fit
 
 
 @pytest.fixture(autouse=True)

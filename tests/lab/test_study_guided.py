@@ -21,7 +21,7 @@ from vocable.features.ecapa import EcapaTdnn
 from vocable.systems.guided.recipe import GuidedRun
 from vocable.systems.registry import load
 from vocable.testing import speechlike
-from vocable.train.run import override
+from vocable.train.overrides import override
 from vocable.train.schedule import Weight
 from vocable_lab.guided.study import STUDIES, SUBJECT
 from vocable_lab.study import find_subject, study

@@ -7,33 +7,76 @@ import typer
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a training recipe; an unknown name lists all.")],
-    data: Annotated[list[Path], typer.Option(help="JSONL manifest; repeat for several. One named twice counts twice.")],
     out: Annotated[Path, typer.Option(help="Folder of the run, for logs and checkpoints.")],
-    split: Annotated[str, typer.Option(help="Split of the manifests to train on; 'all' takes every line.")] = "train",
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the whole run. Default: the recipe's.")] = None,
+    recipe: Annotated[
+        str | None, typer.Argument(help="Name of a training recipe; `vocable recipes` lists them. --resume knows it.")
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSONL manifest; repeat for several. One named twice counts twice. --resume knows it."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Split of the manifests to train on; 'all' takes every line. Default: train.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of the whole run. With fewer than the recipe's, schedules shrink.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Clips in a batch, over all processes.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, batches and all else that is random.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32, or bfloat16 (quantizers stay in float32).")] = None,
     not_finite: Annotated[str | None, typer.Option(help="At a loss that is not finite: stop, or skip.")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any setting as NAME=VALUE, such as model.num_codebooks=4; repeat for more. "
+                     "`vocable recipes NAME` lists them."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML or YAML file of settings; --set wins over it.")] = None,
+    save_every: Annotated[int | None, typer.Option(min=1, help="Steps between checkpoints.")] = None,
+    log_every: Annotated[int | None, typer.Option(min=1, help="Steps between lines of the log.")] = None,
+    eval_every: Annotated[
+        int | None,
+        typer.Option(min=0, help="Steps between evaluations on the split dev, 0 for none. Default: at checkpoints."),
+    ] = None,
     init: Annotated[str | None, typer.Option(help="Model or run to initialize from (a VQ-VAE, for a prior).")] = None,
     teacher: Annotated[
         list[str] | None,
         typer.Option(help="Teacher of a distilled recipe: semantic=FOLDER or NAME, acoustic=resemblyzer or FOLDER."),
     ] = None,
     cache: Annotated[Path | None, typer.Option(help="Cache of teachers' features. Default: OUT/teachers.")] = None,
-    resume: Annotated[bool, typer.Option(help="Continue from the newest checkpoint in the folder.")] = False,
-) -> None:
+    tensorboard: Annotated[
+        bool | None,
+        typer.Option(help="Log to OUT/tensorboard, too. Default: if the package tensorboard is installed."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the newest checkpoint in OUT, with the settings of the run.")
+    ] = False,
+    allow_changes: Annotated[
+        bool, typer.Option("--allow-changes", help="Let --resume change losses, learning rates and batches.")
+    ] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Resume only if the run goes on bit for bit: same threads, versions, steps.")
+    ] = False,
+) -> None:  # fmt: skip
     """Train a tokenizer.
+
+    Ctrl-C or SIGTERM finishes the step, writes a checkpoint and says how to go on; a second one stops at once.
 
     On several GPUs or processes: torchrun --nproc-per-node N -m vocable.cli.main train …
     """
+    from vocable.evaluate.dev_split import DevSplit
     from vocable.systems.registry import find_recipe, load
-    from vocable.train.run import fit, override
+    from vocable.train.plan import plan_training
+    from vocable.train.run import fit
 
-    run = override(
-        find_recipe(recipe), steps=steps, batch_size=batch_size, seed=seed, precision=precision, not_finite=not_finite,
-        teachers=teacher or (), cache=cache or out / "teachers",
+    given = {"train.save_every": save_every, "train.log_every": log_every, "train.eval_every": eval_every}
+    plan = plan_training(
+        out, find_recipe, recipe=recipe, manifests=data or [], split=split, init=init, resume=resume, cache=cache,
+        config=config, steps=steps, batch_size=batch_size, seed=seed, precision=precision, not_finite=not_finite,
+        teachers=teacher or (),
+        assignments=[*(assignments or ()), *(f"{name}={value}" for name, value in given.items() if value is not None)],
     )  # fmt: skip
-    start = None if init is None else load(init)
-    fit(run, data, out, split=None if split == "all" else split, start=start, find=load, resume=resume, say=typer.echo)
+    fit(
+        plan.run, plan.manifests, out, split=plan.split, start=None if plan.init is None else load(plan.init),
+        init=plan.init, find=load, validate=DevSplit.opener(plan.manifests, load, say=typer.echo), resume=resume,
+        allow_changes=allow_changes, exact=exact, tensorboard=tensorboard, say=typer.echo,
+    )  # fmt: skip

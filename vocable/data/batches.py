@@ -19,6 +19,7 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError, AudioError, ConfigError, ManifestError
+from vocable.schema import config
 
 Info = TypeVar("Info")
 _Batch = TypeVar("_Batch", bound="TensorBatch")
@@ -50,7 +51,7 @@ def _to_device(value: Any, device: torch.device) -> Any:
     return value.to(device) if isinstance(value, Tensor) else value
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class BatchConfig:
     """Settings that all kinds of batches have.
 

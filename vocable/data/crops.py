@@ -15,6 +15,7 @@ from vocable.data.batches import BatchConfig, ClipStore, TensorBatch
 from vocable.data.manifest import Utterance
 from vocable.data.targets import TargetCache
 from vocable.errors import ConfigError
+from vocable.schema import config
 from vocable.shapes import frames_for, mask_from_lengths
 
 
@@ -36,7 +37,7 @@ class CropBatch(TensorBatch):
     targets: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class CropConfig(BatchConfig):
     """Settings of crops.
 

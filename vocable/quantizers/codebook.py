@@ -104,6 +104,7 @@ class Codebook(nn.Module):
         self.register_buffer("counts", torch.zeros(size))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("restarts", torch.zeros((), dtype=torch.int64))
+        self._last_use: Tensor | None = None  # number of the update, of this process, that each row was chosen in
 
     @property
     def is_initialized(self) -> bool:
@@ -150,6 +151,8 @@ class Codebook(nn.Module):
             return
         hits = global_sum(torch.bincount(ids, minlength=self.size).to(rows.dtype))
         self.counts.lerp_(hits, 1 - self.decay)
+        never = torch.full_like(self.counts, -1, dtype=torch.int64)
+        self._last_use = torch.where(hits > 0, self.updates, never if self._last_use is None else self._last_use)
         self._update_entries(rows, ids, hits)
         share = float(self.counts.sum()) / self.size
         dead = self.counts < self.restart_below * share
@@ -162,6 +165,24 @@ class Codebook(nn.Module):
     def stats(self) -> dict[str, Float[Tensor, ""]]:
         """Return usage statistics from the moving counts; see :class:`~vocable.quantizers.base.Quantized`."""
         return usage(self.counts, _FRESH * self.restart_below) | {"restarts": self.restarts.float()}
+
+    def count_used(self, updates: int) -> int | None:
+        """Return the number of entries that a row chose in the last ``updates`` updates of this process.
+
+        Unlike the moving counts this number does not depend on how the entries were initialized. It is None without
+        any update.
+
+        Example:
+            >>> book, rows = EmaCodebook(size=4, dim=1), torch.tensor([[0.0], [9.0]])
+            >>> book.count_used(100)
+            >>> book.initialize(rows)
+            >>> book.update(rows, book.nearest(rows))
+            >>> book.count_used(100)
+            2
+        """
+        if self._last_use is None:
+            return None
+        return int((self._last_use >= max(0, int(self.updates) - updates)).sum())
 
     def _draw(self, total: int, count: int) -> Int[Tensor, " R"]:
         """Return random row indices in [0, total), repeated only where ``count`` is larger."""

@@ -5,7 +5,8 @@ Another package registers a system by an entry point of the group ``vocable.syst
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -84,7 +85,7 @@ def find_recipe(name: str) -> Run:
     """
     if name not in recipes():
         raise ConfigError(f"there is no recipe '{name}'; choose one of {', '.join(recipes())}")
-    return recipes()[name]()
+    return replace(recipes()[name](), recipe=name)
 
 
 def models_for(use: str) -> str:
@@ -218,7 +219,12 @@ def _find(name: _Path) -> tuple[Path, System]:
     newest = checkpoint.steps(folder / "checkpoints")
     if newest:
         folder = newest[-1]
-        checkpoint.verify(folder)
+        _verify(folder, newest[:-1])
+    elif (folder / "run.json").is_file() and not (folder / "model.json").exists():
+        raise CheckpointError(
+            f"{folder}: this run has no checkpoint yet; wait for its first one, or go on: vocable train --out {folder} "
+            "--resume"
+        )
     described = read_json(folder / "model.json", ModelFile, advice="is this a model's or a run's folder?")
     protect(folder.iterdir())
     if described.system not in systems():
@@ -227,3 +233,12 @@ def _find(name: _Path) -> tuple[Path, System]:
             f"model of one of: {', '.join(systems())}"
         )
     return folder, systems()[described.system]
+
+
+def _verify(newest: Path, earlier: Sequence[Path]) -> None:
+    """Check a run's newest checkpoint; the error names the one before, whose tokens are another tokenizer's."""
+    try:
+        checkpoint.verify(newest)
+    except CheckpointError as error:
+        advice = f"; or use the one before: {earlier[-1]}" if earlier else ""
+        raise CheckpointError(f"{error}{advice}") from error

@@ -131,6 +131,13 @@ def steps(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"step-*/{_SEAL}"))
 
 
+def put_aside(folder: Path, after: int) -> None:
+    """Rename the checkpoints of later steps, which are damaged, so that none of them counts as the newest."""
+    for path in steps(folder):
+        if path.name > _name(after):
+            path.rename(path.with_name(f"damaged-{path.name}"))
+
+
 def _name(step: int) -> str:
     return f"step-{step:08d}"
 

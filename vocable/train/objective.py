@@ -47,6 +47,7 @@ class Turn:
         stats: More values to log by name, scalar or one for each codebook level.
         learning_rate: Learning rate of this update, where the part has a schedule of its own; else None.
         alarms: Warnings about this step, as sentences for the user.
+        is_game: Whether the losses are one side of a game, as a discriminator's, and need not fall.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Turn:
     stats: dict[str, Tensor] = field(default_factory=dict)
     learning_rate: float | None = None
     alarms: tuple[str, ...] = ()
+    is_game: bool = False
 
     @property
     def total(self) -> Float[Tensor, ""]:

@@ -1,25 +1,32 @@
 """Training runs: everything a recipe decides, and the function that trains one into a folder."""
 
 import os
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 
 from vocable.collective import world
-from vocable.errors import CheckpointError, ConfigError, VocableError
+from vocable.errors import ConfigError, VocableError
 from vocable.files import make_folder, sha256, write_json
-from vocable.schema import read_object, to_json
+from vocable.locks import lock_folder
+from vocable.schema import to_json
+from vocable.train.log import check_board
 from vocable.train.objective import Batches, Objective
-from vocable.train.record import manifests_of
+from vocable.train.resume import FORMAT, compare, describe_environment, next_environments, read_run
 from vocable.train.trainer import TrainConfig, Trainer, join_processes
+from vocable.train.validation import Validation
 
-FORMAT = 2  # of run.json; vocable 0.1 wrote none
+NOT_SETTINGS = ("find", "recipe")
+"""Fields of a run that are no settings."""
 _Paths = Sequence[str | os.PathLike[str]]
+OpenValidation = Callable[["Run", Any], Validation | None]
+"""Function from a run and its training data to its dev split; None if it has none."""
 
 
 @runtime_checkable
@@ -48,12 +55,19 @@ class Run(ABC):
         train: Training configuration: steps, learning rate, precision.
         find: Function that loads another tokenizer by name, such as :func:`vocable.load`, for recipes whose targets are
             another tokenizer's tokens. It is no setting: ``run.json`` does not keep it.
+        recipe: Name of the recipe, for ``run.json``; None for a run that no recipe made.
+        makes_tokenizer: Whether its model is a tokenizer, which can be listened to.
+        locations: Names of settings that say where a teacher or a cache lies. They may change when a run is resumed.
     """
+
+    locations: ClassVar[tuple[str, ...]] = ()
+    makes_tokenizer: ClassVar[bool] = True
 
     model: Any
     losses: Any
     batches: Any
     train: TrainConfig
+    recipe: str | None = field(default=None, repr=False, compare=False)
     find: Callable[[str], Any] | None = field(default=None, repr=False, compare=False)
 
     @abstractmethod
@@ -83,6 +97,21 @@ class Run(ABC):
     def check_start(self, start: Any | None) -> None:  # noqa: B027 a hook, which most recipes need not use
         """Raise a ConfigError, before any data is read, if training cannot begin from a model, or without one."""
 
+    def validation_material(self, utterances: Sequence[Any], material: Any) -> Batches:
+        """Return batches of the dev split.
+
+        Args:
+            utterances: Utterances of the split, at least one.
+            material: Training data, whose scales and inventories the batches have, too.
+
+        Raises:
+            VocableError: If none of them can be used.
+        """
+        make: Callable[[Sequence[Any]], Batches] | None = getattr(self, "material_of", None)
+        if make is None:
+            raise ConfigError("this recipe has no batches of single utterances")
+        return make(utterances)
+
     def with_teachers(self, sources: Mapping[str, str], cache: str) -> "Run":
         """Return a copy of this run with the teacher checkpoints set.
 
@@ -100,8 +129,10 @@ class Run(ABC):
 
 
 def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
-        split: str | None = "train", start: Any | None = None, find: Callable[[str], Any] | None = None,
-        resume: bool = False, quiet: bool = False, say: Callable[[str], None] = print) -> None:  # fmt: skip
+        split: str | None = "train", start: Any | None = None, init: str | None = None,
+        find: Callable[[str], Any] | None = None, validate: OpenValidation | None = None,
+        resume: bool = False, allow_changes: bool = False, exact: bool = False,
+        quiet: bool = False, tensorboard: bool | None = None, say: Callable[[str], None] = print) -> None:  # fmt: skip
     """Train a run into a folder.
 
     Args:
@@ -110,140 +141,129 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
         folder: Folder that gets ``run.json``, ``log.jsonl``, ``tensorboard/`` and ``checkpoints/``.
         split: Split of the manifests to train on; None takes every line.
         start: Trained tokenizer to begin from; to be given again where the run is resumed.
+        init: Name or folder that ``start`` was loaded from, for ``run.json``.
         find: Function that loads another tokenizer by name, for recipes whose targets are its tokens.
+        validate: Function from the run and its training data to its dev split; None for no evaluation in training.
         resume: Whether to continue from the newest checkpoint in the folder. The manifests may have moved.
+        allow_changes: Whether a run that is resumed may have other losses, learning rates and batches than before.
+        exact: Whether a run is resumed only where it goes on bit for bit.
         quiet: Whether to hide the progress bar.
+        tensorboard: Whether to write TensorBoard's files; by default if its package is installed.
         say: Function that gets a line about the data.
 
     Raises:
         ManifestError: If no recording can be used.
         ConfigError: If the folder already holds a run and ``resume`` is false, or the batch does not divide.
         CheckpointError: If the checkpoint to resume from cannot be used, or is of another recipe or other data.
+        MissingDependencyError: If TensorBoard's files are requested and its package is not installed.
+        OutputError: If another process trains into the folder, or it cannot be written.
         TrainingError: If a loss or gradient is not finite.
+        SystemExit: If a signal stopped the run, after its checkpoint is written; see :meth:`Trainer.run`.
     """
     device = join_processes()
     rank, size = world()
     target = Path(folder)
     run = run if find is None else replace(run, find=find)
     run.check_start(start)
-    settings = {
+    if tensorboard:
+        check_board()
+    settings = _describe_run(run, manifests, split, start, init) | {
+        "environment": describe_environment(device, run.train.precision)
+    }
+    with ExitStack() as held:
+        stored, is_locked = None, False
+        if rank == 0:  # the rank that writes
+            is_locked = _lock(target, held)
+            stored = _read_stored(target, resume)
+            if stored is not None:
+                for line in compare(stored, settings, target / "run.json", locations=run.locations,
+                                    allow_changes=allow_changes, exact=exact):  # fmt: skip
+                    say(line)
+        if run.batches.batch_size % size:
+            batch = run.batches.batch_size
+            raise ConfigError(f"a batch of {batch} cannot be shared by {size} processes; choose a multiple")
+        material = run.material(manifests, split)
+        torch.manual_seed(run.train.seed)
+        objective = run.objective(material, start)  # may raise, so nothing is written before
+        validation = None if validate is None else validate(run, material)
+        if rank == 0:
+            _describe_data(material, size, device, say)
+            make_folder(target)
+            is_locked = is_locked or _lock(target, held)
+        trainer = Trainer(
+            objective, material, run.train, target, device=device, quiet=quiet, tensorboard=tensorboard,
+            validation=validation,
+        )  # fmt: skip
+        is_resumed = resume and trainer.resume()
+        if rank == 0:
+            write_json(target / "run.json", settings | next_environments(stored, settings, trainer.step))
+            _describe_start(trainer, is_resumed, say)
+        _train(trainer, say if rank == 0 else None, _resume_command(run, target, size))
+
+
+def _lock(folder: Path, held: ExitStack) -> bool:
+    """Lock a folder until the training ends; return False if there is no such folder yet."""
+    if not folder.is_dir():
+        return False
+    held.enter_context(lock_folder(folder, "training"))
+    return True
+
+
+def _describe_start(trainer: Trainer, is_resumed: bool, say: Callable[[str], None]) -> None:
+    for problem in trainer.damaged:
+        say(f"warning: {problem}; step {trainer.step} is used instead")
+    if is_resumed:
+        say(f"resumed at step {trainer.step}")
+
+
+def _describe_run(
+    run: Run, manifests: _Paths, split: str | None, start: Any | None, init: str | None
+) -> dict[str, Any]:
+    """Return what ``run.json`` keeps of a run, its data and what it begins from."""
+    return {
         "format": FORMAT,
+        "recipe": run.recipe,
         **run_to_json(run),
         "data": [{"path": str(path), "sha256": sha256(Path(path))} for path in manifests if Path(path).is_file()],
         "split": split,
         "start": None if start is None else start.digest,
+        "init": init,
         "teachers": run.teachers(),
     }
-    if rank == 0:  # the rank that writes the file
-        _check_folder(settings, target, resume)
-    if run.batches.batch_size % size:
-        batch = run.batches.batch_size
-        raise ConfigError(f"a batch of {batch} cannot be shared by {size} processes; choose a multiple")
-    material = run.material(manifests, split)
-    torch.manual_seed(run.train.seed)
-    objective = run.objective(material, start)  # may raise, so nothing is written before
-    if rank == 0:
-        for problem in material.problems:
-            say(f"left out: {problem}")
-        for doubt in getattr(material, "doubts", ()):  # recordings that may not match their manifest, used all the same
-            say(f"doubtful: {doubt}")
-        say(f"{material.hours:.2f} hours of speech; {size} process(es) on {device}")
-        make_folder(target)
-        write_json(target / "run.json", settings)
-    trainer = Trainer(objective, material, run.train, target, device=device, quiet=quiet)
-    if resume and trainer.resume() and rank == 0:
-        say(f"resumed at step {trainer.step}")
-    trainer.run()
 
 
-def override(run: Run, *, steps: int | None = None, batch_size: int | None = None, seed: int | None = None,
-             precision: str | None = None, not_finite: str | None = None, teachers: Sequence[str] = (),
-             cache: Path | None = None) -> Run:  # fmt: skip
-    """Return the run with some values replaced; None keeps the recipe's.
+def _read_stored(folder: Path, resume: bool) -> dict[str, Any] | None:
+    """Return the ``run.json`` of a folder; raise a ConfigError if there is one and the run is not to be resumed."""
+    if not resume and (folder / "run.json").exists():
+        raise ConfigError(f"{folder}: holds a run already; pass --resume to continue it, or choose another folder")
+    return read_run(folder)
 
-    Args:
-        run: Run from a recipe.
-        steps: Number of steps of the whole run; see :class:`TrainConfig`, also for ``precision`` and ``not_finite``.
-        batch_size: Size of the global batch.
-        seed: Seed of weights, batches and everything else that is random.
-        precision: Precision of the networks.
-        not_finite: Reaction to a loss that is not finite.
-        teachers: Source of each teacher as ``PART=SOURCE``, such as ``acoustic=resemblyzer``.
-        cache: Folder that caches the teachers' features; ``teachers`` by default.
 
-    Raises:
-        ConfigError: If a value is out of range, or the run has no such teacher.
-    """
-    if teachers or cache:
-        sources = {}
-        for teacher in teachers:
-            part, _, source = teacher.partition("=")
-            if not part or not source:
-                raise ConfigError(f"a teacher is '{teacher}'; write PART=SOURCE, such as acoustic=resemblyzer")
-            sources[part] = source
-        run = run.with_teachers(sources, str(cache or "teachers"))
-    given = {"steps": steps, "seed": seed, "precision": precision, "not_finite": not_finite}
-    train = replace(run.train, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-    given = {"batch_size": batch_size, "seed": seed}
-    batches = replace(run.batches, **{name: value for name, value in given.items() if value is not None})
-    return replace(run, train=train, batches=batches)
+def _train(trainer: Trainer, say: Callable[[str], None] | None, command: str) -> None:
+    """Train, and say how to go on if a signal stops the run."""
+    try:
+        trainer.run()
+    except SystemExit:
+        if say:
+            say(f"to go on: {command}")
+        raise
+
+
+def _describe_data(material: Material, size: int, device: str, say: Callable[[str], None]) -> None:
+    for problem in material.problems:
+        say(f"left out: {problem}")
+    for doubt in getattr(material, "doubts", ()):  # recordings that may not match their manifest, used all the same
+        say(f"doubtful: {doubt}")
+    say(f"{material.hours:.2f} hours of speech; {size} process(es) on {device}")
+
+
+def _resume_command(run: Run, folder: Path, size: int) -> str:
+    if run.recipe is None:
+        return "call fit again, with resume=True"
+    start = "vocable" if size == 1 else f"torchrun --nproc-per-node {size} -m vocable.cli.main"
+    return f"{start} train --out {shlex.quote(str(folder))} --resume"
 
 
 def run_to_json(run: Run) -> dict[str, Any]:
     """Return a run's settings as plain JSON values."""
-    return {field.name: to_json(getattr(run, field.name)) for field in fields(run) if field.name != "find"}
-
-
-def _check_folder(settings: Mapping[str, Any], folder: Path, resume: bool) -> None:
-    """Raise an error if the folder holds a run that these settings do not continue."""
-    file = folder / "run.json"
-    if not file.exists():
-        return
-    if not resume:
-        raise ConfigError(f"{folder}: holds a run already; pass --resume to continue it, or choose another folder")
-    stored = read_object(file, advice="is this a run's folder?")
-    if (version := stored.get("format")) != FORMAT:
-        made = "by vocable 0.1" if version is None else f"in format {version}"
-        raise CheckpointError(
-            f"{file}: this run was begun {made} and cannot be resumed; train into another folder, with --init {folder} "
-            "to start from its newest weights"
-        )
-    if problem := _difference(stored, settings):
-        raise CheckpointError(f"{file}: {problem}")
-
-
-def _difference(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> str | None:
-    """Return why a stored run cannot be resumed with some settings, or None if it can.
-
-    The data are compared, too: a batch is a function of data, seed and step.
-    """
-    if stored.get("start") != settings["start"]:
-        return f"the run began from {stored.get('start') or 'nothing'}; pass the same --init"
-    if (teachers := _teacher_digests(stored)) != _teacher_digests(settings):
-        return f"the run has the teachers {teachers or 'none'}; pass the same ones"
-    for key in ("model", "batches"):
-        if stored.get(key) != settings[key]:
-            return f"the run's recipe has other '{key}' settings; resume with that recipe"
-    if stored.get("split") != settings["split"]:
-        return f"the run trains on split '{stored.get('split')}', not '{settings['split']}'; pass the same split"
-    for before, now in zip_longest(manifests_of(stored), manifests_of(settings)):
-        if now is None:
-            return f"the run trains on {before.path}, too; pass all its manifests, in order"
-        if before is None:
-            return f"the run does not train on {now.path}; leave it out"
-        if before.sha256 != now.sha256:
-            return (
-                f"{now.path} is not the run's manifest ({before.path}, SHA-256 {str(before.sha256)[:12]}…); "
-                "pass the manifest it began with, or begin another run"
-            )
-    return None
-
-
-def _teacher_digests(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return name and digest of a run's teachers, by part."""
-    teachers = settings.get("teachers")
-    return {
-        part: f"{teacher.get('name')} ({teacher.get('digest')})"
-        for part, teacher in (teachers.items() if isinstance(teachers, Mapping) else ())
-        if isinstance(teacher, Mapping)
-    }
+    return {field.name: to_json(getattr(run, field.name)) for field in fields(run) if field.name not in NOT_SETTINGS}

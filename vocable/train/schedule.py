@@ -6,7 +6,13 @@ from pydantic import Field
 
 from vocable.schema import config
 
-_Steps = Annotated[int, Field(ge=0)]
+
+class CountsSteps:
+    """Mark of a field that counts steps of a run, so that a shorter run needs a smaller value."""
+
+
+Steps = Annotated[int, Field(ge=0), CountsSteps()]
+"""Number of steps from the start of a run, or of a stage, whose length is a share of the run."""
 
 
 @config
@@ -25,8 +31,8 @@ class Weight:
     """
 
     value: float
-    start: _Steps = 0
-    ramp: _Steps = 0
+    start: Steps = 0
+    ramp: Steps = 0
 
     def at(self, step: int) -> float:
         """Return the weight at a step, counted from 0."""
@@ -57,7 +63,7 @@ class LearningRate:
     """
 
     peak: Annotated[float, Field(gt=0)]
-    warmup: _Steps = 200
+    warmup: Steps = 200
     decay: Annotated[float, Field(ge=0, le=1)] = 0.4
 
     def at(self, step: int, steps: int) -> float:
@@ -65,3 +71,18 @@ class LearningRate:
         rising = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         falling = (steps - step) / (self.decay * steps) if self.decay else 1.0
         return self.peak * min(rising, falling, 1.0)
+
+
+def stage_start(share: float, steps: int) -> int:
+    """Return the first step of a run's second stage; a stage whose share is not 0 has a step, if there are two.
+
+    Args:
+        share: Share of all steps before it, in [0, 1].
+        steps: Number of steps of the whole run.
+
+    Example:
+        >>> [stage_start(0.2, steps) for steps in (2, 10, 1000)], stage_start(0.0, 10)
+        ([1, 2, 200], 0)
+    """
+    start = round(share * steps)
+    return min(max(start, 1), steps - 1) if 0 < share < 1 and steps > 1 else start

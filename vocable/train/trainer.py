@@ -19,17 +19,19 @@ import torch.distributed as dist
 from pydantic import Field
 from torch import Tensor, nn
 
-from vocable.collective import average_gradients, global_sum, is_distributed, world
+from vocable.collective import average_gradients, global_sum, wait_for_all, world
 from vocable.errors import CheckpointError, TrainingError
 from vocable.files import make_folder
 from vocable.schema import Share, config
 from vocable.train import checkpoint
-from vocable.train.log import Log
+from vocable.train.health import LOW_USAGE, History
+from vocable.train.log import Log, read_rows
 from vocable.train.objective import Batch, Batches, Objective, Turn
 from vocable.train.schedule import LearningRate
+from vocable.train.stop import StopRequest, stop_requests
+from vocable.train.validation import PREFIX, Validation, Validator
 
 _MAX_SKIPS = 20  # steps in a row
-_LOW_USAGE = 0.1  # share of a codebook below which the user is warned
 _ALARMS = "alarms"
 _Count = Annotated[int, Field(ge=1)]
 
@@ -49,6 +51,7 @@ class TrainConfig:
         not_finite: Reaction to a loss or gradient that is not finite: stop the run, or skip the batch.
         log_every: Steps between lines of the log.
         save_every: Steps between checkpoints.
+        eval_every: Steps between evaluations on the dev split; 0 for none, and by default at every checkpoint.
         keep: Number of checkpoints to keep.
     """
 
@@ -62,6 +65,7 @@ class TrainConfig:
     not_finite: Literal["stop", "skip"] = "stop"
     log_every: _Count = 50
     save_every: _Count = 500
+    eval_every: Annotated[int, Field(ge=0)] | None = None
     keep: _Count = 3
 
 
@@ -77,58 +81,85 @@ class Trainer:
         folder: Folder for logs and checkpoints.
         device: Torch device, such as ``cpu`` or ``cuda``.
         quiet: Whether to hide the progress bar.
+        tensorboard: Whether to write TensorBoard's files; by default if its package is installed.
+        validation: Dev split to evaluate on; None for no evaluation.
+
+    Attributes:
+        step: Number of finished steps.
+        damaged: Errors of the checkpoints that :meth:`resume` could not use.
     """
 
     def __init__(self, objective: Objective, batches: Batches, config: TrainConfig, folder: Path, *,
-                 device: str = "cpu", quiet: bool = False) -> None:  # fmt: skip
+                 device: str = "cpu", quiet: bool = False, tensorboard: bool | None = None,
+                 validation: Validation | None = None) -> None:  # fmt: skip
         self.objective, self.batches, self.config, self.folder = objective, batches, config, folder
-        self.device, self.quiet = torch.device(device), quiet
+        self.device, self.quiet, self.tensorboard = torch.device(device), quiet, tensorboard
         self.rank, self.world = world()
         self.parts: Mapping[str, nn.Module] = objective.parts()
         for part in self.parts.values():
             part.to(self.device).train()
         self.optimizers = {name: self._optimizer(part) for name, part in self.parts.items()}
-        self.step = 0
+        self.step, self._saved_step = 0, -1
+        self.damaged: list[CheckpointError] = []
         self._skipped = 0
+        self._history = History()
+        self._validator = None if validation is None else Validator(validation, objective, self.device)
 
     def resume(self) -> bool:
-        """Restore the newest checkpoint in the folder; return False if there is none.
+        """Restore the newest checkpoint that is not damaged; return False if there is none at all.
+
+        Damaged ones that are newer are put aside, in folders named ``damaged-step-…``, and listed in ``damaged``.
 
         Raises:
-            CheckpointError: If it cannot be used, or has more steps than the run.
+            CheckpointError: If there are checkpoints and none can be used, or it has more steps than the run.
         """
-        checkpoints = checkpoint.steps(self.folder / "checkpoints")
-        if not checkpoints:
+        folder = self.folder / "checkpoints"
+        for path in reversed(checkpoint.steps(folder)):
+            try:
+                checkpoint.verify(path)
+            except CheckpointError as error:
+                self.damaged.append(error)
+                continue
+            self.step = checkpoint.restore(path, self.parts, self.optimizers)
+            break
+        else:
+            if self.damaged:
+                raise self.damaged[0]
             return False
-        self.step = checkpoint.restore(checkpoints[-1], self.parts, self.optimizers)
         if self.step > self.config.steps:
-            raise CheckpointError(
-                f"{checkpoints[-1]}: has {self.step} steps, the run only {self.config.steps}; raise --steps"
-            )
+            raise CheckpointError(f"{folder}: has {self.step} steps, the run only {self.config.steps}; raise --steps")
+        wait_for_all()  # every rank has read the checkpoints
+        if self.rank == 0 and self.damaged:
+            checkpoint.put_aside(folder, after=self.step)
+        self._saved_step = self.step
+        self._history = History([row for row in read_rows(self.folder) if row["step"] <= self.step])
         return True
 
     def run(self) -> None:
         """Train to the last step, with logs and checkpoints.
 
+        SIGINT (Ctrl-C), SIGTERM and SIGHUP stop the run after the step in progress, with a checkpoint. A second one
+        ends the process at once.
+
         Raises:
-            TrainingError: If a loss or gradient is not finite and ``not_finite`` is ``stop``, or too many steps in a
-                row were skipped.
+            TrainingError: If a loss or gradient is not finite and ``not_finite`` is ``stop``, too many steps in a row
+                were skipped, or another process of the group is lost.
+            SystemExit: If a signal stopped the run, with 128 and its number, after the checkpoint is written.
         """
         make_folder(self.folder)
-        log = Log(self.folder, steps=self.config.steps, start=self.step, quiet=self.quiet) if self.rank == 0 else None
+        log = self._open_log() if self.rank == 0 else None
         try:
-            threads = torch.get_num_threads()  # a setting of each thread: with the default two would compete
-            with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as loader:
-                following: Future[Batch] = loader.submit(self.batches.batch, self.step, self.rank, self.world)
-                while self.step < self.config.steps:
-                    batch = following.result()
-                    following = loader.submit(self.batches.batch, self.step + 1, self.rank, self.world)
-                    values = self._step(batch.to(self.device), log)
-                    self.step += 1
+            with stop_requests() as stop:
+                self._loop(log, stop)
+                if self.step != self._saved_step:
+                    self.save()
+                if stop.is_made(self.device):
                     if log:
-                        self._report(log, values)
-                    if self.step % self.config.save_every == 0 or self.step == self.config.steps:
-                        self.save()
+                        log.say(f"stopped by {stop.name} after step {self.step} of {self.config.steps}, which is saved")
+                    raise SystemExit(stop.exit_code)
+            if log:
+                for problem in self._history.diagnose(self.parts):
+                    log.say(f"warning: {problem}")
         finally:
             if log:
                 log.close()
@@ -138,13 +169,48 @@ class Trainer:
         if self.rank == 0:
             checkpoint.save(self.folder / "checkpoints", self.step, self.parts, self.optimizers, self.objective.export,
                             keep=self.config.keep)  # fmt: skip
-        if is_distributed():
-            dist.barrier()
+        wait_for_all()
+        self._saved_step = self.step
+
+    def _open_log(self) -> Log:
+        return Log(self.folder, steps=self.config.steps, start=self.step, quiet=self.quiet, board=self.tensorboard)
+
+    def _loop(self, log: Log | None, stop: StopRequest) -> None:
+        """Train to the last step, or to the first one after which a signal asks to stop."""
+        threads = torch.get_num_threads()  # a setting of each thread: with the default two would compete
+        with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as loader:
+            following: Future[Batch] = loader.submit(self.batches.batch, self.step, self.rank, self.world)
+            while self.step < self.config.steps and not stop.is_made(self.device):
+                batch = following.result()
+                following = loader.submit(self.batches.batch, self.step + 1, self.rank, self.world)
+                values = self._step(batch.to(self.device), log)
+                self.step += 1
+                values |= self._validate(log)
+                if log:
+                    self._report(log, values)
+                if self.step % self.config.save_every == 0 or self.step == self.config.steps:
+                    self.save()
+
+    def _validate(self, log: Log | None) -> dict[str, float]:
+        """Return figures on the dev split, if this step evaluates on it."""
+        every = self.config.save_every if self.config.eval_every is None else self.config.eval_every
+        is_due = every and (self.step % every == 0 or self.step == self.config.steps)
+        if self._validator is None or not is_due:
+            return {}
+        values = self._validator.losses(self.step - 1, self._means)
+        if log:
+            values |= self._validator.listen(self.step, log)
+            shown = ", ".join(f"{name.removeprefix(PREFIX)} {value:.4g}" for name, value in values.items())
+            log.say(f"step {self.step}, dev split: {shown}")
+        wait_for_all()
+        return values
 
     def _step(self, batch: Batch, log: Log | None) -> dict[str, Any]:
         rate = self.config.learning_rate.at(self.step, self.config.steps)
         torch.manual_seed((self.config.seed * 1_000_003 + self.step) * 4099 + self.rank)
         values: dict[str, Any] = {"learning_rate": rate, "skipped": self._skipped}
+        for part in self.parts.values():  # which an evaluation, or the export of a model, left in evaluation mode
+            part.train()
         buffers = [buffer for part in self.parts.values() for buffer in part.buffers()]
         before = [buffer.clone() for buffer in buffers]
         turns = self.objective.turns(batch, self.step)
@@ -170,6 +236,7 @@ class Trainer:
                     buffer.copy_(kept)
                 self._handle_not_finite(turn, batch, norm, log)
                 return values
+            self._history.record(turn, means)
             values["learning_rate"] = rate
             if turn.learning_rate is not None:
                 values["learning_rate"] = values[f"{turn.name}/learning_rate"] = turn.learning_rate
@@ -185,6 +252,7 @@ class Trainer:
     def _handle_not_finite(self, turn: Turn, batch: Batch, norm: float, log: Log | None) -> None:
         """Stop the run, or report the skipped batch, after a turn whose loss or gradient is not finite."""
         self._skipped += 1
+        self._history.skipped += 1
         losses = ", ".join(f"{name} {float(loss.detach()):g}" for name, loss in turn.losses.items())
         where = f"step {self.step}, {turn.name}: not finite ({losses}, gradient norm {norm:g})"
         problem = f"{where}; batch: {', '.join(batch.names)}"
@@ -201,10 +269,11 @@ class Trainer:
         usage = f" used {sum(used) / len(used):.0%}" if used else ""
         total = next((value for name, value in reversed(values.items()) if name.endswith("/total")), float("nan"))
         log.advance(self.step, f"loss {total:.3f}{usage}")
-        if self.step % self.config.log_every == 0 or self.step == self.config.steps:
+        is_validated = any(name.startswith(PREFIX) for name in values)
+        if self.step % self.config.log_every == 0 or self.step == self.config.steps or is_validated:
             log.write(self.step, values)
             for level, share in enumerate(used or [], 1):
-                if share < _LOW_USAGE:
+                if share < LOW_USAGE:
                     log.say(f"warning: step {self.step}: level {level} uses {share:.1%} of its codebook")
             for alarm in alarms:
                 log.say(f"warning: step {self.step}: {alarm}")

@@ -21,6 +21,8 @@ from vocable.vocoders.objective import IstftLosses, IstftObjective
 class VocoderRun(Run):
     """Training run of a vocoder on random crops."""
 
+    makes_tokenizer = False
+
     model: IstftConfig
     losses: IstftLosses
     batches: CropConfig

@@ -171,6 +171,8 @@ class ClassifierObjective:
 class ClassifierRun(Run):
     """Training run of a classifier on recordings."""
 
+    makes_tokenizer = False
+
     model: ClassifierConfig
     losses: None = None
     batches: ImageConfig
@@ -183,6 +185,10 @@ class ClassifierRun(Run):
         """Return images labeled with the predicted key. Recordings that lack it are left out, unless all do."""
         labeled = [one for one in utterances if one.value(self.model.key) is not None]
         return Images(labeled or utterances, self.batches, self.model.image, (self.model.key,))
+
+    def validation_material(self, utterances: Sequence[Utterance], material: Images) -> Images:
+        """Return images on the scale, and with the labels, of the training data, without augmentation."""
+        return material.like(utterances)
 
     def objective(self, material: Images, start: object = None) -> ClassifierObjective:
         """Return a classifier of the labels in the data, to train.

@@ -31,7 +31,7 @@ from vocable.systems.guided.config import (
 from vocable.systems.guided.recipe import GuidedRun
 from vocable.systems.guided.teachers import find_frame_extractor, find_speaker_extractor
 from vocable.train import checkpoint
-from vocable.train.run import override
+from vocable.train.overrides import override
 from vocable.train.schedule import LearningRate, Weight
 
 pytestmark = pytest.mark.slow  # trains

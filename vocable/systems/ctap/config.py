@@ -13,7 +13,7 @@ from vocable.errors import ConfigError
 from vocable.schema import MAX_DEPTH, MAX_ENTRIES, MAX_WIDTH, Depth, Share, Width, config
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import TokenSpec
-from vocable.train.schedule import LearningRate, Weight
+from vocable.train.schedule import LearningRate, Steps, Weight, stage_start
 from vocable.vocoders import MelSpec, VoiceConfig
 
 CodebookKind = Literal["ema", "gradient", "fsq"]
@@ -223,7 +223,7 @@ class CtapLosses:
     consistency: Weight = field(default_factory=lambda: Weight(value=0.1, start=30_000, ramp=10_000))
     phoneme_branch: Weight = field(default_factory=lambda: Weight(value=1.0))
     kl_floor: _NotNegative = 0.5
-    codebook_start: Annotated[int, Field(ge=0)] = 0
+    codebook_start: Steps = 0
     num_masks: Annotated[int, Field(ge=0)] = 2
     vtlp_range: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     encoder_gradient: _Fraction = 1.0
@@ -237,4 +237,4 @@ class CtapLosses:
             >>> CtapLosses(transcoder_share=0.75).second_stage_start(100)
             75
         """
-        return round(self.transcoder_share * steps)
+        return stage_start(self.transcoder_share, steps)

@@ -18,6 +18,7 @@ from vocable.data.alignment import alignment_of
 from vocable.data.batches import BatchConfig, ClipStore, TensorBatch
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError, ConfigError, ManifestError, TextError
+from vocable.schema import config
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.systems.ctap.config import CtapConfig
 from vocable.text.phonemes import PhonemeSet
@@ -48,7 +49,7 @@ class AlignedBatch(TensorBatch):
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class AlignedConfig(BatchConfig):
     """Configuration of windows.
 

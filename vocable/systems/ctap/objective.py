@@ -64,7 +64,7 @@ class CtapObjective:
         CtapTokenizer(self.model).save(folder)
 
     def _train_transcoder(self, batch: AlignedBatch, step: int) -> Turn:
-        part, mask = self.model.transcoder.train(), batch.mask
+        part, mask = self.model.transcoder, batch.mask
         with torch.autocast(batch.samples.device.type, enabled=False):
             frames, voice_frames = self.model.frames(batch.samples), self.model.frames(batch.voices)
         frame_mask = self._frame_mask(mask)

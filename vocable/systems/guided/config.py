@@ -14,7 +14,7 @@ from vocable.losses.adversarial import GanLoss
 from vocable.losses.reconstruction import MEL_SCALES, MelScale
 from vocable.schema import MAX_DEPTH, MAX_WIDTH, Depth, Entries, Width, config
 from vocable.tokens import TokenSpec
-from vocable.train.schedule import LearningRate, Weight
+from vocable.train.schedule import LearningRate, Steps, Weight
 
 _Stride = Annotated[int, Field(ge=2, le=MAX_DEPTH)]
 _Window = Annotated[int, Field(ge=16, le=MAX_WIDTH)]
@@ -143,7 +143,7 @@ class GuidedLosses:
     feature: Weight = _OFF
     mel_scales: Annotated[tuple[MelScale, ...], Field(min_length=1)] = MEL_SCALES
     balance: Annotated[float, Field(ge=0)] = 0.0
-    quantize_from: Annotated[int, Field(ge=0)] = 0
+    quantize_from: Steps = 0
     level_dropout: Annotated[float, Field(ge=0, le=1)] = 0.25
 
 
@@ -226,5 +226,5 @@ class AdversaryConfig:
     discriminators: DiscriminatorConfig = DiscriminatorConfig()
     game: GanLoss = "hinge"
     relative: bool = True
-    begin: Annotated[int, Field(ge=0)] = 0
+    begin: Steps = 0
     learning_rate: LearningRate | None = None

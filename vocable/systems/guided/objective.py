@@ -154,7 +154,7 @@ class GuidedObjective:
             losses = adversary.losses(real, decoded.detach())
             yield Turn(
                 name="discriminator", losses=losses, weights=_select(adversary.weights(step), losses),
-                learning_rate=adversary.learning_rate(step), alarms=adversary.alarms(losses),
+                learning_rate=adversary.learning_rate(step), alarms=adversary.alarms(losses), is_game=True,
             )  # fmt: skip
 
         losses, weights = self._reconstruction(real, decoded, step)

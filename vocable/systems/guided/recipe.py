@@ -56,6 +56,8 @@ class GuidedRun(Run):
         cache: Folder where the teachers' features are kept.
     """
 
+    locations = ("cache", "semantic.source", "acoustic.source")
+
     model: GuidedConfig
     losses: GuidedLosses
     batches: CropConfig

@@ -11,7 +11,7 @@ from vocable.features.whisper import EncoderSpec
 from vocable.schema import MAX_DEPTH, MAX_ENTRIES, Depth, Share, Width, config
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import TokenSpec
-from vocable.train.schedule import Weight
+from vocable.train.schedule import Steps, Weight
 from vocable.vocoders import MelSpec, VoiceConfig
 
 _WHISPER_RATE, _WHISPER_HOP = 16_000, 320  # samples a second, and samples that a frame of Whisper covers
@@ -155,6 +155,6 @@ class SupervisedLosses:
     spectrum: Weight = field(default_factory=lambda: Weight(value=1.0))
     kl: Weight = field(default_factory=lambda: Weight(value=1e-4, start=500, ramp=500))
     kl_floor: Annotated[float, Field(ge=0)] = 0.5
-    codebook_start: Annotated[int, Field(ge=0)] = 300
+    codebook_start: Steps = 300
     encoder_gradient: Annotated[float, Field(ge=0, le=1)] = 0.1
     num_masks: Annotated[int, Field(ge=0)] = 2

@@ -23,6 +23,7 @@ from vocable.data.batches import BatchConfig, ClipStore, TensorBatch
 from vocable.data.manifest import Utterance
 from vocable.data.targets import TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError
+from vocable.schema import config
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.systems.supervised.config import SupervisedConfig
 from vocable.text.phonemes import PhonemeSet
@@ -55,7 +56,7 @@ class UtteranceBatch(TensorBatch):
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class UtteranceConfig(BatchConfig):
     """Configuration of batches of whole utterances.
 

@@ -43,7 +43,7 @@ class SupervisedObjective:
 
     def turns(self, batch: UtteranceBatch, step: int) -> Iterator[Turn]:
         """Yield the one turn of a step."""
-        model, mask = self.model.train(), batch.mask
+        model, mask = self.model, batch.mask
         with torch.autocast(batch.samples.device.type, enabled=False):
             frames, voice_frames = model.frames(batch.samples), model.frames(batch.voices)
         masked = mask_spectrogram(batch.frames, self.losses.num_masks, max_time=_MAX_TIME_MASK)

@@ -42,6 +42,8 @@ class SupervisedRun(Run):
         cache: Folder where its frames are kept.
     """
 
+    locations = ("cache", "source")
+
     model: SupervisedConfig
     losses: SupervisedLosses
     batches: UtteranceConfig

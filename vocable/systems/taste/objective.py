@@ -7,12 +7,10 @@ is spoken, and how long it lasts. With their weights 0 and one stage it is the s
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -22,7 +20,7 @@ from vocable.systems.taste.data import TasteBatch
 from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.train.objective import Objective, Turn
-from vocable.train.schedule import Weight
+from vocable.train.schedule import Steps, Weight
 
 _MIN_SPEECH = 0.01  # norm of acoustic embeddings over that of text embeddings, below which speech is ignored
 _ALARM_AFTER = 500  # steps with speech
@@ -30,7 +28,6 @@ _MARGIN = 0.5  # units around a span that count as inside it
 _MIN_ATTENTION = 1e-6  # so that its logarithm stays finite
 _MIN_DURATION = 0.25  # units
 _WEIGHTED = ("units", "commitment", "alignment", "durations")
-_Step = Annotated[int, Field(ge=0)]
 
 
 @config
@@ -55,8 +52,8 @@ class TasteLosses:
     commitment: Weight = field(default_factory=lambda: Weight(value=1.0))
     alignment: Weight = field(default_factory=lambda: Weight(value=0.0))
     durations: Weight = field(default_factory=lambda: Weight(value=0.0))
-    speech_from: _Step = 0
-    quantized_from: _Step = 0
+    speech_from: Steps = 0
+    quantized_from: Steps = 0
     text_only: Share = 0.0
     ordered: bool = False
     unit_dropout: Share = 0.0
@@ -79,7 +76,7 @@ class TasteObjective(Objective):
 
     @override
     def turns(self, batch: TasteBatch, step: int) -> Iterator[Turn]:
-        model, losses = self.model.train(), self.losses
+        model, losses = self.model, self.losses
         text = model.text(batch.subword_ids, batch.subword_mask)
         terms, stats, acoustic = dict[str, Tensor](), dict[str, Tensor](), None
         if step >= losses.speech_from:

@@ -53,6 +53,8 @@ class TasteRun(Run):
             they are random.
     """
 
+    locations = ("cache", "encoder", "units", "pieces")
+
     model: TasteConfig
     losses: TasteLosses
     batches: TasteBatchConfig
@@ -100,6 +102,13 @@ class TasteRun(Run):
         subwords: SubwordTokenizer = (
             BytePairTokenizer.train(texts, self.size, self.case) if self.pieces is None else self._hub_tokenizer
         )
+        return self._data(utterances, subwords)
+
+    @override
+    def validation_material(self, utterances: Sequence[Utterance], material: TasteData) -> TasteData:
+        return self._data(utterances, material.subword_tokenizer)
+
+    def _data(self, utterances: Sequence[Utterance], subwords: SubwordTokenizer) -> TasteData:
         batches = replace(self.batches, voice_width=max(1, self._source.spec.voice_width))
         return TasteData(
             utterances, batches, subword_tokenizer=subwords, units=unit_extractor(self._source), frames=self._frames,

@@ -4,7 +4,7 @@ A batch is a function of the seed and the step and nothing else (``vocable.data.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from vocable.data.batches import BatchConfig, ClipStore, TensorBatch
 from vocable.data.manifest import Utterance
 from vocable.errors import ManifestError
+from vocable.schema import config
 from vocable.systems.vqalattent.config import ImageSpec
 from vocable.systems.vqalattent.image import find_speech, mel_image, subtract_level, to_unit
 
@@ -37,7 +38,7 @@ class ImageBatch(TensorBatch):
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class ImageConfig(BatchConfig):
     """Settings of image batches.
 
@@ -107,6 +108,13 @@ class Images:
     def image(self, index: int) -> Float[Tensor, "F S"]:
         """Return the image of one utterance, without augmentation, in [0, 1]."""
         return to_unit(self._image(index)[0], self.bounds)
+
+    def like(self, utterances: Sequence[Utterance]) -> "Images":
+        """Return images of other utterances on this scale and with these labels, without augmentation."""
+        images = Images(utterances, replace(self.config, plain_from=0, shift=0.0), self.spec)
+        images.bounds, images.values = self.bounds, self.values
+        images.labels = label_indices(images.utterances, self.values)
+        return images
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> ImageBatch:
         """Return this rank's slice of the global batch of a step; a ConfigError if it cannot be shared evenly."""

@@ -18,7 +18,7 @@ from vocable.systems.vqalattent.data import ImageBatch
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.train.objective import Turn
-from vocable.train.schedule import LearningRate, Weight
+from vocable.train.schedule import LearningRate, Weight, stage_start
 
 
 @config
@@ -41,7 +41,7 @@ class VqalattentLosses:
 
     def prior_from(self, steps: int) -> int:
         """Return the first step of the prior's stage in a run of some steps."""
-        return round(self.vqvae_share * steps)
+        return stage_start(self.vqvae_share, steps)
 
 
 class VqalattentObjective:

@@ -34,6 +34,10 @@ class VqalattentRun(Run):
         config = replace(self.batches, plain_from=self.losses.prior_from(self.train.steps))
         return Images(utterances, config, self.model.image, self.model.prior.conditions)
 
+    def validation_material(self, utterances: Sequence[Utterance], material: Images) -> Images:
+        """Return images on the scale, and with the labels, of the training data, without augmentation."""
+        return material.like(utterances)
+
     def objective(self, material: Images, start: VqalattentTokenizer | None = None) -> VqalattentObjective:
         """Return networks to train for the labels in the data.
 

@@ -1,0 +1,87 @@
+"""Locks of folders: two processes do not write results of one name into one folder."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vocable.errors import OutputError
+
+LOCK = ".vocable.lock"
+
+
+@contextmanager
+def lock_folder(folder: Path, task: str) -> Iterator[None]:
+    """Hold the lock of a folder, which the system releases when the process ends, however it ends.
+
+    The lock lies in the file ``.vocable.lock``, which a process that ends in the usual way removes. One that a kill
+    leaves is no lock. On a file system without locks nothing is locked.
+
+    Args:
+        folder: Existing folder.
+        task: Task of the holder for the message of another process, such as ``training``.
+
+    Raises:
+        OutputError: If another process, or another lock of this one, holds the folder, or it cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as name, lock_folder(Path(name), "training"):
+        ...     with lock_folder(Path(name), "training"):
+        ...         pass  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        vocable.errors.OutputError: ...: training by process ... writes into this folder; wait for it, or take ...
+    """
+    path = folder / LOCK
+    try:
+        descriptor = _open_locked(path)
+    except BlockingIOError as error:
+        raise OutputError(
+            f"{folder}: {_read_holder(path)} writes into this folder; wait for it, or take another folder"
+        ) from error
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror}); check the rights and the free space"
+        ) from error
+    try:
+        with suppress(OSError):  # a full disk: the lock holds without its holder's name
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{task} by process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def _open_locked(path: Path) -> int:
+    """Open and lock a file; raise a BlockingIOError if another process holds it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        try:
+            _lock(descriptor)
+            with suppress(FileNotFoundError):
+                if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its holder removed the file after it was opened here: another one is the lock
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return  # a file system without locks
+
+
+def _read_holder(path: Path) -> str:
+    with suppress(OSError):
+        if text := path.read_bytes()[:200].decode(errors="replace").strip():
+            return text
+    return "another process"
