@@ -15,6 +15,7 @@ import pytest
 
 from vocable.errors import AudioError, OutputError
 from vocable.evaluate.runner import ResultRow, Results, run
+from vocable.locks import LOCK, lock_folder
 from vocable.metrics.score import Score, undefined
 
 SETTINGS = {"seed": 0}
@@ -122,6 +123,14 @@ def test_another_runs_folder_is_refused_and_left_as_it_is(tmp_path: Path) -> Non
     with pytest.raises(OutputError, match="another run's results, which differs in seed; take another folder"):
         run(Squares(2), partial(Squares, 2), {"seed": 1}, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_second_evaluation_in_the_folder_is_refused_while_the_first_works(tmp_path: Path) -> None:
+    with lock_folder(tmp_path, "evaluation"), pytest.raises(OutputError, match=r"evaluation by process .* writes into"):
+        work_through(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    work_through(tmp_path)
+    assert not (tmp_path / LOCK).exists()
 
 
 def test_results_without_their_settings_are_refused(tmp_path: Path) -> None:

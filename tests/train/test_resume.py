@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -18,9 +19,11 @@ import vocable
 from tests.runs import log, three_clips
 from vocable import recipes
 from vocable.errors import CheckpointError, ConfigError, ManifestError, OutputError
+from vocable.locks import lock_folder
 from vocable.train import checkpoint
 from vocable.train import run as module
 from vocable.train.record import read_record
+from vocable.train.settings import change_settings
 
 STEPS = 16
 LIMIT = 300  # seconds until a process that does not move is given up
@@ -64,6 +67,9 @@ def stopped(whole: Path, tmp_path: Path) -> Path:
     folder = shutil.copytree(whole, tmp_path / "stopped")
     for later in checkpoint.steps(folder / "checkpoints")[5:]:
         shutil.rmtree(later)
+    values = json.loads((folder / "run.json").read_text())
+    values["train"]["keep"] = tiny().train.keep  # which the whole run was given to show all its checkpoints
+    (folder / "run.json").write_text(json.dumps(values))
     return folder
 
 
@@ -152,7 +158,7 @@ def test_resume_with_another_recipe_is_refused(manifest: Path, stopped: Path) ->
     with pytest.raises(CheckpointError, match=r"run.json: .*; is this a run's folder"):
         fit(manifest, stopped)
     (stopped / "run.json").write_text("[]")
-    with pytest.raises(CheckpointError, match=r"run.json: .*should be an object; is this a run's folder"):
+    with pytest.raises(CheckpointError, match=r"run.json: this is no JSON object; is this a run's folder"):
         fit(manifest, stopped)
 
 
@@ -206,15 +212,145 @@ def test_a_run_of_vocable_0_1_is_refused_in_one_line_that_says_what_to_do(manife
         fit(manifest, stopped)
 
 
-@pytest.mark.parametrize("name", ["training.safetensors", "model.safetensors", "model.json", "training.json"])
-def test_an_altered_checkpoint_is_neither_resumed_nor_loaded(manifest: Path, stopped: Path, name: str) -> None:
-    file = stopped / "checkpoints/step-00000005" / name
+def alter(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0x01
     file.write_bytes(content)
-    for use in (lambda: fit(manifest, stopped), lambda: vocable.load(stopped)):
-        with pytest.raises(CheckpointError, match=r"step-00000005.*resume from another checkpoint"):
-            use()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["training.safetensors", "model.safetensors", "model.json", "training.json"])
+def test_an_altered_checkpoint_is_not_loaded_and_the_one_before_is_resumed(
+    manifest: Path, whole: Path, stopped: Path, name: str
+) -> None:
+    alter(stopped / "checkpoints/step-00000005" / name)
+    message = rf"step-00000005.*; or use the one before: {stopped / 'checkpoints/step-00000004'}"
+    with pytest.raises(CheckpointError, match=message):
+        vocable.load(stopped)
+    assert vocable.load(stopped / "checkpoints/step-00000004").spec.num_codebooks == 4
+    *_, warning, last = fit(manifest, stopped)
+    assert re.fullmatch(r"warning: .*step-00000005.*; step 4 is used instead", warning)
+    assert last == "resumed at step 4"
+    assert_same_run(stopped, whole)
+    assert (stopped / "checkpoints/damaged-step-00000005" / name).exists(), "what may be of use is gone"
+
+
+@pytest.mark.slow
+def test_two_damaged_checkpoints_and_then_all(manifest: Path, whole: Path, stopped: Path) -> None:
+    (stopped / "checkpoints/step-00000005/model.json").unlink()
+    (stopped / "checkpoints/step-00000004/training.safetensors").write_bytes(b"")
+    said = fit(manifest, stopped)
+    assert [line[:8] for line in said[-3:]] == ["warning:", "warning:", "resumed "]
+    assert said[-1] == "resumed at step 3"
+    assert_same_run(stopped, whole)
+    for kept in checkpoint.steps(stopped / "checkpoints"):
+        alter(kept / "model.safetensors")
+    before = sorted(path.name for path in (stopped / "checkpoints").iterdir())
+    with pytest.raises(CheckpointError, match=r"step-00000016.*resume from another checkpoint"):
+        fit(manifest, stopped)
+    assert sorted(path.name for path in (stopped / "checkpoints").iterdir()) == before
+
+
+def test_a_run_without_a_checkpoint_says_so(manifest: Path, stopped: Path) -> None:
+    shutil.rmtree(stopped / "checkpoints")
+    with pytest.raises(CheckpointError, match="stopped: this run has no checkpoint yet; wait for its first one, or go"):
+        vocable.load(stopped)
+
+
+@pytest.mark.slow
+def test_a_second_training_in_the_folder_is_refused(manifest: Path, stopped: Path) -> None:
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+    with lock_folder(stopped, "training"), pytest.raises(OutputError, match=r"training by process .* writes into this"):
+        fit(manifest, stopped)
+    assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
+    assert fit(manifest, stopped)[-1] == "resumed at step 5"
+
+
+def surroundings(folder: Path, **changed: Any) -> None:
+    """Write a run's environment as it would be on another machine."""
+    values = json.loads((folder / "run.json").read_text())
+    values["environment"] = {**values["environment"], **changed}
+    (folder / "run.json").write_text(json.dumps(values))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("threads", 7), ("torch version", "2.0"), ("CPU capability", "NO AVX"), ("processes", 4), ("device", "GPU"),
+     ("precision", "bfloat16"), ("vocable version", "0.1"), ("soxr version", "0.1")],
+)  # fmt: skip
+def test_other_surroundings_are_said_and_refused_where_bits_count(
+    manifest: Path, stopped: Path, name: str, value: object
+) -> None:
+    surroundings(stopped, **{name: value})
+    with pytest.raises(CheckpointError, match=f"cannot be resumed exactly: {name} was {value}, is ") as caught:
+        recipes.fit(tiny(), [manifest], stopped, resume=True, exact=True, quiet=True)
+    assert "\n" not in str(caught.value)
+    said = fit(manifest, stopped)
+    assert said[0].startswith(f"warning: {name} was {value}, is ")
+    assert said[-1] == "resumed at step 5"
+    written = json.loads((stopped / "run.json").read_text())
+    assert written["environment"][name] == value
+    assert [part["step"] for part in written["resumed"]] == [5]
+    assert fit(manifest, stopped) == ["0.00 hours of speech; 1 process(es) on cpu", f"resumed at step {STEPS}"]
+
+
+@pytest.mark.slow
+def test_the_same_surroundings_are_exact(manifest: Path, whole: Path, stopped: Path) -> None:
+    said: list[str] = []
+    recipes.fit(tiny(), [manifest], stopped, resume=True, exact=True, quiet=True, say=said.append)
+    assert said[-1] == "resumed at step 5"
+    assert len(said) == 2
+    assert_same_run(stopped, whole)
+
+
+@pytest.mark.slow
+def test_a_run_that_does_not_record_its_surroundings(manifest: Path, stopped: Path) -> None:
+    values = json.loads((stopped / "run.json").read_text())
+    for key in ("environment", "recipe", "init"):
+        values.pop(key)
+    values["train"].pop("eval_every")
+    (stopped / "run.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match=r"cannot be resumed exactly: run\.json does not record"):
+        recipes.fit(tiny(), [manifest], stopped, resume=True, exact=True, quiet=True)
+    said = fit(manifest, stopped)
+    assert said[0].startswith("warning: run.json does not record the threads")
+    assert said[-1] == "resumed at step 5"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"train.learning_rate.peak": 0.5}, "'train' settings .train.learning_rate.peak was 0.001, is 0.5."),
+        ({"losses.commitment.value": 0.5}, "'losses' settings .losses.commitment.value was 0.25, is 0.5."),
+        ({"train.clip": 2.0}, "'train' settings .train.clip was 1.0, is 2.0."),
+        ({"losses.quantize_from": 3, "batches.seed": 4}, "'losses' and 'batches' settings"),
+        ({"adversary.begin": 3}, "'adversary' settings"),
+    ],
+)
+def test_other_settings_are_refused_unless_asked_for(
+    manifest: Path, stopped: Path, settings: dict[str, Any], message: str
+) -> None:
+    changed = change_settings(tiny(), settings)
+    with pytest.raises(CheckpointError, match=f"{message}.*--allow-changes"):
+        fit(manifest, stopped, run=changed)
+    if "adversary.begin" not in settings:  # which would be another part
+        said: list[str] = []
+        recipes.fit(changed, [manifest], stopped, resume=True, allow_changes=True, quiet=True, say=said.append)
+        assert said[0].startswith("changed on request: ")
+        assert said[-1] == "resumed at step 5"
+
+
+@pytest.mark.slow
+def test_what_does_not_move_a_tensor_may_change(manifest: Path, whole: Path, stopped: Path) -> None:
+    run = tiny()
+    run = replace(run, train=replace(run.train, save_every=4, log_every=1, keep=9, not_finite="skip"))
+    said = fit(manifest, stopped, run=run)
+    assert (
+        said[0] == "changed: train.not_finite was stop, is skip; train.save_every was 1, is 4; train.keep was 3, is 9"
+    )
+    assert_same_run(stopped, whole)
 
 
 def test_a_run_that_cannot_be_written(manifest: Path, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from vocable.files import (
     write_json,
     write_text,
 )
+from vocable.locks import lock_folder
 from vocable.metrics.score import Score, undefined
 from vocable.schema import config, parse, parse_object, read_object
 
@@ -134,8 +135,18 @@ def run(
         progress: Callback with the number of finished items and of all items.
 
     Raises:
-        OutputError: If the folder holds another run, which is left as it is, or damaged results.
+        OutputError: If the folder holds another run, which is left as it is, or damaged results, or another process
+            evaluates into it.
     """
+    make_folder(out)
+    with lock_folder(out, "evaluation"):
+        return _run_locked(task, build, settings, out, jobs, progress)
+
+
+def _run_locked(
+    task: Task, build: Callable[[], Task], settings: Mapping[str, Any], out: Path, jobs: int,
+    progress: Callable[[int, int], None],
+) -> Results:  # fmt: skip
     _claim_folder(out, json.loads(json.dumps(settings)))  # as they come back from a file
     path = out / RESULTS
     lines = _read_finished(path)
@@ -153,7 +164,6 @@ def run(
 
 def _claim_folder(out: Path, settings: dict[str, Any]) -> None:
     """Write the settings into the folder, or check that it holds the same ones."""
-    make_folder(out)
     path = out / "run.json"
     if not exists(path):
         found = next((name for name in (RESULTS, *_SUMMARIES) if exists(out / name)), None)

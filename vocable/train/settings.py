@@ -167,13 +167,13 @@ def _leaves(record: Any, prefix: str = "") -> Iterator[_Leaf]:
 
 
 @cache
-def type_hints(kind: type) -> dict[str, Any]:
+def type_hints(kind: Any) -> dict[str, Any]:
     """Return the types of a record's fields, with their annotations."""
     return get_type_hints(kind, include_extras=True)
 
 
 @cache
-def _meanings(kind: type) -> dict[str, str]:
+def _meanings(kind: Any) -> dict[str, str]:
     """Return the descriptions under ``Attributes:`` in the docstrings of a class and of its bases."""
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__):
@@ -189,7 +189,7 @@ def _type_name(hint: Any) -> str:
     if get_origin(hint) is Annotated:
         inner, *extras = get_args(hint)
         limits = [
-            f"{sign} {getattr(limit, key):g}"
+            f"{sign} {getattr(limit, key)}"
             for extra in extras
             for limit in (extra, *getattr(extra, "metadata", ()))
             for key, sign in _BOUNDS.items()

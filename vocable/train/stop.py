@@ -25,7 +25,7 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
-        self.signal = 0
+        self.signal: int = 0
 
     def is_made(self, device: torch.device) -> bool:
         """Return whether a process of the group was asked to stop; the result is the same in all of them.
@@ -61,12 +61,12 @@ def stop_requests() -> Iterator[StopRequest]:
         ('SIGTERM', 143)
     """
     request = StopRequest()
-    before: dict[int, Any] = {}
+    before: dict[signal.Signals, Any] = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
         if request.signal:
             _exit_at_once(128 + number)
-        request.signal = number
+        request.signal = int(number)
 
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
