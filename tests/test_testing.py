@@ -89,6 +89,7 @@ class Broken(Choosy):
         return super().encode(Audio(audio.samples[:-320], audio.sample_rate), text)
 
 
+@pytest.mark.slow
 def test_a_tokenizer_that_refuses_silence_keeps_the_laws() -> None:
     check_tokenizer(Choosy(), CLIPS)
 
@@ -131,6 +132,7 @@ def test_half_the_clips_are_not_enough() -> None:
         check_tokenizer(Choosy(), [SILENT, *CLIPS[:3]])
 
 
+@pytest.mark.slow
 def test_a_tokenizer_that_needs_a_text_gets_it_in_every_law() -> None:
     check_tokenizer(Literate(), CLIPS, text="six")
 

@@ -64,23 +64,34 @@ def check_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
         Traceback (most recent call last):
         vocable.errors.ConfigError: repeat: times is 0: pass a number from 1 to 2147483647
     """
+    bind = checked_binding(function)
+
+    @wraps(function)
+    def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        arguments, options = bind(args, kwargs)
+        return function(*arguments, **options)
+
+    return checked
+
+
+def checked_binding(function: Callable[..., Any]) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Return a function that checks positional and named arguments of another, and returns both to call it with."""
     signature = inspect.signature(function)
 
     @cache
     def hints() -> dict[str, Any]:  # once it is called: annotations may name what is defined later
         return get_type_hints(inspect.unwrap(function), include_extras=True)
 
-    @wraps(function)
-    def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+    def bind(args: Any, kwargs: Any) -> tuple[Any, Any]:
         bound = signature.bind(*args, **kwargs)
         for name, value in bound.arguments.items():
             if name in hints() and signature.parameters[name].kind not in (
                 inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD,
             ):  # fmt: skip
                 bound.arguments[name] = check_value(f"{function.__name__}: {name}", value, hints()[name])
-        return function(*bound.args, **bound.kwargs)
+        return bound.args, bound.kwargs
 
-    return checked
+    return bind
 
 
 def check_value(name: str, value: Any, hint: Any) -> Any:

@@ -357,10 +357,12 @@ def check_audible(audio: Audio, name: str) -> None:
 
 
 def _as_floats(values: object) -> Float[ndarray, "..."]:
-    """Return samples as float32, side by side in memory; only floating-point numbers are samples."""
+    """Return samples as a plain, writable float32 array in order of memory; only floating-point numbers are samples."""
     if isinstance(values, str | bytes | os.PathLike):
         raise AudioError(f"samples are {values!r:.80}: pass an array, or read a file with Audio.read")
     try:
+        if isinstance(values, np.ma.MaskedArray):
+            raise TypeError("values of a masked array are missing")
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:  # a ragged list, a tensor that needs a gradient
         raise AudioError(f"samples cannot be made an array ({str(error)[:200]}); pass floats of shape (T,)") from error
@@ -372,8 +374,7 @@ def _as_floats(values: object) -> Float[ndarray, "..."]:
     if array.dtype.kind != "f" and array.size:
         raise AudioError(f"samples are {array.dtype}: they must be floats in [-1, 1]")
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
-        floats = array.astype(np.float32, copy=False)
-    return floats if floats.flags.c_contiguous else floats.copy()
+        return np.require(array, np.float32, ["C", "A", "W", "E"])
 
 
 def _check_values(samples: Float[ndarray, " T"], where: str, first: int = 0) -> None:

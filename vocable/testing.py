@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from vocable.arguments import check_arguments
 from vocable.audio import Audio
-from vocable.errors import AudioError, SpecError, TextError
+from vocable.errors import AudioError, SpecError, TextError, VocableError
 from vocable.interfaces import Streaming, Tokenizer
 from vocable.shapes import frames_for
+from vocable.states import CALLER_STATES, MODEL_CHANGES, array_layouts, read_state
 from vocable.tokens import Tokens
 
 
@@ -61,6 +63,8 @@ def check_tokenizer(tokenizer: Tokenizer, clips: Sequence[Audio] | None = None, 
     accepted = _accepted(tokenizer, list(clips) if clips is not None else _clips(tokenizer), text)
     for law in LAWS:
         law(tokenizer, accepted, text)
+    if torch.cuda.is_available():
+        print(compare_devices(tokenizer, accepted, text))
 
 
 def ids_in_range(tokenizer: Tokenizer, clips: Sequence[Audio], text: str | None = None) -> None:
@@ -127,12 +131,70 @@ def blocks_equal_the_whole(tokenizer: Tokenizer, clips: Sequence[Audio], text: s
 
 def encoding_is_deterministic(tokenizer: Tokenizer, clips: Sequence[Audio], text: str | None = None) -> None:
     """Check that a clip gives the same tokens and samples twice, for any random state of torch."""
-    for clip in clips:
-        torch.manual_seed(1)
-        first = tokenizer.encode(clip, text)
-        torch.manual_seed(2)
-        _assert_equal(tokenizer.encode(clip, text), first, "the same clip again")
-        assert np.array_equal(tokenizer.decode(first).samples, tokenizer.decode(first).samples), "decoding differs"
+    with torch.random.fork_rng(devices=[]):
+        for clip in clips:
+            torch.manual_seed(1)
+            first = tokenizer.encode(clip, text)
+            torch.manual_seed(2)
+            _assert_equal(tokenizer.encode(clip, text), first, "the same clip again")
+            assert np.array_equal(tokenizer.decode(first).samples, tokenizer.decode(first).samples), "decoding differs"
+
+
+def caller_state_changes_nothing(tokenizer: Tokenizer, clips: Sequence[Audio], text: str | None = None) -> None:
+    """Check that tokens and samples depend on nothing that a caller sets in torch, and that nothing is left changed.
+
+    See :data:`vocable.states.CALLER_STATES`; :func:`vocable.numerics.reproducible` makes a function keep this law.
+    """
+    clip = _moderate(clips)
+    expected = tokenizer.encode(clip, text)
+    samples = tokenizer.decode(expected).samples
+    for name, state in CALLER_STATES.items():
+        where = f"caller's state '{name}'"
+        with state():
+            before = read_state()
+            try:
+                tokens = tokenizer.encode(clip, text)
+                decoded = tokenizer.decode(tokens).samples
+            except Exception as error:
+                raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
+            changed = [key for key, value in read_state().items() if value != before[key]]
+        _assert_equal(tokens, expected, where)
+        assert np.array_equal(decoded, samples), f"{where}: decoded differently"
+        assert not changed, f"{where}: encode or decode left changed: {', '.join(changed)}"
+        _assert_equal(tokenizer.encode(clip, text), expected, f"after the {where}")
+
+
+def changed_networks_are_exact_or_refused(
+    tokenizer: Tokenizer, clips: Sequence[Audio], text: str | None = None
+) -> None:
+    """Check that tokens are the same after a caller changed the networks, or that a VocableError refuses them.
+
+    See :data:`vocable.states.MODEL_CHANGES`. Networks are those of the attribute ``model``, where there is one.
+    """
+    if not isinstance(getattr(tokenizer, "model", None), nn.Module):
+        return
+    clip = _moderate(clips)
+    expected = tokenizer.encode(clip, text)
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(Path(folder) / "model")
+        for name, change in MODEL_CHANGES.items():
+            loaded = type(tokenizer).load(Path(folder) / "model")  # type: ignore[attr-defined]
+            change(loaded.model)
+            try:
+                tokens = loaded.encode(clip, text)
+            except VocableError:
+                continue
+            except Exception as error:
+                raise AssertionError(f"networks {name}: {type(error).__name__}: {error}") from error
+            _assert_equal(tokens, expected, f"networks {name}")
+
+
+def layout_of_arrays_changes_nothing(tokenizer: Tokenizer, clips: Sequence[Audio], text: str | None = None) -> None:
+    """Check that samples in any layout of memory have the same tokens; see :func:`vocable.states.array_layouts`."""
+    clip = _moderate(clips)
+    expected = tokenizer.encode(clip, text)
+    for name, samples in array_layouts(clip.samples).items():
+        _assert_equal(tokenizer.encode(Audio(samples, clip.sample_rate), text), expected, f"samples {name}")
 
 
 def save_then_load_is_identity(tokenizer: Tokenizer, clips: Sequence[Audio], text: str | None = None) -> None:
@@ -166,6 +228,22 @@ def foreign_tokens_are_refused(tokenizer: Tokenizer, clips: Sequence[Audio], tex
     raise AssertionError("tokens of another tokenizer were decoded")
 
 
+def compare_devices(tokenizer: Tokenizer, clips: Sequence[Audio], text: str | None = None, device: str = "cuda") -> str:
+    """Count the ids on another device that equal those on the CPU, and return a sentence with the counts.
+
+    Ids on a GPU are not promised to be those on a CPU. They are checked to be the same when a clip is encoded twice.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(Path(folder) / "model")
+        other = type(tokenizer).load(Path(folder) / "model", device)  # type: ignore[attr-defined]
+    equal = total = 0
+    for clip in clips:
+        tokens, expected = other.encode(clip, text), tokenizer.encode(clip, text)
+        _assert_equal(other.encode(clip, text), tokens, f"the same clip again on {device}")
+        equal, total = equal + int((tokens.ids == expected.ids).sum()), total + expected.ids.numel()
+    return f"{equal:,} of {total:,} ids on {device} are those on the CPU"
+
+
 Law = Callable[[Tokenizer, Sequence[Audio], str | None], None]
 LAWS: tuple[Law, ...] = (
     ids_in_range,
@@ -174,6 +252,9 @@ LAWS: tuple[Law, ...] = (
     neighbors_change_nothing,
     blocks_equal_the_whole,
     encoding_is_deterministic,
+    caller_state_changes_nothing,
+    changed_networks_are_exact_or_refused,
+    layout_of_arrays_changes_nothing,
     save_then_load_is_identity,
     files_round_trip,
     foreign_tokens_are_refused,
@@ -203,6 +284,11 @@ def _accepted(tokenizer: Tokenizer, clips: Sequence[Audio], text: str | None = N
         accepted.append(clip)
     assert len(accepted) > len(clips) // 2, f"only {len(accepted)} of {len(clips)} clips are accepted"
     return accepted
+
+
+def _moderate(clips: Sequence[Audio]) -> Audio:
+    """Return the clip of median length, at which a law is checked that takes many encodings."""
+    return sorted(clips, key=lambda clip: clip.duration)[len(clips) // 2]
 
 
 def _name(clip: Audio) -> str:

@@ -17,6 +17,7 @@ from vocable.device import check_device
 from vocable.errors import ArgumentError, ClipIndexError, SpecError, TokenFileError
 from vocable.files import MAX_FILE_BYTES, read_file, write_whole
 from vocable.notebook import table_html
+from vocable.numerics import reproducible
 from vocable.token_file import ClipHeader, Header, Provenance, TokenSpec, seal, unseal
 
 __all__ = ["Provenance", "TokenSpec", "Tokens", "pack", "unpack"]
@@ -256,6 +257,7 @@ def _same_contents(made: Path, other: Path) -> bool:
     return one == two
 
 
+@reproducible
 def pack(tokens: Tokens) -> bytes:
     """Return tokens as the bytes of a token file.
 
@@ -282,6 +284,7 @@ def pack(tokens: Tokens) -> bytes:
     return seal(header, ids, voices)
 
 
+@reproducible
 def unpack(data: bytes) -> Tokens:
     """Return the tokens in the bytes of a token file.
 

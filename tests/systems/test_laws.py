@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.models import CONFIGS, ready, ready_supervised, save_whisper
-from vocable import check_tokenizer
+from vocable import audio, check_tokenizer, numerics
 from vocable.audio import Audio, read_blocks
 from vocable.errors import AudioError, SpecError
 from vocable.interfaces import Streaming, Tokenizer
+from vocable.systems import weights
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.systems.windows import sample_windows
 from vocable.testing import LAWS, speechlike
@@ -124,6 +125,12 @@ def test_each_law_can_fail(law: object, monkeypatch: pytest.MonkeyPatch) -> None
     if law.__name__ == "files_round_trip":  # type: ignore[attr-defined]
         read = Tokens.read
         monkeypatch.setattr(Tokens, "read", lambda path: replace(read(path), samples=read(path).samples + 1))
+    if law.__name__ == "caller_state_changes_nothing":  # type: ignore[attr-defined]
+        monkeypatch.setattr(numerics, "_enter", lambda restore: None)
+    if law.__name__ == "changed_networks_are_exact_or_refused":  # type: ignore[attr-defined]
+        monkeypatch.setattr(weights.Fingerprint, "matches", lambda self, model: True)
+    if law.__name__ == "layout_of_arrays_changes_nothing":  # type: ignore[attr-defined]
+        monkeypatch.setattr(audio, "_as_floats", lambda samples: np.float32(samples * (samples.strides[0] > 0)))
     with pytest.raises(AssertionError):
         law(_Broken(law.__name__), [speechlike(4_000), speechlike(9_000, seed=1)], None)  # type: ignore[operator]
 

@@ -72,7 +72,8 @@ def test_from_audio_to_ids_there_are_few_calls_and_files(tokenizer: VoicedTokeni
 
     def trace(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(LIBRARY):
-            if not depths:
+            is_check = frame.f_code.co_filename.endswith(("numerics.py", "arguments.py", "systems/weights.py"))
+            if not depths and not is_check:  # the way of the clip begins after the checks of every call
                 files.add(frame.f_code.co_filename)
             if frame.f_code.co_qualname == "ResidualVectorQuantizer.encode":
                 depths.append(library_calls(frame))

@@ -5,7 +5,7 @@ Unlike SpeechBrain's, this network takes no batches of unequal clips, because co
 
 import math
 from collections import OrderedDict
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vocable.errors import CheckpointError, ShapeError
+from vocable.features.cache import cache_tensors
 from vocable.features.hub import fetch, read_tensors, short_name
 from vocable.folder import digest_of
+from vocable.numerics import reproducible
 
 _FFT, _HOP, _MELS = 400, 160, 80
 _GROUPS, _BOTTLENECK = 8, 128  # channel groups of a block; channels of attention and squeeze-excitation
@@ -59,6 +61,7 @@ class EcapaTdnn(nn.Module):
         self.requires_grad_(False).eval()
 
     @classmethod
+    @reproducible
     def load(cls, name: str, device: str = "cpu") -> "EcapaTdnn":
         """Load a pretrained encoder.
 
@@ -205,15 +208,14 @@ def _statistics(hidden: Tensor, weights: Tensor) -> Tensor:
     return torch.cat([mean, variance.clamp(min=1e-12).sqrt()], dim=1)
 
 
-@lru_cache(maxsize=4)
+@cache_tensors
 def _filters(device: torch.device) -> Float[Tensor, "F mel"]:
     """Return SpeechBrain's triangular filters: on O'Shaughnessy's mels, symmetric in hertz, not of equal area."""
-    with torch.inference_mode(False):  # the cached tensor may be used with gradients
-        top = 2595 * math.log10(1 + 8_000 / 700)
-        edges = 700 * (10 ** (torch.linspace(0, top, _MELS + 2) / 2595) - 1)
-        frequencies = torch.linspace(0, 8_000, _FFT // 2 + 1)[:, None]
-        slopes = (frequencies - edges[1:-1]) / (edges[1:-1] - edges[:-2])
-        return torch.minimum(1 + slopes, 1 - slopes).clamp(min=0).to(device)
+    top = 2595 * math.log10(1 + 8_000 / 700)
+    edges = 700 * (10 ** (torch.linspace(0, top, _MELS + 2) / 2595) - 1)
+    frequencies = torch.linspace(0, 8_000, _FFT // 2 + 1)[:, None]
+    slopes = (frequencies - edges[1:-1]) / (edges[1:-1] - edges[:-2])
+    return torch.minimum(1 + slopes, 1 - slopes).clamp(min=0).to(device)
 
 
 def _download(name: str, local: bool) -> Path:

@@ -17,6 +17,7 @@ from vocable.errors import CheckpointError, MissingDependencyError, ShapeError
 from vocable.features.hub import read_tensors
 from vocable.features.spectrogram import mel_filters, spectra
 from vocable.files import sha256
+from vocable.numerics import reproducible
 from vocable.shapes import frames_for, mask_from_lengths
 
 _HOP = 160  # samples: 10 ms
@@ -60,6 +61,7 @@ class Ge2eEncoder(nn.Module):
         self.linear = nn.Linear(_WIDTH, _WIDTH)
 
     @classmethod
+    @reproducible
     def pretrained(cls) -> "Ge2eEncoder":
         """Load the frozen encoder with the weights inside the installed ``resemblyzer`` wheel.
 

@@ -16,6 +16,7 @@ from vocable.audio import Audio
 from vocable.errors import CheckpointError, ConfigError
 from vocable.features.hub import from_transformers, load_feature_extractor, load_network, short_name
 from vocable.folder import digest_of
+from vocable.numerics import aligned, reproducible
 
 KINDS = ("hubert", "wavlm", "wav2vec2")
 _RECEPTIVE_FIELD = 400  # samples of one frame
@@ -54,6 +55,7 @@ class HubertEncoder:
             raise CheckpointError(f"{name}: a frame is {hop} samples, not {self.hop}; use another model")
 
     @classmethod
+    @reproducible
     def load(cls, name: str, device: str = "cpu") -> "HubertEncoder":
         """Load a pretrained encoder.
 
@@ -78,6 +80,7 @@ class HubertEncoder:
         identity = {"system": "hubert-encoder", "normalise": self._normalize}
         return digest_of(identity, {name: value for name, value in self._model.state_dict().items() if name != _UNUSED})
 
+    @reproducible
     def features(self, clip: Audio, layers: Sequence[int] = (-1,)) -> Float[Tensor, "N D"]:
         """Compute the frames of a whole clip of any sample rate.
 
@@ -90,7 +93,7 @@ class HubertEncoder:
         """
         if not layers or not all(-self.depth - 1 <= layer <= self.depth for layer in layers):
             raise ConfigError(f"{self.name} has no layers {list(layers)}; it has 0 to {self.depth}")
-        samples = torch.from_numpy(clip.resample(self.sample_rate).samples)
+        samples = aligned(torch.from_numpy(clip.resample(self.sample_rate).samples))
         if len(samples) < _RECEPTIVE_FIELD:
             return torch.zeros(0, self.width)
         if self._normalize:

@@ -19,6 +19,7 @@ from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, MissingDependencyError
 from vocable.features.whisper import log_mel
 from vocable.files import check_regular, sha256
+from vocable.numerics import aligned, reproducible
 
 FILES: Final = tuple(  # file names of CosyVoice and of the package s3tokenizer
     f"speech_tokenizer_{version}.onnx" for version in ("v1", "v1_25hz", "v2", "v2_25hz")
@@ -71,6 +72,7 @@ class S3Encoder:
         """Digest of the file."""
         return f"sha256:{sha256(self.file)}"
 
+    @reproducible
     def units(self, clip: Audio) -> Int[Tensor, " N"]:
         """Return the units of a clip at any sample rate: N is its samples at 16 kHz over ``hop``, rounded up.
 
@@ -78,7 +80,7 @@ class S3Encoder:
             AudioError: If the clip is longer than 30 s.
             CheckpointError: If the network gives another number of units, or units that are out of range.
         """
-        samples = torch.from_numpy(clip.resample(self.sample_rate).samples)
+        samples = aligned(torch.from_numpy(clip.resample(self.sample_rate).samples))
         if len(samples) > _MAX_SAMPLES:
             raise AudioError(f"the clip is {clip.duration:.1f} s long: S3 takes 30 s at most; cut it between words")
         padded = torch.nn.functional.pad(samples, (0, -len(samples) % self.hop))

@@ -6,7 +6,6 @@ clip therefore do not depend on zero padding after it.
 """
 
 import math
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +13,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from vocable.errors import ShapeError
+from vocable.features.cache import cache_tensors
 
 
 def window_margin(n_fft: int, hop: int) -> int:
@@ -21,11 +21,10 @@ def window_margin(n_fft: int, hop: int) -> int:
     return (n_fft - hop) // 2
 
 
-@lru_cache(maxsize=32)
+@cache_tensors
 def hann(n_fft: int, device: torch.device | None = None) -> Float[Tensor, " n_fft"]:
     """Return the periodic Hann window."""
-    with torch.inference_mode(False):  # the cached tensor may be used with gradients
-        return torch.hann_window(n_fft, device=device)
+    return torch.hann_window(n_fft, dtype=torch.float32, device=device)
 
 
 def spectra(samples: Float[Tensor, "B T"], n_fft: int, hop: int) -> Complex[Tensor, "B S F"]:
@@ -89,7 +88,7 @@ def _overlap_add(frames: Float[Tensor, "B S n_fft"], hop: int) -> Float[Tensor, 
     return torch.stack(rows).sum(0).reshape(batch, -1)
 
 
-@lru_cache(maxsize=32)
+@cache_tensors
 def mel_filters(
     sample_rate: int, n_fft: int, bins: int, device: torch.device | None = None
 ) -> Float[Tensor, "F mel"]:  # fmt: skip
@@ -108,16 +107,13 @@ def mel_filters(
         >>> mel_filters(16_000, 512, 40).shape
         torch.Size([257, 40])
     """
-    with torch.inference_mode(False):  # as in hann()
-        steps = torch.linspace(0.0, _mel(sample_rate / 2), bins + 2, dtype=torch.float64)
-        edges = torch.where(
-            steps < 15.0, steps * 200.0 / 3.0, 1000.0 * torch.exp((steps - 15.0) * math.log(6.4) / 27.0)
-        )
-        frequencies = torch.arange(n_fft // 2 + 1, dtype=torch.float64)[:, None] * (sample_rate / n_fft)
-        rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])
-        falling = (edges[2:] - frequencies) / (edges[2:] - edges[1:-1])
-        filters = torch.minimum(rising, falling).clamp(min=0) * (2.0 / (edges[2:] - edges[:-2]))
-        return filters.float().to(device)
+    steps = torch.linspace(0.0, _mel(sample_rate / 2), bins + 2, dtype=torch.float64)
+    edges = torch.where(steps < 15.0, steps * 200.0 / 3.0, 1000.0 * torch.exp((steps - 15.0) * math.log(6.4) / 27.0))
+    frequencies = torch.arange(n_fft // 2 + 1, dtype=torch.float64)[:, None] * (sample_rate / n_fft)
+    rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - frequencies) / (edges[2:] - edges[1:-1])
+    filters = torch.minimum(rising, falling).clamp(min=0) * (2.0 / (edges[2:] - edges[:-2]))
+    return filters.float().to(device)
 
 
 def _mel(frequency: float) -> float:

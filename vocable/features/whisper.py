@@ -19,6 +19,7 @@ from vocable.errors import AudioError, CheckpointError, ConfigError, MissingDepe
 from vocable.features.hub import WEIGHTS, from_transformers, located, read_tensors, short_name
 from vocable.features.spectrogram import hann, mel_filters
 from vocable.folder import digest_of
+from vocable.numerics import aligned, reproducible
 from vocable.schema import Width, config
 from vocable.shapes import frames_for, mask_from_lengths
 
@@ -104,6 +105,7 @@ class WhisperEncoder(nn.Module):
         self.requires_grad_(False).eval()
 
     @classmethod
+    @reproducible
     def load(cls, name: str, device: str = "cpu") -> "WhisperEncoder":
         """Load a pretrained encoder.
 
@@ -144,6 +146,7 @@ class WhisperEncoder(nn.Module):
         """Identity of this encoder, for networks that are trained on it."""
         return EncoderSpec(name=self.name, digest=self.digest, width=self.width, depth=self.depth)
 
+    @reproducible
     def features(self, clip: Audio, layers: Sequence[int] = (-1,)) -> Float[Tensor, "N D"]:
         """Compute the frames of a clip of any sample rate and length; clips of more than 30 s are cut.
 
@@ -151,7 +154,8 @@ class WhisperEncoder(nn.Module):
             clip: Clip of T samples at 16 kHz; N is T / 320, rounded up.
             layers: Layers whose mean is returned, 0 to ``depth`` or counted from the end.
         """
-        samples = torch.from_numpy(clip.resample(self.sample_rate).samples).to(self.positional_embedding.device)
+        samples = aligned(torch.from_numpy(clip.resample(self.sample_rate).samples))
+        samples = samples.to(self.positional_embedding.device)
         size = min(_MAX_SAMPLES, self.hop * len(self.positional_embedding))
         with torch.no_grad():
             return torch.cat([self(part[None], layers=layers)[0] for part in samples.split(size)])
@@ -198,6 +202,7 @@ class WhisperEncoder(nn.Module):
 
 
 @cache
+@reproducible
 def load_encoder(spec: EncoderSpec, device: str = "cpu") -> WhisperEncoder:
     """Load the encoder that another network was trained on, once a process.
 
@@ -252,6 +257,7 @@ class WhisperLayers:
         self.frame_rate: float | None = encoder.frame_rate
         self.digest = digest_of({"encoder": encoder.digest, "side by side": list(self.layers)}, {})
 
+    @reproducible
     def extract(self, clip: Audio) -> Float[Tensor, "N F"]:
         """Compute the frames of a clip of at most 30 s; F = layers · D.
 
@@ -264,11 +270,12 @@ class WhisperLayers:
                 f"the clip lasts {samples.size / self.sample_rate:.2f} s: Whisper takes up to "
                 f"{_MAX_SAMPLES / self.sample_rate:g} s at a time; cut it"
             )
-        batch = torch.from_numpy(samples)[None].to(self._encoder.positional_embedding.device)
+        batch = aligned(torch.from_numpy(samples))[None].to(self._encoder.positional_embedding.device)
         with torch.no_grad():
             hidden = self._encoder.hidden_states(batch)
         return torch.cat([hidden[layer][0] for layer in self.layers], dim=1)
 
+    @reproducible
     def extract_long(self, clip: Audio) -> Float[Tensor, "N F"]:
         """Compute the frames of a clip of any length; longer clips are cut every 30 s.
 

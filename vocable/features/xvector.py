@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from vocable.errors import ShapeError
 from vocable.features.hub import load_feature_extractor, load_network, short_name
+from vocable.numerics import reproducible
 
 
 class XVectorEncoder(nn.Module):
@@ -38,6 +39,7 @@ class XVectorEncoder(nn.Module):
         self.requires_grad_(False).eval()
 
     @classmethod
+    @reproducible
     def load(cls, name: str, device: str = "cpu") -> "XVectorEncoder":
         """Load a pretrained encoder.
 

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vocable.nn.recurrent import apply_recurrent
+
 _REDUCED = 16  # channels per channel of the squeeze-and-excitation bottleneck
 _STATE = 64  # dimension of the recurrent layer
 
@@ -51,7 +53,7 @@ class VoiceEncoder(nn.Module):
         """Return mean and log-variance of the voice vector, the latter in [-12, 4]."""
         hidden = self.convolutions(frames.transpose(1, 2))
         hidden = hidden + hidden * self.excite(hidden.mean(2))[..., None]
-        _, last = self.recurrent(hidden.transpose(1, 2).float())
+        _, last = apply_recurrent(self.recurrent, hidden.transpose(1, 2).float())
         return self.mean(last[0]).float(), self.log_variance(last[0]).float().clamp(-12.0, 4.0)
 
 

@@ -3,8 +3,9 @@
 import inspect
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -12,19 +13,35 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vocable.arguments import check_arguments
+from vocable.arguments import check_arguments, checked_binding
 from vocable.audio import Audio, AudioLike
 from vocable.errors import AudioError, ConfigError, ShapeError, SpecError
 from vocable.folder import Migration, StoredModel, digest_of, read_model, write_model
+from vocable.numerics import from_caller, reproducible
 from vocable.schema import parse, to_json
 from vocable.shapes import mask_from_lengths
 from vocable.systems.describe import Table
 from vocable.systems.token_format import TokenFormat
+from vocable.systems.weights import Fingerprint, check_networks, find_fault
 from vocable.tokens import Provenance, Tokens, TokenSpec
 from vocable.train.run import Run
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _Model = TypeVar("_Model", bound=nn.Module)
 _Self = TypeVar("_Self", bound="BaseTokenizer[Any]")  # not typing.Self, which the tests' checker of types cannot follow
+_UNCHECKED = frozenset({"save", "describe"})  # methods that make no tokens, and take networks that were changed
+
+
+def _public(function: _Function) -> _Function:
+    """Decorate a public method: check its arguments and the networks, and compute in the reference state."""
+    bind = checked_binding(function)
+
+    def prepare(args: Any, kwargs: Any) -> tuple[Any, Any]:
+        args, kwargs = bind(args, kwargs)
+        check_networks(args[0])
+        return args, kwargs
+
+    return reproducible(function, prepare)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +73,10 @@ class BaseTokenizer(ABC, Generic[_Model]):
     Clips go through the networks one at a time, in the shapes that a clip alone has. So a clip has the same tokens
     alone and in any batch, by construction.
 
+    Public methods of a subclass run under :func:`~vocable.numerics.reference_numerics`, whatever state the caller has
+    set. They raise a SpecError if the networks were changed so that tokens would not be those of the digest: other
+    values, half or double precision, or parts on several devices. Moving all of them to another device is allowed.
+
     Args:
         model: Networks, with a ``config``. Using the tokenizer puts them in evaluation mode.
         aliases: Digests of the same weights under earlier formats; tokens that carry one are accepted.
@@ -73,14 +94,21 @@ class BaseTokenizer(ABC, Generic[_Model]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name, member in list(vars(cls).items()):
-            if inspect.isfunction(member) and not name.startswith("_"):
-                setattr(cls, name, check_arguments(member))
+            if name.startswith("_"):
+                continue
+            if isinstance(member, classmethod):
+                setattr(cls, name, classmethod(reproducible(member.__func__)))
+            elif inspect.isfunction(member):
+                member = _take_blocks(member) if name == "encode_blocks" else member
+                setattr(cls, name, check_arguments(member) if name in _UNCHECKED else _public(member))
 
+    @reproducible
     def __init__(self, model: _Model, *, aliases: Sequence[str] = ()) -> None:
         self.model = model
         self.config: Any = model.config
         self.digest = digest_of(to_json(self.config), model.state_dict())
         self.aliases = tuple(aliases)
+        self._fingerprint = Fingerprint(None if find_fault(model) else model)
         self.name: str | None = None
 
     @property
@@ -126,7 +154,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
     def describe(self) -> list[Table]:
         """Return tables of sizes and rates, and of the codebooks as training left them."""
 
-    @check_arguments
+    @_public
     def encode_batch(self, clips: Sequence[AudioLike], texts: Sequence[str | None] | None = None) -> Tokens:
         """Encode many clips; see :meth:`vocable.interfaces.Tokenizer.encode_batch`."""
         if not clips:
@@ -139,14 +167,13 @@ class BaseTokenizer(ABC, Generic[_Model]):
         pairs = zip(clips, texts or [None] * len(clips), strict=True)
         return collate_tokens([self.encode(clip, text) for clip, text in pairs])
 
-    @check_arguments
+    @_public
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
         """Decode many clips; each is the same as alone."""
         self.check_tokens(tokens)
         return [self.decode(tokens.clip(index)) for index in range(len(tokens))]
 
-    @check_arguments
-    @torch.no_grad()  # not inference mode: a probe may be trained on what it returns
+    @_public  # not inference mode: a probe may be trained on what it returns
     def embed(self, tokens: Tokens, levels: Sequence[int] | None = None) -> Float[Tensor, "B N D"]:
         """Return the codebook vectors that the decoder is given; see :class:`vocable.interfaces.Embedding`."""
         self.check_tokens(tokens)
@@ -215,6 +242,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
         write_model(folder, self.system, to_json(self.config), self.model, half=half, aliases=self.aliases)
 
     @classmethod
+    @reproducible
     def load(cls: type[_Self], folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
              find: "Callable[[str], BaseTokenizer[Any]] | None" = None) -> _Self:  # fmt: skip
         """Load a model folder that :meth:`save` wrote.
@@ -259,6 +287,16 @@ class BaseTokenizer(ABC, Generic[_Model]):
             except SpecError as error:
                 raise AudioError(f"the clip cannot be encoded: {error}") from error
         return tokens
+
+
+def _take_blocks(encode_blocks: Callable[..., Tokens]) -> Callable[..., Tokens]:
+    """Return the method with blocks that the caller's code makes in the caller's state."""
+
+    @wraps(encode_blocks)
+    def method(self: Any, blocks: Iterable[Any], *args: Any, **kwargs: Any) -> Tokens:
+        return encode_blocks(self, from_caller(blocks), *args, **kwargs)
+
+    return method
 
 
 def collate_tokens(parts: Sequence[Tokens]) -> Tokens:

@@ -4,6 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from vocable.audio import Audio
 from vocable.errors import CheckpointError, ConfigError, ShapeError, SpecError
 from vocable.features.s3 import S3Encoder
 from vocable.interfaces import HasVoice, Tokenizer
+from vocable.numerics import reproducible
 from vocable.schema import MAX_WIDTH, Depth, Entries, config
 from vocable.systems.cosyvoice import WEIGHTS, CosyVoiceDecoder
 from vocable.systems.voiced import VoicedTokenizer
@@ -121,6 +123,7 @@ class TokenizerUnits(UnitSource):
         (torch.Size([25]), 0.5)
     """
 
+    @reproducible
     def __init__(self, tokenizer: Tokenizer, name: str, level: int = 1) -> None:
         spec = tokenizer.spec
         if spec.hop is None:
@@ -129,13 +132,14 @@ class TokenizerUnits(UnitSource):
             raise ConfigError(f"{name}: has levels 1 to {spec.num_codebooks}, not {level}")
         self.tokenizer = tokenizer
         self.aliases = tuple(getattr(tokenizer, "aliases", ()))
-        self._last: tuple[Audio, Tokens] | None = None  # one clip's units are often asked for twice
+        self._last: tuple[bytes, Tokens] | None = None  # one clip's units are often asked for twice
         self.spec = UnitsSpec(
             name=name, level=level, digest=tokenizer.digest, sample_rate=spec.sample_rate, hop=spec.hop,
             size=spec.codebook_size, voice_width=_voice_width(tokenizer),
         )  # fmt: skip
 
     @override
+    @reproducible
     def units(self, clip: Audio) -> Int[Tensor, " N"]:
         return self._encode(clip).ids[0, self.spec.level - 1]
 
@@ -149,6 +153,7 @@ class TokenizerUnits(UnitSource):
         return None if voice is None else voice[0]
 
     @override
+    @reproducible
     def speech(
         self, units: Int[Tensor, " N"], voice: Float[Tensor, " V"] | None = None, samples: int | None = None
     ) -> Audio:
@@ -163,9 +168,10 @@ class TokenizerUnits(UnitSource):
         return self.tokenizer.decode(tokens)
 
     def _encode(self, clip: Audio) -> Tokens:
-        if self._last is None or self._last[0] is not clip:
-            self._last = clip, self.tokenizer.encode(clip)
-        return self._last[1]
+        key, last = blake2b(clip.samples.tobytes(), key=str(clip.sample_rate).encode()).digest(), self._last
+        if last is None or last[0] != key:
+            self._last = last = key, self.tokenizer.encode(clip)
+        return last[1]
 
 
 class S3Units(UnitSource):

@@ -15,6 +15,7 @@ from typing_extensions import override
 from vocable.audio import Audio, AudioLike, as_audio, check_audible
 from vocable.errors import AudioError, SpecError
 from vocable.interfaces import Mix
+from vocable.numerics import aligned
 from vocable.quantizers import Codebook, FiniteScalarQuantizer, VectorQuantizer
 from vocable.systems.base import BaseTokenizer
 from vocable.systems.describe import Table, codebook_table, spec_rows
@@ -170,7 +171,8 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
     def embed_voice(self, audio: AudioLike) -> Float[Tensor, " V"]:
         """Return the voice vector of the middle of a clip of any duration, without encoding it."""
         model, hop, middle = self.model.eval(), self.config.mel.hop, self._middle(as_audio(audio, "voice"))
-        frames = model.frames(torch.from_numpy(np.pad(middle, (0, -middle.size % hop)))[None].to(self.device))
+        padded = aligned(torch.from_numpy(np.pad(middle, (0, -middle.size % hop))))
+        frames = model.frames(padded[None].to(self.device))
         return model.embed_voice(crop_middle(frames, self.config.voice.frames)).float().cpu()[0]
 
     def _middle(self, audio: Audio) -> Float[np.ndarray, " T"]:
@@ -269,10 +271,10 @@ def rename_keys(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, A
 
 
 def check_voice(voice: Float[Tensor, "B V"] | None) -> Float[Tensor, "B V"]:
-    """Return the voice vectors of tokens; raise a SpecError if there are none."""
+    """Return the voice vectors of tokens in float32; raise a SpecError if there are none."""
     if voice is None:
         raise SpecError(NO_VOICE)
-    return voice
+    return aligned(voice.detach().to(torch.float32))
 
 
 def _rows(config: Any, size_rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

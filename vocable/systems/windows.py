@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
+from vocable.numerics import aligned
 from vocable.shapes import frames_for
 
 
@@ -49,7 +50,7 @@ def sample_windows(blocks: Iterable[Float[ndarray, " T"]], core: int, reach: int
         buffer = np.concatenate([buffer, block])
         while buffer.size >= size * hop:
             mask = torch.arange(first, first + size)[None] >= 0
-            yield Window(torch.from_numpy(buffer[: size * hop].copy())[None], mask, slice(reach, reach + core))
+            yield Window(aligned(torch.from_numpy(buffer[: size * hop].copy()))[None], mask, slice(reach, reach + core))
             buffer, first = buffer[core * hop :], first + core
     frames = frames_for(count, hop)
     while first + reach < frames:
@@ -58,7 +59,7 @@ def sample_windows(blocks: Iterable[Float[ndarray, " T"]], core: int, reach: int
         padded[: rest.size] = rest
         positions = torch.arange(first, first + size)[None]
         kept = slice(reach, min(reach + core, frames - first))
-        yield Window(torch.from_numpy(padded)[None], (positions >= 0) & (positions < frames), kept)
+        yield Window(aligned(torch.from_numpy(padded))[None], (positions >= 0) & (positions < frames), kept)
         buffer, first = buffer[core * hop :], first + core
 
 

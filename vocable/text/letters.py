@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vocable.errors import CheckpointError, ConfigError, TextError
 from vocable.folder import Migration, bundled, digest_of, read_model, write_model
+from vocable.numerics import reproducible
 from vocable.schema import config, parse, to_json
 from vocable.text.phonemes import ARPABET
 
@@ -116,6 +117,7 @@ class LettersToPhones:
         self.network, self.name, self.aliases = network.eval(), name, aliases
         self.digest = digest_of(to_json(network.config), network.state_dict())
 
+    @reproducible
     @torch.inference_mode()
     def phones(self, word: str) -> tuple[str, ...]:
         """Return the phones of a word of at most 64 letters and apostrophes, without stress.
@@ -134,6 +136,7 @@ class LettersToPhones:
         write_model(folder, SYSTEM, to_json(self.network.config), self.network, half=half, aliases=self.aliases)
 
     @classmethod
+    @reproducible
     def load(cls, folder: str | os.PathLike[str], name: str = "letters") -> "LettersToPhones":
         """Read a model folder that :meth:`save` wrote.
 

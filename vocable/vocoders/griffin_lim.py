@@ -6,6 +6,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from vocable.features.spectrogram import mel_filters, samples_from_spectra, spectra
+from vocable.numerics import reproducible
 from vocable.vocoders.base import MelSpec
 
 _MOMENTUM = 0.99
@@ -35,6 +36,7 @@ class GriffinLim:
     def __init__(self, spec: MelSpec, rounds: int = 32) -> None:
         self.spec, self.rounds = spec, rounds
 
+    @reproducible
     @torch.inference_mode()
     def render(self, mel: Float[Tensor, "F S"]) -> Float[ndarray, " T"]:
         """Render mel spectra in dB as T = S · hop samples. Equal spectra give equal samples."""

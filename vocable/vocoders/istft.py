@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from functools import lru_cache
 from math import log
 from typing import Annotated
 
@@ -13,10 +12,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vocable.errors import ConfigError
+from vocable.features.cache import cache_tensors
 from vocable.features.spectrogram import mel_filters, samples_from_spectra
 from vocable.folder import Migration, digest_of, read_model, write_model
 from vocable.nn.convnext import ConvNext
 from vocable.nn.polar import spectra_from_polar
+from vocable.numerics import reproducible
 from vocable.schema import MAX_DEPTH, Depth, Width, config, parse, to_json
 from vocable.vocoders.base import MelSpec
 from vocable.vocoders.griffin_lim import griffin_lim
@@ -127,10 +128,11 @@ class IstftVocoder:
         self.digest = digest_of(to_json(self.config), network.state_dict())
         self.aliases = tuple(aliases)
 
+    @reproducible
     @torch.inference_mode()
     def render(self, mel: Float[Tensor, "F S"]) -> Float[ndarray, " T"]:
         """Render mel spectra in dB as T = S · hop samples. Equal spectra give equal samples."""
-        device = next(self.network.parameters()).device
+        device = next(self.network.eval().parameters()).device
         mask = torch.ones(1, mel.shape[1], dtype=torch.bool, device=device)
         values = self.network.predict(mel[None].to(device), mask).cpu()
         magnitudes = values.abs()
@@ -141,6 +143,7 @@ class IstftVocoder:
         write_model(folder, SYSTEM, to_json(self.config), self.network, half=half, aliases=self.aliases)
 
     @classmethod
+    @reproducible
     def load(cls, folder: str | os.PathLike[str], device: str = "cpu") -> "IstftVocoder":
         """Load a folder that :meth:`save` wrote; see :func:`vocable.folder.read_model`."""
         where = "the vocoder's configuration"
@@ -148,15 +151,14 @@ class IstftVocoder:
         return cls(stored.network, aliases=stored.aliases)
 
 
-@lru_cache(maxsize=8)
+@cache_tensors
 def _bin_weights(spec: MelSpec, device: torch.device) -> tuple[Float[Tensor, "F K"], Float[Tensor, " F"]]:
     """Return the share of each filter in each bin, and the gain of each filter on constant power in dB."""
-    with torch.inference_mode(False):  # cached for later callers, which may need gradients
-        filters = mel_filters(spec.sample_rate, spec.n_fft, spec.bins)
-        gains = 10 * filters.sum(0).clamp(min=1e-9).log10()
-        areas = filters.sum(1, keepdim=True)
-        centers = (filters * torch.arange(len(filters))[:, None]).sum(0) / filters.sum(0).clamp(min=1e-9)
-        nearest = (torch.arange(len(filters))[:, None] - centers).abs().argmin(1)
-        nearest_only = nn.functional.one_hot(nearest, spec.bins).float()  # for bins under no filter
-        weights = torch.where(areas > 0, filters / areas.clamp(min=1e-9), nearest_only)
-        return weights.T.contiguous().to(device), gains.to(device)
+    filters = mel_filters(spec.sample_rate, spec.n_fft, spec.bins)
+    gains = 10 * filters.sum(0).clamp(min=1e-9).log10()
+    areas = filters.sum(1, keepdim=True)
+    centers = (filters * torch.arange(len(filters))[:, None]).sum(0) / filters.sum(0).clamp(min=1e-9)
+    nearest = (torch.arange(len(filters))[:, None] - centers).abs().argmin(1)
+    nearest_only = nn.functional.one_hot(nearest, spec.bins).float()  # for bins under no filter
+    weights = torch.where(areas > 0, filters / areas.clamp(min=1e-9), nearest_only)
+    return weights.T.contiguous().to(device), gains.to(device)

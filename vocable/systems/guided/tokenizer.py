@@ -5,7 +5,6 @@ in constant memory. The LSTM of the SEANet backbone sees the whole clip.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -69,8 +68,7 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
 
     @override
     def encode(self, audio: AudioLike, text: str | None = None) -> Tokens:
-        tokens = self._encode_blocks([as_audio(audio).resample(self.spec.sample_rate).samples])
-        return replace(tokens, text=None if text is None else (text,))
+        return self._encode([as_audio(audio).resample(self.spec.sample_rate).samples], text)
 
     def decode(self, tokens: Tokens, voice: AudioLike | None = None) -> Audio:
         """Decode one clip, with all levels or the first ones, to audio as long as what was encoded.
@@ -109,10 +107,10 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
         Raises:
             AudioError: If there is no sample.
         """
-        return self._encode_blocks(blocks)
+        return self._encode(blocks, None)
 
     @torch.inference_mode()
-    def _encode_blocks(self, blocks: Iterable[Float[ndarray, " T"]]) -> Tokens:
+    def _encode(self, blocks: Iterable[Float[ndarray, " T"]], text: str | None) -> Tokens:
         self.model.eval()
         sizes: list[int] = []
 
@@ -131,7 +129,7 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
             ids.append(self.model.quantizer.encode(latents[:, kept]).int().cpu())  # hours of them stay in memory
         if not ids:
             raise AudioError("the audio is empty: there are no samples to encode")
-        return self._tokens(torch.cat(ids, dim=2).long(), sum(sizes), None)
+        return self._tokens(torch.cat(ids, dim=2).long(), sum(sizes), text)
 
     def decode_blocks(self, tokens: Tokens) -> Iterator[Float[ndarray, " T"]]:
         """Decode one clip block by block; together the blocks are as long as what was encoded."""

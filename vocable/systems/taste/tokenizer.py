@@ -43,6 +43,7 @@ from vocable.text.subwords import Subwords, SubwordTokenizer
 from vocable.tokens import Tokens, TokenSpec
 
 _SUBWORD_SECONDS = 30.0  # longest stretch of speech and pauses that one subword of a text may stand for
+_NO_QUANTIZER = "this model has no quantizer: it predicts units, but makes no tokens; train one that has"
 
 
 class TasteTokenizer(BaseTokenizer[TasteModel]):
@@ -80,7 +81,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
     def spec(self) -> TokenSpec:
         """Token spec: one token per subword; a SpecError if the model has no quantizer."""
         if self.config.spec is None:
-            raise SpecError("this model has no quantizer: it predicts units, but makes no tokens; train one that has")
+            raise SpecError(_NO_QUANTIZER)
         return self.config.spec
 
     @property
@@ -109,7 +110,8 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
     @property
     def _quantizer(self) -> SpeechQuantizer:
         quantizer = self.model.eval().quantizer
-        assert quantizer is not None  # `spec` refuses before
+        if quantizer is None:
+            raise SpecError(_NO_QUANTIZER)
         return quantizer
 
     def check_encoding(self) -> None:
@@ -129,12 +131,12 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
             SpecError: If the model has no quantizer.
         """
         audio = as_audio(audio)
-        spec, batch = self.spec, TasteBatch.of([self._example(audio, text)]).to(self.device)
+        quantizer, batch = self._quantizer, TasteBatch.of([self._example(audio, text)]).to(self.device)
         with torch.inference_mode():
-            text_embeddings = self.model.eval().text(batch.subword_ids, batch.subword_mask)
-            ids = self._quantizer.encode(self.model.embed_speech(text_embeddings, batch)[0]).cpu()
+            text_embeddings = self.model.text(batch.subword_ids, batch.subword_mask)
+            ids = quantizer.encode(self.model.embed_speech(text_embeddings, batch)[0]).cpu()
         voice = self._embed_voice(audio)
-        samples = audio.resample(spec.sample_rate).samples.size
+        samples = audio.resample(self.spec.sample_rate).samples.size
         return self._tokens(ids, samples, text, None if voice is None else voice[None])
 
     def decode(self, tokens: Tokens, voice: AudioLike | None = None) -> Audio:
