@@ -6,6 +6,8 @@ digits, are read digit by digit.
 
 import re
 
+from vocable.errors import TextError
+
 _ONES = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
@@ -37,6 +39,7 @@ CURRENCIES = {
 }
 """Singular and plural of a currency and of its hundredth part, by sign."""
 
+_MAX_DIGITS = 200  # of a number; nobody can follow more
 _ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _CANONICAL_ROMAN = re.compile("M{0,3}(CM|CD|D?C{0,3})(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})")
 
@@ -214,10 +217,15 @@ def roman(text: str) -> int | None:
 def digits(text: str) -> list[str]:
     """Return the words of each digit.
 
+    Raises:
+        TextError: If there are more than 200 digits.
+
     Example:
         >>> digits("105")
         ['one', 'zero', 'five']
     """
+    if len(text) > _MAX_DIGITS:
+        raise TextError(f"a number of {len(text)} digits is too long to say: write at most {_MAX_DIGITS}, or cut it")
     return [_ONES[int(digit)] for digit in text]
 
 
