@@ -112,6 +112,7 @@ def test_a_manifest_of_digits_is_not_replaced_by_the_one_that_is_made_of_it(run:
         assert contents(here) == before
 
 
+@pytest.mark.slow
 def test_a_run_or_a_report_goes_into_a_folder_without_its_inputs(run: Run, here: Path, models: Path) -> None:
     (here / "results.jsonl").write_text((here / "m.jsonl").read_text())
     for name in ("summary.json", "report.md", "report.html"):
@@ -146,6 +147,7 @@ OTHER_OUTPUTS: list[tuple[tuple[str, ...], str, Callable[[Path], object]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "target", "read"), OTHER_OUTPUTS, ids=lambda value: str(value)[:60])
 def test_an_output_that_exists_stays_unless_it_is_to_be_replaced(
     run: Run, here: Path, models: Path, words: tuple[str, ...], target: str, read: Callable[[Path], object]
