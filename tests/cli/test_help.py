@@ -27,7 +27,7 @@ def commands() -> list[tuple[str, ...]]:
     return walk(typer.main.get_command(app), ())
 
 
-NETWORKS = ("encode", "decode", "edit", "vc", "tts", "asr", "score", "generate", "demo", "inspect", "evaluate")
+NETWORKS = ("encode", "decode", "edit", "vc", "tts", "asr", "score", "generate", "demo", "inspect", "evaluate", "train")
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)

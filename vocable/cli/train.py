@@ -53,6 +53,9 @@ def train(
     allow_changes: Annotated[
         bool, typer.Option("--allow-changes", help="Let --resume change losses, learning rates and batches.")
     ] = False,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="cpu, or cuda (a GPU). Default: a GPU where torch sees one.")
+    ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Resume only if the run goes on bit for bit: same threads, versions, steps.")
     ] = False,
@@ -78,5 +81,6 @@ def train(
     fit(
         plan.run, plan.manifests, out, split=plan.split, start=None if plan.init is None else load(plan.init),
         init=plan.init, find=load, validate=DevSplit.opener(plan.manifests, load, say=typer.echo), resume=resume,
-        allow_changes=allow_changes, exact=exact, tensorboard=tensorboard, say=typer.echo,
+        allow_changes=allow_changes, exact=exact, tensorboard=tensorboard, device=device,
+        say=typer.echo,
     )  # fmt: skip

@@ -132,7 +132,8 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
         split: str | None = "train", start: Any | None = None, init: str | None = None,
         find: Callable[[str], Any] | None = None, validate: OpenValidation | None = None,
         resume: bool = False, allow_changes: bool = False, exact: bool = False,
-        quiet: bool = False, tensorboard: bool | None = None, say: Callable[[str], None] = print) -> None:  # fmt: skip
+        quiet: bool = False, tensorboard: bool | None = None, device: str | None = None,
+        say: Callable[[str], None] = print) -> None:  # fmt: skip
     """Train a run into a folder.
 
     Args:
@@ -149,6 +150,7 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
         exact: Whether a run is resumed only where it goes on bit for bit.
         quiet: Whether to hide the progress bar.
         tensorboard: Whether to write TensorBoard's files; by default if its package is installed.
+        device: Torch device; a GPU where torch sees one, by default.
         say: Function that gets a line about the data.
 
     Raises:
@@ -160,7 +162,7 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
         TrainingError: If a loss or gradient is not finite.
         SystemExit: If a signal stopped the run, after its checkpoint is written; see :meth:`Trainer.run`.
     """
-    device = join_processes()
+    device = join_processes(device)
     rank, size = world()
     target = Path(folder)
     run = run if find is None else replace(run, find=find)

@@ -20,6 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vocable.collective import average_gradients, global_sum, wait_for_all, world
+from vocable.device import check_device
 from vocable.errors import CheckpointError, TrainingError
 from vocable.files import make_folder
 from vocable.schema import Share, config
@@ -287,20 +288,28 @@ class Trainer:
         return torch.optim.AdamW(groups, lr=self.config.learning_rate.peak, betas=self.config.betas, fused=True)
 
 
-def join_processes() -> str:
+def join_processes(device: str | None = None) -> str:
     """Join the process group that ``torchrun`` prepared, if any, and return the device of this process.
 
     The group stays until the process ends. A group that is destroyed and joined again finds stale keys in its store,
     and may wait for ever.
+
+    Args:
+        device: Torch device to train on. ``cuda`` is the GPU of this process's rank, and the default where torch sees
+            one.
+
+    Raises:
+        ConfigError: If there is no such device.
     """
-    device = "cpu"
-    if torch.cuda.is_available():
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-        torch.cuda.set_device(device)
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    chosen = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device
+    if check_device(chosen).type == "cuda":
+        torch.cuda.set_device(chosen)
     if "LOCAL_RANK" in os.environ and not dist.is_initialized():
-        dist.init_process_group("gloo" if device == "cpu" else "nccl")
+        dist.init_process_group("nccl" if chosen.startswith("cuda") else "gloo")
         atexit.register(lambda: dist.is_initialized() and dist.destroy_process_group())
-    return device
+    return chosen
 
 
 def _turn_values(turn: Turn, means: Mapping[str, float], norm: float) -> dict[str, Any]:
