@@ -22,6 +22,7 @@ from vocable.errors import CheckpointError, ConfigError, ManifestError, OutputEr
 from vocable.locks import lock_folder
 from vocable.train import checkpoint
 from vocable.train import run as module
+from vocable.train.plan import plan_training
 from vocable.train.record import read_record
 from vocable.train.settings import change_settings
 
@@ -172,6 +173,33 @@ def test_data_that_moved_are_the_same_data(manifest: Path, whole: Path, stopped:
     assert fit(moved, stopped)[-1] == "resumed at step 5"
     assert_same_run(stopped, whole)
     assert read_record(stopped).manifests == [str(moved)]
+
+
+def test_shares_of_manifests_are_kept_and_one_manifest_is_trained_on_as_before(
+    manifest: Path, whole: Path, tmp_path: Path
+) -> None:
+    fit(Path(f"{manifest}:0.7"), tmp_path / "alone", run=replace(tiny(), train=replace(tiny().train, keep=STEPS)))
+    assert_same_run(tmp_path / "alone", whole)
+    other = copied(manifest, tmp_path / "other")
+    entries = [f"{manifest}:0.75", f"{other}:0.25"]
+    one_step = replace(tiny(), train=replace(tiny().train, steps=1))
+    folder = tmp_path / "mixed"
+    said: list[str] = []
+    recipes.fit(one_step, entries, folder, quiet=True, say=said.append)
+    assert [(entry["path"], entry["share"]) for entry in json.loads((folder / "run.json").read_text())["data"]] == [
+        (str(manifest), 0.75), (str(other), 0.25),
+    ]  # fmt: skip
+    recipes.fit(one_step, entries, folder, resume=True, quiet=True, say=said.append)
+    assert plan_training(folder, recipes.find, resume=True).manifests == [Path(entry) for entry in entries]
+    for changed, message in (
+        ([f"{manifest}:0.5", entries[1]], f"has the share 0.75 of {manifest}, not 0.5; pass {manifest}:0.75"),
+        ([manifest, other], f"has the share 0.75 of {manifest}, not None"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            recipes.fit(one_step, changed, folder, resume=True, quiet=True, say=said.append)
+    with pytest.raises(ConfigError, match=f"{other} has no share"):
+        recipes.fit(one_step, [entries[0], other], tmp_path / "none", quiet=True, say=said.append)
+    assert not (tmp_path / "none").exists()
 
 
 def test_resume_with_other_data_is_refused(manifest: Path, stopped: Path, tmp_path: Path) -> None:

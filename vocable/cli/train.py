@@ -13,7 +13,10 @@ def train(
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="JSONL manifest; repeat for several. One named twice counts twice. --resume knows it."),
+        typer.Option(
+            help="JSONL manifest; repeat for several, with shares as in a.jsonl:0.7, or one twice to count twice. "
+            "--resume knows it."
+        ),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Split of the manifests to train on; 'all' takes every line. Default: train.")

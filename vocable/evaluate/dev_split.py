@@ -16,6 +16,7 @@ from vocable.errors import ManifestError, VocableError
 from vocable.evaluate.pictures import mel_power
 from vocable.evaluate.plan import spread_evenly
 from vocable.metrics.spectral import log_mel_distance
+from vocable.shares import split_shares
 from vocable.train.objective import Batches
 from vocable.train.run import OpenValidation, Run
 from vocable.train.validation import Listening
@@ -59,7 +60,7 @@ class DevSplit:
             if run.train.eval_every == 0:
                 return None
             utterances: list[Utterance] = []
-            for manifest in manifests:
+            for manifest, _ in split_shares(manifests):
                 with suppress(ManifestError):  # this one has no such split
                     utterances += read_manifest(manifest, SPLIT)
             if not utterances:

@@ -23,7 +23,7 @@ class TrainingPlan:
 
     Attributes:
         run: Run to train.
-        manifests: Absolute paths of its manifests.
+        manifests: Absolute paths of its manifests, with their shares.
         split: Split of the manifests; None takes every line.
         init: Name or folder of the model to begin from; None for random weights.
     """
@@ -45,7 +45,7 @@ def plan_training(
         folder: Folder of the run.
         find_recipe: Function from the name of a recipe to its run.
         recipe: Name of the recipe; the stored one where a run is resumed.
-        manifests: JSONL manifests; the stored ones where a run is resumed.
+        manifests: JSONL manifests, with shares or not; the stored ones where a run is resumed.
         split: Split of the manifests, ``train`` by default; ``all`` takes every line.
         init: Name or folder of a model to begin from.
         resume: Whether to go on with the run in the folder, if there is one.
@@ -89,8 +89,8 @@ def plan_training(
 
 
 def _stored_manifests(stored: dict[str, Any], file: Path) -> list[Path]:
-    paths = [Path(entry.path) for entry in manifests_of(stored)]
-    for path in paths:
-        if not path.is_file():
+    entries = manifests_of(stored)
+    for path in (entry.path for entry in entries):
+        if not Path(path).is_file():
             raise ManifestError(f"{file}: its manifest {path} is not there; pass --data with the path that it has now")
-    return paths
+    return [Path(entry.argument) for entry in entries]

@@ -17,10 +17,27 @@ _Path = tuple[str, ...]
 
 @config
 class ManifestEntry:
-    """Path and SHA-256 of a manifest that a run was trained on; vocable 0.1 did not keep the SHA-256."""
+    """Manifest that a run was trained on.
+
+    Attributes:
+        path: Path of the manifest.
+        sha256: SHA-256 of the file, which vocable 0.1 did not keep.
+        share: Share of its speech among several manifests, if it has one.
+    """
 
     path: str
     sha256: str | None = None
+    share: float | None = None
+
+    @property
+    def argument(self) -> str:
+        """Path and share as ``--data`` takes them.
+
+        Example:
+            >>> ManifestEntry(path="a.jsonl", share=0.7).argument
+            'a.jsonl:0.7'
+        """
+        return self.path if self.share is None else f"{self.path}:{self.share!r}"
 
 
 @dataclass(frozen=True)

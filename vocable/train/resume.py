@@ -174,6 +174,8 @@ def _other_run(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> str | 
                 f"{now.path} is not the run's manifest ({before.path}, SHA-256 {str(before.sha256)[:12]}…); "
                 "pass the manifest it began with, or begin another run"
             )
+        if before.share != now.share:
+            return f"the run has the share {before.share} of {now.path}, not {now.share}; pass {before.argument}"
     return None
 
 

@@ -16,6 +16,7 @@ from vocable.errors import ConfigError, VocableError
 from vocable.files import make_folder, sha256, write_json
 from vocable.locks import lock_folder
 from vocable.schema import to_json
+from vocable.shares import split_shares
 from vocable.train.log import check_board
 from vocable.train.objective import Batches, Objective
 from vocable.train.resume import FORMAT, compare, describe_environment, next_environments, read_run
@@ -75,7 +76,7 @@ class Run(ABC):
         """Return the training data.
 
         Args:
-            manifests: Paths of JSONL manifests; one named twice counts twice.
+            manifests: Paths of JSONL manifests, with shares (``a.jsonl:0.7``) or not; one named twice counts twice.
             split: Split of the manifests to train on; None takes every line.
 
         Raises:
@@ -138,7 +139,7 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
 
     Args:
         run: Run to train, from a recipe.
-        manifests: Paths of JSONL manifests; one named twice counts twice.
+        manifests: Paths of JSONL manifests, with shares (``a.jsonl:0.7``) or not; one named twice counts twice.
         folder: Folder that gets ``run.json``, ``log.jsonl``, ``tensorboard/`` and ``checkpoints/``.
         split: Split of the manifests to train on; None takes every line.
         start: Trained tokenizer to begin from; to be given again where the run is resumed.
@@ -226,7 +227,11 @@ def _describe_run(
         "format": FORMAT,
         "recipe": run.recipe,
         **run_to_json(run),
-        "data": [{"path": str(path), "sha256": sha256(Path(path))} for path in manifests if Path(path).is_file()],
+        "data": [
+            {"path": str(path), "sha256": sha256(path), **({} if share is None else {"share": share})}
+            for path, share in split_shares(manifests)
+            if path.is_file()
+        ],
         "split": split,
         "start": None if start is None else start.digest,
         "init": init,
