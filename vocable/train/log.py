@@ -62,9 +62,9 @@ class Log:
         line = {"step": step, "seconds": round(time.monotonic() - self._clock, 1), **values}
         with self._writing():
             append_text(self._path, json_line({name: _plain(value) for name, value in line.items()}) + "\n")
-            for name, value in _flat(values) if self._board else ():
-                self._board.add_scalar(name, value, step)
             if self._board:
+                for name, value in _flat(values):
+                    self._board.add_scalar(name, value, step)
                 self._board.flush()
 
     def write_sound(self, name: str, samples: Float[ndarray, " T"], sample_rate: int, step: int) -> None:

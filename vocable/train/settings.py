@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -19,6 +18,7 @@ from vocable.train.run import NOT_SETTINGS, Run, run_to_json
 
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+_HINTS: dict[type, dict[str, Any]] = {}  # by class, as resolving them takes long
 _TAG = ".kind"  # field that selects one of several records
 _ADVICE = "`vocable recipes NAME` lists all settings"
 
@@ -166,14 +166,14 @@ def _leaves(record: Any, prefix: str = "") -> Iterator[_Leaf]:
             yield _Leaf(name, hints[field.name], value, meanings.get(field.name, ""))
 
 
-@cache
-def type_hints(kind: Any) -> dict[str, Any]:
+def type_hints(kind: type) -> dict[str, Any]:
     """Return the types of a record's fields, with their annotations."""
-    return get_type_hints(kind, include_extras=True)
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind, include_extras=True)
+    return _HINTS[kind]
 
 
-@cache
-def _meanings(kind: Any) -> dict[str, str]:
+def _meanings(kind: type) -> dict[str, str]:
     """Return the descriptions under ``Attributes:`` in the docstrings of a class and of its bases."""
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__):
