@@ -303,8 +303,9 @@ def join_processes(device: str | None = None) -> str:
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    check_device(device)
     chosen = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" else device
-    if check_device(chosen).type == "cuda":
+    if chosen.startswith("cuda"):
         torch.cuda.set_device(chosen)
     if "LOCAL_RANK" in os.environ and not dist.is_initialized():
         dist.init_process_group("nccl" if chosen.startswith("cuda") else "gloo")
