@@ -205,3 +205,11 @@ def test_a_folder_or_pattern_without_such_files_is_an_input_error(entry: str, tr
     with pytest.raises(InputError, match=r"no audio in here \(looked for \.flac, \.wav\)") as caught:
         find_files([tree / "b.wav", tree / entry], AUDIO, "audio")
     assert str(caught.value).startswith(str(tree / entry))
+
+
+def test_an_error_about_a_name_that_is_no_text_can_be_printed() -> None:
+    from vocable.errors import CheckpointError
+
+    message = str(CheckpointError("caf\udce9.wav: no such model"))
+    assert message == "caf\\udce9.wav: no such model"
+    assert message.encode("utf-8")

@@ -33,6 +33,10 @@ _NO_MEMORY = re.compile("OutOfMemoryError|can't allocate memory|not enough memor
 class VocableError(Exception):
     """Base class of the errors that vocable raises on purpose."""
 
+    def __str__(self) -> str:
+        """Return the message as text that can be printed: a file's name need not be valid Unicode."""
+        return super().__str__().encode("utf-8", "backslashreplace").decode()
+
 
 class ArgumentError(VocableError, TypeError):
     """An argument of a public function is of the wrong type."""

@@ -296,5 +296,5 @@ def test_a_name_that_is_no_text(run: Run, model: Path, tmp_path: Path) -> None:
     code, out, err = run("encode", tmp_path / "in", "-o", tmp_path / "out", "--model", model)
     assert code == 1
     assert "caf?.wav" in out
-    assert "th?.wav: cannot be read" in err
+    assert "th\\udce9.wav: cannot be read" in err
     assert len(files(tmp_path / "out")) == 1
