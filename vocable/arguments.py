@@ -165,7 +165,7 @@ def _fits_sequence(value: Any, origin: Any, args: tuple[Any, ...]) -> bool:
     if isinstance(value, str | bytes | bytearray) or not isinstance(value, _ABSTRACT[origin]):
         return False
     if origin is collections.abc.Iterable:  # which is read once, by the function itself
-        return True
+        return getattr(value, "ndim", 1) > 0  # an array without axes cannot be iterated
     if origin is tuple and args[-1] is not ...:
         return len(value) == len(args) and all(map(_fits, value, args))
     return all(_fits(one, args[0]) for one in value)

@@ -2,10 +2,12 @@
 
 import os
 from functools import lru_cache
+from operator import index
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from vocable.arguments import show
 from vocable.errors import AudioError, ConfigError
 from vocable.schema import config, parse
 
@@ -64,9 +66,12 @@ class AudioLimits:
             AudioError: If it is no positive integer, or beyond ``max_rate``.
         """
         prefix = f"{where}: " if where else ""
-        if isinstance(rate, bool) or not hasattr(rate, "__index__"):
-            raise AudioError(f"{prefix}sample rate is {rate!r:.80}: it must be an integer number of Hz, such as 16000")
-        number = int(rate.__index__())
+        try:
+            number = index(rate)  # type: ignore[arg-type]
+        except (TypeError, ValueError, RuntimeError):
+            number = None
+        if number is None or isinstance(rate, bool):
+            raise AudioError(f"{prefix}sample rate is {show(rate)}: it must be an integer number of Hz, such as 16000")
         if number <= 0:
             raise AudioError(f"{prefix}sample rate is {number} Hz: it must be positive")
         self._check(where, f"the sample rate is {number} Hz", number, None, "max_rate")

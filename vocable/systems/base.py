@@ -6,14 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vocable.arguments import check_arguments, checked_binding
+from vocable.arguments import Range, check_arguments, checked_binding
 from vocable.audio import Audio, AudioLike
 from vocable.errors import AudioError, ConfigError, ShapeError, SpecError
 from vocable.folder import Migration, StoredModel, digest_of, read_model, write_model
@@ -25,6 +25,9 @@ from vocable.systems.token_format import TokenFormat
 from vocable.systems.weights import Fingerprint, check_networks, find_fault
 from vocable.tokens import Provenance, Tokens, TokenSpec
 from vocable.train.run import Run
+
+LevelCount = Annotated[int, Range(1, 1024)]
+"""Number of levels of tokens."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Model = TypeVar("_Model", bound=nn.Module)
@@ -97,7 +100,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
             if name.startswith("_"):
                 continue
             if isinstance(member, classmethod):
-                setattr(cls, name, classmethod(reproducible(member.__func__)))
+                setattr(cls, name, classmethod(reproducible(check_arguments(member.__func__))))
             elif inspect.isfunction(member):
                 member = _take_blocks(member) if name == "encode_blocks" else member
                 setattr(cls, name, check_arguments(member) if name in _UNCHECKED else _public(member))
@@ -206,7 +209,8 @@ class BaseTokenizer(ABC, Generic[_Model]):
         self.check_tokens(tokens)
         return tokens.clip(0)
 
-    def select_levels(self, levels: Sequence[int] | None, available: int) -> list[int]:
+    @check_arguments
+    def select_levels(self, levels: Sequence[int] | None, available: LevelCount) -> list[int]:
         """Return the levels to use, counted from 1; all by default.
 
         Raises:
@@ -214,7 +218,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
         """
         every = range(1, available + 1)
         selected = list(every if levels is None else levels)
-        if not selected or len({*selected} & {*every}) < len(selected):
+        if not selected or len({*selected}) < len(selected) or not all(level in every for level in selected):
             held = "level 1 alone" if available == 1 else f"levels 1 to {available}"
             raise SpecError(f"levels {selected} were asked of tokens that have {held}")
         return selected
@@ -243,6 +247,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
 
     @classmethod
     @reproducible
+    @check_arguments
     def load(cls: type[_Self], folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
              find: "Callable[[str], BaseTokenizer[Any]] | None" = None) -> _Self:  # fmt: skip
         """Load a model folder that :meth:`save` wrote.

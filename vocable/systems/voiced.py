@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
+from vocable.arguments import check_value
 from vocable.audio import Audio, AudioLike, as_audio, check_audible
 from vocable.errors import AudioError, SpecError
 from vocable.interfaces import Mix
@@ -103,6 +104,7 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
     @classmethod
     def describe_config(cls, config: Any) -> list[Table]:
         """Return a table of rates and sizes of a model that is not trained yet."""
+        check_value("describe_config: config", config, cls.config_class)
         with torch.device("meta"):
             model: Any = cls.model_class(config)
         return [Table("Model", _rows(config, cls.size_rows(model)))]
@@ -191,6 +193,15 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         """Load a model folder that :meth:`save` wrote; see :meth:`BaseTokenizer.load`."""
         stored = cls._read(folder, device)
         return cls(stored.network, vocoder=vocoder, aliases=stored.aliases)  # type: ignore[call-arg]
+
+    def _check_vector(self, voice: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
+        """Return a voice vector on the networks' device; raise a SpecError if it is none of this tokenizer."""
+        if voice.shape[-1] != self.config.voice_size or voice.is_meta or not bool(voice.isfinite().all()):
+            raise SpecError(
+                f"the voice has shape {tuple(voice.shape)}: pass {self.config.voice_size} finite numbers, as voice_of "
+                "returns them"
+            )
+        return voice.to(self.device, torch.float32)
 
     def _embed_clip(self, tokens: Tokens) -> Float[Tensor, "1 N D"]:
         """Return the codebook vectors of this tokenizer's tokens of one clip."""

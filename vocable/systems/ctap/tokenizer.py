@@ -23,6 +23,7 @@ from vocable.systems.voiced import VoicedTokenizer, rename_keys
 from vocable.systems.windows import frame_windows, sample_windows
 from vocable.tokens import Tokens
 
+_MAX_SPECTRA = 360_000  # of one call of speak: an hour in spectra of 10 ms
 _OLD_NAMES = {
     "codebook_size": "codebook.size", "codebook": "codebook.kind", "fsq_levels": "codebook.fsq_levels",
     "decoder_blocks": "decoder.blocks", "decoder_hidden": "decoder.feedforward", "convolutions": "decoder.convolutions",
@@ -104,7 +105,7 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
         """Return the mel spectra of one clip in dB, decoded in a voice; see :meth:`VoicedTokenizer.spectra`."""
         self.model.eval()
         decoder, reduction = self.model.transcoder.speech_decoder, self.config.transcoder.reduction
-        learned, average = voice.to(self.device).tensor_split([self.config.voice.width], dim=1)
+        learned, average = self._check_vector(voice).tensor_split([self.config.voice.width], dim=1)
         frames = self._apply(
             self._embed_clip(tokens)[0], lambda part, mask: decoder(part * mask[..., None], mask, learned), reduction
         ).to(self.device)
@@ -146,15 +147,16 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
         if not phonemes:
             raise TextError("there are no phonemes to say")
         model, temperature = self.model.eval(), self.config.temperature
-        vector = voice if isinstance(voice, Tensor) else self.voice_of(voice)
+        vector = self._check_vector(voice).cpu() if isinstance(voice, Tensor) else self.voice_of(voice)
         ids = torch.tensor(self.phonemes.ids(phonemes))
         learned = vector[None, : self.config.voice.width].to(self.device)
         if durations is None:
             ends = model.durations.sample(ids.to(self.device), learned, seed, temperature).double().cumsum(0).round()
             durations = torch.diff(ends.long(), prepend=ends.long()[:1] * 0).tolist()
-        if len(phonemes) != len(durations) or min(durations) < 0 or not sum(durations):
+        if len(phonemes) != len(durations) or min(durations) < 0 or not 0 < sum(durations) <= _MAX_SPECTRA:
             raise TextError(
-                f"{len(phonemes)} phonemes with {len(durations)} durations: give one for each, and at least one over 0"
+                f"{len(phonemes)} phonemes with {len(durations)} durations: give one for each, at least one over 0, "
+                f"together at most {_MAX_SPECTRA}"
             )
         text = self.phoneme_latents(ids.repeat_interleave(torch.tensor(durations))).to(self.device)
         mask = torch.ones(text.shape[:2], dtype=torch.bool, device=self.device)

@@ -13,8 +13,9 @@ from numpy import ndarray
 from torch import Tensor
 from typing_extensions import override
 
+from vocable.arguments import show
 from vocable.audio import Audio, AudioLike, as_audio, check_audible
-from vocable.errors import AudioError, SpecError
+from vocable.errors import ArgumentError, AudioError, SpecError
 from vocable.folder import Migration
 from vocable.interfaces import Mix
 from vocable.metrics.spectral import dtw_path, mel_cepstra
@@ -116,6 +117,8 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
 
         def measured() -> Iterator[Float[ndarray, " T"]]:
             for block in blocks:
+                if not isinstance(block, ndarray) or block.ndim != 1 or block.dtype.kind != "f":
+                    raise ArgumentError(f"a block is {show(block)}; pass arrays of floats of shape (T,)")
                 sizes.append(block.size)
                 yield block
 

@@ -86,7 +86,7 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
         """Return the mel spectra of one clip in dB, decoded in a voice; see :meth:`VoicedTokenizer.spectra`."""
         self.model.eval()
         latents, mask = self._embed_masked(tokens)
-        return self.model.to_decibels(self.model.decoder(latents, voice.to(self.device), mask))[0].cpu()
+        return self.model.to_decibels(self.model.decoder(latents, self._check_vector(voice), mask))[0].cpu()
 
     @torch.inference_mode()
     def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " P"]:

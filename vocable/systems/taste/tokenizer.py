@@ -22,7 +22,7 @@ from vocable.features.hub import located
 from vocable.features.whisper import WhisperLayers, load_encoder
 from vocable.folder import Migration
 from vocable.shapes import frames_for
-from vocable.systems.base import BaseTokenizer
+from vocable.systems.base import BaseTokenizer, LevelCount
 from vocable.systems.describe import Table, codebook_table, spec_rows
 from vocable.systems.taste.config import TasteConfig, migrate
 from vocable.systems.taste.data import TasteBatch, TasteExample
@@ -151,7 +151,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         units = self.units(tokens)
         return self.source.speech(units, vector, samples=int(tokens.samples[0]))
 
-    def select_levels(self, levels: Sequence[int] | None, available: int) -> list[int]:
+    def select_levels(self, levels: Sequence[int] | None, available: LevelCount) -> list[int]:
         """Return the levels to use: the first so many, in order; all by default.
 
         Raises:
