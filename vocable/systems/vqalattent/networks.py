@@ -19,6 +19,8 @@ from vocable.systems.vqalattent.config import VqalattentConfig
 
 _KERNELS = {1: 3, 2: 4}  # by stride
 
+_MAX_GUIDANCE = 1e6  # above it logits overflow
+
 
 class Vqvae(nn.Module):
     """Encoder, quantizer and decoder of whole images in [0, 1].
@@ -199,8 +201,10 @@ class Prior(nn.Module):
             raise ConfigError(f"top_k is {top_k}: give 1 to {self.codebook_size}")
         if not 0 < top_p <= 1:
             raise ConfigError(f"top_p is {top_p}: give more than 0 and at most 1")
-        if guidance < 0 or (guidance and not self.label_dropout):
-            raise ConfigError(f"guidance is {guidance}: give 0, or more to a prior trained with hidden labels")
+        if not 0 <= guidance <= _MAX_GUIDANCE or (guidance and not self.label_dropout):
+            raise ConfigError(
+                f"guidance is {guidance}: give 0, or more to a prior trained with hidden labels, up to {_MAX_GUIDANCE:g}"
+            )
         if guidance:
             labels = torch.cat([labels, torch.full_like(labels, -1)])
         uniform = torch.from_numpy(np.stack([np.random.default_rng(seed).random(self.frames) for seed in seeds]))
