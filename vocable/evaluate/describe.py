@@ -133,6 +133,7 @@ def _describe_tokens(path: Path) -> Iterator[Table]:
         ("speech", f"{seconds:.2f} s"),
         ("frames", str(int(tokens.lengths.sum()))),
         ("file", f"{size} bytes, {8 * size / max(seconds, 1e-9):.0f} bit/s with its header"),
+        *_side_rows(tokens, seconds),
         ("tokenizer", tokens.tokenizer),
         *_provenance_rows(tokens),
     ]
@@ -144,6 +145,17 @@ def _describe_tokens(path: Path) -> Iterator[Table]:
           f"{level.entropy:.2f}") for level in levels],
         ("level", "entries used", "perplexity", "entropy (bit)"),
     )  # fmt: skip
+
+
+def _side_rows(tokens: Tokens, seconds: float) -> list[tuple[str, str]]:
+    """Return a row with the bits of ids, voices and texts, where the tokens carry more than ids."""
+    voice = 0 if tokens.voice is None else 32 * tokens.voice.numel()
+    text = 8 * sum(len(one.encode()) for one in tokens.text or () if one)
+    if not voice and not text:
+        return []
+    ids = int(tokens.lengths.sum()) * tokens.spec.bits_per_frame
+    rate = (ids + voice + text) / max(seconds, 1e-9)
+    return [("contents", f"{ids:,.0f} bit of ids, {voice:,} of voices, {text:,} of texts: {rate:,.0f} bit/s")]
 
 
 def _provenance_rows(tokens: Tokens) -> list[tuple[str, str]]:

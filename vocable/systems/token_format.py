@@ -10,6 +10,7 @@ from vocable.tokens import Tokens, TokenSpec
 MAX_SECONDS = 3_600.0
 """Longest clip, in seconds, of tokens without a hop: nothing else bounds what a file may ask for."""
 
+_SUBWORDS_PER_SECOND = 3.0  # of read English
 NO_VOICE = "these tokens carry no usable voice; pass `voice`, a recording of the speaker to decode as"
 
 
@@ -23,6 +24,7 @@ class TokenFormat:
         frames: Number of frames of every clip, where it is fixed.
         max_seconds: Function from a clip's frames to its longest duration in seconds, for tokens without a hop.
         frames_of_text: Function from a transcript to its number of frames, where tokens follow the text.
+        text_bits: Bits of text, at most, that a frame stands for, where tokens follow the text.
 
     Example:
         >>> import torch
@@ -39,6 +41,37 @@ class TokenFormat:
     frames: int | None = None
     max_seconds: Callable[[int], float] = lambda frames: MAX_SECONDS
     frames_of_text: Callable[[str], int] | None = None
+    text_bits: float = 0.0
+
+    def bit_rate(self, seconds: float) -> float:
+        """Return the bits per second of a clip with all that decoding needs: ids, text, and a voice of float32 numbers.
+
+        A clip of tokens that follow the text is taken to have three subwords a second.
+
+        Args:
+            seconds: Duration of the clip.
+
+        Example:
+            >>> spec = TokenSpec(sample_rate=16_000, hop=640, codebook_size=1024)
+            >>> form = TokenFormat(spec=spec, voice_width=224)
+            >>> round(form.bit_rate(3.0)), round(form.bit_rate(10.0)), form.spec.bit_rate
+            (2639, 967, 250.0)
+        """
+        if self.spec.hop is not None:
+            frames = seconds * self.spec.frame_rate
+        else:
+            frames = seconds * _SUBWORDS_PER_SECOND if self.frames is None else self.frames
+        return (frames * (self.spec.bits_per_frame + self.text_bits) + 32 * self.voice_width) / seconds
+
+    def rate_rows(self) -> list[tuple[str, str]]:
+        """Return table rows with what a clip carries beside its ids, and the rate with it for 3 s and 10 s."""
+        if self.spec.hop is not None and not self.voice_width:
+            return []
+        text = f"its text, {self.text_bits:.1f} bit a subword at most, and " if self.text_bits else ""
+        width = self.voice_width
+        beside = f"{text}{width} numbers of float32, {32 * width:,} bit a clip" if width else f"{text}nothing else"
+        rates = ", ".join(f"{self.bit_rate(seconds):,.0f} bit/s for a clip of {seconds:g} s" for seconds in (3.0, 10.0))
+        return [("beside the ids", beside), ("bit rate with it", rates)]
 
     def check(self, tokens: Tokens) -> None:
         """Raise a SpecError if tokens contradict themselves or this format."""

@@ -292,6 +292,6 @@ def _rows(config: Any, size_rows: Sequence[tuple[str, str]]) -> list[tuple[str, 
     return [
         *spec_rows(config.spec),
         ("samples to a token", f"{config.hop}"),
-        ("beside the tokens", f"a voice of {config.voice_size} numbers a clip"),
+        *TokenFormat(spec=config.spec, voice_width=config.voice_size).rate_rows(),
         *size_rows,
     ]

@@ -90,7 +90,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         return TokenFormat(
             spec=self.spec, voice_width=self.config.units.voice_width,
             max_seconds=lambda frames: min(MAX_SECONDS, _SUBWORD_SECONDS * frames),
-            frames_of_text=lambda text: len(self.subword_tokenizer.tokenize(text).ids),
+            frames_of_text=lambda text: len(self.subword_tokenizer.tokenize(text).ids), text_bits=self.config.bits[1],
         )  # fmt: skip
 
     @cached_property
@@ -322,7 +322,10 @@ def _parameter_table(model: TasteModel) -> Table:
 
 def _config_rows(config: TasteConfig) -> list[tuple[str, str]]:
     units, (speech, text), (key, value) = config.units, config.bits, config.layers
-    spec = spec_rows(config.spec) if config.spec is not None else [("tokens", "none: there is no quantizer")]
+    spec = [("tokens", "none: there is no quantizer")]
+    if config.spec is not None:
+        form = TokenFormat(spec=config.spec, voice_width=units.voice_width, text_bits=text)
+        spec = [*spec_rows(config.spec), *form.rate_rows()]
     return [
         *spec,
         ("a token is", "a subword of the text"),

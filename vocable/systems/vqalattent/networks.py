@@ -203,7 +203,8 @@ class Prior(nn.Module):
             raise ConfigError(f"top_p is {top_p}: give more than 0 and at most 1")
         if not 0 <= guidance <= _MAX_GUIDANCE or (guidance and not self.label_dropout):
             raise ConfigError(
-                f"guidance is {guidance}: give 0, or more to a prior trained with hidden labels, up to {_MAX_GUIDANCE:g}"
+                f"guidance is {guidance}: give 0, or more to a prior trained with hidden labels, at most "
+                f"{_MAX_GUIDANCE:g}"
             )
         if guidance:
             labels = torch.cat([labels, torch.full_like(labels, -1)])

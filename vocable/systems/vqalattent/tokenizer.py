@@ -275,5 +275,6 @@ def _utterance_rows(config: VqalattentConfig) -> list[tuple[str, str]]:
         *spec_rows(config.spec),
         ("image", f"{image.bins} mel × {image.frames} spectra of {image.n_fft} samples, {image.duration:.2f} s"),
         ("ids of an utterance", f"{config.frames} ({rows} × {columns}), {config.frames * bits:.0f} bit"),
+        *TokenFormat(spec=config.spec, voice_width=_VOICE_SIZE, frames=config.frames).rate_rows(),
         ("image values to an id", f"{image.bins * image.frames / config.frames:g}"),
     ]
