@@ -32,7 +32,8 @@ Count = Annotated[int, Range(1, (1 << 31) - 1)]
 """Number of things, at least one."""
 
 _MAX_SHOWN = 60  # characters of a value in a message
-_P, _R = ParamSpec("_P"), TypeVar("_R")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _ADVICE = {
     "Tokens": "Tokens, such as codec.encode(...) or Tokens.read(path)",
     "Tensor": "a torch.Tensor, such as torch.from_numpy(array)",

@@ -61,7 +61,7 @@ def generate(
     if len(labels) > 1:
         clips = [generate_strip(tokenizer, labels, seed=seed + index, **options) for index in range(n)]
     else:
-        clips = generate_clips(tokenizer, labels[0] if labels else None, n, seed=seed, **options)
+        clips = generate_clips(tokenizer, labels[0] if labels else None, n, seed=seed, **options)  # type: ignore[arg-type]
 
     def make(index: int) -> Made:
         return Made(result=clips[index], summary=f"{clips[index].duration:.2f} s", seconds=clips[index].duration)
