@@ -123,7 +123,7 @@ def write_whole(
     """
     _check_name(target)
     check_target(target)
-    if exists(target) and not target.is_file():
+    if exists(target) and not is_file(target):
         raise OutputError(f"{target}: this is a folder or device; pass the path of a file")
     temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(4)}{target.suffix}")
     with _writing(target):
@@ -153,7 +153,7 @@ def write_folder(target: Path, put: Callable[[Path], object]) -> None:
     Raises:
         OutputError: If the folder cannot be written.
     """
-    for path in target.rglob("*"):
+    for path in target.rglob("*") if folder_exists(target) else ():
         check_target(path)
     hidden, old = (target.with_name(f".{target.name}.{suffix}") for suffix in ("part", "gone"))
     for leftover in (hidden, old):
@@ -249,18 +249,18 @@ def make_folder(folder: Path) -> None:
 
 
 def exists(path: Path) -> bool:
-    """Return whether a file or folder exists; a path that the system refuses, such as one too long, does not.
-
-    Example:
-        >>> exists(Path("/")), exists(Path("a" * 5_000)), exists(Path("a" + chr(0)))
-        (True, False, False)
-    """
+    """Return whether a file or folder exists; a path that the system refuses, such as one too long, does not."""
     return os.path.exists(path)  # pathlib raises an error where a path is too long or may not be looked at  # noqa: PTH110
 
 
-def is_folder(path: Path) -> bool:
+def folder_exists(path: Path) -> bool:
     """Return whether a folder exists; see :func:`exists`."""
     return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file exists; see :func:`exists`."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def reason_of(error: BaseException) -> str:
@@ -299,8 +299,10 @@ def find_rooted(
     found: dict[Path, Path] = {}
     searched: set[Path] = set()  # a file that is named and also found in a folder has the folder as its root
     for entry in inputs:
+        if entry == "":  # a variable of a shell that is not set: pathlib takes it for the current folder
+            raise InputError(f"the name of an input is empty; name a file or folder, such as . ({kind})")
         path = Path(entry)
-        if is_folder(path):
+        if folder_exists(path):
             candidates = list(_walk(path))
             root = path
         elif not exists(path) and glob.has_magic(str(entry)):

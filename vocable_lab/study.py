@@ -21,7 +21,7 @@ from vocable.evaluate.card import Column, Entry
 from vocable.evaluate.curves import metric_names, plot_losses, plot_metrics, read_curve
 from vocable.evaluate.draw import Named, write_pictures
 from vocable.evaluate.plan import Plan
-from vocable.files import make_folder, write_json, write_whole
+from vocable.files import exists, make_folder, write_json, write_whole
 from vocable.metrics.score import Figure
 from vocable.systems.registry import load
 from vocable.train import checkpoint
@@ -89,7 +89,7 @@ def study(
         folder = out / variant.name
         say(f"{variant.name}: training")
         begin = load(out / variants[0].name) if variant.shares_first else start
-        resume = (folder / "run.json").exists()
+        resume = exists(folder / "run.json")
         fit(variant.run, manifests, folder, start=begin, find=load, resume=resume, quiet=quiet, say=lambda line: None)
         log = read_record(folder).rows
         by_step = evaluator.evaluate_run(variant, folder, log)

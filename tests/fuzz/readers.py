@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import soundfile
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tests.audio.test_pyav import encode as encode_by_av
 from tests.data.corpora.conftest import META, METADATA, sound
 from tests.evaluate.test_runner import work_through
 from tests.fuzz.harness import Reader
@@ -51,7 +53,13 @@ SPEC = TokenSpec(sample_rate=16_000, hop=320, codebook_size=20, num_codebooks=2)
 SCHEMA = ("schema:read_json", "schema:read_object", "schema:read_utf8", "schema:_load", "files:read_file",
           "files:open_regular")  # fmt: skip
 SAFETENSORS = ("folder:read_tensors", "folder:open_tensors")
+AUDIO = ("audio_files.reader:open_audio", "audio_files.reader:_opened", "audio_files.pyav:open_file",
+         "audio_files.pyav:_open", "audio:Audio.read", "corpus.files:_encode",
+         "evaluate.demo:_read_beginning")  # fmt: skip
 MODEL = ("folder:read_model", "folder:system_of", *SAFETENSORS)
+
+
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".au", ".w64", ".caf", ".rf64", ".m4a", ".webm", ".mka")
 
 
 def _json(folder: Path, name: str, values: object) -> None:
@@ -78,7 +86,11 @@ def _read_tokens(folder: Path) -> object:
 
 
 def _make_sound(suffix: str, folder: Path) -> None:
-    speechlike(3_000, 16_000).write(folder / f"a{suffix}")
+    path, clip = folder / f"a{suffix}", speechlike(3_000, 16_000)
+    if suffix in (".m4a", ".webm", ".mka"):
+        encode_by_av(path, clip)
+    else:
+        soundfile.write(path, clip.samples, clip.sample_rate, format=suffix[1:].upper())
 
 
 def _read_sound(folder: Path) -> object:
@@ -371,6 +383,14 @@ def _make_mnist(folder: Path) -> None:
     _json(folder, "data/audioMNIST_meta.txt", META)
 
 
+def _make_folder(folder: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        sound(folder / "clips" / f"{name}.wav")
+    (folder / "clips" / "a.txt").write_text("good morning\n")
+    (folder / "metadata.csv").write_text("clips/b|Printing, in 1899|Printing, in eighteen ninety nine\n")
+    (folder / "train.tsv").write_text("path\tsentence\tclient_id\nclips/c.wav\twhat is this\ts1\n")
+
+
 def _make_librispeech(folder: Path) -> None:
     chapter = folder / "dev-clean" / "84" / "121123"
     sound(chapter / "84-121123-0000.flac", 16_000)
@@ -404,11 +424,9 @@ READERS: dict[str, Reader] = {
     ),
     **{
         f"audio{suffix}": Reader(
-            partial(_make_sound, suffix), _read_sound, [("*", bytes_of)],
-            ("audio:_open_info", "audio:_file_blocks", "audio:_reading", "audio:Audio.read", "corpus.files:_encode",
-             "evaluate.demo:_read_beginning"),
+            partial(_make_sound, suffix), _read_sound, [("*", bytes_of)], AUDIO,
         )
-        for suffix in (".wav", ".flac", ".ogg", ".mp3")
+        for suffix in SOUNDS
     },
     "inspected audio": Reader(
         partial(_make_sound, ".wav"), lambda folder: (kind_of(str(folder / "a.wav")), describe(str(folder / "a.wav"))),
@@ -500,6 +518,10 @@ READERS: dict[str, Reader] = {
         _make_mnist, partial(_corpus, "audiomnist"), [("*.txt", bytes_of), ("*.txt", json_of)],
         ("data.corpora.audiomnist:prepare",),
     ),
+    "folder": Reader(
+        _make_folder, partial(_corpus, "folder"), [("*.*sv", bytes_of), ("*.*sv", words_of), ("*.txt", words_of)],
+        ("data.corpora.transcripts:_read", "data.corpora.transcripts:_rows"),
+    ),
     "librispeech": Reader(
         _make_librispeech, partial(_corpus, "librispeech"),
         [("*.txt", bytes_of), ("*.txt", words_of), ("*.TXT", words_of)], ("data.corpora.librispeech:_read",),
@@ -518,14 +540,15 @@ READERS: dict[str, Reader] = {
 ELSEWHERE: dict[str, str] = {
     "files:sha256": "any bytes have a digest",
     "files:_sync": "opens a file that was just written",
-    "files:append_text": "opens a file to write it",
+    "files:append_bytes": "opens a file to write it",
+    "audio_files.writer:write_audio": "opens a file to write it",
+    "notebook:player_html": "opens memory to write it",
     "apps.catalog:_bundled": "reads the package's own files, as apps.catalog:_other those of others",
     "cli.evaluate:tokenizers": "prints a report that was just written",
     "evaluate.canvas:_follow_dark_mode": "reads the package's own style sheet",
     "evaluate.page.__init__:encode_flac": "reads a file that was just written",
     "evaluate.runner:run": "brings its own settings into the form that they have in a file",
     "text.subword_tokenizers:BytePairTokenizer.train": "reads what the package tokenizers returns",
-    "audio:Audio.write": "writes",
     "data.alignment.ctc:CtcAligner.load": "folder:read_model, as every model; needs a Whisper",
     "vocable_lab.vqalattent.classifier:find_classifier": "schema:read_json of a line of text",
     "features.ecapa:EcapaTdnn.load": "features.hub:read_tensors, then a strict load_state_dict",

@@ -25,7 +25,7 @@ from vocable.audio import (
 from vocable.corpus.jobs import Made, Outcome, Watch, write_each
 from vocable.corpus.plan import Recording, choose_targets, is_folder, mirror_names, read_recordings
 from vocable.errors import ConfigError, OutputError, TextError, TokenFileError, name_failure
-from vocable.files import find_rooted, sha256
+from vocable.files import find_rooted, folder_exists, sha256
 from vocable.interfaces import NeedsOthers, Streaming, Tokenizer
 from vocable.tokens import Tokens
 
@@ -239,4 +239,4 @@ def _sha256(path: Path) -> str | None:
 
 
 def _has_folder(inputs: Sequence[_StrPath]) -> bool:
-    return any(Path(entry).is_dir() for entry in inputs)
+    return any(folder_exists(Path(entry)) for entry in inputs)

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from vocable.corpus.plan import find_clashes
 from vocable.errors import OutputError, VocableError, name_failure
-from vocable.files import make_folder
+from vocable.files import exists, make_folder
 from vocable.write_rules import check_target, write_rules
 
 _Item = TypeVar("_Item")
@@ -111,7 +111,7 @@ def write_each(
     def process(index: int) -> Report:
         item, target = items[index], targets[index]
         check_target(target)
-        if is_done is not None and not overwrite and target.exists():
+        if is_done is not None and not overwrite and exists(target):
             seconds = is_done(item, target)
             if seconds is not None:
                 line = f"{item} → {target}: skipped, it is done already"

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from vocable.data.manifest import read_manifest
 from vocable.errors import OutputError, VocableError
+from vocable.files import folder_exists
 
 _Item = TypeVar("_Item")
 _StrPath = str | os.PathLike[str]
@@ -94,7 +95,7 @@ def choose_targets(
         is_file: Whether ``out`` is a file with any other suffix, too.
 
     Raises:
-        OutputError: If ``out`` is one file and there are several results.
+        OutputError: If ``out`` is empty, or is one file and there are several results.
 
     Example:
         >>> [str(path) for path in choose_targets([Path("a.wav")], "new/", {".wav"})]
@@ -102,6 +103,8 @@ def choose_targets(
         >>> [str(path) for path in choose_targets([Path("a.wav")], "new.wav", {".wav"})]
         ['new.wav']
     """
+    if out == "":
+        raise OutputError("the name of the output is empty; name a file or folder, such as .")
     place = Path(out)
     if is_folder(out):
         return [place / name for name in names]
@@ -120,7 +123,7 @@ def is_folder(out: _StrPath) -> bool:
         (True, False)
     """
     separators = tuple(filter(None, (os.sep, os.altsep)))
-    return os.fspath(out).endswith(separators) or Path(out).is_dir()
+    return os.fspath(out).endswith(separators) or folder_exists(Path(out))
 
 
 def find_clashes(items: Sequence[_Item], targets: Sequence[Path], name: Callable[[_Item], str] = str) -> Clashes:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vocable.errors import ConfigError, ManifestError, VocableError
-from vocable.files import MAX_FILE_BYTES, is_folder, json_line
+from vocable.files import MAX_FILE_BYTES, folder_exists, is_file, json_line
 from vocable.schema import first_problem, parse_object, read_utf8
 from vocable.shares import split_shares
 from vocable.write_rules import protect
@@ -114,7 +114,7 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
             utterance is left.
     """
     manifest = Path(path)
-    if is_folder(manifest):
+    if folder_exists(manifest):
         raise ManifestError(_folder_advice(manifest))
     text = read_utf8(manifest, ManifestError, "check the path, and that it is UTF-8", limit=MAX_FILE_BYTES)
     lines = text.replace("\r\n", "\n").split("\n")  # splitlines() would also cut at U+2028
@@ -137,7 +137,7 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
 def _folder_advice(folder: Path) -> str:
     """Return what to do with a folder where a manifest is needed."""
     file = folder / "manifest.jsonl"
-    if file.is_file():
+    if is_file(file):
         return f"{folder}: cannot be read (Is a directory); give its manifest, {file}"
     return (
         f"{folder}: cannot be read (Is a directory); run `vocable data prepare folder {folder} --out DIR` and give "

@@ -13,7 +13,7 @@ from vocable.audio import AUDIO_SUFFIXES, CONVERTIBLE_SUFFIXES, Audio
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AudioError, CheckpointError, ConfigError, InputError, SpecError
 from vocable.evaluate.plan import spread_evenly
-from vocable.files import check_regular, open_regular
+from vocable.files import check_regular, exists, folder_exists, is_file, open_regular
 from vocable.folder import system_of as folder_system
 from vocable.interfaces import TokenGenerator, Tokenizer
 from vocable.metrics.codebook import codebook_usage
@@ -69,7 +69,7 @@ def kind_of(what: str) -> Kind:
     """
     path = Path(what)
     try:
-        if path.is_file():
+        if is_file(path):
             with open_regular(path) as file:
                 begins = file.read(len(MAGIC))
             if begins == MAGIC or path.suffix == ".tokens":
@@ -77,11 +77,11 @@ def kind_of(what: str) -> Kind:
             if path.suffix.lower() in AUDIO_SUFFIXES | CONVERTIBLE_SUFFIXES:
                 return "audio"
             raise InputError(f"{path}: is not a token file or audio; give one of these, a run, a model or a recipe")
-        if path.exists() and not path.is_dir():
+        if exists(path) and not folder_exists(path):
             check_regular(path)
-        if (path / "run.json").exists():
+        if exists(path / "run.json"):
             return "run"
-        if path.is_dir() or what in registry.released():
+        if folder_exists(path) or what in registry.released():
             return "model"
     except OSError as error:  # a name that is too long, a folder without rights
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its rights") from error
@@ -228,7 +228,7 @@ def _describe_run(folder: Path) -> Iterator[Table]:
         )  # fmt: skip
     yield Table("Settings", list(_flatten({**record.values, "data": record.manifests})))
     model = saved[-1] if saved else folder
-    if (model / "model.json").exists() and folder_system(model) in registry.systems():  # vocoders are not described
+    if exists(model / "model.json") and folder_system(model) in registry.systems():  # vocoders are not described
         yield from registry.load(folder).describe()
 
 

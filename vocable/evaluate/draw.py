@@ -19,7 +19,7 @@ from vocable.evaluate.card import Picture
 from vocable.evaluate.describe import Clips, kind_of
 from vocable.evaluate.pictures import count_ids, plot_codebooks, plot_log_mel, plot_projection, plot_tokens
 from vocable.evaluate.plan import spread_evenly
-from vocable.files import make_folder, write_whole
+from vocable.files import exists, make_folder, write_whole
 from vocable.interfaces import Embedding, Tokenizer
 from vocable.systems import registry
 from vocable.tokens import Tokens
@@ -77,7 +77,7 @@ def default_folder(what: str, say: Callable[[str], None] = print) -> Path | None
     ``say`` receives a line with the reason why a run has no pictures.
     """
     folder = Path(what)
-    if kind_of(what) != "run" or (folder / "model.json").exists():  # a published model's folder stays as it is
+    if kind_of(what) != "run" or exists(folder / "model.json"):  # a published model's folder stays as it is
         return None
     if find_spec("matplotlib") is None:
         say("no pictures: they need matplotlib; run pip install 'vocable[evaluate]'")

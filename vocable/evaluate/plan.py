@@ -126,7 +126,7 @@ def short_names(tokenizers: Sequence[str]) -> dict[str, str]:
     """Return tokenizers by a short name: a model's name, or the last part of a folder, with a number if it is taken."""
     names: dict[str, str] = {}
     for source in dict.fromkeys(tokenizers):
-        name = source if source in registry.released() else Path(source).resolve().name
+        name = source if source in registry.released() else _last_part(source)
         same = sum(other.split("#")[0] == name for other in names)
         names[name if not same else f"{name}#{same + 1}"] = source
     return names
@@ -159,6 +159,14 @@ def as_scored(clip: Audio) -> Audio:
     return Audio((steps / 32_767).astype(np.float32), RATE)
 
 
+def _last_part(folder: str) -> str:
+    """Return the name of a folder, which may be ``.`` or a link; of what is no path, its last part."""
+    try:
+        return Path(folder).resolve().name
+    except (OSError, RuntimeError, ValueError):  # RuntimeError: a link to itself
+        return Path(folder).name
+
+
 def level_counts(requested: Sequence[int], available: int) -> list[int | None]:
     """Return the numbers of levels to decode from: None, which means all of them, and the smaller ones requested."""
     return [None, *sorted({count for count in requested if count < available}, reverse=True)]
@@ -169,7 +177,7 @@ def parse_named(texts: Sequence[str], option: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        name, value = (name, value) if equals else (Path(text).resolve().name, text)
+        name, value = (name, value) if equals else (_last_part(text), text)
         if name in values:
             raise ConfigError(f"{option} {text}: the name '{name}' is taken; give another as NAME=FOLDER")
         values[name] = value

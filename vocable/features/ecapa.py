@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from vocable.errors import CheckpointError, ShapeError
 from vocable.features.cache import cache_tensors
 from vocable.features.hub import fetch, read_tensors, short_name
+from vocable.files import folder_exists, is_file
 from vocable.folder import digest_of
 from vocable.numerics import reproducible
 
@@ -74,8 +75,8 @@ class EcapaTdnn(nn.Module):
             CheckpointError: If the model cannot be found, or is no ECAPA-TDNN.
             MissingDependencyError: If the model is on the hub, and huggingface_hub is not installed.
         """
-        path = next((path for path in (Path(name) / file for file in FILES) if path.is_file()), None)
-        if path is None and Path(name).is_dir():
+        path = next((path for path in (Path(name) / file for file in FILES) if is_file(path)), None)
+        if path is None and folder_exists(Path(name)):
             raise CheckpointError(f"{name}: holds no {' and no '.join(FILES)}; give SpeechBrain's folder")
         tensors = read_tensors(path or fetch(name, _download))
         try:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 
 from vocable.errors import CheckpointError, MissingDependencyError
-from vocable.files import check_regular
+from vocable.files import check_regular, folder_exists
 from vocable.folder import read_tensors as read_safetensors
 
 WEIGHTS = "VOCABLE_WEIGHTS"
@@ -86,10 +86,10 @@ def fetch(name: str, load: Callable[[str, bool], T]) -> T:
         from huggingface_hub import HfApi
     except ImportError as error:
         raise MissingDependencyError(f"{name}: needs transformers; run pip install 'vocable[hf]'") from error
-    if Path(name).is_dir():
+    if folder_exists(Path(name)):
         try:
             for file in Path(name).iterdir():
-                if not file.is_dir():
+                if not folder_exists(file):
                     check_regular(file)
             return load(name, True)
         except Exception as error:  # transformers checks the configuration of a stranger with errors of many types
@@ -125,10 +125,10 @@ def located(name: str) -> str:
         'nobody/nothing'
     """
     last = Path(name).name
-    if Path(name).is_dir() or last in ("", ".."):
+    if folder_exists(Path(name)) or last in ("", ".."):
         return name
     candidates = [Path(folder) / last for folder in os.environ.get(WEIGHTS, "").split(os.pathsep) if folder]
-    return next((str(folder) for folder in candidates if folder.is_dir()), name)
+    return next((str(folder) for folder in candidates if folder_exists(folder)), name)
 
 
 def read_tensors(path: Path) -> Any:
@@ -164,7 +164,7 @@ def short_name(name: str) -> str:
         >>> short_name("openai/whisper-tiny")
         'openai/whisper-tiny'
     """
-    return Path(name).resolve().name if Path(name).is_dir() else name
+    return Path(name).resolve().name if folder_exists(Path(name)) else name
 
 
 def _first_line(error: Exception) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, MissingDependencyError
 from vocable.features.whisper import log_mel
-from vocable.files import check_regular, sha256
+from vocable.files import check_regular, is_file, sha256
 from vocable.numerics import aligned, reproducible
 
 FILES: Final = tuple(  # file names of CosyVoice and of the package s3tokenizer
@@ -107,7 +107,7 @@ class S3Encoder:
 
 
 def _find_file(path: Path) -> Path:
-    file = next((one for one in (path, *(path / name for name in FILES)) if one.is_file()), None)
+    file = next((one for one in (path, *(path / name for name in FILES)) if is_file(one)), None)
     if file is None:
         names = " or ".join(FILES[::2])
         raise CheckpointError(f"{path}: no S3 tokenizer; give its ONNX file, or a folder with {names}")

@@ -18,6 +18,7 @@ from vocable.audio import Audio
 from vocable.errors import AudioError, CheckpointError, ConfigError, MissingDependencyError, ShapeError
 from vocable.features.hub import WEIGHTS, from_transformers, located, read_tensors, short_name
 from vocable.features.spectrogram import hann, mel_filters
+from vocable.files import is_file
 from vocable.folder import digest_of
 from vocable.numerics import aligned, reproducible
 from vocable.schema import Width, config
@@ -120,7 +121,7 @@ class WhisperEncoder(nn.Module):
             MissingDependencyError: If the model needs transformers, which is not installed.
         """
         source = located(name)
-        file = next((path for path in (Path(source) / one for one in _OPENAI) if path.is_file()), None)
+        file = next((path for path in (Path(source) / one for one in _OPENAI) if is_file(path)), None)
         weights = _transformers_weights(source) if file is None else read_tensors(file)
         if file is not None:
             weights = {key.removeprefix("encoder."): one for key, one in weights.items() if key.startswith("encoder.")}

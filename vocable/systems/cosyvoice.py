@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.errors import CheckpointError, MissingDependencyError
-from vocable.files import check_regular
+from vocable.files import check_regular, is_file
 
 WEIGHTS: Final = ("flow.pt", "hift.pt", "campplus.onnx", "cosyvoice.yaml")
 _INSTALL = (
@@ -46,7 +46,7 @@ class CosyVoiceDecoder:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        if missing := [name for name in WEIGHTS if not (self.folder / name).is_file()]:
+        if missing := [name for name in WEIGHTS if not is_file(self.folder / name)]:
             raise CheckpointError(f"{folder}: no CosyVoice: {', '.join(missing)} missing; give CosyVoice-300M's folder")
 
     @cached_property

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, overload
 from vocable.arguments import check_arguments
 from vocable.device import check_device
 from vocable.errors import CheckpointError, ConfigError
+from vocable.files import exists, folder_exists
 from vocable.folder import ModelFile, bundled
 from vocable.plugins import load_entry_point
 from vocable.schema import read_json
@@ -207,9 +208,9 @@ def released() -> list[str]:
 
 def _find(name: _Path) -> tuple[Path, System]:
     folder = Path(name)
-    if not folder.exists():
+    if not exists(folder):
         folder = bundled(*systems()).get(str(name), folder)
-    if not folder.is_dir():
+    if not folder_exists(folder):
         if str(name) in recipes():
             raise CheckpointError(
                 f"{name}: is a recipe, and no trained model of that name is here; train it: vocable train {name} "

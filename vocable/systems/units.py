@@ -17,6 +17,7 @@ from typing_extensions import override
 from vocable.audio import Audio
 from vocable.errors import CheckpointError, ConfigError, ShapeError, SpecError
 from vocable.features.s3 import S3Encoder
+from vocable.files import folder_exists, is_file
 from vocable.interfaces import HasVoice, Tokenizer
 from vocable.numerics import reproducible
 from vocable.schema import MAX_WIDTH, Depth, Entries, config
@@ -184,7 +185,7 @@ class S3Units(UnitSource):
 
     def __init__(self, path: str | Path) -> None:
         self.encoder = S3Encoder(path)
-        self.decoder = CosyVoiceDecoder(path) if (Path(path) / WEIGHTS[0]).is_file() else None
+        self.decoder = CosyVoiceDecoder(path) if is_file(Path(path) / WEIGHTS[0]) else None
         self.spec = UnitsSpec(
             name=f"s3:{path}", level=1, digest=self.encoder.digest, sample_rate=self.encoder.sample_rate,
             hop=self.encoder.hop, size=self.encoder.size,
@@ -272,7 +273,7 @@ def find_units(text: str, load: Callable[[str], Any]) -> UnitSource:
         return S3Units(text.removeprefix(_S3))
     match = _NAME_LEVEL.fullmatch(text)
     try:
-        name, level = (text, "1") if match is None or Path(text).is_dir() else match.groups()
+        name, level = (text, "1") if match is None or folder_exists(Path(text)) else match.groups()
         tokenizer = load(name)
     except (CheckpointError, OSError) as error:  # OSError: no system takes such a path
         raise CheckpointError(f"units {text[:80]!r}: {str(error)[:200]}; units are {_NAMES}") from error

@@ -12,7 +12,7 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
 from vocable.errors import CheckpointError, ConfigError, TextError
-from vocable.files import check_regular, reason_of
+from vocable.files import check_regular, folder_exists, reason_of
 from vocable.text.subwords import CASES, Subwords, SubwordTokenizer, check_case, require_words, split_words
 
 UNKNOWN = "<unk>"
@@ -172,7 +172,7 @@ class HubTokenizer:
         """
         place = Path(located(name))
         try:
-            if place.is_dir():
+            if folder_exists(place):
                 check_regular(place / "tokenizer.json")
                 tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))
             else:

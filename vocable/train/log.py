@@ -12,7 +12,7 @@ from numpy import ndarray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vocable.errors import CheckpointError, MissingDependencyError, OutputError
-from vocable.files import MAX_FILE_BYTES, append_text, exists, is_folder, json_line, read_file, write_text
+from vocable.files import MAX_FILE_BYTES, append_text, exists, folder_exists, json_line, read_file, write_text
 from vocable.train.board import Board
 from vocable.train.record import parse_log_line
 
@@ -42,7 +42,7 @@ class Log:
                 text = read_file(self._path, CheckpointError, "move it away", limit=MAX_FILE_BYTES)
                 lines = text.decode(errors="replace").splitlines()
                 write_text(self._path, "".join(line + "\n" for line in lines if _step_of(line) <= start))
-            elif not is_folder(folder):
+            elif not folder_exists(folder):
                 raise OutputError(f"{self._path}: cannot be written (there is no such folder); take another")
             self._board = None if board is False else _open_board(folder / "tensorboard", start, required=bool(board))
         self._bar = Progress(

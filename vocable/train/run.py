@@ -13,7 +13,7 @@ import torch
 
 from vocable.collective import world
 from vocable.errors import ConfigError, VocableError
-from vocable.files import make_folder, sha256, write_json
+from vocable.files import folder_exists, make_folder, sha256, write_json
 from vocable.locks import lock_folder
 from vocable.schema import to_json
 from vocable.shares import split_shares
@@ -206,7 +206,7 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
 
 def _lock(folder: Path, held: ExitStack) -> bool:
     """Lock a folder until the training ends; return False if there is no such folder yet."""
-    if not folder.is_dir():
+    if not folder_exists(folder):
         return False
     held.enter_context(lock_folder(folder, "training"))
     return True

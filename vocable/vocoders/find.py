@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vocable.errors import ConfigError
+from vocable.files import folder_exists
 from vocable.folder import bundled
 from vocable.train import checkpoint
 from vocable.vocoders.base import MelSpec, Vocoder
@@ -33,7 +34,7 @@ def find_vocoder(name: str | None, spec: MelSpec) -> Vocoder:
     if name == GriffinLim.name:
         return GriffinLim(spec)
     folder = folders.get(name, Path(name))
-    if not folder.is_dir():
+    if not folder_exists(folder):
         raise ConfigError(
             f"there is no vocoder '{name}'; give a folder, or one of: {', '.join([GriffinLim.name, *folders])}"
         )

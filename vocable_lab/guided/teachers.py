@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vocable.errors import CheckpointError
+from vocable.files import exists
 from vocable.schema import read_json
 from vocable.systems import registry as hub
 
@@ -27,7 +28,7 @@ def describe_teachers(sources: Mapping[str, str | os.PathLike[str]]) -> str:
 
 def _sentence(name: str, source: str | os.PathLike[str]) -> str:
     file = hub.folder_of(source) / "teachers.json"
-    if not file.exists():
+    if not exists(file):
         return f"No teacher took part in the training of {name}."
     try:
         records: dict[str, Any] = read_json(file, dict)

@@ -22,7 +22,7 @@ import numpy as np
 from vocable.audio import Audio, find_audio
 from vocable.errors import ConfigError, InputError, MissingDependencyError, OutputError
 from vocable.evaluate.plan import parse_named
-from vocable.files import write_json, write_whole
+from vocable.files import exists, folder_exists, write_json, write_whole
 from vocable_lab.listening.key import REFERENCE, Key, Kind, Scale, Stimulus, read_key
 from vocable_lab.listening.page import render_test
 
@@ -99,7 +99,7 @@ def build(
     test = _hash_test(sounds, kind, scales, seed)
     key = _draw_codes(sounds, test, kind, tuple(scales), seed)
     page, key_file = Path(out), Path(out).with_suffix(".key.json")
-    if key_file.exists() and read_key(key_file).test != test:
+    if exists(key_file) and read_key(key_file).test != test:
         raise OutputError(f"{key_file}: is the key of another test, whose ratings need it; name another page")
     html = render_test(key, sounds)
     write_json(key_file, key.to_json())
@@ -153,7 +153,7 @@ def _check(systems: Mapping[str, Path], kind: str, scales: Sequence[str]) -> Non
 
 
 def _files_by_stem(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
+    if not folder_exists(folder):
         raise InputError(f"{folder}: no such folder; name the folder of the clips")
     files: dict[str, Path] = {}
     for path in find_audio([folder]):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vocable.data.manifest import Utterance, read_manifests
 from vocable.errors import CheckpointError, ConfigError
-from vocable.files import write_json
+from vocable.files import is_file, write_json
 from vocable.folder import read_model, system_of, write_model
 from vocable.schema import Share, Width, config, parse, read_json, to_json
 from vocable.systems.vqalattent.config import ImageSpec
@@ -242,7 +242,7 @@ def find_classifier(
         CheckpointError: If it cannot be read.
     """
     for parent in (model, *model.parents[:3], out):  # a checkpoint lies two folders under its run, a run in its study
-        if (parent / FOLDER / "model.json").is_file():
+        if is_file(parent / FOLDER / "model.json"):
             found = Classifier.load(parent / FOLDER)
             if found.config.image != image:
                 raise ConfigError(

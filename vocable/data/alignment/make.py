@@ -135,7 +135,7 @@ def find_aligner(
     from vocable.features.whisper import WhisperEncoder
 
     encoder = WhisperEncoder.load(whisper)
-    if not head.exists():
+    if not exists(head):
         if manifest is None:
             raise ConfigError(f"{head}: there is no head; give a manifest with 'phones' to train one on")
         utterances = read_manifest(manifest)

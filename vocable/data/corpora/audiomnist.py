@@ -16,8 +16,9 @@ from typing import Any
 
 from pydantic import RootModel
 
-from vocable.data.corpora.recordings import check_split, read_takes, write_manifest
+from vocable.data.corpora.recordings import check_split, has_files, read_takes, write_manifest
 from vocable.errors import InputError
+from vocable.files import exists
 from vocable.schema import read_json
 
 _META = "audioMNIST_meta.txt"
@@ -37,11 +38,11 @@ def prepare(
     ``speaker`` or ``random``.
     """
     check_split(split, ("speaker", "random"))
-    folders = [folder for folder in (source, source / "data") if any(folder.glob("[0-9][0-9]/*.wav"))]
+    folders = [folder for folder in (source, source / "data") if has_files(folder, "[0-9][0-9]/*.wav")]
     if not folders:
         raise InputError(f"{source}: holds no AudioMNIST (looked for 01/0_01_0.wav and data/01/0_01_0.wav)")
     meta = folders[0] / _META
     advice = "copy it again, or remove it"
-    speakers = read_json(meta, _Speakers, advice=advice, error=InputError).root if meta.exists() else {}
+    speakers = read_json(meta, _Speakers, advice=advice, error=InputError).root if exists(meta) else {}
     rows = read_takes(folders[0], "[0-9][0-9]/*", _LAYOUT, "audiomnist", speakers, say)
     return write_manifest(rows, out, split=split, seed=seed, say=say)

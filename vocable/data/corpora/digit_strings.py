@@ -16,7 +16,7 @@ from vocable.data.alignment.record import Segment
 from vocable.data.corpora.recordings import MANIFEST, WORDS, check_split, digit_row, write_manifest
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AudioError, InputError, OutputError
-from vocable.files import make_folder
+from vocable.files import exists, folder_exists, make_folder
 
 _MARGIN = 0.02  # seconds kept around a word, whose first and last frames are the least certain
 _MIN_DURATION = 0.12  # seconds: no digit is shorter, so the alignment must be wrong
@@ -37,11 +37,11 @@ def prepare(
         OutputError: If the folder holds a manifest already.
     """
     check_split(split)
-    manifest = source / MANIFEST if source.is_dir() else source
+    manifest = source / MANIFEST if folder_exists(source) else source
     strings = [one for one in enumerate(read_manifest(manifest), start=1) if "digits" in one[1].extra]
     if not strings:
         raise InputError(f"{manifest}: holds no digit strings (looked for lines with a list 'digits')")
-    if (out / MANIFEST).exists():
+    if exists(out / MANIFEST):
         raise OutputError(f"{out / MANIFEST}: exists already, and its audio would be mixed up; give another folder")
     aligner = Aligner()
     rows: list[dict[str, Any]] = []

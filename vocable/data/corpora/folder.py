@@ -23,7 +23,7 @@ from vocable.data.corpora.recordings import (
 )
 from vocable.data.corpora.transcripts import Transcripts
 from vocable.errors import ConfigError, InputError, VocableError, name_failure
-from vocable.files import is_folder, sha256
+from vocable.files import folder_exists, sha256
 
 _SPLIT_OF = {
     "train": "train", "training": "train", "dev": "dev", "valid": "dev", "validation": "dev", "val": "dev",
@@ -62,7 +62,7 @@ def prepare(
     """
     check_split(split, SPLITS)
     pattern = _compiled(speaker)
-    if not is_folder(source):
+    if not folder_exists(source):
         raise InputError(f"{source}: this is no folder of recordings; name the folder that holds them")
     root = source.resolve()
     transcripts = Transcripts(root, texts, say)

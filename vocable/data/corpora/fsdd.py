@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from vocable.data.corpora.recordings import check_split, read_takes, write_manifest
+from vocable.data.corpora.recordings import check_split, has_files, read_takes, write_manifest
 from vocable.errors import InputError
-from vocable.files import read_file
+from vocable.files import exists, read_file
 
 _LAYOUT = re.compile(r"(?P<digit>[0-9])_(?P<speaker>[A-Za-z0-9-]+)_(?P<take>[0-9]{1,4})\.wav")
 _TEST_TAKES = 5  # the first takes of each digit and speaker; the corpus has no dev split
@@ -31,7 +31,7 @@ def prepare(
     """
     check_split(split)
     folder = source / "recordings"
-    if not any(folder.glob("*.wav")):
+    if not has_files(folder, "*.wav"):
         raise InputError(f"{source}: holds no Free Spoken Digit Dataset (looked for recordings/0_jackson_0.wav)")
     rows = [
         {**row, "split": "test" if row["take"] < _TEST_TAKES else "train"}
@@ -42,7 +42,7 @@ def prepare(
 
 def _speakers(path: Path) -> dict[str, dict[str, object]]:
     """Return the dictionary that a Python file assigns to ``metadata``, without running the file."""
-    if not path.exists():
+    if not exists(path):
         return {}
     content = read_file(path, InputError, "copy it again, or remove it")
     try:

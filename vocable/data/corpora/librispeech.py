@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from vocable.audio import header_seconds
-from vocable.data.corpora.recordings import check_split, write_rows
+from vocable.data.corpora.recordings import check_split, has_files, write_rows
 from vocable.errors import AudioError, InputError
-from vocable.files import read_file
+from vocable.files import exists, read_file
 
 _LAYOUT = re.compile(
     r"(?P<subset>(?P<split>train|dev|test)-(?:clean|other)(?:-[0-9]{3})?)/(?P<speaker>[0-9]{1,6})/"
@@ -37,7 +37,7 @@ def prepare(
     published, in capitals and without punctuation. A recording without a transcript has no text.
     """
     check_split(split, ("official",))
-    folders = [folder for folder in (source, source / "LibriSpeech") if any(folder.glob("*-*/*/*/*.trans.txt"))]
+    folders = [folder for folder in (source, source / "LibriSpeech") if has_files(folder, "*-*/*/*/*.trans.txt")]
     if not folders:
         raise InputError(
             f"{source}: holds no LibriSpeech (looked for dev-clean/84/121123/84-121123.trans.txt and for the same in "
@@ -94,6 +94,6 @@ def _genders(path: Path) -> dict[str, str]:
 def _read(path: Path) -> str:
     """Read a text file of bounded size; return an empty text if it is missing."""
     try:
-        return read_file(path, InputError, "copy it again").decode("utf-8-sig") if path.exists() else ""
+        return read_file(path, InputError, "copy it again").decode("utf-8-sig") if exists(path) else ""
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: cannot be read ({error}); copy it again") from error

@@ -11,7 +11,7 @@ import numpy as np
 
 from vocable.audio import header_seconds
 from vocable.errors import AudioError, ConfigError, InputError
-from vocable.files import make_folder, write_whole
+from vocable.files import folder_exists, make_folder, write_whole
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 MANIFEST = "manifest.jsonl"
@@ -103,6 +103,11 @@ def write_rows(rows: Sequence[Mapping[str, Any]], out: Path, say: Callable[[str]
         hours = sum(row["duration"] for row in inside) / 3600
         say(f"{part}: {len(inside)} recordings, {speakers} speakers, {hours:.3f} hours")
     return out / MANIFEST
+
+
+def has_files(folder: Path, pattern: str) -> bool:
+    """Return whether a folder exists and has a file that matches a glob pattern."""
+    return folder_exists(folder) and any(folder.glob(pattern))
 
 
 def read_takes(

@@ -9,6 +9,7 @@ from typing import ClassVar
 from vocable.audio import Audio, find_audio
 from vocable.errors import AudioError, InputError
 from vocable.evaluate.codecs.base import Coded, Kind, match_clip
+from vocable.files import folder_exists
 
 _TOLERANCE = 0.1  # seconds that a decoded file may be longer or shorter: five frames of most codecs
 
@@ -34,7 +35,7 @@ class DecodedFolder:
     kind: ClassVar[Kind] = "decoded"
 
     def __post_init__(self) -> None:
-        if not self.folder.is_dir():
+        if not folder_exists(self.folder):
             raise InputError(f"{self.folder}: no such folder; give the one with the decoded audio")
         _files(self.folder)
 

@@ -17,7 +17,7 @@ from numpy import ndarray
 from vocable.audio import Audio
 from vocable.errors import AudioError, ConfigError, MissingDependencyError
 from vocable.evaluate.codecs.base import Coded, Kind, match_clip
-from vocable.files import check_regular, sha256
+from vocable.files import check_regular, folder_exists, is_file, sha256
 from vocable.tokens import Tokens, TokenSpec
 
 _LYRA_RATE = 16_000  # Hz
@@ -53,7 +53,7 @@ class Lyra:
                 f"Lyra at {self.kilobits:g} kbit/s: there are {', '.join(map('{:g}'.format, _LYRA_STAGES))}"
             )
         for name in _LYRA_FILES:
-            if not (self.folder / name).is_file():
+            if not is_file(self.folder / name):
                 raise ConfigError(f"{self.folder / name}: no such file; give the folder of Lyra v2's TFLite models")
         if importlib.util.find_spec("ai_edge_litert") is None:
             raise MissingDependencyError("needs ai-edge-litert: pip install 'vocable[evaluate]'")
@@ -321,7 +321,7 @@ def _rate(config: Any) -> int:
 
 def _find_folder(source: str) -> Path:
     """Return a folder as it is, and the local copy of a hub name, which is downloaded if it is missing."""
-    if Path(source).is_dir():
+    if folder_exists(Path(source)):
         return Path(source)
     from huggingface_hub import snapshot_download
 

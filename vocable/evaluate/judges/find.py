@@ -14,6 +14,7 @@ from vocable.evaluate.judges.quality import DistillMosPredictor, DnsmosPredictor
 from vocable.evaluate.judges.recognizer import PocketsphinxRecognizer, WhisperRecognizer
 from vocable.evaluate.judges.voice import EcapaEncoder, ResemblyzerEncoder, SwiftF0Tracker, TransformersSpeakerEncoder
 from vocable.features.hama import HamaRecognizer
+from vocable.files import folder_exists, is_file
 from vocable.interfaces import SpeechRecognizer
 from vocable.systems import registry
 
@@ -123,11 +124,11 @@ def find_scorer(
     if name in scorers:
         return scorers[name]()
     takes_models = kind in ("speaker", "recognizer")
-    if takes_models and ("/" in name or Path(name).is_dir()):
+    if takes_models and ("/" in name or folder_exists(Path(name))):
         if kind == "recognizer":
-            is_moonshine = any((Path(name) / file).is_file() for file in FILES)
+            is_moonshine = any(is_file(Path(name) / file) for file in FILES)
             return MoonshineRecognizer(Path(name)) if is_moonshine else WhisperRecognizer(name)
-        if (Path(name) / "hyperparams.yaml").is_file() or name.startswith("speechbrain/"):
+        if is_file(Path(name) / "hyperparams.yaml") or name.startswith("speechbrain/"):
             return EcapaEncoder(name)
         return TransformersSpeakerEncoder(name)
     more = ", a model's name on the hub (owner/model) or its folder" if takes_models else ""
@@ -181,6 +182,6 @@ def load_transcriber(name: str | None, device: str = "cpu") -> tuple[object, str
 
 def _holds_recognizer(name: str) -> bool:
     """Return True for the hub name of a model, and for a folder that holds one of another project."""
-    if not Path(name).is_dir():
+    if not folder_exists(Path(name)):
         return "/" in name
-    return not any((Path(name) / file).is_file() for file in ("model.json", "run.json"))
+    return not any(is_file(Path(name) / file) for file in ("model.json", "run.json"))

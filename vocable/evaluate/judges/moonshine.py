@@ -15,7 +15,7 @@ from numpy import ndarray
 from vocable.audio import Audio
 from vocable.errors import CheckpointError, MissingDependencyError
 from vocable.evaluate.judges.base import SAMPLE_RATE, speech_samples
-from vocable.files import MAX_FILE_BYTES, check_regular, read_file
+from vocable.files import MAX_FILE_BYTES, check_regular, folder_exists, is_file, read_file
 from vocable.interfaces import Recognition
 from vocable.metrics.text import normalize, repeats_itself
 
@@ -215,7 +215,7 @@ def _packaged_files() -> tuple[dict[str, Path], str]:
             f"the speech recognizer is inside the package {_PACKAGE}, which is not installed; run {INSTALL}"
         ) from error
     folder = Path(str(package.locate_file("moonshine_voice/assets/tiny-en")))
-    if not folder.is_dir():
+    if not folder_exists(folder):
         raise MissingDependencyError(f"{_PACKAGE} {package.version} holds no model, as from 0.1 on; run {INSTALL}")
     return _find_files(folder), package.version
 
@@ -231,6 +231,6 @@ def _files_of(folder: Path) -> tuple[dict[str, Path], str]:
 
 def _find_files(folder: Path) -> dict[str, Path]:
     files = {name: folder / name for name in FILES}
-    if lacking := [name for name, path in files.items() if not path.is_file()]:
+    if lacking := [name for name, path in files.items() if not is_file(path)]:
         raise CheckpointError(f"{folder}: lacks {', '.join(lacking)} of Moonshine; run {INSTALL}, or give its folder")
     return files

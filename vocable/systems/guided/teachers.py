@@ -28,6 +28,7 @@ from vocable.features.hub import from_transformers
 from vocable.features.hubert import HubertEncoder
 from vocable.features.whisper import WhisperEncoder
 from vocable.features.xvector import XVectorEncoder
+from vocable.files import folder_exists, is_file
 from vocable.folder import digest_of
 from vocable.losses import distillation
 from vocable.quantizers import Quantized
@@ -140,8 +141,8 @@ def find_speaker_extractor(name: str) -> SpeakerFeatureExtractor:
         return SpeakerFeatureExtractor(Ge2eEncoder.pretrained(), RESEMBLYZER)
     folder = Path(name)
     of_transformers = (
-        (folder / "config.json").is_file() and not any((folder / file).is_file() for file in ecapa.FILES)
-        if folder.is_dir() else "/" in name and not name.startswith("speechbrain/")
+        is_file(folder / "config.json") and not any(is_file(folder / file) for file in ecapa.FILES)
+        if folder_exists(folder) else "/" in name and not name.startswith("speechbrain/")
     )  # fmt: skip
     encoder = XVectorEncoder.load(name) if of_transformers else EcapaTdnn.load(name)
     return SpeakerFeatureExtractor(encoder, encoder.name)

@@ -28,6 +28,7 @@ from vocable.data.batches import BatchConfig, TensorBatch
 from vocable.data.manifest import Utterance
 from vocable.data.targets import FeatureExtractor, TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError, ManifestError, TextError
+from vocable.files import exists
 from vocable.schema import Width, config
 from vocable.text.pronounce import ArpabetPronouncer
 from vocable.text.subwords import Subwords, SubwordTokenizer
@@ -255,7 +256,7 @@ class TasteData:
         audio = once(lambda: Audio.read(path).played(speed))
 
         def file_of(cache: TargetCache) -> Path:
-            if (file := cache.path_of(path, speed)).exists():
+            if exists(file := cache.path_of(path, speed)):
                 return file
             return cache.store(path, audio().resample(cache.extractor.sample_rate), speed)
 
