@@ -144,14 +144,8 @@ def write_whole(
 def write_folder(target: Path, put: Callable[[Path], object]) -> None:
     """Write a folder atomically, through a hidden folder beside it; a folder that is there is replaced.
 
-    What killed processes left of the same folder is deleted first: only one process may write a folder.
-
-    Args:
-        target: Path of the folder; its parents are created.
-        put: Function that writes the files into the path of the hidden folder.
-
-    Raises:
-        OutputError: If the folder cannot be written.
+    What killed processes left of the same folder is deleted first: only one process may write a folder. ``put`` writes
+    the files into the path of the hidden folder. An OutputError says why the folder cannot be written.
     """
     for path in target.rglob("*") if folder_exists(target) else ():
         check_target(path)
@@ -299,7 +293,7 @@ def find_rooted(
     found: dict[Path, Path] = {}
     searched: set[Path] = set()  # a file that is named and also found in a folder has the folder as its root
     for entry in inputs:
-        if entry == "":  # a variable of a shell that is not set: pathlib takes it for the current folder
+        if entry == "":  # pathlib takes it for the current folder
             raise InputError(f"the name of an input is empty; name a file or folder, such as . ({kind})")
         path = Path(entry)
         if folder_exists(path):

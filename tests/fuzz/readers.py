@@ -54,7 +54,7 @@ SCHEMA = ("schema:read_json", "schema:read_object", "schema:read_utf8", "schema:
           "files:open_regular")  # fmt: skip
 SAFETENSORS = ("folder:read_tensors", "folder:open_tensors")
 AUDIO = ("audio_files.reader:open_audio", "audio_files.reader:_opened", "audio_files.pyav:open_file",
-         "audio_files.pyav:_open", "audio:Audio.read", "corpus.files:_encode",
+         "audio_files.pyav:_open", "corpus.files:_encode",
          "evaluate.demo:_read_beginning")  # fmt: skip
 MODEL = ("folder:read_model", "folder:system_of", *SAFETENSORS)
 
