@@ -77,6 +77,10 @@ OVER_AN_INPUT: list[tuple[str, ...]] = [
     (*TTS, "hello", "-o", "link.wav"),
     (*TTS, "hello", "-o", "v.wav"),
     (*TTS, "--file", "texts.txt", "-o", "hard.wav"),
+    *(
+        ("edit", "a.flac", "b.wav", "--words", "1:1", "--text", "hello", "-o", name)
+        for name in ("a.flac", "./b.wav", "again/a.flac", "link.tokens", "hard.tokens")
+    ),
     ("data", "align", "m.jsonl", "--from", "a.ctm", "--out", "m.jsonl"),
     ("data", "align", "m.jsonl", "--from", "a.ctm", "--out", "again/m.jsonl"),
     ("data", "align", "m.jsonl", "--from", "a.ctm", "--out", "b.wav"),
