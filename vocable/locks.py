@@ -1,6 +1,5 @@
 """Locks of folders: two processes do not write results of one name into one folder."""
 
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -8,6 +7,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vocable.errors import OutputError
+from vocable.files import read_file
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is locked
+    fcntl = None  # type: ignore[assignment]
 
 LOCK = ".vocable.lock"
 
@@ -17,7 +22,7 @@ def lock_folder(folder: Path, task: str) -> Iterator[None]:
     """Hold the lock of a folder, which the system releases when the process ends, however it ends.
 
     The lock lies in the file ``.vocable.lock``, which a process that ends in the usual way removes. One that a kill
-    leaves is no lock. On a file system without locks nothing is locked.
+    leaves is no lock. On a system without such locks nothing is locked.
 
     Args:
         folder: Existing folder.
@@ -59,7 +64,7 @@ def lock_folder(folder: Path, task: str) -> Iterator[None]:
 def _open_locked(path: Path) -> int:
     """Open and lock a file; raise a BlockingIOError if another process holds it."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
             _lock(descriptor)
             with suppress(FileNotFoundError):
@@ -72,6 +77,8 @@ def _open_locked(path: Path) -> int:
 
 
 def _lock(descriptor: int) -> None:
+    if fcntl is None:
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -81,7 +88,7 @@ def _lock(descriptor: int) -> None:
 
 
 def _read_holder(path: Path) -> str:
-    with suppress(OSError):
-        if text := path.read_bytes()[:200].decode(errors="replace").strip():
+    with suppress(OutputError):
+        if text := read_file(path, OutputError, "remove it", limit=200).decode(errors="replace").strip():
             return text
     return "another process"
