@@ -112,8 +112,11 @@ def _bad_codebooks(name: str, network: nn.Module) -> Iterator[str]:
             yield f"{where}: quantization never began, so every clip gets the same ids"
             continue
         used = book.count_used(_RECENT)
-        if used is not None and used < LOW_USAGE * book.size:
-            yield f"{where} uses {used} of its {book.size} entries ({used / book.size:.1%})"
         distinct = len(torch.unique(book.entries.detach(), dim=0))
-        if distinct <= max(1, LOW_USAGE * book.size):
-            yield f"{where} has {distinct} different entries of {book.size}: the others are their copies"
+        copies = f"has {distinct} different entries of {book.size}: the others are their copies"
+        are_copies = distinct <= max(1, LOW_USAGE * book.size)
+        if used is not None and used < LOW_USAGE * book.size:
+            share = f"{where} uses {used} of its {book.size} entries ({used / book.size:.1%})"
+            yield f"{share}, and {copies}" if are_copies else share
+        elif are_copies:
+            yield f"{where} {copies}"
