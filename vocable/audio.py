@@ -331,7 +331,7 @@ def as_audio(value: object, name: str = "audio") -> Audio:
     if isinstance(value, tuple | list) and len(value) == 2:
         samples, rate = value
         if np.ndim(rate) == 0 and isinstance(rate, int | np.integer) and not isinstance(rate, bool):
-            return Audio(samples, int(rate))
+            return Audio(_as_floats(samples), int(rate))
         raise ArgumentError(f"{name}: the sample rate is {show(rate)}; pass (samples, sample_rate), in this order")
     raise ArgumentError(
         f"{name} is {show(value)} ({type(value).__name__}); pass Audio, the path of an audio file, or (samples, "

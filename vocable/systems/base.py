@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vocable.arguments import Range, check_arguments, checked_binding
 from vocable.audio import Audio, AudioLike
+from vocable.device import check_device
 from vocable.errors import AudioError, ConfigError, ShapeError, SpecError
 from vocable.folder import Migration, StoredModel, digest_of, read_model, write_model
 from vocable.numerics import from_caller, reproducible
@@ -272,7 +273,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
         def build(values: dict[str, Any]) -> nn.Module:
             return cls.model_class(parse(cls.config_class, values, "config"))
 
-        return read_model(folder, build, device, cls.migration)
+        return read_model(folder, build, str(check_device(device)), cls.migration)
 
     @abstractmethod
     def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
