@@ -26,7 +26,7 @@ SCALES = {
 
 @dataclass
 class Context:
-    """What a reader may know beside its match.
+    """Dictionary and words so far, which a reader may look at beside its match.
 
     Attributes:
         known: Words of the dictionary.

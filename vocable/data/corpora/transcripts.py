@@ -41,8 +41,8 @@ _ADVICE = "check the path, and save it as UTF-8"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What a table or a file says of one recording.
+class RecordingText:
+    """Text, speaker and split of one recording, as far as a table or a file names them.
 
     Attributes:
         text: Transcript, if there is one.
@@ -70,8 +70,8 @@ class Transcripts:
 
     def __init__(self, root: Path, tables: Sequence[Path] | None, say: Callable[[str], None]) -> None:
         self._say = say
-        self._by_path: dict[str, Entry] = {}  # by path from the root, without suffix
-        self._by_name: dict[str, list[Entry]] = {}  # by the name of the file, without suffix
+        self._by_path: dict[str, RecordingText] = {}  # by path from the root, without suffix
+        self._by_name: dict[str, list[RecordingText]] = {}  # by the name of the file, without suffix
         self._used: set[str] = set()
         for table in _find(root, TABLES) if tables is None else tables:
             try:
@@ -82,9 +82,9 @@ class Transcripts:
                 say(f"left out: {error}")
         for path in _find(root, (_LIST,)):
             for name, text in self._lines(path):
-                self._add(path.parent / name, root, Entry(text))
+                self._add(path.parent / name, root, RecordingText(text))
 
-    def find(self, audio: Path, root: Path) -> Entry:
+    def find(self, audio: Path, root: Path) -> RecordingText:
         """Return what is known of a recording; a file beside it comes before tables and lists."""
         key = _without_suffix(audio.relative_to(root).as_posix())
         entry = self._by_path.get(key)
@@ -92,11 +92,11 @@ class Transcripts:
             named = self._by_name.get(audio.stem, [])
             if len(set(named)) > 1:
                 self._say(f"no text: {audio}: {len(named)} lines are called {audio.stem!r}; write paths in the table")
-            entry = named[0] if len(set(named)) == 1 else Entry()
+            entry = named[0] if len(set(named)) == 1 else RecordingText()
             key = audio.stem
         self._used.add(key)
         beside = self._beside(audio)
-        return entry if beside is None else Entry(beside, entry.speaker, entry.split)
+        return entry if beside is None else RecordingText(beside, entry.speaker, entry.split)
 
     def unused(self) -> list[str]:
         """Return names in tables and lists that no recording has."""
@@ -136,9 +136,9 @@ class Transcripts:
             if name is not None:
                 path = Path(name.replace("\\", "/"))
                 folder = table.parent if (table.parent / path).is_file() else root
-                self._add(folder / path, root, Entry(**values))
+                self._add(folder / path, root, RecordingText(**values))
 
-    def _add(self, path: Path, root: Path, entry: Entry) -> None:
+    def _add(self, path: Path, root: Path, entry: RecordingText) -> None:
         inside = path.relative_to(root) if path.is_relative_to(root) else path
         key = _without_suffix(inside.as_posix())
         if key in self._by_path and self._by_path[key] != entry:
