@@ -150,3 +150,14 @@ def test_a_path_of_another_hop_is_named() -> None:
         f0_rmse(SUNG, SUNG, path=np.array([[0, 0], [100, 3]]))
     with pytest.raises(ShapeError, match="make it from features of the contours' hop"):
         voicing_error(SUNG, SUNG, path=np.array([[-1, 0]]))
+
+
+@pytest.mark.parametrize("score", [f0_correlation, f0_rmse, f0_mse, gross_pitch_error])
+def test_a_melody_of_which_little_is_left_has_no_figure(score: Callable[..., Score]) -> None:
+    """In noise a tracker finds pitch where it is surest: these few frames agree, and say nothing of the others."""
+    melody = 120 + 40 * np.sin(np.arange(200) / 20)
+    heard = np.where(np.arange(200) < 60, melody, 0.0)
+    for pair in ((melody, heard), (heard, melody)):
+        assert math.isnan(score(*pair).value)
+        assert score(*pair).reason == "only 60 of 200 frames that are voiced in either are voiced in both"
+    assert score(melody, np.where(np.arange(200) < 101, melody, 0.0)).reason == ""

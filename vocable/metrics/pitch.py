@@ -17,6 +17,7 @@ from vocable.errors import ConfigError, ShapeError
 from vocable.metrics.score import Score, undefined
 
 _MIN_VOICED = 10  # frames that must be voiced in both
+_MIN_AGREEMENT = 0.5  # share of frames voiced in both: of noise a tracker finds few, where it is surest, and they agree
 _GROSS = 0.2  # relative error from which on an error is gross
 _CONSTANT = 1e-6  # range in octaves under which a contour is constant: a thousandth of a cent
 _NAMES = ("the recording", "the decoded speech")
@@ -162,6 +163,9 @@ def _voiced_frames(
     both = (pair[0] > 0) & (pair[1] > 0)
     if both.sum() < _MIN_VOICED:
         return f"fewer than {_MIN_VOICED} frames are voiced in both"
+    voiced = (pair[0] > 0) | (pair[1] > 0)
+    if both.sum() < _MIN_AGREEMENT * voiced.sum():
+        return f"only {both.sum()} of {voiced.sum()} frames that are voiced in either are voiced in both"
     return pair[0][both], pair[1][both]
 
 
