@@ -18,13 +18,13 @@ last 4          CRC-32 of all bytes before, unsigned little-endian
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from math import log2
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, Integer
 from numpy import ndarray
 from pydantic import Field
 
@@ -35,7 +35,7 @@ from vocable.schema import config, parse, to_bytes, to_json
 MAGIC = b"\x89VOCTOK\n"
 VERSION = 2
 _PREFIX = struct.Struct("<8sHI")
-_CHUNK = 1 << 16  # ids that are packed at once, a multiple of 8: hours of speech take little memory beside their ids
+_CHUNK = 1 << 13  # frames, or ids, that are packed at once: hours of speech take little memory beside their ids
 
 Setting = Annotated[str, Field(max_length=1_000)] | int | bool | float | None
 """Value of a setting that tokens were made with: a JSON scalar."""
@@ -150,12 +150,12 @@ class Header(HeaderV1):
     provenance: Provenance = field(default_factory=Provenance)
 
 
-def seal(header: Header, ids: Int32[ndarray, " M"], voices: bytes) -> bytes:
+def seal(header: Header, ids: Iterable[Integer[ndarray, "N Q"]], voices: bytes) -> bytes:
     """Return the bytes of a token file.
 
     Args:
         header: Header; an empty provenance, and what is empty in one, takes no bytes.
-        ids: Ids of all clips, frame after frame, level after level.
+        ids: Ids of each clip, of shape (N, Q).
         voices: Voice vectors of all clips, as little-endian float32.
     """
     values = to_json(header)
@@ -213,15 +213,26 @@ def _id_bits(codebook_size: int) -> int:
     return max(1, (codebook_size - 1).bit_length())
 
 
-def _pack_bits(ids: Int32[ndarray, " M"], bits: int) -> bytes:
+def _pack_bits(ids: Iterable[Integer[ndarray, "N Q"]], bits: int) -> bytes:
     packed = []
-    for start in range(0, ids.size, _CHUNK):
-        part = ids[start : start + _CHUNK]
+    for part in _even_parts(ids):
         spread = np.empty((part.size, bits), dtype=np.uint8)
         for bit in range(bits):  # one expression would take ten times the memory
             spread[:, bit] = (part >> bit) & 1
         packed.append(np.packbits(spread, bitorder="little").tobytes())
     return b"".join(packed)
+
+
+def _even_parts(ids: Iterable[Integer[ndarray, "N Q"]]) -> Iterator[Integer[ndarray, " M"]]:
+    """Yield ids in small parts, whose bits end on whole bytes, except in the last part."""
+    rest = np.zeros(0, dtype=np.int64)
+    for clip in ids:
+        for start in range(0, len(clip), _CHUNK):
+            joined = np.concatenate([rest, clip[start : start + _CHUNK].reshape(-1)])
+            full = joined.size - joined.size % 8
+            rest = joined[full:]
+            yield joined[:full]
+    yield rest
 
 
 def _unpack_bits(data: bytes, count: int, bits: int) -> Int32[ndarray, " M"]:

@@ -273,13 +273,7 @@ def pack(tokens: Tokens) -> bytes:
         voice_width=0 if tokens.voice is None else tokens.voice.shape[1],
         clips=tuple(ClipHeader(frames=frames, samples=samples, text=text) for frames, samples, text in clips),
     )  # fmt: skip
-    lengths = tokens.lengths.tolist()
-    ids = np.empty(sum(lengths) * tokens.spec.num_codebooks, dtype=np.int32)  # half of the memory of int64
-    start = 0
-    for row, frames in enumerate(lengths):
-        part = tokens.ids[row, :, :frames].T.cpu().numpy()
-        ids[start : start + part.size].reshape(part.shape)[:] = part
-        start += part.size
+    ids = (tokens.ids[row, :, :frames].T.cpu().numpy() for row, frames in enumerate(tokens.lengths.tolist()))
     voices = b"" if tokens.voice is None else tokens.voice.detach().float().cpu().numpy().astype("<f4").tobytes()
     return seal(header, ids, voices)
 

@@ -122,17 +122,20 @@ class GuidedTokenizer(BaseTokenizer[GuidedModel]):
                 sizes.append(block.size)
                 yield block
 
-        reach, hop, ids = self.model.encoder.reach, self.config.backbone.hop, []
+        reach, hop = self.model.encoder.reach, self.config.backbone.hop
+        collected = bytearray()  # int32: thousands of small tensors would keep the heap from being reused
         core = _WINDOW - 2 * (reach or 0)
         if reach is None:  # one window for the whole clip
             blocks = [np.concatenate([np.zeros(0, np.float32), *blocks])]
             core = max(1, frames_for(blocks[0].size, hop))
         for samples, mask, kept in sample_windows(measured(), core, reach or 0, hop):
             latents = self.model.encoder(samples.to(self.device), mask.to(self.device))
-            ids.append(self.model.quantizer.encode(latents[:, kept]).int().cpu())  # hours of them stay in memory
-        if not ids:
+            collected += self.model.quantizer.encode(latents[:, kept])[0].T.int().cpu().numpy().tobytes()
+        if not collected:
             raise AudioError("the audio is empty: there are no samples to encode")
-        return self._tokens(torch.cat(ids, dim=2).long(), sum(sizes), text)
+        ids = np.frombuffer(collected, dtype=np.int32).reshape(-1, self.spec.num_codebooks)
+        joined = np.ascontiguousarray(ids.T, dtype=np.int64)
+        return self._tokens(torch.from_numpy(joined)[None], sum(sizes), text)
 
     def decode_blocks(self, tokens: Tokens) -> Iterator[Float[ndarray, " T"]]:
         """Decode one clip block by block; together the blocks are as long as what was encoded."""
