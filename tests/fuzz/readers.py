@@ -39,9 +39,11 @@ from vocable.text.lexicon import Lexicon
 from vocable.text.subword_tokenizers import BytePairTokenizer, HubTokenizer, subword_tokenizer_from_json
 from vocable.tokens import Tokens, TokenSpec
 from vocable.train import checkpoint
-from vocable.train.log import Log
+from vocable.train.log import Log, read_rows
 from vocable.train.record import read_record, schedules, start_steps
-from vocable.train.run import _check_folder, run_to_json
+from vocable.train.resume import compare, next_environments, read_run, stored_recipe
+from vocable.train.run import run_to_json
+from vocable.train.settings import change_settings, parse_assignments, read_settings
 from vocable.vocoders import IstftVocoder
 from vocable_lab.guided.teachers import _sentence
 from vocable_lab.listening.analysis import analyze
@@ -254,9 +256,9 @@ def mend_checkpoint(folder: Path) -> None:
 
 def _settings() -> dict[str, Any]:
     data = [{"path": "a.jsonl", "sha256": "5e"}]
-    return {"format": 2, **run_to_json(guided.tiny()), "data": data, "split": "train", "start": None, "teachers": {
-        "acoustic": {"name": "a", "digest": "b"}
-    }}  # fmt: skip
+    return {"format": 2, "recipe": "guided-tiny", **run_to_json(guided.tiny()), "data": data, "split": "train",
+            "start": None, "init": None, "teachers": {"acoustic": {"name": "a", "digest": "b"}},
+            "environment": {"threads": 1}, "resumed": [{"step": 2, "environment": {"threads": 2}}]}  # fmt: skip
 
 
 def _make_run(folder: Path) -> None:
@@ -269,7 +271,10 @@ def _read_run(folder: Path) -> object:
 
     record = read_record(folder)
     schedules(record.values), start_steps(record.values)
-    _check_folder(json.loads(json.dumps(_settings())), folder, True)
+    stored, settings = read_run(folder) or {}, json.loads(json.dumps(_settings()))
+    compare(stored, settings, folder / "run.json", allow_changes=True)
+    next_environments(stored, settings, 3)
+    stored_recipe(stored, "guided-tiny", folder)
     from contextlib import suppress
 
     from vocable.errors import CheckpointError
@@ -277,6 +282,7 @@ def _read_run(folder: Path) -> object:
     with suppress(CheckpointError):  # it has no checkpoint yet
         describe(str(folder))
     log = Log(folder, steps=4, start=2, quiet=True)
+    read_rows(folder)
     log.write(3, {"generator/total": 1.0})
     log.close()
     return record.steps
@@ -286,6 +292,19 @@ def _draw_run(folder: Path) -> object:
     from vocable.evaluate.draw import draw
 
     return [name for name, _ in draw(str(folder))]
+
+
+def _make_settings(folder: Path) -> None:
+    (folder / "s.toml").write_text("losses.quantize_from = 3\n[train]\nsteps = 7\nbetas = [0.8, 0.9]\n")
+    (folder / "s.yaml").write_text("train:\n  steps: 7\n  betas: [0.8, 0.9]\nmodel.codebook_size: 32\n")
+
+
+def _read_settings(folder: Path) -> object:
+    run = guided.tiny()
+    for name in ("s.toml", "s.yaml"):
+        run = change_settings(run, read_settings(run, folder / name))
+    assignments = (folder / "s.yaml").read_text(errors="replace").splitlines()[-1].replace(": ", "=")
+    return change_settings(run, parse_assignments(run, [assignments])).train.steps
 
 
 def _make_results(folder: Path) -> None:
@@ -478,9 +497,14 @@ READERS: dict[str, Reader] = {
         [("*.*", bytes_of), ("training.json", json_of), ("training.safetensors", safetensors_of)],
         ("train.checkpoint:restore", "train.checkpoint:verify"), mend=mend_checkpoint, exact=True,
     ),
+    "settings": Reader(
+        _make_settings, _read_settings, [("*.toml", bytes_of), ("*.toml", words_of), ("*.yaml", bytes_of),
+                                         ("*.yaml", words_of)],
+        ("train.settings:read_settings", "train.settings:_parse_value"),
+    ),
     "run": Reader(
         _make_run, _read_run, [("*", bytes_of), ("run.json", json_of), ("run.json", json_of), ("log.jsonl", lines_of)],
-        ("train.record:read_record", "train.record:parse_log_line", "train.run:_check_folder",
+        ("train.record:read_record", "train.record:parse_log_line", "train.resume:read_run", "train.log:read_rows",
          "train.log:Log.__init__"),
     ),
     "drawn run": Reader(
@@ -547,7 +571,9 @@ ELSEWHERE: dict[str, str] = {
     "cli.evaluate:tokenizers": "prints a report that was just written",
     "evaluate.canvas:_follow_dark_mode": "reads the package's own style sheet",
     "evaluate.page.__init__:encode_flac": "reads a file that was just written",
-    "evaluate.runner:run": "brings its own settings into the form that they have in a file",
+    "locks:_open_locked": "opens a file to write it",
+    "locks:_read_holder": "shows at most 200 characters of any text",
+    "evaluate.runner:_run_locked": "brings its own settings into the form that they have in a file",
     "text.subword_tokenizers:BytePairTokenizer.train": "reads what the package tokenizers returns",
     "data.alignment.ctc:CtcAligner.load": "folder:read_model, as every model; needs a Whisper",
     "vocable_lab.vqalattent.classifier:find_classifier": "schema:read_json of a line of text",

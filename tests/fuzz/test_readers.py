@@ -9,6 +9,9 @@ import pytest
 import vocable
 from tests.fuzz.harness import fuzz
 from tests.fuzz.readers import ELSEWHERE, READERS
+from vocable.errors import ConfigError
+from vocable.systems.guided.recipe import tiny
+from vocable.train.settings import read_settings
 
 COUNT = 12
 OPENERS = {
@@ -69,3 +72,10 @@ def _opens(function: ast.expr) -> bool:
         module = getattr(function.value, "id", "")
         return function.attr in OPENERS or function.attr in OF_MODULES.get(module, ())
     return getattr(function, "id", "") in OPENERS
+
+
+def test_a_few_lines_of_yaml_that_stand_for_terabytes_are_refused(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x]", *(f"a{level}: &a{level} [*a{level - 1}, *a{level - 1}]" for level in range(1, 60))]
+    (tmp_path / "s.yaml").write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match=r"s\.yaml: is no TOML or YAML of settings \(references"):
+        read_settings(tiny(), tmp_path / "s.yaml")

@@ -206,7 +206,10 @@ def _differ(before: Any, now: Any, name: str) -> Iterator[tuple[str, tuple[Any, 
 
 
 def _named(differences: Mapping[str, tuple[Any, Any]], names: list[str]) -> str:
-    shown = [f"{name} was {differences[name][0]}, is {differences[name][1]}" for name in names[:_MAX_NAMED]]
+    shown = [
+        f"{name} was {str(differences[name][0])[:200]}, is {str(differences[name][1])[:200]}"
+        for name in names[:_MAX_NAMED]
+    ]
     return "; ".join(shown) + (f"; and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
 
 
@@ -214,7 +217,9 @@ def _compare_environment(stored: Mapping[str, Any], settings: Mapping[str, Any])
     before, now = _newest_environment(stored), settings["environment"]
     if before is None:
         return ["run.json does not record the threads and versions that the run had"]
-    return [f"{key} was {before.get(key)}, is {value}" for key, value in now.items() if before.get(key) != value]
+    return [
+        f"{key} was {str(before.get(key))[:200]}, is {value}" for key, value in now.items() if before.get(key) != value
+    ]
 
 
 def _newest_environment(stored: Mapping[str, Any]) -> Mapping[str, Any] | None:

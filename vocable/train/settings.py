@@ -236,6 +236,8 @@ def _read_yaml(text: str) -> Any:
     except ImportError as error:
         raise MissingDependencyError("a YAML file needs PyYAML: pip install pyyaml, or write TOML") from error
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError("references such as *name are not read")  # a few lines of them can stand for terabytes
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
