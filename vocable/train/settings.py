@@ -291,4 +291,4 @@ def _unknown(name: str, leaves: Mapping[str, _Leaf]) -> ConfigError:
     by_last = {one.rpartition(".")[2]: one for one in reversed(names)}
     near += [by_last[one] for one in get_close_matches(last, list(by_last), 1)]
     hint = f"the nearest is {near[0]}; " if near else ""
-    return ConfigError(f"no setting is named {name}; {hint}{_ADVICE}")
+    return ConfigError(f"no setting is named {name[:100]}; {hint}{_ADVICE}")
