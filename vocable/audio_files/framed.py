@@ -174,7 +174,7 @@ class _Stream:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all frames that its header names have been found."""
+        """True if all frames that its header names have been found."""
         return bool(self.promised) and self.frames >= int(self.promised or 0)
 
     def part(self, data: Bytes, seconds: float) -> Part:
