@@ -82,6 +82,29 @@ class Counted(Squares):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_ends_the_run_and_all_its_processes(tmp_path: Path, sign: signal.Signals) -> None:
+    code = (
+        "import pathlib, sys; from tests.evaluate.test_runner import work_through;"
+        " work_through(pathlib.Path(sys.argv[1]), 40, 2, 1.0)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "results.jsonl").exists() or not (tmp_path / "results.jsonl").stat().st_size:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(sign)
+        process.wait(30)
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline, "a process of the run lives on"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
 def test_processes_are_started_once(tmp_path: Path) -> None:
     """A list that shrank while it was walked through once made half of the items wait for new processes."""
     started = tmp_path / "started"
