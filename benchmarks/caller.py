@@ -22,7 +22,7 @@ from rich.table import Table
 MODELS = ("guided-small", "ctap-small", "supervised-small", "taste-small", "vqalattent-fsdd")
 TEXTS = ("one", "two three", "the old man", "four", "we need that", "good morning", "seven eight nine")
 PROCESSES, THREADS = ("this one", "fork", "spawn"), (1, 2, 3, 4, 8)
-_CLIPS, _NEIGHBOR = 24, 4.0  # clips a model; seconds of the long neighbor that others are padded for
+_CLIPS, _NEIGHBOR = 24, 2.0  # clips a model; seconds of the long neighbor that others are padded for
 
 
 def caller(

@@ -94,6 +94,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
     config_class: ClassVar[type]
     model_class: ClassVar[type[nn.Module]]
     migration: ClassVar[Migration | None] = None
+    takes_vocoder: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -263,10 +264,10 @@ class BaseTokenizer(ABC, Generic[_Model]):
             CheckpointError: If a file is missing, altered or of another version.
             ConfigError: If a vocoder is named and the system takes none.
         """
-        if vocoder is not None:
+        if vocoder is not None and not cls.takes_vocoder:
             raise ConfigError(f"{folder}: a {cls.system} model makes samples itself and takes no vocoder; leave it out")
-        stored = cls._read(folder, device)
-        return cls(stored.network, aliases=stored.aliases)
+        stored, options = cls._read(folder, device), {"vocoder": vocoder} if cls.takes_vocoder else {}
+        return cls(stored.network, aliases=stored.aliases, **options)
 
     @classmethod
     def _read(cls, folder: str | os.PathLike[str], device: str) -> StoredModel[Any]:

@@ -1,6 +1,5 @@
 """Tokenizers that keep the voice as one vector beside their tokens and decode mel spectra through a vocoder."""
 
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -64,6 +63,8 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         phonemes: Phoneme inventory.
         vocoder: Vocoder that renders the decoded spectra.
     """
+
+    takes_vocoder = True
 
     def __init__(self, model: _Model, vocoder: str | None = None, *, aliases: Sequence[str] = ()) -> None:
         super().__init__(model, aliases=aliases)
@@ -186,13 +187,6 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
     def transcribe(self, tokens: Tokens) -> list[str]:
         """Return the phonemes of one clip: those of :meth:`phoneme_path` without repeats and silence."""
         return self.phonemes.names(collapse_path(self.phoneme_path(tokens)))
-
-    @classmethod
-    def load(cls: type[_Self], folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
-             find: Callable[[str], BaseTokenizer[Any]] | None = None) -> _Self:  # fmt: skip
-        """Load a model folder that :meth:`save` wrote; see :meth:`BaseTokenizer.load`."""
-        stored = cls._read(folder, device)
-        return cls(stored.network, vocoder=vocoder, aliases=stored.aliases)  # type: ignore[call-arg]
 
     def _check_vector(self, voice: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
         """Return a voice vector on the networks' device; raise a SpecError if it is none of this tokenizer."""

@@ -4,10 +4,8 @@ An image has lost when its speech begins, how long it lasts and, where each clip
 These three numbers stand beside the ids, in ``voice``.
 """
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import log2
-from typing import Any
 
 import numpy as np
 import torch
@@ -59,6 +57,7 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
     config_class = VqalattentConfig
     model_class = VqalattentModel
     migration = MIGRATION
+    takes_vocoder = True
 
     def __init__(self, model: VqalattentModel, vocoder: str | None = None, *, aliases: Sequence[str] = ()) -> None:
         super().__init__(model, aliases=aliases)
@@ -228,13 +227,6 @@ class VqalattentTokenizer(BaseTokenizer[VqalattentModel]):
         tables = [Table("Model", rows), codebook_table(model.vqvae.quantizer.codebooks)]
         labels = [(key, ", ".join(values)) for key, values in self.labels.items()]
         return [*tables, Table("Labels", labels)] if labels else tables
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
-             find: Callable[[str], BaseTokenizer[Any]] | None = None) -> "VqalattentTokenizer":  # fmt: skip
-        """Load a model folder that :meth:`save` wrote; see :meth:`BaseTokenizer.load`."""
-        stored = cls._read(folder, device)
-        return cls(stored.network, vocoder, aliases=stored.aliases)
 
     def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
         return self.model.vqvae.quantizer.decode(ids)
