@@ -1,13 +1,16 @@
 """Tokens do not depend on the state of their caller, and nothing of that state is left changed."""
 
 import copy
+import json
 import multiprocessing
 import pickle
+import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,7 @@ from vocable.testing import compare_devices, speechlike
 from vocable.vocoders import istft
 
 CLIP = speechlike(9_000)
+ROOT = Path(__file__).parents[1]
 REFERENCE = {
     "default dtype": torch.float32, "default device": torch.device("cpu"), "gradients": False, "inference mode": False,
     "deterministic": 0, "oneDNN": (True, False), "NNPACK": True, "opt_einsum": False, "transformers": True,
@@ -321,3 +325,18 @@ def test_devices_are_compared_in_words() -> None:
     equal, _, total = sentence.split()[:3]
     assert sentence.endswith("ids on cpu are those on the CPU")
     assert equal == total
+
+
+@pytest.mark.slow
+def test_comparisons_over_batch_cut_threads_state_and_process_in_short(tmp_path: Path) -> None:
+    """The whole of it is ``benchmarks/caller.py``, with its result in ``benchmarks/results/caller.json``."""
+    options = ["--model", "guided-small", "--model", "vqalattent-fsdd", "--comparisons", "150", "--out", str(tmp_path)]
+    ran = subprocess.run(
+        [sys.executable, "benchmarks/caller.py", *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    total = json.loads((tmp_path / "caller.json").read_text())["values"]["all"]
+    assert total["mismatches"] == 0
+    assert total["comparisons"] >= 300
+    axes = {name.partition(":")[0] for name in total if ":" in name}
+    assert axes == {"padding", "process", "state", "threads", "way"}
