@@ -1,5 +1,6 @@
 """Rows are the same whether a run was disturbed or not, and one bad item costs one item."""
 
+import errno
 import math
 import os
 import signal
@@ -138,6 +139,32 @@ def test_a_file_cut_anywhere_is_mended(tmp_path: Path, cut: int) -> None:
     path.write_bytes(whole[:-cut])
     work_through(tmp_path)
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("change", ["value", "twice", "lost", "no checksum"])
+def test_an_altered_row_is_evaluated_again(tmp_path: Path, change: str) -> None:
+    work_through(tmp_path)
+    path = tmp_path / "results.jsonl"
+    whole = path.read_bytes()
+    first, second, *others = whole.splitlines(keepends=True)
+    changed = {
+        "value": [first.replace(b'"value": 0.0', b'"value": 9.0'), second], "twice": [second, second],
+        "lost": [second], "no checksum": [first.partition(b', "crc32"')[0] + b"}\n", second],
+    }  # fmt: skip
+    assert changed[change] != [first, second]
+    path.write_bytes(b"".join([*changed[change], *others]))
+    work_through(tmp_path)
+    assert path.read_bytes() == whole
+
+
+def test_a_full_disk_ends_the_run_and_sets_no_clip_aside(tmp_path: Path) -> None:
+    class Full(Squares):
+        def work(self, item: str) -> Sequence[ResultRow]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OutputError, match="0: No space left on device; make room"):
+        run(Full(8), partial(Squares, 8), SETTINGS, tmp_path)
+    assert "0" not in work_through(tmp_path).quarantined
 
 
 def test_another_runs_folder_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

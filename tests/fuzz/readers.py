@@ -303,8 +303,8 @@ def _read_settings(folder: Path) -> object:
     run = guided.tiny()
     for name in ("s.toml", "s.yaml"):
         run = change_settings(run, read_settings(run, folder / name))
-    assignments = (folder / "s.yaml").read_text(errors="replace").splitlines()[-1].replace(": ", "=")
-    return change_settings(run, parse_assignments(run, [assignments])).train.steps
+    assignments = (folder / "s.yaml").read_text(errors="replace").replace(": ", "=").splitlines()[-1:]
+    return change_settings(run, parse_assignments(run, assignments)).train.steps
 
 
 def _make_results(folder: Path) -> None:

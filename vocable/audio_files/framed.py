@@ -110,7 +110,7 @@ def walk_mp3(data: Bytes, start: int) -> tuple[list[Part], int]:
     """Return the streams of an MP3 file: each begins with a Xing or VBRI header, or with another sample rate.
 
     Raises:
-        AudioError: If bytes between frames are no tag, or a stream is shorter than its header says.
+        AudioError: If no frame is whole, bytes between frames are no tag, or a stream is shorter than its header says.
     """
     position = _first_frame(data, start)
     if position is None:
@@ -140,7 +140,8 @@ def walk_mp3(data: Bytes, start: int) -> tuple[list[Part], int]:
             seconds += frame.samples / frame.stream[2]
         else:
             stream.body = position
-    assert stream is not None  # there is a first frame
+    if stream is None:  # what looked like a first frame goes past the end
+        raise AudioError(f"{data.name}: the file is truncated in its first MP3 frame; copy or export it again")
     _check_end(data, position, seconds, stream)
     return [*parts, stream.part(data, seconds)], position
 

@@ -216,7 +216,8 @@ def _read_finished(path: Path) -> dict[str, list[str]]:
         item = values["item"]
         lines.setdefault(item, []).append(line + "\n")
         expected[item] = values["of"]
-    complete = {item: rows for item, rows in lines.items() if len(rows) == expected[item]}
+    # a line that stands twice may have taken the place of another
+    complete = {item: rows for item, rows in lines.items() if len(rows) == len(set(rows)) == expected[item]}
     write_text(path, "".join(line for rows in complete.values() for line in rows))
     return complete
 

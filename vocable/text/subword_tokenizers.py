@@ -180,7 +180,7 @@ class HubTokenizer:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # plain ones, of an HTTP library, and panics of Rust, which are no Exception
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:300]
             raise CheckpointError(
                 f"{name}: has no tokenizer.json that can be used ({reason}); give a folder with one"
             ) from error

@@ -187,7 +187,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         head = next(reader, [])
         if tuple(head) != COLUMNS:
             raise InputError(
-                f"{path}, line 1: the columns are {', '.join(head) or 'none'}; {', '.join(COLUMNS)} are needed"
+                f"{path}, line 1: the columns are {', '.join(head)[:200] or 'none'}; {', '.join(COLUMNS)} are needed"
             )
         for cells in reader:
             if not cells:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from vocable.audio import AUDIO_SUFFIXES, CONVERTIBLE_SUFFIXES
 from vocable.errors import InputError, VocableError
-from vocable.files import read_file
+from vocable.files import is_file, read_file
 
 TABLES = (".csv", ".tsv", ".psv")
 """Suffixes of tables."""
@@ -106,7 +106,7 @@ class Transcripts:
     def _beside(self, audio: Path) -> str | None:
         for suffix in _BESIDE:
             path = audio.with_suffix(suffix)
-            if path.is_file():
+            if is_file(path):
                 try:
                     return _clean(_read(path))
                 except VocableError as error:
@@ -135,7 +135,7 @@ class Transcripts:
             name = values.pop("name")
             if name is not None:
                 path = Path(name.replace("\\", "/"))
-                folder = table.parent if (table.parent / path).is_file() else root
+                folder = table.parent if is_file(table.parent / path) else root
                 self._add(folder / path, root, RecordingText(**values))
 
     def _add(self, path: Path, root: Path, entry: RecordingText) -> None:
@@ -154,7 +154,7 @@ def _find(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(
         path
         for path in root.glob(pattern)
-        if path.name.lower().endswith(suffixes) and not path.name.startswith(".") and path.is_file()
+        if path.name.lower().endswith(suffixes) and not path.name.startswith(".") and is_file(path)
     )
 
 
