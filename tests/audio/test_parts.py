@@ -267,3 +267,10 @@ def test_a_file_of_too_many_recordings_is_named(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(AudioError, match=r"a\.wav: holds more than 20 recordings; write them to files of their own"):
         read(tmp_path, "a.wav", content(tmp_path, "wav", 10) * 21)
     assert read(tmp_path, "b.wav", content(tmp_path, "wav", 10) * 20).size == 200
+
+
+@pytest.mark.parametrize("size", [5, 100, 287])
+def test_an_mp3_cut_within_its_first_frame_is_named(size: int, tmp_path: Path) -> None:
+    data = content(tmp_path, "mp3")
+    with pytest.raises(AudioError, match=r"a\.mp3: the file is truncated in its first MP3 frame"):
+        read(tmp_path, "a.mp3", data[data.index(b"\xff") :][:size])
