@@ -87,7 +87,7 @@ def test_a_file_of_texts_a_bad_one_is_named_and_the_rest_go_on(run: Run, here: P
     assert (code, last) == (1, "vocable: 1 of 4 files failed; the others are done")
     assert written() == ["out/001.wav", "out/003.wav", "out/006.wav"]
     assert "in/texts.txt, line 3 → out/003.wav: " in out
-    assert failed.startswith("failed: in/texts.txt, line 4: text 'hi 😀': '😀' (U+1F600")
+    assert failed.startswith("failed: in/texts.txt, line 4: text 'hi 😀': '😀' (U+1F600, grinning face) cannot be said")
     for number, text in ((1, "hello"), (3, "good morning"), (6, "world")):
         assert heard(f"out/{number:03d}.wav", wanted(model, text, seed=3))
 
@@ -121,7 +121,7 @@ def test_a_vocoder_by_name(run: Run, here: Path, tmp_path_factory: pytest.TempPa
     ("words", "message"),
     [
         (("",), "text '': there is nothing in it to say; give words"),
-        (("hi 😀",), "text 'hi 😀': '😀' (U+1F600"),
+        (("hi 😀",), "text 'hi 😀': '😀' (U+1F600, grinning face) cannot be said"),
         (("--phonemes", "HH XX"), "phoneme 2 of 2, 'XX', is not among the 40 of this set"),
         (("--phonemes", ""), "phonemes: there is nothing in [] to say; give phonemes"),
         ((), "nothing to synthesize, or too much: pass a text, its phonemes, or a file of texts"),

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from tests.vocoders.istft import CONFIG, SPEC, mel, network
 from vocable import folder as folders
 from vocable.errors import CheckpointError
+from vocable.folder import digest_of
 from vocable.vocoders import IstftVocoder, find_vocoder
 
 
@@ -31,6 +32,7 @@ def _card(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
     def alter(folder: Path) -> None:
         card = json.loads((folder / "model.json").read_text())
         change(card)
+        card["digest"] = digest_of(card["config"], load_file(folder / "model.safetensors"))  # as a stranger would
         (folder / "model.json").write_text(json.dumps(card))
 
     return alter
@@ -43,8 +45,8 @@ def _weights(folder: Path) -> None:
 
 ALTERED: dict[str, tuple[Callable[[Path], None], str]] = {
     "weights": (_weights, "digest differs"),
-    "truncated": (lambda folder: (folder / "model.safetensors").write_bytes(b"\x10"), "cannot be used"),
-    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "cannot be used"),
+    "truncated": (lambda folder: (folder / "model.safetensors").write_bytes(b"\x10"), "cannot be read as tensors"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "cannot be read as tensors"),
     "no card": (lambda folder: (folder / "model.json").unlink(), r"model\.json: "),
     "card of numbers": (lambda folder: (folder / "model.json").write_text("[1]"), r"model\.json: "),
     "no spectra": (_card(lambda card: card["config"].pop("mel")), "mel: Field required"),
