@@ -38,6 +38,7 @@ from vocable.write_rules import protect
 
 _BUILT_IN = (GUIDED, VQALATTENT, CTAP, TASTE, SUPERVISED)
 _Path = str | os.PathLike[str]
+_MAX_SHOWN = 100  # characters of a name in a message
 _Tokenizer = TypeVar("_Tokenizer", bound=BaseTokenizer[Any])
 
 
@@ -216,7 +217,8 @@ def _find(name: _Path) -> tuple[Path, System]:
                 f"{name}: is a recipe, and no trained model of that name is here; train it: vocable train {name} "
                 f"--data MANIFEST --out RUN, then give RUN; or take one of: {', '.join(released())}"
             )
-        raise CheckpointError(f"{name}: no such model; give a folder, or one of: {', '.join(released())}")
+        shown = str(name) if len(str(name)) <= _MAX_SHOWN else f"{str(name)[:_MAX_SHOWN]}…"
+        raise CheckpointError(f"{shown}: no such model; give a folder, or one of: {', '.join(released())}")
     newest = checkpoint.steps(folder / "checkpoints")
     if newest:
         folder = newest[-1]
