@@ -117,7 +117,10 @@ def test_nothing_is_learnt_on_the_way() -> None:
         ("", "text '': there is nothing in it to say; give words"),
         (" \n", "there is nothing in it to say"),
         ("...", "there is nothing in it to say"),
-        ("hello 😀", r"text 'hello 😀': '😀' \(U\+1F600, grinning face\) cannot be said in English; write it out in letters"),
+        (
+            "hello 😀",
+            r"text 'hello 😀': '😀' \(U\+1F600, grinning face\) cannot be said in English; write it out in letters",
+        ),
         ("привет", r"'п' \(U\+043F, cyrillic small letter pe\) cannot be said in English"),
         (None, "there is nothing to synthesize: pass a text, or phonemes"),
     ],

@@ -116,7 +116,7 @@ def _bad_codebooks(name: str, network: nn.Module) -> Iterator[str]:
         copies = f"has {distinct} different entries of {book.size}: the others are their copies"
         are_copies = distinct <= max(1, LOW_USAGE * book.size)
         if used is not None and used < LOW_USAGE * book.size:
-            share = f"{where} uses {used} of its {book.size} entries ({used / book.size:.1%})"
-            yield f"{share}, and {copies}" if are_copies else share
+            usage = f"{where} uses {used} of its {book.size} entries ({used / book.size:.1%})"
+            yield f"{usage}, and {copies}" if are_copies else usage
         elif are_copies:
             yield f"{where} {copies}"
