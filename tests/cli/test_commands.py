@@ -273,7 +273,7 @@ def test_train_inspect_and_use_a_run(run: Run, tmp_path: Path) -> None:
     assert "125 frames" in out or "125" in out
     code, _, err = run(*words, "--precision", "float8")
     assert code == 1
-    assert "precision is 'float8': Input should be 'float32' or 'bfloat16'" in err
+    assert "train.precision: 'float8': Input should be 'float32' or 'bfloat16'" in err
 
 
 def test_inspect_a_recipe_shows_the_papers_sizes(run: Run) -> None:
