@@ -1,6 +1,7 @@
 """Shared fixtures: where the real material lies, a browser, values of any type, and one thread a process."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # a shell starts background jobs with SIGINT ignored; tests and the processes they start would inherit it
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)  # two threads on busy cores cost up to 15 times as much
 
 

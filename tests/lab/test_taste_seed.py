@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ def counts(taste: TasteTokenizer, corpus: Path) -> torch.Tensor:
 def model(taste: TasteTokenizer, counts: torch.Tensor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tokenizer that knows how often each unit occurs, and hears nothing."""
     folder = tmp_path_factory.mktemp("models") / "little"
+    taste = deepcopy(taste)
     head = taste.model.lm.head
     with torch.no_grad():
         head.weight.zero_()

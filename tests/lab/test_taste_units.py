@@ -17,6 +17,7 @@ from vocable.evaluate.card import Card
 from vocable.evaluate.plan import Plan
 from vocable.features.hub import WEIGHTS
 from vocable.features.whisper import load_encoder
+from vocable.systems.registry import load
 from vocable.testing import speechlike
 from vocable_lab.taste.units import COLUMNS, TasteUnits, align_words, clips_with_text, has_trained_quantizer
 from vocable_lab.taste.words import Words
@@ -131,7 +132,7 @@ def test_a_quantizer_that_training_has_not_come_to_is_left_out(plan: Plan, place
     card = measured(replace(plan, tokenizers=(str(tmp_path / "early"),)), tmp_path / "out")
     assert card.entries[0].figures["heard_to_said"].mean > 0
     clip = next(iter(clips_with_text(plan)[0].values()))
-    look = early.predict(Audio.read(clip.audio_path), clip.text or "")
+    look = load(tmp_path / "early").predict(Audio.read(clip.audio_path), clip.text or "")
     assert look.acoustic is not None
     assert not bool(torch.any(look.acoustic))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.models import ready_speaker
@@ -23,6 +24,7 @@ from vocable import load, recipes
 from vocable.audio import Audio
 from vocable.data.manifest import read_manifest
 from vocable.errors import CheckpointError, ConfigError
+from vocable.folder import digest_of
 from vocable.systems.vqalattent.config import ImageSpec
 from vocable.systems.vqalattent.image import find_speech, mel_image
 from vocable.train.trainer import Trainer
@@ -90,7 +92,9 @@ def test_a_folder_that_holds_no_classifier_is_refused(judged: Path, whole: Path,
         load(judged)
     folder = shutil.copytree(judged, tmp_path / "broken")
     card = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(card | {"config": card["config"] | {"colour": "red"}}))
+    config = card["config"] | {"colour": "red"}
+    digest = digest_of(config, load_file(folder / "model.safetensors"))  # as a stranger would sign it
+    (folder / "model.json").write_text(json.dumps(card | {"config": config, "digest": digest}))
     with pytest.raises(CheckpointError, match="the classifier's configuration: colour"):
         Classifier.load(folder)
 

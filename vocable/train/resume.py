@@ -10,6 +10,7 @@ import torch
 
 from vocable.collective import world
 from vocable.errors import CheckpointError, ConfigError
+from vocable.files import exists
 from vocable.schema import read_object
 from vocable.train.record import manifests_of
 
@@ -43,7 +44,7 @@ def read_run(folder: Path) -> dict[str, Any] | None:
         CheckpointError: If it cannot be read, or the run is of another format.
     """
     file = folder / "run.json"
-    if not file.exists():
+    if not exists(file):
         return None
     stored = read_object(file, advice="is this a run's folder?")
     if (found := stored.get("format")) != FORMAT:

@@ -13,7 +13,7 @@ import torch
 
 from vocable.collective import world
 from vocable.errors import ConfigError, VocableError
-from vocable.files import folder_exists, make_folder, sha256, write_json
+from vocable.files import exists, folder_exists, make_folder, sha256, write_json
 from vocable.locks import lock_folder
 from vocable.schema import to_json
 from vocable.shares import split_shares
@@ -241,7 +241,7 @@ def _describe_run(
 
 def _read_stored(folder: Path, resume: bool) -> dict[str, Any] | None:
     """Return the ``run.json`` of a folder; raise a ConfigError if there is one and the run is not to be resumed."""
-    if not resume and (folder / "run.json").exists():
+    if not resume and exists(folder / "run.json"):
         raise ConfigError(f"{folder}: holds a run already; pass --resume to continue it, or choose another folder")
     return read_run(folder)
 
