@@ -181,3 +181,17 @@ def test_files_are_opened_in_one_place() -> None:
                 if called in _OPENERS or (called in _LIBRARIES and "check_regular" not in source):
                     places.append(f"{name}:{node.lineno}: {called}")
     assert not places, "open files through vocable.files, or check_regular them before a library opens them"
+
+
+def test_whether_a_file_exists_is_asked_in_one_place() -> None:
+    """The methods of pathlib raise an error where a name is too long, or a folder may not be searched."""
+    root = Path(vocable.__file__).parent
+    places = [
+        f"{path.name}:{node.lineno}: {node.func.attr}"
+        for path in sorted([*root.rglob("*.py"), *(root.parent / "vocable_lab").rglob("*.py")])
+        if path.name != "files.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args
+        and node.func.attr in ("exists", "is_dir", "is_file")
+    ]  # fmt: skip
+    assert not places, "ask exists, folder_exists and is_file of vocable.files"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vocable.errors import ConfigError
+from vocable.files import exists
 
 _SHARE = re.compile(r"(?P<path>.+):(?P<share>[0-9.eE+-]+)")
 
@@ -25,7 +26,7 @@ def split_share(entry: str | os.PathLike[str]) -> tuple[Path, float | None]:
         [('a.jsonl', 0.7), ('a.jsonl', None)]
     """
     match = _SHARE.fullmatch(os.fspath(entry))
-    if match is None or Path(entry).exists():
+    if match is None or exists(Path(entry)):
         return Path(entry), None
     try:
         share = float(match["share"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vocable.errors import CheckpointError
 from vocable.features.hub import WEIGHTS
+from vocable.files import folder_exists, is_file
 from vocable.folder import system_of
 from vocable.schema import read_object, read_utf8
 from vocable.systems import registry
@@ -118,7 +119,7 @@ def _bundled(folder: Path) -> CatalogModel:
         uses = registry.systems()[system].uses
         use = ", ".join(["coding", *(phrase for name, phrase in _USES.items() if name in uses)])
     card = folder / "README.md"
-    found = _LICENSE.search(read_utf8(card, CheckpointError, "copy it again")) if card.is_file() else None
+    found = _LICENSE.search(read_utf8(card, CheckpointError, "copy it again")) if is_file(card) else None
     return CatalogModel(
         name=folder.name, rate=rate, size=_weight_bytes(folder), license=found[1] if found else "unknown", use=use,
         folder=folder, is_bundled=True,
@@ -130,7 +131,7 @@ def _listed_folders() -> Iterator[CatalogModel]:
     for place in filter(None, os.environ.get(WEIGHTS, "").split(os.pathsep)):
         with suppress(OSError):
             for folder in sorted(Path(place).iterdir()):
-                if folder.is_dir() and _weight_bytes(folder):
+                if folder_exists(folder) and _weight_bytes(folder):
                     yield _other(folder.name, folder)
 
 
@@ -152,7 +153,7 @@ def _other(name: str, folder: Path) -> CatalogModel:
     kind, stated = "", "unknown"
     with suppress(CheckpointError):
         kind = str(read_object(folder / "config.json").get("model_type"))
-    if (folder / "hyperparams.yaml").is_file():
+    if is_file(folder / "hyperparams.yaml"):
         kind = "ecapa"
     with suppress(CheckpointError):
         if found := _CACHED_LICENSE.search(read_utf8(folder / "README.md", CheckpointError, "copy it again")[:2_000]):

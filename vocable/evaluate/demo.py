@@ -28,7 +28,7 @@ from vocable.evaluate.plan import Plan
 from vocable.evaluate.reconstruction import Reconstruction
 from vocable.evaluate.runner import Results
 from vocable.evaluate.samples import make_sample
-from vocable.files import make_folder
+from vocable.files import exists, is_file, make_folder
 from vocable.plugins import check_installed
 from vocable.systems.registry import load
 from vocable.tokens import Tokens
@@ -140,7 +140,7 @@ def run_demo(
         tokens = tokenizer.encode(clip)
         encoded = perf_counter()
         token_file, report_file = out / f"{recording.stem}.tokens", out / "report.html"
-        if report_file.exists() and not overwrite and not _holds(token_file, tokens):
+        if exists(report_file) and not overwrite and not _holds(token_file, tokens):
             raise OutputError(
                 f"{report_file}: exists already, of another recording or model; pass --overwrite, or another --out"
             )
@@ -179,7 +179,7 @@ def find_recording(path: Path | None, sample_rate: int) -> DemoRecording:
         return DemoRecording(audio=audio, stem=path.stem, title=path.name, origin=origin)
     with suppress(PackageNotFoundError):  # importing the package would print warnings
         sentence = Path(str(distribution("auditok").locate_file(_SENTENCE)))
-        if sentence.is_file():
+        if is_file(sentence):
             start, end = (int(at * sample_rate) for at in _SENTENCE_SECONDS)
             return DemoRecording(
                 audio=Audio(Audio.read(sentence, sample_rate).samples[start:end], sample_rate),

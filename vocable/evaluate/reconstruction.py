@@ -48,7 +48,7 @@ from vocable.evaluate.token_metrics import (
     modelability_figures,
     score_stability,
 )
-from vocable.files import make_folder
+from vocable.files import exists, make_folder
 from vocable.metrics.codebook import LevelUsage
 from vocable.metrics.score import Figure, undefined
 from vocable.systems import registry
@@ -274,7 +274,7 @@ class Reconstruction(Evaluation):
         rows: list[ProbeRow] = []
         for name, tokenizer in self.tokenizers.items():
             paths = {row.item: self.token_path(name, row.item) for row in results.rows if row.entry == name}
-            evaluated = [(self.clips[item], Tokens.read(path)) for item, path in paths.items() if path.exists()]
+            evaluated = [(self.clips[item], Tokens.read(path)) for item, path in paths.items() if exists(path)]
             every: list[Clip] = []
             for probe in dict.fromkeys(requested):
                 if probe in NEEDS_TRAIN_SPLIT and not every:

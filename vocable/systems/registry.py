@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, overload
 from vocable.arguments import check_arguments
 from vocable.device import check_device
 from vocable.errors import CheckpointError, ConfigError
-from vocable.files import exists, folder_exists
+from vocable.files import exists, folder_exists, is_file
 from vocable.folder import ModelFile, bundled
 from vocable.plugins import load_entry_point
 from vocable.schema import read_json
@@ -223,7 +223,7 @@ def _find(name: _Path) -> tuple[Path, System]:
     if newest:
         folder = newest[-1]
         _verify(folder, newest[:-1])
-    elif (folder / "run.json").is_file() and not (folder / "model.json").exists():
+    elif is_file(folder / "run.json") and not exists(folder / "model.json"):
         raise CheckpointError(
             f"{folder}: this run has no checkpoint yet; wait for its first one, or go on: vocable train --out {folder} "
             "--resume"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vocable.errors import ConfigError, ManifestError
+from vocable.files import exists, is_file
 from vocable.train.overrides import override
 from vocable.train.record import manifests_of
 from vocable.train.resume import read_run, stored_recipe
@@ -84,13 +85,13 @@ def plan_training(
     return TrainingPlan(
         run=run, manifests=[Path(os.path.abspath(path)) for path in manifests],  # noqa: PTH100
         split=None if split == ALL else split or "train",
-        init=os.path.abspath(init) if init is not None and Path(init).exists() else init,  # noqa: PTH100
+        init=os.path.abspath(init) if init is not None and exists(Path(init)) else init,  # noqa: PTH100
     )  # fmt: skip
 
 
 def _stored_manifests(stored: dict[str, Any], file: Path) -> list[Path]:
     entries = manifests_of(stored)
     for path in (entry.path for entry in entries):
-        if not Path(path).is_file():
+        if not is_file(Path(path)):
             raise ManifestError(f"{file}: its manifest {path} is not there; pass --data with the path that it has now")
     return [Path(entry.argument) for entry in entries]

@@ -13,7 +13,7 @@ import torch
 
 from vocable.collective import world
 from vocable.errors import ConfigError, VocableError
-from vocable.files import exists, folder_exists, make_folder, sha256, write_json
+from vocable.files import exists, folder_exists, is_file, make_folder, sha256, write_json
 from vocable.locks import lock_folder
 from vocable.schema import to_json
 from vocable.shares import split_shares
@@ -230,7 +230,7 @@ def _describe_run(
         "data": [
             {"path": str(path), "sha256": sha256(path), **({} if share is None else {"share": share})}
             for path, share in split_shares(manifests)
-            if path.is_file()
+            if is_file(path)
         ],
         "split": split,
         "start": None if start is None else start.digest,
