@@ -115,7 +115,7 @@ def show(value: object) -> str:
 
     Example:
         >>> show("a" * 100)[-5:]
-        "aa..."
+        'aa...'
     """
     try:
         text = " ".join(repr(value).encode(errors="backslashreplace").decode().split())

@@ -39,7 +39,7 @@ def ngram_bits(
     Example:
         >>> row = np.tile([0, 1, 2, 3], 50)
         >>> bits = {order: ngram_bits([row], [row], 4, order)[0].mean() for order in (1, 4)}
-        >>> round(bits[1], 2), bool(bits[4] < 0.1)
+        >>> float(round(bits[1], 2)), bool(bits[4] < 0.1)
         (2.0, True)
     """
     if order < 1:

@@ -43,6 +43,7 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
 
     Example:
         >>> import numpy as np
+        >>> from vocable.audio import Audio
         >>> from vocable.systems.ctap import recipe as ctap
         >>> tokenizer = CtapTokenizer(CtapModel(ctap.tiny().model))
         >>> clip = Audio(np.sin(np.arange(8000) / 3).astype(np.float32) * 0.1, 8_000)
