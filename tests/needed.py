@@ -1,6 +1,8 @@
 """What tests need and a stranger's machine may lack."""
 
+import importlib
 import os
+from types import ModuleType
 from typing import NoReturn
 
 import pytest
@@ -11,3 +13,11 @@ def lacking(what: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"CI is set but {what} is missing")
     pytest.skip(f"{what} is not on this machine")
+
+
+def needed(package: str) -> ModuleType:
+    """A package that a test needs, by the rule of :func:`lacking`."""
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        lacking(package)

@@ -47,7 +47,8 @@ def test_a_second_holder_is_refused_by_the_name_of_the_first(tmp_path: Path) -> 
 def test_another_folder_is_free(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     with lock_folder(tmp_path, "training"), lock_folder(tmp_path / "inner", "training"):
-        pass
+        assert (tmp_path / LOCK).is_file()
+        assert (tmp_path / "inner" / LOCK).is_file()
 
 
 def test_a_file_that_no_process_holds_is_no_lock(tmp_path: Path) -> None:

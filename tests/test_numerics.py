@@ -311,7 +311,10 @@ def test_warnings_that_are_errors_stop_nothing() -> None:
         fixed = CLIP.samples.copy()
         fixed.setflags(write=False)
         tokenizer = ready("spectral")
-        tokenizer.decode(tokenizer.encode(Audio(fixed, 16_000)))
+        tokens = tokenizer.encode(Audio(fixed, 16_000))
+        decoded = tokenizer.decode(tokens)
+    assert tokens == tokenizer.encode(CLIP)
+    assert decoded == tokenizer.decode(tokens)
 
 
 def test_items_of_the_caller_outside_the_guard_are_its_own() -> None:

@@ -141,8 +141,9 @@ def test_what_exists_is_left_or_refused_before_any_work(tmp_path: Path) -> None:
 
 
 def test_an_outcome_without_failures_is_fine() -> None:
-    Outcome().finish()
-    Outcome(done=[Path("a")]).finish()
+    for outcome in (Outcome(), Outcome(done=[Path("a")])):
+        outcome.finish()
+        assert not outcome.failed
 
 
 def test_one_failure_alone_is_raised_as_it_is(tmp_path: Path) -> None:

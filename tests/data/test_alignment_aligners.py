@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.needed import needed
 from vocable.audio import Audio
 from vocable.data.alignment import ctc
 from vocable.data.alignment.ctc import CtcAligner, ctc_loss, train_head, with_pauses
@@ -34,7 +35,7 @@ def pocketsphinx() -> Aligner:
 
 @pytest.fixture(scope="module")
 def hama() -> PhoneAligner:
-    pytest.importorskip("hama")
+    needed("hama")
     return find_aligner("hama")
 
 

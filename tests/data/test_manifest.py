@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.needed import lacking
 from vocable.audio import Audio
 from vocable.data.manifest import Utterance, read_manifest, read_manifests
 from vocable.errors import ConfigError, ManifestError
@@ -231,7 +232,7 @@ def test_shares_that_cannot_be_are_named(tmp_path: Path, shares: tuple[str, str]
 def test_the_sets_in_ogg_opus_are_read(name: str, speech_data: Path) -> None:
     manifest = speech_data / name / "manifest.jsonl"
     if not manifest.exists():
-        pytest.skip(f"{name} is not among the speech data")
+        lacking(f"the speech data {name}")
     lines = read_manifest(manifest)
     assert all(one.text and one.speaker and one.split for one in lines)
     for one in lines[:: len(lines) // 3]:

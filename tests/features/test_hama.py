@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.needed import needed
 from vocable.audio import Audio
 from vocable.errors import MissingDependencyError
 from vocable.features.hama import _SYMBOLS_OF, HamaRecognizer, arpabet_of
@@ -17,7 +18,7 @@ from vocable.text.phonemes import ARPABET
 
 @pytest.fixture(scope="module")
 def recognizer() -> HamaRecognizer:
-    pytest.importorskip("hama")
+    needed("hama")
     return HamaRecognizer()
 
 
@@ -32,7 +33,7 @@ def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.Monke
 
 
 def test_without_a_library_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    hama = pytest.importorskip("hama")
+    hama = needed("hama")
 
     def refuse() -> None:
         raise RuntimeError("libhama not available")

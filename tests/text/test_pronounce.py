@@ -119,4 +119,5 @@ def test_words_of_a_lexicon_that_no_text_leads_to_are_named(tmp_path: Path) -> N
     path = tmp_path / "mine.dict"
     path.write_text("mp3 EH M P IY TH R IY\ncat K AE T\nhello_there HH EH\n猫 K AE T\n", encoding="utf-8")
     with pytest.warns(UserWarning, match=r"mine.dict: 3 of 4 words are never used, such as 'mp3', 'hello_there', '猫'"):
-        ArpabetPronouncer(path)
+        pronouncer = ArpabetPronouncer(path)
+    assert pronouncer.phones("cat")[0].source == "dictionary"

@@ -129,4 +129,5 @@ def test_names_are_apart_whatever_the_figures_are(seed: int) -> None:
         mean = float(random.uniform(1, 5) if random.uniform() < 0.7 else random.uniform(-30, 80))
         figure = Figure(mean=mean, low=mean, high=mean, n=4)
         entries.append(Entry(name=name, kind="decoded", family="a", note="", figures={"x": figure}))
-    _drawn(_card(entries, column), column)  # which checks the words
+    svg, _ = _drawn(_card(entries, column), column)  # which checks the words
+    assert svg.count(b"bit/s") == 1
