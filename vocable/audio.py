@@ -7,7 +7,7 @@ file read in blocks take the same path, and give the same samples.
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from numpy import ndarray
 from vocable.arguments import check_arguments, show
 from vocable.audio_files import AUDIO_SUFFIXES, CONVERTIBLE_SUFFIXES, AudioFile, open_audio, write_audio
 from vocable.audio_files.limits import current_limits
+from vocable.audio_files.mark import SyntheticMark
 from vocable.audio_files.reader import EMPTY
 from vocable.errors import ArgumentError, AudioError
 from vocable.files import find_rooted
@@ -42,6 +43,7 @@ class Audio:
     Attributes:
         samples: Samples of shape (T,), float32, nominally in [-1, 1]; T is at least 1, and all are finite.
         sample_rate: Sample rate in Hz.
+        mark: Mark of synthetic speech, for the metadata of files; None for recordings, and for files that are read.
 
     Raises:
         AudioError: If there are no samples, they are no floats, one is not finite or far out of range, or the rate
@@ -57,6 +59,7 @@ class Audio:
 
     samples: Float[ndarray, " T"]
     sample_rate: int
+    mark: SyntheticMark | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sample_rate", current_limits().check_rate("", self.sample_rate))
@@ -115,7 +118,7 @@ class Audio:
             return self
         limits.check_samples("the resampled audio", -(-self.samples.size * rate // self.sample_rate))
         blocks = _resampled(iter([self.samples]), self.sample_rate, rate, "")
-        return Audio(_join(blocks, "the resampled audio"), sample_rate)
+        return Audio(_join(blocks, "the resampled audio"), sample_rate, mark=self.mark)
 
     @check_arguments
     def played(self, speed: float) -> "Audio":
@@ -136,11 +139,14 @@ class Audio:
         """
         if not (math.isfinite(speed) and speed > 0):
             raise AudioError(f"speed is {speed}: it must be positive")
-        return Audio(self.samples, round(self.sample_rate * speed)).resample(self.sample_rate)
+        return Audio(self.samples, round(self.sample_rate * speed), mark=self.mark).resample(self.sample_rate)
 
     @check_arguments
     def write(self, path: str | os.PathLike[str], comment: str = "", *, kilobits: int | None = None) -> None:
         """Write 16-bit WAV or FLAC, OGG (Vorbis) or MP3, atomically. Samples beyond full scale are clipped.
+
+        The comment of synthetic speech says so, and which model made it; see
+        :class:`~vocable.audio_files.mark.SyntheticMark`.
 
         Args:
             path: Path of the file; its suffix decides the format.
@@ -152,7 +158,7 @@ class Audio:
             OutputError: If the suffix is none of .wav, .flac, .ogg, .mp3, the format does not have the sample rate, the
                 bit rate is out of range or not of an MP3, or the file cannot be written.
         """
-        write_audio(path, [self.samples], self.sample_rate, comment, kilobits=kilobits)
+        write_audio(path, [self.samples], self.sample_rate, comment, kilobits=kilobits, mark=self.mark)
 
 
 def read_blocks(

@@ -35,7 +35,7 @@ def test_an_edit_tells_each_word_before_and_after_and_marks_the_file(run: Run, p
         before, after = map(float, re.findall(r"([0-9.]+) s", line))
         assert line.endswith("←") or before == after
     with soundfile.SoundFile(place / "out.wav") as file:
-        assert "words 2 to 3" in file.comment
+        assert "Words 2 to 3" in file.comment
     code, _, complaint = run(*edit, "--words", "two", "--text", TEXTS[0])
     assert (code, complaint) == (1, "vocable: --words is 'two'; write first:last, such as 3:5\n")
 

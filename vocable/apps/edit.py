@@ -1,10 +1,11 @@
 """Word editing: some words of a recording spoken as in another recording, with a tokenizer of text-aligned tokens."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vocable.arguments import check_arguments
 from vocable.audio import Audio, AudioLike, as_audio
+from vocable.audio_files.mark import SyntheticMark
 from vocable.errors import SpecError
 from vocable.interfaces import WordEditor
 from vocable.systems.registry import models_for
@@ -36,8 +37,7 @@ class Edited:
         Raises:
             OutputError: If the path or the format cannot be written.
         """
-        first, last = self.swapped
-        self.audio.write(path, f"Edited with vocable: words {first} to {last} are said as in another recording.")
+        self.audio.write(path)
 
 
 @check_arguments
@@ -71,7 +71,10 @@ def edit(
     clip, donor = as_audio(clip, "clip"), as_audio(donor, "donor")
     tokens, donor_tokens = tokenizer.encode(clip, text), tokenizer.encode(donor, donor_text or text)
     edited = tokenizer.swap_words(tokens, donor_tokens, *words)
+    first, last = words
+    mark = SyntheticMark.by(tokenizer, "word editing", f"Words {first} to {last} are said as in another recording.")
     return Edited(
-        audio=tokenizer.decode(edited), unedited=tokenizer.decode(tokens), words=tuple(tokenizer.words(tokens)),
-        before=tuple(tokenizer.seconds(tokens)), after=tuple(tokenizer.seconds(edited)), swapped=words,
+        audio=replace(tokenizer.decode(edited), mark=mark), unedited=tokenizer.decode(tokens),
+        words=tuple(tokenizer.words(tokens)), before=tuple(tokenizer.seconds(tokens)),
+        after=tuple(tokenizer.seconds(edited)), swapped=words,
     )  # fmt: skip

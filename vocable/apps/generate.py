@@ -1,12 +1,14 @@
 """Generation of speech: ids are sampled from a prior and decoded."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from vocable.arguments import Count, Seed, check_arguments
 from vocable.audio import Audio
+from vocable.audio_files.mark import SyntheticMark
 from vocable.errors import ConfigError, SpecError
 from vocable.interfaces import TokenGenerator
 
@@ -77,7 +79,7 @@ def generate_strip(tokenizer: object, labels: Sequence[object], *, seed: Seed = 
     clips = _generate(generator, labels, seed=seed, **options)
     pause = np.zeros(round(_PAUSE * clips[0].sample_rate), dtype=np.float32)
     parts = [part for clip in clips for part in (clip.samples, pause)]
-    return Audio(np.concatenate(parts[:-1]), clips[0].sample_rate)
+    return replace(clips[0], samples=np.concatenate(parts[:-1]))
 
 
 def _check_generator(tokenizer: object) -> TokenGenerator:
@@ -96,4 +98,5 @@ def _generate(generator: TokenGenerator, labels: Sequence[object], **options: An
     if not first and label is not None:
         raise ConfigError(f"label {label} was given to a model that was trained without conditions; leave it out")
     rows = [conditions if label is None else {first: label} | conditions for label in labels]
-    return generator.decode_batch(generator.sample(rows, **settings))
+    mark = SyntheticMark.by(generator, "generation")
+    return [replace(clip, mark=mark) for clip in generator.decode_batch(generator.sample(rows, **settings))]

@@ -1,11 +1,13 @@
 """Text to speech in any voice."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
 from vocable.arguments import Seed, check_arguments
 from vocable.audio import Audio, AudioLike, as_audio
+from vocable.audio_files.mark import SyntheticMark
 from vocable.errors import SpecError, TextError
 from vocable.interfaces import TextToSpeech
 from vocable.systems.registry import models_for
@@ -59,7 +61,8 @@ def synthesize(
         inventory.ids(symbols, f"text {text[:40]!r}")
     else:
         raise TextError("there is nothing to synthesize: pass a text, or phonemes")
-    return model.decode(model.speak(symbols, recording, seed=seed))
+    spoken = model.decode(model.speak(symbols, recording, seed=seed))
+    return replace(spoken, mark=SyntheticMark.by(model, "text-to-speech"))
 
 
 def with_silences(words: Iterable[Pronunciation]) -> list[str]:

@@ -1,7 +1,10 @@
 """Voice conversion with any tokenizer that offers it."""
 
+from dataclasses import replace
+
 from vocable.arguments import check_arguments
 from vocable.audio import Audio, AudioLike, as_audio
+from vocable.audio_files.mark import SyntheticMark
 from vocable.errors import SpecError
 from vocable.interfaces import Mix, VoiceConverter
 from vocable.systems.registry import models_for
@@ -43,7 +46,9 @@ def convert(tokenizer: object, source: AudioLike, voice: AudioLike, mix: Mix | N
         >>> converted.sample_rate, converted.duration
         (8000, 1.0)
     """
-    return as_converter(tokenizer, mix).convert(as_audio(source, "source"), as_audio(voice, "voice"), mix)
+    converter = as_converter(tokenizer, mix)
+    converted = converter.convert(as_audio(source, "source"), as_audio(voice, "voice"), mix)
+    return replace(converted, mark=SyntheticMark.by(converter, "voice conversion"))
 
 
 def as_converter(tokenizer: object, mix: Mix | None = None) -> VoiceConverter:

@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -100,6 +100,19 @@ def open_audio(path: str | os.PathLike[str]) -> AudioFile:
             rate, frames, read = pyav.open_file(path)
             return AudioFile(path, rate, frames, read)
         return _open_parts(path, parts)
+
+
+def read_comment(path: str | os.PathLike[str]) -> str:
+    """Return the comment in an audio file's metadata; "" where there is none, or the format has none.
+
+    Raises:
+        AudioError: If the file cannot be opened.
+    """
+    with _reading(Path(path)):
+        check_regular(path)
+        with open_regular(path) as file, suppress(soundfile.LibsndfileError), soundfile.SoundFile(file) as sound:
+            return str(sound.comment)
+    return ""
 
 
 def _open_parts(path: Path, parts: list[Part]) -> AudioFile:

@@ -13,7 +13,8 @@ import soundfile
 from jaxtyping import Float
 from numpy import ndarray
 
-from vocable.audio_files.reader import open_audio
+from vocable.audio_files.mark import SyntheticMark
+from vocable.audio_files.reader import open_audio, read_comment
 from vocable.errors import AudioError, OutputError
 from vocable.files import write_whole
 
@@ -64,7 +65,7 @@ def check_format(path: str | os.PathLike[str], sample_rate: int) -> str:
 
 def write_audio(
     path: str | os.PathLike[str], blocks: Iterable[Float[ndarray, " T"]], sample_rate: int, comment: str = "", *,
-    kilobits: int | None = None,
+    kilobits: int | None = None, mark: SyntheticMark | None = None,
 ) -> None:  # fmt: skip
     """Write 16-bit WAV or FLAC, OGG (Vorbis) or MP3, atomically and block by block: memory does not grow with the file.
 
@@ -74,6 +75,7 @@ def write_audio(
         sample_rate: Sample rate in Hz.
         comment: Comment in the file's metadata, in ASCII.
         kilobits: Constant bit rate of an MP3 in kbit/s; by default the encoder varies it.
+        mark: Mark of synthetic speech, which follows the comment.
 
     Raises:
         OutputError: If the suffix, the sample rate or the bit rate is not written, the file cannot be written,
@@ -89,12 +91,13 @@ def write_audio(
     target = Path(path)
     container = check_format(target, sample_rate)
     settings = {} if kilobits is None else _constant_rate(target, container, sample_rate, kilobits)
+    remark = " ".join(part for part in (comment, mark and mark.comment) if part)
 
     def put(temporary: Path) -> None:
         count = 0
         with soundfile.SoundFile(temporary, "w", sample_rate, channels=1, format=container, **settings) as file:
-            if comment:
-                file.comment = comment
+            if remark:
+                file.comment = remark
             for block in _even_blocks(blocks):
                 count += block.size
                 if container == "WAV" and 2 * count > _MAX_WAV_BYTES:
@@ -116,11 +119,13 @@ def _constant_rate(target: Path, container: str, sample_rate: int, kilobits: int
 
 
 def _same_samples(made: Path, other: Path) -> bool:
-    """Return whether two files hold the same samples: Ogg files of the same samples have different bytes."""
+    """Return whether two files hold the same samples and comment: Ogg files of the same samples differ in bytes."""
     if filecmp.cmp(made, other, shallow=False):
         return True
     try:
         one, two = open_audio(made), open_audio(other)
+        if read_comment(made) != read_comment(other):
+            return False
         blocks = zip_longest(_even_blocks(one.blocks(_BLOCK)), _even_blocks(two.blocks(_BLOCK)))
         return one.sample_rate == two.sample_rate and all(np.array_equal(left, right) for left, right in blocks)
     except AudioError:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from vocable.audio import AUDIO_SUFFIXES, CONVERTIBLE_SUFFIXES, Audio
+from vocable.audio_files.mark import read_mark
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AudioError, CheckpointError, ConfigError, InputError, SpecError
 from vocable.evaluate.plan import spread_evenly
@@ -110,11 +111,12 @@ def describe(what: str, clips: Clips | None = None) -> list[Table]:
     if kind == "tokens":
         return list(_describe_tokens(Path(what)))
     if kind == "audio":
-        audio = Audio.read(what)
+        audio, mark = Audio.read(what), read_mark(what)
         rows = [
             ("speech", f"{audio.duration:.2f} s"),
             ("sample rate", f"{audio.sample_rate} Hz"),
             ("peak", f"{abs(audio.samples).max():.4f} of full scale"),
+            ("mark", "none" if mark is None else mark.sentence),
         ]
         return [Table(f"Audio {what}", rows)]
     if kind == "recipe":

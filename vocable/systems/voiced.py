@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from vocable.arguments import check_value
 from vocable.audio import Audio, AudioLike, as_audio, check_audible
+from vocable.audio_files.mark import SyntheticMark
 from vocable.errors import AudioError, SpecError
 from vocable.interfaces import Mix
 from vocable.numerics import aligned
@@ -137,7 +138,8 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         tokens = self.check_clip(tokens if voice is None else replace(tokens, voice=None))
         vector = self.voice_of(voice)[None] if voice is not None else tokens.voice
         spectra = self.spectra(tokens, check_voice(vector))
-        return Audio(self.vocoder.render(spectra)[: int(tokens.samples[0])], self.spec.sample_rate)
+        mark = None if voice is None else SyntheticMark.by(self, "voice conversion")
+        return Audio(self.vocoder.render(spectra)[: int(tokens.samples[0])], self.spec.sample_rate, mark=mark)
 
     def convert(self, source: AudioLike, voice: AudioLike, mix: Mix | None = None) -> Audio:
         """Convert a recording to another voice: decode its tokens with the other voice vector.

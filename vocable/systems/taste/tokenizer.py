@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from vocable.arguments import Seed
 from vocable.audio import Audio, AudioLike, as_audio, check_audible
+from vocable.audio_files.mark import SyntheticMark
 from vocable.errors import CheckpointError, ConfigError, SpecError, TextError
 from vocable.features.hub import located
 from vocable.features.whisper import WhisperLayers, load_encoder
@@ -149,7 +150,8 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
         tokens = self.check_clip(tokens)
         vector = self._voice(tokens)[0] if voice is None else self._given_voice(as_audio(voice, "voice"))
         units = self.units(tokens)
-        return self.source.speech(units, vector, samples=int(tokens.samples[0]))
+        speech = self.source.speech(units, vector, samples=int(tokens.samples[0]))
+        return speech if voice is None else replace(speech, mark=SyntheticMark.by(self, "voice conversion"))
 
     def select_levels(self, levels: Sequence[int] | None, available: LevelCount) -> list[int]:
         """Return the levels to use: the first so many, in order; all by default.
