@@ -10,7 +10,7 @@ import pytest
 
 from tests.disk import listing
 from vocable.errors import OutputError
-from vocable.locks import LOCK, lock_folder
+from vocable.locks import LOCK, claim, lock_folder
 
 HOLD = """
 import sys, time
@@ -75,3 +75,39 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     with lock_folder(tmp_path, "training"):
         pass
     assert listing(tmp_path) == []
+
+
+CLAIMED = """
+import sys, time
+from pathlib import Path
+from vocable.locks import claim
+with claim(Path(sys.argv[1])) as is_mine:
+    print(is_mine, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_claim_leaves_nothing_behind_and_is_free_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with claim(tmp_path / "a") as mine, claim(tmp_path / "a") as other, claim(tmp_path / "b") as another:
+            assert (mine, other, another) == (True, False, True)
+            assert listing(tmp_path) == [".a.claim", ".b.claim"]
+        assert listing(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_a_claim_ends_with_its_process(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", CLAIMED, tmp_path / "a"], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "True"
+        with claim(tmp_path / "a") as is_mine:
+            assert not is_mine
+        holder.kill()
+    with claim(tmp_path / "a") as is_mine:
+        assert is_mine
+    assert listing(tmp_path) == []
+
+
+def test_a_claim_in_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"), claim(tmp_path / "missing" / "a"):
+        pass

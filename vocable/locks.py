@@ -1,4 +1,4 @@
-"""Locks of folders: two processes do not write results of one name into one folder."""
+"""Locks of folders, and claims on single files: two processes do not write the same results."""
 
 import os
 import socket
@@ -15,6 +15,7 @@ except ImportError:  # Windows: nothing is locked
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".vocable.lock"
+CLAIM = ".claim"  # suffix of the hidden file of a claim
 
 
 @contextmanager
@@ -50,10 +51,55 @@ def lock_folder(folder: Path, task: str) -> Iterator[None]:
         raise OutputError(
             f"{path}: cannot be written ({error.strerror}); check the rights and the free space"
         ) from error
-    try:
+    with _released(descriptor, path):
         with suppress(OSError):  # a full disk: the lock holds without its holder's name
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{task} by process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        yield
+
+
+@contextmanager
+def claim(target: Path) -> Iterator[bool]:
+    """Claim a file that is to be made, so that several processes share the work on the files of a folder.
+
+    The claim is the lock of a hidden file beside the target, which the system releases when the process ends, however
+    it ends. No clock is used, and what a kill leaves is no claim. On a file system without such locks every process
+    gets every claim: work is done twice then, and each result is whole.
+
+    Args:
+        target: File to make, in a folder that exists. Whether it exists must be asked while the claim is held.
+
+    Yields:
+        Whether this process holds the claim. If not, another one does.
+
+    Raises:
+        OutputError: If the folder cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as name, claim(Path(name) / "a.shard") as first:
+        ...     with claim(Path(name) / "a.shard") as second:
+        ...         first, second
+        (True, False)
+    """
+    path = target.with_name(f".{target.name}{CLAIM}")
+    try:
+        descriptor = _open_locked(path)
+    except BlockingIOError:
+        yield False
+        return
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror}); check the rights and the free space"
+        ) from error
+    with _released(descriptor, path):
+        yield True
+
+
+@contextmanager
+def _released(descriptor: int, path: Path) -> Iterator[None]:
+    """Remove and release the file of a lock at the end."""
+    try:
         yield
     finally:
         with suppress(OSError):

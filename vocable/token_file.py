@@ -18,24 +18,23 @@ last 4          CRC-32 of all bytes before, unsigned little-endian
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from math import log2
 from typing import Annotated
 
-import numpy as np
 from jaxtyping import Int32, Integer
 from numpy import ndarray
 from pydantic import Field
 
 from vocable.arguments import check_value
+from vocable.bit_packing import bits_per_id, pack_ids, unpack_ids
 from vocable.errors import ConfigError, SpecError, TokenFileError
 from vocable.schema import config, parse, to_bytes, to_json
 
 MAGIC = b"\x89VOCTOK\n"
 VERSION = 2
 _PREFIX = struct.Struct("<8sHI")
-_CHUNK = 1 << 13  # frames, or ids, that are packed at once: hours of speech take little memory beside their ids
 
 Setting = Annotated[str, Field(max_length=1_000)] | int | bool | float | None
 """Value of a setting that tokens were made with: a JSON scalar."""
@@ -161,7 +160,7 @@ def seal(header: Header, ids: Iterable[Integer[ndarray, "N Q"]], voices: bytes) 
     values = to_json(header)
     known = {name: value for name, value in values.pop("provenance").items() if value}
     text = to_bytes(values | {"provenance": known} if known else values)
-    body = _PREFIX.pack(MAGIC, VERSION, len(text)) + text + _pack_bits(ids, _id_bits(header.codebook_size)) + voices
+    body = _PREFIX.pack(MAGIC, VERSION, len(text)) + text + pack_ids(ids, bits_per_id(header.codebook_size)) + voices
     return body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -172,14 +171,14 @@ def unseal(data: bytes) -> tuple[Header, Int32[ndarray, " M"], bytes]:
         TokenFileError: If the bytes are no token file, of another version, truncated or altered.
     """
     header, spec, payload = _read_header(data)
-    count, bits = sum(clip.frames for clip in header.clips) * spec.num_codebooks, _id_bits(spec.codebook_size)
+    count, bits = sum(clip.frames for clip in header.clips) * spec.num_codebooks, bits_per_id(spec.codebook_size)
     id_bytes = -(-count * bits // 8)
     expected = id_bytes + 4 * header.voice_width * len(header.clips)
     if len(payload) != expected:
         raise TokenFileError(
             f"the header promises {expected} bytes of ids and voices, {len(payload)} are there; make the file again"
         )
-    return header, _unpack_bits(payload[:id_bytes], count, bits), payload[id_bytes:]
+    return header, unpack_ids(payload[:id_bytes], count, bits), payload[id_bytes:]
 
 
 def _read_header(data: bytes) -> tuple[Header, TokenSpec, bytes]:
@@ -207,41 +206,3 @@ def _read_header(data: bytes) -> tuple[Header, TokenSpec, bytes]:
     except (ConfigError, SpecError) as error:
         raise TokenFileError(f"the header is not valid ({error}); make the file again") from error
     return header, spec, body[start:]
-
-
-def _id_bits(codebook_size: int) -> int:
-    return max(1, (codebook_size - 1).bit_length())
-
-
-def _pack_bits(ids: Iterable[Integer[ndarray, "N Q"]], bits: int) -> bytes:
-    packed = []
-    for part in _even_parts(ids):
-        spread = np.empty((part.size, bits), dtype=np.uint8)
-        for bit in range(bits):  # one expression would take ten times the memory
-            spread[:, bit] = (part >> bit) & 1
-        packed.append(np.packbits(spread, bitorder="little").tobytes())
-    return b"".join(packed)
-
-
-def _even_parts(ids: Iterable[Integer[ndarray, "N Q"]]) -> Iterator[Integer[ndarray, " M"]]:
-    """Yield ids in small parts, whose bits end on whole bytes, except in the last part."""
-    rest = np.zeros(0, dtype=np.int64)
-    for clip in ids:
-        for start in range(0, len(clip), _CHUNK):
-            joined = np.concatenate([rest, clip[start : start + _CHUNK].reshape(-1)])
-            full = joined.size - joined.size % 8
-            rest = joined[full:]
-            yield joined[:full]
-    yield rest
-
-
-def _unpack_bits(data: bytes, count: int, bits: int) -> Int32[ndarray, " M"]:
-    content = np.frombuffer(data, dtype=np.uint8)
-    ids = np.zeros(count, dtype=np.int32)
-    for start in range(0, count, _CHUNK):
-        part = ids[start : start + _CHUNK]
-        first = start * bits // 8
-        spread = np.unpackbits(content[first : first + _CHUNK * bits // 8], count=part.size * bits, bitorder="little")
-        for bit, plane in enumerate(spread.reshape(part.size, bits).T):
-            part |= plane.astype(np.int32) << bit
-    return ids

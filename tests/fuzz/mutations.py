@@ -1,5 +1,6 @@
 """Seeded mutations of files: of bytes, of lines, of JSON values, and of values behind a checksum."""
 
+import copy
 import json
 import math
 import random
@@ -165,11 +166,42 @@ def tokens_of(data: bytes, rng: random.Random) -> bytes:
     return body + struct.pack("<I", zlib.crc32(body))
 
 
+def shard_of(data: bytes, rng: random.Random) -> bytes:
+    """Change head, table or blocks of a token shard, and correct its lengths and its checksums."""
+    magic, version, zero, size, _ = struct.unpack("<8sHHII", data[:20])
+    head, blocks = data[20 : 20 + size], data[20 + size : -20 - size]
+    end = 4 + int.from_bytes(head[:4], "little")
+    text, table = head[4:end], head[end:]
+    kind = rng.randrange(5)
+    if kind == 0:
+        blocks = bytes_of(blocks, rng)
+    elif kind == 1:
+        table = bytes_of(table, rng)
+    elif kind == 2:
+        at = rng.randrange(len(table) // 8) * 8
+        table = table[:at] + struct.pack("<II", rng.choice(EDGES), rng.choice(EDGES)) + table[at + 8 :]
+    else:
+        text = json_of(text, rng)
+    if rng.random() < 0.5:
+        try:
+            values, place = json.loads(text), 0  # a mutation can be one that no reader of JSON takes
+            for block in values["blocks"]:
+                block["crc32"] = zlib.crc32(blocks[place : place + block["size"]])
+                place += block["size"]
+            text = json.dumps(values).encode()
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error):
+            pass
+    head = len(text).to_bytes(4, "little") + text + table
+    version = rng.choice((version,) * 8 + (0, 2, 65_535))
+    prefix = struct.pack("<8sHHII", magic, version, zero, len(head), zlib.crc32(head))
+    return prefix + head + blocks + head + prefix
+
+
 def _change(values: Any, rng: random.Random) -> Any:
     """Return JSON values with one place changed."""
     places = list(_places(values))
     if not places or rng.random() < 0.03:
-        return rng.choice(HOSTILE)
+        return _hostile(rng)
     holder, key = rng.choice(places)
     match rng.randrange(10):
         case 0:
@@ -177,9 +209,9 @@ def _change(values: Any, rng: random.Random) -> Any:
         case 1 if isinstance(holder, dict):
             holder[f"{key}_" if rng.random() < 0.5 else key.upper()] = holder.pop(key)
         case 2 if isinstance(holder, dict):
-            holder[rng.choice(("", "x", "kind", "\ud800", "__class__"))] = rng.choice(HOSTILE)
+            holder[rng.choice(("", "x", "kind", "\ud800", "__class__"))] = _hostile(rng)
         case 2 | 3 if isinstance(holder, list):
-            holder.insert(key, rng.choice((holder[key], rng.choice(HOSTILE))))
+            holder.insert(key, rng.choice((holder[key], _hostile(rng))))
         case 4 if type(holder[key]) in (int, float) and abs(holder[key]) < 1e300:
             holder[key] = rng.choice(
                 (holder[key] + 1, holder[key] - 1, holder[key] * 1000, -holder[key], holder[key] / 3)
@@ -190,8 +222,13 @@ def _change(values: Any, rng: random.Random) -> Any:
             other, name = rng.choice(places)
             holder[key] = json.loads(json.dumps(other[name])) if _has(other, name) else None
         case _:
-            holder[key] = rng.choice(HOSTILE)
+            holder[key] = _hostile(rng)
     return values
+
+
+def _hostile(rng: random.Random) -> Any:
+    """Return a copy of a hostile value: one that is changed in place must not come again."""
+    return copy.deepcopy(rng.choice(HOSTILE))
 
 
 def _has(holder: Any, key: Any) -> bool:

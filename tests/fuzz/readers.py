@@ -16,13 +16,16 @@ from tests.audio.test_pyav import encode as encode_by_av
 from tests.data.corpora.conftest import META, METADATA, sound
 from tests.evaluate.test_runner import work_through
 from tests.fuzz.harness import Reader
-from tests.fuzz.mutations import bytes_of, json_of, lines_of, safetensors_of, tokens_of, words_of
+from tests.fuzz.mutations import bytes_of, json_of, lines_of, safetensors_of, shard_of, tokens_of, words_of
 from tests.lab.listening.listening import build_test, record_all, rows_of, write_ratings
 from tests.models import ready, ready_ctap, ready_speaker
 from tests.vocoders.istft import network
 from vocable.apps.catalog import _other
 from vocable.audio import Audio, header_seconds
+from vocable.corpus.shard_format import FailedRow, ShardHeader, ShardRow
+from vocable.corpus.shard_writer import write_shard
 from vocable.corpus.speech import read_lines
+from vocable.corpus.token_corpus import TokenCorpus
 from vocable.data.alignment.files import read_csv, read_ctm, read_textgrid
 from vocable.data.alignment.record import alignment_of
 from vocable.data.corpora import find_corpus
@@ -31,13 +34,14 @@ from vocable.data.targets import TargetCache
 from vocable.evaluate.describe import describe, kind_of
 from vocable.features.hub import from_transformers, read_tensors
 from vocable.folder import digest_of, system_of
+from vocable.schema import to_json
 from vocable.systems.guided import recipe as guided
 from vocable.systems.registry import load
 from vocable.testing import speechlike
 from vocable.text.letters import LettersConfig, LettersNetwork, LettersToPhones
 from vocable.text.lexicon import Lexicon
 from vocable.text.subword_tokenizers import BytePairTokenizer, HubTokenizer, subword_tokenizer_from_json
-from vocable.tokens import Tokens, TokenSpec
+from vocable.tokens import Tokens, TokenSpec, pack
 from vocable.train import checkpoint
 from vocable.train.log import Log, read_rows
 from vocable.train.record import read_record, schedules, start_steps
@@ -85,6 +89,32 @@ def _read_tokens(folder: Path) -> object:
     tokens = Tokens.read(folder / "a.tokens")
     voice = None if tokens.voice is None else tokens.voice.tolist()
     return tokens.ids.tolist(), tokens.lengths.tolist(), tokens.samples.tolist(), tokens.text, voice, tokens.spec
+
+
+def _make_shard(folder: Path) -> None:
+    rng = torch.Generator().manual_seed(0)
+    header = ShardHeader(sample_rate=16_000, hop=320, codebook_size=20, num_codebooks=2, tokenizer="sha256:ab",
+                         model="a", settings={"levels": 2}, voice_width=3)  # fmt: skip
+    rows = [
+        (
+            ShardRow(id=f"{clip}.wav", audio="0" * 64, text="good morning", extra={"digit": clip}),
+            Tokens(
+                ids=torch.randint(20, (1, 2, 9 + 300 * clip), generator=rng), lengths=torch.tensor([9 + 300 * clip]),
+                samples=torch.tensor([2880]), spec=SPEC, tokenizer="sha256:ab",
+                voice=torch.randn(1, 3, generator=rng),
+            ),
+        )
+        for clip in range(2)
+    ]  # fmt: skip
+    failure = FailedRow(id="b.wav", kind="AudioError", reason="it is empty")
+    write_shard(folder / "a.shard", rows, header, [failure])
+
+
+def _read_shard(folder: Path) -> object:
+    shard = TokenCorpus.open(folder).shard(0)
+    frames = shard.all_ids().tolist()
+    clips = [pack(shard.tokens(number)) for number in range(len(shard))]
+    return frames, clips, [to_json(row) for row in (*shard.rows(), *shard.failed)]
 
 
 def _make_sound(suffix: str, folder: Path) -> None:
@@ -436,6 +466,10 @@ READERS: dict[str, Reader] = {
     "tokens": Reader(
         _make_tokens, _read_tokens, [("*", bytes_of), ("*", tokens_of), ("*", tokens_of)],
         ("tokens:Tokens.read", "evaluate.describe:kind_of"), exact=True,
+    ),
+    "token shard": Reader(
+        _make_shard, _read_shard, [("*", bytes_of), ("*", shard_of), ("*", shard_of)],
+        ("corpus.shard:TokenShard.open", "corpus.token_corpus:TokenCorpus.shard"), exact=True,
     ),
     "inspected tokens": Reader(
         _make_tokens, lambda folder: str(describe(str(folder / "a.tokens"))), [("*", bytes_of), ("*", tokens_of)],
