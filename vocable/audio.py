@@ -27,8 +27,9 @@ from vocable.files import find_rooted
 from vocable.notebook import player_html
 
 __all__ = [
-    "AUDIO_SUFFIXES", "CONVERTIBLE_SUFFIXES", "Audio", "AudioLike", "as_audio", "check_audible", "decoded_seconds",
-    "find_audio", "find_rooted_audio", "header_seconds", "read_blocks", "write_blocks",
+    "AUDIO_SUFFIXES", "CONVERTIBLE_SUFFIXES", "Audio", "AudioLike", "as_audio", "check_audible", "count_samples",
+    "decoded_seconds", "find_audio", "find_rooted_audio", "header_seconds", "read_blocks", "resampled_size",
+    "write_blocks",
 ]  # fmt: skip
 
 _BLOCK_SECONDS = 10
@@ -116,7 +117,7 @@ class Audio:
         rate = limits.check_rate("", sample_rate)
         if rate == self.sample_rate:
             return self
-        limits.check_samples("the resampled audio", -(-self.samples.size * rate // self.sample_rate))
+        limits.check_samples("the resampled audio", resampled_size(self.samples.size, self.sample_rate, rate))
         blocks = _resampled(iter([self.samples]), self.sample_rate, rate, "")
         return Audio(_join(blocks, "the resampled audio"), sample_rate, mark=self.mark)
 
@@ -229,8 +230,17 @@ def decoded_seconds(path: str | os.PathLike[str]) -> float:
         AudioError: If the file cannot be used; see :meth:`Audio.read`.
     """
     file = open_audio(path)
-    samples = sum(block.size for block in _checked(file.blocks(_BLOCK_SECONDS * file.sample_rate), str(path)))
-    return samples / file.sample_rate
+    return count_samples(file) / file.sample_rate
+
+
+def count_samples(file: AudioFile) -> int:
+    """Return the number of samples of a file by decoding it in blocks; an AudioError says why it cannot be used."""
+    return sum(block.size for block in _checked(file.blocks(_BLOCK_SECONDS * file.sample_rate), str(file.path)))
+
+
+def resampled_size(size: int, old: int, new: int) -> int:
+    """Return the number of samples that ``size`` samples at an old rate have at a new one: rounded up."""
+    return -(-size * new // old)
 
 
 AudioLike = Audio | str | os.PathLike[str] | tuple[Any, int]
@@ -288,7 +298,7 @@ def _resampled(
         if out.size:
             yield out
     last = stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
-    missing = -(-consumed * new // old) - produced
+    missing = resampled_size(consumed, old, new) - produced
     last = np.pad(last[:missing], (0, max(0, missing - last.size)))
     if last.size:
         yield last

@@ -11,7 +11,7 @@ A network is built before its weights are compared with it, so the sizes that a 
 import dataclasses
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from math import isfinite
 from typing import Annotated, Any, TypeVar, dataclass_transform
@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from vocable.errors import CheckpointError, ConfigError, VocableError
-from vocable.files import MAX_TEXT_BYTES, read_file, reason_of
+from vocable.files import MAX_TEXT_BYTES, open_regular, read_file, reason_of
 
 MAX_WIDTH, MAX_DEPTH, MAX_ENTRIES = 1 << 16, 1 << 10, 1 << 24
 
@@ -198,6 +198,24 @@ def read_utf8(path: str | os.PathLike[str], error: Callable[[str], VocableError]
         return read_file(path, error, advice, limit=limit).decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         raise error(f"{path}: cannot be read (byte {problem.start} is not UTF-8); {advice}") from problem
+
+
+def read_lines(path: str | os.PathLike[str], error: Callable[[str], VocableError], advice: str, *,
+               limit: int) -> Iterator[str]:  # fmt: skip
+    """Yield the lines of a plain file of UTF-8 without their ends, as they are read; see :func:`read_utf8`."""
+    position = 0
+    try:
+        with open_regular(path) as file:
+            for line in file:
+                if position + len(line) > limit:
+                    raise error(f"{path}: is larger than {limit >> 20} MiB; {advice}")
+                text = line.decode("utf-8-sig" if position == 0 else "utf-8")
+                position += len(line)
+                yield text.removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as problem:
+        raise error(f"{path}: cannot be read (byte {position + problem.start} is not UTF-8); {advice}") from problem
+    except OSError as problem:
+        raise error(f"{path}: cannot be read ({reason_of(problem)}); {advice}") from problem
 
 
 def first_problem(error: ValidationError) -> str:

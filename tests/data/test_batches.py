@@ -9,7 +9,10 @@ from torch import Tensor
 
 from tests.digits import write_digits
 from vocable.audio import Audio
-from vocable.data.batches import BatchConfig, ClipStore
+from vocable.audio_files import open_audio
+from vocable.data import clip_files
+from vocable.data.batches import BatchConfig
+from vocable.data.clips import Clip, ClipStore
 from vocable.data.crops import CropConfig, Crops
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, ConfigError, ManifestError
@@ -58,10 +61,10 @@ def test_a_store_keeps_what_can_be_used_in_order(tmp_path: Path) -> None:
     gone = Utterance(audio_path=tmp_path / "gone.wav")
     refused = good.model_copy(update={"speaker": "nobody"})
 
-    def look(utterance: Utterance, samples: np.ndarray) -> int:
+    def look(utterance: Utterance, clip: Clip) -> int:
         if utterance.speaker == "nobody":
             raise AlignmentError("ends after 9 s")
-        return samples.size
+        return clip.size
 
     store = ClipStore([good, gone, other, refused, good, gone], 8_000, look)
     assert store.utterances == [good, other, good]
@@ -77,7 +80,7 @@ def test_a_store_keeps_what_can_be_used_in_order(tmp_path: Path) -> None:
 
 def test_samples_of_a_store_are_those_of_the_file_to_16_bit(tmp_path: Path) -> None:
     said = record(tmp_path / "a.wav", noise(500))
-    store = ClipStore([said], 8_000, lambda _, samples: None)
+    store = ClipStore([said], 8_000, None)
     whole = store.samples(0)
     assert whole.dtype == np.float32
     assert np.array_equal(whole, Audio.read(said.audio_path).samples)
@@ -85,12 +88,11 @@ def test_samples_of_a_store_are_those_of_the_file_to_16_bit(tmp_path: Path) -> N
     assert np.array_equal(store.samples(0, 490, 600), whole[490:])
 
 
-def test_a_listing_twice_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said, read = record(tmp_path / "a.wav", noise(500)), Audio.read
-    paths = []
-    monkeypatch.setattr(Audio, "read", lambda path, rate: paths.append(path) or read(path, rate))
-    ClipStore([said] * 3, 8_000, lambda _, samples: None)
-    assert paths == [said.audio_path]
+def test_a_recording_that_is_listed_twice_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said, paths = record(tmp_path / "a.wav", noise(500)), []
+    monkeypatch.setattr(clip_files, "open_audio", lambda path: paths.append(path) or open_audio(path))
+    assert len(ClipStore([said] * 3, 8_000, None)) == 3
+    assert paths == [str(said.audio_path)]
 
 
 def test_a_kind_is_named_by_what_it_refuses() -> None:

@@ -32,6 +32,9 @@ EMPTY = "the file holds no samples; record or export it again"
 _BLOCK_VALUES = 1 << 22  # samples times channels that are decoded at once: 16 MiB
 _UNKNOWN = 1 << 62  # samples: libsndfile's length of a FLAC without one in its header
 _LENGTHS = re.compile(r"^ *(?:data|SSND|Data Size|Riff size|riff) +: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_SEEKABLE = frozenset({"WAV", "WAVEX", "RF64", "AIFF", "AU", "W64", "CAF", "FLAC"})
+_INTEGERS = frozenset({"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "ULAW", "ALAW"})
+_FLOATS = frozenset({"FLOAT", "DOUBLE"})
 _MAGICS = MappingProxyType({
     b"RIFF": "riff", b"RIFX": "riff", b"RF64": "riff", b"BW64": "riff", b"FORM": "aiff", b".snd": "au", b"dns.": "au",
     b"riff": "w64", b"caff": "caf", b"OggS": "ogg", b"fLaC": "flac",
@@ -51,12 +54,18 @@ class AudioFile:
         path: Path of the file.
         sample_rate: Sample rate in Hz.
         frames: Number of samples of each channel by the header, an estimate for an MP3; None where it is unknown.
+        is_exact: Whether a whole file has exactly ``frames`` samples.
+        is_seekable: Whether :func:`read_range` gives the samples that decoding the whole file gives.
+        is_sound: Whether the header shows that decoding cannot fail: integers without compression, none missing.
     """
 
     path: Path
     sample_rate: int
     frames: int | None
     _read: Callable[[int], Iterator[Float[ndarray, "T C"]]]
+    is_exact: bool = False
+    is_seekable: bool = False
+    is_sound: bool = False
 
     def blocks(self, size: int) -> Iterator[Float[ndarray, " T"]]:
         """Decode the file.
@@ -115,9 +124,37 @@ def read_comment(path: str | os.PathLike[str]) -> str:
     return ""
 
 
+def read_range(path: str | os.PathLike[str], start: int, stop: int) -> Float[ndarray, " T"]:
+    """Read a range of samples from a file that is seekable (:class:`AudioFile`), without decoding what is before it.
+
+    Args:
+        path: Path of the file.
+        start: First sample.
+        stop: Sample after the last; the end of the file at most.
+
+    Returns:
+        Mean of the channels, float32.
+
+    Raises:
+        AudioError: If the file is missing, or cannot be decoded there.
+    """
+    path = Path(path)
+    with _reading(path), ExitStack() as stack:
+        file = stack.enter_context(open_regular(path))
+        sound = stack.enter_context(soundfile.SoundFile(os.dup(file.fileno()), closefd=True))
+        sound.seek(start)
+        block = sound.read(stop - start, dtype="float32", always_2d=True)
+        if len(block) < stop - start:
+            raise AudioError(
+                f"{path}: the file is truncated after {(start + len(block)) / sound.samplerate:.2f} s; copy or export "
+                "it again"
+            )
+        return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+
+
 def _open_parts(path: Path, parts: list[Part]) -> AudioFile:
     limits, rate, total = current_limits(), 0, 0
-    is_known = True
+    is_known, is_exact, is_seekable, is_sound = True, True, False, False
     for number, part in enumerate(parts, start=1):
         with _opened(path, part) as sound:
             frames = sound.frames if 0 <= sound.frames < _UNKNOWN else None
@@ -128,7 +165,21 @@ def _open_parts(path: Path, parts: list[Part]) -> AudioFile:
                     "write each part to a file of its own"
                 )
             rate, total, is_known = sound.samplerate, total + (frames or 0), is_known and frames is not None
-    return AudioFile(path, rate, total if is_known else None, lambda size: _decode(path, parts, size))
+            is_exact = is_exact and is_known and sound.format != "MP3"
+            if len(parts) == 1 and is_exact and isinstance(sound.name, int):  # by its descriptor: the file as it lies
+                is_seekable = sound.format in _SEEKABLE and sound.subtype in _INTEGERS | _FLOATS
+                is_sound = (
+                    is_seekable and sound.format != "FLAC" and sound.subtype in _INTEGERS and not _is_cut(sound, total)
+                )
+    return AudioFile(
+        path,
+        rate,
+        total if is_known else None,
+        lambda size: _decode(path, parts, size),
+        is_exact,
+        is_seekable,
+        is_sound,
+    )
 
 
 def _decode(path: Path, parts: list[Part], size: int) -> Iterator[Float[ndarray, "T C"]]:

@@ -45,7 +45,9 @@ def train(
         list[str] | None,
         typer.Option(help="Teacher of a distilled recipe: semantic=FOLDER or NAME, acoustic=resemblyzer or FOLDER."),
     ] = None,
-    cache: Annotated[Path | None, typer.Option(help="Cache of teachers' features. Default: OUT/teachers.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Cache of teachers' features and of decoded audio. Default: OUT/teachers.")
+    ] = None,
     tensorboard: Annotated[
         bool | None,
         typer.Option(help="Log to OUT/tensorboard, too. Default: if the package tensorboard is installed."),

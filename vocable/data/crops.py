@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vocable.audio import Audio
-from vocable.data.batches import BatchConfig, ClipStore, TensorBatch
+from vocable.data.batches import BatchConfig, TensorBatch
+from vocable.data.clips import Clip, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.data.targets import TargetCache
 from vocable.errors import ConfigError
+from vocable.files import exists
 from vocable.schema import config
 from vocable.shapes import frames_for, mask_from_lengths
 
@@ -66,6 +67,7 @@ class Crops:
         hop: Samples of a token frame.
         targets: Targets of each teacher by name; missing ones are computed here. If any are frames, crops begin on
             whole frames.
+        cache: Folder of lengths and decoded recordings; see :mod:`vocable.data.clip_files`.
 
     Attributes:
         problems: Errors of the recordings that were left out.
@@ -77,14 +79,16 @@ class Crops:
 
     def __init__(
         self, utterances: Sequence[Utterance], config: CropConfig, *, sample_rate: int, hop: int,
-        targets: Mapping[str, TargetCache] | None = None,
+        targets: Mapping[str, TargetCache] | None = None, cache: Path | None = None,
     ) -> None:  # fmt: skip
         self.config, self.sample_rate, self.hop, self.targets = config, sample_rate, hop, dict(targets or {})
         for part, target in self.targets.items():
             _check_rates(part, target, sample_rate, hop)
-        self._store = ClipStore(utterances, sample_rate, self._inspect)
+        self._store = ClipStore(
+            utterances, sample_rate, self._inspect if self.targets else None, check=config.check, cache=cache
+        )
         self.problems = self._store.problems
-        self._ends = np.cumsum([size for size, _ in self._store.infos], dtype=np.float64)
+        self._ends = np.cumsum(self._store.sizes, dtype=np.float64)
         self._grid = hop if any(target.extractor.frame_rate for target in self.targets.values()) else 1
 
     @property
@@ -105,7 +109,7 @@ class Crops:
     def scale(self, part: str) -> tuple[Float[Tensor, " F"], Float[Tensor, " F"]]:
         """Return mean and standard deviation of a teacher's vectors, each recording once, or of all its frames."""
         target = self.targets[part]
-        files = sorted({files[part] for _, files in self._store.infos})
+        files = sorted({target.file_of(self._store.key(index)) for index in range(len(self._store))})
         if target.extractor.frame_rate is None:
             vectors = torch.stack([target.vector(file) for file in files]).double()
             return vectors.mean(0).float(), vectors.std(0, correction=0).float()
@@ -116,13 +120,15 @@ class Crops:
         mean = total / max(count, 1)
         return mean.float(), (squares / max(count, 1) - mean.square()).clamp(min=0).sqrt().float()
 
-    def _inspect(self, utterance: Utterance, samples: np.ndarray) -> tuple[int, dict[str, Path]]:
-        """Return the number of samples of a clip, and the files of its targets."""
-        clip = Audio(samples, self.sample_rate)
-        return samples.size, {part: one.store(utterance.audio_path, clip) for part, one in self.targets.items()}
+    def _inspect(self, utterance: Utterance, clip: Clip) -> None:
+        """Compute the targets of a recording that are missing."""
+        for target in self.targets.values():
+            if not exists(target.file_of(clip.key)):
+                target.store(utterance.audio_path, clip.audio())
 
     def _target(self, part: str, index: int, start: int) -> Tensor:
-        file, target = self._store.infos[index][1][part], self.targets[part]
+        target = self.targets[part]
+        file = target.file_of(self._store.key(index))
         if target.extractor.frame_rate is None:
             return target.vector(file)
         return target.frames(file, start // self.hop, self.config.frames)
@@ -130,14 +136,14 @@ class Crops:
     def _crop(self, random: np.random.Generator) -> tuple[np.ndarray, int, str, tuple[int, int]]:
         index = int(np.searchsorted(self._ends, random.random() * self._ends[-1], side="right"))
         size = self.config.frames * self.hop
-        start = int(random.integers(0, max(self._store.infos[index][0] - size, 0) + 1))
+        start = int(random.integers(0, max(int(self._store.sizes[index]) - size, 0) + 1))
         start -= start % self._grid
         samples = self._store.samples(index, start, start + size)
         gain = 10.0 ** (random.uniform(*self.config.gain_db) / 20.0)
         gain = min(gain, 1.0 / max(float(np.abs(samples).max()), 1e-3))
         crop = np.zeros(size, dtype=np.float32)
         crop[: samples.size] = samples * gain
-        name = f"{self._store.utterances[index].audio_path}@{start / self.sample_rate:.2f}s"
+        name = f"{self._store.path(index)}@{start / self.sample_rate:.2f}s"
         return crop, samples.size, name, (index, start)
 
 

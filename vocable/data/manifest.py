@@ -9,19 +9,26 @@ kept.
 """
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+import zlib
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import nan
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from jaxtyping import Int64
+from numpy import ndarray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vocable.errors import ConfigError, ManifestError, VocableError
 from vocable.files import MAX_FILE_BYTES, folder_exists, is_file, json_line
-from vocable.schema import first_problem, parse_object, read_utf8
+from vocable.schema import first_problem, parse_object, read_lines
 from vocable.shares import split_shares
 from vocable.write_rules import protect
 
 _MAX_LINES = 20_000_000  # of several manifests, repeated for their shares
+_BLOCK = 64  # lines that are compressed together
 _Error = TypeVar("_Error", bound=VocableError)
 
 
@@ -113,25 +120,7 @@ def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> lis
         ManifestError: If the file is missing, a line is no JSON object or lacks a key (file and line are named), or no
             utterance is left.
     """
-    manifest = Path(path)
-    if folder_exists(manifest):
-        raise ManifestError(_folder_advice(manifest))
-    text = read_utf8(manifest, ManifestError, "check the path, and that it is UTF-8", limit=MAX_FILE_BYTES)
-    lines = text.replace("\r\n", "\n").split("\n")  # splitlines() would also cut at U+2028
-    folder = manifest.parent.absolute()
-    utterances = [
-        _utterance(line, manifest, folder, number) for number, line in enumerate(lines, start=1) if line.strip()
-    ]
-    splits = sorted({utterance.split or "(none)" for utterance in utterances})
-    if split is not None:
-        utterances = [utterance for utterance in utterances if utterance.split == split]
-    if not utterances:
-        raise ManifestError(
-            f"{manifest}: no utterance"
-            + (f" has split '{split}'; there are {', '.join(splits)}" if splits else " in it")
-        )
-    protect([manifest, *(utterance.audio_path for utterance in utterances)])
-    return utterances
+    return [utterance for _, _, utterance in _read(Path(path), split)]
 
 
 def _folder_advice(folder: Path) -> str:
@@ -146,6 +135,45 @@ def _folder_advice(folder: Path) -> str:
 
 
 def read_manifests(paths: Sequence[str | os.PathLike[str]], split: str | None = None) -> list[Utterance]:
+    """Read several manifests in order into a list; see :func:`open_manifests`."""
+    return list(open_manifests(paths, split))
+
+
+class Utterances(Sequence[Utterance]):
+    """Utterances of manifests as compressed lines, each of which is parsed again where it is used.
+
+    A hundred thousand lines take some megabytes; as :class:`Utterance` they would take hundreds.
+
+    Args:
+        sources: Lines of each manifest.
+        numbers: For each utterance, its number in all the lines of the sources.
+    """
+
+    def __init__(self, sources: Sequence["_Lines"], numbers: Int64[ndarray, " M"]) -> None:
+        self._sources, self._numbers = sources, numbers
+        self._starts = np.cumsum([0, *map(len, sources)])
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> Utterance:  # type: ignore[override]  # `select` takes the place of slices
+        number = int(self._numbers[index])
+        source = int(np.searchsorted(self._starts, number, side="right")) - 1
+        return self._sources[source].utterance(number - int(self._starts[source]))
+
+    def select(self, indices: Sequence[int]) -> "Utterances":
+        """Return the utterances with some indices, in their order."""
+        return Utterances(self._sources, self._numbers[np.asarray(indices, dtype=np.int64)])
+
+
+def select(utterances: Sequence[Utterance], indices: Sequence[int]) -> Sequence[Utterance]:
+    """Return the utterances with some indices; a list, or compressed lines if they are."""
+    if isinstance(utterances, Utterances):
+        return utterances.select(indices)
+    return [utterances[index] for index in indices]
+
+
+def open_manifests(paths: Sequence[str | os.PathLike[str]], split: str | None = None) -> Utterances:
     """Read several manifests in order. A manifest that is named twice counts twice.
 
     Args:
@@ -160,31 +188,95 @@ def read_manifests(paths: Sequence[str | os.PathLike[str]], split: str | None = 
         ConfigError: If a share is no positive number, only some have one, or one is far too small for the others.
     """
     pairs = split_shares(paths)
-    parts = [read_manifest(path, split) for path, _ in pairs]
+    sources = [_Lines(Path(path), split) for path, _ in pairs]
+    counts = [float(len(source)) for source in sources]
     if any(share is not None for _, share in pairs):
-        parts = _repeat_to_shares(parts, [share or 0.0 for _, share in pairs])
-    return [utterance for part in parts for utterance in part]
+        counts = _counts_by_share(sources, [share or 0.0 for _, share in pairs])
+    starts = np.cumsum([0, *map(len, sources)]).tolist()
+    parts = [
+        start + _repeat(len(source), count / len(source))
+        for start, source, count in zip(starts, sources, counts, strict=False)
+    ]
+    return Utterances(sources, np.concatenate(parts))
 
 
-def _repeat_to_shares(parts: Sequence[list[Utterance]], shares: Sequence[float]) -> list[list[Utterance]]:
-    """Return the utterances of each part as often as its share needs, and at least once."""
-    known = all(one.duration is not None for part in parts for one in part)
-    sizes = [sum(one.duration or 0.0 for one in part) if known else float(len(part)) for part in parts]
+class _Lines:
+    """Lines of a manifest that are utterances of a split, in compressed blocks, with their numbers and durations."""
+
+    def __init__(self, manifest: Path, split: str | None) -> None:
+        self._manifest, self._folder = manifest, manifest.parent.absolute()
+        self._blocks: list[bytes] = []
+        block: list[str] = []
+        numbers, seconds = array("q"), array("d")
+        for line, number, utterance in _read(manifest, split):
+            numbers.append(number)
+            seconds.append(nan if utterance.duration is None else utterance.duration)
+            block.append(line)
+            if len(block) == _BLOCK:
+                self._blocks.append(_compress(block))
+                block = []
+        self._blocks.append(_compress(block))
+        self._numbers, self.seconds = np.array(numbers, dtype=np.int64), np.array(seconds)
+        self._newest = (-1, [""])
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def utterance(self, index: int) -> Utterance:
+        at, offset = divmod(index, _BLOCK)
+        if self._newest[0] != at:  # utterances are mostly used in order
+            self._newest = at, zlib.decompress(self._blocks[at]).decode(errors="surrogatepass").split("\n")
+        return _utterance(self._newest[1][offset], self._manifest, self._folder, int(self._numbers[index]))
+
+
+def _compress(lines: list[str]) -> bytes:
+    return zlib.compress("\n".join(lines).encode(errors="surrogatepass"), level=1)
+
+
+def _counts_by_share(sources: Sequence[_Lines], shares: Sequence[float]) -> list[float]:
+    """Return how many utterances each manifest gives for its share, each at least all of its own."""
+    known = not any(np.isnan(source.seconds).any() for source in sources)
+    sizes = [sum(source.seconds.tolist()) if known else float(len(source)) for source in sources]
     wanted = [share / size for share, size in zip(shares, sizes, strict=True)]
-    counts = [len(part) * times / min(wanted) for part, times in zip(parts, wanted, strict=True)]
+    counts = [len(source) * times / min(wanted) for source, times in zip(sources, wanted, strict=True)]
     if sum(counts) > _MAX_LINES:
         raise ConfigError(
             f"these shares need {sum(counts):.3g} lines, as the smallest share is of the longest manifest; give shares "
             "nearer to the lengths of the manifests"
         )
-    return [_repeat(part, count / len(part)) for part, count in zip(parts, counts, strict=True)]
+    return counts
 
 
-def _repeat(part: list[Utterance], times: float) -> list[Utterance]:
-    """Return utterances a number of times; the last time in part, evenly over the list."""
+def _repeat(count: int, times: float) -> Int64[ndarray, " M"]:
+    """Return the indices of ``count`` utterances a number of times; the last time in part, evenly."""
     whole = int(times)
-    rest = round((times - whole) * len(part))
-    return part * whole + [part[at * len(part) // rest] for at in range(rest)]
+    rest = round((times - whole) * count)
+    last = np.arange(rest, dtype=np.int64) * count // max(rest, 1)
+    return np.concatenate([np.tile(np.arange(count, dtype=np.int64), whole), last])
+
+
+def _read(manifest: Path, split: str | None) -> Iterator[tuple[str, int, Utterance]]:
+    """Yield the line, its number and the utterance of a split's lines; raise a ManifestError if there are none."""
+    if folder_exists(manifest):
+        raise ManifestError(_folder_advice(manifest))
+    folder, count = manifest.parent.absolute(), 0
+    splits: set[str] = set()
+    protect([manifest])
+    lines = read_lines(manifest, ManifestError, "check the path, and that it is UTF-8", limit=MAX_FILE_BYTES)
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        utterance = _utterance(line, manifest, folder, number)
+        splits.add(utterance.split or "(none)")
+        if split is None or utterance.split == split:
+            count += 1
+            protect([utterance.audio_path])
+            yield line, number, utterance
+    if not count:
+        raise ManifestError(
+            f"{manifest}: no utterance"
+            + (f" has split '{split}'; there are {', '.join(sorted(splits))}" if splits else " in it")
+        )
 
 
 def _utterance(line: str, manifest: Path, folder: Path, number: int) -> Utterance:

@@ -127,9 +127,13 @@ class TargetCache:
             AudioError: If the recording cannot be read.
         """
         try:
-            return self.folder / f"{sha256(recording)}{'' if speed == 1 else f'@{speed}'}.safetensors"
+            return self.file_of(sha256(recording), speed)
         except OSError as error:
             raise AudioError(f"{recording}: cannot be read ({reason_of(error)}); check the path") from error
+
+    def file_of(self, key: str, speed: float = 1.0) -> Path:
+        """Return the path of a recording's file by the SHA-256 of the recording's own file."""
+        return self.folder / f"{key}{'' if speed == 1 else f'@{speed}'}.safetensors"
 
     def vector(self, file: Path) -> Float[Tensor, " F"]:
         """Read the vector of a recording."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from vocable.files import exists, is_file
 from vocable.train.overrides import override
 from vocable.train.record import manifests_of
 from vocable.train.resume import read_run, stored_recipe
-from vocable.train.run import Run
+from vocable.train.run import AUDIO, Run
 from vocable.train.settings import parse_assignments, read_settings, restore_settings
 
 ALL = "all"
@@ -82,6 +82,8 @@ def plan_training(
         run, settings=changes, cache=None if cache is None else Path(os.path.abspath(cache)), scale=stored is None,  # noqa: PTH100
         **values,
     )  # fmt: skip
+    if cache is not None:
+        run = replace(run, audio_cache=Path(os.path.abspath(cache)) / AUDIO)  # noqa: PTH100
     return TrainingPlan(
         run=run, manifests=[Path(os.path.abspath(path)) for path in manifests],  # noqa: PTH100
         split=None if split == ALL else split or "train",

@@ -23,8 +23,10 @@ from vocable.train.resume import FORMAT, compare, describe_environment, next_env
 from vocable.train.trainer import TrainConfig, Trainer, join_processes
 from vocable.train.validation import Validation
 
-NOT_SETTINGS = ("find", "recipe")
+NOT_SETTINGS = ("find", "recipe", "audio_cache")
 """Fields of a run that are no settings."""
+AUDIO = "audio"
+"""Folder for recordings in the cache of a run, beside the features of its teachers."""
 _Paths = Sequence[str | os.PathLike[str]]
 OpenValidation = Callable[["Run", Any], Validation | None]
 """Function from a run and its training data to its dev split; None if it has none."""
@@ -57,6 +59,8 @@ class Run(ABC):
         find: Function that loads another tokenizer by name, such as :func:`vocable.load`, for recipes whose targets are
             another tokenizer's tokens. It is no setting: ``run.json`` does not keep it.
         recipe: Name of the recipe, for ``run.json``; None for a run that no recipe made.
+        audio_cache: Folder of the lengths of recordings, and of those that must be decoded as a whole. It is no
+            setting; None keeps nothing.
         makes_tokenizer: Whether its model is a tokenizer, which can be listened to.
         locations: Names of settings that say where a teacher or a cache lies. They may change when a run is resumed.
     """
@@ -70,6 +74,7 @@ class Run(ABC):
     train: TrainConfig
     recipe: str | None = field(default=None, repr=False, compare=False)
     find: Callable[[str], Any] | None = field(default=None, repr=False, compare=False)
+    audio_cache: Path | None = field(default=None, repr=False, compare=False)
 
     @abstractmethod
     def material(self, manifests: _Paths, split: str | None) -> Material:
@@ -167,6 +172,8 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
     rank, size = world()
     target = Path(folder)
     run = run if find is None else replace(run, find=find)
+    if run.audio_cache is None:
+        run = replace(run, audio_cache=Path(getattr(run, "cache", None) or target / "teachers") / AUDIO)
     run.check_start(start)
     if tensorboard:
         check_board()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from vocable.data.crops import CropConfig, Crops
-from vocable.data.manifest import Utterance, read_manifests
+from vocable.data.manifest import Utterance, open_manifests
 from vocable.errors import ConfigError
 from vocable.train.run import Run
 from vocable.train.schedule import LearningRate, Weight
@@ -29,11 +29,12 @@ class VocoderRun(Run):
 
     @override
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Crops:
-        return self.material_of(read_manifests(manifests, split))
+        return self.material_of(open_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> Crops:
         """Return crops of whole hops."""
-        return Crops(utterances, self.batches, sample_rate=self.model.mel.sample_rate, hop=self.model.mel.hop)
+        mel = self.model.mel
+        return Crops(utterances, self.batches, sample_rate=mel.sample_rate, hop=mel.hop, cache=self.audio_cache)
 
     @override
     def objective(self, material: Crops, start: object = None) -> IstftObjective:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vocable.data.manifest import Utterance, read_manifests
+from vocable.data.manifest import Utterance, open_manifests, select
 from vocable.errors import CheckpointError, ConfigError
 from vocable.files import is_file, write_json
 from vocable.folder import read_model, system_of, write_model
@@ -179,12 +179,13 @@ class ClassifierRun(Run):
 
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Images:
         """Return the training data of some manifests; see :meth:`material_of`."""
-        return self.material_of(read_manifests(manifests, split))
+        return self.material_of(open_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> Images:
         """Return images labeled with the predicted key. Recordings that lack it are left out, unless all do."""
-        labeled = [one for one in utterances if one.value(self.model.key) is not None]
-        return Images(labeled or utterances, self.batches, self.model.image, (self.model.key,))
+        labeled = [index for index, one in enumerate(utterances) if one.value(self.model.key) is not None]
+        utterances = select(utterances, labeled) if labeled else utterances
+        return Images(utterances, self.batches, self.model.image, (self.model.key,), cache=self.audio_cache)
 
     def validation_material(self, utterances: Sequence[Utterance], material: Images) -> Images:
         """Return images on the scale, and with the labels, of the training data, without augmentation."""

@@ -3,8 +3,10 @@
 A batch is a function of seed and step alone; see :mod:`vocable.data.batches`.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +17,8 @@ from torch import Tensor
 
 from vocable.audio import Audio
 from vocable.data.alignment import alignment_of
-from vocable.data.batches import BatchConfig, ClipStore, TensorBatch
+from vocable.data.batches import BatchConfig, TensorBatch
+from vocable.data.clips import Clip, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError, ConfigError, ManifestError, TextError
 from vocable.schema import config
@@ -24,7 +27,6 @@ from vocable.systems.ctap.config import CtapConfig
 from vocable.text.phonemes import PhonemeSet
 
 _SCALE_SECONDS = 10  # of a clip, from which scales are measured
-_Segments = tuple[Float[ndarray, " L"], Int[ndarray, " L"]]  # ends in samples, and phoneme ids
 _Window = tuple[ndarray, int, Int[ndarray, " S"], bool, ndarray, str]
 
 
@@ -75,6 +77,33 @@ class AlignedConfig(BatchConfig):
             )
 
 
+class _Segments:
+    """Phoneme segments of many clips, one after the other: ends in samples, and phoneme ids."""
+
+    def __init__(self) -> None:
+        self._ends, self._ids, self._starts = array("d"), array("i"), array("q", [0])
+
+    def append(self, ends: Sequence[float], ids: Sequence[int]) -> None:
+        """Add the segments of the next clip; none where its phonemes are not known."""
+        self._ends.extend(ends)
+        self._ids.extend(ids)
+        self._starts.append(len(self._ends))
+
+    def row(self, clip: int) -> tuple[Float[ndarray, " L"], Int[ndarray, " L"]]:
+        """Return ends and ids of a clip."""
+        start, stop = self._starts[clip : clip + 2]
+        return np.array(self._ends[start:stop]), np.array(self._ids[start:stop], dtype=np.int64)
+
+    def counts(self) -> Int[ndarray, " M"]:
+        """Return the number of segments of each clip."""
+        return np.diff(np.array(self._starts, dtype=np.int64))
+
+    @property
+    def has_phonemes(self) -> bool:
+        """True if any segment is a phoneme other than silence."""
+        return any(self._ids)
+
+
 class AlignedWindows:
     """Training data of VQ-CTAP. Every second of speech, labeled or not, is equally likely within its kind.
 
@@ -82,6 +111,7 @@ class AlignedWindows:
         utterances: Recordings; those whose manifest line has an ``alignment`` are labeled.
         config: Configuration of the windows.
         model: Configuration of the networks. Recordings whose alignment has other phonemes are left out.
+        cache: Folder of lengths and decoded recordings; see :mod:`vocable.data.clip_files`.
 
     Attributes:
         problems: Reasons why recordings were left out.
@@ -90,15 +120,17 @@ class AlignedWindows:
         ManifestError: If no utterance can be used, or no alignment has a phoneme other than silence.
     """
 
-    def __init__(self, utterances: Sequence[Utterance], config: AlignedConfig, model: CtapConfig) -> None:
+    def __init__(
+        self, utterances: Sequence[Utterance], config: AlignedConfig, model: CtapConfig, *, cache: Path | None = None
+    ) -> None:
         self.config, self.phonemes, self.sample_rate = config, PhonemeSet(model.phonemes), model.mel.sample_rate
         self.hop, self.token_hop, self.voice = model.mel.hop, model.hop, model.voice.frames * model.mel.hop
         self.window = model.transcoder.window
-        self._store = ClipStore(utterances, self.sample_rate, self._inspect)
+        self._segments = _Segments()
+        self._store = ClipStore(utterances, self.sample_rate, self._inspect, check=config.check, cache=cache)
         self.problems = self._store.problems
-        sizes = np.array([size for size, _ in self._store.infos], dtype=np.float64)
-        labeled = np.array([segments is not None for _, segments in self._store.infos])
-        if not any(segments is not None and segments[1].any() for _, segments in self._store.infos):
+        sizes, labeled = self._store.sizes.astype(np.float64), self._segments.counts() > 0
+        if not self._segments.has_phonemes:
             raise ManifestError(
                 f"none of {len(labeled)} recordings has an 'alignment' with a phoneme in it; make them with "
                 "`vocable data align MANIFEST`"
@@ -121,8 +153,8 @@ class AlignedWindows:
 
     def durations(self) -> Int[ndarray, " L"]:
         """Return the duration of each phoneme of the corpus, in spectra, rounded; silences are left out."""
-        segments = [segments for _, segments in self._store.infos if segments is not None]
-        lengths = [np.diff(ends, prepend=0.0)[ids > 0] for ends, ids in segments]
+        rows = (self._segments.row(clip) for clip in np.flatnonzero(self._segments.counts()).tolist())
+        lengths = [np.diff(ends, prepend=0.0)[ids > 0] for ends, ids in rows]
         return np.maximum(1, np.concatenate(lengths) / self.hop).round().astype(np.int64)
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> AlignedBatch:
@@ -135,17 +167,17 @@ class AlignedWindows:
             torch.from_numpy(np.stack(phonemes)), torch.tensor(has_phonemes), torch.from_numpy(np.stack(voices)), names,
         )  # fmt: skip
 
-    def _inspect(self, utterance: Utterance, samples: Float[ndarray, " T"]) -> tuple[int, _Segments | None]:
-        """Return the number of samples of a clip, and its phoneme segments if it has an alignment."""
-        alignment = alignment_of(utterance, samples.size / self.sample_rate)
+    def _inspect(self, utterance: Utterance, clip: Clip) -> None:
+        """Keep the phoneme segments of a clip, if it has an alignment."""
+        alignment = alignment_of(utterance, clip.size / self.sample_rate)
         if alignment is None:
-            return samples.size, None
+            self._segments.append((), ())
+            return
         try:
             ids = self.phonemes.ids(alignment.symbols, "the alignment")
         except TextError as error:
             raise AlignmentError(str(error)) from error
-        ends = np.array([segment.end for segment in alignment.segments]) * self.sample_rate
-        return samples.size, (ends, np.array(ids))
+        self._segments.append([segment.end * self.sample_rate for segment in alignment.segments], ids)
 
     def _draw_window(self, random: np.random.Generator) -> _Window:
         """Return samples of a window, how many are real, phonemes, whether they are known, the voice, and a name."""
@@ -160,20 +192,20 @@ class AlignedWindows:
         window[: excerpt.size] = excerpt
         voice = np.resize(self._draw_excerpt(clip, self.voice, speed, random)[0], self.voice)
         gain = min(gain, 1.0 / max(float(np.abs(window).max()), float(np.abs(voice).max()), 1e-3))
-        segments = self._store.infos[clip][1]
+        ends, ids = self._segments.row(clip)
         phonemes = np.zeros(size // self.hop, dtype=np.int64)
-        if segments is not None:
+        if ends.size:
             centers = start + (np.arange(phonemes.size) + 0.5) * self.hop * speed
-            inside = centers < segments[0][-1]
-            phonemes[inside] = segments[1][np.searchsorted(segments[0], centers[inside], side="right")]
-        name = f"{self._store.utterances[clip].audio_path}@{start / self.sample_rate:.2f}s"
-        return window * np.float32(gain), excerpt.size, phonemes, segments is not None, voice * np.float32(gain), name
+            inside = centers < ends[-1]
+            phonemes[inside] = ids[np.searchsorted(ends, centers[inside], side="right")]
+        name = f"{self._store.path(clip)}@{start / self.sample_rate:.2f}s"
+        return window * np.float32(gain), excerpt.size, phonemes, ends.size > 0, voice * np.float32(gain), name
 
     def _draw_excerpt(
         self, clip: int, size: int, speed: float, random: np.random.Generator
     ) -> tuple[Float[ndarray, " T"], int]:  # fmt: skip
         """Return at most ``size`` samples of a clip, played at a speed, and where in the clip they begin."""
         length = int(size * speed)
-        start = int(random.integers(0, max(self._store.infos[clip][0] - length, 0) + 1))
+        start = int(random.integers(0, max(int(self._store.sizes[clip]) - length, 0) + 1))
         samples = self._store.samples(clip, start, start + length)
         return Audio(samples, self.sample_rate).played(speed).samples[:size], start

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vocable.data.manifest import Utterance, read_manifests
+from vocable.data.manifest import Utterance, open_manifests
 from vocable.errors import ConfigError
 from vocable.systems.base import System
 from vocable.systems.ctap.config import (
@@ -41,11 +41,11 @@ class CtapRun(Run):
 
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> AlignedWindows:
         """Return the training data of some manifests; see :meth:`material_of`."""
-        return self.material_of(read_manifests(manifests, split))
+        return self.material_of(open_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> AlignedWindows:
         """Return the training data of some utterances; those without an alignment are the unlabeled speech."""
-        return AlignedWindows(utterances, self.batches, self.model)
+        return AlignedWindows(utterances, self.batches, self.model, cache=self.audio_cache)
 
     def objective(self, material: AlignedWindows, start: CtapTokenizer | None = None) -> CtapObjective:
         """Return networks with the scale of the data, and with the weights of ``start`` where shapes are equal.

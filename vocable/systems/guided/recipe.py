@@ -10,7 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from vocable.data.crops import CropConfig, Crops
-from vocable.data.manifest import Utterance, read_manifests
+from vocable.data.manifest import Utterance, open_manifests
 from vocable.data.targets import FeatureExtractor, TargetCache, describe_extractor
 from vocable.errors import ConfigError
 from vocable.losses.reconstruction import MelScale
@@ -85,7 +85,7 @@ class GuidedRun(Run):
 
     @override
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Crops:
-        return self.material_of(read_manifests(manifests, split))
+        return self.material_of(open_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> Crops:
         """Return crops of whole token frames, with the teachers' features as targets."""
@@ -93,6 +93,7 @@ class GuidedRun(Run):
         return Crops(
             utterances, self.batches, sample_rate=self.model.sample_rate, hop=self.model.backbone.hop,
             targets={part: TargetCache(extractor, folder / part) for part, extractor in self._extractors.items()},
+            cache=self.audio_cache,
         )  # fmt: skip
 
     @override

@@ -3,6 +3,7 @@
 A batch is a function of seed and step alone; see :mod:`vocable.data.batches`.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +18,13 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vocable.audio import Audio
 from vocable.data.alignment.words import words_of
-from vocable.data.batches import BatchConfig, ClipStore, TensorBatch
+from vocable.data.batches import BatchConfig, TensorBatch
+from vocable.data.clips import Clip, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.data.targets import TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError
+from vocable.files import exists
 from vocable.schema import config
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.systems.supervised.config import SupervisedConfig
@@ -30,7 +32,6 @@ from vocable.text.phonemes import PhonemeSet
 from vocable.text.pronounce import ArpabetPronouncer, Pronouncer
 
 _POOL_BATCHES = 4  # the rows of a batch are drawn from this many batches of clips of similar length
-_Clip = tuple[int, Path, tuple[int, ...]]  # number of samples, file of its frames, ids of its phones
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class UtteranceData:
         config: Configuration of the batches.
         model: Configuration of the networks.
         targets: Frames of Whisper, kept on disk.
+        cache: Folder of lengths and decoded recordings; see :mod:`vocable.data.clip_files`.
 
     Attributes:
         problems: Reasons why recordings were left out.
@@ -94,18 +96,20 @@ class UtteranceData:
     """
 
     def __init__(
-        self, utterances: Sequence[Utterance], config: UtteranceConfig, model: SupervisedConfig, targets: TargetCache
-    ) -> None:
+        self, utterances: Sequence[Utterance], config: UtteranceConfig, model: SupervisedConfig, targets: TargetCache,
+        *, cache: Path | None = None,
+    ) -> None:  # fmt: skip
         self.config, self.targets, self.phonemes = config, targets, PhonemeSet(model.phonemes)
         self.model, self.hop, self.sample_rate = model, model.hop, model.mel.sample_rate
-        self._store = ClipStore(utterances, self.sample_rate, self._inspect)
+        self._phones, self._phone_starts = array("i"), array("q", [0])
+        self._store = ClipStore(utterances, self.sample_rate, self._inspect, check=config.check, cache=cache)
         self.problems = self._store.problems
-        self._by_length = sorted(range(len(self._store)), key=lambda clip: self._store.infos[clip][0])
+        self._by_length = np.argsort(self._store.sizes, kind="stable")
 
     @property
     def hours(self) -> float:
         """Length of all recordings, in hours."""
-        return sum(size for size, _, _ in self._store.infos) / self.sample_rate / 3600
+        return int(self._store.sizes.sum()) / self.sample_rate / 3600
 
     def __len__(self) -> int:
         return len(self._store)
@@ -121,7 +125,7 @@ class UtteranceData:
         middle = int(np.random.default_rng((self.config.seed, step)).integers(len(self)))
         first = min(max(middle - pool // 2, 0), len(self) - pool)
         rows = [
-            self._load_row(self._by_length[first + int(random.integers(pool))], random)
+            self._load_row(int(self._by_length[first + int(random.integers(pool))]), random)
             for random in self.config.draws(step, rank, world)
         ]
         samples, frames, phones, voices, names = zip(*rows, strict=True)
@@ -136,32 +140,36 @@ class UtteranceData:
 
     def _load_row(self, clip: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, str]:
         """Return samples, frames, phones, voice and file of a clip."""
-        size, frames, phones = self._store.infos[clip]
+        size, phones = int(self._store.sizes[clip]), self._phones[slice(*self._phone_starts[clip : clip + 2])]
+        frames = self.targets.file_of(self._store.key(clip))
         length = self.model.voice.frames * self.model.mel.hop
         start = int(random.integers(0, max(size - length, 0) + 1))
         voice = np.resize(self._store.samples(clip, start, start + length), length)
         return (
             torch.from_numpy(self._store.samples(clip)), self.targets.all_frames(frames),
             torch.tensor(phones, dtype=torch.int64), torch.from_numpy(voice),
-            str(self._store.utterances[clip].audio_path),
+            self._store.path(clip),
         )  # fmt: skip
 
-    def _inspect(self, utterance: Utterance, samples: Float[ndarray, " T"]) -> _Clip:
-        """Return what batches need of a clip; compute its frames if they are not on disk."""
-        seconds = samples.size / self.sample_rate
+    def _inspect(self, utterance: Utterance, clip: Clip) -> None:
+        """Keep the phones of a clip; compute its frames if they are not on disk."""
+        seconds = clip.size / self.sample_rate
         if not 0 < seconds <= self.config.max_seconds:
             raise AudioError(f"{seconds:.2f} s long: whole utterances of up to {self.config.max_seconds:g} s are taken")
         phones: list[int] = []
         if utterance.text or utterance.extra.get("phones") is not None:
             words = words_of(utterance, lambda: self._pronouncer)
             phones = self.phonemes.ids([phone for word in words for phone in word])
-            available = self.model.recognizer.phones_per_token * frames_for(samples.size, self.hop)
+            available = self.model.recognizer.phones_per_token * frames_for(clip.size, self.hop)
             needed = len(phones) + sum(one == two for one, two in pairwise(phones))  # a blank between equal phones
             if needed > available:
                 raise AlignmentError(
                     f"{len(phones)} phones need {needed} CTC positions; {seconds:.2f} s have {available}"
                 )  # fmt: skip
-        return samples.size, self.targets.store(utterance.audio_path, Audio(samples, self.sample_rate)), tuple(phones)
+        if not exists(self.targets.file_of(clip.key)):
+            self.targets.store(utterance.audio_path, clip.audio())
+        self._phones.extend(phones)
+        self._phone_starts.append(len(self._phones))
 
     @cached_property
     def _pronouncer(self) -> Pronouncer:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vocable.data.manifest import Utterance, read_manifests
+from vocable.data.manifest import Utterance, open_manifests
 from vocable.data.targets import TargetCache, describe_extractor
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec, WhisperEncoder, WhisperLayers
@@ -65,12 +65,12 @@ class SupervisedRun(Run):
 
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> UtteranceData:
         """Return the training data of some manifests; see :meth:`material_of`."""
-        return self.material_of(read_manifests(manifests, split))
+        return self.material_of(open_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> UtteranceData:
         """Return the training data of some utterances; those without phones train all but the recognizer."""
         targets = TargetCache(self._layers, Path(self.cache or "") / ENCODER)
-        return UtteranceData(utterances, self.batches, self.model, targets)
+        return UtteranceData(utterances, self.batches, self.model, targets, cache=self.audio_cache)
 
     def objective(self, material: UtteranceData, start: SupervisedTokenizer | None = None) -> SupervisedObjective:
         """Return networks with the scale of the data, or with the weights and the scale of ``start``."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from vocable.data.manifest import Utterance, read_manifests
+from vocable.data.manifest import Utterance, open_manifests
 from vocable.data.targets import describe_extractor
 from vocable.errors import ConfigError, ManifestError
 from vocable.features.hub import located
@@ -91,7 +91,7 @@ class TasteRun(Run):
 
     @override
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> TasteData:
-        return self.material_of(read_manifests(manifests, split))
+        return self.material_of(open_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> TasteData:
         """Return utterances with subwords, frames and units; see :meth:`material`."""

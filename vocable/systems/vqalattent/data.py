@@ -5,6 +5,7 @@ A batch is a function of the seed and the step and nothing else (``vocable.data.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vocable.data.batches import BatchConfig, ClipStore, TensorBatch
+from vocable.data.batches import BatchConfig, TensorBatch
+from vocable.data.clips import ClipStore
 from vocable.data.manifest import Utterance
 from vocable.errors import ManifestError
 from vocable.schema import config
@@ -71,6 +73,7 @@ class Images:
         config: Settings of the batches.
         spec: Image spec.
         keys: Manifest keys that label the images, such as ``digit`` or ``speaker``.
+        cache: Folder of lengths and decoded recordings; see :mod:`vocable.data.clip_files`.
 
     Attributes:
         utterances: Utterances that can be used, in order.
@@ -86,10 +89,14 @@ class Images:
     """
 
     def __init__(
-        self, utterances: Sequence[Utterance], config: ImageConfig, spec: ImageSpec, keys: Sequence[str] = ()
-    ) -> None:
-        self.config, self.spec = config, spec
-        self._store = ClipStore(utterances, spec.sample_rate, lambda _, samples: find_speech(samples, spec))
+        self, utterances: Sequence[Utterance], config: ImageConfig, spec: ImageSpec, keys: Sequence[str] = (), *,
+        cache: Path | None = None,
+    ) -> None:  # fmt: skip
+        self.config, self.spec, self._cache = config, spec, cache
+        self._store = ClipStore(
+            utterances, spec.sample_rate, lambda _, clip: find_speech(clip.audio().samples, spec), check=config.check,
+            cache=cache,
+        )  # fmt: skip
         self.utterances, self.problems = self._store.utterances, self._store.problems
         self.values = {key: collect_values(self.utterances, key) for key in keys}
         self.labels = label_indices(self.utterances, self.values)
@@ -111,7 +118,7 @@ class Images:
 
     def like(self, utterances: Sequence[Utterance]) -> "Images":
         """Return images of other utterances on this scale and with these labels, without augmentation."""
-        images = Images(utterances, replace(self.config, plain_from=0, shift=0.0), self.spec)
+        images = Images(utterances, replace(self.config, plain_from=0, shift=0.0), self.spec, cache=self._cache)
         images.bounds, images.values = self.bounds, self.values
         images.labels = label_indices(images.utterances, self.values)
         return images
@@ -121,7 +128,7 @@ class Images:
         plain = self.config.plain_from is not None and step >= self.config.plain_from
         rows = [self._draw(random, plain) for random in self.config.draws(step, rank, world)]
         images, indices = zip(*rows, strict=True)
-        names = tuple(str(self.utterances[index].audio_path) for index in indices)
+        names = tuple(map(self._store.path, indices))
         return ImageBatch(torch.stack(images), self.labels[list(indices)], names)
 
     def _draw(self, random: np.random.Generator, plain: bool) -> tuple[Tensor, int]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vocable.data.manifest import Utterance, read_manifests
+from vocable.data.manifest import Utterance, open_manifests
 from vocable.errors import ConfigError
 from vocable.systems.base import System
 from vocable.systems.vqalattent.config import ImageSpec, PriorConfig, Strides, VqalattentConfig, VqvaeConfig
@@ -27,12 +27,13 @@ class VqalattentRun(Run):
 
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Images:
         """Return the training data of some manifests; see :meth:`material_of`."""
-        return self.material_of(read_manifests(manifests, split))
+        return self.material_of(open_manifests(manifests, split))
 
     def material_of(self, utterances: Sequence[Utterance]) -> Images:
         """Return images labeled with the prior's conditions, without augmentation from the prior's first step on."""
         config = replace(self.batches, plain_from=self.losses.prior_from(self.train.steps))
-        return Images(utterances, config, self.model.image, self.model.prior.conditions)
+        keys = self.model.prior.conditions
+        return Images(utterances, config, self.model.image, keys, cache=self.audio_cache)
 
     def validation_material(self, utterances: Sequence[Utterance], material: Images) -> Images:
         """Return images on the scale, and with the labels, of the training data, without augmentation."""
