@@ -9,6 +9,7 @@ import typer
 
 from vocable.cli import (
     asr,
+    corpus,
     data,
     decode,
     demo,
@@ -64,7 +65,7 @@ _PANELS = {
     "Speech": (tts.tts, vc.vc, transcribe.transcribe, asr.asr, edit.edit, score.score, generate.generate),
     "Models": (models.models, recipes.recipes, train.train),
 }
-_GROUPS = {"data": data.app, "evaluate": evaluate.app}
+_GROUPS = {"data": data.app, "evaluate": evaluate.app, "corpus": corpus.app}
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
         app.command(cls=Command, rich_help_panel=_panel)(_command)

@@ -43,6 +43,11 @@ class LevelUsage:
         return self.distinct / self.codebook_size if self.frames else math.nan
 
     @property
+    def bits(self) -> float:
+        """Bits of a frame without entropy coding: log2 K."""
+        return math.log2(self.codebook_size)
+
+    @property
     def dead(self) -> int:
         """Number of entries that do not occur."""
         return self.codebook_size - self.distinct
@@ -101,7 +106,17 @@ def codebook_usage(ids: Int[Tensor, "B Q N"], lengths: Int[Tensor, " B"], codebo
             f"ids lie in [{int(rows.min())}, {int(rows.max())}] but codebook_size is {codebook_size}; "
             "pass the K they were made with"
         )
-    return tuple(_level_usage(number, row, codebook_size) for number, row in enumerate(rows, start=1))
+    return count_usage(torch.stack([torch.bincount(row, minlength=codebook_size) for row in rows]))
+
+
+def count_usage(counts: Int[Tensor, "Q K"]) -> tuple[LevelUsage, ...]:
+    """Return the use of each level's entries from the number of frames that chose each; see :func:`codebook_usage`.
+
+    Example:
+        >>> [(level.frames, level.distinct) for level in count_usage(torch.tensor([[3, 0, 1]]))]
+        [(4, 2)]
+    """
+    return tuple(_level_usage(number, row) for number, row in enumerate(counts, start=1))
 
 
 def bit_rates(levels: Sequence[LevelUsage], frame_rate: float) -> BitRates:
@@ -113,21 +128,21 @@ def bit_rates(levels: Sequence[LevelUsage], frame_rate: float) -> BitRates:
         BitRates(nominal=200.0, entropy_coded=50.0)
     """
     return BitRates(
-        nominal=frame_rate * sum(math.log2(level.codebook_size) for level in levels),
+        nominal=frame_rate * sum(level.bits for level in levels),
         entropy_coded=frame_rate * sum(level.entropy for level in levels),
     )
 
 
-def _level_usage(number: int, ids: Int[Tensor, " M"], codebook_size: int) -> LevelUsage:
-    counts = torch.bincount(ids, minlength=codebook_size).double()
-    shares = counts[counts > 0] / ids.numel()
+def _level_usage(number: int, counts: Int[Tensor, " K"]) -> LevelUsage:
+    frames = int(counts.sum())
+    shares = counts[counts > 0].double() / max(frames, 1)
     return LevelUsage(
         level=number,
-        codebook_size=codebook_size,
-        frames=ids.numel(),
-        distinct=shares.numel(),
-        entropy=float(-(shares * shares.log2()).sum()) + 0.0 if ids.numel() else math.nan,  # + 0.0: no "-0.0"
-        top_share=float(shares.max()) if ids.numel() else math.nan,
+        codebook_size=len(counts),
+        frames=frames,
+        distinct=len(shares),
+        entropy=float(-(shares * shares.log2()).sum()) + 0.0 if frames else math.nan,  # + 0.0: no "-0.0"
+        top_share=float(shares.max()) if frames else math.nan,
     )
 
 
