@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from tests.torchrun import LIMIT, torchrun
 from vocable import recipes
-from vocable.collective import all_finite, average_gradients, global_rows, global_sum, row_offsets, world
+from vocable.collective import all_finite, gather_rows, global_mean, global_rows, global_sum, row_offsets, world
 from vocable.quantizers import EmaCodebook, FiniteScalarQuantizer, GradientCodebook, ResidualVectorQuantizer
 from vocable.testing import speechlike
+from vocable.train.exchange import GradientExchange
 
 pytestmark = pytest.mark.slow  # trains
 
@@ -53,7 +54,8 @@ def codebooks_after_training(kind: str) -> dict[str, Tensor]:
         if not all_finite(loss):
             continue
         gradients.append(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad / size)
-        average_gradients(list(rvq.parameters()))
+        with GradientExchange(list(rvq.parameters())).average():
+            pass
         for parameter in rvq.parameters():
             parameter.data -= 2.0 * parameter.grad
     state = {name: value.clone() for name, value in rvq.state_dict().items()}
@@ -85,9 +87,13 @@ def collectives() -> dict[str, Tensor]:
     parameters[0].grad = torch.full((2,), 2.0 + 2 * rank)
     if rank == 1:
         parameters[1].grad = torch.ones(2)
-    average_gradients(parameters)
-    average_gradients([])
+    for exchanged in (parameters, []):
+        with GradientExchange(exchanged).average():
+            pass
+    gathered = gather_rows(rows[:, None])
     return {
+        "gathered": gathered,
+        "mean": global_mean(rows, rows < 3.5),
         "offset": torch.tensor([offset, total]),
         "found": found,
         "finite": torch.tensor([all_finite(rows), all_finite(rows / rank)]),  # 0 / 0 on rank 0 alone
@@ -162,13 +168,16 @@ def test_collectives_see_the_global_batch(two: Path) -> None:
         assert held["offset"].tolist() == [offset, 5], rank
         assert held["found"].flatten().tolist() == [4, 0, 2, 2]
         assert held["finite"].tolist() == [True, False]
+        assert held["gathered"].flatten().tolist() == [0, 1, 2, 3, 4]
+        assert float(held["mean"]) == pytest.approx([0.5, 2.5][rank])  # 1.5 over 0, 1, 2, 3 on average
         # Known to both, to one (the other's is zero), and to neither: the last stays without, as in one process.
         assert held["gradients"].tolist() == [[3, 3], [0.5, 0.5], [-1, -1]]
 
 
 def test_collectives_alone() -> None:
     parameter = nn.Parameter(torch.zeros(2))
-    average_gradients([parameter])
+    with GradientExchange([parameter]).average():
+        pass
     assert parameter.grad is None
     assert world() == (0, 1)
     assert global_rows(torch.arange(3.0)[:, None], torch.tensor([2, 0]), 0).flatten().tolist() == [2, 0]

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vocable.collective import gather_rows, world
 from vocable.errors import ShapeError
 
 _MAX_CELLS = 1 << 22  # of a block of the similarity matrix: 16 MiB
@@ -20,8 +21,10 @@ def frame_contrastive_loss(
     half over rows and half over columns. Neighbors with the same phoneme are negatives like all others. The matrix is
     computed in blocks of rows, and again in the backward pass: memory grows with M and not with M².
 
+    The batch is the global one: every process compares the frames of all, and gets the gradients of its own.
+
     Raises:
-        ShapeError: If the mask is False everywhere.
+        ShapeError: If the mask is False everywhere. Of several processes some or all may have no frame.
 
     Source:
         VQ-CTAP, arXiv:2408.05758, "token-acoustic contrastive loss" (its formula lacks the minus sign); CLIP,
@@ -32,11 +35,21 @@ def frame_contrastive_loss(
         >>> float(frame_contrastive_loss(frames, frames, torch.ones(1, 4, dtype=torch.bool), torch.ones(())))
         0.0
     """
-    if not bool(mask.any()):
+    size = world()[1]
+    if size == 1 and not bool(mask.any()):
         raise ShapeError("a contrastive loss needs at least one frame, but the mask is False everywhere")
     with torch.autocast(left.device.type, enabled=False):
-        loss: Tensor = _Contrast.apply(left[mask].float(), right[mask].float(), scale.float())  # type: ignore[no-untyped-call]
-    return loss
+        rows, others, scale = gather_rows(left[mask].float()), gather_rows(right[mask].float()), scale.float()
+        if not len(rows):
+            return 0.0 * (left.float() + right.float()).sum()
+        if size == 1:
+            loss: Tensor = _Contrast.apply(rows, others, scale)  # type: ignore[no-untyped-call]
+            return loss
+        # The mean of gradients over processes shall be their sum for the rows, which each process has its own of, and
+        # their mean for the scale, which all processes have in common.
+        scale = scale / size + (1 - 1 / size) * scale.detach()
+        loss = _Contrast.apply(rows, others, scale)  # type: ignore[no-untyped-call]
+        return size * loss - (size - 1) * loss.detach()
 
 
 class _Contrast(torch.autograd.Function):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vocable.collective import global_sum, world
+from vocable.collective import global_mean
 
 
 def cosine_loss(
@@ -22,7 +22,7 @@ def cosine_loss(
         >>> float(cosine_loss(output, target, torch.ones(1, 2, dtype=torch.bool)))
         0.5
     """
-    return _mean(1 - F.cosine_similarity(output, target, dim=2), mask)
+    return global_mean(1 - F.cosine_similarity(output, target, dim=2), mask)
 
 
 def d_axis_loss(
@@ -39,7 +39,7 @@ def d_axis_loss(
         0.3133
     """
     cosines = F.cosine_similarity(output * mask[..., None], target * mask[..., None], dim=1)
-    return _mean(-F.logsigmoid(cosines), mask.any(1, keepdim=True).expand_as(cosines))
+    return global_mean(-F.logsigmoid(cosines), mask.any(1, keepdim=True).expand_as(cosines))
 
 
 def t_axis_loss(
@@ -57,7 +57,7 @@ def t_axis_loss(
         0.3133
     """
     difference = (output - target).abs().mean(2)
-    return _mean(difference - similarity * F.logsigmoid(F.cosine_similarity(output, target, dim=2)), mask)
+    return global_mean(difference - similarity * F.logsigmoid(F.cosine_similarity(output, target, dim=2)), mask)
 
 
 def divergence_loss(
@@ -77,7 +77,7 @@ def divergence_loss(
         1.3863
     """
     student, teacher = (F.log_softmax(values / temperature, dim=1) for values in (output, target))
-    return temperature**2 * _mean((teacher.exp() * (teacher - student)).sum(1), mask)
+    return temperature**2 * global_mean((teacher.exp() * (teacher - student)).sum(1), mask)
 
 
 def standardize(
@@ -107,7 +107,3 @@ def entropy(logits: Float[Tensor, "B V"]) -> Float[Tensor, " B"]:
     """
     log_probabilities = F.log_softmax(logits, dim=1)
     return -(log_probabilities.exp() * log_probabilities).sum(1)
-
-
-def _mean(values: Tensor, mask: Tensor) -> Float[Tensor, ""]:
-    return world()[1] * (values * mask).sum() / global_sum(mask.sum()).clamp(min=1)

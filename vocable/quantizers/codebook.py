@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vocable.collective import global_rows, global_sum, row_offsets
+from vocable.collective import global_rows, global_sum, needs_whole_batch, postpone, row_offsets
 from vocable.errors import ConfigError
 
 CodebookInit = Literal["kmeans", "data", "normal", "uniform"]
@@ -122,8 +122,9 @@ class Codebook(nn.Module):
     @torch.no_grad()
     def initialize(self, rows: Float[Tensor, "M D"]) -> None:
         """Initialize the entries on the first batch, as ``init`` says; do nothing later."""
-        if self.is_initialized:
+        if self.is_initialized or bool(self.counts.any()):
             return
+        needs_whole_batch()
         offset, total = row_offsets(rows.shape[0], rows.device)
         if total == 0:
             return
@@ -146,6 +147,8 @@ class Codebook(nn.Module):
     @torch.no_grad()
     def update(self, rows: Float[Tensor, "M D"], ids: Int[Tensor, " M"]) -> None:
         """Update the entries by the rows that chose them, then restart dead entries at rows of this batch."""
+        if postpone(self.update, rows, ids):
+            return
         offset, total = row_offsets(rows.shape[0], rows.device)
         if total == 0:
             return

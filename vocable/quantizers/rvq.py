@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vocable.collective import all_finite, global_sum, world
+from vocable.collective import all_finite, share_of
 from vocable.errors import ShapeError
 from vocable.quantizers.base import Quantized
 from vocable.quantizers.codebook import CodebookSettings, EmaCodebook, GradientCodebook
@@ -129,7 +129,7 @@ class ResidualVectorQuantizer(nn.Module):
         if not self.training:
             return torch.ones(self.num_codebooks, device=allowed.device)
         rows = (allowed[:, None] > torch.arange(self.num_codebooks, device=allowed.device)).sum(0)
-        return rows * world()[1] / global_sum(rows).clamp(min=1)
+        return share_of(rows)
 
     @torch.no_grad()
     def encode(self, latents: Float[Tensor, "B N D"]) -> Int[Tensor, "B Q N"]:

@@ -8,9 +8,10 @@ bit the run that was not.
 import atexit
 import math
 import os
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,12 +20,13 @@ import torch.distributed as dist
 from pydantic import Field
 from torch import Tensor, nn
 
-from vocable.collective import average_gradients, global_sum, wait_for_all, world
+from vocable.collective import global_sum, wait_for_all, world
 from vocable.device import check_device
 from vocable.errors import CheckpointError, TrainingError
 from vocable.files import make_folder
 from vocable.schema import Share, config
 from vocable.train import checkpoint
+from vocable.train.gradients import StepGradients
 from vocable.train.health import LOW_USAGE, History
 from vocable.train.log import Log, read_rows
 from vocable.train.objective import Batch, Batches, Objective, Turn
@@ -48,7 +50,11 @@ class TrainConfig:
         weight_decay: Weight decay of AdamW, on matrices alone.
         clip: Maximum joint gradient norm of a part.
         seed: Seed of everything random in a step.
-        precision: Precision of the networks. Weights, optimizer states and quantizers stay in float32.
+        precision: Precision of the networks. Weights, optimizer states, quantizers and losses stay in float32.
+        accumulate: Number of micro-batches that a process computes its share of the batch in, one after the other. More
+            take less memory and up to twice the time; the steps are the same but for rounding and dropout.
+        activation_checkpointing: Whether blocks of layers keep their inputs alone, and the backward pass computes their
+            activations again. It takes less memory and a third more time; the steps are the same.
         not_finite: Reaction to a loss or gradient that is not finite: stop the run, or skip the batch.
         log_every: Steps between lines of the log.
         save_every: Steps between checkpoints.
@@ -63,6 +69,8 @@ class TrainConfig:
     clip: Annotated[float, Field(gt=0)] = 1.0
     seed: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
+    accumulate: _Count = 1
+    activation_checkpointing: bool = False
     not_finite: Literal["stop", "skip"] = "stop"
     log_every: _Count = 50
     save_every: _Count = 500
@@ -100,6 +108,11 @@ class Trainer:
         for part in self.parts.values():
             part.to(self.device).train()
         self.optimizers = {name: self._optimizer(part) for name, part in self.parts.items()}
+        self._gradients = StepGradients(
+            objective, self.parts, self.device, seed=config.seed,
+            precision=torch.bfloat16 if config.precision == "bfloat16" else None,
+            activation_checkpointing=config.activation_checkpointing,
+        )  # fmt: skip
         self.step, self._saved_step = 0, -1
         self.damaged: list[CheckpointError] = []
         self._skipped = 0
@@ -180,11 +193,11 @@ class Trainer:
         """Train to the last step, or to the first one after which a signal asks to stop."""
         threads = torch.get_num_threads()  # a setting of each thread: with the default two would compete
         with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as loader:
-            following: Future[Batch] = loader.submit(self.batches.batch, self.step, self.rank, self.world)
+            following = loader.submit(self._load, self.step)
             while self.step < self.config.steps and not stop.is_made(self.device):
-                batch = following.result()
-                following = loader.submit(self.batches.batch, self.step + 1, self.rank, self.world)
-                values = self._step(batch.to(self.device), log)
+                batches = following.result()
+                following = loader.submit(self._load, self.step + 1)
+                values = self._step(batches, log)
                 self.step += 1
                 values |= self._validate(log)
                 if log:
@@ -206,36 +219,28 @@ class Trainer:
         wait_for_all()
         return values
 
-    def _step(self, batch: Batch, log: Log | None) -> dict[str, Any]:
+    def _load(self, step: int) -> list[Batch]:
+        """Return the micro-batches of this process: the slices of further ranks."""
+        count = self.config.accumulate
+        return [self.batches.batch(step, self.rank * count + index, self.world * count) for index in range(count)]
+
+    def _step(self, batches: Sequence[Batch], log: Log | None) -> dict[str, Any]:
         rate = self.config.learning_rate.at(self.step, self.config.steps)
-        torch.manual_seed((self.config.seed * 1_000_003 + self.step) * 4099 + self.rank)
         values: dict[str, Any] = {"learning_rate": rate, "skipped": self._skipped}
         for part in self.parts.values():  # which an evaluation, or the export of a model, left in evaluation mode
             part.train()
-        buffers = [buffer for part in self.parts.values() for buffer in part.buffers()]
-        before = [buffer.clone() for buffer in buffers]
-        turns = self.objective.turns(batch, self.step)
-        while True:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-                turn = next(turns, None)
-            if turn is None:
-                self._skipped = 0
-                return values
-            parameters = [p for p in self.parts[turn.name].parameters() if p.requires_grad]
+        whole = partial(self.batches.batch, self.step, self.rank, self.world)
+        for turn in self._gradients.turns(batches, whole, self.step):
             optimizer = self.optimizers[turn.name]
-            optimizer.zero_grad(set_to_none=True)
-            total = turn.total
-            if total.requires_grad:
-                total.backward()
-            average_gradients(parameters)
+            parameters = [p for p in self.parts[turn.name].parameters() if p.requires_grad]
             norm = float(nn.utils.clip_grad_norm_(parameters, self.config.clip))
-            means = self._means({**turn.losses, "total": total})
+            means = self._means({**turn.losses, "total": turn.total})
             values |= _turn_values(turn, means, norm)
             values[_ALARMS] = [*values.get(_ALARMS, ()), *turn.alarms]
             if not (math.isfinite(means["total"]) and math.isfinite(norm)):
-                for buffer, kept in zip(buffers, before, strict=True):  # the forward pass updates codebooks
-                    buffer.copy_(kept)
-                self._handle_not_finite(turn, batch, norm, log)
+                self._gradients.undo()  # the forward pass updates codebooks
+                names = [name for batch in batches for name in batch.names]
+                self._handle_not_finite(turn, names, norm, log)
                 return values
             self._history.record(turn, means)
             values["learning_rate"] = rate
@@ -244,19 +249,21 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = values["learning_rate"]
             optimizer.step()
+        self._skipped = 0
+        return values
 
     def _means(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
         """Return the losses of the global batch, reduced in one message."""
         local = torch.stack([loss.detach().float().to(self.device) for loss in losses.values()])
         return dict(zip(losses, (global_sum(local) / self.world).tolist(), strict=True))
 
-    def _handle_not_finite(self, turn: Turn, batch: Batch, norm: float, log: Log | None) -> None:
+    def _handle_not_finite(self, turn: Turn, names: Sequence[str], norm: float, log: Log | None) -> None:
         """Stop the run, or report the skipped batch, after a turn whose loss or gradient is not finite."""
         self._skipped += 1
         self._history.skipped += 1
         losses = ", ".join(f"{name} {float(loss.detach()):g}" for name, loss in turn.losses.items())
         where = f"step {self.step}, {turn.name}: not finite ({losses}, gradient norm {norm:g})"
-        problem = f"{where}; batch: {', '.join(batch.names)}"
+        problem = f"{where}; batch: {', '.join(names)}"
         if self.config.not_finite == "stop" or self._skipped >= _MAX_SKIPS:
             raise TrainingError(
                 f"{problem}. Check these recordings, lower the learning rate, or pass --not-finite skip"

@@ -1,4 +1,7 @@
-"""A run with teachers and adversary under ``torchrun``: two processes train what one trains with the same batch."""
+"""A run with teachers and adversary under ``torchrun``: two processes train what one trains with the same batch.
+
+So do two micro-batches of one process, and blocks that are computed again.
+"""
 
 import json
 import sys
@@ -27,7 +30,7 @@ STEPS = 3  # with more, AdamW amplifies rounding errors
 VARY = {f"{part}_{what}" for part in ("semantic", "acoustic") for what in ("variety", "of_a_constant")}
 
 
-def full_run(folder: Path, precision: str) -> GuidedRun:
+def full_run(folder: Path, **train: Any) -> GuidedRun:
     """Return a run with both teachers, all kinds of discriminators and the balance.
 
     The codebooks have few entries, so that no tie between two of them is decided by rounding.
@@ -47,18 +50,16 @@ def full_run(folder: Path, precision: str) -> GuidedRun:
             ),
             learning_rate=LearningRate(peak=5e-4, warmup=2),
         ),
-        train=replace(run.train, steps=STEPS, log_every=1, save_every=STEPS, precision=precision),  # type: ignore[arg-type]
+        train=replace(run.train, steps=STEPS, log_every=1, save_every=STEPS, **train),
     )  # fmt: skip
     return run.with_teachers(
         {"semantic": str(folder / "hubert"), "acoustic": str(folder / "ecapa")}, str(folder / "kept")
     )
 
 
-def fit(folder: Path, out: str, precision: str) -> None:
+def fit(folder: Path, out: str, **train: Any) -> None:
     torch.set_num_threads(1)
-    recipes.fit(
-        full_run(folder, precision), [folder / "manifest.jsonl"], folder / out, quiet=True, say=lambda line: None
-    )
+    recipes.fit(full_run(folder, **train), [folder / "manifest.jsonl"], folder / out, quiet=True, say=lambda line: None)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for clip in range(3):
             speechlike(9_000 + 1_500 * clip, seed=clip).write(folder / f"{clip}.wav")
             lines.write(json.dumps({"audio_path": f"{clip}.wav", "split": "train"}) + "\n")
-    fit(folder, "one", "float32")
+    fit(folder, "one")
+    fit(folder, "accumulated", accumulate=2)
+    fit(folder, "recomputed", activation_checkpointing=True)
     torchrun("-m", __name__, str(folder), beside=Path(__file__).parents[2])  # the end of this file
     return folder
 
@@ -82,13 +85,14 @@ def tensors(folder: Path) -> dict[str, Any]:
     return load_file(folder / f"checkpoints/step-{STEPS:08d}/training.safetensors")
 
 
-def test_two_processes_log_what_one_logs(place: Path) -> None:
+@pytest.mark.parametrize("divided", ["two-float32", "accumulated"])
+def test_two_processes_log_what_one_logs(place: Path, divided: str) -> None:
     """Losses, weights that the balance finds, gradient norms and rates, of both parts.
 
     The teacher has no target for the last frame of a clip, so that the processes have unequal numbers of targets.
     Variety is computed on each process's part alone, and its mean over processes is logged.
     """
-    one, two = log(place / "one"), log(place / "two-float32")
+    one, two = log(place / "one"), log(place / divided)
     assert len(one) == STEPS
     assert {"discriminator/real", "discriminator/learning_rate", "generator/feature", "generator/acoustic"} < set(
         one[-1]
@@ -99,12 +103,18 @@ def test_two_processes_log_what_one_logs(place: Path) -> None:
             assert both[name] == pytest.approx(alone[name], rel=2e-3, abs=1e-5), (alone["step"], name)
 
 
-def test_two_processes_save_what_one_saves(place: Path) -> None:
-    one, two = tensors(place / "one"), tensors(place / "two-float32")
+@pytest.mark.parametrize("divided", ["two-float32", "accumulated"])
+def test_two_processes_save_what_one_saves(place: Path, divided: str) -> None:
+    one, two = tensors(place / "one"), tensors(place / divided)
     assert one.keys() == two.keys()
     for key in one:
         if ".codebooks." in key or ".balance." in key:
             assert torch.allclose(two[key].float(), one[key].float(), rtol=2e-3, atol=1e-5), key
+
+
+def test_blocks_that_are_computed_again_have_the_same_gradients(place: Path) -> None:
+    one, again = tensors(place / "one"), tensors(place / "recomputed")
+    assert all(torch.equal(one[key], again[key]) for key in one | again)
 
 
 def test_in_bfloat16_all_is_finite_and_checkpoints_are_float32(place: Path) -> None:
@@ -122,4 +132,4 @@ def test_in_bfloat16_all_is_finite_and_checkpoints_are_float32(place: Path) -> N
 
 if __name__ == "__main__":
     for way in ("float32", "bfloat16"):
-        fit(Path(sys.argv[1]), f"two-{way}", way)
+        fit(Path(sys.argv[1]), f"two-{way}", precision=way)

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from vocable.collective import global_mean, share_of, world
 from vocable.losses.contrastive import frame_contrastive_loss
 from vocable.losses.variational import free_bits, gaussian_kl
 from vocable.metrics.retrieval import retrieve
@@ -84,27 +85,27 @@ class CtapObjective:
         content = scale * latents + (1 - scale) * latents.detach()
         average = self.model.average_spectrum(voice_frames)
         decoded = self.model.match_spectrum(part.speech_decoder(content, mask, voice).float(), frame_mask, average)
-        losses["spectrum"] = _masked_mean((decoded - frames).square().mean(2), frame_mask)
+        losses["spectrum"] = global_mean((decoded - frames).square().mean(2), frame_mask)
         divergence = gaussian_kl(mean, log_variance)
         losses["kl"] = free_bits(divergence, self.losses.kl_floor)
         stats = {} if quantized is None else quantized.stats
         stats |= {"kl": divergence.detach().mean(), "logit_scale": part.logit_scale.detach().exp()}
         logits = part.phoneme_decoder(latents, mask).float()
         nats = F.cross_entropy(logits.flatten(0, 1), batch.phonemes.flatten(), reduction="none").view_as(labeled)
-        losses["phonemes"] = _masked_mean(nats, labeled)
-        stats["phoneme_top1"] = _masked_mean((logits.detach().argmax(2) == batch.phonemes).float(), labeled)
+        losses["phonemes"] = global_mean(nats, labeled)
+        stats["phoneme_top1"] = global_mean((logits.detach().argmax(2) == batch.phonemes).float(), labeled)
         text = part.phoneme_encoder(batch.phonemes, mask)
         paired = mask & batch.has_phonemes[:, None]
         if weights["contrastive"]:
             losses["contrastive"] = (
                 frame_contrastive_loss(speech, text, paired, part.similarity_scale())
-                if bool(paired.any())
-                else 0.0 * (speech + text).sum()  # every process needs the same losses, with labels in its rows or not
+                if world()[1] > 1 or bool(paired.any())
+                else 0.0 * (speech + text).sum()  # every step needs the same losses, with labels in its rows or not
             )
         stats["retrieval_top1"] = _retrieval_top1(speech[paired], text[paired])
         if weights["phoneme_branch"]:
             from_text = self.model.match_spectrum(part.speech_decoder(text, mask, voice).float(), frame_mask, average)
-            losses["phoneme_branch"] = _masked_mean((from_text - frames).square().mean(2), labeled)
+            losses["phoneme_branch"] = global_mean((from_text - frames).square().mean(2), labeled)
         if weights["consistency"]:
             losses["consistency"] = self._consistency(batch, latents, mean, average)
         return Turn(
@@ -116,7 +117,7 @@ class CtapObjective:
         """Return the distance between a voice and the voice of other content decoded in it; only the decoder learns.
 
         Labeled windows lend the content, the others the voice. If all are of one kind, each window lends its voice to
-        the next.
+        the next. A process pairs the windows that it has.
         """
         part, labeled = self.model.transcoder, batch.has_phonemes
         is_content = labeled if bool(labeled.any()) else ~labeled
@@ -132,7 +133,7 @@ class CtapObjective:
         part.voice_encoder.requires_grad_(False)  # gradients pass through it without reaching its parameters
         found, _ = part.voice_encoder(torch.cat(excerpts))
         part.voice_encoder.requires_grad_(True)
-        return F.mse_loss(found.float(), target.float())
+        return share_of(torch.tensor(len(contents), device=target.device)) * F.mse_loss(found.float(), target.float())
 
     def _alarms(self, stats: Mapping[str, Tensor], kl_weight: float) -> tuple[str, ...]:
         limit = (f"the contrastive factor is at its limit of {MAX_LOGIT_SCALE:g}: similarities cannot get sharper",)
@@ -216,8 +217,3 @@ def _retrieval_top1(speech: Float[Tensor, "M D"], phonemes: Float[Tensor, "M D"]
     """Return the share of some speech frames whose nearest phoneme frame is their own; 0 if there are none."""
     found = retrieve(speech[:_LOGGED_FRAMES].float(), phonemes[:_LOGGED_FRAMES].float())
     return found.hits().sum() / max(len(found.ranks), 1)
-
-
-def _masked_mean(values: Float[Tensor, "B S"], mask: Bool[Tensor, "B S"]) -> Float[Tensor, ""]:
-    """Return the mean over the mask; 0 where the mask is empty."""
-    return (values * mask).sum() / mask.sum().clamp(min=1)

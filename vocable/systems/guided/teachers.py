@@ -218,9 +218,10 @@ class SemanticTeacher(Teacher):
             target = distillation.standardize(target, self.mean, self.deviation)
         student = self.project(quantized.levels[0]).float()
         with torch.no_grad():
-            distance, variety, constant_distance = _mean_over_processes(
-                distillation.cosine_loss(student, target, mask), _variety(student[mask]), _variety(target[mask])
-            )
+            distances = 1 - F.cosine_similarity(student, target, dim=2)
+            summed, count = global_sum(torch.stack([(distances * mask).sum(), mask.sum()]))
+            distance = summed / count.clamp(min=1)
+            variety, constant_distance = _mean_over_processes(_variety(student[mask]), _variety(target[mask]))
         stats = {"distance": distance, "of_a_constant": constant_distance, "variety": variety}
         return self._output(_FORMS[self.config.form](student, target, mask), step, distance, stats)
 

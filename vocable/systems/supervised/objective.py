@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vocable.collective import global_mean, share_of
 from vocable.losses.variational import free_bits, gaussian_kl
 from vocable.metrics.text import edit_distance
 from vocable.nn.voice import reparameterize
@@ -59,7 +60,7 @@ class SupervisedObjective:
         content = scale * latents + (1 - scale) * latents.detach()
         decoded = model.decoder(content, reparameterize(mean, log_variance), mask).float()
         frame_mask = mask.repeat_interleave(model.config.reduction, dim=1)
-        losses["spectrum"] = ((decoded - frames).abs().mean(2) * frame_mask).sum() / frame_mask.sum()
+        losses["spectrum"] = global_mean((decoded - frames).abs().mean(2), frame_mask)
         divergence = gaussian_kl(mean, log_variance)
         losses["kl"] = free_bits(divergence, self.losses.kl_floor)
 
@@ -81,6 +82,7 @@ def phone_loss(
 ) -> Float[Tensor, ""]:  # fmt: skip
     """Return the CTC loss in nats a phone, over utterances whose ``num_phones`` is known, not 0; 0 if there are none.
 
+    The mean over processes is the loss in nats a phone of the global batch.
     ``scores`` are log-probabilities, real at the first ``positions`` of each utterance.
 
     Example:
@@ -89,14 +91,14 @@ def phone_loss(
         >>> round(float(phone_loss(scores, positions, phones, torch.tensor([2, 0]))), 3)  # 15 of 81 paths give 1 2
         0.843
     """
-    known = num_phones > 0
+    known, share = num_phones > 0, share_of(num_phones.sum())
     if not bool(known.any()):
         return 0.0 * scores.sum()
     nats = F.ctc_loss(
         scores[known].transpose(0, 1), phones[known], positions[known], num_phones[known], reduction="sum",
         zero_infinity=True,
     )  # fmt: skip
-    return nats / num_phones.sum()
+    return share * (nats / num_phones.sum())
 
 
 def _phone_errors(

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vocable.collective import global_mean, share_of
 from vocable.features.whisper import WhisperEncoder
 from vocable.schema import Share, config
 from vocable.systems.taste.data import TasteBatch
@@ -118,6 +119,7 @@ def unit_loss(logits: Float[Tensor, "B E C"], batch: TasteBatch) -> tuple[Float[
     """
     targets = append_end(batch.units, batch.unit_mask, end=logits.shape[2] - 1)
     loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-1)
+    loss = loss * share_of((targets >= 0).sum())
     real = batch.unit_mask
     hits = logits.detach()[:, :-1].topk(5, dim=2).indices == batch.units[..., None]
     count = real.sum().clamp(min=1)
@@ -158,7 +160,7 @@ def alignment_loss(
     counted = batch.subword_mask & batch.aligned[:, None]
     loss = -((attention if ordered else mean) * inside).sum(3).clamp(min=_MIN_ATTENTION).log().mean(1)
     error = (attention_centers(mean[:, 0].detach(), rate) - batch.spans.mean(2)).abs() * (1000 / rate)
-    return _masked_mean(loss, counted), _masked_mean(error, counted)
+    return global_mean(loss, counted), global_mean(error, counted)
 
 
 def frame_centers(frames: int, rate: float, device: torch.device | None = None) -> Float[Tensor, " F"]:
@@ -183,8 +185,3 @@ def duration_loss(log_durations: Float[Tensor, "B U"], batch: TasteBatch) -> Flo
 def mean_norm(embeddings: Float[Tensor, "B U D"], batch: TasteBatch) -> Float[Tensor, ""]:
     """Return the mean norm of the embeddings of real subwords."""
     return embeddings.detach().float().norm(dim=2)[batch.subword_mask].mean()
-
-
-def _masked_mean(values: Tensor, mask: Tensor) -> Float[Tensor, ""]:
-    """Return the mean over a mask; 0, with a gradient, if the mask is empty."""
-    return (values * mask).sum() / mask.sum().clamp(min=1)
