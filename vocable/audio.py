@@ -224,17 +224,13 @@ def header_seconds(path: str | os.PathLike[str]) -> float:
 
 
 def decoded_seconds(path: str | os.PathLike[str]) -> float:
-    """Return the length of a file in seconds by decoding it in blocks: memory does not grow with the file.
-
-    Raises:
-        AudioError: If the file cannot be used; see :meth:`Audio.read`.
-    """
+    """Return the length of a file in seconds by decoding it in blocks; see :func:`count_samples`."""
     file = open_audio(path)
     return count_samples(file) / file.sample_rate
 
 
 def count_samples(file: AudioFile) -> int:
-    """Return the number of samples of a file by decoding it in blocks; an AudioError says why it cannot be used."""
+    """Return the number of samples of a file by decoding it in blocks: memory does not grow with the file."""
     return sum(block.size for block in _checked(file.blocks(_BLOCK_SECONDS * file.sample_rate), str(file.path)))
 
 

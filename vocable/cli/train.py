@@ -48,6 +48,11 @@ def train(
     cache: Annotated[
         Path | None, typer.Option(help="Cache of teachers' features and of decoded audio. Default: OUT/teachers.")
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes of each rank that load batches; 0 loads in a thread. Default: 0 on a CPU, "
+                     "up to 4 beside a GPU."),
+    ] = None,
     tensorboard: Annotated[
         bool | None,
         typer.Option(help="Log to OUT/tensorboard, too. Default: if the package tensorboard is installed."),
@@ -76,7 +81,10 @@ def train(
     from vocable.train.plan import plan_training
     from vocable.train.run import fit
 
-    given = {"train.save_every": save_every, "train.log_every": log_every, "train.eval_every": eval_every}
+    given = {
+        "train.save_every": save_every, "train.log_every": log_every, "train.eval_every": eval_every,
+        "train.workers": workers,
+    }  # fmt: skip
     plan = plan_training(
         out, find_recipe, recipe=recipe, manifests=data or [], split=split, init=init, resume=resume, cache=cache,
         config=config, steps=steps, batch_size=batch_size, seed=seed, precision=precision, not_finite=not_finite,

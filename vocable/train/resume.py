@@ -17,7 +17,15 @@ from vocable.train.record import manifests_of
 FORMAT = 2
 """Version of ``run.json``; vocable 0.1 wrote none."""
 _PACKAGES = ("vocable", "torch", "numpy", "soxr")  # whose versions can move a bit
-_FREE = ("steps", "not_finite", "log_every", "save_every", "eval_every", "keep")  # of train, changed without asking
+_FREE = (
+    "steps",
+    "not_finite",
+    "log_every",
+    "save_every",
+    "eval_every",
+    "keep",
+    "workers",
+)  # of train, changed without asking
 _NOT_SETTINGS = ("format", "recipe", "init", "data", "split", "start", "teachers", "environment", "resumed")
 _MAX_NAMED = 4  # differences in a message
 

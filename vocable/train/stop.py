@@ -12,8 +12,10 @@ from typing import Any
 import torch
 
 from vocable.collective import global_max
+from vocable.errors import VocableError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_FAILED = 1 << 10  # above the numbers of signals
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -22,10 +24,18 @@ class StopRequest:
 
     Attributes:
         signal: Number of the signal that asked for it; 0 while there is none.
+        error: Error of this process for which it must stop; None while there is none.
+        has_failed: Whether any process of the group must stop for an error.
     """
 
     def __init__(self) -> None:
         self.signal: int = 0
+        self.error: VocableError | None = None
+        self.has_failed = False
+
+    def fail(self, error: VocableError) -> None:
+        """Ask all processes of the group to stop, for an error of this one."""
+        self.error = error
 
     def is_made(self, device: torch.device) -> bool:
         """Return whether a process of the group was asked to stop; the result is the same in all of them.
@@ -33,8 +43,11 @@ class StopRequest:
         Args:
             device: Torch device of the messages between processes.
         """
-        self.signal = int(global_max(torch.tensor(self.signal, device=device)))
-        return self.signal != 0
+        reason = self.signal if self.error is None else _FAILED
+        reason = int(global_max(torch.tensor(reason, device=device)))
+        self.has_failed = reason == _FAILED
+        self.signal = 0 if self.has_failed else reason
+        return reason != 0
 
     @property
     def name(self) -> str:

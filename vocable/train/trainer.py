@@ -9,7 +9,6 @@ import atexit
 import math
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field
 from functools import partial
 from pathlib import Path
@@ -22,12 +21,13 @@ from torch import Tensor, nn
 
 from vocable.collective import global_sum, wait_for_all, world
 from vocable.device import check_device
-from vocable.errors import CheckpointError, TrainingError
+from vocable.errors import CheckpointError, TrainingError, VocableError
 from vocable.files import make_folder
 from vocable.schema import Share, config
 from vocable.train import checkpoint
 from vocable.train.gradients import StepGradients
 from vocable.train.health import LOW_USAGE, History
+from vocable.train.loader import default_workers, load_ahead
 from vocable.train.log import Log, read_rows
 from vocable.train.objective import Batch, Batches, Objective, Turn
 from vocable.train.schedule import LearningRate
@@ -60,6 +60,7 @@ class TrainConfig:
         save_every: Steps between checkpoints.
         eval_every: Steps between evaluations on the dev split; 0 for none, and by default at every checkpoint.
         keep: Number of checkpoints to keep.
+        workers: Processes of each rank that load batches, 0 for a thread; None takes some where a GPU trains.
     """
 
     steps: _Count
@@ -76,6 +77,7 @@ class TrainConfig:
     save_every: _Count = 500
     eval_every: Annotated[int, Field(ge=0)] | None = None
     keep: _Count = 3
+    workers: Annotated[int, Field(ge=0, le=256)] | None = None
 
 
 class Trainer:
@@ -153,11 +155,11 @@ class Trainer:
         """Train to the last step, with logs and checkpoints.
 
         SIGINT (Ctrl-C), SIGTERM and SIGHUP stop the run after the step in progress, with a checkpoint. A second one
-        ends the process at once.
+        ends the process at once. A batch that cannot be loaded stops it with a checkpoint, too.
 
         Raises:
             TrainingError: If a loss or gradient is not finite and ``not_finite`` is ``stop``, too many steps in a row
-                were skipped, or another process of the group is lost.
+                were skipped, a batch cannot be loaded, or another process of the group is lost.
             SystemExit: If a signal stopped the run, with 128 and its number, after the checkpoint is written.
         """
         make_folder(self.folder)
@@ -167,6 +169,8 @@ class Trainer:
                 self._loop(log, stop)
                 if self.step != self._saved_step:
                     self.save()
+                if stop.has_failed:
+                    raise self._describe_failure(stop)
                 if stop.is_made(self.device):
                     if log:
                         log.say(f"stopped by {stop.name} after step {self.step} of {self.config.steps}, which is saved")
@@ -191,12 +195,16 @@ class Trainer:
 
     def _loop(self, log: Log | None, stop: StopRequest) -> None:
         """Train to the last step, or to the first one after which a signal asks to stop."""
-        threads = torch.get_num_threads()  # a setting of each thread: with the default two would compete
-        with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as loader:
-            following = loader.submit(self._load, self.step)
-            while self.step < self.config.steps and not stop.is_made(self.device):
-                batches = following.result()
-                following = loader.submit(self._load, self.step + 1)
+        workers = self.config.workers
+        workers = default_workers(self.device, self.world) if workers is None else workers
+        with load_ahead(self._load, range(self.step, self.config.steps), workers=workers) as loader:
+            while self.step < self.config.steps:
+                try:
+                    batches = loader.next()
+                except VocableError as error:
+                    stop.fail(error)
+                if stop.is_made(self.device):
+                    break
                 values = self._step(batches, log)
                 self.step += 1
                 values |= self._validate(log)
@@ -204,6 +212,14 @@ class Trainer:
                     self._report(log, values)
                 if self.step % self.config.save_every == 0 or self.step == self.config.steps:
                     self.save()
+
+    def _describe_failure(self, stop: StopRequest) -> TrainingError:
+        """Return the error of a run that ends because a batch cannot be loaded."""
+        reason = f"its batch cannot be loaded: {stop.error}" if stop.error else "another rank cannot load its batch"
+        return TrainingError(
+            f"step {self.step}: {reason}. All {self.step} steps before it are saved; when it is mended, go on with "
+            "--resume"
+        )
 
     def _validate(self, log: Log | None) -> dict[str, float]:
         """Return figures on the dev split, if this step evaluates on it."""

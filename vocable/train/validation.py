@@ -11,9 +11,10 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor, nn
 
-from vocable.collective import world
+from vocable.collective import global_max, world
+from vocable.errors import VocableError
 from vocable.train.log import Log
-from vocable.train.objective import Batches, Objective
+from vocable.train.objective import Batch, Batches, Objective
 
 PREFIX = "validation/"
 """Start of the names of these figures in the log."""
@@ -64,6 +65,7 @@ class Validator:
     def __init__(self, validation: Validation, objective: Objective, device: torch.device) -> None:
         self._validation, self._objective, self._device = validation, objective, device
         self._told: set[str] = set()
+        self._problem = ""  # of the last losses
 
     def losses(self, step: int, average: Callable[[Mapping[str, Tensor]], dict[str, float]]) -> dict[str, float]:
         """Return the mean of each loss over the batches of the dev split, in evaluation mode.
@@ -76,21 +78,33 @@ class Validator:
         parts, batches = self._objective.parts(), self._validation.batches
         if batches is None:
             return {}
-        rank, size = world()
         before = {name: _copy_state(part) for name, part in parts.items()}
         try:
             for part in parts.values():
                 part.eval()
-            for index in range(self._validation.num_batches):
+            for index, batch in enumerate(self._load(batches)):
                 torch.manual_seed(index)
-                batch = batches.batch(index, rank, size).to(self._device)
-                for turn in self._objective.turns(batch, step):
+                for turn in self._objective.turns(batch.to(self._device), step):
                     for name, value in average(turn.losses).items():
                         found.setdefault(f"{turn.name}/{name}", []).append(value)
         finally:
             for name, part in parts.items():
                 part.load_state_dict(before[name])
         return _short_names({name: sum(values) / len(values) for name, values in found.items()})
+
+    def _load(self, batches: Batches) -> list[Batch]:
+        """Return this rank's batches; none on any rank if one of them cannot be loaded."""
+        rank, size = world()
+        loaded: list[Batch] = []
+        problem = ""
+        try:
+            loaded = [batches.batch(index, rank, size) for index in range(self._validation.num_batches)]
+        except VocableError as error:
+            problem = f"no losses are measured on it: {error}"
+        if int(global_max(torch.tensor(int(bool(problem)), device=self._device))):
+            self._problem = problem or "no losses are measured on it: another rank cannot read its recordings"
+            return []
+        return loaded
 
     def listen(self, step: int, log: Log) -> dict[str, float]:
         """Return the metrics of the model that the networks make now, and log what it sounds like.
@@ -106,7 +120,7 @@ class Validator:
             log.write_sound(PREFIX + name, samples, rate, step)
         for name, image in heard.images.items():
             log.write_image(PREFIX + name, image, step)
-        for problem in heard.problems:
+        for problem in (*heard.problems, *([self._problem] if self._problem else [])):
             if problem not in self._told:
                 log.say(f"dev split: {problem}")
                 self._told.add(problem)
