@@ -146,14 +146,12 @@ class Audio:
     def write(self, path: str | os.PathLike[str], comment: str = "", *, kilobits: int | None = None) -> None:
         """Write 16-bit WAV or FLAC, OGG (Vorbis) or MP3, atomically. Samples beyond full scale are clipped.
 
-        The comment of synthetic speech says so, and which model made it; see
-        :class:`~vocable.audio_files.mark.SyntheticMark`.
+        The comment of synthetic speech says so: :class:`~vocable.audio_files.mark.SyntheticMark`.
 
         Args:
             path: Path of the file; its suffix decides the format.
             comment: Comment in the file's metadata, in ASCII.
-            kilobits: Constant bit rate of an MP3 in kbit/s: 8 to 160 below 32 kHz, 32 to 320 from there on. By default
-                the encoder varies it.
+            kilobits: Constant bit rate of an MP3 in kbit/s (8 to 160 below 32 kHz, else 32 to 320); by default it varies.
 
         Raises:
             OutputError: If the suffix is none of .wav, .flac, .ogg, .mp3, the format does not have the sample rate, the
