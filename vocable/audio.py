@@ -151,7 +151,7 @@ class Audio:
         Args:
             path: Path of the file; its suffix decides the format.
             comment: Comment in the file's metadata, in ASCII.
-            kilobits: Constant bit rate of an MP3 in kbit/s (8 to 160 below 32 kHz, else 32 to 320); by default it varies.
+            kilobits: Constant bit rate of an MP3 in kbit/s (8 to 160 below 32 kHz, else 32 to 320). Default: it varies.
 
         Raises:
             OutputError: If the suffix is none of .wav, .flac, .ogg, .mp3, the format does not have the sample rate, the
