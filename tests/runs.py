@@ -12,6 +12,8 @@ from vocable import recipes
 from vocable.testing import speechlike
 from vocable.train import checkpoint
 
+COSTS = ("seconds", "audio_hours_per_day", "tokens_per_second", "peak_memory_gb")
+
 
 def three_clips(folder: Path, shortest: int, sample_rate: int = 16_000) -> Path:
     """A manifest of three clips, each 3,000 samples longer than the one before."""
@@ -41,9 +43,9 @@ def tensors(folder: Path, step: int, part: str) -> dict[str, Tensor]:
 
 
 def log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a log, without the time they took."""
+    """The lines of a log, without the time and the memory they took."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+    return [{name: value for name, value in line.items() if name not in COSTS} for line in lines]
 
 
 def finite(lines: list[dict[str, Any]]) -> bool:

@@ -31,6 +31,29 @@ def check_device(name: str) -> torch.device:
     return device
 
 
+def check_precision(precision: str, device: torch.device) -> None:
+    """Check that a device can compute in a precision.
+
+    Args:
+        precision: ``float32`` or ``bfloat16``.
+        device: Device of the networks.
+
+    Raises:
+        ConfigError: If it is a GPU without bfloat16.
+
+    Example:
+        >>> check_precision("bfloat16", torch.device("cpu"))
+    """
+    if precision != "bfloat16" or device.type != "cuda":
+        return
+    with torch.cuda.device(device):
+        if not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise ConfigError(
+                f"precision is bfloat16, which {device} ({torch.cuda.get_device_name(device)}) cannot compute in; "
+                "pass --precision float32"
+            )
+
+
 def _gpus() -> list[str]:
     names = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     return [*names, *(["mps"] if torch.backends.mps.is_available() else [])]

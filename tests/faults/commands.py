@@ -12,6 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 from tests.models import ready, ready_speaker
+from tests.runs import COSTS
 from vocable.testing import speechlike
 
 
@@ -142,7 +143,8 @@ def _without_seconds(line: bytes) -> bytes:
         values = json.loads(line)
     except ValueError:
         return line + b"\n"
-    values.pop("seconds", None)
+    for name in COSTS:
+        values.pop(name, None)
     return json.dumps(values).encode() + b"\n"
 
 

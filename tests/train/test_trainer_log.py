@@ -26,7 +26,7 @@ def test_log_lines_hold_every_name(tmp_path: Path) -> None:
     for entry in written:
         assert set(entry) == {
             "step", "seconds", "learning_rate", "skipped", "used", "depth",
-            "line/total", "line/gradient_norm", "line/size", "line/size/weight",
+            "line/total", "line/gradient_norm", "line/size", "line/size/weight", "peak_memory_gb",
         }  # fmt: skip
         assert entry["line/total"] == pytest.approx(2.0 * entry["line/size"])
         assert (entry["line/size/weight"], entry["used"], entry["depth"]) == (2.0, [0.5, 0.25], 3.0)

@@ -17,15 +17,10 @@ from vocable.train.record import manifests_of
 FORMAT = 2
 """Version of ``run.json``; vocable 0.1 wrote none."""
 _PACKAGES = ("vocable", "torch", "numpy", "soxr")  # whose versions can move a bit
-_FREE = (
-    "steps",
-    "not_finite",
-    "log_every",
-    "save_every",
-    "eval_every",
-    "keep",
-    "workers",
-)  # of train, changed without asking
+_FREE = (  # of train, changed without asking
+    "steps", "not_finite", "log_every", "save_every", "eval_every", "keep", "workers", "accumulate",
+    "activation_checkpointing",
+)  # fmt: skip
 _NOT_SETTINGS = ("format", "recipe", "init", "data", "split", "start", "teachers", "environment", "resumed")
 _MAX_NAMED = 4  # differences in a message
 
@@ -102,7 +97,7 @@ def compare(stored: Mapping[str, Any], settings: Mapping[str, Any], file: Path, 
     if free:
         lines.append(f"changed: {_named(differences, free)}")
     surroundings = _compare_environment(stored, settings)
-    moving = surroundings + changed + [name for name in free if name == "train.steps"]
+    moving = surroundings + changed + [name for name in free if name in ("train.steps", "train.accumulate")]
     if exact and moving:
         reason = "; ".join(surroundings) or _named(differences, moving)
         raise CheckpointError(f"{file}: cannot be resumed exactly: {reason}; leave --exact out to go on all the same")

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -17,6 +18,7 @@ from vocable.files import exists, folder_exists, is_file, make_folder, sha256, w
 from vocable.locks import lock_folder
 from vocable.schema import to_json
 from vocable.shares import split_shares
+from vocable.train.card import card_text
 from vocable.train.log import check_board
 from vocable.train.objective import Batches, Objective
 from vocable.train.resume import FORMAT, compare, describe_environment, next_environments, read_run
@@ -189,9 +191,7 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
                 for line in compare(stored, settings, target / "run.json", locations=run.locations,
                                     allow_changes=allow_changes, exact=exact):  # fmt: skip
                     say(line)
-        if run.batches.batch_size % size:
-            batch = run.batches.batch_size
-            raise ConfigError(f"a batch of {batch} cannot be shared by {size} processes; choose a multiple")
+        _check_shares(run, size)
         material = run.material(manifests, split)
         torch.manual_seed(run.train.seed)
         objective = run.objective(material, start)  # may raise, so nothing is written before
@@ -202,13 +202,24 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
             is_locked = is_locked or _lock(target, held)
         trainer = Trainer(
             objective, material, run.train, target, device=device, quiet=quiet, tensorboard=tensorboard,
-            validation=validation,
+            validation=validation, card=partial(card_text, settings),
         )  # fmt: skip
         is_resumed = resume and trainer.resume()
         if rank == 0:
             write_json(target / "run.json", settings | next_environments(stored, settings, trainer.step))
             _describe_start(trainer, is_resumed, say)
         _train(trainer, say if rank == 0 else None, _resume_command(run, target, size))
+
+
+def _check_shares(run: Run, size: int) -> None:
+    """Raise a ConfigError if a batch cannot be divided among processes and their micro-batches."""
+    batch, parts = run.batches.batch_size, run.train.accumulate
+    if batch % size:
+        raise ConfigError(f"a batch of {batch} cannot be shared by {size} processes; choose a multiple")
+    if batch % (size * parts):
+        raise ConfigError(
+            f"train.accumulate is {parts}: {batch // size} clips of a process cannot be divided evenly; take a divisor"
+        )
 
 
 def _lock(folder: Path, held: ExitStack) -> bool:

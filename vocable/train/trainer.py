@@ -8,7 +8,7 @@ bit the run that was not.
 import atexit
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vocable.collective import global_sum, wait_for_all, world
-from vocable.device import check_device
+from vocable.device import check_device, check_precision
 from vocable.errors import CheckpointError, TrainingError, VocableError
-from vocable.files import make_folder
+from vocable.files import make_folder, reason_of, write_text
 from vocable.schema import Share, config
 from vocable.train import checkpoint
 from vocable.train.gradients import StepGradients
@@ -32,9 +32,14 @@ from vocable.train.log import Log, read_rows
 from vocable.train.objective import Batch, Batches, Objective, Turn
 from vocable.train.schedule import LearningRate
 from vocable.train.stop import StopRequest, stop_requests
+from vocable.train.throughput import Amount, HasAmount, Meter
 from vocable.train.validation import PREFIX, Validation, Validator
 
 _MAX_SKIPS = 20  # steps in a row
+_LESS_MEMORY = (
+    "Lower --batch-size, or keep it and pass --set train.accumulate=2 (or more), --set "
+    "train.activation_checkpointing=true, or --precision bfloat16"
+)
 _ALARMS = "alarms"
 _Count = Annotated[int, Field(ge=1)]
 
@@ -94,6 +99,8 @@ class Trainer:
         quiet: Whether to hide the progress bar.
         tensorboard: Whether to write TensorBoard's files; by default if its package is installed.
         validation: Dev split to evaluate on; None for no evaluation.
+        card: Function from the number of finished steps and the last values of the log to the ``README.md`` of a
+            checkpoint; None for checkpoints without one.
 
     Attributes:
         step: Number of finished steps.
@@ -102,10 +109,12 @@ class Trainer:
 
     def __init__(self, objective: Objective, batches: Batches, config: TrainConfig, folder: Path, *,
                  device: str = "cpu", quiet: bool = False, tensorboard: bool | None = None,
-                 validation: Validation | None = None) -> None:  # fmt: skip
+                 validation: Validation | None = None,
+                 card: Callable[[int, Mapping[str, Any]], str] | None = None) -> None:  # fmt: skip
         self.objective, self.batches, self.config, self.folder = objective, batches, config, folder
         self.device, self.quiet, self.tensorboard = torch.device(device), quiet, tensorboard
         self.rank, self.world = world()
+        check_precision(config.precision, self.device)
         self.parts: Mapping[str, nn.Module] = objective.parts()
         for part in self.parts.values():
             part.to(self.device).train()
@@ -117,8 +126,9 @@ class Trainer:
         )  # fmt: skip
         self.step, self._saved_step = 0, -1
         self.damaged: list[CheckpointError] = []
-        self._skipped = 0
-        self._history = History()
+        self._card, self._values = card, dict[str, Any]()
+        self._skipped, self._is_updated = 0, False  # whether a turn of the present step has been applied
+        self._history, self._meter = History(), Meter(self.device)
         self._validator = None if validation is None else Validator(validation, objective, self.device)
 
     def resume(self) -> bool:
@@ -185,10 +195,16 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint on rank 0, while the other ranks wait."""
         if self.rank == 0:
-            checkpoint.save(self.folder / "checkpoints", self.step, self.parts, self.optimizers, self.objective.export,
+            checkpoint.save(self.folder / "checkpoints", self.step, self.parts, self.optimizers, self._export,
                             keep=self.config.keep)  # fmt: skip
         wait_for_all()
         self._saved_step = self.step
+
+    def _export(self, folder: Path) -> None:
+        """Write the model folder of the present networks, with its card."""
+        self.objective.export(folder)
+        if self._card is not None:
+            write_text(folder / "README.md", self._card(self.step, self._values))
 
     def _open_log(self) -> Log:
         return Log(self.folder, steps=self.config.steps, start=self.step, quiet=self.quiet, board=self.tensorboard)
@@ -205,7 +221,8 @@ class Trainer:
                     stop.fail(error)
                 if stop.is_made(self.device):
                     break
-                values = self._step(batches, log)
+                self._measure(batches)
+                values = self._run_step(batches, log)
                 self.step += 1
                 values |= self._validate(log)
                 if log:
@@ -235,6 +252,25 @@ class Trainer:
         wait_for_all()
         return values
 
+    def _run_step(self, batches: Sequence[Batch], log: Log | None) -> dict[str, Any]:
+        """Train one step, and say what to lower where the memory does not suffice for it."""
+        try:
+            return self._step(batches, log)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if self.world == 1 and not self._is_updated and self._saved_step < self.step:
+                self._gradients.undo()  # the networks are those of the step before
+                self.save()
+            saved = (
+                f"step {self._saved_step} is saved: go on with --resume"
+                if self._saved_step >= 0
+                else "nothing is saved"
+            )
+            raise TrainingError(
+                f"step {self.step}: {self.device} is out of memory ({reason_of(error)[:120]}). {_LESS_MEMORY}; {saved}"
+            ) from error
+
     def _load(self, step: int) -> list[Batch]:
         """Return the micro-batches of this process: the slices of further ranks."""
         count = self.config.accumulate
@@ -243,6 +279,7 @@ class Trainer:
     def _step(self, batches: Sequence[Batch], log: Log | None) -> dict[str, Any]:
         rate = self.config.learning_rate.at(self.step, self.config.steps)
         values: dict[str, Any] = {"learning_rate": rate, "skipped": self._skipped}
+        self._is_updated = False
         for part in self.parts.values():  # which an evaluation, or the export of a model, left in evaluation mode
             part.train()
         whole = partial(self.batches.batch, self.step, self.rank, self.world)
@@ -264,9 +301,16 @@ class Trainer:
                 values["learning_rate"] = values[f"{turn.name}/learning_rate"] = turn.learning_rate
             for group in optimizer.param_groups:
                 group["lr"] = values["learning_rate"]
+            self._is_updated = True
             optimizer.step()
         self._skipped = 0
         return values
+
+    def _measure(self, batches: Sequence[Batch]) -> None:
+        if isinstance(self.objective, HasAmount):
+            for batch in batches:
+                amount = self.objective.amount(batch)  # before the batch is on a GPU, which would have to be waited for
+                self._meter.add(Amount(amount.seconds * self.world, amount.tokens * self.world))
 
     def _means(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
         """Return the losses of the global batch, reduced in one message."""
@@ -292,10 +336,11 @@ class Trainer:
         used = values.get("used")
         usage = f" used {sum(used) / len(used):.0%}" if used else ""
         total = next((value for name, value in reversed(values.items()) if name.endswith("/total")), float("nan"))
-        log.advance(self.step, f"loss {total:.3f}{usage}")
+        log.advance(self.step, f"loss {total:.3f}{usage}{self._meter.summary}")
         is_validated = any(name.startswith(PREFIX) for name in values)
         if self.step % self.config.log_every == 0 or self.step == self.config.steps or is_validated:
-            log.write(self.step, values)
+            self._values = values | self._meter.read()
+            log.write(self.step, self._values)
             for level, share in enumerate(used or [], 1):
                 if share < LOW_USAGE:
                     log.say(f"warning: step {self.step}: level {level} uses {share:.1%} of its codebook")
@@ -334,6 +379,11 @@ def join_processes(device: str | None = None) -> str:
         dist.init_process_group("nccl" if chosen.startswith("cuda") else "gloo")
         atexit.register(lambda: dist.is_initialized() and dist.destroy_process_group())
     return chosen
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error is that of a device, or of torch's allocator on the CPU, without memory."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _turn_values(turn: Turn, means: Mapping[str, float], norm: float) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.voiced import mask_spectrogram, voice_alarms
 from vocable.train.objective import Turn
 from vocable.train.schedule import LearningRate
+from vocable.train.throughput import Amount
 from vocable.vocoders.scaled import crop_middle
 
 _LOGGED_FRAMES = 512  # frames that retrieval is logged for
@@ -59,6 +60,11 @@ class CtapObjective:
             return
         self.model.trained.fill_(step - self.second_stage + 1)
         yield from self._train_second_stage(batch, step)
+
+    def amount(self, batch: AlignedBatch) -> Amount:
+        """Return the seconds and tokens of a batch."""
+        spec = self.model.config.spec
+        return Amount.of_frames(batch.mask, frame_rate=spec.frame_rate, num_codebooks=spec.num_codebooks)
 
     def export(self, folder: Path) -> None:
         """Write the tokenizer as it is at this step."""

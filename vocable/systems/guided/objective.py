@@ -28,6 +28,7 @@ from vocable.systems.guided.networks import GuidedModel
 from vocable.systems.guided.teachers import Teacher
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.train.objective import Turn
+from vocable.train.throughput import Amount
 
 _BALANCED = ("waveform", "log_mel", "spectrum", ADVERSARIAL, FEATURE)  # losses that pass through the waveform
 
@@ -157,7 +158,8 @@ class GuidedObjective:
                 learning_rate=adversary.learning_rate(step), alarms=adversary.alarms(losses), is_game=True,
             )  # fmt: skip
 
-        losses, weights = self._reconstruction(real, decoded, step)
+        with torch.autocast(real.device.type, enabled=False):  # spectra lose their quiet parts in bfloat16
+            losses, weights = self._reconstruction(real, decoded, step)
         if adversary is not None:
             losses |= adversary.generator_losses(real, decoded)
             weights |= adversary.weights(step)
@@ -179,6 +181,11 @@ class GuidedObjective:
                 stats |= output.stats
                 alarms += output.alarms
         yield Turn(name="generator", losses=losses, weights=_select(weights, losses), stats=stats, alarms=alarms)
+
+    def amount(self, batch: CropBatch) -> Amount:
+        """Return the seconds and tokens of a batch."""
+        spec = self.model.config.spec
+        return Amount.of_frames(batch.mask, frame_rate=spec.frame_rate, num_codebooks=spec.num_codebooks)
 
     def export(self, folder: Path) -> None:
         """Write the tokenizer of the current weights, and ``teachers.json`` with the records of its teachers."""

@@ -22,6 +22,7 @@ from vocable.systems.supervised.networks import SupervisedModel
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 from vocable.systems.voiced import collapse_path, mask_spectrogram, voice_alarms
 from vocable.train.objective import Turn
+from vocable.train.throughput import Amount
 
 _LOGGED_UTTERANCES = 8  # of a batch, for which phone errors are logged
 _MAX_TIME_MASK = 12  # frames of Whisper
@@ -70,6 +71,11 @@ class SupervisedObjective:
         weights = {name: getattr(self.losses, name).at(step) for name in losses}
         alarms = voice_alarms(stats["kl"], self.losses.kl_floor, weights["kl"])
         yield Turn(name="units", losses=losses, weights=weights, stats=stats, alarms=alarms)
+
+    def amount(self, batch: UtteranceBatch) -> Amount:
+        """Return the seconds and tokens of a batch."""
+        spec = self.model.config.spec
+        return Amount.of_frames(batch.mask, frame_rate=spec.frame_rate, num_codebooks=spec.num_codebooks)
 
     def export(self, folder: Path) -> None:
         """Write the tokenizer as it is at this step."""

@@ -22,6 +22,7 @@ from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.train.objective import Objective, Turn
 from vocable.train.schedule import Steps, Weight
+from vocable.train.throughput import Amount
 
 _MIN_SPEECH = 0.01  # norm of acoustic embeddings over that of text embeddings, below which speech is ignored
 _ALARM_AFTER = 500  # steps with speech
@@ -104,6 +105,13 @@ class TasteObjective(Objective):
         alarm = f"acoustic embeddings have {ratio:.2%} of the norm of text embeddings: the speech is ignored"
         alarms = (alarm,) if step >= losses.speech_from + _ALARM_AFTER and ratio < _MIN_SPEECH else ()
         yield Turn(name="taste", losses=terms, weights=weights, stats=stats, alarms=alarms)
+
+    def amount(self, batch: TasteBatch) -> Amount:
+        """Return the seconds of a batch, and its tokens: those of its subwords."""
+        config = self.model.config
+        levels = 1 if config.quantizer is None else config.quantizer.num_codebooks
+        seconds = float(batch.unit_mask.sum()) / config.units.frame_rate
+        return Amount(seconds, int(batch.subword_mask.sum()) * levels)
 
     @override
     def export(self, folder: Path) -> None:

@@ -19,6 +19,7 @@ from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.train.objective import Turn
 from vocable.train.schedule import LearningRate, Weight, stage_start
+from vocable.train.throughput import Amount
 
 
 @config
@@ -65,6 +66,11 @@ class VqalattentObjective:
     def turns(self, batch: ImageBatch, step: int) -> Iterator[Turn]:
         """Yield the losses of one step: of the VQ-VAE or of the prior."""
         yield self._vqvae(batch, step) if step < self.prior_start else self._prior(batch, step)
+
+    def amount(self, batch: ImageBatch) -> Amount:
+        """Return the seconds of a batch, at the mean duration of the training data, and its tokens."""
+        clips = len(batch.names)
+        return Amount(clips * float(self.model.mean_duration), clips * self.model.config.frames)
 
     def export(self, folder: Path) -> None:
         """Write the tokenizer in its present state."""
