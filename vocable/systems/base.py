@@ -75,7 +75,8 @@ class BaseTokenizer(ABC, Generic[_Model]):
     """A trained tokenizer: batches, checks of tokens, saving and loading, over one clip's ``encode`` and ``decode``.
 
     Clips go through the networks one at a time, in the shapes that a clip alone has. So a clip has the same tokens
-    alone and in any batch, by construction.
+    alone and in any batch, by construction. A system may put several short clips into one window of the usual shape
+    (see :func:`vocable.systems.windows.shared_windows`).
 
     Public methods of a subclass run under :func:`~vocable.numerics.reference_numerics`, whatever state the caller has
     set. They raise a SpecError if the networks were changed so that tokens would not be those of the digest: other
@@ -169,8 +170,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
                 f"encode_batch got {len(texts)} texts for {len(clips)} clips; give one for each, or None for those "
                 "without"
             )
-        pairs = zip(clips, texts or [None] * len(clips), strict=True)
-        return collate_tokens([self.encode(clip, text) for clip, text in pairs])
+        return collate_tokens(self._encode_clips(clips, texts or [None] * len(clips)))
 
     @_public
     def decode_batch(self, tokens: Tokens) -> list[Audio]:
@@ -275,6 +275,10 @@ class BaseTokenizer(ABC, Generic[_Model]):
             return cls.model_class(parse(cls.config_class, values, "config"))
 
         return read_model(folder, build, str(check_device(device)), cls.migration)
+
+    def _encode_clips(self, clips: Sequence[AudioLike], texts: Sequence[str | None]) -> list[Tokens]:
+        """Encode each clip to the tokens that it has alone."""
+        return [self.encode(clip, text) for clip, text in zip(clips, texts, strict=True)]
 
     @abstractmethod
     def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:

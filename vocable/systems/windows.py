@@ -3,9 +3,14 @@
 A kernel may round differently for another batch size or length, and one rounding error can change the nearest entry.
 So a network never sees another shape: windows of ``core + 2 · reach`` frames lie on a grid that starts at the clip's
 first frame. Each runs alone, and of each the core is kept.
+
+Short clips leave most of a window empty. :func:`shared_windows` puts what several windows hold side by side into one of
+the same shape, with empty frames between. For a network that masks its input at every layer, a frame is then computed
+from the same numbers by the same kernels as before; only its place in the window differs.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +66,57 @@ def sample_windows(blocks: Iterable[Float[ndarray, " T"]], core: int, reach: int
         kept = slice(reach, min(reach + core, frames - first))
         yield Window(aligned(torch.from_numpy(padded))[None], (positions >= 0) & (positions < frames), kept)
         buffer, first = buffer[core * hop :], first + core
+
+
+@dataclass
+class SharedWindow:
+    """A window that holds parts of several clips, with at least ``reach`` empty frames between them.
+
+    Attributes:
+        content: Samples of shape (1, S), S = N · hop, zero between parts.
+        mask: True on frames that lie in a clip.
+        parts: Index of a clip, number of the part in the clip, and frames to keep of what the network returns.
+        end: First frame behind the last part.
+    """
+
+    content: Float[Tensor, "1 S"]
+    mask: Bool[Tensor, "1 N"]
+    parts: list[tuple[int, int, slice]] = field(default_factory=list)
+    end: int = 0
+
+
+def shared_windows(clips: Sequence[Float[ndarray, " _"]], core: int, reach: int, hop: int) -> list[SharedWindow]:
+    """Cut clips as :func:`sample_windows` does, and put what the windows hold into the first window with room for it.
+
+    Args:
+        clips: Samples of each clip.
+        core: Frames of each window that are kept.
+        reach: Frames of context on either side of them.
+        hop: Samples of a frame.
+
+    Example:
+        >>> clips = [np.ones(frames, np.float32) for frames in (2, 3, 9)]
+        >>> for window in shared_windows(clips, core=6, reach=1, hop=1):
+        ...     window.content[0].int().tolist(), window.parts
+        ([1, 1, 0, 1, 1, 1, 0, 0], [(0, 0, slice(0, 2, None)), (1, 0, slice(3, 6, None))])
+        ([1, 1, 1, 1, 1, 1, 1, 0], [(2, 0, slice(0, 6, None))])
+        ([1, 1, 1, 1, 0, 0, 0, 0], [(2, 1, slice(1, 4, None))])
+    """
+    size, shared = core + 2 * reach, list[SharedWindow]()
+    for clip, samples in enumerate(clips):
+        for number, (content, mask, kept) in enumerate(sample_windows([samples], core, reach, hop)):
+            first, last = (int(frame) for frame in mask[0].nonzero()[[0, -1], 0])
+            held = last + 1 - first
+            window = next((one for one in shared if one.end + reach + held <= size and one.end), None)
+            if window is None:
+                window = SharedWindow(aligned(torch.zeros(1, size * hop)), torch.zeros(1, size, dtype=torch.bool))
+                shared.append(window)
+            place = window.end and window.end + reach
+            window.content[0, place * hop : (place + held) * hop] = content[0, first * hop : (last + 1) * hop]
+            window.mask[0, place : place + held] = True
+            window.parts.append((clip, number, slice(place + kept.start - first, place + kept.stop - first)))
+            window.end = place + held
+    return shared
 
 
 def frame_windows(frames: int, core: int, reach: int) -> Iterator[Window]:
