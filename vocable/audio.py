@@ -6,7 +6,7 @@ file read in blocks take the same path, and give the same samples.
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -253,16 +253,19 @@ def find_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
 
 
 @check_arguments
-def find_rooted_audio(inputs: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path]]:
+def find_rooted_audio(
+    inputs: Sequence[str | os.PathLike[str]], archives: Collection[str] = ()
+) -> list[tuple[Path, Path]]:
     """Return the audio files that inputs stand for, each with its root; see :func:`vocable.files.find_rooted`.
 
     Recordings that PyAV alone reads are among them, so that reading them says so where it is not installed. They are
-    left out where a file of the same name in another format lies beside them.
+    left out where a file of the same name in another format lies beside them. ``archives`` are suffixes of other files
+    to find, in lower case.
 
     Raises:
         InputError: If a folder or a pattern has no audio.
     """
-    found = find_rooted(inputs, AUDIO_SUFFIXES | CONVERTIBLE_SUFFIXES, "audio")
+    found = find_rooted(inputs, {*AUDIO_SUFFIXES, *CONVERTIBLE_SUFFIXES, *archives}, "audio")
     convertible = {path for path, _ in found if path.suffix.lower() in CONVERTIBLE_SUFFIXES}
     if not convertible:
         return found

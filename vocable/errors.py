@@ -98,6 +98,20 @@ class TrainingError(VocableError):
     """Training cannot go on: a loss or a gradient is not finite."""
 
 
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error, or one that it was raised from, says that there is not enough memory.
+
+    Example:
+        >>> is_out_of_memory(MemoryError()), is_out_of_memory(ValueError("not enough arguments"))
+        (True, False)
+    """
+    while error is not None:
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(f"{type(error).__name__} {error}"):
+            return True
+        error = error.__cause__
+    return False
+
+
 @contextmanager
 def name_failure(where: str) -> collections.abc.Iterator[None]:
     """Turn an error of a library or of the system into one of vocable, so that a job can go on with its other items.
@@ -119,7 +133,7 @@ def name_failure(where: str) -> collections.abc.Iterator[None]:
     except VocableError:
         raise
     except Exception as error:
-        if isinstance(error, MemoryError) or _NO_MEMORY.search(f"{type(error).__name__} {error}"):
+        if is_out_of_memory(error):
             raise VocableError(
                 f"{where}: there is not enough memory for it; split it, or use a machine with more"
             ) from error

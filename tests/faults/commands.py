@@ -50,6 +50,10 @@ WORKS: dict[str, Work] = {
     "encode": Work(
         lambda inputs, out: ["encode", f"{inputs}/clips", "--out", f"{out}/", "--model", f"{inputs}/codec"]
     ),
+    "tokenize": Work(
+        lambda inputs, out: ["tokenize", f"{inputs}/codec", f"{inputs}/manifest.jsonl", "--out", str(out),
+                             "--shard-hours", "0.001"],
+    ),
     "train": Work(
         lambda inputs, out: ["train", "guided-tiny", "--data", f"{inputs}/manifest.jsonl", "--out", str(out),
                              "--steps", "20", "--batch-size", "2"],

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tests.audio.test_pyav import encode as encode_by_av
+from tests.corpus.corpora import make_tar
 from tests.data.corpora.conftest import META, METADATA, sound
 from tests.evaluate.test_runner import work_through
 from tests.fuzz.harness import Reader
@@ -22,15 +24,18 @@ from tests.models import ready, ready_ctap, ready_speaker
 from tests.vocoders.istft import network
 from vocable.apps.catalog import _other
 from vocable.audio import Audio, header_seconds
+from vocable.corpus.archives import list_spans, read_span
 from vocable.corpus.shard_format import FailedRow, ShardHeader, ShardRow
 from vocable.corpus.shard_writer import write_shard
 from vocable.corpus.speech import read_lines
 from vocable.corpus.token_corpus import TokenCorpus
+from vocable.corpus.work_plan import PlanHeader, make_plan, read_plan
 from vocable.data.alignment.files import read_csv, read_ctm, read_textgrid
 from vocable.data.alignment.record import alignment_of
 from vocable.data.corpora import find_corpus
 from vocable.data.manifest import read_manifest
 from vocable.data.targets import TargetCache
+from vocable.errors import InputError
 from vocable.evaluate.describe import describe, kind_of
 from vocable.features.hub import from_transformers, read_tensors
 from vocable.folder import digest_of, system_of
@@ -61,6 +66,7 @@ SCHEMA = ("schema:read_json", "schema:read_object", "schema:read_utf8", "schema:
 SAFETENSORS = ("folder:read_tensors", "folder:open_tensors")
 AUDIO = ("audio_files.reader:open_audio", "audio_files.reader:_opened", "audio_files.pyav:open_file",
          "audio_files.pyav:_open", "corpus.files:_encode",
+         "corpus.unit_encoder:UnitEncoder._encode_one", "corpus.unit_encoder:UnitEncoder._read_clip",
          "evaluate.demo:_read_beginning")  # fmt: skip
 MODEL = ("folder:read_model", "folder:system_of", *SAFETENSORS)
 
@@ -115,6 +121,33 @@ def _read_shard(folder: Path) -> object:
     frames = shard.all_ids().tolist()
     clips = [pack(shard.tokens(number)) for number in range(len(shard))]
     return frames, clips, [to_json(row) for row in (*shard.rows(), *shard.failed)]
+
+
+def _make_plan(folder: Path) -> None:
+    (folder / "in").mkdir()
+    speechlike(900).write(folder / "in/a.wav")
+    make_plan(folder, [folder / "in"], PlanHeader(plan=1, tokenizer="sha256:ab"), say=lambda line: None)
+
+
+def _read_plan(folder: Path) -> object:
+    plan = read_plan(folder)
+    assert plan is not None
+    return [(unit.name, len(unit), [source.id for source in unit.sources]) for unit in plan.units]
+
+
+def _make_tar(folder: Path) -> None:
+    speechlike(900).write(folder / "a.wav")
+    audio = (folder / "a.wav").read_bytes()
+    (folder / "a.wav").unlink()
+    make_tar(folder / "a.tar", [("0.wav", audio), ("0.txt", b"good"), ("1.wav", audio), ("1.json", b'{"digit": 3}')])
+
+
+def _read_tar(folder: Path) -> object:
+    with suppress(InputError):
+        for span, _ in list_spans(folder / "a.tar", 0.04, 3):
+            with suppress(InputError):
+                list(read_span(span))
+    return None
 
 
 def _make_sound(suffix: str, folder: Path) -> None:
@@ -469,7 +502,14 @@ READERS: dict[str, Reader] = {
     ),
     "token shard": Reader(
         _make_shard, _read_shard, [("*", bytes_of), ("*", shard_of), ("*", shard_of)],
-        ("corpus.shard:TokenShard.open", "corpus.token_corpus:TokenCorpus.shard"), exact=True,
+        ("corpus.shard:TokenShard.open", "corpus.token_corpus:TokenCorpus.shard", "corpus.merge:merge_corpora",
+         "corpus.tokenize:_open", "corpus.tokenize:_summarize", "corpus.verify:verify_corpus"), exact=True,
+    ),
+    "corpus plan": Reader(
+        _make_plan, _read_plan, [("plan-*", bytes_of), ("plan-*", lines_of)], ("corpus.work_plan:read_plan",),
+    ),
+    "tar": Reader(
+        _make_tar, _read_tar, [("*", bytes_of)], ("corpus.tar_files:_opened_tar", "corpus.tar_files:_add_file"),
     ),
     "inspected tokens": Reader(
         _make_tokens, lambda folder: str(describe(str(folder / "a.tokens"))), [("*", bytes_of), ("*", tokens_of)],
@@ -611,6 +651,8 @@ ELSEWHERE: dict[str, str] = {
     "text.subword_tokenizers:BytePairTokenizer.train": "reads what the package tokenizers returns",
     "data.alignment.ctc:CtcAligner.load": "folder:read_model, as every model; needs a Whisper",
     "vocable_lab.vqalattent.classifier:find_classifier": "schema:read_json of a line of text",
+    "corpus.memory:_status": "reads what the kernel says of this process",
+    "corpus.parquet_files:_opened_parquet": "a file of others, read by pyarrow, which checks it",
     "features.ecapa:EcapaTdnn.load": "features.hub:read_tensors, then a strict load_state_dict",
     "features.ge2e:_read_weights": "features.hub:read_tensors, then a strict load_state_dict",
     "features.distillmos:_read_weights": "features.hub:read_tensors, then a strict load_state_dict",

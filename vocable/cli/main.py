@@ -21,6 +21,7 @@ from vocable.cli import (
     models,
     recipes,
     score,
+    tokenize,
     train,
     transcribe,
     tts,
@@ -61,7 +62,7 @@ def settings(
 
 
 _PANELS = {
-    "Tokens": (demo.demo, encode.encode, decode.decode, inspect.inspect),
+    "Tokens": (demo.demo, encode.encode, decode.decode, tokenize.tokenize, inspect.inspect),
     "Speech": (tts.tts, vc.vc, transcribe.transcribe, asr.asr, edit.edit, score.score, generate.generate),
     "Models": (models.models, recipes.recipes, train.train),
 }

@@ -137,6 +137,11 @@ class TokenShard:
         """Blocks in the order of their rows."""
         return self.header.blocks
 
+    @property
+    def failed_count(self) -> int:
+        """Number of recordings that could not be encoded."""
+        return len(self._failed_table)
+
     def __len__(self) -> int:
         """Return the number of rows R, without those that failed."""
         return len(self._table)

@@ -10,7 +10,6 @@ import json
 import math
 import os
 import sys
-import threading
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -40,6 +39,7 @@ from vocable.files import (
 )
 from vocable.locks import lock_folder
 from vocable.metrics.score import Score, undefined
+from vocable.processes import end_with_parent
 from vocable.schema import config, parse, parse_object, read_object
 
 RESULTS = "results.jsonl"
@@ -347,18 +347,10 @@ _task: Task | None = None  # the task of a worker process
 
 def _start_worker(build: Callable[[], Task]) -> None:
     global _task
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _task = build()
     if "torch" in sys.modules:  # not every task needs it, and importing it takes seconds
         sys.modules["torch"].set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it has ended, however it ended: nobody else would stop it."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _run_in_worker(item: str) -> list[dict[str, Any]]:

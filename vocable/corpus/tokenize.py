@@ -1,0 +1,346 @@
+"""Tokenization of a corpus into shards: each recording once, whatever is killed, by one process or many.
+
+A process works through the units of the plan (see :mod:`vocable.corpus.work_plan`). It claims a unit, encodes its
+recordings, and moves the finished shard to its place. A unit that has a shard is done. So nothing but the shards says
+what is done, and the finished corpus is the same whoever made which shard, and in which order.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from vocable.corpus.memory import Budget
+from vocable.corpus.progress import Progress
+from vocable.corpus.shard import TokenShard
+from vocable.corpus.shard_format import FailedRow, ShardHeader, ShardRow
+from vocable.corpus.shard_writer import shard_header, write_shard
+from vocable.corpus.unit_encoder import Row, UnitEncoder
+from vocable.corpus.work_plan import PlanHeader, Unit, check_share, make_plan, read_plan
+from vocable.errors import ConfigError, OutputError, TokenFileError, VocableError
+from vocable.files import exists
+from vocable.interfaces import NeedsOthers, Tokenizer
+from vocable.locks import CLAIM, claim
+from vocable.processes import end_with_parent
+from vocable.token_file import Setting
+from vocable.tokens import Tokens
+
+_StrPath = str | os.PathLike[str]
+_Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """Result of a tokenization.
+
+    Attributes:
+        folder: Folder of the corpus.
+        shards: Number of shards that are done, of all that this process was to make.
+        missing: Number of shards that are not there: other processes make them, or were killed.
+        recordings: Number of recordings in the shards, without those that failed.
+        hours: Hours of speech in the shards.
+        failed: Number of recordings that failed.
+    """
+
+    folder: Path
+    shards: int
+    missing: int
+    recordings: int
+    hours: float
+    failed: int
+
+    def __str__(self) -> str:
+        failed = f", {self.failed} failed" if self.failed else ""
+        missing = f", {self.missing} shards are missing or made by other processes" if self.missing else ""
+        return (
+            f"{self.folder}: {self.recordings} recordings, {self.hours:.2f} h in {self.shards} shards{failed}{missing}"
+        )
+
+    def finish(self) -> None:
+        """Raise a VocableError if the corpus lacks a recording."""
+        if self.failed:
+            raise VocableError(
+                f"{self.failed} of {self.failed + self.recordings} recordings failed; the others are done. `vocable "
+                "tokenize --verify` names them, `--retry-failed` tries them again"
+            )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Settings of a process that works through a plan."""
+
+    folder: Path
+    model: str | None
+    levels: int | None
+    share: tuple[int, int]
+    retry: bool
+    budget: Budget
+
+
+def tokenize_corpus(
+    tokenizer: Tokenizer, inputs: Sequence[_StrPath], out: _StrPath, *,
+    levels: int | None = None, jobs: int = 1, load: Callable[[], Tokenizer] | None = None,
+    shard: str | None = None, shard_hours: float | None = None, limit_hours: float | None = None,
+    max_memory: float | None = None, retry_failed: bool = False, say: _Say = print,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> Tokenized:  # fmt: skip
+    """Tokenize recordings into token shards; go on where an earlier run stopped.
+
+    The finished corpus does not depend on how often it was interrupted, nor on the number of processes. Recordings
+    that fail are kept in the shards with their reasons.
+
+    Args:
+        tokenizer: Tokenizer to encode with.
+        inputs: Recordings, folders, glob patterns, manifests (``.jsonl``), WebDataset tar files and Parquet files with
+            audio. Recordings that a plan of the folder has already are not added again. None are needed to go on.
+        out: Folder of the corpus.
+        levels: Number of levels to keep, counted from the first; all by default.
+        jobs: Number of processes. Several need ``load``.
+        load: Function that loads the tokenizer in another process; it must be picklable.
+        shard: Share of the shards to make, as ``i/n`` with i from 1 to n; all by default.
+        shard_hours: Hours of speech of a shard at most; by default those of the plan, or 1.
+        limit_hours: Hours of speech after which no recording is added to the plan.
+        max_memory: Gigabytes that all processes may take together; as much as there is by default.
+        retry_failed: Whether recordings that failed are tried again.
+        say: Function that gets a line for each finished shard.
+        watch: Function that gets the state after each recording.
+
+    Raises:
+        OutputError: If the folder cannot be written, or holds a corpus of another tokenizer or of other settings.
+        ConfigError: If a setting is out of range.
+        VocableError: If the inputs cannot be used.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from vocable.testing import speechlike
+        >>> import vocable
+        >>> with TemporaryDirectory() as folder:
+        ...     speechlike(8_000).write(f"{folder}/a.wav")
+        ...     tokenized = tokenize_corpus(
+        ...         vocable.load("guided-small"), [f"{folder}/a.wav"], f"{folder}/tokens", say=lambda line: None
+        ...     )
+        ...     tokenized.recordings, tokenized.failed
+        (1, 0)
+    """
+    folder = Path(out)
+    share = check_share(shard)
+    if jobs > 1 and load is None:
+        raise ConfigError(f"jobs is {jobs}: several processes load the tokenizer themselves; pass `load`")
+    if isinstance(tokenizer, NeedsOthers):
+        tokenizer.check_encoding()
+    budget = Budget.of_processes(max_memory, jobs)
+    header = _plan_header(tokenizer, folder, levels, shard_hours, is_limited=limit_hours is not None)
+    plan = make_plan(folder, inputs, header, say, limit_hours=limit_hours)
+    work = _Work(folder, plan.header.model, levels, share, retry_failed, budget)
+    units = [unit for unit in plan.units if unit.number % share[1] == share[0] - 1]
+    progress = _Watched(folder, units, say, watch)
+    if jobs > 1 and load is not None:
+        _work_in_processes(work, load, jobs, progress)
+    else:
+        for event in _work_through(work, units, tokenizer):
+            progress.take(event)
+    return _summarize(folder, units)
+
+
+def _plan_header(
+    tokenizer: Tokenizer, folder: Path, levels: int | None, shard_hours: float | None, *, is_limited: bool
+) -> PlanHeader:
+    settings: dict[str, Setting] = {} if levels is None else {"levels": levels}
+    if levels is not None and not 1 <= levels <= tokenizer.spec.num_codebooks:
+        raise ConfigError(f"levels is {levels}: this tokenizer has {tokenizer.spec.num_codebooks}")
+    if shard_hours is None:
+        plan = read_plan(folder)
+        shard_hours = 1.0 if plan is None else plan.header.shard_hours
+    device = getattr(tokenizer, "device", None)
+    return PlanHeader(
+        plan=1, tokenizer=tokenizer.digest, model=getattr(tokenizer, "name", None), settings=settings,
+        device=getattr(device, "type", "cpu"), shard_hours=float(shard_hours), is_limited=is_limited,
+    )  # fmt: skip
+
+
+# ---- the work, here or in processes ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Event:
+    """Progress of one recording, or of a unit that is over.
+
+    Attributes:
+        seconds: Seconds of speech of a recording that is done; None if it failed.
+        unit: Name of the shard that is over; empty for a recording.
+        line: Line about the unit.
+        error: Error that ended the process.
+    """
+
+    seconds: float | None = None
+    unit: str = ""
+    line: str = ""
+    error: VocableError | None = None
+
+
+def _work_through(work: _Work, units: Sequence[Unit], tokenizer: Tokenizer) -> Iterator[_Event]:
+    """Make the shards that are missing and that no other process makes; yield events."""
+    events: list[_Event] = []
+    encoder = UnitEncoder(
+        tokenizer, work.levels, watch=lambda seconds: events.append(_Event(seconds)),
+        group_seconds=work.budget.group_seconds(),
+    )  # fmt: skip
+    settings = {} if work.levels is None else {"levels": work.levels}
+    header = replace(shard_header(tokenizer, settings), model=work.model)
+    with work.budget.enforced():
+        for unit in units:
+            target = work.folder / unit.name
+            if exists(target) and not (work.retry and _open(target, header).failed_count):
+                _remove_claim(target)
+                continue
+            with claim(target) as is_mine:
+                if not is_mine:
+                    continue
+                _remove_leftovers(target)
+                done = _open(target, header) if exists(target) else None
+                if done is not None and not (work.retry and done.failed_count):
+                    continue  # another process made it meanwhile
+                rows: list[tuple[ShardRow, Tokens]] = []
+                failed: list[FailedRow] = []
+                for row in encoder.encode(unit, _finished(done)):
+                    if isinstance(row, FailedRow):
+                        failed.append(row)
+                    else:
+                        rows.append(row)
+                    yield from events
+                    events.clear()
+                write_shard(target, rows, header, failed)
+            yield _Event(unit=unit.name, line=_line(target, rows, failed))
+
+
+def _finished(done: TokenShard | None) -> Callable[[str], Row | None]:
+    """Return the function that finds a recording among the rows of a shard that is made again."""
+    if done is None:
+        return lambda row_id: None
+    places = {row.id: number for number, row in enumerate(done.rows())}
+
+    def find(row_id: str) -> Row | None:
+        return (done.row(places[row_id]), done.tokens(places[row_id])) if row_id in places else None
+
+    return find
+
+
+def _open(target: Path, header: ShardHeader) -> TokenShard:
+    """Open a finished shard; an OutputError if it cannot be read, or is another tokenizer's."""
+    try:
+        shard = TokenShard.open(target)
+    except TokenFileError as error:
+        raise OutputError(f"{error}; delete the file, and its recordings are tokenized again") from error
+    if replace(shard.header, blocks=()) != header:
+        raise OutputError(
+            f"{target}: is of tokenizer {shard.digest[:23]} with settings {dict(shard.header.settings)}, this is "
+            f"{header.tokenizer[:23]} with {dict(header.settings)}; take another folder"
+        )
+    return shard
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove temporary files of a shard that killed processes left; the claim on it must be held."""
+    for leftover in target.parent.glob(f".{target.stem}.*{target.suffix}"):
+        leftover.unlink(missing_ok=True)
+
+
+def _remove_claim(target: Path) -> None:
+    """Remove the claim of a process that was killed between the move of its shard and the end of its claim."""
+    if exists(target.with_name(f".{target.name}{CLAIM}")):
+        with suppress(OutputError), claim(target) as is_mine:
+            if is_mine:
+                _remove_leftovers(target)
+
+
+def _line(target: Path, rows: Sequence[tuple[ShardRow, Tokens]], failed: Sequence[FailedRow]) -> str:
+    seconds = sum(int(tokens.samples[0]) / tokens.spec.sample_rate for _, tokens in rows)
+    note = f", {len(failed)} failed" if failed else ""
+    return f"{target}: {len(rows)} recordings, {seconds / 3600:.2f} h{note}"
+
+
+class _Watched:
+    """Receiver of events, which passes them on as lines and as progress."""
+
+    def __init__(self, folder: Path, units: Sequence[Unit], say: _Say, watch: Callable[[Progress], None]) -> None:
+        self._folder, self._say, self._watch = folder, say, watch
+        self._sizes = {unit.name: len(unit) for unit in units}
+        self._in_work = 0
+        self.progress = Progress(items=sum(map(len, units)))
+        self._count()
+
+    def take(self, event: _Event) -> None:
+        """Take over an event; raise its error."""
+        if event.error is not None:
+            raise event.error
+        if event.unit:
+            self._in_work -= self._sizes[event.unit]
+            self._count()
+            self._say(event.line)
+            return
+        self._in_work += 1
+        self.progress.encoded += 1
+        self.progress.done = min(self.progress.items, self.progress.done + 1)
+        self.progress.failed += event.seconds is None
+        self.progress.seconds += event.seconds or 0.0
+        self._watch(self.progress)
+
+    def _count(self) -> None:
+        """Count the recordings of all shards that are there, whoever made them."""
+        there = sum(self._sizes.get(name, 0) for name in os.listdir(self._folder))  # a scan  # noqa: PTH208
+        self.progress.done = min(self.progress.items, there + self._in_work)
+        self._watch(self.progress)
+
+
+def _work_in_processes(work: _Work, load: Callable[[], Tokenizer], jobs: int, progress: _Watched) -> None:
+    """Work through the plan in processes, which share the units by claims."""
+    context = multiprocessing.get_context("spawn")  # a forked torch may hang
+    events: Any = context.Queue()
+    processes = [context.Process(target=_run_worker, args=(work, load, events)) for _ in range(jobs)]
+    try:
+        for process in processes:
+            process.start()
+        while any(process.is_alive() for process in processes) or not events.empty():
+            with suppress(Empty):
+                progress.take(events.get(timeout=0.2))
+    except BaseException:  # Ctrl-C, or a full disk: shards in work are not waited for
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+        raise
+    finally:
+        for process in processes:
+            if process.pid is not None:
+                process.join()
+    lost = [process.exitcode for process in processes if process.exitcode]
+    if lost:
+        raise VocableError(
+            f"{len(lost)} of {jobs} processes died (exit code {lost[0]}); nothing is lost. Run the command again, with "
+            "fewer --jobs if the memory was full"
+        )
+
+
+def _run_worker(work: _Work, load: Callable[[], Tokenizer], events: Any) -> None:
+    """Work through a plan in a process of its own."""
+    end_with_parent()
+    try:
+        plan = read_plan(work.folder)
+        assert plan is not None
+        units = [unit for unit in plan.units if unit.number % work.share[1] == work.share[0] - 1]
+        for event in _work_through(work, units, load()):
+            events.put(event)
+    except VocableError as error:
+        events.put(_Event(error=type(error)(str(error))))
+
+
+def _summarize(folder: Path, units: Sequence[Unit]) -> Tokenized:
+    shards = [TokenShard.open(folder / unit.name) for unit in units if exists(folder / unit.name)]
+    return Tokenized(
+        folder=folder, shards=len(shards), missing=len(units) - len(shards), recordings=sum(map(len, shards)),
+        hours=sum(int(shard.samples.sum()) / shard.spec.sample_rate for shard in shards) / 3600,
+        failed=sum(shard.failed_count for shard in shards),
+    )  # fmt: skip
