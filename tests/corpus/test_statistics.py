@@ -30,7 +30,7 @@ def _tokens(ids: np.ndarray) -> Tokens:
                   spec=_SPEC, tokenizer=_HEADER.tokenizer, voice=torch.zeros(1, 2))  # fmt: skip
 
 
-def _write(folder: Path) -> list[np.ndarray]:
+def write_corpus(folder: Path) -> list[np.ndarray]:
     """Write two shards of five rows, one recording twice, and three failures; return the ids."""
     folder.mkdir(exist_ok=True)
     random = np.random.default_rng(0)
@@ -49,7 +49,7 @@ def _write(folder: Path) -> list[np.ndarray]:
 
 
 def test_figures_are_those_of_the_rows(tmp_path: Path) -> None:
-    rows = _write(tmp_path)
+    rows = write_corpus(tmp_path)
     found = corpus_statistics(TokenCorpus.open(tmp_path))
     joined = np.concatenate(rows, axis=1)
     assert (found.rows, found.shards, found.frames, found.tokens) == (5, 2, 375, 1125)
@@ -87,7 +87,7 @@ def test_rows_without_a_hash_are_no_duplicates(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_and_writes_them(tmp_path: Path) -> None:
-    _write(tmp_path / "corpus")
+    write_corpus(tmp_path / "corpus")
     out = tmp_path / "out"
     result = CliRunner().invoke(app, ["corpus", "stats", str(tmp_path / "corpus"), "-o", str(out)])
     assert result.exit_code == 0, result.output
