@@ -15,7 +15,7 @@ An hour takes 115 MB at 16 kHz there. Without a folder, they are decoded again w
 import os
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from safetensors.torch import save_file
 from vocable.audio import Audio, count_samples, resampled_size
 from vocable.audio_files import open_audio, read_range
 from vocable.collective import wait_for_all, world
+from vocable.data.strings import PackedStrings
 from vocable.errors import AudioError
 from vocable.files import exists, make_folder, open_regular, reason_of, sha256, write_whole
 from vocable.folder import read_tensors
@@ -41,28 +42,6 @@ _HEADER = np.dtype([
     ("key", "u1", (32,)),
 ])  # fmt: skip
 _FLUSH = 5_000  # recordings after which their headers are written
-
-
-class PackedStrings(Sequence[str]):
-    """Strings in one block of bytes: without the 50 bytes or more that Python takes for each.
-
-    Example:
-        >>> PackedStrings(["one", "two"])[1]
-        'two'
-    """
-
-    def __init__(self, strings: Iterable[str]) -> None:
-        encoded = [string.encode(errors="surrogateescape") for string in strings]
-        self._bytes = b"".join(encoded)
-        self._ends = np.cumsum([0, *map(len, encoded)])
-
-    def __len__(self) -> int:
-        return len(self._ends) - 1
-
-    def __getitem__(self, index: int) -> str:  # type: ignore[override]  # slices are not needed
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._bytes[self._ends[index] : self._ends[index + 1]].decode(errors="surrogateescape")
 
 
 class RecentArrays:

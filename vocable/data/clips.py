@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from vocable.audio import Audio
 from vocable.data.clip_files import NO_MEMORY, ClipFiles
-from vocable.data.manifest import Utterance, select
+from vocable.data.manifest import Utterance, recordings_of
 from vocable.errors import AlignmentError, AudioError, ManifestError
 
 Info = TypeVar("Info")
@@ -54,7 +54,7 @@ class ClipStore(Generic[Info]):
         cache: Folder of lengths and decoded recordings; see :mod:`vocable.data.clip_files`.
 
     Attributes:
-        utterances: Usable utterances, in order.
+        kept: Indices of the usable utterances, in order.
         infos: Result of ``inspect`` for each of them; empty without it.
         sizes: Number of samples of each of them.
         problems: Errors of the others; each names its line and its file.
@@ -68,9 +68,8 @@ class ClipStore(Generic[Info]):
         self, utterances: Sequence[Utterance], sample_rate: int, inspect: Callable[[Utterance, Clip], Info] | None, *,
         check: bool = True, cache: Path | None = None,
     ) -> None:  # fmt: skip
-        numbers: dict[str, int] = {}
-        files = np.array([numbers.setdefault(str(one.audio_path), len(numbers)) for one in utterances], dtype=np.int32)
-        self._files = ClipFiles(list(numbers), sample_rate, folder=cache, check=check)
+        paths, files = recordings_of(utterances)
+        self._files = ClipFiles(paths, sample_rate, folder=cache, check=check)
         kept, errors = array("q"), self._files.errors
         problems: dict[tuple[int, int], AudioError | AlignmentError] = {}  # by recording, then by utterance
         self.infos: list[Info] = []
@@ -93,8 +92,8 @@ class ClipStore(Generic[Info]):
         if not kept:
             first = f"; the first: {self.problems[0]}" if self.problems else ""
             raise ManifestError(f"none of {len(files)} recordings can be used{first}")
-        self.utterances = select(utterances, kept)
-        self._numbers = files[np.array(kept, dtype=np.int64)]
+        self.kept: Int64[ndarray, " M"] = np.array(kept, dtype=np.int64)
+        self._numbers = files[self.kept]
         self.sizes: Int64[ndarray, " M"] = self._files.sizes[self._numbers]
 
     def __len__(self) -> int:

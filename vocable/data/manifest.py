@@ -8,6 +8,7 @@
 kept.
 """
 
+import json
 import os
 import zlib
 from array import array
@@ -21,6 +22,7 @@ from jaxtyping import Int64
 from numpy import ndarray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vocable.data.strings import PackedStrings
 from vocable.errors import ConfigError, ManifestError, VocableError
 from vocable.files import MAX_FILE_BYTES, folder_exists, is_file, json_line
 from vocable.schema import first_problem, parse_object, read_lines
@@ -156,17 +158,28 @@ class Utterances(Sequence[Utterance]):
     def __len__(self) -> int:
         return len(self._numbers)
 
+    def recordings(self) -> tuple[list[str], Int64[ndarray, " M"]]:
+        """Return the different paths of the recordings, in order, and the index of each utterance's path."""
+        distinct: dict[str, int] = {}
+        parts = [
+            np.array([distinct.setdefault(path, len(distinct)) for path in source.paths])[source.path_numbers]
+            for source in self._sources
+        ]
+        used, first, indices = np.unique(np.concatenate(parts)[self._numbers], return_index=True, return_inverse=True)
+        order, paths = np.argsort(first), list(distinct)
+        return [paths[number] for number in used[order].tolist()], np.argsort(order)[indices]
+
     def __getitem__(self, index: int) -> Utterance:  # type: ignore[override]  # `select` takes the place of slices
         number = int(self._numbers[index])
         source = int(np.searchsorted(self._starts, number, side="right")) - 1
         return self._sources[source].utterance(number - int(self._starts[source]))
 
-    def select(self, indices: Sequence[int]) -> "Utterances":
+    def select(self, indices: Sequence[int] | Int64[ndarray, " N"]) -> "Utterances":
         """Return the utterances with some indices, in their order."""
         return Utterances(self._sources, self._numbers[np.asarray(indices, dtype=np.int64)])
 
 
-def select(utterances: Sequence[Utterance], indices: Sequence[int]) -> Sequence[Utterance]:
+def select(utterances: Sequence[Utterance], indices: Sequence[int] | Int64[ndarray, " N"]) -> Sequence[Utterance]:
     """Return the utterances with some indices; a list, or compressed lines if they are."""
     if isinstance(utterances, Utterances):
         return utterances.select(indices)
@@ -205,32 +218,38 @@ class _Lines:
 
     def __init__(self, manifest: Path, split: str | None) -> None:
         self._manifest, self._folder = manifest, manifest.parent.absolute()
-        self._blocks: list[bytes] = []
+        self._bytes, self._starts = bytearray(), array("q", [0])
         block: list[str] = []
-        numbers, seconds = array("q"), array("d")
+        distinct: dict[str, int] = {}
+        numbers, path_numbers, seconds = array("q"), array("q"), array("d")
         for line, number, utterance in _read(manifest, split):
             numbers.append(number)
+            path_numbers.append(distinct.setdefault(str(utterance.audio_path), len(distinct)))
             seconds.append(nan if utterance.duration is None else utterance.duration)
             block.append(line)
             if len(block) == _BLOCK:
-                self._blocks.append(_compress(block))
+                self._append(block)
                 block = []
-        self._blocks.append(_compress(block))
+        self._append(block)
         self._numbers, self.seconds = np.array(numbers, dtype=np.int64), np.array(seconds)
+        self.paths, self.path_numbers = PackedStrings(distinct), np.array(path_numbers, dtype=np.int32)
         self._newest = (-1, [""])
 
     def __len__(self) -> int:
         return len(self._numbers)
 
+    def _append(self, lines: list[str]) -> None:
+        self._bytes += zlib.compress("\n".join(lines).encode(errors="surrogatepass"), level=1)
+        self._starts.append(len(self._bytes))
+
     def utterance(self, index: int) -> Utterance:
         at, offset = divmod(index, _BLOCK)
         if self._newest[0] != at:  # utterances are mostly used in order
-            self._newest = at, zlib.decompress(self._blocks[at]).decode(errors="surrogatepass").split("\n")
-        return _utterance(self._newest[1][offset], self._manifest, self._folder, int(self._numbers[index]))
-
-
-def _compress(lines: list[str]) -> bytes:
-    return zlib.compress("\n".join(lines).encode(errors="surrogatepass"), level=1)
+            block = memoryview(self._bytes)[self._starts[at] : self._starts[at + 1]]
+            self._newest = at, zlib.decompress(block).decode(errors="surrogatepass").split("\n")
+        number = int(self._numbers[index])
+        where = f"{self._manifest}, line {number}"
+        return _utterance(json.loads(self._newest[1][offset]), self._folder, where)  # which was checked before
 
 
 def _counts_by_share(sources: Sequence[_Lines], shares: Sequence[float]) -> list[float]:
@@ -266,7 +285,8 @@ def _read(manifest: Path, split: str | None) -> Iterator[tuple[str, int, Utteran
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        utterance = _utterance(line, manifest, folder, number)
+        where = f"{manifest}, line {number}"
+        utterance = _utterance(_parse(line, where), folder, where)
         splits.add(utterance.split or "(none)")
         if split is None or utterance.split == split:
             count += 1
@@ -279,11 +299,14 @@ def _read(manifest: Path, split: str | None) -> Iterator[tuple[str, int, Utteran
         )
 
 
-def _utterance(line: str, manifest: Path, folder: Path, number: int) -> Utterance:
-    where = f"{manifest}, line {number}"
+def _parse(line: str, where: str) -> dict[str, Any]:
     values = parse_object(line, where, ManifestError, 'write {"audio_path": …, "text": …}')
     if not values.get("audio_path"):
         raise ManifestError(f"{where}: the key 'audio_path' is missing or empty; it names the recording")
+    return values
+
+
+def _utterance(values: dict[str, Any], folder: Path, where: str) -> Utterance:
     fields = {key: values.pop(key) for key in _KEYS & values.keys()}
     if isinstance(fields["audio_path"], str):
         fields["audio_path"] = folder / fields["audio_path"]
@@ -291,3 +314,12 @@ def _utterance(line: str, manifest: Path, folder: Path, number: int) -> Utteranc
         return Utterance(**fields, extra=values, where=where)
     except ValidationError as error:
         raise ManifestError(f"{where}: {first_problem(error)}") from error
+
+
+def recordings_of(utterances: Sequence[Utterance]) -> tuple[list[str], Int64[ndarray, " M"]]:
+    """Return the different paths of recordings, in order, and for each utterance the index of its path."""
+    if isinstance(utterances, Utterances):
+        return utterances.recordings()
+    distinct: dict[str, int] = {}
+    indices = [distinct.setdefault(str(one.audio_path), len(distinct)) for one in utterances]
+    return list(distinct), np.array(indices, dtype=np.int64)

@@ -78,10 +78,11 @@ class AlignedConfig(BatchConfig):
 
 
 class _Segments:
-    """Phoneme segments of many clips, one after the other: ends in samples, and phoneme ids."""
+    """Phoneme segments of many clips, one after the other: ends in samples, and phoneme ids below ``num_phonemes``."""
 
-    def __init__(self) -> None:
-        self._ends, self._ids, self._starts = array("d"), array("i"), array("q", [0])
+    def __init__(self, num_phonemes: int) -> None:
+        self._ends, self._starts = array("d"), array("q", [0])
+        self._ids = array("h" if num_phonemes < 1 << 15 else "i")
 
     def append(self, ends: Sequence[float], ids: Sequence[int]) -> None:
         """Add the segments of the next clip; none where its phonemes are not known."""
@@ -126,7 +127,7 @@ class AlignedWindows:
         self.config, self.phonemes, self.sample_rate = config, PhonemeSet(model.phonemes), model.mel.sample_rate
         self.hop, self.token_hop, self.voice = model.mel.hop, model.hop, model.voice.frames * model.mel.hop
         self.window = model.transcoder.window
-        self._segments = _Segments()
+        self._segments = _Segments(len(self.phonemes))
         self._store = ClipStore(utterances, self.sample_rate, self._inspect, check=config.check, cache=cache)
         self.problems = self._store.problems
         sizes, labeled = self._store.sizes.astype(np.float64), self._segments.counts() > 0

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vocable.data.batches import BatchConfig, TensorBatch
 from vocable.data.clips import ClipStore
-from vocable.data.manifest import Utterance
+from vocable.data.manifest import Utterance, select
 from vocable.errors import ManifestError
 from vocable.schema import config
 from vocable.systems.vqalattent.config import ImageSpec
@@ -97,7 +97,7 @@ class Images:
             utterances, spec.sample_rate, lambda _, clip: find_speech(clip.audio().samples, spec), check=config.check,
             cache=cache,
         )  # fmt: skip
-        self.utterances, self.problems = self._store.utterances, self._store.problems
+        self.utterances, self.problems = select(utterances, self._store.kept), self._store.problems
         self.values = {key: collect_values(self.utterances, key) for key in keys}
         self.labels = label_indices(self.utterances, self.values)
         self.durations = np.array([end - start for start, end in self._store.infos]) / spec.sample_rate
