@@ -65,8 +65,9 @@ def guided_cost(
 
 def _variants() -> dict[str, Any]:
     """Recipes: guided-small with one addition each."""
-    from vocable.systems.guided.config import AdversaryConfig, DiscriminatorConfig
+    from vocable.systems.guided.config import AdversaryConfig, DiscriminatorConfig, RepresentationConfig
     from vocable.systems.registry import find_recipe
+    from vocable.train.schedule import Weight
 
     taught = find_recipe("guided-small-taught")
     alone = replace(taught, semantic=None, acoustic=None, adversary=None)
@@ -76,6 +77,10 @@ def _variants() -> dict[str, Any]:
         "semantic teacher": replace(alone, semantic=taught.semantic),
         "acoustic teacher": replace(alone, acoustic=taught.acoustic),
         "both teachers": replace(taught, adversary=None),
+        "representation loss": replace(
+            alone, losses=replace(alone.losses, representation=Weight(value=1.0)), representation=RepresentationConfig()
+        ),
+        "beam of 4": replace(alone, losses=replace(alone.losses, beam=4)),
         "balance": replace(alone, losses=replace(alone.losses, balance=1.0)),
         "adversary of guided-small-taught": replace(alone, adversary=taught.adversary),
         "guided-small-taught": taught,
@@ -90,6 +95,8 @@ class _steps:  # noqa: N801
     def __init__(self, name: str, seed: int) -> None:
         import torch
 
+        from vocable.features.whisper import WhisperEncoder
+        from vocable.losses.representation import RepresentationLoss
         from vocable.systems.guided.adversary import WaveformAdversary
         from vocable.systems.guided.networks import GuidedModel
         from vocable.systems.guided.objective import GuidedObjective
@@ -111,7 +118,13 @@ class _steps:  # noqa: N801
         adversary = run.adversary and WaveformAdversary(
             run.adversary, adversarial=losses.adversarial, feature=losses.feature, steps=run.train.steps
         )
-        self.objective = GuidedObjective(GuidedModel(run.model).train(), losses, teachers=teachers, adversary=adversary)
+        representation = None
+        if run.representation is not None:  # of the sizes of Whisper tiny.en
+            representation = RepresentationLoss(WhisperEncoder(width=384, depth=4), run.representation.layers)
+        self.objective = GuidedObjective(
+            GuidedModel(run.model).train(), losses, teachers=teachers, adversary=adversary,
+            representation=representation,
+        )  # fmt: skip
         self.parts = self.objective.parts()
         self.optimizers = {part: torch.optim.AdamW(one.parameters(), fused=True) for part, one in self.parts.items()}
         self.parameters = sum(one.numel() for part in self.parts.values() for one in part.parameters())

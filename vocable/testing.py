@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from vocable.errors import AudioError, SpecError, TextError, VocableError
 from vocable.interfaces import Streaming, Tokenizer
 from vocable.shapes import frames_for
 from vocable.states import CALLER_STATES, MODEL_CHANGES, array_layouts, read_state
-from vocable.tokens import Tokens
+from vocable.tokens import BEAM, Tokens
 
 
 def speechlike(samples: int, sample_rate: int = 16_000, seed: int = 0) -> Audio:
@@ -178,7 +179,7 @@ def changed_networks_are_exact_or_refused(
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(Path(folder) / "model")
         for name, change in MODEL_CHANGES.items():
-            loaded = type(tokenizer).load(Path(folder) / "model")  # type: ignore[attr-defined]
+            loaded = _load_again(tokenizer, Path(folder) / "model")
             change(loaded.model)
             try:
                 tokens = loaded.encode(clip, text)
@@ -201,7 +202,7 @@ def save_then_load_is_identity(tokenizer: Tokenizer, clips: Sequence[Audio], tex
     """Check that a saved and loaded tokenizer has the same digest, spec and tokens."""
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(Path(folder) / "model")
-        loaded = type(tokenizer).load(Path(folder) / "model")  # type: ignore[attr-defined]
+        loaded = _load_again(tokenizer, Path(folder) / "model")
     assert loaded.digest == tokenizer.digest, "the digest changed"
     assert loaded.spec == tokenizer.spec, "the spec changed"
     for clip in clips[:3]:
@@ -235,7 +236,7 @@ def compare_devices(tokenizer: Tokenizer, clips: Sequence[Audio], text: str | No
     """
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(Path(folder) / "model")
-        other = type(tokenizer).load(Path(folder) / "model", device)  # type: ignore[attr-defined]
+        other = _load_again(tokenizer, Path(folder) / "model", device)
     equal = total = 0
     for clip in clips:
         tokens, expected = other.encode(clip, text), tokenizer.encode(clip, text)
@@ -284,6 +285,14 @@ def _accepted(tokenizer: Tokenizer, clips: Sequence[Audio], text: str | None = N
         accepted.append(clip)
     assert len(accepted) > len(clips) // 2, f"only {len(accepted)} of {len(clips)} clips are accepted"
     return accepted
+
+
+def _load_again(tokenizer: Tokenizer, folder: Path, device: str = "cpu") -> Any:
+    """Load a saved tokenizer with the beam of the one that was saved, which no file holds."""
+    loaded = type(tokenizer).load(folder, device)  # type: ignore[attr-defined]
+    if (beam := getattr(tokenizer, BEAM, 1)) != 1:
+        loaded.beam = beam
+    return loaded
 
 
 def _moderate(clips: Sequence[Audio]) -> Audio:

@@ -22,6 +22,8 @@ from vocable.token_file import ClipHeader, Header, Provenance, TokenSpec, seal, 
 
 __all__ = ["Provenance", "TokenSpec", "Tokens", "pack", "unpack"]
 
+BEAM = "beam"
+"""Setting of tokens whose ids a beam search found: its number of paths."""
 _MAX_IDS = 1 << 28  # of a padded batch (2 GiB): a small file with one long clip and many empty ones may ask for more
 _SHOWN_CLIPS, _SHOWN_LEVELS, _SHOWN_IDS = 10, 8, 32  # in a notebook
 _FIELDS = {
@@ -221,8 +223,9 @@ class Tokens:
         )  # fmt: skip
 
     def with_contents(self, **changes: Any) -> "Tokens":
-        """Return a copy with other fields. It names the model, but no source, of which it is not the encoding."""
-        return replace(self, **{"provenance": Provenance(model=self.provenance.model), **changes})
+        """Return a copy with other fields. It names model and beam, but no source, of which it is not the encoding."""
+        settings = {name: value for name, value in self.provenance.settings.items() if name == BEAM}
+        return replace(self, **{"provenance": Provenance(model=self.provenance.model, settings=settings), **changes})
 
     @check_arguments
     def write(self, path: str | os.PathLike[str]) -> None:

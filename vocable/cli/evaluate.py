@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from vocable.cli.command import Command, Group
-from vocable.cli.options import Count, Device, SeedNumber
+from vocable.cli.options import Beam, Count, Device, SeedNumber
 
 
 class _Group(Group):
@@ -71,6 +71,7 @@ def tokenizers(
     seed: Annotated[
         int, typer.Option(parser=SeedNumber, metavar="N", help="Random seed of noise, probes and intervals.")
     ] = 0,
+    beam: Beam = 1,
     device: Device = "cpu",
 ) -> None:
     """Score what tokenizers and codecs keep of speech, on one page.
@@ -92,7 +93,7 @@ def tokenizers(
         decoded={name: Path(folder) for name, folder in parse_named(decoded or (), "--decoded").items()},
         metrics=_words(metrics) or None, scorers=Scorers(recognizer=recogniser, speaker=speaker_model),
         recognise=recognise, probes=_words(probes), seed=seed,
-        device=device,
+        device=device, beam=beam,
     )  # fmt: skip
     build = partial(find_protocol(protocol, plan), plan, out)
     said: list[str] = []

@@ -62,6 +62,10 @@ Overwrite = Annotated[
 Levels = Annotated[
     int | None, typer.Option(parser=Count, metavar="N", help="Number of levels to use, from the first. Default: all.")
 ]
+Beam = Annotated[
+    int, typer.Option(parser=whole(1, 1024), metavar="N", help="Paths of the search for ids over residual levels: 8 "
+                      "keeps more at the same rate, in 2.3 times the time.")
+]  # fmt: skip
 Vocoder = Annotated[
     str | None, typer.Option(help="Name or folder of a vocoder, or griffin-lim. Default: the best bundled one.")
 ]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vocable.cli.options import Count, Device, Overwrite, Vocoder, complain, whole
+from vocable.cli.options import Beam, Count, Device, Overwrite, Vocoder, complain, whole
 
 
 def vc(
@@ -30,6 +30,7 @@ def vc(
         str | None,
         typer.Option(help="For a guided codec: repeat the voice (the default), or dtw for a voice of the same words."),
     ] = None,
+    beam: Beam = 1,
     overwrite: Overwrite = False,
     device: Device = "cpu",
 ) -> None:
@@ -46,7 +47,7 @@ def vc(
     options: dict[str, Any] = {"levels": levels, "upto": upto, "align": align}
     selected = {name: value for name, value in options.items() if value is not None}
     mix = Mix(**selected) if selected else None
-    tokenizer = load(model, device, vocoder=vocoder)
+    tokenizer = load(model, device, vocoder=vocoder, beam=beam)
     with show_progress("converting") as watch:
         outcome = convert_files(
             tokenizer, inputs, voice, out, mix=mix, overwrite=overwrite, say=typer.echo, complain=complain, watch=watch

@@ -27,7 +27,7 @@ from vocable.corpus.plan import Recording, choose_targets, is_folder, mirror_nam
 from vocable.errors import ConfigError, OutputError, TextError, TokenFileError, name_failure
 from vocable.files import find_rooted, folder_exists, sha256
 from vocable.interfaces import NeedsOthers, Streaming, Tokenizer
-from vocable.tokens import Tokens
+from vocable.tokens import BEAM, Tokens
 
 _SUFFIX = ".tokens"
 _MANIFEST = ".jsonl"
@@ -43,7 +43,8 @@ def encode_files(
 ) -> Outcome:  # fmt: skip
     """Encode audio files into token files, with the transcript of each where it is known.
 
-    A token file that exists is skipped if it is of the same recording (by its SHA-256), tokenizer, levels and text.
+    A token file that exists is skipped if it is of the same recording (by its SHA-256), tokenizer, beam, levels and
+    text.
 
     Args:
         tokenizer: Tokenizer to encode with.
@@ -76,14 +77,15 @@ def encode_files(
 
     def make(recording: Recording) -> Made:
         transcript, note = recording.text, ""
-        settings: dict[str, str | int | bool | float | None] = {}
+        recognized = {}
         if recognizer is not None and not (transcript or "").strip():
             transcript = transcribe_words(Audio.read(recording.path), recognizer, str(recording))
-            note, settings = f", text recognized: {transcript}", {_RECOGNIZED: True}
+            note, recognized = f", text recognized: {transcript}", {_RECOGNIZED: True}
         tokens = _encode(tokenizer, recording.path, transcript)
         if levels is not None:
             tokens = tokens.keep_levels(levels)
         source = hash_of(recording.path)
+        settings = {**tokens.provenance.settings, **recognized}
         tokens = replace(tokens, provenance=replace(tokens.provenance, source=source, settings=settings))
         seconds = int(tokens.samples[0]) / tokens.spec.sample_rate
         summary = f"{seconds:.2f} s, {tokens.ids.shape[2]} frames × {tokens.ids.shape[1]} levels{note}"
@@ -103,6 +105,7 @@ def encode_files(
             "another recording": source is not None and stored not in (source, None),
             "several clips": len(tokens) != 1,
             "another model": tokens.tokenizer != tokenizer.digest,
+            "another beam": tokens.provenance.settings.get(BEAM, 1) != getattr(tokenizer, BEAM, 1),
             "another number of levels": tokens.spec.num_codebooks != (levels or tokenizer.spec.num_codebooks),
             "another text": bool(tokens.provenance.settings.get(_RECOGNIZED)) != is_recognized
             or (not is_recognized and kept != recording.text),

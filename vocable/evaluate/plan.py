@@ -41,6 +41,8 @@ class Plan:
         probes: Names of probes to fit on the tokens afterwards.
         seed: Seed of the noise and the intervals.
         device: Torch device of the tokenizers.
+        beam: Number of paths of their search for ids over residual levels; see
+            :attr:`~vocable.systems.base.BaseTokenizer.beam`.
     """
 
     tokenizers: tuple[str, ...] = ()
@@ -58,6 +60,7 @@ class Plan:
     probes: tuple[str, ...] = ()
     seed: int = 0
     device: str = "cpu"
+    beam: int = 1
 
 
 def select_clips(plan: Plan, *, every: bool = False) -> dict[str, Utterance]:
@@ -119,6 +122,7 @@ def common_settings(plan: Plan, clips: Mapping[str, Utterance], digests: Mapping
         "limit": plan.limit,
         "seed": plan.seed,
         "tokenizers": dict(digests),
+        "beam": plan.beam,
     }
 
 

@@ -78,7 +78,7 @@ class Reconstruction(Evaluation):
         self._recognized = set(spread_evenly(list(self.clips), plan.recognise))
         self._number = {item: number for number, item in enumerate(self.clips)}
         sources = short_names(plan.tokenizers)
-        self.tokenizers = {name: registry.load(source, plan.device) for name, source in sources.items()}
+        self.tokenizers = {name: registry.load(source, plan.device, beam=plan.beam) for name, source in sources.items()}
         for tokenizer in self.tokenizers.values():
             tokenizer.check_encoding()
             tokenizer.check_decoding()

@@ -15,7 +15,7 @@ from vocable.evaluate.runner import ResultRow
 from vocable.files import write_json, write_whole
 from vocable.metrics.codebook import LevelUsage, bit_rates, codebook_usage
 from vocable.metrics.score import Figure, Score, point_figure, summarize
-from vocable.tokens import Tokens
+from vocable.tokens import BEAM, Tokens
 
 BIT_RATE = Column(
     key="bit_rate", title="bit/s", unit="bit/s", better="lower", form=",.0f",
@@ -153,14 +153,18 @@ def to_json(card: Card) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the content of ``summary.json``: by entry and metric, mean, interval, n, excluded, reasons, settings."""
     columns = {column.key: column for column in card.columns}
     summary: dict[str, dict[str, dict[str, Any]]] = {}
+    beam = card.settings.get(BEAM, 1)
+    searched = {entry.name: f" {BEAM}: {beam}" for entry in card.entries if entry.kind == "tokenizer" and beam != 1}
     for entry in card.entries:
         cells = {key: _cell(figure, columns[key]) for key, figure in entry.figures.items()}
+        for cell in cells.values():
+            cell["settings"] += searched.get(entry.name, "")
         for key, (value, source) in entry.reported.items():
             cells[key] |= {"reported": value, "reported_by": source}
         summary[entry.name] = cells
     for row in card.probes:
         key = f"probe/{row.probe}/{row.view}/{row.metric}"
-        column = Column(key=key, title=key, better=row.better, caption=row.note)
+        column = Column(key=key, title=key, better=row.better, caption=row.note + searched.get(row.entry, ""))
         anchors = {"chance": _finite(row.chance), "majority": _finite(row.majority)}
         summary.setdefault(row.entry, {})[key] = _cell(row.figure, column) | anchors
     return summary

@@ -193,7 +193,9 @@ class WhisperEncoder(nn.Module):
             )
         mask = mask_from_lengths(-(-lengths // self.hop), count)
         mel_mask = mask.repeat_interleave(2, dim=1)[:, None]
-        frames = F.gelu(self.conv1(log_mel(samples, lengths, self._mels).mT * mel_mask)) * mel_mask
+        with torch.autocast(samples.device.type, enabled=False):  # a logarithm of sums needs all bits
+            mel = log_mel(samples.float(), lengths, self._mels).mT
+        frames = F.gelu(self.conv1(mel * mel_mask)) * mel_mask
         frames = F.gelu(self.conv2(frames)).mT + self.positional_embedding[:count]
         layers = [frames * mask[..., None]]
         for block in self.blocks:

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vocable.errors import ShapeError
+
 
 class Block(nn.Module):
     """ConvNeXt block in one dimension: depthwise convolution, layer norm and a per-frame MLP, with a residual.
@@ -58,9 +60,42 @@ class ConvNext(nn.Module):
         self.out_norm = nn.LayerNorm(width)
         self.out_proj = nn.Linear(width, outputs)
 
+    @torch.no_grad()
+    def load_smaller(self, smaller: "ConvNext") -> None:
+        """Load the weights of a network with fewer blocks or a smaller expansion; both then compute the same.
+
+        Blocks are added behind the last one, and hidden dimensions behind the last one of a block. They keep their
+        random inputs, and the layer that reads them begins with zeros.
+
+        Raises:
+            ShapeError: If the other network is larger, or differs in anything else.
+
+        Example:
+            >>> small, large = (ConvNext(3, 5, width=8, blocks=n, kernel=3, expansion=n) for n in (1, 2))
+            >>> large.load_smaller(small)
+            >>> frames, mask = torch.randn(1, 4, 3), torch.ones(1, 4, dtype=torch.bool)
+            >>> torch.allclose(large.transform(frames, mask), small.transform(frames, mask), atol=1e-6)
+            True
+        """
+        own, loaded = self.state_dict(), smaller.state_dict()
+        for name in own | loaded:
+            grows = ".expand." in name or ".contract.weight" in name
+            if name in loaded and (name not in own or not _fits(loaded[name], own[name], grows=grows)):
+                raise ShapeError(f"{name} is larger, or of another shape, than in the network to begin from")
+        for name, value in own.items():
+            if ".contract." in name:
+                value.zero_()
+            if name in loaded:
+                value[tuple(slice(size) for size in loaded[name].shape)] = loaded[name]
+
     def transform(self, frames: Float[Tensor, "B N I"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N O"]:
         """Run frames through all layers."""
         hidden = self.norm(self.in_proj(frames))
         for block in self.blocks:
             hidden = block(hidden, mask)
         return self.out_proj(self.out_norm(hidden))
+
+
+def _fits(inner: Tensor, outer: Tensor, *, grows: bool) -> bool:
+    """Return whether a tensor has the shape of another one, or, where it may grow, a smaller one."""
+    return inner.shape == outer.shape or (grows and all(a <= b for a, b in zip(inner.shape, outer.shape, strict=True)))

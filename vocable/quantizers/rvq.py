@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vocable.collective import all_finite, share_of
 from vocable.errors import ShapeError
 from vocable.quantizers.base import Quantized
+from vocable.quantizers.beam import search_ids
 from vocable.quantizers.codebook import CodebookSettings, EmaCodebook, GradientCodebook
 
 
@@ -28,6 +29,8 @@ class ResidualVectorQuantizer(nn.Module):
 
     Attributes:
         codebooks: Codebooks, first level first.
+        beam: Number of paths of the search for ids, in training too; 1 (greedy) at first. It is no weight: with any
+            beam the ids decode with the same codebooks.
 
     Source:
         Zeghidour et al., SoundStream, arXiv:2107.03312, section III-C; restarts after Dhariwal et al.,
@@ -48,6 +51,7 @@ class ResidualVectorQuantizer(nn.Module):
         super().__init__()
         seed = settings.get("seed", 0)
         self.num_codebooks, self.codebook_size, self.dim = num_codebooks, codebook_size, dim
+        self.beam = 1
         levels = (codebook(codebook_size, dim, **(settings | {"seed": seed + level})) for level in range(num_codebooks))
         self.codebooks = cast("Sequence[EmaCodebook | GradientCodebook]", nn.ModuleList(levels))
 
@@ -87,13 +91,15 @@ class ResidualVectorQuantizer(nn.Module):
             else residual.new_full(residual.shape[:1], self.num_codebooks, dtype=torch.int64)
         )  # fmt: skip
         shares = self._shares(allowed)
+        is_searched = self.beam > 1 and all(book.is_initialized for book in self.codebooks)
+        found = self._search(residual.detach()) if is_searched else None
         chosen_levels, id_levels, commitment, codebook_losses = [], [], latents.new_zeros(()), []
         for level, book in enumerate(self.codebooks):
             live = allowed > level
             rows = residual[live]
             if is_updating:
                 book.initialize(rows.detach())
-            ids = book.nearest(rows.detach())
+            ids = book.nearest(rows.detach()) if found is None else found[live, level]
             chosen = book.lookup(ids)
             if rows.shape[0]:
                 commitment = commitment + shares[level] * (rows - chosen.detach()).square().mean()
@@ -133,15 +139,21 @@ class ResidualVectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def encode(self, latents: Float[Tensor, "B N D"]) -> Int[Tensor, "B Q N"]:
-        """Return the ids of latents, in [0, K)."""
+        """Return the ids of latents, in [0, K): of the nearest entries level by level, or of a search by ``beam``."""
         residual = latents.float().reshape(-1, self.dim)
         levels = []
         with torch.autocast(latents.device.type, enabled=False):
+            if self.beam > 1:
+                return self._search(residual).unflatten(0, latents.shape[:2]).transpose(1, 2)
             for book in self.codebooks:
                 ids = book.nearest(residual)
                 levels.append(ids.reshape(latents.shape[:2]))
                 residual = residual - book.lookup(ids)
         return torch.stack(levels, dim=1)
+
+    @torch.no_grad()
+    def _search(self, rows: Float[Tensor, "M D"]) -> Int[Tensor, "M Q"]:
+        return search_ids(rows, [book.entries for book in self.codebooks], self.beam)
 
     def decode(self, ids: Int[Tensor, "B Q N"]) -> Float[Tensor, "B N D"]:
         """Return the sum of the vectors of a prefix of the levels.

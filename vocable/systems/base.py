@@ -13,22 +13,25 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vocable.arguments import Range, check_arguments, checked_binding
+from vocable.arguments import Range, check_arguments, check_value, checked_binding
 from vocable.audio import Audio, AudioLike
 from vocable.device import check_device
 from vocable.errors import AudioError, ConfigError, ShapeError, SpecError
 from vocable.folder import Migration, StoredModel, digest_of, read_model, write_model
 from vocable.numerics import from_caller, reproducible
+from vocable.quantizers import ResidualVectorQuantizer
 from vocable.schema import parse, to_json
 from vocable.shapes import mask_from_lengths
 from vocable.systems.describe import Table
 from vocable.systems.token_format import TokenFormat
 from vocable.systems.weights import Fingerprint, check_networks, find_fault
-from vocable.tokens import Provenance, Tokens, TokenSpec
+from vocable.tokens import BEAM, Provenance, Tokens, TokenSpec
 from vocable.train.run import Run
 
 LevelCount = Annotated[int, Range(1, 1024)]
 """Number of levels of tokens."""
+BeamWidth = Annotated[int, Range(1, 1024)]
+"""Number of paths of a search for ids."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Model = TypeVar("_Model", bound=nn.Module)
@@ -127,6 +130,36 @@ class BaseTokenizer(ABC, Generic[_Model]):
     def format(self) -> TokenFormat:
         """Format that tokens of this tokenizer have; :meth:`check_tokens` refuses others."""
         return TokenFormat(spec=self.spec)
+
+    @property
+    def beam(self) -> int:
+        """Number of paths of the search for ids over residual levels; 1 takes the nearest entry level by level.
+
+        It is a setting of this object, not of the model: tokens of every beam carry the same digest and decode alike.
+
+        Raises:
+            ConfigError: If it is set to more than 1, and the model has no residual levels.
+
+        Example:
+            >>> import vocable
+            >>> codec = vocable.load("guided-small", beam=8)
+            >>> codec.beam, codec.encode(vocable.testing.speechlike(640)).provenance.settings
+            (8, {'beam': 8})
+        """
+        quantizer = self._residual_quantizer()
+        return 1 if quantizer is None else quantizer.beam
+
+    @beam.setter
+    def beam(self, beam: int) -> None:
+        check_value("beam", beam, BeamWidth)
+        quantizer = self._residual_quantizer()
+        if quantizer is not None:
+            quantizer.beam = int(beam)
+        elif beam != 1:
+            raise ConfigError(
+                f"beam is {beam}: {self.name or f'this {self.system} model'} has no residual levels to search; leave "
+                "it at 1"
+            )
 
     @property
     def device(self) -> torch.device:
@@ -280,6 +313,11 @@ class BaseTokenizer(ABC, Generic[_Model]):
         """Encode each clip to the tokens that it has alone."""
         return [self.encode(clip, text) for clip, text in zip(clips, texts, strict=True)]
 
+    def _residual_quantizer(self) -> ResidualVectorQuantizer | None:
+        """Return the quantizer whose levels can be searched together, if there is one."""
+        found = (part for part in self.model.modules() if isinstance(part, ResidualVectorQuantizer))
+        return next((part for part in found if part.num_codebooks > 1), None)
+
     @abstractmethod
     def _look_up(self, ids: Int[Tensor, "B Q N"], levels: Sequence[int]) -> Float[Tensor, "B N D"]:
         """Return the sum of the codebook vectors of some levels."""
@@ -290,7 +328,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
         tokens = Tokens(
             ids=ids, lengths=torch.tensor([ids.shape[2]]), samples=torch.tensor([samples]), spec=self.spec,
             tokenizer=self.digest, text=None if text is None else (text,), voice=voice,
-            provenance=Provenance(model=self.name),
+            provenance=Provenance(model=self.name, settings={} if self.beam == 1 else {BEAM: self.beam}),
         )  # fmt: skip
         if self.spec.hop is None:  # what cannot be decoded is not encoded; with a hop, frames follow from samples
             try:

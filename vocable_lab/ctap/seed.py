@@ -83,7 +83,7 @@ class CtapSeed(Evaluation):
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
         (self.name, source), *_ = short_names(plan.tokenizers).items()
-        self.tokenizer = hub.load_as(source, CtapTokenizer)
+        self.tokenizer = hub.load_as(source, CtapTokenizer, beam=plan.beam)
         self.clips = select_clips(plan)
         self.phones = PhoneReader()
         self.references, self.without_phones = self.phones.read_all(self.clips)

@@ -89,7 +89,8 @@ class GuidedLevels(Evaluation):
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan = plan
         self.tokenizers: dict[str, GuidedTokenizer] = {
-            name: hub.load_as(source, GuidedTokenizer) for name, source in short_names(plan.tokenizers).items()
+            name: hub.load_as(source, GuidedTokenizer, beam=plan.beam)
+            for name, source in short_names(plan.tokenizers).items()
         }
         self.clips = select_clips(plan)
         split, everything = (select_clips(replace(plan, limit=None), every=every) for every in (False, True))

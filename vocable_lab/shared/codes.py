@@ -66,7 +66,7 @@ class Codes(Evaluation):
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
         self.tokenizers: dict[str, _Tokenizer] = {
-            name: hub.load_as(source, VoicedTokenizer)  # type: ignore[type-abstract]
+            name: hub.load_as(source, VoicedTokenizer, beam=plan.beam)  # type: ignore[type-abstract]
             for name, source in short_names(plan.tokenizers).items()
         }
         self.clips = select_clips(plan)

@@ -86,7 +86,7 @@ class Outside(Evaluation):
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
         self.tokenizers: dict[str, Tokenizer] = {
-            name: load(source, plan.device) for name, source in short_names(plan.tokenizers).items()
+            name: load(source, plan.device, beam=plan.beam) for name, source in short_names(plan.tokenizers).items()
         }
         if not plan.manifests:
             raise ConfigError("there is no manifest; name at least one with --data, each a domain")

@@ -92,7 +92,7 @@ class TasteDiagnostics(Evaluation):
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
         ((self.name, source),) = short_names(plan.tokenizers).items()
-        self.tokenizer = load_as(source, TasteTokenizer)
+        self.tokenizer = load_as(source, TasteTokenizer, beam=plan.beam)
         self.source, self.encoder = self.tokenizer.source, load_encoder(self.tokenizer.config.encoder)
         self.clips, self.excluded = clips_with_text(plan)
         self.words, self.quantized = Words(), has_trained_quantizer(self.tokenizer)

@@ -84,7 +84,7 @@ class TasteSeed(Evaluation):
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
         (self.name, source), *_ = short_names(plan.tokenizers).items()
-        self.tokenizer = load_as(source, TasteTokenizer)
+        self.tokenizer = load_as(source, TasteTokenizer, beam=plan.beam)
         self.source = self.tokenizer.source
         self.quantizes = self.tokenizer.config.quantizer is not None
         self.words = Words()

@@ -59,7 +59,8 @@ class TasteUnits(Evaluation):
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan = plan
         self.tokenizers: dict[str, TasteTokenizer] = {
-            name: load_as(source, TasteTokenizer) for name, source in short_names(plan.tokenizers).items()
+            name: load_as(source, TasteTokenizer, beam=plan.beam)
+            for name, source in short_names(plan.tokenizers).items()
         }
         for tokenizer in self.tokenizers.values():
             _ = tokenizer.source  # raises here if it is missing, not at every clip

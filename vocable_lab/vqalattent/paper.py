@@ -94,7 +94,8 @@ class VqalattentPaper(Evaluation):
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
         self.tokenizers: dict[str, VqalattentTokenizer] = {
-            name: hub.load_as(source, VqalattentTokenizer) for name, source in short_names(plan.tokenizers).items()
+            name: hub.load_as(source, VqalattentTokenizer, beam=plan.beam)
+            for name, source in short_names(plan.tokenizers).items()
         }
         first = next(iter(self.tokenizers.values()))
         for name, tokenizer in self.tokenizers.items():

@@ -258,7 +258,7 @@ def test_fine_tuning_begins_from_a_codec_with_its_codebooks(
         assert json.loads((folder / "run.json").read_text())["start"] == start.digest
         assert "generator/commitment" in log(folder)[0]
         assert vocable.load(folder).digest != start.digest
-    with pytest.raises(ConfigError, match="the model to begin from is no guided codec of this recipe's sizes"):
+    with pytest.raises(ConfigError, match="the model to begin from has other sizes than the recipe"):
         recipes.fit(guided.small(), [manifest], tmp_path / "other", start=start, quiet=True, say=lambda line: None)
 
 

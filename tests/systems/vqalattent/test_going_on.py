@@ -123,7 +123,7 @@ def test_a_model_of_another_system_is_no_beginning(manifest: Path, tmp_path: Pat
             ready("spectral"),
             "the model to begin from is a GuidedTokenizer, no VQalAttent; take another",
         ),
-        "guided-tiny": (ready_speaker(), "no guided codec of this recipe's sizes; take another"),
+        "guided-tiny": (ready_speaker(), "is a VqalattentTokenizer, no guided codec; take another"),
         "vqalattent-classifier": (ready_speaker(), "leave --init out"),
     }[recipe]
     with pytest.raises(ConfigError, match=message):

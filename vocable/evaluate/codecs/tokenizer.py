@@ -8,7 +8,7 @@ from vocable.audio import Audio
 from vocable.errors import ConfigError
 from vocable.evaluate.codecs.base import Coded, Kind, match_clip
 from vocable.interfaces import Tokenizer
-from vocable.tokens import Provenance, Tokens, pack
+from vocable.tokens import BEAM, Provenance, Tokens, pack
 
 
 class TokenizerCodec:
@@ -56,9 +56,10 @@ class TokenizerCodec:
 
     @property
     def note(self) -> str:
-        """Number of levels, and the start of the digest."""
-        spec = self.tokenizer.spec
-        return f"{self.levels or spec.num_codebooks} of {spec.num_codebooks} levels, {self.tokenizer.digest[:19]}"
+        """Number of levels, the start of the digest, and the beam if it is more than 1."""
+        spec, beam = self.tokenizer.spec, getattr(self.tokenizer, BEAM, 1)
+        parts = [f"{self.levels or spec.num_codebooks} of {spec.num_codebooks} levels", self.tokenizer.digest[:19]]
+        return ", ".join([*parts, f"{BEAM} {beam}"] if beam != 1 else parts)
 
     def encode(self, clip: Audio, key: str) -> Tokens:
         """Return the tokens of a clip, with the kept levels."""

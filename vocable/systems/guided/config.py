@@ -125,12 +125,18 @@ class GuidedLosses:
         acoustic: Weight of the distillation of the acoustic teacher, into the levels after it.
         adversarial: Weight of the generator's adversarial loss.
         feature: Weight of feature matching with the discriminators.
+        representation: Weight of the distance between a frozen encoder's frames of the recording and of the decoded
+            audio.
         mel_scales: Windows of the log-mel loss.
         balance: Norm of the gradient at the waveform, of which the weights of the losses there become shares. With 0
             the weights are used as they are.
         quantize_from: Steps that a model with untrained codebooks trains as a plain autoencoder first, so that k-means
             finds clusters.
         level_dropout: Share of clips that use a random number of levels.
+        dropout_levels: Numbers of levels that these clips draw from, in [1, Q]; a number that is listed twice is drawn
+            twice as often. 1 to Q by default.
+        beam: Paths of the search for ids in training; 1 takes the nearest entry level by level. The decoder then learns
+            from the ids that a search of this width gives.
     """
 
     waveform: Weight = _OFF
@@ -141,10 +147,13 @@ class GuidedLosses:
     acoustic: Weight = _OFF
     adversarial: Weight = _OFF
     feature: Weight = _OFF
+    representation: Weight = _OFF
     mel_scales: Annotated[tuple[MelScale, ...], Field(min_length=1)] = MEL_SCALES
     balance: Annotated[float, Field(ge=0)] = 0.0
     quantize_from: Steps = 0
     level_dropout: Annotated[float, Field(ge=0, le=1)] = 0.25
+    dropout_levels: tuple[Depth, ...] = ()
+    beam: Depth = 1
 
 
 @config
@@ -183,6 +192,19 @@ class AcousticConfig:
     pooling: Literal["attention", "mean"] = "attention"
     heads: Depth = 8
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    source: str | None = None
+
+
+@config
+class RepresentationConfig:
+    """Comparison of decoded audio with its recording by the frames of a frozen encoder.
+
+    Attributes:
+        layers: Layers of the encoder, 0 to its depth or counted from the last as -1.
+        source: Folder or hub name of Whisper, set when a run is started.
+    """
+
+    layers: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3, 4)
     source: str | None = None
 
 

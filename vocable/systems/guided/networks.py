@@ -19,7 +19,7 @@ from torch.nn.functional import elu
 from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from vocable.errors import ConfigError
+from vocable.errors import ConfigError, ShapeError
 from vocable.features.spectrogram import samples_from_spectra, spectra, window_margin
 from vocable.nn.convnext import ConvNext
 from vocable.nn.polar import spectra_from_polar
@@ -287,6 +287,28 @@ class GuidedModel(nn.Module):
         """
         quantized = self.quantizer(self.encoder(samples, mask), mask, levels)
         return self.decoder(quantized.latents, mask), quantized
+
+    def load_start(self, start: "GuidedModel") -> None:
+        """Load the weights of a model of the same sizes, or one with fewer or narrower spectral blocks.
+
+        Raises:
+            ConfigError: If the sizes differ in anything else.
+        """
+        if start.config == self.config:
+            self.load_state_dict(start.state_dict())
+            return
+        pairs = ((self.encoder, start.encoder), (self.decoder, start.decoder))
+        try:
+            for own, smaller in pairs:
+                if not isinstance(own, ConvNext) or not isinstance(smaller, ConvNext):
+                    raise ShapeError("only a spectral backbone can begin from a smaller one")
+                own.load_smaller(smaller)
+            self.quantizer.load_state_dict(start.quantizer.state_dict())
+        except (ShapeError, RuntimeError) as error:
+            raise ConfigError(
+                f"the model to begin from has other sizes than the recipe ({' '.join(str(error).split())[:160]}); take "
+                "another, or one with fewer blocks or a smaller expansion"
+            ) from error
 
     def reconstruct(self, samples: Float[Tensor, "B T"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B T"]:
         """Return decoded samples without quantizing, as a plain autoencoder."""

@@ -22,15 +22,17 @@ from vocable.collective import global_sum, world
 from vocable.data.crops import CropBatch
 from vocable.files import write_json
 from vocable.losses.reconstruction import compressed_spectrum_loss, log_mel_loss
+from vocable.losses.representation import RepresentationLoss
 from vocable.systems.guided.adversary import ADVERSARIAL, FEATURE, WaveformAdversary
 from vocable.systems.guided.config import GuidedLosses
 from vocable.systems.guided.networks import GuidedModel
-from vocable.systems.guided.teachers import Teacher
+from vocable.systems.guided.teachers import REPRESENTATION, Teacher
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.train.objective import Turn
 from vocable.train.throughput import Amount
 
-_BALANCED = ("waveform", "log_mel", "spectrum", ADVERSARIAL, FEATURE)  # losses that pass through the waveform
+_BALANCED = ("waveform", "log_mel", "spectrum", ADVERSARIAL, FEATURE, REPRESENTATION)
+"""Losses that pass through the waveform."""
 
 
 class Balancer(nn.Module):
@@ -118,16 +120,20 @@ class GuidedObjective:
         losses: Weights and schedules.
         teachers: Teachers of the quantized levels.
         adversary: Discriminators; they are trained before the codec in each step.
+        representation: Distance of decoded audio from its recording in the frames of a frozen encoder.
         seed: Seed of level dropout.
         teacher_records: Name, digest and rates of each teacher, by its part; written beside the tokenizer.
     """
 
     def __init__(
         self, model: GuidedModel, losses: GuidedLosses, *, teachers: Sequence[Teacher] = (),
-        adversary: WaveformAdversary | None = None, seed: int = 0, teacher_records: Mapping[str, Any] | None = None,
+        adversary: WaveformAdversary | None = None, representation: RepresentationLoss | None = None, seed: int = 0,
+        teacher_records: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.model, self.losses, self.teachers, self.adversary = model, losses, teachers, adversary
+        self.representation = representation
         self.seed, self.teacher_records = seed, dict(teacher_records or {})
+        self.model.quantizer.beam = losses.beam
         self.balancer = Balancer(_BALANCED, norm=losses.balance) if losses.balance else None
 
     def parts(self) -> Mapping[str, nn.Module]:
@@ -160,6 +166,10 @@ class GuidedObjective:
 
         with torch.autocast(real.device.type, enabled=False):  # spectra lose their quiet parts in bfloat16
             losses, weights = self._reconstruction(real, decoded, step)
+        weight = self.losses.representation.at(step)
+        if self.representation is not None and weight:
+            losses[REPRESENTATION] = self.representation(decoded, real, batch.mask)
+            weights[REPRESENTATION] = weight
         if adversary is not None:
             losses |= adversary.generator_losses(real, decoded)
             weights |= adversary.weights(step)
@@ -212,7 +222,11 @@ class GuidedObjective:
         count = self.model.config.num_codebooks
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         is_dropped = torch.rand(batch_size * size, generator=generator) < self.losses.level_dropout
-        levels = torch.randint(1, count + 1, (batch_size * size,), generator=generator)
+        if choices := self.losses.dropout_levels:
+            drawn = torch.randint(len(choices), (batch_size * size,), generator=generator)
+            levels = torch.tensor(choices)[drawn].clamp(max=count)
+        else:
+            levels = torch.randint(1, count + 1, (batch_size * size,), generator=generator)
         return torch.where(is_dropped, levels, count)[rank * batch_size : (rank + 1) * batch_size]
 
 

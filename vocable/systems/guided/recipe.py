@@ -13,7 +13,9 @@ from vocable.data.crops import CropConfig, Crops
 from vocable.data.manifest import Utterance, open_manifests
 from vocable.data.targets import FeatureExtractor, TargetCache, describe_extractor
 from vocable.errors import ConfigError
+from vocable.features.whisper import WhisperEncoder, WhisperLayers
 from vocable.losses.reconstruction import MelScale
+from vocable.losses.representation import RepresentationLoss
 from vocable.systems.base import System
 from vocable.systems.guided.adversary import WaveformAdversary
 from vocable.systems.guided.config import (
@@ -22,6 +24,7 @@ from vocable.systems.guided.config import (
     DiscriminatorConfig,
     GuidedConfig,
     GuidedLosses,
+    RepresentationConfig,
     SeanetConfig,
     SemanticConfig,
     SpectralConfig,
@@ -30,6 +33,7 @@ from vocable.systems.guided.networks import GuidedModel
 from vocable.systems.guided.objective import GuidedObjective
 from vocable.systems.guided.teachers import (
     ACOUSTIC,
+    REPRESENTATION,
     SEMANTIC,
     AcousticTeacher,
     SemanticTeacher,
@@ -52,17 +56,19 @@ class GuidedRun(Run):
     Attributes:
         semantic: Semantic teacher, of level 1; None for a run without one.
         acoustic: Acoustic teacher, of the other levels; None for a run without one.
+        representation: Encoder by which decoded audio is compared with its recording; None for a run without one.
         adversary: Discriminators and how they are trained; None for a run without them.
         cache: Folder where the teachers' features are kept.
     """
 
-    locations = ("cache", "semantic.source", "acoustic.source")
+    locations = ("cache", "semantic.source", "acoustic.source", "representation.source")
 
     model: GuidedConfig
     losses: GuidedLosses
     batches: CropConfig
     semantic: SemanticConfig | None = None
     acoustic: AcousticConfig | None = None
+    representation: RepresentationConfig | None = None
     adversary: AdversaryConfig | None = None
     cache: str | None = None
 
@@ -72,7 +78,7 @@ class GuidedRun(Run):
 
     @override
     def with_teachers(self, sources: Mapping[str, str], cache: str) -> "GuidedRun":
-        available = [part for part in (SEMANTIC, ACOUSTIC) if getattr(self, part) is not None]
+        available = [part for part in (SEMANTIC, ACOUSTIC, REPRESENTATION) if getattr(self, part) is not None]
         if unknown := [part for part in sources if part not in available]:
             raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {', '.join(available) or 'none'}")
         configs: dict[str, Any] = {part: replace(getattr(self, part), source=one) for part, one in sources.items()}
@@ -81,7 +87,10 @@ class GuidedRun(Run):
     def teachers(self) -> dict[str, dict[str, Any]]:
         """Return name, digest, rates and width of each teacher that is distilled."""
         distilled = (part for part in self._extractors if getattr(self.losses, part).value > 0)
-        return {part: describe_extractor(self._extractors[part]) for part in distilled}
+        described = {part: describe_extractor(self._extractors[part]) for part in distilled}
+        if self._encoder is not None and self.representation is not None:
+            described[REPRESENTATION] = describe_extractor(WhisperLayers(self._encoder, self.representation.layers))
+        return described
 
     @override
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Crops:
@@ -100,9 +109,9 @@ class GuidedRun(Run):
     def objective(self, material: Crops, start: GuidedTokenizer | None = None) -> GuidedObjective:
         model, losses, latents = GuidedModel(self.model), self.losses, self.model.backbone.latent_width
         if start is not None:
-            if not isinstance(start, GuidedTokenizer) or start.model.config != self.model:
-                raise ConfigError("the model to begin from is no guided codec of this recipe's sizes; take another")
-            model.load_state_dict(start.model.state_dict())
+            if not isinstance(start, GuidedTokenizer):
+                raise ConfigError(f"the model to begin from is a {type(start).__name__}, no guided codec; take another")
+            model.load_start(start.model)
         teachers: list[Teacher] = []
         for part, kind in ((SEMANTIC, SemanticTeacher), (ACOUSTIC, AcousticTeacher)):
             config, weight = getattr(self, part), getattr(losses, part)
@@ -114,9 +123,26 @@ class GuidedRun(Run):
             adversary = WaveformAdversary(
                 self.adversary, adversarial=losses.adversarial, feature=losses.feature, steps=self.train.steps
             )
+        representation = None
+        if self._encoder is not None and self.representation is not None:
+            representation = RepresentationLoss(self._encoder, self.representation.layers)
         return GuidedObjective(
-            model, losses, teachers=teachers, adversary=adversary, seed=self.train.seed, teacher_records=self.teachers()
-        )
+            model, losses, teachers=teachers, adversary=adversary, representation=representation, seed=self.train.seed,
+            teacher_records=self.teachers(),
+        )  # fmt: skip
+
+    @cached_property
+    def _encoder(self) -> WhisperEncoder | None:
+        """Encoder that compares decoded audio with its recording; loads it."""
+        if self.representation is None or self.losses.representation.value == 0:
+            return None
+        if self.representation.source is None:
+            raise ConfigError(
+                f"the recipe has a {REPRESENTATION} teacher: name Whisper with --teacher {REPRESENTATION}=FOLDER"
+            )
+        if self.model.sample_rate != WhisperEncoder.sample_rate:
+            raise ConfigError(f"Whisper takes {WhisperEncoder.sample_rate} Hz, the codec {self.model.sample_rate}")
+        return WhisperEncoder.load(self.representation.source)
 
     @cached_property
     def _extractors(self) -> dict[str, FeatureExtractor]:
@@ -233,6 +259,28 @@ def small_adversarial() -> GuidedRun:
     )  # fmt: skip
 
 
+def small_representation() -> GuidedRun:
+    """Return a second stage for a trained codec (``--init guided-small``): a wider one that keeps more words.
+
+    Its hidden layers are twice as wide. Decoded audio is compared with its recording by what Whisper
+    makes of both, and a larger share of clips is decoded from few levels.
+
+    The weight, the sizes and the share were compared on dev (docs/log.md).
+    """
+    run = small()
+    return replace(
+        run,
+        model=replace(run.model, backbone=SpectralConfig(expansion=6)),
+        losses=replace(
+            run.losses,
+            representation=Weight(value=2.0), level_dropout=0.5, dropout_levels=(1, 1, 2, 2, 3, 4, 6),
+        ),
+        batches=replace(run.batches, batch_size=8, frames=64),
+        representation=RepresentationConfig(),
+        train=replace(run.train, learning_rate=LearningRate(peak=7e-4)),
+    )  # fmt: skip
+
+
 def tiny() -> GuidedRun:
     """Return a run for tests: the shape of ``small`` with next to no weights."""
     return GuidedRun(
@@ -244,6 +292,16 @@ def tiny() -> GuidedRun:
         batches=CropConfig(batch_size=4, frames=12),
         train=TrainConfig(steps=20, log_every=5, save_every=10),
     )  # fmt: skip
+
+
+def tiny_representation() -> GuidedRun:
+    """Return a run for tests: ``tiny`` with the representation loss."""
+    run = tiny()
+    return replace(
+        run,
+        losses=replace(run.losses, representation=Weight(value=1.0)),
+        representation=RepresentationConfig(layers=(1, 2)),
+    )
 
 
 def tiny_taught() -> GuidedRun:
@@ -267,7 +325,9 @@ SYSTEM = System(
         "guided-small": small,
         "guided-small-taught": small_taught,
         "guided-small-adversarial": small_adversarial,
+        "guided-small-representation": small_representation,
         "guided-tiny": tiny,
+        "guided-tiny-representation": tiny_representation,
         "guided-tiny-taught": tiny_taught,
     },
     example="guided-small",

@@ -36,7 +36,7 @@ from vocable.systems.guided.config import AcousticConfig, SemanticConfig
 from vocable.systems.guided.networks import AlignLayer, MeanLayer
 from vocable.train.schedule import Weight
 
-SEMANTIC, ACOUSTIC = "semantic", "acoustic"
+SEMANTIC, ACOUSTIC, REPRESENTATION = "semantic", "acoustic", "representation"
 RESEMBLYZER = "resemblyzer"
 
 _FORMS = {
