@@ -26,6 +26,9 @@ def tokenize(
     ] = None,
     levels: Levels = None,
     jobs: Annotated[int, typer.Option(parser=Count, metavar="N", help="Number of processes, of one thread each.")] = 1,
+    engine: Annotated[
+        str, typer.Option(help="Engine of the processes: processes of this machine, or ray, a Ray cluster.")
+    ] = "processes",
     device: Device = "cpu",
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Make the I-th of N shares, as on one of N machines.")
@@ -72,7 +75,8 @@ def tokenize(
     with show_corpus_progress() as watch:
         tokenized = tokenize_corpus(
             loader(), data or [], out, levels=levels, jobs=jobs, load=loader, shard=shard, shard_hours=shard_hours,
-            limit_hours=limit_hours, max_memory=max_memory, retry_failed=retry_failed, say=typer.echo, watch=watch,
+            limit_hours=limit_hours, max_memory=max_memory, retry_failed=retry_failed,
+            engine=engine, say=typer.echo, watch=watch,
         )  # fmt: skip
     typer.echo(str(tokenized))
     tokenized.finish()

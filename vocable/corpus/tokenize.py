@@ -31,6 +31,7 @@ from vocable.tokens import Tokens
 
 _StrPath = str | os.PathLike[str]
 _Say = Callable[[str], None]
+ENGINES = ("processes", "ray")
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Tokenized:
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """Settings of a process that works through a plan."""
 
     folder: Path
@@ -85,7 +86,7 @@ def tokenize_corpus(
     tokenizer: Tokenizer, inputs: Sequence[_StrPath], out: _StrPath, *,
     levels: int | None = None, jobs: int = 1, load: Callable[[], Tokenizer] | None = None,
     shard: str | None = None, shard_hours: float | None = None, limit_hours: float | None = None,
-    max_memory: float | None = None, retry_failed: bool = False, say: _Say = print,
+    max_memory: float | None = None, retry_failed: bool = False, engine: str = "processes", say: _Say = print,
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Tokenized:  # fmt: skip
     """Tokenize recordings into token shards; go on where an earlier run stopped.
@@ -106,6 +107,7 @@ def tokenize_corpus(
         limit_hours: Hours of speech after which no recording is added to the plan.
         max_memory: Gigabytes that all processes may take together; as much as there is by default.
         retry_failed: Whether recordings that failed are tried again.
+        engine: Where jobs run: ``processes`` of this machine, or ``ray``, a cluster; see :mod:`vocable.corpus.on_ray`.
         say: Function that gets a line for each finished shard.
         watch: Function that gets the state after each recording.
 
@@ -128,20 +130,26 @@ def tokenize_corpus(
     """
     folder = Path(out)
     share = check_share(shard)
-    if jobs > 1 and load is None:
-        raise ConfigError(f"jobs is {jobs}: several processes load the tokenizer themselves; pass `load`")
+    if (jobs > 1 or engine == "ray") and load is None:
+        raise ConfigError(f"jobs is {jobs}: other processes load the tokenizer themselves; pass `load`")
+    if engine not in ENGINES:
+        raise ConfigError(f"engine is {engine!r}; choose one of {', '.join(ENGINES)}")
     if isinstance(tokenizer, NeedsOthers):
         tokenizer.check_encoding()
     budget = Budget.of_processes(max_memory, jobs)
     header = _plan_header(tokenizer, folder, levels, shard_hours, is_limited=limit_hours is not None)
     plan = make_plan(folder, inputs, header, say, limit_hours=limit_hours)
-    work = _Work(folder, plan.header.model, levels, share, retry_failed, budget)
+    work = Work(folder, plan.header.model, levels, share, retry_failed, budget)
     units = [unit for unit in plan.units if unit.number % share[1] == share[0] - 1]
     progress = _Watched(folder, units, say, watch)
-    if jobs > 1 and load is not None:
+    if engine == "ray" and load is not None:
+        from vocable.corpus.on_ray import work_on_ray
+
+        work_on_ray(replace(work, folder=folder.resolve()), units, load, jobs, progress.take)
+    elif jobs > 1 and load is not None:
         _work_in_processes(work, load, jobs, progress)
     else:
-        for event in _work_through(work, units, tokenizer):
+        for event in work_through(work, units, tokenizer):
             progress.take(event)
     return _summarize(folder, units)
 
@@ -166,7 +174,7 @@ def _plan_header(
 
 
 @dataclass(frozen=True)
-class _Event:
+class WorkEvent:
     """Progress of one recording, or of a unit that is over.
 
     Attributes:
@@ -182,11 +190,11 @@ class _Event:
     error: VocableError | None = None
 
 
-def _work_through(work: _Work, units: Sequence[Unit], tokenizer: Tokenizer) -> Iterator[_Event]:
+def work_through(work: Work, units: Sequence[Unit], tokenizer: Tokenizer) -> Iterator[WorkEvent]:
     """Make the shards that are missing and that no other process makes; yield events."""
-    events: list[_Event] = []
+    events: list[WorkEvent] = []
     encoder = UnitEncoder(
-        tokenizer, work.levels, watch=lambda seconds: events.append(_Event(seconds)),
+        tokenizer, work.levels, watch=lambda seconds: events.append(WorkEvent(seconds)),
         group_seconds=work.budget.group_seconds(),
     )  # fmt: skip
     settings = {} if work.levels is None else {"levels": work.levels}
@@ -214,7 +222,7 @@ def _work_through(work: _Work, units: Sequence[Unit], tokenizer: Tokenizer) -> I
                     yield from events
                     events.clear()
                 write_shard(target, rows, header, failed)
-            yield _Event(unit=unit.name, line=_line(target, rows, failed))
+            yield WorkEvent(unit=unit.name, line=_line(target, rows, failed))
 
 
 def _finished(done: TokenShard | None) -> Callable[[str], Row | None]:
@@ -273,7 +281,7 @@ class _Watched:
         self.progress = Progress(items=sum(map(len, units)))
         self._count()
 
-    def take(self, event: _Event) -> None:
+    def take(self, event: WorkEvent) -> None:
         """Take over an event; raise its error."""
         if event.error is not None:
             raise event.error
@@ -296,7 +304,7 @@ class _Watched:
         self._watch(self.progress)
 
 
-def _work_in_processes(work: _Work, load: Callable[[], Tokenizer], jobs: int, progress: _Watched) -> None:
+def _work_in_processes(work: Work, load: Callable[[], Tokenizer], jobs: int, progress: _Watched) -> None:
     """Work through the plan in processes, which share the units by claims."""
     context = multiprocessing.get_context("spawn")  # a forked torch may hang
     events: Any = context.Queue()
@@ -324,17 +332,17 @@ def _work_in_processes(work: _Work, load: Callable[[], Tokenizer], jobs: int, pr
         )
 
 
-def _run_worker(work: _Work, load: Callable[[], Tokenizer], events: Any) -> None:
+def _run_worker(work: Work, load: Callable[[], Tokenizer], events: Any) -> None:
     """Work through a plan in a process of its own."""
     end_with_parent()
     try:
         plan = read_plan(work.folder)
         assert plan is not None
         units = [unit for unit in plan.units if unit.number % work.share[1] == work.share[0] - 1]
-        for event in _work_through(work, units, load()):
+        for event in work_through(work, units, load()):
             events.put(event)
     except VocableError as error:
-        events.put(_Event(error=type(error)(str(error))))
+        events.put(WorkEvent(error=type(error)(str(error))))
 
 
 def _summarize(folder: Path, units: Sequence[Unit]) -> Tokenized:
