@@ -131,6 +131,23 @@ def test_the_gain_lies_in_its_range_and_never_exceeds_full_scale(tmp_path: Path)
     assert float(peaks.max()) == 1.0  # up to full scale, and not a rounding error beyond
 
 
+def test_crops_are_played_at_speeds_in_the_range(tmp_path: Path) -> None:
+    """The pitch of a tone moves with the speed, and crops stay whole."""
+    tone = np.sin(2 * np.pi * 500 / RATE * np.arange(4 * RATE)).astype(np.float32) * 0.5
+    clips = [record(tmp_path / "tone.wav", tone)]
+    config = replace(PLAIN, batch_size=8, frames=100, speed_range=(0.8, 1.25))
+    crops = Crops(clips, config, sample_rate=RATE, hop=HOP)
+    samples = torch.cat([crops.batch(step).samples for step in range(8)]).numpy()
+    peaks = np.abs(np.fft.rfft(samples * np.hanning(8_000))).argmax(1)  # in Hz, as a crop lasts a second
+    assert 390 <= peaks.min() < 440 < 560 < peaks.max() <= 635
+    assert crops.batch(0).mask.all()
+    alike = Crops(clips, config, sample_rate=RATE, hop=HOP)
+    assert equal(alike.batch(3), crops.batch(3))
+    plain = replace(config, speed_range=(1.0, 1.0))
+    still = Crops(clips, plain, sample_rate=RATE, hop=HOP).batch(0)
+    assert equal(still, Crops(clips, replace(PLAIN, batch_size=8, frames=100), sample_rate=RATE, hop=HOP).batch(0))
+
+
 def test_silence_stays_silent(tmp_path: Path) -> None:
     silent = record(tmp_path / "silent.wav", np.zeros(RATE))
     batch = Crops([silent], CropConfig(batch_size=4, frames=5), sample_rate=RATE, hop=HOP).batch(0)
@@ -170,6 +187,8 @@ def test_recordings_that_cannot_be_read_are_problems_and_the_rest_goes_on(two: l
         ({"frames": 0}, "frames is 0"),
         ({"seed": -1}, "seed is -1: it must be at least 0"),
         ({"gain_db": (3.0, -9.0)}, "the lower bound comes first"),
+        ({"speed_range": (1.1, 0.9)}, "speed_range is .*: it must lie between 0.5 and 2, the lower bound first"),
+        ({"speed_range": (0.2, 1.0)}, "speed_range is .*: it must lie between 0.5 and 2"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, object], message: str) -> None:

@@ -90,6 +90,14 @@ class BatchConfig:
             raise ConfigError(f"a batch of {self.batch_size} cannot be shared by {world} ranks; take a multiple")
         return [np.random.default_rng((self.seed, step, row)) for row in range(rank * share, (rank + 1) * share)]
 
+    def _check_speeds(self, speeds: tuple[float, float]) -> None:
+        """Raise a ConfigError if a range of playback speeds is out of bounds."""
+        low, high = speeds
+        if not 0.5 <= low <= high <= 2:
+            raise ConfigError(
+                f"{self.kind}: speed_range is {speeds}: it must lie between 0.5 and 2, the lower bound first"
+            )
+
     def _check(self, name: str, smallest: int, largest: int | float = inf) -> None:
         value = getattr(self, name)
         if not smallest <= value <= largest:

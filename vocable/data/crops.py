@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vocable.audio import Audio
 from vocable.data.batches import BatchConfig, TensorBatch
 from vocable.data.clips import Clip, ClipStore
 from vocable.data.manifest import Utterance
@@ -45,16 +46,19 @@ class CropConfig(BatchConfig):
     Attributes:
         gain_db: Range of the random gain, in dB; the gain is reduced where samples would exceed full scale.
         frames: Number of token frames of a crop.
+        speed_range: Range of the playback speed. Pitch and formants change with it.
     """
 
     kind: ClassVar[str] = "crops"
 
     gain_db: tuple[float, float] = (-9.0, 3.0)
     frames: int = 50
+    speed_range: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check("frames", 1)
+        self._check_speeds(self.speed_range)
 
 
 class Crops:
@@ -74,7 +78,8 @@ class Crops:
 
     Raises:
         ManifestError: If no utterance has readable audio.
-        ConfigError: If a teacher takes another sample rate, or has another frame rate than the tokens.
+        ConfigError: If a teacher takes another sample rate, or has another frame rate than the tokens, or crops are
+            played at other speeds and there is a teacher.
     """
 
     def __init__(
@@ -84,6 +89,11 @@ class Crops:
         self.config, self.sample_rate, self.hop, self.targets = config, sample_rate, hop, dict(targets or {})
         for part, target in self.targets.items():
             _check_rates(part, target, sample_rate, hop)
+        if self.targets and config.speed_range != (1.0, 1.0):
+            raise ConfigError(
+                f"the {next(iter(self.targets))} teacher knows recordings at their own speed, and speed_range is "
+                f"{config.speed_range}; leave it at 1 to 1, or the teacher out"
+            )
         self._store = ClipStore(
             utterances, sample_rate, self._inspect if self.targets else None, check=config.check, cache=cache
         )
@@ -135,10 +145,14 @@ class Crops:
 
     def _crop(self, random: np.random.Generator) -> tuple[np.ndarray, int, str, tuple[int, int]]:
         index = int(np.searchsorted(self._ends, random.random() * self._ends[-1], side="right"))
-        size = self.config.frames * self.hop
-        start = int(random.integers(0, max(int(self._store.sizes[index]) - size, 0) + 1))
+        size, speeds = self.config.frames * self.hop, self.config.speed_range
+        speed = float(random.uniform(*speeds)) if speeds != (1.0, 1.0) else 1.0
+        length = int(size * speed)
+        start = int(random.integers(0, max(int(self._store.sizes[index]) - length, 0) + 1))
         start -= start % self._grid
-        samples = self._store.samples(index, start, start + size)
+        samples = self._store.samples(index, start, start + length)
+        if speed != 1.0:
+            samples = Audio(samples, self.sample_rate).played(speed).samples[:size]
         gain = 10.0 ** (random.uniform(*self.config.gain_db) / 20.0)
         gain = min(gain, 1.0 / max(float(np.abs(samples).max()), 1e-3))
         crop = np.zeros(size, dtype=np.float32)

@@ -95,6 +95,13 @@ def test_the_encoder_has_to_be_named_and_to_take_the_rate(manifest: Path, whispe
         guided.tiny().with_teachers({"representation": whisper}, "cache")
 
 
+def test_other_speeds_are_refused_beside_a_teacher_of_recordings(whisper: str, manifest: Path) -> None:
+    run = guided.tiny_taught().with_teachers({"semantic": whisper, "acoustic": "resemblyzer"}, f"{whisper}/../cache")
+    run = replace(run, acoustic=None, batches=replace(run.batches, speed_range=(0.9, 1.1)))
+    with pytest.raises(ConfigError, match="the semantic teacher knows recordings at their own speed"):
+        run.material_of(read_manifest(manifest, "train"))
+
+
 def test_dropped_clips_draw_from_the_levels_named(manifest: Path, whisper: str) -> None:
     made, _ = objective(tiny(whisper, level_dropout=1.0, dropout_levels=(1, 1, 3)), manifest)
     drawn = torch.cat([made._draw_levels(100, step) for step in range(10)])

@@ -20,7 +20,7 @@ from vocable.data.alignment import alignment_of
 from vocable.data.batches import BatchConfig, TensorBatch
 from vocable.data.clips import Clip, ClipStore
 from vocable.data.manifest import Utterance
-from vocable.errors import AlignmentError, ConfigError, ManifestError, TextError
+from vocable.errors import AlignmentError, ManifestError, TextError
 from vocable.schema import config
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.systems.ctap.config import CtapConfig
@@ -70,11 +70,7 @@ class AlignedConfig(BatchConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check("unlabeled_share", 0, 1)
-        low, high = self.speed_range
-        if not 0.5 <= low <= high <= 2:
-            raise ConfigError(
-                f"{self.kind}: speed_range is {self.speed_range}: it must lie between 0.5 and 2, the lower bound first"
-            )
+        self._check_speeds(self.speed_range)
 
 
 class _Segments:
