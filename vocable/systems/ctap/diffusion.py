@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from vocable.collective import global_sum, world
 from vocable.nn.transformer import sinusoidal_embedding
 from vocable.systems.ctap.config import DiffusionConfig
 
@@ -83,14 +84,16 @@ class Diffusion(nn.Module):
     ) -> Float[Tensor, ""]:  # fmt: skip
         """Return the mean squared error of the predicted noise, at random steps.
 
-        An error counts where ``loss_mask`` is True; at all real positions by default. The loss is 0 if none counts.
+        An error counts where ``loss_mask`` is True; at all real positions by default. The loss is 0 if none counts. Its
+        mean over processes is the error of the global batch.
         """
         weights = (mask if loss_mask is None else loss_mask).float()[..., None]
         steps = torch.randint(self.config.steps, (len(clean),), device=clean.device)
         alpha_bar = self.alphas_cumprod[steps][:, None, None]
         noise = torch.randn_like(clean)
         predicted = self(alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise, steps, condition, voice, mask)
-        return ((predicted.float() - noise).square() * weights).sum() / (weights.sum() * self.width).clamp(min=1.0)
+        errors = ((predicted.float() - noise).square() * weights).sum()
+        return world()[1] * errors / (global_sum(weights.sum()) * self.width).clamp(min=1.0)
 
     @torch.no_grad()
     def sample(
