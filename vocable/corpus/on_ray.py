@@ -1,9 +1,10 @@
 """Work units of a tokenization on a Ray cluster: Ray Data places them, and everything else is as in processes."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vocable.corpus.tokenize import Work, WorkEvent, work_through
+from vocable.corpus.unit_work import Work, WorkEvent, work_through
 from vocable.corpus.work_plan import Unit
 from vocable.errors import VocableError
 from vocable.interfaces import Tokenizer
@@ -34,13 +35,13 @@ def work_on_ray(
 
     is_started = not ray.is_initialized()
     if is_started:
-        ray.init(log_to_driver=False, logging_level="error")
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
     context = ray.data.DataContext.get_current()
     had_bars, context.enable_progress_bars = context.enable_progress_bars, False
     try:
         rows = ray.data.from_items([{"number": place} for place in range(len(units))])
         made = rows.map(
-            _UnitWorker,
+            _UnitWorker,  # type: ignore[arg-type]  # a class whose instances are called
             fn_constructor_args=(work, list(units), load),
             concurrency=min(jobs, max(1, len(units))),
             num_cpus=1,
