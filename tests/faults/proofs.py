@@ -123,6 +123,33 @@ def kills(name: str, inputs: Path, out: Path, count: int, seed: int = 0) -> Proo
     return proof
 
 
+def kills_of_two(name: str, inputs: Path, out: Path, count: int, seed: int = 0) -> Proof:
+    """Start a command twice on one output, and kill one or both at random moments, until so many starts were hit."""
+    whole, proof, moments = undisturbed(name, inputs, out), Proof(), random.Random(f"{name} of two {seed}")
+    work = WORKS[name]
+    fresh(out)
+    start = time.monotonic()
+    os.waitpid(_start(work, inputs, out, False), 0)
+    seconds = time.monotonic() - start
+    fresh(out)
+    for _ in range(count * _KILLS_IN_A_ROW):
+        if proof.disturbed == count:
+            break
+        children = [_start(work, inputs, out, False) for _ in range(2)]
+        for child in children if moments.random() < 0.5 else children[:1]:
+            time.sleep(moments.uniform(0, seconds))
+            os.kill(child, signal.SIGKILL)
+        hit = [os.WIFSIGNALED(os.waitpid(child, 0)[1]) for child in children]
+        proof.disturbed += any(hit)
+        if wrong := wrong_files(out, whole, work):
+            proof.failures.append(f"{name}, kill {proof.disturbed} of two: half-written {wrong}")
+        if contents(out) == whole:
+            proof.check(name, f"after kill {proof.disturbed} of two", inputs, out, whole, may_leave=False)
+            fresh(out)
+    proof.check(name, "after the last kill of two", inputs, out, whole, may_leave=False)
+    return proof
+
+
 def full_disks(name: str, inputs: Path, out: Path, sizes: Sequence[int]) -> Proof:
     """Run a command where no file can become larger than so many bytes, then without the limit."""
     whole, proof = undisturbed(name, inputs, out), Proof()

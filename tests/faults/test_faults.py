@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.commands import WORKS, make_inputs
-from tests.faults.proofs import ERRORS, faults, full_disks, kills
+from tests.faults.proofs import ERRORS, faults, full_disks, kills, kills_of_two
 
 pytestmark = pytest.mark.slow
 
@@ -37,3 +37,10 @@ def test_a_full_disk_loses_nothing(name: str, inputs: Path, tmp_path: Path) -> N
     proof = full_disks(name, inputs, tmp_path / "out", [64, 4_000])
     assert not proof.failures
     assert proof.disturbed == 2
+
+
+def test_a_kill_of_one_or_both_of_two_processes_loses_nothing(inputs: Path, tmp_path: Path) -> None:
+    proof = kills_of_two("tokenize", inputs, tmp_path / "out", 3)
+    assert not proof.failures
+    assert proof.disturbed == 3
+    assert not proof.leftovers

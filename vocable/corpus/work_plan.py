@@ -155,6 +155,11 @@ def make_plan(
         added = list(_new_units(known, inputs, say, limit_hours)) if inputs else []
         if added:
             lines = [to_bytes(header), *(to_bytes(unit) for unit in added)]
+            if sum(map(len, lines)) + len(lines) > MAX_FILE_BYTES:
+                raise OutputError(
+                    f"{folder}: the plan of {sum(map(len, added))} recordings is larger than {MAX_FILE_BYTES >> 30} "
+                    "GiB; put them into tar files, or tokenize them in parts, each into a folder of its own"
+                )
             target = folder / f"plan-{len(_plan_paths(folder)):04d}.jsonl"
             write_whole(target, lambda path: path.write_bytes(b"\n".join(lines) + b"\n"))
             count = sum(len(unit) for unit in added)
