@@ -107,6 +107,19 @@ def test_other_settings_and_tokenizers_are_refused_by_name(corpus: Path, tmp_pat
     assert tokenize([manifest], out, shard_hours=None).recordings == 7
 
 
+def test_a_beam_is_a_setting(corpus: Path, tmp_path: Path) -> None:
+    load = loader(tmp_path / "codec")
+    tokenize([corpus], tmp_path / "out", tokenizer=load())
+    wide = load()
+    wide.beam = 2
+    with pytest.raises(OutputError, match=r"differs in settings \(\{'beam': 2\}, there \{\}\)"):
+        tokenize([corpus], tmp_path / "out", tokenizer=wide)
+    tokenize([corpus], tmp_path / "wide", tokenizer=wide)
+    found = TokenCorpus.open(tmp_path / "wide")
+    assert found.tokens(0).provenance.settings == {"beam": 2}
+    assert found.tokens(0) == wide.encode(Audio.read(corpus / "clips/0.flac"))
+
+
 def test_a_shard_of_another_tokenizer_among_the_others_is_refused_by_name(corpus: Path, tmp_path: Path) -> None:
     tokenize([corpus / "manifest.jsonl"], tmp_path / "out")
     tokenize([corpus / "manifest.jsonl"], tmp_path / "other", tokenizer=ready("seanet"))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vocable.cli.options import Count, Device, Levels, number
+from vocable.cli.options import Beam, Count, Device, Levels, number
 
 _Hours = number(1e-6)
 
@@ -25,6 +25,7 @@ def tokenize(
         Path | None, typer.Option("--out", "-o", help="Folder of the corpus. A stopped run continues.")
     ] = None,
     levels: Levels = None,
+    beam: Beam = 1,
     jobs: Annotated[int, typer.Option(parser=Count, metavar="N", help="Number of processes, of one thread each.")] = 1,
     engine: Annotated[
         str, typer.Option(help="Engine of the processes: processes of this machine, or ray, a Ray cluster.")
@@ -71,7 +72,7 @@ def tokenize(
     from vocable.corpus.tokenize import tokenize_corpus
     from vocable.systems.registry import load
 
-    loader = partial(load, tokenizer, device)
+    loader = partial(load, tokenizer, device, beam=beam)
     with show_corpus_progress() as watch:
         tokenized = tokenize_corpus(
             loader(), data or [], out, levels=levels, jobs=jobs, load=loader, shard=shard, shard_hours=shard_hours,

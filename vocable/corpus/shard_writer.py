@@ -4,6 +4,7 @@ import os
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from vocable.files import write_whole
 from vocable.interfaces import Tokenizer
 from vocable.schema import to_bytes
 from vocable.token_file import Setting
-from vocable.tokens import Tokens
+from vocable.tokens import BEAM, Tokens
 
+_PART = 1 << 13  # frames that are packed at once
 _BLOCK_BYTES, _BLOCK_ROWS = 1 << 16, 256  # a block is full with either; a reader unpacks one for each row it looks up
 
 
@@ -36,6 +38,12 @@ def shard_header(tokenizer: Tokenizer, settings: Mapping[str, Setting] | None = 
         num_codebooks=spec.num_codebooks if levels is None else int(levels), tokenizer=tokenizer.digest,
         model=getattr(tokenizer, "name", None), settings=chosen, voice_width=getattr(form, "voice_width", 0),
     )  # fmt: skip
+
+
+def encoding_settings(tokenizer: Tokenizer, levels: int | None) -> dict[str, Setting]:
+    """Return the settings that ids depend on beside the tokenizer's weights: levels and beam, if they are not usual."""
+    beam = getattr(tokenizer, BEAM, 1)
+    return ({} if levels is None else {"levels": levels}) | ({} if beam == 1 else {BEAM: beam})
 
 
 @check_arguments
@@ -96,8 +104,9 @@ class _Draft:
         self._check(row, tokens)
         frames, spec = int(tokens.lengths[0]), self.header.spec
         ids = tokens.ids[0, :, :frames].T.cpu().numpy()
+        parts = (ids[start : start + _PART] for start in range(0, frames, _PART))  # a copy of the whole may be large
         padding = np.zeros(-ids.size % 8, dtype=ids.dtype)
-        self.ids.append(pack_ids([ids, padding], bits_per_id(spec.codebook_size)))
+        self.ids.append(pack_ids(chain(parts, [padding]), bits_per_id(spec.codebook_size)))
         if tokens.voice is not None:
             self.voices.append(tokens.voice[0].detach().float().cpu().numpy().astype("<f4").tobytes())
         self._add_metadata(row, frames, int(tokens.samples[0]))

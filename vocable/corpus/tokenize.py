@@ -17,13 +17,13 @@ from typing import Any
 from vocable.corpus.memory import Budget
 from vocable.corpus.progress import Progress
 from vocable.corpus.shard import TokenShard
+from vocable.corpus.shard_writer import encoding_settings
 from vocable.corpus.unit_work import Work, WorkEvent, work_through
 from vocable.corpus.work_plan import PlanHeader, Unit, check_share, make_plan, read_plan
 from vocable.errors import ConfigError, VocableError
 from vocable.files import exists
 from vocable.interfaces import NeedsOthers, Tokenizer
 from vocable.processes import end_with_parent
-from vocable.token_file import Setting
 
 _StrPath = str | os.PathLike[str]
 _Say = Callable[[str], None]
@@ -141,7 +141,6 @@ def tokenize_corpus(
 def _plan_header(
     tokenizer: Tokenizer, folder: Path, levels: int | None, shard_hours: float | None, *, is_limited: bool
 ) -> PlanHeader:
-    settings: dict[str, Setting] = {} if levels is None else {"levels": levels}
     if levels is not None and not 1 <= levels <= tokenizer.spec.num_codebooks:
         raise ConfigError(f"levels is {levels}: this tokenizer has {tokenizer.spec.num_codebooks}")
     if shard_hours is None:
@@ -149,8 +148,9 @@ def _plan_header(
         shard_hours = 1.0 if plan is None else plan.header.shard_hours
     device = getattr(tokenizer, "device", None)
     return PlanHeader(
-        plan=1, tokenizer=tokenizer.digest, model=getattr(tokenizer, "name", None), settings=settings,
-        device=getattr(device, "type", "cpu"), shard_hours=float(shard_hours), is_limited=is_limited,
+        plan=1, tokenizer=tokenizer.digest, model=getattr(tokenizer, "name", None),
+        settings=encoding_settings(tokenizer, levels), device=getattr(device, "type", "cpu"),
+        shard_hours=float(shard_hours), is_limited=is_limited,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from vocable.corpus.memory import Budget
 from vocable.corpus.shard import TokenShard
 from vocable.corpus.shard_format import FailedRow, ShardHeader, ShardRow
-from vocable.corpus.shard_writer import shard_header, write_shard
+from vocable.corpus.shard_writer import encoding_settings, shard_header, write_shard
 from vocable.corpus.unit_encoder import Row, UnitEncoder
 from vocable.corpus.work_plan import Unit
 from vocable.errors import OutputError, TokenFileError, VocableError
@@ -54,8 +54,7 @@ def work_through(work: Work, units: Sequence[Unit], tokenizer: Tokenizer) -> Ite
         tokenizer, work.levels, watch=lambda seconds: events.append(WorkEvent(seconds)),
         group_seconds=work.budget.group_seconds(),
     )  # fmt: skip
-    settings = {} if work.levels is None else {"levels": work.levels}
-    header = replace(shard_header(tokenizer, settings), model=work.model)
+    header = replace(shard_header(tokenizer, encoding_settings(tokenizer, work.levels)), model=work.model)
     with work.budget.enforced():
         for unit in units:
             target = work.folder / unit.name
