@@ -221,7 +221,7 @@ class ClipFiles:
         numbers = {path: index for index, path in enumerate(self._paths)}
         for part in sorted((self._folder / "headers").glob("*.safetensors")):
             tensors = read_tensors(part, AudioError, advice="remove it, and its recordings are looked at again")
-            paths = bytes(tensors["paths"].numpy()).decode(errors="surrogateescape").split("\0")
+            paths = bytes(tensors["paths"].numpy()).decode(errors="surrogatepass").split("\0")
             headers = tensors["headers"].numpy().tobytes()
             for path, header in zip(paths, np.frombuffer(headers, dtype=_HEADER), strict=True):
                 if (index := numbers.get(path)) is not None and index not in self.errors:
@@ -245,7 +245,7 @@ class ClipFiles:
         used = [index for index in indices if index not in self.errors]
         if not used:
             return
-        paths = "\0".join(self._paths[index] for index in used).encode(errors="surrogateescape")
+        paths = "\0".join(self._paths[index] for index in used).encode(errors="surrogatepass")
         tensors = {
             "paths": torch.frombuffer(bytearray(paths), dtype=torch.uint8),
             "headers": torch.frombuffer(bytearray(self._headers[used].tobytes()), dtype=torch.uint8),

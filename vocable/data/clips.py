@@ -2,8 +2,9 @@
 
 from array import array
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -41,6 +42,17 @@ class Clip:
         return self._files.whole(self._index)
 
 
+def describe_corpus(sizes: Int64[ndarray, " M"], rate: float | int) -> dict[str, Any]:
+    """Return number and hours of clips, and the SHA-256 of their lengths, as JSON values.
+
+    Args:
+        sizes: Length of each clip, in order.
+        rate: Units of the lengths in a second.
+    """
+    digest = sha256(sizes.astype("<i8").tobytes()).hexdigest()
+    return {"clips": len(sizes), "hours": round(int(sizes.sum()) / rate / 3600, 4), "sha256": digest}
+
+
 class ClipStore(Generic[Info]):
     """Clips on disk, read where a batch needs them. What memory it takes does not grow with their length.
 
@@ -58,6 +70,7 @@ class ClipStore(Generic[Info]):
         infos: Result of ``inspect`` for each of them; empty without it.
         sizes: Number of samples of each of them.
         problems: Errors of the others; each names its line and its file.
+        corpus: Number and hours of the clips, and SHA-256 of their lengths: what the draws of a run depend on.
 
     Raises:
         ManifestError: If no utterance can be used.
@@ -95,6 +108,7 @@ class ClipStore(Generic[Info]):
         self.kept: Int64[ndarray, " M"] = np.array(kept, dtype=np.int64)
         self._numbers = files[self.kept]
         self.sizes: Int64[ndarray, " M"] = self._files.sizes[self._numbers]
+        self.corpus = describe_corpus(self.sizes, sample_rate)
 
     def __len__(self) -> int:
         return len(self._numbers)

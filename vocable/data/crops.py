@@ -75,6 +75,7 @@ class Crops:
 
     Attributes:
         problems: Errors of the recordings that were left out.
+        corpus: What draws depend on; see :class:`vocable.data.clips.ClipStore`.
 
     Raises:
         ManifestError: If no utterance has readable audio.
@@ -97,7 +98,7 @@ class Crops:
         self._store = ClipStore(
             utterances, sample_rate, self._inspect if self.targets else None, check=config.check, cache=cache
         )
-        self.problems = self._store.problems
+        self.problems, self.corpus = self._store.problems, self._store.corpus
         self._ends = np.cumsum(self._store.sizes, dtype=np.float64)
         self._grid = hop if any(target.extractor.frame_rate for target in self.targets.values()) else 1
 

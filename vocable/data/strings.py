@@ -14,7 +14,7 @@ class PackedStrings(Sequence[str]):
     """
 
     def __init__(self, strings: Iterable[str]) -> None:
-        encoded = [string.encode(errors="surrogateescape") for string in strings]
+        encoded = [string.encode(errors="surrogatepass") for string in strings]
         self._bytes = b"".join(encoded)
         self._ends = np.cumsum([0, *map(len, encoded)])
 
@@ -24,4 +24,4 @@ class PackedStrings(Sequence[str]):
     def __getitem__(self, index: int) -> str:  # type: ignore[override]  # slices are not needed
         if not 0 <= index < len(self):
             raise IndexError(index)
-        return self._bytes[self._ends[index] : self._ends[index + 1]].decode(errors="surrogateescape")
+        return self._bytes[self._ends[index] : self._ends[index + 1]].decode(errors="surrogatepass")

@@ -1,6 +1,6 @@
 """Resumption of runs: what a folder holds, and how it differs from what is about to be trained."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import zip_longest
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vocable.collective import world
-from vocable.errors import CheckpointError, ConfigError
+from vocable.errors import CheckpointError, ConfigError, VocableError
 from vocable.files import exists
 from vocable.schema import read_object
 from vocable.train.record import manifests_of
@@ -21,7 +21,7 @@ _FREE = (  # of train, changed without asking
     "steps", "not_finite", "log_every", "save_every", "eval_every", "keep", "workers", "accumulate",
     "activation_checkpointing",
 )  # fmt: skip
-_NOT_SETTINGS = ("format", "recipe", "init", "data", "split", "start", "teachers", "environment", "resumed")
+_NOT_SETTINGS = ("format", "recipe", "init", "data", "split", "start", "teachers", "environment", "resumed", "corpus")
 _MAX_NAMED = 4  # differences in a message
 
 
@@ -106,6 +106,35 @@ def compare(stored: Mapping[str, Any], settings: Mapping[str, Any], file: Path, 
             f"warning: {'; '.join(surroundings)}: the run may differ in its last bits from one without a break"
         )
     return lines
+
+
+def compare_corpus(stored: Mapping[str, Any], settings: Mapping[str, Any], problems: Sequence[VocableError],
+                   file: Path, allow_changes: bool) -> list[str]:  # fmt: skip
+    """Return how the recordings differ from those that a stored run began with, where it may be resumed all the same.
+
+    Args:
+        stored: Contents of ``run.json``; empty where there is no such run.
+        settings: What ``run.json`` will hold, with ``corpus``: number, hours and digest of the lengths of clips.
+        problems: Reasons why recordings are left out now.
+        file: Path of ``run.json``, for messages.
+        allow_changes: Whether the run may be resumed with other recordings.
+
+    Raises:
+        CheckpointError: If the recordings differ, so that batches would, and that is not allowed.
+    """
+    before, now = stored.get("corpus"), settings.get("corpus")
+    if not isinstance(before, Mapping) or not isinstance(now, Mapping) or before.get("sha256") == now["sha256"]:
+        return []
+    change = " and ".join(
+        f"{when} with {str(one.get('clips'))[:20]} clips of {str(one.get('hours'))[:20]} h"
+        for when, one in (("began", before), ("would go on", now))
+    )
+    if allow_changes:
+        return [f"changed on request: the run {change}"]
+    first = f"; the first that is left out now: {problems[0]}" if problems else ""
+    raise CheckpointError(
+        f"{file}: recordings have changed: the run {change}{first}; restore them, or pass --allow-changes"
+    )
 
 
 def next_environments(stored: Mapping[str, Any] | None, settings: Mapping[str, Any], step: int) -> dict[str, Any]:

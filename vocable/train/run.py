@@ -21,7 +21,7 @@ from vocable.shares import split_shares
 from vocable.train.card import card_text
 from vocable.train.log import check_board
 from vocable.train.objective import Batches, Objective
-from vocable.train.resume import FORMAT, compare, describe_environment, next_environments, read_run
+from vocable.train.resume import FORMAT, compare, compare_corpus, describe_environment, next_environments, read_run
 from vocable.train.trainer import TrainConfig, Trainer, join_processes
 from vocable.train.validation import Validation
 
@@ -193,6 +193,9 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
                     say(line)
         _check_shares(run, size)
         material = run.material(manifests, split)
+        settings |= {"corpus": getattr(material, "corpus", None)}
+        for line in compare_corpus(stored or {}, settings, material.problems, target / "run.json", allow_changes):
+            say(line)
         torch.manual_seed(run.train.seed)
         objective = run.objective(material, start)  # may raise, so nothing is written before
         validation = None if validate is None else validate(run, material)

@@ -112,6 +112,7 @@ class AlignedWindows:
 
     Attributes:
         problems: Reasons why recordings were left out.
+        corpus: What draws depend on; see :class:`vocable.data.clips.ClipStore`.
 
     Raises:
         ManifestError: If no utterance can be used, or no alignment has a phoneme other than silence.
@@ -125,7 +126,7 @@ class AlignedWindows:
         self.window = model.transcoder.window
         self._segments = _Segments(len(self.phonemes))
         self._store = ClipStore(utterances, self.sample_rate, self._inspect, check=config.check, cache=cache)
-        self.problems = self._store.problems
+        self.problems, self.corpus = self._store.problems, self._store.corpus
         sizes, labeled = self._store.sizes.astype(np.float64), self._segments.counts() > 0
         if not self._segments.has_phonemes:
             raise ManifestError(

@@ -90,6 +90,7 @@ class UtteranceData:
 
     Attributes:
         problems: Reasons why recordings were left out.
+        corpus: What draws depend on; see :class:`vocable.data.clips.ClipStore`.
 
     Raises:
         ManifestError: If no utterance can be used.
@@ -103,7 +104,7 @@ class UtteranceData:
         self.model, self.hop, self.sample_rate = model, model.hop, model.mel.sample_rate
         self._phones, self._phone_starts = array("i"), array("q", [0])
         self._store = ClipStore(utterances, self.sample_rate, self._inspect, check=config.check, cache=cache)
-        self.problems = self._store.problems
+        self.problems, self.corpus = self._store.problems, self._store.corpus
         self._by_length = np.argsort(self._store.sizes, kind="stable")
 
     @property

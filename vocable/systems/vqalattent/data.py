@@ -78,6 +78,7 @@ class Images:
     Attributes:
         utterances: Utterances that can be used, in order.
         problems: Reasons why the others were left out.
+        corpus: What draws depend on; see :class:`vocable.data.clips.ClipStore`.
         labels: Labels of all utterances, shape (M, C).
         values: Values of each key as text, sorted; numbers in numeric order.
         mean_level: Mean decibels that scaling every clip by its own level subtracts.
@@ -98,6 +99,7 @@ class Images:
             cache=cache,
         )  # fmt: skip
         self.utterances, self.problems = select(utterances, self._store.kept), self._store.problems
+        self.corpus = self._store.corpus
         self.values = {key: collect_values(self.utterances, key) for key in keys}
         self.labels = label_indices(self.utterances, self.values)
         self.durations = np.array([end - start for start, end in self._store.infos]) / spec.sample_rate
