@@ -32,11 +32,14 @@ def study(
 ) -> None:
     """Train variants of a recipe and evaluate them in the same way.
 
-    VQalAttent. length: how long the prior is trained.  codebooks: kind of quantizer and initialization of entries.
-    conditions: labels of the prior and how they are embedded.  sizes: number of ids and of codebook entries.
+    VQalAttent, each at three seeds; take --fakes 150 or more, since TopP&R tells little from fewer. length: how long
+    the prior is trained.  codebooks: kind of quantizer and initialization of entries.  conditions: labels of the prior
+    and how they are embedded.  sizes: number of ids and of codebook entries.  gender, accent: an attribute of the
+    speaker as a further label.
 
     VQ-CTAP (--recipe ctap-small). rates: half and twice the codebook, 4, 8 and 12 spectra to a token.
-    quantizers: moving averages, gradients, finite scalars.
+    quantizers: moving averages, gradients, finite scalars.  objectives: the published losses, those of the recipe, and
+    the recipe without one of its changes, at three seeds.
 
     TASTE (--recipe taste-small). layers: deep or shallow keys and values, and text only.  fusion: three functions.
     causes: possible causes of a plateau, one by one.  epochs: figures during training, as a table and as curves.

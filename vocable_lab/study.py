@@ -7,8 +7,8 @@ differences over seeds.
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +22,8 @@ from vocable.evaluate.curves import metric_names, plot_losses, plot_metrics, rea
 from vocable.evaluate.draw import Named, write_pictures
 from vocable.evaluate.plan import Plan
 from vocable.files import exists, make_folder, write_json, write_whole
-from vocable.metrics.score import Figure
+from vocable.metrics.score import Figure, point_figure
+from vocable.schema import read_object
 from vocable.systems.registry import load
 from vocable.train import checkpoint
 from vocable.train.record import read_record
@@ -34,7 +35,10 @@ from vocable_lab.subjects import Subject, Variant
 from vocable_lab.taste import study as study_taste
 from vocable_lab.vqalattent import study as study_vqalattent
 
-SUBJECTS = (study_vqalattent.SUBJECT, study_ctap.SUBJECT, study_taste.SUBJECT, study_guided.SUBJECT)
+SUBJECTS = (
+    study_vqalattent.SUBJECT, study_ctap.SUBJECT, study_ctap.OBJECTIVE_SUBJECT, study_taste.SUBJECT,
+    study_guided.SUBJECT,
+)  # fmt: skip
 SEEDS = "over seeds"
 """Key in ``study.json`` of the means and differences over seeds."""
 
@@ -81,14 +85,14 @@ def study(
     paths = [Path(manifest) for manifest in manifests]
     variants = _select_variants(subject.studies[name](run), only)
     make_folder(out)
-    subject.prepare(run, paths, out)
+    subject.prepare(variants, paths, out)
     evaluator = _Evaluator(subject, paths, split or _default_split(subject, paths), fakes, jobs, say)
     entries: dict[str, Entry] = {}
     seeded: list[Measured] = []
     for variant in variants:
         folder = out / variant.name
         say(f"{variant.name}: training")
-        begin = load(out / variants[0].name) if variant.shares_first else start
+        begin = load(out / variant.begins_from) if variant.begins_from else start
         resume = exists(folder / "run.json")
         fit(variant.run, manifests, folder, start=begin, find=load, resume=resume, quiet=quiet, say=lambda line: None)
         log = read_record(folder).rows
@@ -99,13 +103,15 @@ def study(
         if variant.every_checkpoint and subject.logged:
             firsts = {step: next(iter(found.values())) for step, found in by_step.items()}
             _write_pictures(_curves(variant.name, log, firsts, subject), out, say)
-    table, values = _table(entries, subject.columns), {key: _to_json(entry) for key, entry in entries.items()}
+    columns, saturated = _informative(entries.values(), subject)
+    table, values = _table(entries, columns), {key: _to_json(entry) for key, entry in entries.items()}
     if any(key.startswith(_EVALUATED) for entry in entries.values() for key in entry.figures):
         table += f"\n{_NOTE}"
     if seeded:
-        rows = over_seeds(seeded, [column.key for column in subject.columns])
-        table += f"\n{seeds_table(rows, subject.columns)}"
+        rows = over_seeds(seeded, [column.key for column in columns])
+        table += f"\n{seeds_table(rows, columns)}"
         values[SEEDS] = seeds_to_json(rows)
+    table += "".join(f"\n{line}\n" for line in (*saturated, *evaluator.left_out))
     write_whole(out / "study.md", lambda path: path.write_text(table, encoding="utf-8"))
     write_json(out / "study.json", values)
     return table
@@ -150,6 +156,7 @@ class _Evaluator:
         limit: Fakes of each label, and recordings, to evaluate.
         jobs: Processes.
         say: Function that gets a line about each checkpoint.
+        left_out: Lines on what could not be measured, each once.
     """
 
     subject: Subject
@@ -158,6 +165,7 @@ class _Evaluator:
     limit: int
     jobs: int
     say: Callable[[str], None]
+    left_out: list[str] = field(default_factory=list)
 
     def evaluate_run(self, variant: Variant, folder: Path, log: _Log) -> dict[int, dict[str, Entry]]:
         """Evaluate the last checkpoint of a run, or each; return the entries by name, by step."""
@@ -170,6 +178,7 @@ class _Evaluator:
             label = variant.name if not variant.every_checkpoint else f"{variant.name} at {model.name}"
             self.say(f"{label}: measuring")
             logged = _mean_logged([row for row in log if previous < row["step"] <= step], self.subject)
+            logged |= _last_logged([row for row in log if row["step"] <= step], self.subject)
             found[step] = self._evaluate(variant, model, folder / "evaluation", label, logged)
         return found
 
@@ -181,7 +190,8 @@ class _Evaluator:
             tokenizers=(str(model),), manifests=tuple(self.manifests), split=self.split, limit=self.limit,
             levels=variant.levels, seed=variant.run.train.seed,
         )  # fmt: skip
-        entries, figures = self._entries(plan, place / model.name), dict(logged)
+        entries = self._entries(plan, place / model.name)
+        figures = dict(logged) | self._cost(model, place / model.name / "cost.json")
         columns = self.subject.train_columns
         if variant.every_checkpoint and columns:
             train_plan = replace(plan, split=_TRAIN_SPLIT, limit=entries[0].figures[columns[0]].n)
@@ -195,7 +205,15 @@ class _Evaluator:
     def _entries(self, plan: Plan, place: Path) -> list[Entry]:
         """Return the entries of the plan's tokenizer, without anchors."""
         card = evaluate(partial(self.subject.evaluation, plan, place), place, jobs=self.jobs)
+        self.left_out.extend(line for line in card.left_out if line not in self.left_out)
         return [entry for entry in card.entries if entry.kind == "tokenizer"]
+
+    def _cost(self, model: Path, file: Path) -> dict[str, Figure]:
+        """Return what a model costs to use: measured once, and kept, so that a study that goes on has equal figures."""
+        if not exists(file):
+            write_json(file, self.subject.cost(load(model)))
+        values = read_object(file, advice="remove it: it is measured again")
+        return {key: point_figure(float(value), 1) for key, value in values.items()}
 
 
 def _group_results(variant: Variant, entries: Mapping[str, Entry]) -> list[Measured]:
@@ -207,14 +225,33 @@ def _group_results(variant: Variant, entries: Mapping[str, Entry]) -> list[Measu
     ]  # fmt: skip
 
 
+def _informative(entries: Iterable[Entry], subject: Subject) -> tuple[list[Column], list[str]]:
+    """Return the columns that can tell variants apart, and a line about each that cannot: all are at its ceiling."""
+    columns, lines = [], []
+    for column in subject.columns:
+        values = [entry.figures[column.key] for entry in entries if column.key in entry.figures]
+        values = [value for value in values if not math.isnan(value.mean)]
+        ceiling = subject.ceilings.get(column.key, math.inf)
+        if values and all(value.mean >= ceiling or value.high >= ceiling for value in values):
+            lowest = min(value.mean for value in values)
+            lines.append(
+                f"{column.title}: not shown. It is at its ceiling for every variant (lowest {lowest:.3f}), so at "
+                "this size it tells none from another; evaluate more fakes, or a harder corpus."
+            )
+        else:
+            columns.append(column)
+    return columns, lines
+
+
 def _select_variants(variants: Sequence[Variant], only: Sequence[str]) -> list[Variant]:
-    """Return the named variants, and the first one where another begins from its model."""
+    """Return the named variants, by their names or those of their groups, and those that they begin from."""
     names = [variant.name for variant in variants]
-    if unknown := [name for name in only if name not in names]:
-        raise ConfigError(f"the study has no variant '{unknown[0]}'; it has {', '.join(names)}")
-    selected = [variant for variant in variants if not only or variant.name in only]
-    needs_first = any(variant.shares_first for variant in selected) and variants[0] not in selected
-    return [variants[0], *selected] if needs_first else selected
+    groups = list(dict.fromkeys(variant.group for variant in variants if variant.group))
+    if unknown := [name for name in only if name not in names and name not in groups]:
+        raise ConfigError(f"the study has no variant '{unknown[0]}'; it has {', '.join(groups or names)}")
+    selected = [variant for variant in variants if not only or {variant.name, variant.group} & set(only)]
+    needed = {variant.begins_from for variant in selected} | {variant.name for variant in selected}
+    return [variant for variant in variants if variant.name in needed]
 
 
 def _default_split(subject: Subject, manifests: Sequence[Path]) -> str | None:
@@ -231,6 +268,12 @@ def _mean_logged(rows: _Log, subject: Subject) -> dict[str, Figure]:
         for column, values in curves.items()
         if values.size
     }
+
+
+def _last_logged(rows: _Log, subject: Subject) -> dict[str, Figure]:
+    """Return the last logged values, as figures of training."""
+    last = {column: [row[name] for row in rows if name in row][-1:] for name, column in subject.final.items()}
+    return {column: point_figure(float(values[0]), 1) for column, values in last.items() if values}
 
 
 def _curves(name: str, log: _Log, entries: Mapping[int, Entry], subject: Subject) -> Iterator[Named]:

@@ -14,7 +14,7 @@ from vocable.cli.main import app
 from vocable.errors import ConfigError
 from vocable.systems.ctap.networks import CtapModel
 from vocable.train.run import Run
-from vocable_lab.ctap.study import STUDIES, levels_of
+from vocable_lab.ctap.study import OBJECTIVES, STUDIES, levels_of
 from vocable_lab.study import study
 
 
@@ -47,6 +47,39 @@ def test_variants_differ_in_the_transcoder_alone(name: str) -> None:
         changed, plain = asdict(variant.run), asdict(tiny())
         assert {key for key in plain if changed[key] != plain[key]} <= {"model", "losses", "train"}
         assert {key for key in plain["model"] if changed["model"][key] != plain["model"][key]} <= {"transcoder"}
+
+
+def test_the_published_objective_has_the_paper_s_weights_and_none_of_the_recipe_s_changes() -> None:
+    run = recipes.find("ctap-small")
+    run = replace(run, train=replace(run.train, steps=1_000))
+    variants = {variant.name: variant for variant in OBJECTIVES["objectives"](run)}  # type: ignore[arg-type]
+    assert {one.group for one in variants.values()} == {
+        "recipe", "paper", "no-instance-norm", "spectrum-to-encoder", "no-perturbation"
+    }  # fmt: skip
+    assert len(variants) == 15
+    paper, ours = variants["paper-seed0"].run, variants["recipe-seed0"].run
+    published = recipes.find("ctap-paper").losses
+    for name in ("commitment", "contrastive", "kl", "consistency"):
+        assert getattr(paper.losses, name).value == getattr(published, name).value
+    assert (paper.losses.vtlp_range, paper.losses.encoder_gradient, paper.losses.phoneme_branch.value) == (0, 1, 0)
+    assert (paper.model.transcoder.instance_norm, ours.model.transcoder.instance_norm) == (False, True)
+    for one in (paper, ours):
+        assert one.train.steps == 520
+        for name in ("contrastive", "kl", "consistency"):
+            weight = getattr(one.losses, name)
+            assert weight.start + weight.ramp <= 0.81 * 520
+
+
+@pytest.mark.slow
+def test_objectives_are_told_apart_by_conversions(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    manifest = write_corpus(tmp_path, speakers=6, clips=2, splits=("train", "train", "dev"))
+    only = ["recipe-seed0", "paper-seed0"]
+    table = study("objectives", tiny(), [manifest], tmp_path / "out", only=only, fakes=3, quiet=True,
+                  say=lambda line: None)  # fmt: skip
+    for title in ("target closer than source", "PER after conversion", "PER from codes", "mel error"):
+        assert title in table
+    assert "paper − recipe" in table
 
 
 @pytest.mark.parametrize("recipe", ["ctap-tiny", "ctap-small", "ctap-paper"])

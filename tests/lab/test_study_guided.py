@@ -152,7 +152,7 @@ def test_the_runs_of_a_seed_begin_with_the_same_weights_and_hear_the_same_crops(
 def test_lessons_end_in_a_table_of_runs_and_one_over_seeds(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vocable_lab.guided.study._SEEDS", 2)
+    monkeypatch.setattr("vocable_lab.guided.study.SEEDS", 2)
     run = tiny(place, 4)
     table = study("lessons", run, [place / "manifest.jsonl"], tmp_path, fakes=2, quiet=True, say=lambda line: None)
     runs, seeds = table.split("\n\n")[:2]

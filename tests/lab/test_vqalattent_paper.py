@@ -17,6 +17,7 @@ from vocable.cli.main import app
 from vocable.data.manifest import read_manifest
 from vocable.errors import ConfigError
 from vocable.evaluate.plan import Plan
+from vocable.systems.vqalattent.recipe import unconditional
 from vocable.tokens import Tokens
 from vocable_lab.vqalattent.classifier import find_classifier
 from vocable_lab.vqalattent.figures import agreement, features, memorization, variety
@@ -194,3 +195,55 @@ def test_where_nothing_differs_variety_is_undefined(model: Path, monkeypatch: py
     assert variety(tokenizer, drawn, names, drawn, names)["variety"].mean == pytest.approx(1.0)
     monkeypatch.setattr(tokenizer, "embed", lambda tokens: torch.ones(*tokens.ids.shape[::2], 3))
     assert math.isnan(variety(tokenizer, drawn, names, drawn, names)["variety"].mean)
+
+
+def test_the_paper_s_condition_stands_beside_ours_and_under_the_voices_ceiling(
+    model: Path, corpus: Path, tmp_path: Path
+) -> None:
+    """A prior of digit, speaker and gender with guidance: as it is used, with the digit alone, and with nothing."""
+    lines = [json.loads(line) for line in corpus.read_text().splitlines()]
+    lines = [line | {"gender": ("male", "female")[number % 2]} for number, line in enumerate(lines)]
+    corpus = corpus.parent / "mixed.jsonl"  # two speakers and more of either
+    corpus.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = recipes.find("vqalattent-tiny")
+    prior = replace(run.model.prior, label_dropout=0.2, guidance=1.0, conditions=("digit", "speaker", "gender"))
+    run = replace(run, model=replace(run.model, prior=prior), train=replace(run.train, steps=30, save_every=30))
+    recipes.fit(run, [corpus], tmp_path / "guided", quiet=True, say=lambda line: None)
+    for key in ("digit", "gender"):
+        find_classifier(
+            tmp_path / "guided", read_manifest(corpus, "train"), run.model.image, key, tmp_path / "guided", steps=40
+        )
+    _run(tmp_path / "guided", "--protocol", "paper", "--data", corpus, "--out", tmp_path / "out", "--limit", "5")
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    ours, paper, nothing, ceiling = (
+        summary[f"guided{suffix}"] for suffix in ("", ", label alone", ", nothing asked", ", recordings in its voices")
+    )
+    assert "reported" not in ours["conditional_accuracy"]
+    assert paper["conditional_accuracy"]["reported"] == 0.909
+    assert nothing["fidelity"].get("reported", 0.57) == 0.57
+    assert {"perplexity"} <= paper.keys() & nothing.keys()
+    assert "perplexity" not in ours
+    assert ours["gender_heard"]["n"] == 4
+    assert 0 <= ours["gender_recordings"]["mean"] <= 1
+    assert {"voice_real_accuracy", "voice_reconstruction_accuracy"} <= ceiling.keys() & paper.keys()
+    text = (tmp_path / "out/report.html").read_text()
+    for words in ("digit alone, no guidance, as the paper", "guidance 1, as the model is used"):
+        assert words in text
+
+
+def test_an_unconditional_recipe_keeps_the_vqvae_of_the_conditional_one(corpus: Path, tmp_path: Path) -> None:
+    run = recipes.find("vqalattent-tiny")
+    plain = replace(unconditional(run), train=replace(run.train, steps=4, save_every=4))
+    start = replace(run, train=replace(run.train, steps=4, save_every=4))
+    recipes.fit(start, [corpus], tmp_path / "first", quiet=True, say=lambda line: None)
+    recipes.fit(plain, [corpus], tmp_path / "second", start=load(tmp_path / "first"), find=load, quiet=True,
+                say=lambda line: None)  # fmt: skip
+    first, second = load(tmp_path / "first"), load(tmp_path / "second")
+    assert second.labels == {}
+    assert len(second.sample([{}, {}], seed=1)) == 2
+    clip = Audio.read(read_manifest(corpus)[0].audio_path)
+    assert torch.equal(first.encode(clip).ids, second.encode(clip).ids)
+    for name in ("vqalattent-paper", "vqalattent-paper-cr4", "vqalattent-fsdd"):
+        one, other = recipes.find(name), recipes.find(f"{name}-unconditional")
+        assert (other.model.vqvae, other.model.image) == (one.model.vqvae, one.model.image)
+        assert other.model.prior.conditions == ()

@@ -224,3 +224,25 @@ def test_one_record_as_every_quantizer_gives_it() -> None:
     assert {name: value.shape for name, value in made.stats.items()} == {
         name: value.shape for name, value in other.stats.items()
     }
+
+
+def test_hard_samples_are_entries_with_the_gradient_of_the_mixture() -> None:
+    entries, rows = noise(SIZE, DIM), noise(2, 20, DIM, seed=1)
+    gradients = []
+    for hard in (False, True):
+        quantizer, latents = with_entries(entries), rows.clone().requires_grad_()
+        quantizer.hard = hard
+        made = run(quantizer, latents)
+        made.latents.sum().backward()
+        gradients.append(latents.grad)
+    assert torch.allclose(made.latents.detach(), quantizer.decode(made.ids), atol=1e-6)
+    assert torch.allclose(*gradients, atol=1e-6)
+
+
+def test_without_noise_training_takes_the_entry_that_use_takes() -> None:
+    quantizer = with_entries(noise(SIZE, DIM))
+    quantizer.hard, quantizer.noise = True, 0.0
+    latents = noise(2, 20, DIM, seed=1)
+    made = run(quantizer, latents)
+    quantizer.eval()
+    assert torch.equal(made.ids, run(quantizer, latents).ids)

@@ -89,6 +89,6 @@ def _english_pronouncer(inventory: PhonemeSet) -> ArpabetPronouncer:
     if foreign:
         raise TextError(
             f"the model's phonemes are not ARPAbet ({', '.join(foreign[:8])}, …), to which English text is converted; "
-            "pass phonemes of the model, or a pronouncer"
+            "pass phonemes of the model, or a pronouncer of its alphabet (--language, for IPA)"
         )
     return _arpabet_pronouncer()

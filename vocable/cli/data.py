@@ -16,14 +16,15 @@ def prepare(
     corpus: Annotated[
         str,
         typer.Argument(
-            help="folder, for recordings of your own, or a corpus: audiomnist, fsdd, digit_strings, librispeech."
+            help="folder, for recordings of your own, or a corpus: audiomnist, fsdd, digit_strings, librispeech, "
+            "libritts, vctk, ljspeech, aishell3."
         ),
     ],
     source: Annotated[Path, typer.Argument(help="Folder of the recordings; for digit_strings a manifest.")],
     out: Annotated[Path, typer.Option(help="Folder for manifest.jsonl and for cut audio.")],
     split: Annotated[
         str | None,
-        typer.Option(help="'speaker', 'random' or 'official' (default of digit_strings and librispeech)."),
+        typer.Option(help="'speaker', 'random' or 'official', as far as the corpus can be split so."),
     ] = None,
     texts: Annotated[
         list[Path] | None,

@@ -10,9 +10,15 @@ from vocable.cli.options import Device, Overwrite, SeedNumber, Vocoder, complain
 
 def tts(
     voice: Annotated[Path, typer.Option(help="Recording of the speaker, at least half a second long.")],
-    text: Annotated[str | None, typer.Argument(help="English text to synthesize.", show_default=False)] = None,
+    text: Annotated[
+        str | None, typer.Argument(help="Text to synthesize, English by default.", show_default=False)
+    ] = None,
     file: Annotated[Path | None, typer.Option(help="File with a text on each line; - for stdin.")] = None,
     phonemes: Annotated[str | None, typer.Option(help="Phonemes in place of TEXT: 'HH AH L OW SIL W ER'.")] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(help="Language of eSpeak NG that reads TEXT, such as de, for a model of IPA phonemes."),
+    ] = None,
     out: Annotated[
         str, typer.Option("--out", "-o", help="One file, such as hello.wav, or a folder for 001.wav, 002.wav, …")
     ] = "spoken",
@@ -33,7 +39,7 @@ def tts(
     tokenizer = load(model, device, vocoder=vocoder)
     with show_progress("speaking") as watch:
         outcome = speak_texts(
-            tokenizer, voice, out, text=text, file=file, phonemes=phonemes, seed=seed, overwrite=overwrite,
-            say=typer.echo, complain=complain, watch=watch,
+            tokenizer, voice, out, text=text, file=file, phonemes=phonemes, language=language, seed=seed,
+            overwrite=overwrite, say=typer.echo, complain=complain, watch=watch,
         )  # fmt: skip
     outcome.finish()

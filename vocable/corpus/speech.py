@@ -21,6 +21,7 @@ from vocable.corpus.transcripts import find_utterances, why_distrusted
 from vocable.errors import AudioError, ConfigError, TextError
 from vocable.files import open_regular
 from vocable.interfaces import HasVoice, NeedsOthers, PhonemeRecognizer, SpeechRecognizer
+from vocable.text.espeak import EspeakPronouncer
 
 _STDIN = "-"
 _MAX_BYTES = 16 * 2**20  # of a file of texts
@@ -40,8 +41,8 @@ class Line:
 
 def speak_texts(
     tokenizer: object, voice: Path, out: str | os.PathLike[str], *, text: str | None = None, file: Path | None = None,
-    phonemes: str | None = None, seed: int = 0, overwrite: bool = False, say: Callable[[str], None] = print,
-    complain: Callable[[str], None] | None = None, watch: Watch | None = None,
+    phonemes: str | None = None, language: str | None = None, seed: int = 0, overwrite: bool = False,
+    say: Callable[[str], None] = print, complain: Callable[[str], None] | None = None, watch: Watch | None = None,
 ) -> Outcome:  # fmt: skip
     """Synthesize a text, each line of a file, or a phoneme sequence.
 
@@ -52,6 +53,8 @@ def speak_texts(
         text: Text to synthesize.
         file: Path of a file with one text on each line, in place of ``text``; ``-`` is standard input.
         phonemes: Phonemes to synthesize in place of the text, separated by white space.
+        language: Language of eSpeak NG that reads texts to IPA, for a model of such phonemes; English to ARPAbet by
+            default.
         seed: Seed of each text: a text sounds the same among any others.
         overwrite: Whether files that exist are replaced. If false, one that holds anything else is an error.
         say: Function that gets a line for each text.
@@ -70,9 +73,10 @@ def speak_texts(
     targets = choose_targets([Path(f"{line.number:03d}.wav") for line in lines], out, AUDIO_SUFFIXES)
     recording = _read_voice(model, voice)
     symbols = None if phonemes is None else phonemes.split()
+    pronouncer = None if language is None else EspeakPronouncer(language)
 
     def make(line: Line) -> Made:
-        return _made(synthesize(model, line.text, recording, seed=seed, phonemes=symbols))
+        return _made(synthesize(model, line.text, recording, seed=seed, phonemes=symbols, pronouncer=pronouncer))
 
     inputs = [voice] if file is None else [voice, file]
     return write_each(lines, targets, make, say=say, complain=complain, inputs=inputs, overwrite=overwrite, watch=watch)

@@ -17,9 +17,8 @@ from vocable.systems.guided.teachers import ACOUSTIC, SEMANTIC
 from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.train.schedule import Weight
 from vocable_lab.guided.levels import COLUMNS, GuidedLevels
-from vocable_lab.subjects import Subject, Variant
+from vocable_lab.subjects import SEEDS, Subject, Variant, with_seed
 
-_SEEDS = 3
 _FACTORS = (0.2, 5.0)
 _LEVELS = (1, 2, 4)  # and all eight: 50, 100, 200 and 400 tokens a second
 _QUANTIZE_SHARE, _TEACHER_SHARE = 10, 5  # a schedule starts after at most 1 / share of the run
@@ -34,8 +33,8 @@ def compare_teachers(run: GuidedRun) -> list[Variant]:
     """
     run = _with_both_teachers(run)
     return [
-        Variant(name=f"{name}-seed{seed}", group=name, run=_with_seed(_keep_teachers(run, parts), seed))
-        for seed in range(run.train.seed, run.train.seed + _SEEDS) for name, parts in _LESSONS.items()
+        Variant(name=f"{name}-seed{seed}", group=name, run=with_seed(_keep_teachers(run, parts), seed))
+        for seed in range(run.train.seed, run.train.seed + SEEDS) for name, parts in _LESSONS.items()
     ]  # fmt: skip
 
 
@@ -117,10 +116,6 @@ def _with_both_teachers(run: GuidedRun) -> GuidedRun:
 
 def _keep_teachers(run: GuidedRun, parts: Sequence[str]) -> GuidedRun:
     return _replace_losses(run, **{part: _OFF for part in (SEMANTIC, ACOUSTIC) if part not in parts})
-
-
-def _with_seed(run: GuidedRun, seed: int) -> GuidedRun:
-    return replace(run, train=replace(run.train, seed=seed), batches=replace(run.batches, seed=seed))
 
 
 def _with_layers(run: GuidedRun, layers: tuple[int, ...]) -> GuidedRun:

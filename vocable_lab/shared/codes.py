@@ -44,7 +44,6 @@ COLUMNS = (
     Column(key="codebook_usage_trained", title="usage in training", unit="%", better="higher", form=".1f",
            caption="Share of entries that were in use when training ended, by moving counts."),
 )  # fmt: skip
-_SHOWN = tuple(column.key for column in COLUMNS)
 
 
 class Codes(Evaluation):
@@ -62,6 +61,7 @@ class Codes(Evaluation):
     """
 
     takes_several: ClassVar[bool] = True
+    columns: ClassVar[Sequence[Column]] = COLUMNS
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
@@ -96,7 +96,8 @@ class Codes(Evaluation):
         return Card(
             title=f"{', '.join(self.tokenizers)}: what codes cost and keep",
             lead=f"{len(self.clips) - len(results.quarantined)} clips, {describe_split(self.plan.split)}",
-            columns=COLUMNS, entries=entries, quarantined=results.quarantined, settings=self.settings(), main=_SHOWN,
+            columns=self.columns, entries=entries, quarantined=results.quarantined, settings=self.settings(),
+            main=[column.key for column in self.columns],
             left_out=[f"{key}: no phones to compare with: {reason}" for key, reason in self.without_phones.items()],
         )  # fmt: skip
 
@@ -115,11 +116,11 @@ class Codes(Evaluation):
         tokenizer = self.tokenizers[name]
         tokens = [Tokens.read(self._file(name, row.item)) for row in rows]
         speakers = {key: clip.speaker or key for key, clip in self.clips.items()}
-        figures = speaker_figures(rows, COLUMNS, speakers, self.plan.seed)
+        figures = speaker_figures(rows, self.columns, speakers, self.plan.seed)
         figures |= token_figures(tokenizer, tokens, self.plan.seed) if tokens else {}
         return Entry(
             name=name, kind="tokenizer", family=name, note=tokenizer.digest, bit_rate=tokenizer.spec.bit_rate,
-            figures={key: figures[key] for key in _SHOWN if key in figures},
+            figures={column.key: figures[column.key] for column in self.columns if column.key in figures},
             usage=level_usage(tokens, 1) if tokens else (),
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Evaluation outside the training domain: each manifest is a domain, and two kinds of synthetic sound are two more.
+"""Evaluation outside the training domain: each manifest is a domain, and each kind of synthetic sound is one more.
 
 Figures of a domain: codebook use, the divergence of its ids from those of the first domain, and the distance of the
 decoded sound from the recording. Tokenizers of any system can be evaluated.
@@ -34,7 +34,7 @@ from vocable.tokens import Tokens
 from vocable_lab.shared.pictures import column, usage_picture
 from vocable_lab.shared.synthetic import SYNTHETIC
 
-_SOUNDS = 10  # synthetic sounds of either kind
+_SOUNDS = 10  # synthetic sounds of each kind
 _EQUAL = "of equally many frames in every domain, drawn by the seed"
 
 
@@ -139,7 +139,7 @@ class Outside(Evaluation):
         return Card(
             title=f"{', '.join(self.tokenizers)}: outside the domain",
             lead=f"{len(self.clips) - len(results.quarantined)} clips of {names}, {describe_split(self.plan.split)}, "
-            f"and of {' and '.join(SYNTHETIC)}, which are synthetic.",
+            f"and of {', '.join(SYNTHETIC)}, which are synthetic.",
             columns=COLUMNS, entries=entries, samples=list(self._samples()), quarantined=results.quarantined,
             settings=self.settings(), pictures=pictures, main=[column.key for column in COLUMNS[:4]],
         )  # fmt: skip

@@ -10,7 +10,7 @@ from vocable.data.alignment.record import PhoneAligner
 from vocable.data.alignment.words import words_of
 from vocable.data.manifest import Utterance
 from vocable.errors import AlignmentError, MissingDependencyError, VocableError
-from vocable.text.phonemes import SILENCE, strip_stress
+from vocable.text.phonemes import ARPABET, SILENCE, strip_stress
 from vocable.text.pronounce import ArpabetPronouncer
 
 pronouncer = cache(ArpabetPronouncer)  # loaded at the first utterance without phones
@@ -27,7 +27,9 @@ class PhoneReader:
         """
         alignment = alignment_of(utterance) if "phones" not in utterance.extra else None
         if alignment is not None:
-            return [strip_stress(symbol) for symbol in alignment.symbols if symbol != SILENCE]
+            symbols = [symbol for symbol in alignment.symbols if symbol != SILENCE]
+            plain = [strip_stress(symbol) for symbol in symbols]
+            return plain if set(plain) <= set(ARPABET) else symbols  # IPA distinguishes case, and has no stress digits
         return [phone for word in self._words(utterance) for phone in word]
 
     def alignment(self, utterance: Utterance, audio: Audio) -> Alignment:

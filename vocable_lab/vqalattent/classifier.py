@@ -35,6 +35,7 @@ SYSTEM = "vqalattent-classifier"
 FOLDER = "classifier"
 """Name of a classifier's folder inside its model's or run's folder."""
 
+_DIGIT = "digit"
 _STEPS = 2_000
 _BATCHES = ImageConfig(batch_size=32, gain_db=(-15.0, 0.0))
 _WARPS = (0.86, 0.93, 1.0, 1.07, 1.14)  # factors on the frequency axis over which a prediction is averaged
@@ -55,7 +56,7 @@ class ClassifierConfig:
     """
 
     image: ImageSpec = ImageSpec()
-    key: str = "digit"
+    key: str = _DIGIT
     labels: tuple[str, ...] = ()
     width: Width = 24
     hidden: Width = 128
@@ -227,7 +228,8 @@ def find_classifier(
     """Return the classifier of a model's images: the one in its folder, or a new one.
 
     Args:
-        model: Folder of the model. It or one of its parents may hold a folder ``classifier``.
+        model: Folder of the model. It or one of its parents may hold a folder ``classifier``, or ``classifier-KEY``
+            for another key than ``digit``.
         recordings: Recordings to train a new classifier on.
         image: Image spec of the model.
         key: Manifest key to predict.
@@ -242,14 +244,15 @@ def find_classifier(
         ConfigError: If there is no classifier and no recording to train one on, or it takes other images.
         CheckpointError: If it cannot be read.
     """
+    name = FOLDER if key == _DIGIT else f"{FOLDER}-{key}"
     for parent in (model, *model.parents[:3], out):  # a checkpoint lies two folders under its run, a run in its study
-        if is_file(parent / FOLDER / "model.json"):
-            found = Classifier.load(parent / FOLDER)
+        if is_file(parent / name / "model.json"):
+            found = Classifier.load(parent / name)
             if found.config.image != image:
                 raise ConfigError(
-                    f"{parent / FOLDER}: takes images {found.config.image}, the model makes {image}; train another"
+                    f"{parent / name}: takes images {found.config.image}, the model makes {image}; train another"
                 )
-            source = read_json(parent / FOLDER / "trained.json", _Source, advice="train the classifier again")
+            source = read_json(parent / name / "trained.json", _Source, advice="train the classifier again")
             return found, source.said
     if not recordings:
         raise ConfigError("the model has no classifier and the manifest no recordings to train one on; add recordings")
@@ -258,7 +261,7 @@ def find_classifier(
     description = f"trained on {len(material.utterances)} recordings of {', '.join(speakers)}"
     torch.manual_seed(seed)
     network = _new_classifier(ClassifierConfig(image=image, key=key), material)
-    folder = out / FOLDER
+    folder = out / name
     objective = ClassifierObjective(network, material.bounds)
     Trainer(objective, material, _train_config(steps, seed), folder, quiet=True).run()
     write_json(folder / "trained.json", {"said": description})

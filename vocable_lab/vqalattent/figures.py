@@ -10,7 +10,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from vocable.errors import ConfigError
-from vocable.metrics.codebook import label_perplexity
+from vocable.metrics.codebook import codebook_usage, label_perplexity
+from vocable.metrics.distances import project
 from vocable.metrics.distribution import compare
 from vocable.metrics.score import Figure, Score, point_figure, summarize
 from vocable.metrics.support import topological_precision_recall
@@ -32,6 +33,7 @@ SPACES = {"latent": "flattened codebook vectors", "tokens": "ids as numbers", "s
 SUPPORT = ("fidelity", "diversity", "f1")
 _OTHERS = ("frechet", "kernel", "precision", "recall", "density", "coverage")
 _TOP = "TopP&R (32 random projections, alpha 0.1, 10 bootstrap seeds) of {}: {}"
+_NARROW = 8  # projections of TopP&R where 32 do not tell models apart
 _MAX_FAKES = 1_000  # fakes whose nearest recordings are searched
 
 ACCURACY = (
@@ -42,13 +44,52 @@ ACCURACY = (
     column("conditional_accuracy", "conditional fakes, top-1", "higher",
            "The same on fakes: share whose predicted label is the one asked for.", "%", ".1f"),
 )  # fmt: skip
+ATTRIBUTES = ("gender", "accent")
+"""Conditions beside the label that a classifier of their own scores."""
+VOICES = (
+    column("voice_real_accuracy", "recordings in the fakes' voices, top-1", "higher",
+           "The same on recordings of the speakers whose voices the fakes have: the ceiling of fakes. The classifier "
+           "may have been trained on them.", "%", ".1f"),
+    column("voice_reconstruction_accuracy", "their reconstructions, top-1", "higher",
+           "The same on reconstructions of these recordings: the ceiling of what the prior can add.", "%", ".1f"),
+    column("voice_picture_error", "their image error", "lower",
+           "Mean squared error of these reconstructions, images in [0, 1].", "", ".4f"),
+)  # fmt: skip
+PERPLEXITY = column(
+    "perplexity", "perplexity of an id", "lower",
+    "exp of the mean negative log-likelihood of an id of the scored recordings, given their label alone; where "
+    "nothing is asked, given nothing.", "", ".1f",
+)  # fmt: skip
+PICTURE_ERROR = column(
+    "picture_error", "image error", "lower",
+    "Mean squared error of the reconstructions of the scored recordings, images in [0, 1].", "", ".4f",
+)  # fmt: skip
+_ATTRIBUTE_COLUMNS = tuple(
+    part for key in ATTRIBUTES for part in (
+        column(f"{key}_recordings", f"{key} of recordings, top-1", "higher",
+               f"Accuracy of a classifier of {key} on the recordings: the ceiling.", "%", ".1f"),
+        column(f"{key}_heard", f"{key} of fakes, top-1", "higher",
+               f"Share of fakes whose {key}, drawn and asked for, is the one that this classifier predicts.", "%",
+               ".1f"),
+    )
+)  # fmt: skip
+ROW_COLUMNS = (*ACCURACY, *VOICES, PICTURE_ERROR, PERPLEXITY, *_ATTRIBUTE_COLUMNS)
+"""Columns whose figures are summed up from rows."""
 COLUMNS = (
-    *ACCURACY,
+    *ROW_COLUMNS,
+    column("codebook_used", "entries used", "higher", "Share of the codebook's entries that occur in the recordings "
+           "that fakes are compared with.", "%", ".1f"),
+    column("codebook_perplexity", "codebook perplexity", "higher", "Perplexity of the entries in these recordings, "
+           "without context.", "", ".1f"),
     column("fidelity", "TopP&R fidelity", "higher",
            _TOP.format(SPACES["latent"], "share of the significant fakes that lie where recordings are dense.")),
     column("diversity", "TopP&R diversity", "higher",
            _TOP.format(SPACES["latent"], "share of the significant recordings that lie where fakes are dense.")),
     column("f1", "TopP&R F1", "higher", _TOP.format(SPACES["latent"], "harmonic mean of the two.")),
+    *(column(f"{key}_{_NARROW}", f"{title}, {_NARROW} projections", "higher",
+             f"The same with {_NARROW} projections. The bandwidth is the distance to the {5 * _NARROW}th sample then, "
+             "not to the 160th, which with some hundred samples reaches all of them.")
+      for key, title in (("fidelity", "fidelity"), ("diversity", "diversity"), ("f1", "F1"))),
     *(column(f"f1_{space}", f"F1, {space}", "higher", _TOP.format(SPACES[space], "harmonic mean of the two."))
       for space in SPACES if space != "latent"),
     column("frechet", "Fréchet distance", "lower", "Of Gaussians fitted to the same codebook vectors.", "", ".4g"),
@@ -115,6 +156,8 @@ def distributions(tokenizer: VqalattentTokenizer, real: Tokens, fakes: Tokens, s
             continue
         comparison = compare(*arrays, seed=seed, space=space)
         found |= {key: getattr(comparison.support, key) for key in SUPPORT}
+        narrow = topological_precision_recall(*(project(one, _NARROW) for one in arrays), seed=seed, space=space)
+        found |= {f"{key}_{_NARROW}": getattr(narrow, key) for key in SUPPORT}
         near, dense = comparison.nearest, comparison.dense
         values: tuple[Score | Figure, ...] = (
             comparison.frechet,
@@ -126,6 +169,15 @@ def distributions(tokenizer: VqalattentTokenizer, real: Tokens, fakes: Tokens, s
         )
         found |= {key: _figure(value, count) for key, value in zip(_OTHERS, values, strict=True)}
     return found
+
+
+def codebook_use(tokens: Tokens) -> dict[str, Figure]:
+    """Return the share of entries that occur in some tokens, and the perplexity of their distribution."""
+    (level,) = codebook_usage(tokens.ids, tokens.lengths, tokens.spec.codebook_size)
+    return {
+        "codebook_used": point_figure(level.used, len(tokens)),
+        "codebook_perplexity": point_figure(level.perplexity, len(tokens)),
+    }
 
 
 def variety(
@@ -203,6 +255,12 @@ def select_rows(tokens: Tokens, rows: Int[ndarray, " R"]) -> Tokens:
         voice=None if tokens.voice is None else tokens.voice[index],
         text=None if tokens.text is None else tuple(tokens.text[row] for row in index.tolist()),
     )  # fmt: skip
+
+
+def exponential(figure: Figure) -> Figure:
+    """Return exp of a figure of nats and of its interval: a perplexity."""
+    low, mean, high = (float(np.exp(value)) for value in (figure.low, figure.mean, figure.high))
+    return replace(figure, low=low, mean=mean, high=high)
 
 
 def _evenly(length: int, count: int) -> Int[ndarray, " C"]:

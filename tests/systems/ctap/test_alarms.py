@@ -8,6 +8,7 @@ import torch
 from tests.systems.ctap.conftest import at_once, learner, turn
 from vocable.systems.ctap.data import AlignedBatch, AlignedWindows
 from vocable.systems.ctap.networks import MAX_LOGIT_SCALE
+from vocable.systems.ctap.objective import consistency_alarm, phoneme_alarm
 from vocable.train.schedule import Weight
 
 
@@ -47,3 +48,29 @@ def test_a_factor_over_its_limit_comes_back_and_can_fall_again(material: Aligned
     )
     loss.backward()
     assert float(part.logit_scale.grad) > 0  # of random vectors: less sharp is better
+
+
+def test_decoders_that_learned_nothing_are_told_after_their_time(
+    material: AlignedWindows, batch: AlignedBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objective = learner(material, at_once(kl_floor=0.0))
+    assert turn(objective, batch, step=15).alarms == ()
+    monkeypatch.setattr("vocable.systems.ctap.objective._MIN_STEPS", 10)
+    with torch.no_grad():
+        objective.model.transcoder.phoneme_decoder.to(torch.float32)
+        for parameter in objective.model.transcoder.phoneme_decoder.parameters():
+            parameter.zero_()  # every phoneme is as likely: log 40 nats
+    assert any("the tokens tell no phonemes" in line for line in turn(objective, batch, step=15).alarms)
+    assert turn(objective, batch, step=5).alarms == ()
+
+
+def test_a_decoder_that_tells_phonemes_and_voices_is_not_told() -> None:
+    labels = torch.tensor([0, 0, 1, 2])
+    entropy = -(0.5 * math.log(0.5) + 0.5 * math.log(0.25))
+    assert phoneme_alarm(torch.tensor(entropy - 0.01), labels) == ()
+    assert f"{entropy:.2f} without any speech" in phoneme_alarm(torch.tensor(entropy + 0.01), labels)[0]
+    assert phoneme_alarm(torch.tensor(9.0), labels[:0]) == ()
+    voices = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    assert consistency_alarm(torch.tensor(0.9), voices) == ()
+    assert "does not have the voice" in consistency_alarm(torch.tensor(1.1), voices)[0]
+    assert consistency_alarm(torch.tensor(9.0), voices[:1]) == ()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -153,3 +154,33 @@ def test_what_a_recording_lacks_is_not_what_a_batch_fails_on(manifest: Path) -> 
     for step in (0, FIRST, FIRST + 1):
         (turn,) = objective.turns(material.batch(step), step)
         assert torch.isfinite(turn.total)
+
+
+def test_stochastic_selection_anneals_to_what_use_takes(manifest: Path) -> None:
+    """At the source's weights no entry is lost, and the error of training is that of use."""
+    tiny = short(codebook="stochastic", codebook_size=16)
+    tiny = replace(tiny, losses=replace(tiny.losses, vqvae_share=1.0), train=replace(tiny.train, steps=200))
+    material = tiny.material_of(read_manifest(manifest, "train"))
+    torch.manual_seed(0)
+    objective = tiny.objective(material)
+    quantizer = objective.model.vqvae.quantizer
+    optimizer = torch.optim.Adam(objective.model.vqvae.parameters(), lr=3e-3)
+    errors = []
+    for step in range(200):
+        (turn,) = objective.turns(material.batch(step), step)
+        if step == 0:
+            assert (quantizer.temperature, quantizer.noise, quantizer.hard) == (0.9, 1.0, True)
+            assert turn.weights["commitment"] == 1e-3
+        optimizer.zero_grad()
+        turn.total.backward()
+        optimizer.step()
+        errors.append(float(turn.losses["picture"].detach()))
+    assert quantizer.temperature == pytest.approx(0.5)
+    assert quantizer.noise == 0.0
+    objective.model.eval()
+    images = torch.cat([material.batch(step).images for step in range(180, 200)])
+    with torch.no_grad():
+        ids = objective.model.vqvae.encode(images)
+        in_use = float((objective.model.vqvae.decode(ids) - images).square().mean())
+    assert len(ids.unique()) > 8
+    assert in_use < 1.3 * float(np.mean(errors[-20:]))

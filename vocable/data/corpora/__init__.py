@@ -4,7 +4,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from vocable.data.corpora import audiomnist, digit_strings, folder, fsdd, librispeech
+from vocable.data.corpora import (
+    aishell3,
+    audiomnist,
+    digit_strings,
+    folder,
+    fsdd,
+    librispeech,
+    libritts,
+    ljspeech,
+    vctk,
+)
 from vocable.errors import ConfigError
 
 CORPORA: Mapping[str, Callable[..., Path]] = MappingProxyType(
@@ -13,6 +23,10 @@ CORPORA: Mapping[str, Callable[..., Path]] = MappingProxyType(
         "fsdd": fsdd.prepare,
         "digit_strings": digit_strings.prepare,
         "librispeech": librispeech.prepare,
+        "libritts": libritts.prepare,
+        "vctk": vctk.prepare,
+        "ljspeech": ljspeech.prepare,
+        "aishell3": aishell3.prepare,
         "folder": folder.prepare,
     }
 )

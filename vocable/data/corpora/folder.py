@@ -14,11 +14,9 @@ from typing import Any
 
 from vocable.audio import decoded_seconds, find_rooted_audio
 from vocable.data.corpora.recordings import (
-    SHARES,
     SPLITS,
     check_split,
-    split_at_random,
-    split_by_speaker,
+    share_rows,
     write_rows,
 )
 from vocable.data.corpora.transcripts import Transcripts
@@ -160,16 +158,4 @@ def _split(rows: Sequence[dict[str, Any]], split: str, seed: int, say: Callable[
                 "split by speaker"
             )
         return [str(part) for part in named]
-    speakers = [row["speaker"] for row in rows]
-    count = len(set(speakers))
-    if split == "speaker" and count >= len(SHARES):
-        return split_by_speaker(speakers, seed=seed)
-    if split == "speaker":
-        say(
-            f"{count} speaker{'s' * (count > 1)} cannot be shared by {len(SHARES)} splits: recordings are shared "
-            "instead, so dev and test have the voices of train"
-        )
-    if len(rows) < len(SHARES):
-        say(f"{len(rows)} recordings cannot be shared by {len(SHARES)} splits: all are train")
-        return ["train"] * len(rows)
-    return split_at_random(len(rows), seed=seed)
+    return share_rows(rows, split, seed, say)

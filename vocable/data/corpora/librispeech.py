@@ -15,16 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vocable.audio import header_seconds
-from vocable.data.corpora.recordings import check_split, has_files, write_rows
-from vocable.errors import AudioError, InputError
-from vocable.files import exists, read_file
+from vocable.data.corpora.recordings import check_split, has_files, read_lines, read_speech, write_rows
+from vocable.errors import InputError
 
 _LAYOUT = re.compile(
     r"(?P<subset>(?P<split>train|dev|test)-(?:clean|other)(?:-[0-9]{3})?)/(?P<speaker>[0-9]{1,6})/"
     r"(?P<chapter>[0-9]{1,7})/(?P=speaker)-(?P=chapter)-[0-9]{4}\.flac"
 )
-_GENDERS = {"M": "male", "F": "female"}
+GENDERS = {"M": "male", "F": "female"}
+"""Genders by their letter in tables of speakers."""
 
 
 def prepare(
@@ -44,56 +43,28 @@ def prepare(
             "LibriSpeech/)"
         )
     root = folders[0].resolve()
-    genders = _genders(root / "SPEAKERS.TXT")
-    rows: list[dict[str, Any]] = []
-    for chapter in sorted({path.parent for path in root.glob("*-*/*/*/*.flac")}):
-        rows += _chapter(chapter, root, genders, say)
-    if not rows:
-        raise InputError(f"{source}: no recording can be used")
-    without_text = [row["utt_id"] for row in rows if row["text"] is None]
-    if without_text:
-        say(f"{len(without_text)} recordings have no text, such as {without_text[0]}")
-    return write_rows(rows, out, say)
+    genders = read_genders(root / "SPEAKERS.TXT")
+    texts: dict[Path, dict[str, str]] = {}
 
+    def describe(path: Path, match: re.Match[str]) -> dict[str, Any]:
+        folder, speaker = path.parent, match["speaker"]
+        if folder not in texts:
+            texts[folder] = _texts(folder / f"{speaker}-{match['chapter']}.trans.txt")
+        return {
+            "text": texts[folder].get(path.stem), "speaker": f"ls-{speaker}", "gender": genders.get(speaker),
+            "subset": match["subset"], "utt_id": path.stem, "split": match["split"],
+        }  # fmt: skip
 
-def _chapter(folder: Path, root: Path, genders: dict[str, str], say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Return the recordings of one chapter as lines of a manifest."""
-    texts = _texts(folder / f"{folder.parent.name}-{folder.name}.trans.txt")
-    rows: list[dict[str, Any]] = []
-    for path in sorted(folder.glob("*.flac")):
-        match = _LAYOUT.fullmatch(path.relative_to(root).as_posix())
-        if match is None:
-            say(f"left out: {path}: its name does not follow the corpus")
-            continue
-        try:
-            seconds = header_seconds(path)
-        except AudioError as error:
-            say(f"left out: {error}")
-            continue
-        rows.append(
-            {
-                "audio_path": path, "text": texts.pop(path.stem, None), "speaker": f"ls-{match['speaker']}",
-                "duration": round(seconds, 4), "gender": genders.get(match["speaker"]), "subset": match["subset"],
-                "utt_id": path.stem, "split": match["split"],
-            }
-        )  # fmt: skip
-    return rows
+    return write_rows(read_speech(root.glob("*-*/*/*/*.flac"), root, _LAYOUT, describe, say), out, say)
 
 
 def _texts(path: Path) -> dict[str, str]:
     """Return the transcripts of a chapter by recording; none if the chapter has no such file."""
-    lines = (line.partition(" ") for line in _read(path).splitlines() if line.strip())
+    lines = (line.partition(" ") for line in read_lines(path))
     return {name: text.strip() for name, _, text in lines if text.strip()}
 
 
-def _genders(path: Path) -> dict[str, str]:
-    fields = (re.split(r"\s*\|\s*", line.strip()) for line in _read(path).splitlines() if not line.startswith(";"))
-    return {one[0]: _GENDERS[one[1]] for one in fields if len(one) > 1 and one[1] in _GENDERS}
-
-
-def _read(path: Path) -> str:
-    """Read a text file of bounded size; return an empty text if it is missing."""
-    try:
-        return read_file(path, InputError, "copy it again").decode("utf-8-sig") if exists(path) else ""
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: cannot be read ({error}); copy it again") from error
+def read_genders(path: Path) -> dict[str, str]:
+    """Return the gender of each reader from a table as LibriSpeech's; none if it is missing."""
+    fields = (re.split(r"\s*\|\s*", line.strip()) for line in read_lines(path) if not line.startswith(";"))
+    return {one[0]: GENDERS[one[1]] for one in fields if len(one) > 1 and one[1] in GENDERS}

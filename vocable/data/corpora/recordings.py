@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +11,8 @@ import numpy as np
 
 from vocable.audio import header_seconds
 from vocable.errors import AudioError, ConfigError, InputError
-from vocable.files import folder_exists, make_folder, write_whole
+from vocable.files import exists, folder_exists, make_folder, write_whole
+from vocable.schema import read_utf8
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 MANIFEST = "manifest.jsonl"
@@ -149,6 +150,74 @@ def read_takes(
     return rows
 
 
+def find_root(source: Path, names: Sequence[str], pattern: str) -> Path | None:
+    """Return the folder of a corpus: the source, or a folder of one of these names in it; None if neither fits.
+
+    Args:
+        source: Folder that a user names.
+        names: Names of the corpus's own folder.
+        pattern: Glob pattern that a file of the corpus matches.
+    """
+    folders = [source, *(source / name for name in names)]
+    return next((folder.resolve() for folder in folders if has_files(folder, pattern)), None)
+
+
+def read_speech(
+    paths: Iterable[Path], root: Path, layout: re.Pattern[str],
+    describe: Callable[[Path, re.Match[str]], Mapping[str, Any]], say: Callable[[str], None],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Return lines of a manifest for recordings of read speech. Only headers of audio files are read.
+
+    Args:
+        paths: Recordings.
+        root: Folder of the corpus.
+        layout: Pattern of paths in the folder.
+        describe: Function that returns ``text``, ``speaker`` and further keys of a recording and its match.
+        say: Function that receives a line for each recording left out, and one on recordings without a text.
+
+    Raises:
+        InputError: If no recording is left.
+    """
+    rows: list[dict[str, Any]] = []
+    for path in sorted(paths):
+        match = layout.fullmatch(path.relative_to(root).as_posix())
+        if match is None:
+            say(f"left out: {path}: its name does not follow the corpus")
+            continue
+        try:
+            seconds = round(header_seconds(path), 4)
+        except AudioError as error:
+            say(f"left out: {error}")
+            continue
+        empty = {"audio_path": path, "text": None, "speaker": None, "duration": seconds}
+        rows.append(empty | dict(describe(path, match)))
+    if not rows:
+        raise InputError(f"{root}: no recording can be used")
+    without_text = [row["utt_id"] for row in rows if row["text"] is None]
+    if without_text:
+        say(f"{len(without_text)} recordings have no text, such as {without_text[0]}")
+    return rows
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text in UTF-8 that are not empty; none if the file is missing.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    text = read_utf8(path, InputError, "copy it again") if exists(path) else ""
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def read_text(path: Path, say: Callable[[str], None]) -> str | None:
+    """Return the text of one recording on one line; None if the file is missing, empty or unreadable, which is said."""
+    try:
+        return " ".join(" ".join(read_lines(path)).split()) or None
+    except InputError as error:
+        say(f"no text: {error}")
+        return None
+
+
 def known_text(value: object) -> str | None:
     """Return a text without outer white space, or None if it is empty or no text."""
     return value.strip() or None if isinstance(value, str) else None
@@ -168,6 +237,41 @@ def known_age(value: object) -> int | None:
     return age if 0 < age <= _MAX_AGE else None
 
 
+def share_rows(rows: Sequence[Mapping[str, Any]], split: str, seed: int, say: Callable[[str], None]) -> list[str]:
+    """Return a split for each recording, by speaker or at random, also where there are few of them.
+
+    Of fewer than three speakers, the recordings are shared; fewer than three recordings are all train. Both is said.
+
+    Args:
+        rows: Lines with ``speaker``, and with ``gender`` where it is known.
+        split: ``speaker`` or ``random``.
+        seed: Seed of the split.
+        say: Function that receives these lines.
+    """
+    speakers = [row["speaker"] for row in rows]
+    count = len(set(speakers))
+    if split == "speaker" and count >= len(SHARES):
+        genders = {row["speaker"]: row["gender"] for row in rows if row.get("gender")}
+        return split_by_speaker(speakers, genders=genders, seed=seed)
+    if split == "speaker":
+        say(
+            f"{count} speaker{'s' * (count > 1)} cannot be shared by {len(SHARES)} splits: recordings are shared "
+            "instead, so dev and test have the voices of train"
+        )
+    if len(rows) < len(SHARES):
+        say(f"{len(rows)} recordings cannot be shared by {len(SHARES)} splits: all are train")
+        return ["train"] * len(rows)
+    return split_at_random(len(rows), seed=seed)
+
+
+def write_shared_rows(
+    rows: Sequence[Mapping[str, Any]], out: Path, *, split: str, seed: int, say: Callable[[str], None]
+) -> Path:
+    """Write a manifest whose lines keep their split (``official``) or are shared by :func:`share_rows`."""
+    parts = [row["split"] for row in rows] if split == "official" else share_rows(rows, split, seed, say)
+    return write_rows([{**row, "split": part} for row, part in zip(rows, parts, strict=True)], out, say)
+
+
 def _line(row: Mapping[str, Any], folder: Path) -> str:
     path = row["audio_path"]
     values = {**row, "audio_path": str(path.relative_to(folder) if path.is_relative_to(folder) else path)}
@@ -181,7 +285,7 @@ def _splits(rows: Sequence[Mapping[str, Any]], split: str, seed: int) -> list[st
         speakers = [row["speaker"] for row in rows if row["speaker"]]
         if len(speakers) < len(rows):
             raise ConfigError(f"{len(rows) - len(speakers)} recordings name no speaker; split at random instead")
-        genders = {row["speaker"]: row["gender"] for row in rows if row["gender"]}
+        genders = {row["speaker"]: row["gender"] for row in rows if row.get("gender")}
         return split_by_speaker(speakers, genders=genders, seed=seed)
     parts = [row["split"] for row in rows if row["split"]]
     if len(parts) < len(rows):

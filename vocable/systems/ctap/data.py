@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from vocable.errors import AlignmentError, ManifestError, TextError
 from vocable.schema import config
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.systems.ctap.config import CtapConfig
-from vocable.text.phonemes import PhonemeSet
+from vocable.text.phonemes import SILENCE, PhonemeSet
 
 _SCALE_SECONDS = 10  # of a clip, from which scales are measured
 _Window = tuple[ndarray, int, Int[ndarray, " S"], bool, ndarray, str]
@@ -59,6 +59,8 @@ class AlignedConfig(BatchConfig):
         gain_db: Range of the random gain in dB. Samples are kept within full scale.
         unlabeled_share: Share of windows from recordings without phonemes, if there are any.
         speed_range: Range of the playback speed. Pitch and formants change with it.
+        inventory: Phonemes of a model that is trained anew: those of the ``recipe``, or every symbol in the alignments
+            of the ``corpus``, such as IPA.
     """
 
     kind: ClassVar[str] = "windows"
@@ -66,6 +68,7 @@ class AlignedConfig(BatchConfig):
     gain_db: tuple[float, float] = (-6.0, 3.0)
     unlabeled_share: float = 0.25
     speed_range: tuple[float, float] = (0.88, 1.14)
+    inventory: Literal["recipe", "corpus"] = "recipe"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -121,7 +124,8 @@ class AlignedWindows:
     def __init__(
         self, utterances: Sequence[Utterance], config: AlignedConfig, model: CtapConfig, *, cache: Path | None = None
     ) -> None:
-        self.config, self.phonemes, self.sample_rate = config, PhonemeSet(model.phonemes), model.mel.sample_rate
+        symbols = corpus_phonemes(utterances) if config.inventory == "corpus" else model.phonemes
+        self.config, self.phonemes, self.sample_rate = config, PhonemeSet(symbols), model.mel.sample_rate
         self.hop, self.token_hop, self.voice = model.mel.hop, model.hop, model.voice.frames * model.mel.hop
         self.window = model.transcoder.window
         self._segments = _Segments(len(self.phonemes))
@@ -207,3 +211,21 @@ class AlignedWindows:
         start = int(random.integers(0, max(int(self._store.sizes[clip]) - length, 0) + 1))
         samples = self._store.samples(clip, start, start + length)
         return Audio(samples, self.sample_rate).played(speed).samples[:size], start
+
+
+def corpus_phonemes(utterances: Sequence[Utterance]) -> tuple[str, ...]:
+    """Return every symbol in the alignments of some utterances, sorted, after silence.
+
+    Example:
+        >>> line = Utterance(audio_path="a.wav", extra={"alignment": [["h", 0.0, 0.1], ["aɪ", 0.1, 0.4]]})
+        >>> corpus_phonemes([line])
+        ('SIL', 'aɪ', 'h')
+    """
+    found: set[str] = set()
+    for one in utterances:
+        try:
+            alignment = alignment_of(one)
+        except AlignmentError:
+            continue  # the recording is left out, with this reason
+        found |= set() if alignment is None else set(alignment.symbols)
+    return (SILENCE, *sorted(found - {SILENCE}))

@@ -30,6 +30,7 @@ from vocable.vocoders.scaled import crop_middle
 
 _LOGGED_FRAMES = 512  # frames that retrieval is logged for
 _MAX_TIME_MASK = 16  # spectra
+_LEARNED, _MIN_STEPS = 0.2, 1_000  # share of the stage, and steps, after which decoders are expected to have learned
 _TERMS = ("commitment", "phonemes", "spectrum", "contrastive", "kl", "consistency", "phoneme_branch")
 
 
@@ -116,7 +117,8 @@ class CtapObjective:
             losses["consistency"] = self._consistency(batch, latents, mean, average)
         return Turn(
             name="transcoder", losses=losses, weights={name: weights[name] for name in losses}, stats=stats,
-            learning_rate=self.rate.at(step, self.second_stage), alarms=self._alarms(stats, weights["kl"]),
+            learning_rate=self.rate.at(step, self.second_stage),
+            alarms=self._alarms(stats, losses, weights, mean, batch.phonemes[labeled], step),
         )  # fmt: skip
 
     def _consistency(self, batch: AlignedBatch, latents: Tensor, voices: Tensor, averages: Tensor) -> Float[Tensor, ""]:
@@ -141,10 +143,20 @@ class CtapObjective:
         part.voice_encoder.requires_grad_(True)
         return share_of(torch.tensor(len(contents), device=target.device)) * F.mse_loss(found.float(), target.float())
 
-    def _alarms(self, stats: Mapping[str, Tensor], kl_weight: float) -> tuple[str, ...]:
+    def _alarms(
+        self, stats: Mapping[str, Tensor], losses: Mapping[str, Tensor], weights: Mapping[str, float],
+        voices: Float[Tensor, "B D"], labels: Int[Tensor, " M"], step: int,
+    ) -> tuple[str, ...]:  # fmt: skip
         limit = (f"the contrastive factor is at its limit of {MAX_LOGIT_SCALE:g}: similarities cannot get sharper",)
         alarms = limit if float(stats["logit_scale"]) >= 0.99 * MAX_LOGIT_SCALE else ()
-        return alarms + voice_alarms(stats["kl"], self.losses.kl_floor, kl_weight)
+        alarms += voice_alarms(stats["kl"], self.losses.kl_floor, weights["kl"])
+        if step < max(_MIN_STEPS, _LEARNED * self.second_stage):
+            return alarms
+        if weights["phonemes"]:
+            alarms += phoneme_alarm(losses["phonemes"].detach(), labels)
+        if weights["consistency"] and weights["consistency"] >= self.losses.consistency.value:
+            alarms += consistency_alarm(losses["consistency"].detach(), voices)
+        return alarms
 
     def _train_second_stage(self, batch: AlignedBatch, step: int) -> Iterator[Turn]:
         part, mask = self.model.transcoder.eval(), batch.mask
@@ -163,6 +175,42 @@ class CtapObjective:
 
     def _frame_mask(self, mask: Bool[Tensor, "B N"]) -> Bool[Tensor, "B S"]:
         return mask.repeat_interleave(self.model.config.transcoder.reduction, dim=1)
+
+
+def phoneme_alarm(nats: Float[Tensor, ""], labels: Int[Tensor, " M"]) -> tuple[str, ...]:
+    """Return a warning if the phoneme decoder knows no more than how often each phoneme occurs in the batch.
+
+    Args:
+        nats: Cross-entropy of the phoneme at each spectrum.
+        labels: Phoneme id of each spectrum.
+
+    Example:
+        >>> [len(phoneme_alarm(torch.tensor(nats), torch.tensor([1, 1, 2, 2]))) for nats in (0.5, 0.8)]
+        [0, 1]
+    """
+    if not labels.numel():
+        return ()
+    shares = labels.bincount().double() / labels.numel()
+    entropy = -float((shares * shares.clamp(min=1e-12).log()).sum())
+    text = f"cross-entropy is {float(nats):.2f} nat, and {entropy:.2f} without any speech: the tokens tell no phonemes"
+    return (text,) if float(nats) >= entropy else ()
+
+
+def consistency_alarm(loss: Float[Tensor, ""], voices: Float[Tensor, "B D"]) -> tuple[str, ...]:
+    """Return a warning if decoded speech is no nearer to the voice asked for than another voice of the batch is.
+
+    Args:
+        loss: Mean squared distance between voices and those of speech decoded in them.
+        voices: Voices of the batch.
+
+    Example:
+        >>> voices = torch.tensor([[0.0], [2.0]])
+        >>> [len(consistency_alarm(torch.tensor(loss), voices)) for loss in (1.0, 4.0)]
+        [0, 1]
+    """
+    others = float((voices - voices.roll(1, 0)).detach().square().mean())
+    text = f"consistency is {float(loss):.3g}, and two voices differ by {others:.3g}: decoded speech does not have the "
+    return (text + "voice it is decoded in",) if len(voices) > 1 and float(loss) >= others else ()
 
 
 def perturb_vocal_tract(frames: Float[Tensor, "B S F"], max_change: float) -> Float[Tensor, "B S F"]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ class CtapRun(Run):
 
         With ``transcoder_share`` 0, a trained transcoder gets a connector or durations of other sizes.
         """
-        model = CtapModel(self.model)
+        model = CtapModel(replace(self.model, phonemes=material.phonemes.symbols))
         measure_scale(model, len(material), material.scale_samples)
         log_durations = torch.from_numpy(np.log(material.durations()))
         std = log_durations.std(correction=0).clamp(min=_MIN_LOG_STD)
@@ -102,6 +102,7 @@ def small() -> CtapRun:
             ),
             connector=DiffusionConfig(layers=6, dilation_cycle=6),
             durations=DiffusionConfig(layers=4, dilation_cycle=4, channels=48, steps=5, betas=(0.1, 0.9)),
+            change_cost=8.0, temperature=0.3,  # chosen on the dev split
         ),
         losses=CtapLosses(
             commitment=Weight(value=0.25), contrastive=Weight(value=0.3, start=100),

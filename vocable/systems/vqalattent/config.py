@@ -66,7 +66,8 @@ class VqvaeConfig:
         codebook_size: Entries of the codebook.
         codebook: Codebook learned by moving averages, by gradients, or by gradients with stochastic selection.
         codebook_init: Initial values of the entries.
-        temperature: Temperature of the stochastic selection.
+        temperature: Temperature of the stochastic selection at the end of its training. The nearest entry is taken in
+            use.
         order: Order of the ids: mel row by mel row, or column by column.
     """
 
@@ -77,7 +78,7 @@ class VqvaeConfig:
     codebook_size: Entries = 256
     codebook: Literal["ema", "gradient", "stochastic"] = "ema"
     codebook_init: Literal["kmeans", "data", "normal", "uniform"] = "kmeans"
-    temperature: _Positive = 1.0
+    temperature: _Positive = 0.5
     order: Literal["row_major", "time_major"] = "row_major"
 
     @property

@@ -92,6 +92,32 @@ def paper_cr4() -> VqalattentRun:
     return paper(strides=(2, 1))
 
 
+def unconditional(run: VqalattentRun) -> VqalattentRun:
+    """Return a run whose prior is asked for nothing, as the paper's T1 and T2.
+
+    Example:
+        >>> unconditional(tiny()).model.prior.conditions
+        ()
+    """
+    prior = replace(run.model.prior, conditions=(), label_dropout=0.0, guidance=0.0, label_ids="separate")
+    return replace(run, model=replace(run.model, prior=prior))
+
+
+def paper_unconditional() -> VqalattentRun:
+    """Return the paper's T2: CR 16 without a label; its VQ-VAE can be that of ``paper`` (``--init``)."""
+    return unconditional(paper())
+
+
+def paper_cr4_unconditional() -> VqalattentRun:
+    """Return the paper's T1: CR 4 without a label; its VQ-VAE can be that of ``paper_cr4`` (``--init``)."""
+    return unconditional(paper_cr4())
+
+
+def fsdd_unconditional() -> VqalattentRun:
+    """Return ``fsdd`` without a label; its VQ-VAE can be that of the bundled model (``--init vqalattent-fsdd``)."""
+    return unconditional(fsdd())
+
+
 def fsdd(strides: Strides = (2, 2)) -> VqalattentRun:
     """Return the bundled model's recipe: the paper's shape at FSDD's 8 kHz, half the width, for two CPU cores."""
     return VqalattentRun(
@@ -142,9 +168,12 @@ SYSTEM = System(
     recipes={
         "vqalattent-paper": paper,
         "vqalattent-paper-cr4": paper_cr4,
+        "vqalattent-paper-unconditional": paper_unconditional,
+        "vqalattent-paper-cr4-unconditional": paper_cr4_unconditional,
         "vqalattent-fsdd": fsdd,
         "vqalattent-fsdd-vqvae": fsdd_vqvae,
         "vqalattent-fsdd-cr4": fsdd_cr4,
+        "vqalattent-fsdd-unconditional": fsdd_unconditional,
         "vqalattent-tiny": tiny,
     },
     example="vqalattent-fsdd",
