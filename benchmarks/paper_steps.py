@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +27,6 @@ PAPERS = (
 )  # fmt: skip
 _ENDLESS = 100_000  # steps of a run that ends by the clock
 _MAX_CURVE = 200
-_CPU_PARTS = {"guided-paper": 10, "guided-paper-speechtokenizer": 10, "ctap-paper": 6, "taste-paper": 6}
 
 
 def paper_steps(
@@ -36,9 +35,8 @@ def paper_steps(
     minutes: Annotated[float, typer.Option(help="Minutes for each, in place of steps.")] = 0.0,
     device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
     precision: Annotated[str, typer.Option(help="float32, or bfloat16.")] = "float32",
-    parts: Annotated[
-        int, typer.Option(help="Micro-batches of a batch (train.accumulate). Default: 1; on a CPU what 8 GB hold.")
-    ] = 0,
+    batch: Annotated[int, typer.Option(help="Clips of a batch; 0 takes the recipe's.")] = 0,
+    parts: Annotated[int, typer.Option(min=1, help="Micro-batches of a batch (train.accumulate).")] = 1,
     recompute: Annotated[bool, typer.Option("--activation-checkpointing", help="See `vocable recipes`.")] = False,
     tiny: Annotated[bool, typer.Option("--tiny", help="The sizes of the system's recipe for tests instead.")] = False,
     still: Annotated[
@@ -50,10 +48,9 @@ def paper_steps(
     worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,
 ) -> None:
     """Train each recipe for a few steps and write what they cost."""
-    options = {"steps": steps, "minutes": minutes, "device": device, "precision": precision, "parts": parts,
-               "recompute": recompute, "tiny": tiny, "still": still, "operations": operations}  # fmt: skip
+    options = Options(steps, minutes, device, precision, batch, parts, recompute, tiny, still, operations)
     if worker or "RANK" in os.environ:  # one process of several, or the one of a recipe
-        values = {recipe: train(recipe, **options) for recipe in recipes or PAPERS}
+        values = {recipe: train(recipe, options) for recipe in recipes or PAPERS}
         if os.environ.get("RANK", "0") == "0":
             print(json.dumps(values))
         return
@@ -64,11 +61,26 @@ def paper_steps(
         lines = done.stdout.splitlines()
         values[recipe] = json.loads(lines[-1])[recipe] if done.returncode == 0 else {"error": _last(done.stderr)}
         _show({recipe: values[recipe]})
-    record(name, folder=out, **options, values=values)
+    record(name, folder=out, options=asdict(options), values=values)
 
 
-def train(recipe: str, *, steps: int, minutes: float, device: str, precision: str, parts: int, recompute: bool,
-          tiny: bool, still: bool, operations: bool) -> dict[str, Any]:  # fmt: skip
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for; see :func:`paper_steps`."""
+
+    steps: int
+    minutes: float
+    device: str
+    precision: str
+    batch: int
+    parts: int
+    recompute: bool
+    tiny: bool
+    still: bool
+    operations: bool
+
+
+def train(recipe: str, options: Options) -> dict[str, Any]:
     """Train a recipe on noise and return what its steps cost."""
     import torch
     from synthetic_batches import shrink, synthesize
@@ -77,37 +89,39 @@ def train(recipe: str, *, steps: int, minutes: float, device: str, precision: st
     from vocable.train.overrides import override
     from vocable.train.trainer import join_processes
 
-    chosen = join_processes(device)
-    run = find_recipe(recipe)
-    if tiny:
+    device, run = join_processes(options.device), find_recipe(recipe)
+    if options.tiny:
         run = shrink(run, find_recipe(f"{recipe.partition('-')[0]}-tiny"))
-    run = override(run, steps=_ENDLESS if minutes else steps, precision=precision)
-    parts = parts or (_CPU_PARTS.get(recipe, 1) if device == "cpu" and not tiny else 1)
-    run = replace(run, train=replace(run.train, log_every=1, accumulate=parts, activation_checkpointing=recompute))
+    whole = run.batches.batch_size
+    run = override(
+        run, steps=_ENDLESS if options.minutes else options.steps, precision=options.precision,
+        batch_size=options.batch or None,
+        settings={"train.log_every": 1, "train.accumulate": options.parts,
+                  "train.activation_checkpointing": options.recompute},
+    )  # fmt: skip
     torch.manual_seed(run.train.seed)
     objective, batches = synthesize(run)
-    if still:
+    if options.still:
         _silence()
-    networks = list(objective.parts().values())
-    weights = {id(p): p for part in networks for p in part.parameters()}.values()
-    counted = _operations(objective, batches, run) if operations else None
+    weights = {id(p): p for part in objective.parts().values() for p in part.parameters()}.values()
+    counted = _operations(objective, batches, run) if options.operations else None
     before = _resident()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = _timed_trainer(objective, batches, run.train, Path(folder), chosen, minutes)
+        trainer = _timed_trainer(objective, batches, run.train, Path(folder), device, options.minutes)
         trainer.run()
         lines = (Path(folder) / "log.jsonl").read_text().splitlines() if _is_first() else []
     rows = [json.loads(line) for line in lines]
-    curve = [_total(row) for row in rows]
+    curve, last = [_total(row) for row in rows], rows[-1] if rows else {}
     return {
         "parameters": sum(p.numel() for p in weights), "trained": sum(p.numel() for p in weights if p.requires_grad),
-        "clips": run.batches.batch_size, "micro_batches": parts, "steps": trainer.step, "precision": precision,
-        "activation_checkpointing": recompute, "seconds": [round(one, 3) for one in trainer.walls[:_MAX_CURVE]],
+        "clips": run.batches.batch_size, "clips_of_the_recipe": whole, "steps": trainer.step,
+        "seconds": [round(one, 3) for one in trainer.walls[:_MAX_CURVE]],
         "cpu_seconds": [round(one, 3) for one in trainer.spent[:_MAX_CURVE]],
-        "memory_before_gb": before, "peak_memory_gb": rows[-1]["peak_memory_gb"] if rows else None,
+        "memory_before_gb": before, "peak_memory_gb": last.get("peak_memory_gb"),
         "audio_hours_per_day": [row.get("audio_hours_per_day") for row in rows[-_MAX_CURVE:]],
         "tokens_per_second": [row.get("tokens_per_second") for row in rows[-_MAX_CURVE:]],
-        "operations": counted, "curve": curve[:: max(1, len(curve) // _MAX_CURVE)],
-        "losses": {key: value for key, value in (rows[-1] if rows else {}).items() if "/" in key},
+        "operations_a_clip": counted, "curve": curve[:: max(1, len(curve) // _MAX_CURVE)],
+        "losses": {key: value for key, value in last.items() if "/" in key},
     }  # fmt: skip
 
 
@@ -139,7 +153,7 @@ def _timed_trainer(objective: Any, batches: Any, config: Any, folder: Path, devi
 
 
 def _operations(objective: Any, batches: Any, run: Any) -> list[float]:
-    """Return the floating-point operations of each kind of step for the whole batch, forward and backward.
+    """Return the floating-point operations that each of the first two steps takes for one clip, forward and backward.
 
     Products and convolutions are counted by torch on one clip, recurrent layers by their weights.
     """
@@ -165,7 +179,7 @@ def _operations(objective: Any, batches: Any, run: Any) -> list[float]:
             for turn in objective.turns(one.batch(step), step):
                 if turn.total.requires_grad:
                     turn.total.backward()
-        found.append(float(counter.get_total_flops() + recurrent[0]) * batches.size)
+        found.append(float(counter.get_total_flops() + recurrent[0]))
     for hook in hooks:
         hook.remove()
     for name, part in objective.parts().items():
@@ -212,12 +226,12 @@ def _last(text: str) -> str:
 
 
 def _show(values: dict[str, Any]) -> None:
-    table = Table("recipe", "parameters", "clips", "s a step", "peak GB", "TFLOP a step")
+    table = Table("recipe", "parameters", "clips", "s a step", "peak GB", "TFLOP a clip")
     for recipe, row in values.items():
         if "error" in row:
             table.add_row(recipe, "", "", row["error"], "", "")
             continue
-        flops = ", ".join(f"{one / 1e12:.3g}" for one in row["operations"] or [])
+        flops = ", ".join(f"{one / 1e12:.3g}" for one in row["operations_a_clip"] or [])
         walls = ", ".join(f"{one:.1f}" for one in row["seconds"][:4])
         table.add_row(recipe, f"{row['parameters'] / 1e6:.1f} M", str(row["clips"]), walls,
                       f"{row['peak_memory_gb']:.2f}", flops)  # fmt: skip
