@@ -29,6 +29,10 @@ def study(
     cache: Annotated[Path | None, typer.Option(help="Folder in which features of teachers are kept.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that evaluate.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="cpu, or cuda (a GPU). Default: trainings take a GPU where torch sees one."),
+    ] = None,
 ) -> None:
     """Train variants of a recipe and evaluate them in the same way.
 
@@ -61,6 +65,16 @@ def study(
     start = None if init is None else load(init)
     typer.echo(
         run_study(
-            name, run, data, out, split=split, only=only or (), start=start, fakes=fakes, jobs=jobs, say=typer.echo
+            name,
+            run,
+            data,
+            out,
+            split=split,
+            only=only or (),
+            start=start,
+            fakes=fakes,
+            jobs=jobs,
+            device=device,
+            say=typer.echo,
         )
     )

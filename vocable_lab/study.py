@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vocable.data.manifest import read_manifest
+from vocable.device import check_device
 from vocable.errors import ConfigError
 from vocable.evaluate.benchmark import evaluate
 from vocable.evaluate.card import Column, Entry
@@ -57,7 +58,7 @@ _Log = list[dict[str, Any]]  # lines of ``log.jsonl``
 def study(
     name: str, run: object, manifests: Sequence[str | os.PathLike[str]], out: Path, *, split: str | None = None,
     only: Sequence[str] = (), start: Any = None, fakes: int = 50, jobs: int = 1, quiet: bool = False,
-    say: Callable[[str], None] = print,
+    device: str | None = None, say: Callable[[str], None] = print,
 ) -> str:  # fmt: skip
     """Train and evaluate every variant of a study.
 
@@ -73,6 +74,7 @@ def study(
         fakes: Fakes of each label, and recordings, to evaluate.
         jobs: Processes that evaluate.
         quiet: Whether to hide the progress bars of the trainings.
+        device: Torch device of trainings and evaluations. By default, trainings take a GPU where torch sees one.
         say: Function that gets a line about each step.
 
     Returns:
@@ -82,11 +84,14 @@ def study(
         ConfigError: If there is no such study, it is of another system than the recipe, or a variant is unknown.
     """
     subject = find_subject(name, run)
+    if device is not None:
+        check_device(device)
     paths = [Path(manifest) for manifest in manifests]
     variants = _select_variants(subject.studies[name](run), only)
     make_folder(out)
     subject.prepare(variants, paths, out)
-    evaluator = _Evaluator(subject, paths, split or _default_split(subject, paths), fakes, jobs, say)
+    chosen = split or _default_split(subject, paths)
+    evaluator = _Evaluator(subject, paths, chosen, fakes, jobs, say, device or "cpu")
     entries: dict[str, Entry] = {}
     seeded: list[Measured] = []
     for variant in variants:
@@ -94,7 +99,10 @@ def study(
         say(f"{variant.name}: training")
         begin = load(out / variant.begins_from) if variant.begins_from else start
         resume = exists(folder / "run.json")
-        fit(variant.run, manifests, folder, start=begin, find=load, resume=resume, quiet=quiet, say=lambda line: None)
+        fit(
+            variant.run, manifests, folder, start=begin, find=load, resume=resume, quiet=quiet, device=device,
+            say=lambda line: None,
+        )  # fmt: skip
         log = read_record(folder).rows
         by_step = evaluator.evaluate_run(variant, folder, log)
         for found in by_step.values():
@@ -156,6 +164,7 @@ class _Evaluator:
         limit: Fakes of each label, and recordings, to evaluate.
         jobs: Processes.
         say: Function that gets a line about each checkpoint.
+        device: Torch device of tokenizers and scorers.
         left_out: Lines on what could not be measured, each once.
     """
 
@@ -165,6 +174,7 @@ class _Evaluator:
     limit: int
     jobs: int
     say: Callable[[str], None]
+    device: str
     left_out: list[str] = field(default_factory=list)
 
     def evaluate_run(self, variant: Variant, folder: Path, log: _Log) -> dict[int, dict[str, Entry]]:
@@ -188,7 +198,7 @@ class _Evaluator:
         """Evaluate one checkpoint; return its entries by name, with the figures of its training."""
         plan = Plan(
             tokenizers=(str(model),), manifests=tuple(self.manifests), split=self.split, limit=self.limit,
-            levels=variant.levels, seed=variant.run.train.seed,
+            levels=variant.levels, seed=variant.run.train.seed, device=self.device,
         )  # fmt: skip
         entries = self._entries(plan, place / model.name)
         figures = dict(logged) | self._cost(model, place / model.name / "cost.json")

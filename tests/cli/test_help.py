@@ -27,7 +27,21 @@ def commands() -> list[tuple[str, ...]]:
     return walk(typer.main.get_command(app), ())
 
 
-NETWORKS = ("encode", "decode", "edit", "vc", "tts", "asr", "score", "generate", "demo", "inspect", "evaluate", "train")
+NETWORKS = (
+    "encode",
+    "decode",
+    "edit",
+    "vc",
+    "tts",
+    "asr",
+    "score",
+    "generate",
+    "demo",
+    "inspect",
+    "evaluate",
+    "train",
+    "study",
+)
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)

@@ -37,6 +37,7 @@ COMMANDS: list[tuple[str, ...]] = [
     ("demo", "in/a.wav", "-o", "out"),
     ("inspect", "guided-small"),
     ("evaluate", "guided-small", "--data", "m.jsonl", "--out", "out", "--codecs", "none", "--metrics", "si_sdr"),
+    ("study", "sizes", "--recipe", "vqalattent-tiny", "--data", "m.jsonl", "--out", "out"),
     ("train", "guided-tiny", "--data", "m.jsonl", "--split", "all", "--out", "out"),
 ]
 

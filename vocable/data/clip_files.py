@@ -219,7 +219,7 @@ class ClipFiles:
         """Fill in the headers that the folder keeps of files that have not changed; return the other indices."""
         assert self._folder is not None
         numbers = {path: index for index, path in enumerate(self._paths)}
-        for part in sorted((self._folder / "headers").glob("*.safetensors")):
+        for part in sorted((self._folder / "headers").glob("[!.]*.safetensors")):  # no file that another process writes
             tensors = read_tensors(part, AudioError, advice="remove it, and its recordings are looked at again")
             paths = bytes(tensors["paths"].numpy()).decode(errors="surrogatepass").split("\0")
             headers = tensors["headers"].numpy().tobytes()

@@ -235,7 +235,9 @@ DEFAULT = (
 _PACKAGES = ("pesq", "pystoi")  # compute a metric; the names of scorers, but not of packages, are part of the key
 
 
-def find_measures(names: Sequence[str] | None, scorers: Scorers | None = None) -> tuple[list[Measure], list[str]]:
+def find_measures(
+    names: Sequence[str] | None, scorers: Scorers | None = None, device: str = "cpu"
+) -> tuple[list[Measure], list[str]]:
     """Return metrics with their scorers loaded, and a line on each metric that is undefined on this machine.
 
     Args:
@@ -243,6 +245,7 @@ def find_measures(names: Sequence[str] | None, scorers: Scorers | None = None) -
             those of ``DEFAULT``. Of these, metrics whose package or model is missing are undefined, with the reason.
             Those of ``TOKEN_METRICS`` have no measure.
         scorers: Choice of the scorers.
+        device: Torch device of the scorers; see :func:`vocable.evaluate.judges.find.find_scorer`.
 
     Raises:
         ConfigError: If there is no such metric; the message lists those that exist.
@@ -261,7 +264,7 @@ def find_measures(names: Sequence[str] | None, scorers: Scorers | None = None) -
     for needs, group in groupby(selected, key=lambda metric: metric.needs):
         metrics = list(group)
         try:
-            scorer, name = _load_scorer(needs, scorers or Scorers())
+            scorer, name = _load_scorer(needs, scorers or Scorers(), device)
         except (MissingDependencyError, CheckpointError) as error:
             if is_choice or getattr(scorers, needs, None) is not None:
                 raise
@@ -305,7 +308,7 @@ def _call_with_scorer(score: Callable[[Pair, Any], Score], scorer: Any, pair: Pa
     return score(pair, scorer)
 
 
-def _load_scorer(needs: Needs, scorers: Scorers) -> tuple[Any, str]:
+def _load_scorer(needs: Needs, scorers: Scorers, device: str) -> tuple[Any, str]:
     """Return a scorer and its name; for a package, its name and version alone."""
     if not needs:
         return None, ""
@@ -321,5 +324,5 @@ def _load_scorer(needs: Needs, scorers: Scorers) -> tuple[Any, str]:
         "recognizer": ("recognizer", scorers.recognizer), "phones": ("phones", None),
     }  # fmt: skip
     kind, name = choices.get(needs, ("opinion", needs))
-    scorer: Any = find_scorer(kind, name)
+    scorer: Any = find_scorer(kind, name, device)
     return scorer, scorer.name

@@ -40,7 +40,7 @@ class Plan:
         recognise: Number of clips, spread evenly, that go to the speech recognizer; None takes all.
         probes: Names of probes to fit on the tokens afterwards.
         seed: Seed of the noise and the intervals.
-        device: Torch device of the tokenizers.
+        device: Torch device of the tokenizers, and of the scorers whose networks are torch's.
         beam: Number of paths of their search for ids over residual levels; see
             :attr:`~vocable.systems.base.BaseTokenizer.beam`.
     """

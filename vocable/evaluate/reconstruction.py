@@ -96,7 +96,7 @@ class Reconstruction(Evaluation):
         duplicates = sorted({name for name in names if names.count(name) > 1})
         if duplicates:
             raise ConfigError(f"'{duplicates[0]}' names two entries; give one of them another name")
-        self.measures, missing = find_measures(plan.metrics, plan.scorers)
+        self.measures, missing = find_measures(plan.metrics, plan.scorers, plan.device)
         self.token_metrics = find_token_metrics(plan.metrics)
         self.left_out += missing
 

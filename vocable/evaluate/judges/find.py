@@ -32,6 +32,8 @@ _SCORERS: dict[str, dict[str, Callable[[], Any]]] = {  # the first one of a kind
     },
 }
 
+_ON_DEVICES = (ResemblyzerEncoder, EcapaEncoder)  # scorers above whose networks are torch's
+
 
 def default_scorer(kind: Kind) -> str:
     """Return the name of the scorer that is taken where none is named.
@@ -86,19 +88,19 @@ def find_optional_scorer(kind: Kind, name: str | None, purpose: str) -> tuple[An
 
 
 @overload
-def find_scorer(kind: Literal["pitch"], name: str | None = None) -> PitchTracker: ...
+def find_scorer(kind: Literal["pitch"], name: str | None = None, device: str = ...) -> PitchTracker: ...
 @overload
-def find_scorer(kind: Literal["speaker"], name: str | None = None) -> SpeakerEncoder: ...
+def find_scorer(kind: Literal["speaker"], name: str | None = None, device: str = ...) -> SpeakerEncoder: ...
 @overload
-def find_scorer(kind: Literal["recognizer"], name: str | None = None) -> SpeechRecognizer: ...
+def find_scorer(kind: Literal["recognizer"], name: str | None = None, device: str = ...) -> SpeechRecognizer: ...
 @overload
-def find_scorer(kind: Literal["phones"], name: str | None = None) -> PhoneRecognizer: ...
+def find_scorer(kind: Literal["phones"], name: str | None = None, device: str = ...) -> PhoneRecognizer: ...
 @overload
-def find_scorer(kind: Literal["opinion"], name: str | None = None) -> OpinionPredictor: ...
+def find_scorer(kind: Literal["opinion"], name: str | None = None, device: str = ...) -> OpinionPredictor: ...
 
 
 def find_scorer(
-    kind: Kind, name: str | None = None
+    kind: Kind, name: str | None = None, device: str = "cpu"
 ) -> PitchTracker | SpeakerEncoder | SpeechRecognizer | PhoneRecognizer | OpinionPredictor:
     """Return a loaded scorer.
 
@@ -108,6 +110,8 @@ def find_scorer(
             ``dnsmos-p808``, ``dnsmos`` or ``distillmos``. For speakers and recognizers, also the hub name of a model
             (``microsoft/wavlm-base-plus-sv``, ``openai/whisper-small``) or a folder with one. None takes the first of
             its kind, which works offline; another is never taken in its place.
+        device: Torch device of the scorers whose networks are torch's: Resemblyzer, ECAPA-TDNN, x-vectors and Whisper.
+            The others are on the CPU.
 
     Raises:
         ConfigError: If there is no such scorer; the message lists those that exist.
@@ -122,15 +126,16 @@ def find_scorer(
     if name is None:
         name = default_scorer(kind)
     if name in scorers:
-        return scorers[name]()
+        maker = scorers[name]
+        return maker(device=device) if maker in _ON_DEVICES else maker()
     takes_models = kind in ("speaker", "recognizer")
     if takes_models and ("/" in name or folder_exists(Path(name))):
         if kind == "recognizer":
             is_moonshine = any(is_file(Path(name) / file) for file in FILES)
-            return MoonshineRecognizer(Path(name)) if is_moonshine else WhisperRecognizer(name)
+            return MoonshineRecognizer(Path(name)) if is_moonshine else WhisperRecognizer(name, device)
         if is_file(Path(name) / "hyperparams.yaml") or name.startswith("speechbrain/"):
-            return EcapaEncoder(name)
-        return TransformersSpeakerEncoder(name)
+            return EcapaEncoder(name, device)
+        return TransformersSpeakerEncoder(name, device)
     more = ", a model's name on the hub (owner/model) or its folder" if takes_models else ""
     raise ConfigError(f"'{name}' is no {kind} scorer; there are {', '.join(scorers)}{more}")
 
