@@ -63,11 +63,15 @@ def test_provenance_that_a_file_cannot_hold_is_refused(values: dict[str, Any]) -
 def test_edited_tokens_name_no_source() -> None:
     tokens = replace(SMALL, provenance=MADE)
     assert tokens.clip(0).provenance == MADE
-    assert tokens.keep_levels(1).provenance == Provenance(model="tiny")
-    assert tokens.with_contents(samples=tokens.samples + 1).provenance == Provenance(model="tiny")
+    kept = Provenance(model="tiny", settings={"beam": 8})  # of the settings what other contents share
+    assert tokens.keep_levels(1).provenance == kept
+    assert tokens.with_contents(samples=tokens.samples + 1).provenance == kept
 
 
 def test_a_batch_names_what_all_its_clips_share() -> None:
     one, other = (replace(SMALL, provenance=replace(MADE, source=source)) for source in (SOURCE, "f" * 64))
     assert collate_tokens([one, one]).provenance == MADE
-    assert collate_tokens([one, other]).provenance == Provenance(model="tiny")
+    assert collate_tokens([one, other]).provenance == Provenance(model="tiny", settings={"beam": 8})
+    greedy = replace(SMALL, provenance=Provenance(model="tiny"))
+    for parts in ([one, greedy], [greedy, one]):
+        assert collate_tokens(parts).provenance == Provenance(model="tiny")

@@ -362,11 +362,13 @@ def collate_tokens(parts: Sequence[Tokens]) -> Tokens:
     voices = [part.voice for part in parts if part.voice is not None]
     texts = [text for part in parts for text in part.text or (None,) * len(part)]
     first, *others = (part.provenance for part in parts)
+    beam, *other_beams = (one.settings.get(BEAM) for one in (first, *others))
+    shared = {BEAM: beam} if beam is not None and all(other == beam for other in other_beams) else {}
     return parts[0].with_contents(
         ids=torch.cat([F.pad(part.ids, (0, frames - part.ids.shape[2])) for part in parts]),
         lengths=torch.cat([part.lengths for part in parts]),
         samples=torch.cat([part.samples for part in parts]),
         voice=torch.cat(voices) if voices else None,
         text=None if all(text is None for text in texts) else tuple(texts),
-        provenance=first if all(other == first for other in others) else Provenance(model=first.model),
+        provenance=first if all(other == first for other in others) else Provenance(model=first.model, settings=shared),
     )
