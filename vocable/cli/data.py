@@ -1,4 +1,4 @@
-"""``vocable data``: prepare corpora and align manifests."""
+"""``vocable data``: prepare corpora, align manifests, and compute the features of teachers."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,9 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from vocable.cli.command import Command, Group
-from vocable.cli.options import Overwrite, SeedNumber
+from vocable.cli.options import Count, Device, Overwrite, SeedNumber, number
 
-app = typer.Typer(cls=Group, help="Write manifests of corpora, and add alignments to manifests.", no_args_is_help=True)
+app = typer.Typer(
+    cls=Group, help="Write manifests of corpora, add alignments to manifests, and compute features of teachers.",
+    no_args_is_help=True,
+)  # fmt: skip
 
 
 @app.command("prepare", cls=Command, no_args_is_help=True)
@@ -82,6 +85,56 @@ def align(
         found = find_aligner(aligner, manifest, whisper=whisper, head=head, seed=seed, say=_say)
         written = align_with(manifest, out, found, least=least, keep=keep, overwrite=overwrite, say=_say)
     _say(str(written))
+
+
+@app.command("features", cls=Command, no_args_is_help=True)
+def features(
+    recipe: Annotated[str, typer.Argument(help="Recipe whose teachers' features are computed; see vocable recipes.")],
+    data: Annotated[
+        list[str], typer.Option(help="Manifest (JSONL), folder, or pattern of recordings; repeat it for several.")
+    ],
+    cache: Annotated[Path, typer.Option(help="Folder of the features, for --cache of vocable train.")],
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(help="Teacher, as for vocable train: PART=FOLDER or NAME; repeat it for several."),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="Setting of the recipe as NAME=VALUE; repeat it for several.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(parser=Count, metavar="N", help="Number of processes, of one thread each.")] = 1,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Make the I-th of N shares, as on one of N machines.")
+    ] = None,
+    shard_hours: Annotated[
+        float, typer.Option(parser=number(1e-6), metavar="H", help="Hours of speech of a file of features at most.")
+    ] = 1.0,
+    device: Device = "cpu",
+) -> None:
+    """Compute the features of a recipe's teachers ahead of a training, each recording once.
+
+    A run that was stopped goes on where it was, and several processes on one folder share the work. Training reads the
+    features that are there, and computes the others. Recordings that fail are named; the exit code is then 1.
+    """
+    from vocable.cli.options import complain
+    from vocable.cli.progress import show_corpus_progress
+    from vocable.corpus.features import RecipeExtractors, extract_features
+    from vocable.device import check_device
+    from vocable.errors import VocableError
+
+    check_device(device)
+    load = RecipeExtractors(recipe, tuple(teacher or ()), tuple(assignments or ()), cache, device)
+    with show_corpus_progress("computing features") as watch:
+        made = extract_features(
+            load, data, cache, speeds=load.speeds, jobs=jobs, shard=shard, shard_hours=shard_hours, say=_say,
+            watch=watch,
+        )  # fmt: skip
+    failed = {path: reason for one in made for path, reason in one.failed.items()}
+    for reason in failed.values():
+        complain(f"failed: {reason}")
+    for one in made:
+        _say(str(one))
+    if failed:
+        raise VocableError(f"{len(failed)} recordings failed; the others are done")
 
 
 def _say(line: str) -> None:

@@ -29,14 +29,17 @@ def show_progress(label: str) -> Iterator[Watch | None]:
 
 
 @contextmanager
-def show_corpus_progress() -> Iterator[Callable[[Progress], None]]:
-    """Show the state of a tokenization: recordings, hours, times real time, time left, failures.
+def show_corpus_progress(label: str = "tokenizing") -> Iterator[Callable[[Progress], None]]:
+    """Show the state of a job on a corpus: recordings, hours, times real time, time left, failures.
+
+    Args:
+        label: Word before the bar.
 
     Yields:
         Function to call after each recording. Where standard error is no terminal, it prints a line once a minute.
     """
     started = printed = time.monotonic()
-    with _shown_bar("tokenizing") as update:
+    with _shown_bar(label) as update:
 
         def watch(progress: Progress) -> None:
             nonlocal printed

@@ -5,13 +5,10 @@ recordings, and moves the finished shard to its place. A unit that has a shard i
 what is done, and the finished corpus is the same whoever made which shard, and in which order.
 """
 
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 from vocable.corpus.memory import Budget
@@ -23,7 +20,7 @@ from vocable.corpus.work_plan import PlanHeader, Unit, check_share, make_plan, r
 from vocable.errors import ConfigError, VocableError
 from vocable.files import exists
 from vocable.interfaces import NeedsOthers, Tokenizer
-from vocable.processes import end_with_parent
+from vocable.processes import end_with_parent, share_work
 
 _StrPath = str | os.PathLike[str]
 _Say = Callable[[str], None]
@@ -131,7 +128,7 @@ def tokenize_corpus(
 
         work_on_ray(replace(work, folder=folder.resolve()), units, load, jobs, progress.take)
     elif jobs > 1 and load is not None:
-        _work_in_processes(work, load, jobs, progress)
+        share_work(_run_worker, (work, load), jobs, progress.take)  # by claims
     else:
         for event in work_through(work, units, tokenizer):
             progress.take(event)
@@ -187,35 +184,7 @@ class _Watched:
         self._watch(self.progress)
 
 
-def _work_in_processes(work: Work, load: Callable[[], Tokenizer], jobs: int, progress: _Watched) -> None:
-    """Work through the plan in processes, which share the units by claims."""
-    context = multiprocessing.get_context("spawn")  # a forked torch may hang
-    events: Any = context.Queue()
-    processes = [context.Process(target=_run_worker, args=(work, load, events)) for _ in range(jobs)]
-    try:
-        for process in processes:
-            process.start()
-        while any(process.is_alive() for process in processes) or not events.empty():
-            with suppress(Empty):
-                progress.take(events.get(timeout=0.2))
-    except BaseException:  # Ctrl-C, or a full disk: shards in work are not waited for
-        for process in processes:
-            if process.is_alive():
-                process.terminate()
-        raise
-    finally:
-        for process in processes:
-            if process.pid is not None:
-                process.join()
-    lost = [process.exitcode for process in processes if process.exitcode]
-    if lost:
-        raise VocableError(
-            f"{len(lost)} of {jobs} processes died (exit code {lost[0]}); nothing is lost. Run the command again, with "
-            "fewer --jobs if the memory was full"
-        )
-
-
-def _run_worker(work: Work, load: Callable[[], Tokenizer], events: Any) -> None:
+def _run_worker(events: Any, work: Work, load: Callable[[], Tokenizer]) -> None:
     """Work through a plan in a process of its own."""
     end_with_parent()
     try:

@@ -16,7 +16,6 @@ from vocable.data.clips import Clip, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.data.targets import TargetCache
 from vocable.errors import ConfigError
-from vocable.files import exists
 from vocable.schema import config
 from vocable.shapes import frames_for, mask_from_lengths
 
@@ -134,7 +133,7 @@ class Crops:
     def _inspect(self, utterance: Utterance, clip: Clip) -> None:
         """Compute the targets of a recording that are missing."""
         for target in self.targets.values():
-            if not exists(target.file_of(clip.key)):
+            if not target.has(target.file_of(clip.key)):
                 target.store(utterance.audio_path, clip.audio())
 
     def _target(self, part: str, index: int, start: int) -> Tensor:

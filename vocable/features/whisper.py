@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from numpy import ndarray
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -267,16 +268,35 @@ class WhisperLayers:
         Raises:
             AudioError: If the clip is longer than 30 s.
         """
-        samples = clip.resample(self.sample_rate).samples
-        if samples.size > _MAX_SAMPLES:
-            raise AudioError(
-                f"the clip lasts {samples.size / self.sample_rate:.2f} s: Whisper takes up to "
-                f"{_MAX_SAMPLES / self.sample_rate:g} s at a time; cut it"
-            )
-        batch = aligned(torch.from_numpy(samples))[None].to(self._encoder.positional_embedding.device)
+        batch = aligned(torch.from_numpy(self._samples_of(clip)))[None].to(self.device)
         with torch.no_grad():
             hidden = self._encoder.hidden_states(batch)
         return torch.cat([hidden[layer][0] for layer in self.layers], dim=1)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the encoder."""
+        return self._encoder.positional_embedding.device
+
+    def to(self, device: str) -> "WhisperLayers":
+        """Move the encoder to a torch device."""
+        self._encoder.to(device)
+        return self
+
+    @reproducible
+    def extract_batch(self, clips: Sequence[Audio]) -> list[Float[Tensor, "N F"]]:
+        """Compute the frames of several clips together; they differ from those of a clip alone by rounding.
+
+        Raises:
+            AudioError: If a clip is longer than 30 s.
+        """
+        samples = [aligned(torch.from_numpy(self._samples_of(clip))) for clip in clips]
+        lengths = torch.tensor([len(one) for one in samples], device=self.device)
+        with torch.no_grad():
+            batch = torch.nn.utils.rnn.pad_sequence(samples, batch_first=True).to(self.device)
+            hidden = self._encoder.hidden_states(batch, lengths)
+        frames = torch.cat([hidden[layer] for layer in self.layers], dim=2)
+        return [one[: frames_for(len(part), self._encoder.hop)] for one, part in zip(frames, samples, strict=True)]
 
     @reproducible
     def extract_long(self, clip: Audio) -> Float[Tensor, "N F"]:
@@ -288,6 +308,15 @@ class WhisperLayers:
         samples = clip.resample(self.sample_rate).samples
         starts = range(0, max(samples.size, 1), _MAX_SAMPLES)
         return torch.cat([self.extract(Audio(samples[at : at + _MAX_SAMPLES], self.sample_rate)) for at in starts])
+
+    def _samples_of(self, clip: Audio) -> Float[ndarray, " T"]:
+        samples = clip.resample(self.sample_rate).samples
+        if samples.size > _MAX_SAMPLES:
+            raise AudioError(
+                f"the clip lasts {samples.size / self.sample_rate:.2f} s: Whisper takes up to "
+                f"{_MAX_SAMPLES / self.sample_rate:g} s at a time; cut it"
+            )
+        return samples
 
 
 def log_mel(samples: Float[Tensor, "B T"], lengths: Int[Tensor, " B"], mels: int = 80) -> Float[Tensor, "B S mel"]:

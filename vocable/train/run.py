@@ -131,6 +131,10 @@ class Run(ABC):
             raise ConfigError(f"this recipe has no teachers; leave {', '.join(sources)} out")
         return self
 
+    def extractors(self) -> Mapping[str, Any]:
+        """Return the frozen feature extractors whose results are kept, by the folder of each in the cache."""
+        return {}
+
     def teachers(self) -> dict[str, dict[str, Any]]:
         """Return name, digest and more of each teacher, by its part, as ``run.json`` keeps them."""
         return {}

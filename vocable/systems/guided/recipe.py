@@ -93,6 +93,10 @@ class GuidedRun(Run):
         return described
 
     @override
+    def extractors(self) -> Mapping[str, FeatureExtractor]:
+        return self._extractors
+
+    @override
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> Crops:
         return self.material_of(open_manifests(manifests, split))
 

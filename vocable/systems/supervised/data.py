@@ -24,7 +24,6 @@ from vocable.data.clips import Clip, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.data.targets import TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError
-from vocable.files import exists
 from vocable.schema import config
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.systems.supervised.config import SupervisedConfig
@@ -167,7 +166,7 @@ class UtteranceData:
                 raise AlignmentError(
                     f"{len(phones)} phones need {needed} CTC positions; {seconds:.2f} s have {available}"
                 )  # fmt: skip
-        if not exists(self.targets.file_of(clip.key)):
+        if not self.targets.has(self.targets.file_of(clip.key)):
             self.targets.store(utterance.audio_path, clip.audio())
         self._phones.extend(phones)
         self._phone_starts.append(len(self._phones))

@@ -63,6 +63,10 @@ class SupervisedRun(Run):
         """Return name, digest, rates and width of the frozen Whisper's layers."""
         return {ENCODER: describe_extractor(self._layers)}
 
+    def extractors(self) -> Mapping[str, WhisperLayers]:
+        """Return the frozen Whisper's layers."""
+        return {ENCODER: self._layers}
+
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> UtteranceData:
         """Return the training data of some manifests; see :meth:`material_of`."""
         return self.material_of(open_manifests(manifests, split))

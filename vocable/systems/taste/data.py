@@ -28,10 +28,12 @@ from vocable.data.batches import BatchConfig, TensorBatch
 from vocable.data.manifest import Utterance
 from vocable.data.targets import FeatureExtractor, TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError, ManifestError, TextError
-from vocable.files import exists
 from vocable.schema import Width, config
 from vocable.text.pronounce import ArpabetPronouncer
 from vocable.text.subwords import Subwords, SubwordTokenizer
+
+UNITS, FRAMES, VOICES = "units", "frames", "voices"
+"""Folders of the features in the cache."""
 
 _OUTLIER = 4  # median deviations below the median: 78 % of recordings with a wrong text lie there, 1 % of the others
 _MIN_SCORES = 20  # for a median to mean anything
@@ -178,8 +180,8 @@ class TasteData:
             )
         self.config, self.subword_tokenizer = config, subword_tokenizer
         self._unit_rate, self._mismatches = units.frame_rate, Counter[str]()
-        self._units, self._frames = TargetCache(units, cache / "units"), TargetCache(frames, cache / "frames")
-        self._voices = None if voice is None else TargetCache(voice, cache / "voices")
+        self._units, self._frames = TargetCache(units, cache / UNITS), TargetCache(frames, cache / FRAMES)
+        self._voices = None if voice is None else TargetCache(voice, cache / VOICES)
         self._pronouncer = once(ArpabetPronouncer)  # loaded at the first line with an alignment and without phones
         self.problems: list[AudioError | AlignmentError | TextError] = []
         self.utterances: list[Utterance] = []
@@ -256,7 +258,7 @@ class TasteData:
         audio = once(lambda: Audio.read(path).played(speed))
 
         def file_of(cache: TargetCache) -> Path:
-            if exists(file := cache.path_of(path, speed)):
+            if cache.has(file := cache.path_of(path, speed)):
                 return file
             return cache.store(path, audio().resample(cache.extractor.sample_rate), speed)
 

@@ -11,14 +11,14 @@ import numpy as np
 from typing_extensions import override
 
 from vocable.data.manifest import Utterance, open_manifests
-from vocable.data.targets import describe_extractor
+from vocable.data.targets import FeatureExtractor, describe_extractor
 from vocable.errors import ConfigError, ManifestError
 from vocable.features.hub import located
 from vocable.features.whisper import EncoderSpec, WhisperEncoder, WhisperLayers
 from vocable.systems.base import System
 from vocable.systems.taste import config as sizes
 from vocable.systems.taste.config import TasteConfig
-from vocable.systems.taste.data import TasteBatchConfig, TasteData
+from vocable.systems.taste.data import FRAMES, UNITS, VOICES, TasteBatchConfig, TasteData
 from vocable.systems.taste.model import TasteModel
 from vocable.systems.taste.objective import TasteLosses, TasteObjective
 from vocable.systems.taste.tokenizer import TasteTokenizer, describe_config
@@ -88,6 +88,12 @@ class TasteRun(Run):
                 "this recipe freezes the unit model, which has random weights; give --init FOLDER, a taste model with "
                 "the weights of CosyVoice-300M (vocable_lab.taste.cosyvoice.load_cosyvoice puts its llm.pt into one)"
             )
+
+    @override
+    def extractors(self) -> dict[str, FeatureExtractor]:
+        voice = voice_extractor(self._source)
+        extractors: dict[str, FeatureExtractor] = {UNITS: unit_extractor(self._source), FRAMES: self._frames}
+        return extractors if voice is None else extractors | {VOICES: voice}
 
     @override
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> TasteData:
