@@ -12,8 +12,9 @@ from vocable.plugins import check_installed
 
 
 def work_on_ray(
-    work: Work, units: Sequence[Unit], load: Callable[[], Tokenizer], jobs: int, take: Callable[[WorkEvent], None]
-) -> None:
+    work: Work, units: Sequence[Unit], load: Callable[[], Tokenizer], jobs: int, take: Callable[[WorkEvent], None],
+    gpus: int = 0,
+) -> None:  # fmt: skip
     """Work through units on Ray; every node must see the inputs and the folder of the corpus under the same paths.
 
     The cluster is that of the running Ray, or of ``RAY_ADDRESS``; without either, a Ray is started on this machine.
@@ -25,12 +26,13 @@ def work_on_ray(
         load: Function that loads the tokenizer in a worker; it must be picklable.
         jobs: Number of workers.
         take: Function that gets the events of each finished unit.
+        gpus: Number of GPUs of each worker; Ray hides them from a worker that asks for none.
 
     Raises:
         MissingDependencyError: If Ray is not installed.
         VocableError: If a worker raises it.
     """
-    check_installed("tokenization on Ray", ("ray",), "ray")
+    check_installed("workers on Ray", ("ray", "pyarrow", "pandas"), "ray")  # Ray Data needs both
     import ray
 
     is_started = not ray.is_initialized()
@@ -45,6 +47,7 @@ def work_on_ray(
             fn_constructor_args=(work, list(units), load),
             concurrency=min(jobs, max(1, len(units))),
             num_cpus=1,
+            num_gpus=gpus,
         )
         for row in made.iter_rows():
             for event in row["events"]:

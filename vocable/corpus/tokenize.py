@@ -126,7 +126,8 @@ def tokenize_corpus(
     if engine == "ray" and load is not None:
         from vocable.corpus.on_ray import work_on_ray
 
-        work_on_ray(replace(work, folder=folder.resolve()), units, load, jobs, progress.take)
+        gpus = int(plan.header.device == "cuda")
+        work_on_ray(replace(work, folder=folder.resolve()), units, load, jobs, progress.take, gpus)
     elif jobs > 1 and load is not None:
         share_work(_run_worker, (work, load), jobs, progress.take)  # by claims
     else:
