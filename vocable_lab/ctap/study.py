@@ -108,7 +108,8 @@ def _fit_schedules(run: CtapRun) -> CtapRun:
     if latest <= _SCHEDULED * run.train.steps:
         return run
     whole = round(latest / _SCHEDULED)
-    return scale_schedules(replace(run, train=replace(run.train, steps=whole)), run.train.steps)
+    scaled = scale_schedules(replace(run, train=replace(run.train, steps=whole)), run.train.steps)
+    return replace(run, losses=scaled.losses, train=scaled.train)
 
 
 def _with(run: CtapRun, codebook: CtapCodebookConfig, strides: tuple[int, int]) -> CtapRun:

@@ -273,9 +273,9 @@ class VqalattentPaper(Evaluation):
         found = entry_figures([row for row in results.rows if row.entry == _of_voices(name)], ROW_COLUMNS, seed)
         real, kept = self._encoded(tokenizer)
         order = np.random.default_rng(seed).permutation(len(kept))
-        halves = [select_rows(real, np.sort(order[start::2])) for start in (0, 1)]
+        first, second = (select_rows(real, np.sort(order[start::2])) for start in (0, 1))
         names = [one.value(self.key) or "" for one in kept]
-        found |= distributions(tokenizer, *halves, seed)
+        found |= distributions(tokenizer, first, second, seed)
         found |= variety(tokenizer, real, names, real, names)
         note = f"{len(kept)} recordings of {_speakers(kept)}: what fakes in their voices can reach; TopP&R and the "
         note += "other distances are of one half of them against the other"

@@ -148,7 +148,7 @@ class CtapObjective:
         voices: Float[Tensor, "B D"], labels: Int[Tensor, " M"], step: int,
     ) -> tuple[str, ...]:  # fmt: skip
         limit = (f"the contrastive factor is at its limit of {MAX_LOGIT_SCALE:g}: similarities cannot get sharper",)
-        alarms = limit if float(stats["logit_scale"]) >= 0.99 * MAX_LOGIT_SCALE else ()
+        alarms: tuple[str, ...] = limit if float(stats["logit_scale"]) >= 0.99 * MAX_LOGIT_SCALE else ()
         alarms += voice_alarms(stats["kl"], self.losses.kl_floor, weights["kl"])
         if step < max(_MIN_STEPS, _LEARNED * self.second_stage):
             return alarms
