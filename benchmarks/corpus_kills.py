@@ -6,6 +6,7 @@ run that nothing disturbed. The command and the checks are those of the tests, w
 
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +32,8 @@ def kill_often(
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         inputs = make_inputs(folder / "inputs")
-        for name, count, kill in (("one", kills, proofs.kills), ("two", of_two, proofs.kills_of_two)):
+        finished = partial(proofs.kills, finish=True)
+        for name, count, kill in (("one", kills, finished), ("two", of_two, proofs.kills_of_two)):
             proof = kill("tokenize", inputs, folder / "out", count, seed)
             failures += proof.failures
             values[name] = {"kills": proof.disturbed, "finished_equal": proof.finished,

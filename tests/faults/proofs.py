@@ -94,8 +94,11 @@ def faults(
     return proof
 
 
-def kills(name: str, inputs: Path, out: Path, count: int, seed: int = 0) -> Proof:
-    """Kill a command at random moments until it has been killed so many times; after each kill it goes on."""
+def kills(name: str, inputs: Path, out: Path, count: int, seed: int = 0, *, finish: bool = False) -> Proof:
+    """Kill a command at random moments until it has been killed so many times; after each kill it goes on.
+
+    With ``finish`` nothing disturbs it after a kill, and its result is compared before the next one.
+    """
     whole, proof, moments = undisturbed(name, inputs, out), Proof(), random.Random(f"{name} {seed}")
     work, again = WORKS[name], False
     fresh(out)
@@ -115,7 +118,7 @@ def kills(name: str, inputs: Path, out: Path, count: int, seed: int = 0) -> Proo
             proof.disturbed += 1
             if wrong := wrong_files(out, whole, work):
                 proof.failures.append(f"{name}, kill {proof.disturbed}: half-written {wrong}")
-        else:
+        if finish or not os.WIFSIGNALED(status):
             proof.check(name, f"after kill {proof.disturbed}", inputs, out, whole, may_leave=True)
             fresh(out)
             again = False

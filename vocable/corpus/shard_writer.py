@@ -13,9 +13,9 @@ from vocable.arguments import check_arguments
 from vocable.bit_packing import bits_per_id, pack_ids
 from vocable.corpus.shard_format import ROW, SUFFIX, BlockHeader, FailedRow, ShardHeader, ShardRow, pack_head
 from vocable.errors import OutputError, SpecError
-from vocable.files import write_whole
+from vocable.files import json_line, write_whole
 from vocable.interfaces import Tokenizer
-from vocable.schema import to_bytes
+from vocable.schema import to_json
 from vocable.token_file import Setting
 from vocable.tokens import BEAM, Tokens
 
@@ -137,7 +137,7 @@ class _Draft:
         return b"".join([prefix, head, *(content for content, _, _ in self.blocks), head, prefix])
 
     def _add_metadata(self, row: ShardRow, frames: int, samples: int) -> None:
-        text = to_bytes(row)
+        text = json_line({name: value for name, value in to_json(row).items() if value not in (None, {})}).encode()
         self.metadata.append(text)
         self.table.append((frames, len(text), samples))
 
