@@ -66,10 +66,11 @@ def feature_matching_loss(
     """
     terms = []
     for target, output in zip(real, fake, strict=True):
-        difference = (target.detach() - output).abs().mean()
-        terms.append(difference / target.detach().abs().mean().clamp(min=1e-5) if relative else difference)
+        difference = (target.detach() - output).abs().mean(dtype=torch.float32)
+        size = target.detach().abs().mean(dtype=torch.float32)
+        terms.append(difference / size.clamp(min=1e-5) if relative else difference)
     return torch.stack(terms).mean()
 
 
 def _mean(terms: Sequence[Tensor]) -> Float[Tensor, ""]:
-    return torch.stack([term.mean() for term in terms]).mean()
+    return torch.stack([term.mean(dtype=torch.float32) for term in terms]).mean()

@@ -164,8 +164,7 @@ class GuidedObjective:
                 learning_rate=adversary.learning_rate(step), alarms=adversary.alarms(losses), is_game=True,
             )  # fmt: skip
 
-        with torch.autocast(real.device.type, enabled=False):  # spectra lose their quiet parts in bfloat16
-            losses, weights = self._reconstruction(real, decoded, step)
+        losses, weights = self._reconstruction(real, decoded, step)
         weight = self.losses.representation.at(step)
         if self.representation is not None and weight:
             losses[REPRESENTATION] = self.representation(decoded, real, batch.mask)
@@ -214,7 +213,8 @@ class GuidedObjective:
             "spectrum": lambda: compressed_spectrum_loss(decoded, real),
         }
         weights = {name: getattr(config, name).at(step) for name in terms}
-        return {name: loss() for name, loss in terms.items() if weights[name]}, weights
+        with torch.autocast(real.device.type, enabled=False):  # spectra lose their quiet parts in bfloat16
+            return {name: loss() for name, loss in terms.items() if weights[name]}, weights
 
     def _draw_levels(self, batch_size: int, step: int) -> Tensor:
         """Draw the number of levels of each clip, the same however many processes share the batch."""
