@@ -116,7 +116,7 @@ def _import(path: Path, spec: TokenSpec = _SPEC) -> TokenCorpus:
     return TokenCorpus.open(path.parent / "tokens")
 
 
-@pytest.mark.parametrize("ids", [_IDS, _IDS[None], _IDS.astype(np.uint16), np.asfortranarray(_IDS)])
+@pytest.mark.parametrize("ids", [_IDS, _IDS[None], _IDS[None, None], _IDS.astype(np.uint16), np.asfortranarray(_IDS)])
 def test_arrays_are_imported(ids: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "clip.npy", ids)
     corpus = _import(tmp_path / "clip.npy")
@@ -187,6 +187,12 @@ def test_lines_that_cannot_be_read_are_named(text: str, words: str, tmp_path: Pa
     (tmp_path / "a.jsonl").write_text(text)
     with pytest.raises(InputError, match=words):
         import_tokens([tmp_path / "a.jsonl"], tmp_path / "tokens", _SPEC, "s3")
+    assert not (tmp_path / "tokens").exists()
+    good = json.dumps({"key": "good", "code": _IDS.tolist()})
+    (tmp_path / "a.jsonl").write_text(f"{text}\n{good}\n")
+    (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY")
+    count, failed = import_tokens([tmp_path / "cut.npy", tmp_path / "a.jsonl"], tmp_path / "tokens", _SPEC, "s3")
+    assert (count, [row.id for row in failed]) == (1, ["cut.npy", "a.jsonl:1"])  # what can be read is there
 
 
 def test_the_commands(corpus: TokenCorpus, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Import of tokens that other toolkits made: NumPy arrays and JSON become a corpus of token shards.
 
-* ``.npy``: integers of shape (N,), (Q, N) or (1, Q, N), as of EnCodec and DAC; the path is the id.
+* ``.npy``: integers of shape (N,) or (Q, N), with axes of size 1 before them or not, as of EnCodec and DAC; its
+  path is the id.
 * ``.json``: the same as lists, or an object of lists by id.
 * ``.jsonl``, or no suffix: an object a line, as of S3Tokenizer's command. The id is under ``key``, ``id`` or ``utt``,
   the ids are under ``code``, ``codes``, ``tokens`` or ``ids``. ``text``, ``speaker`` and ``split`` are kept; other keys
@@ -42,7 +43,7 @@ def import_tokens(
 ) -> tuple[int, list[FailedRow]]:
     """Write tokens of another toolkit as token shards, completely or not at all.
 
-    Rows whose ids do not fit the specification are kept as failures, with their reasons.
+    Files and lines that cannot be read, and rows whose ids do not fit, are kept as failures, with their reasons.
 
     Args:
         inputs: Files, folders and glob patterns; see the top of this module.
@@ -54,7 +55,7 @@ def import_tokens(
         Number of rows, and the rows that failed.
 
     Raises:
-        InputError: If there is no file, or a file cannot be read.
+        InputError: If there is no file, a file holds a pickle, or no row can be used.
         OutputError: If the folder exists, or cannot be written.
 
     Example:
@@ -73,6 +74,8 @@ def import_tokens(
     if not tokenizer:
         raise ConfigError("the tokenizer has no name; pass one, such as encodec_24khz")
     found = find_rooted(inputs, _SUFFIXES, "file of tokens")
+    for path, _ in found:
+        _refuse_pickle(path)
     header = ShardHeader(
         sample_rate=spec.sample_rate, hop=spec.hop, codebook_size=spec.codebook_size,
         num_codebooks=spec.num_codebooks, tokenizer=f"imported:{tokenizer}", model=tokenizer,
@@ -87,36 +90,49 @@ def import_tokens(
         shards = 0
         for row, values in (pair for path, root in found for pair in _read(path, root)):
             try:
-                if row.id in names:
-                    raise InputError(f"{row.id}: an earlier row has this id, too; ids are unique")
-                names.add(row.id)
-                rows.append((row, _tokens(_array(values, spec, row.id), header)))
+                tokens = _tokens(_array(values, spec, row.id), header)
+                _add_name(row.id, names)
+                rows.append((row, tokens))
             except VocableError as error:
                 failed.append(FailedRow(**vars(row), kind=type(error).__name__, reason=str(error)))
             if len(rows) == _SHARD_ROWS:
                 write_shard(hidden / f"part-{shards:05d}.shard", rows, header)
                 count, shards, rows = count + len(rows), shards + 1, []
-        write_shard(hidden / f"part-{shards:05d}.shard", rows, header, failed)
         count += len(rows)
+        if not count and failed:
+            raise InputError(failed[0].reason + (f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""))
+        write_shard(hidden / f"part-{shards:05d}.shard", rows, header, failed)
 
     write_folder(target, put)
     return count, failed
 
 
-def _read(path: Path, root: Path) -> Iterator[_Row]:
-    """Yield metadata and ids, as they are, of each row of a file."""
-    suffix, name = path.suffix.lower(), str(path.relative_to(root)) if path.is_relative_to(root) else path.name
-    if suffix in _PICKLES:
+def _add_name(name: str, names: set[str]) -> None:
+    if name in names:
+        raise InputError(f"{name}: an earlier row has this id, too; ids are unique")
+    names.add(name)
+
+
+def _refuse_pickle(path: Path) -> None:
+    if (suffix := path.suffix.lower()) in _PICKLES:
         raise InputError(
             f"{path}: a {suffix} file can run code when it is read; convert it first: {_PICKLES[suffix]} it where you "
             "trust it, and numpy.save each array, or json.dump lists by id"
         )
-    if suffix == ".npy":
-        yield ShardRow(id=name), _load_array(path)
-    elif suffix == ".json":
-        yield from _read_json(path, name)
-    else:
-        yield from _read_lines(path)
+
+
+def _read(path: Path, root: Path) -> Iterator[_Row]:
+    """Yield metadata and ids, as they are, of each row of a file; an error in place of ids that cannot be read."""
+    suffix, name = path.suffix.lower(), str(path.relative_to(root)) if path.is_relative_to(root) else path.name
+    try:
+        if suffix == ".npy":
+            yield ShardRow(id=name), _load_array(path)
+        elif suffix == ".json":
+            yield from _read_json(path, name)
+        else:
+            yield from _read_lines(path)
+    except VocableError as error:
+        yield ShardRow(id=name), error
 
 
 def _load_array(path: Path) -> Any:
@@ -146,7 +162,10 @@ def _read_lines(path: Path) -> Iterator[_Row]:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     where = f"{path}, line {number}"
-                    yield _row(parse_object(line, where, InputError), where, None)
+                    try:
+                        yield _row(parse_object(line, where, InputError), where, None)
+                    except VocableError as error:
+                        yield ShardRow(id=f"{path.name}:{number}"), error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
@@ -166,13 +185,16 @@ def _row(values: dict[str, Any], where: str, name: str | None) -> _Row:
 
 
 def _array(values: Any, spec: TokenSpec, name: str) -> Int64[ndarray, "Q N"]:
-    """Return ids of shape (Q, N), checked."""
+    """Return ids of shape (Q, N), checked; raise the error that stands in their place."""
+    if isinstance(values, VocableError):
+        raise values
     try:
         ids = np.asarray(values)
     except ValueError as error:
         raise InputError(f"{name}: the levels have different lengths; each level has as many ids") from error
     shape = ids.shape
-    ids = ids[0] if ids.ndim == 3 and shape[0] == 1 else ids
+    while ids.ndim > 2 and ids.shape[0] == 1:  # batches and chunks of one
+        ids = ids[0]
     ids = ids[None] if ids.ndim == 1 else ids
     if ids.ndim != 2 or ids.shape[0] != spec.num_codebooks or not ids.shape[1]:
         raise InputError(

@@ -143,7 +143,9 @@ class SequenceLayout:
         return sequence
 
     def decode(self, sequence: Int[ndarray, "S L"]) -> Document:
-        """Return the contents of one document: the inverse of :meth:`encode`, but for unknown speakers, who are None.
+        """Return the contents of one document, the inverse of :meth:`encode`.
+
+        A speaker that is not listed becomes None, and a missing text an empty one.
 
         Args:
             sequence: Ids from BOS to EOS; the EOS and what follows it may be missing, as in a sample that was cut.
