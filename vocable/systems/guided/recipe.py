@@ -266,10 +266,9 @@ def small_adversarial() -> GuidedRun:
 def small_representation() -> GuidedRun:
     """Return a second stage for a trained codec (``--init guided-small``): a wider one that keeps more words.
 
-    Its hidden layers are twice as wide. Decoded audio is compared with its recording by what Whisper
-    makes of both, and a larger share of clips is decoded from few levels.
-
-    The weight, the sizes and the share were compared on dev (docs/log.md).
+    Its hidden layers are twice as wide. Decoded audio is compared with its recording by what Whisper makes of both, and
+    a larger share of clips is decoded from few levels. Sizes were compared on dev, weight and shares were not
+    (docs/log.md). Follow it with ``small_representation_adversarial``: without an adversary speech sounds worse.
     """
     run = small()
     return replace(
@@ -282,6 +281,29 @@ def small_representation() -> GuidedRun:
         batches=replace(run.batches, batch_size=8, frames=64),
         representation=RepresentationConfig(),
         train=replace(run.train, learning_rate=LearningRate(peak=7e-4)),
+    )  # fmt: skip
+
+
+def small_representation_adversarial() -> GuidedRun:
+    """Return a third stage, for a model of ``small_representation``: an adversary, and a decoder that a beam feeds.
+
+    Without an adversary the representation loss makes speech sound worse (docs/log.md). In bfloat16 discriminators of
+    16 filters take no longer than those of 8.
+    """
+    run, adversarial = small_representation(), small_adversarial()
+    assert adversarial.adversary is not None
+    return replace(
+        run,
+        losses=replace(
+            run.losses,
+            representation=Weight(value=0.4), level_dropout=0.4, beam=4,
+            adversarial=Weight(value=0.2, start=50, ramp=100), feature=Weight(value=2.0, start=50, ramp=100),
+        ),
+        adversary=AdversaryConfig(
+            discriminators=replace(adversarial.adversary.discriminators, filters=16),
+            learning_rate=LearningRate(peak=3e-4, warmup=50),
+        ),
+        train=replace(run.train, steps=2_000, learning_rate=LearningRate(peak=5e-4, warmup=50)),
     )  # fmt: skip
 
 
@@ -330,6 +352,7 @@ SYSTEM = System(
         "guided-small-taught": small_taught,
         "guided-small-adversarial": small_adversarial,
         "guided-small-representation": small_representation,
+        "guided-small-representation-adversarial": small_representation_adversarial,
         "guided-tiny": tiny,
         "guided-tiny-representation": tiny_representation,
         "guided-tiny-taught": tiny_taught,
