@@ -1,244 +1,108 @@
-"""Cost of tokenizing a corpus beside the bare model: overhead, two processes, short clips, memory, planning.
+"""Memory and start of a training with 1 h and with 100 h of speech: the same recordings, named again and again.
 
-Times are measured in turns in one run, and given as ratios: a busy machine disturbs both sides alike. A turn is the
-bare model over recordings that lie in memory, then the tokenization of their files, each in a process of its own. The
-time begins when the model is loaded. CPU time is measured, too, as another program may use the other core.
+Each run is a process of its own, which trains a tiny recipe for some steps. Its peak is ``VmHWM``, without loader
+workers, which share its memory. Features of teachers are no part of it.
 """
 
 import json
 import multiprocessing
-import os
-import shutil
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-import soundfile
 import typer
-from anchors import RATE, RESULTS, main, memory, record, verdict
+from anchors import RESULTS, main, memory, record, verdict
 from rich.console import Console
 from rich.table import Table
 
-_TARGETS = {
-    "overhead": 1.10, "two_processes": 1.8, "short_to_long": 3.0, "memory_10_h_mb": 100.0, "memory_100k_mb": 100.0,
-    "planning_s": 5.0, "ids_that_differ": 0.0,
-}  # fmt: skip
-_SHORT, _LONG = 0.5, 12.0  # seconds of a clip
-_UPWARDS = {"two_processes"}  # more is better
+_MOST_MB = 100.0
+_RECIPES = ("guided-tiny", "vocoder-tiny", "ctap-tiny")
+_PHONES_A_SECOND = 11
 
 
-def measure(
-    model: Annotated[str, typer.Option(help="A model's name or folder.")] = "guided-small",
-    minutes: Annotated[float, typer.Option(min=0.5, help="Speech of a turn.")] = 8.0,
-    turns: Annotated[int, typer.Option(min=1, help="Turns, of which the median counts.")] = 3,
-    hours: Annotated[float, typer.Option(min=0.0, help="Length of the long recording.")] = 10.0,
-    clips: Annotated[int, typer.Option(min=0, help="Number of short clips of the test of memory.")] = 100_000,
-    only: Annotated[str, typer.Option(help="One of time, memory, planning.")] = "",
+def corpus(
+    data: Annotated[Path, typer.Argument(help="Manifest of recordings with a duration.")],
+    hours: Annotated[int, typer.Option(min=2, help="Hours of the larger corpus; the smaller has one.")] = 100,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each run.")] = 20,
+    workers: Annotated[int, typer.Option(min=0, help="Loader workers.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the result file.")] = RESULTS,
 ) -> None:
-    """Measure what tokenizing a corpus costs beside its model."""
-    console = Console()
-    values: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        if only in ("", "time"):
-            values |= _times(model, folder, minutes, turns, console)
-        if only in ("", "memory"):
-            values |= _memories(model, folder, hours, clips, console)
-        if only in ("", "planning"):
-            values |= _fresh(_plan_time, folder / "many", 100_000)
-            values["planning_s"] = max(values["planning_manifest_cpu_s"], values["planning_folder_cpu_s"])
-    table = Table("", "value", "target", "")
-    for name, value in values.items():
-        target = _TARGETS.get(name)
-        short = None if target is None else (target - value if name in _UPWARDS else value - target)
-        table.add_row(name, f"{value:.4g}", "" if target is None else f"{target:g}",
-                      "" if short is None else verdict(short))  # fmt: skip
+    """Measure peak memory and the CPU time before the first step."""
+    console, values = Console(), {}
+    table = Table("", "lines", "peak, MB", "apart, MB", "start, CPU s")
+    with tempfile.TemporaryDirectory() as folder:
+        for recipe in _RECIPES:
+            rows = {}
+            for size in (1, hours):
+                manifest = Path(folder) / f"{size}.jsonl"
+                lines = _write(manifest, data, size, aligned=recipe.startswith("ctap"))
+                with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                    run = Path(folder) / f"{recipe}-{size}"
+                    rows[f"{size} h"] = {
+                        "lines": lines, **pool.submit(_train, recipe, manifest, run, steps, workers).result()
+                    }  # fmt: skip
+            small, large = rows.values()
+            apart = large["peak_mb"] - small["peak_mb"]
+            values[recipe] = {**rows, "apart_mb": apart, "met": apart <= _MOST_MB}
+            for name, row in rows.items():
+                shown = f"{apart:.0f}, ≤ {_MOST_MB:g} {verdict(apart - _MOST_MB)}" if row is large else ""
+                table.add_row(
+                    f"{recipe}, {name}", f"{row['lines']:,}", f"{row['peak_mb']:.0f}", shown, f"{row['start_s']:.1f}"
+                )
     console.print(table)
-    import vocable
-
-    name = f"corpus_{only}" if only else "corpus"
-    target = record(name, model, vocable.load(model), out, targets=_TARGETS, values=values, seed=0,
-                    data={"audio": "vocable.testing.speechlike", "minutes": minutes, "turns": turns})  # fmt: skip
-    console.print(f"written: {target}", markup=False)
+    record(
+        "corpus", folder=out, data={"hours": [1, hours], "n": lines, "excluded": 0}, seed=0,
+        steps=steps, workers=workers, targets={"most_mb_apart": _MOST_MB}, values=values,
+    )  # fmt: skip
 
 
-def _times(model: str, folder: Path, minutes: float, turns: int, console: Console) -> dict[str, float]:
-    """Compare the bare model with the command, one process with two, and short clips with long ones."""
-    for kind, seconds in (("short", _SHORT), ("long", _LONG)):
-        _write_clips(folder / kind, seconds, int(minutes * 60 / seconds))
-    rows = []
-    for turn in range(turns):
-        row = {}
-        for kind in ("short", "long"):
-            row[f"bare_{kind}"] = _fresh(_bare, model, folder / kind)
-            row[f"one_{kind}"] = _fresh(_tokenize, model, folder / kind, folder / "out")
-        row["two_long"] = _two(model, folder / "long", folder / "out")
-        rows.append(row)
-        console.print(f"turn {turn + 1}: " + ", ".join(f"{key} {one['wall_s']:.1f} s" for key, one in row.items()))
+def _write(manifest: Path, data: Path, hours: float, *, aligned: bool) -> int:
+    """Write a manifest of so many hours from the recordings of another; return its number of lines."""
+    from vocable.data.manifest import read_manifest
 
-    def ratio(one: str, other: str, unit: str = "wall_s") -> float:
-        return statistics.median(row[one][unit] / row[other][unit] for row in rows)
-
-    speech = minutes * 60
-    return {
-        "overhead": ratio("one_long", "bare_long"), "overhead_cpu": ratio("one_long", "bare_long", "cpu_s"),
-        "overhead_short": ratio("one_short", "bare_short"),
-        "two_processes": ratio("one_long", "two_long"),
-        "two_processes_cpu": ratio("one_long", "two_long", "cpu_s"),
-        "short_to_long": ratio("one_short", "one_long"), "short_to_long_cpu": ratio("one_short", "one_long", "cpu_s"),
-        "short_alone_to_long": ratio("bare_short", "bare_long", "cpu_s"),
-        "times_real_time": speech / statistics.median(row["one_long"]["wall_s"] for row in rows),
-        "cpu_s_per_hour_of_speech": 3600 / speech * statistics.median(row["one_long"]["cpu_s"] for row in rows),
-        "ids_that_differ": float(sum(row[f"one_{kind}"]["differ"] for row in rows for kind in ("short", "long"))),
-    }  # fmt: skip
+    rows = [
+        {"audio_path": str(one.audio_path), "duration": one.duration, "speaker": one.speaker, "split": "train"}
+        for one in read_manifest(data, "train")
+    ]
+    if aligned:
+        for row in rows:
+            count = int(row["duration"] * _PHONES_A_SECOND)
+            ends = [round(row["duration"] * (number + 1) / count, 4) for number in range(count)]
+            names = ("AA", "K", "IY", "S")
+            starts = [0.0, *ends[:-1]]
+            row["alignment"] = [[names[at % 4], starts[at], ends[at]] for at in range(count)]
+    lines, seconds = 0, 0.0
+    with manifest.open("w", encoding="utf-8") as file:
+        while seconds < hours * 3600:
+            row = rows[lines % len(rows)]
+            file.write(json.dumps(row) + "\n")
+            lines, seconds = lines + 1, seconds + row["duration"]
+    return lines
 
 
-def _memories(model: str, folder: Path, hours: float, clips: int, console: Console) -> dict[str, float]:
-    """Compare the peak memory of a long recording and of many clips with that of a few."""
-    _write_clips(folder / "few", 12.0, 30)
-    base = _fresh(_tokenize, model, folder / "few", folder / "out")["peak_mb"]
-    values = {"memory_few_mb": base}
-    console.print(f"30 clips of 12 s: {base:.0f} MB")
-    if hours:
-        path = folder / "hours" / "a.wav"
-        path.parent.mkdir()
-        _write_long(path, hours)
-        values["memory_10_h_mb"] = _fresh(_tokenize, model, path.parent, folder / "out")["peak_mb"] - base
-        console.print(f"{hours:g} h in one recording: {values['memory_10_h_mb']:+.0f} MB")
-        shutil.rmtree(path.parent)
-    if clips:
-        _link_clips(folder / "many-clips", clips)
-        values["memory_100k_mb"] = _fresh(_tokenize, model, folder / "many-clips", folder / "out")["peak_mb"] - base
-        console.print(f"{clips} clips: {values['memory_100k_mb']:+.0f} MB")
-    return values
+def _train(recipe: str, manifest: Path, folder: Path, steps: int, workers: int) -> dict[str, Any]:
+    """Train in this process; return its peak of memory, and the CPU time before the first step."""
+    import torch
 
+    from vocable.systems.registry import find_recipe
+    from vocable.train.run import fit
 
-def _fresh(function: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
-    """Run a function in a fresh process."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, arguments)
+    torch.set_num_threads(1)
+    run = find_recipe(recipe)
+    run = replace(run, train=replace(run.train, steps=steps, workers=workers))
+    started = time.process_time()
+    spent: list[float] = []
 
+    def say(line: str) -> None:
+        if "hours of speech" in line:  # the last line before the first step
+            spent.append(time.process_time() - started)
 
-def _bare(model: str, folder: Path) -> dict[str, float]:
-    """Encode recordings that lie in memory, one by one."""
-    import vocable
-
-    codec = vocable.load(model)
-    recordings = [vocable.Audio.read(path) for path in sorted(folder.iterdir())]
-    codec.encode(recordings[0])
-    started, cpu = time.perf_counter(), time.process_time()
-    for recording in recordings:
-        codec.encode(recording)
-    return {"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - cpu}
-
-
-def _tokenize(model: str, folder: Path, out: Path) -> dict[str, float]:
-    """Tokenize the recordings of a folder, and compare some rows with the recordings alone."""
-    import vocable
-    from vocable.corpus.token_corpus import TokenCorpus
-    from vocable.testing import speechlike
-
-    codec = vocable.load(model)
-    codec.encode(speechlike(9_000))
-    shutil.rmtree(out, ignore_errors=True)
-    values = _work(codec, folder, out)
-    _, values["peak_mb"] = memory()
-    corpus, differ = TokenCorpus.open(out), 0
-    for number in range(0, len(corpus), max(1, len(corpus) // 20)) if len(corpus) > 1 else ():
-        path = folder / Path(corpus.row(number).id).name
-        differ += int((codec.encode(vocable.Audio.read(path)).ids[0].numpy() != corpus.ids(number)).sum())
-    return values | {"differ": differ}
-
-
-def _work(codec: Any, folder: Path, out: Path) -> dict[str, float]:
-    from vocable.corpus.tokenize import tokenize_corpus
-
-    started, cpu = time.perf_counter(), time.process_time()
-    tokenize_corpus(codec, [folder], out, shard_hours=0.02, say=lambda line: None)
-    return {"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - cpu}
-
-
-def _two(model: str, folder: Path, out: Path) -> dict[str, float]:
-    """Tokenize a folder by two processes that begin together; the CPU time is the mean of the two."""
-    shutil.rmtree(out, ignore_errors=True)
-    context = multiprocessing.get_context("spawn")
-    barrier, results = context.Barrier(2), context.Queue()
-    processes = [context.Process(target=_beside, args=(model, folder, out, barrier, results)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    found = [results.get() for _ in processes]
-    for process in processes:
-        process.join()
-    return {"wall_s": max(one["wall_s"] for one in found), "cpu_s": statistics.mean(one["cpu_s"] for one in found)}
-
-
-def _beside(model: str, folder: Path, out: Path, barrier: Any, results: Any) -> None:
-    import vocable
-    from vocable.testing import speechlike
-
-    codec = vocable.load(model)
-    codec.encode(speechlike(9_000))
-    barrier.wait()
-    results.put(_work(codec, folder, out))
-
-
-def _plan_time(folder: Path, count: int) -> dict[str, float]:
-    """Plan a manifest of so many recordings, which lie in folders of a hundred."""
-    from vocable.corpus.work_plan import PlanHeader, make_plan
-
-    paths = [folder / f"s{index // 100}" / f"{index % 100:03d}.wav" for index in range(count)]
-    for path in paths[::100]:
-        path.parent.mkdir(parents=True)
-    for path in paths:
-        path.touch()
-    manifest = folder / "manifest.jsonl"
-    rows = (
-        {"audio_path": str(path.relative_to(folder)), "text": "hello", "speaker": path.parent.name} for path in paths
-    )
-    lines = map(json.dumps, rows)
-    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    values = {}
-    for name, source in (("manifest", manifest), ("folder", folder)):
-        started, cpu = time.perf_counter(), time.process_time()
-        plan = make_plan(folder / f"out-{name}", [source], PlanHeader(plan=1, tokenizer="none"), lambda line: None)
-        values[f"planning_{name}_cpu_s"] = time.process_time() - cpu
-        values[f"planning_{name}_wall_s"] = time.perf_counter() - started
-        assert sum(map(len, plan.units)) == count
-    return values
-
-
-def _write_clips(folder: Path, seconds: float, count: int) -> None:
-    """Write clips of synthetic speech, of which twenty differ."""
-    from vocable.testing import speechlike
-
-    folder.mkdir(parents=True)
-    kinds = [speechlike(int(seconds * RATE), RATE, seed).samples for seed in range(20)]
-    for number in range(count):
-        with soundfile.SoundFile(folder / f"{number:06d}.flac", "w", RATE, 1, "PCM_16") as file:
-            file.write(np.clip(kinds[number % 20], -1, 1))
-
-
-def _link_clips(folder: Path, count: int) -> None:
-    """Make so many names of twenty short clips."""
-    _write_clips(folder.with_name("kinds"), _SHORT, 20)
-    folder.mkdir()
-    for number in range(count):
-        os.link(folder.with_name("kinds") / f"{number % 20:06d}.flac", folder / f"{number:06d}.flac")
-
-
-def _write_long(path: Path, hours: float) -> None:
-    from vocable.testing import speechlike
-
-    kinds = [np.clip(speechlike(10 * RATE, RATE, seed).samples, -1, 1) for seed in range(20)]
-    with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
-        for number in range(int(hours * 360)):
-            file.write(kinds[number % 20])
+    fit(run, [manifest], folder, quiet=True, tensorboard=False, device="cpu", say=say)
+    return {"peak_mb": memory()[1], "start_s": spent[0]}
 
 
 if __name__ == "__main__":
-    main(measure)
+    main(corpus)

@@ -109,6 +109,11 @@ class ClipFiles:
         """Return the path of a recording."""
         return self._paths[index]
 
+    def seconds(self, index: int) -> float:
+        """Return the length of a recording in seconds, at its own sample rate."""
+        header = self._headers[index]
+        return int(header["samples"]) / int(header["sample_rate"])
+
     def key(self, index: int) -> str:
         """Return the SHA-256 of a recording's file in hexadecimal digits; it is computed once.
 

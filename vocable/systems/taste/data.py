@@ -5,9 +5,10 @@ kept on disk (:mod:`vocable.data.targets`); units stay in memory, frames are rea
 at several speeds is one example at each of them.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache as once
 from hashlib import sha256
 from pathlib import Path
@@ -21,11 +22,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vocable.audio import Audio, header_seconds
+from vocable.audio import Audio
 from vocable.data.alignment import Alignment, alignment_of
 from vocable.data.alignment.words import estimate_spans, subword_spans, word_spans, words_of
 from vocable.data.batches import BatchConfig, TensorBatch
-from vocable.data.manifest import Utterance
+from vocable.data.clip_files import ClipFiles
+from vocable.data.clips import describe_corpus
+from vocable.data.manifest import Utterance, recordings_of, select
 from vocable.data.targets import FeatureExtractor, TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError, ManifestError, TextError
 from vocable.schema import Width, config
@@ -137,12 +140,54 @@ class TasteBatch(TensorBatch):
 
 @dataclass(frozen=True)
 class _Entry:
-    """An utterance at a speed: an example that lacks frames and voice, and the files of these."""
+    """An utterance at a speed: its text, units and spans."""
 
+    file: int
+    speed: float
     seconds: float
-    example: TasteExample
-    frames: Path
-    voice: Path | None
+    subword_ids: Sequence[int]
+    word_ids: Sequence[int]
+    units: Int[Tensor, " N"]
+    spans: Float[ndarray, "U 2"]
+    aligned: bool
+
+
+class _Entries:
+    """Entries of a corpus in arrays: an hour takes some hundred kilobytes."""
+
+    def __init__(self) -> None:
+        self._files, self._speeds, self.seconds, self._aligned = array("i"), array("d"), array("d"), array("b")
+        self._subwords, self._words, self._spans, self._units = array("i"), array("i"), array("f"), array("i")
+        self._subword_starts, self._unit_starts = array("q", [0]), array("q", [0])
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def append(self, entry: _Entry) -> None:
+        self._files.append(entry.file)
+        self._speeds.append(entry.speed)
+        self.seconds.append(entry.seconds)
+        self._aligned.append(entry.aligned)
+        self._subwords.extend(entry.subword_ids)
+        self._words.extend(entry.word_ids)
+        self._spans.extend(entry.spans.ravel().tolist())
+        self._units.extend(entry.units.tolist())
+        self._subword_starts.append(len(self._subwords))
+        self._unit_starts.append(len(self._units))
+
+    def __getitem__(self, index: int) -> _Entry:
+        start, stop = self._subword_starts[index : index + 2]
+        first, last = self._unit_starts[index : index + 2]
+        spans = np.array(self._spans[2 * start : 2 * stop], dtype=np.float32).reshape(-1, 2)
+        return _Entry(
+            self._files[index], self._speeds[index], self.seconds[index], self._subwords[start:stop],
+            self._words[start:stop], torch.tensor(self._units[first:last], dtype=torch.int64), spans,
+            bool(self._aligned[index]),
+        )  # fmt: skip
+
+    def lengths(self) -> Int[ndarray, " M"]:
+        """Return the number of units of each entry."""
+        return np.diff(np.array(self._unit_starts, dtype=np.int64))
 
 
 class TasteData:
@@ -156,10 +201,12 @@ class TasteData:
         frames: Extractor of the deep and the shallow layer side by side, (F, 2 · D).
         cache: Folder that keeps the features, in ``units``, ``frames`` and ``voices``.
         voice: Extractor of one voice vector per recording; None for zeros.
+        audio_cache: Folder of the lengths of recordings; see :mod:`vocable.data.clip_files`.
 
     Attributes:
         utterances: Utterances that can be used, in order, once for each speed.
         problems: Reasons why the others were left out; each names its manifest's line and its file.
+        corpus: What draws depend on; see :class:`vocable.data.clips.ClipStore`.
         doubts: Reasons why the text of some that are used may be wrong, named alike.
 
     Raises:
@@ -172,6 +219,7 @@ class TasteData:
     def __init__(
         self, utterances: Sequence[Utterance], config: TasteBatchConfig, *, subword_tokenizer: SubwordTokenizer,
         units: FeatureExtractor, frames: FeatureExtractor, cache: Path, voice: FeatureExtractor | None = None,
+        audio_cache: Path | None = None,
     ) -> None:  # fmt: skip
         if not units.frame_rate or not frames.frame_rate or frames.width % 2 or (voice and voice.frame_rate):
             raise ConfigError(
@@ -184,17 +232,23 @@ class TasteData:
         self._voices = None if voice is None else TargetCache(voice, cache / VOICES)
         self._pronouncer = once(ArpabetPronouncer)  # loaded at the first line with an alignment and without phones
         self.problems: list[AudioError | AlignmentError | TextError] = []
-        self.utterances: list[Utterance] = []
-        self._entries: list[_Entry] = []
-        for utterance in select_share(utterances, config.share):
+        self._entries = _Entries()
+        chosen = select_share(utterances, config.share)
+        paths, numbers = recordings_of(chosen)
+        self._files = ClipFiles(paths, frames.sample_rate, folder=audio_cache, check=False)  # features need all of it
+        kept = array("q")
+        for index, file in enumerate(numbers.tolist()):
             problems: dict[str, AudioError | AlignmentError | TextError] = {}  # often the same at every speed
+            utterance = chosen[index]
             for speed in config.speeds:
                 try:
-                    self._entries.append(self._load(utterance, speed))
-                    self.utterances.append(utterance)
+                    self._entries.append(self._load(utterance, file, speed))
+                    kept.append(index)
                 except (AudioError, AlignmentError, TextError) as error:  # which need not know the file
                     problems.setdefault(str(named := utterance.locate_error(error)), named)
             self.problems += problems.values()
+        self.utterances = select(chosen, kept)
+        self.corpus = describe_corpus(self._entries.lengths(), self._unit_rate)
         self.doubts = [*find_doubtful(self.utterances), *map(AlignmentError, self._mismatches)]
         if not self._entries:
             first = f"; the first: {self.problems[0]}" if self.problems else ""
@@ -203,7 +257,7 @@ class TasteData:
     @property
     def hours(self) -> float:
         """Hours of speech; a recording that is listed twice, or at two speeds, counts twice."""
-        return sum(entry.seconds for entry in self._entries) / 3600
+        return sum(self._entries.seconds) / 3600
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -219,16 +273,24 @@ class TasteData:
 
     def _example(self, index: int) -> TasteExample:
         entry = self._entries[index]
-        keys, values = self._frames.all_frames(entry.frames).chunk(2, dim=1)
-        example = replace(entry.example, keys=keys, values=values, units=entry.example.units.long())
-        if self._voices is None or entry.voice is None:
-            return example
-        return replace(example, voice=self._voices.vector(entry.voice))
+        key = self._files.key(entry.file)
+        keys, values = self._frames.all_frames(self._frames.file_of(key, entry.speed)).chunk(2, dim=1)
+        voice = torch.zeros(self.config.voice_width)
+        if self._voices is not None:
+            voice = self._voices.vector(self._voices.file_of(key, entry.speed))
+        ids, words = tuple(entry.subword_ids), tuple(entry.word_ids)
+        return TasteExample(
+            subwords=Subwords(ids, words, ("",) * len(ids)), keys=keys, values=values, units=entry.units,
+            spans=torch.from_numpy(entry.spans), aligned=entry.aligned, voice=voice,
+            name=f"{self._files.path(entry.file)}{_describe_speed(entry.speed)}",
+        )  # fmt: skip
 
-    def _load(self, utterance: Utterance, speed: float) -> _Entry:
+    def _load(self, utterance: Utterance, file: int, speed: float) -> _Entry:
         """Check an utterance and extract its features, which takes longest and comes last."""
-        recorded = header_seconds(utterance.audio_path)
-        seconds, at_speed = recorded / speed, "" if speed == 1 else f" at speed {speed:g}"
+        if file in self._files.errors:
+            raise self._files.errors[file]
+        recorded = self._files.seconds(file)
+        seconds, at_speed = recorded / speed, _describe_speed(speed)
         if seconds > self.config.max_seconds:
             raise AudioError(
                 f"lasts {seconds:.1f} s{at_speed}, longer than {self.config.max_seconds:g} s; cut it between words"
@@ -237,8 +299,7 @@ class TasteData:
             raise TextError("its line has no 'text'; add the transcript")
         subwords = self.subword_tokenizer.tokenize(utterance.text)
         alignment = alignment_of(utterance, recorded)
-        unit_file, frame_file, voice_file = self._extract(utterance.audio_path, speed)
-        units = self._units.ids(unit_file).int()
+        units = self._units.ids(self._extract(utterance.audio_path, self._files.key(file), speed)).int()
         if len(subwords.ids) > len(units):
             raise AlignmentError(
                 f"its text has {len(subwords.ids)} subwords, its audio {len(units)} units{at_speed}; give it the text "
@@ -246,23 +307,17 @@ class TasteData:
             )
         aligned = None if alignment is None else self._align(utterance, alignment, subwords, len(units), speed)
         spans = estimate_spans(subwords, len(units)) if aligned is None else aligned
-        example = TasteExample(
-            subwords=subwords, keys=torch.zeros(0, 0), values=torch.zeros(0, 0), units=units,
-            spans=torch.from_numpy(spans).float(), aligned=aligned is not None,
-            voice=torch.zeros(self.config.voice_width), name=f"{utterance.audio_path}{at_speed}",
-        )  # fmt: skip
-        return _Entry(seconds, example, frame_file, voice_file)
+        return _Entry(
+            file, speed, seconds, subwords.ids, subwords.word_ids, units, spans.astype(np.float32), aligned is not None
+        )
 
-    def _extract(self, path: Path, speed: float) -> tuple[Path, Path, Path | None]:
-        """Return the files of units, frames and voice; the audio is read once, if any of them is missing."""
+    def _extract(self, path: Path, key: str, speed: float) -> Path:
+        """Extract the features that are missing; the audio is read once, if any is. Return the file of the units."""
         audio = once(lambda: Audio.read(path).played(speed))
-
-        def file_of(cache: TargetCache) -> Path:
-            if cache.has(file := cache.path_of(path, speed)):
-                return file
-            return cache.store(path, audio().resample(cache.extractor.sample_rate), speed)
-
-        return file_of(self._units), file_of(self._frames), None if self._voices is None else file_of(self._voices)
+        for cache in (self._units, self._frames, self._voices):
+            if cache is not None and not cache.has(cache.file_of(key, speed)):
+                cache.store(path, audio().resample(cache.extractor.sample_rate), speed)
+        return self._units.file_of(key, speed)
 
     def _align(
         self, utterance: Utterance, alignment: Alignment, subwords: Subwords, units: int, speed: float
@@ -276,7 +331,11 @@ class TasteData:
             return None
 
 
-def select_share(utterances: Sequence[Utterance], share: float) -> list[Utterance]:
+def _describe_speed(speed: float) -> str:
+    return "" if speed == 1 else f" at speed {speed:g}"
+
+
+def select_share(utterances: Sequence[Utterance], share: float) -> Sequence[Utterance]:
     """Select a share of the recordings, whole speakers at a time.
 
     Speakers are taken in the order of their names' SHA-256 until the share is reached, so a smaller selection is part
@@ -294,7 +353,7 @@ def select_share(utterances: Sequence[Utterance], share: float) -> list[Utteranc
             break
         selected.add(speaker)
         count += sizes[speaker]
-    return [one for one, speaker in zip(utterances, speakers, strict=True) if speaker in selected]
+    return select(utterances, [index for index, speaker in enumerate(speakers) if speaker in selected])
 
 
 def find_doubtful(utterances: Sequence[Utterance]) -> list[AlignmentError]:

@@ -118,7 +118,7 @@ class TasteRun(Run):
         batches = replace(self.batches, voice_width=max(1, self._source.spec.voice_width))
         return TasteData(
             utterances, batches, subword_tokenizer=subwords, units=unit_extractor(self._source), frames=self._frames,
-            cache=Path(self.cache), voice=voice_extractor(self._source),
+            cache=Path(self.cache), voice=voice_extractor(self._source), audio_cache=self.audio_cache,
         )  # fmt: skip
 
     def objective(self, material: TasteData, start: TasteTokenizer | None = None) -> TasteObjective:
