@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import soundfile
-from jaxtyping import Float
+from jaxtyping import Float, Int16
 from numpy import ndarray
 
 from vocable.audio_files import pyav
@@ -124,7 +124,7 @@ def read_comment(path: str | os.PathLike[str]) -> str:
     return ""
 
 
-def read_range(path: str | os.PathLike[str], start: int, stop: int) -> Float[ndarray, " T"]:
+def read_range(path: str | os.PathLike[str], start: int, stop: int) -> Float[ndarray, " T"] | Int16[ndarray, " T"]:
     """Read a range of samples from a file that is seekable (:class:`AudioFile`), without decoding what is before it.
 
     Args:
@@ -133,7 +133,7 @@ def read_range(path: str | os.PathLike[str], start: int, stop: int) -> Float[nda
         stop: Sample after the last; the end of the file at most.
 
     Returns:
-        Mean of the channels, float32.
+        Mean of the channels, float32; of one channel of 16-bit samples these themselves, int16.
 
     Raises:
         AudioError: If the file is missing, or cannot be decoded there.
@@ -143,7 +143,8 @@ def read_range(path: str | os.PathLike[str], start: int, stop: int) -> Float[nda
         file = stack.enter_context(open_regular(path))
         sound = stack.enter_context(soundfile.SoundFile(os.dup(file.fileno()), closefd=True))
         sound.seek(start)
-        block = sound.read(stop - start, dtype="float32", always_2d=True)
+        is_16_bit = sound.channels == 1 and sound.subtype == "PCM_16"
+        block = sound.read(stop - start, dtype="int16" if is_16_bit else "float32", always_2d=True)
         if len(block) < stop - start:
             raise AudioError(
                 f"{path}: the file is truncated after {(start + len(block)) / sound.samplerate:.2f} s; copy or export "

@@ -142,7 +142,9 @@ class ClipFiles:
         if recent is not None:
             samples = recent[start:stop]
         elif self._is_direct(index):
-            samples = _to_16_bit(Audio(read_range(self._paths[index], start, stop), self._rate).samples)
+            samples = read_range(self._paths[index], start, stop)
+            if samples.dtype != np.int16:
+                samples = _to_16_bit(Audio(samples, self._rate).samples)
             if stop - start == size:
                 self._recent.put(index, samples)
         else:
