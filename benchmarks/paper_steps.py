@@ -104,7 +104,6 @@ def train(recipe: str, options: Options) -> dict[str, Any]:
     if options.still:
         _silence()
     weights = {id(p): p for part in objective.parts().values() for p in part.parameters()}.values()
-    counted = _operations(objective, batches, run) if options.operations else None
     before = _resident()
     with tempfile.TemporaryDirectory() as folder:
         trainer = _timed_trainer(objective, batches, run.train, Path(folder), device, options.minutes)
@@ -112,6 +111,8 @@ def train(recipe: str, options: Options) -> dict[str, Any]:
         lines = (Path(folder) / "log.jsonl").read_text().splitlines() if _is_first() else []
     rows = [json.loads(line) for line in lines]
     curve, last = [_total(row) for row in rows], rows[-1] if rows else {}
+    del trainer.optimizers
+    counted = _operations(objective, batches, run) if options.operations else None
     return {
         "parameters": sum(p.numel() for p in weights), "trained": sum(p.numel() for p in weights if p.requires_grad),
         "clips": run.batches.batch_size, "clips_of_the_recipe": whole, "steps": trainer.step,
@@ -157,13 +158,11 @@ def _operations(objective: Any, batches: Any, run: Any) -> list[float]:
 
     Products and convolutions are counted by torch on one clip, recurrent layers by their weights.
     """
-    import torch
     from torch import nn
     from torch.utils.flop_counter import FlopCounterMode
 
     one, found = replace(batches, size=1), []
-    state = {name: {key: value.clone() for key, value in part.state_dict().items()}
-             for name, part in objective.parts().items()}  # fmt: skip
+    device = next(parameter.device for part in objective.parts().values() for parameter in part.parameters())
     recurrent = [0]
 
     def count(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -176,16 +175,12 @@ def _operations(objective: Any, batches: Any, run: Any) -> list[float]:
     for step in sorted({0, min(run.train.steps, 2) - 1}):
         recurrent[0] = 0
         with FlopCounterMode(display=False) as counter:
-            for turn in objective.turns(one.batch(step), step):
+            for turn in objective.turns(one.batch(step).to(device), step):
                 if turn.total.requires_grad:
                     turn.total.backward()
         found.append(float(counter.get_total_flops() + recurrent[0]))
     for hook in hooks:
         hook.remove()
-    for name, part in objective.parts().items():
-        part.load_state_dict(state[name])
-        part.zero_grad(set_to_none=True)
-    torch.manual_seed(run.train.seed)
     return found
 
 
