@@ -43,7 +43,8 @@ def train(
     init: Annotated[str | None, typer.Option(help="Model or run to initialize from (a VQ-VAE, for a prior).")] = None,
     teacher: Annotated[
         list[str] | None,
-        typer.Option(help="Teacher of a distilled recipe: semantic=FOLDER or NAME, acoustic=resemblyzer or FOLDER."),
+        typer.Option(help="Teacher of a distilled recipe: semantic=FOLDER or NAME, acoustic=resemblyzer or FOLDER, "
+                     "representation=FOLDER of Whisper."),
     ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Cache of teachers' features and of decoded audio. Default: OUT/teachers.")

@@ -70,6 +70,11 @@ def test_models_without_residual_levels_have_no_beam(tokenizer: object) -> None:
     assert made.beam == 1
 
 
+def test_residual_levels_of_other_systems_have_a_beam() -> None:
+    taste = vocable.load("taste-small", beam=4)
+    assert (taste.beam, taste.model.quantizer.residual.beam) == (4, 4)
+
+
 @pytest.mark.parametrize(("beam", "message"), [(0, "beam is 0"), (2_000, "beam is 2000"), (2.5, "beam is 2.5")])
 def test_a_beam_is_a_number_of_paths(folder: Path, beam: int, message: str) -> None:
     with pytest.raises(VocableError, match=message):
