@@ -52,7 +52,8 @@ def study(
     Guided codec (--recipe guided-small-taught, with --teacher semantic=FOLDER --teacher acoustic=resemblyzer).
     lessons: no teacher, either and both, at three seeds.  weights: teachers' weights, a fifth and five times.
     teachers: other layers, another loss, frames without pooling, level 2 alone.  pooling: attention or a mean.
-    rates: one training at 1, 2, 4 and all levels.  There is no discriminator.
+    rates: frames of 20 and of 25 ms at several numbers of levels, 50 to 400 tokens a second.  There is no
+    discriminator.
     """
     from vocable.systems.registry import find_recipe, load
     from vocable.train.overrides import override

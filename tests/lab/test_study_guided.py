@@ -183,10 +183,26 @@ def test_one_training_is_measured_at_every_rate(place: Path, tmp_path: Path) -> 
     study("rates", run, [place / "manifest.jsonl"], tmp_path, fakes=3, quiet=True, say=lambda line: None)
     values = json.loads((tmp_path / "study.json").read_text())
     assert {name: one["tokens_per_second"]["mean"] for name, one in values.items()} == {
-        "run": 200.0, "run@2": 100.0, "run@1": 50.0,  # of four levels
+        "run": 200.0, "run@3": 150.0, "run@2": 100.0, "run@1": 50.0,  # of four levels
+        "longer-frames": 160.0, "longer-frames@3": 120.0,
     }  # fmt: skip
-    assert len({one["pesq_wb"]["mean"] for one in values.values()}) == 3
+    assert len({one["pesq_wb"]["mean"] for one in values.values()}) == len(values)
     assert "over seeds" not in values
+
+
+def test_rates_of_both_frames_cover_what_the_seed_asks() -> None:
+    run = run_of("guided-small")
+    rates = {
+        (variant.name, levels): replace(variant.run.model.spec, num_codebooks=levels).token_rate
+        for variant in STUDIES["rates"](run) for levels in variant.levels
+    }  # fmt: skip
+    assert sorted(rates.values()) == [50, 100, 120, 150, 160, 200, 200]
+    recipe, longer = (variant.run for variant in STUDIES["rates"](run))
+    assert longer.batches.frames * longer.model.backbone.hop == recipe.batches.frames * recipe.model.backbone.hop
+    assert changes(longer, recipe) == {
+        "model.backbone.hop", "model.backbone.spectrum_hop", "model.backbone.n_fft", "batches.frames",
+    }  # fmt: skip
+    assert [one.name for one in STUDIES["rates"](run_of("guided-small-taught"))] == ["run"]
 
 
 @pytest.mark.slow

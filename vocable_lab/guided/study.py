@@ -12,6 +12,7 @@ from typing import Any
 
 from vocable.errors import ConfigError
 from vocable.evaluate.card import Column
+from vocable.systems.guided.config import SpectralConfig
 from vocable.systems.guided.recipe import GuidedRun
 from vocable.systems.guided.teachers import ACOUSTIC, SEMANTIC
 from vocable.systems.guided.tokenizer import GuidedTokenizer
@@ -20,7 +21,8 @@ from vocable_lab.guided.levels import COLUMNS, GuidedLevels
 from vocable_lab.subjects import SEEDS, Subject, Variant, with_seed
 
 _FACTORS = (0.2, 5.0)
-_LEVELS = (1, 2, 4)  # and all eight: 50, 100, 200 and 400 tokens a second
+_LEVELS = (1, 2, 3, 4)  # and all eight: 50, 100, 150, 200 and 400 tokens a second
+_LONG_HOP, _LONG_HOP_LEVELS = 1.25, (3, 4, 5)  # 40 frames a second of 3, 4 and 5 levels: 120, 160 and 200 tokens
 _QUANTIZE_SHARE, _TEACHER_SHARE = 10, 5  # a schedule starts after at most 1 / share of the run
 _OFF = Weight(value=0.0)
 _LESSONS = {"reconstruction": (), "semantic": (SEMANTIC,), "acoustic": (ACOUSTIC,), "both": (SEMANTIC, ACOUSTIC)}
@@ -81,8 +83,25 @@ def compare_pooling(run: GuidedRun) -> list[Variant]:
 
 
 def compare_rates(run: GuidedRun) -> list[Variant]:
-    """Return one training, with the recipe's teachers or without, to be measured at one, two, four and all levels."""
-    return [Variant(name="run", levels=_LEVELS, run=_shorten(run))]
+    """Return trainings to be measured at several numbers of levels, which give several rates.
+
+    A recipe without teachers is trained with longer frames, too, so that the rates cover 120 to 220 tokens a second,
+    as the seed's last check asks. Teachers' features follow the recipe's frames, so a taught recipe is trained once.
+    """
+    run = _shorten(run)
+    longer = _with_longer_frames(run)
+    more = [] if longer is None else [Variant(name="longer-frames", levels=_LONG_HOP_LEVELS, run=longer)]
+    return [Variant(name="run", levels=_LEVELS, run=run), *more]
+
+
+def _with_longer_frames(run: GuidedRun) -> GuidedRun | None:
+    """Return the run with frames a quarter longer and crops of the same seconds; None where that cannot be."""
+    backbone = run.model.backbone
+    if not isinstance(backbone, SpectralConfig) or run.semantic is not None or run.acoustic is not None:
+        return None
+    sizes = {name: round(getattr(backbone, name) * _LONG_HOP) for name in ("hop", "spectrum_hop", "n_fft")}
+    batches = replace(run.batches, frames=max(1, round(run.batches.frames / _LONG_HOP)))
+    return replace(run, model=replace(run.model, backbone=replace(backbone, **sizes)), batches=batches)
 
 
 def _shorten(run: GuidedRun) -> GuidedRun:
