@@ -91,7 +91,7 @@ class TokenSpec:
 
     @property
     def bit_rate(self) -> float:
-        """Maximum bits per second."""
+        """Maximum bits per second of the ids alone. ``tokenizer.format.bit_rate`` counts voices and texts, too."""
         return self.frame_rate * self.bits_per_frame
 
 

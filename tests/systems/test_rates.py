@@ -6,10 +6,20 @@ import pytest
 
 import vocable
 from vocable.apps.catalog import list_models
+from vocable.evaluate.codecs.tokenizer import TokenizerCodec
 from vocable.evaluate.describe import describe
+from vocable.systems.registry import find_recipe
+from vocable.systems.token_format import TokenFormat
 from vocable.tokens import Tokens
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+MODELS = Path(vocable.__file__).parent / "models"
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def readme_row(name: str) -> str:
+    """The row of the main README's table of tokenizers."""
+    return next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
 
 
 @pytest.mark.parametrize(
@@ -38,12 +48,30 @@ def test_a_rate_counts_what_is_beside_the_ids(
     shown = next(model.rate for model in list_models() if model.name == name)
     if width:
         assert f"{32 * width:,} bit a clip" in rows["beside the ids"]
-        both = [f"{rate:,.0f} bit/s for a clip of {seconds} s" for rate, seconds in zip(rates, (3, 10), strict=True)]
-        assert rows["bit rate with it"] == ", ".join(both)
-        assert f"{rates[0]:.0f} bit/s for 3 s, {rates[1]:.0f} bit/s for 10 s" in shown
+        both = f"{rates[0]:,.0f} bit/s for 3 s, {rates[1]:,.0f} bit/s for 10 s"
+        assert rows["bit rate with it"] == tokenizer.format.rate_text() == both
+        assert both in shown
+        assert both in TokenizerCodec(name, tokenizer).note
+        assert both in (MODELS / name / "README.md").read_text()
+        assert both in readme_row(name)
     else:
         assert "beside the ids" not in rows
         assert "beside" not in shown
+
+
+@pytest.mark.parametrize(("name", "voice_width"), [("ctap-paper", 64)])
+def test_recipes_without_weights_state_the_same_rate(name: str, voice_width: int) -> None:
+    rows = dict(row[:2] for row in describe(name)[0].rows)
+    text = TokenFormat(spec=find_recipe(name).model.spec, voice_width=voice_width).rate_text()
+    assert rows["bit rate with it"] == text
+    assert text in readme_row(name)
+    assert text in (MODELS.parent / "systems" / "ctap" / "README.md").read_text()
+
+
+def test_no_page_states_a_rate_of_a_voiced_model_without_the_voice() -> None:
+    """The main README's table has no bit rate of ids alone in a row whose tokens come with a voice."""
+    for name in ("ctap-small", "ctap-paper", "supervised-small", "taste-small", "vqalattent-fsdd"):
+        assert readme_row(name).count("bit/s") == 2, name
 
 
 def test_text_counts_where_tokens_stand_for_it() -> None:

@@ -114,8 +114,7 @@ def _bundled(folder: Path) -> CatalogModel:
         if spec.hop is not None:
             rate = f"{spec.frame_rate:g} Hz, {spec.token_rate:g} tokens/s, {spec.bit_rate:g} bit/s"
         if form.voice_width:
-            short, long = form.bit_rate(3.0), form.bit_rate(10.0)
-            rate += f"; with what a clip carries beside the ids, {short:.0f} bit/s for 3 s, {long:.0f} bit/s for 10 s"
+            rate += f"; with what a clip carries beside the ids, {form.rate_text()}"
         uses = registry.systems()[system].uses
         use = ", ".join(["coding", *(phrase for name, phrase in _USES.items() if name in uses)])
     card = folder / "README.md"

@@ -40,7 +40,10 @@ def train(
         int | None,
         typer.Option(min=0, help="Steps between evaluations on the split dev, 0 for none. Default: at checkpoints."),
     ] = None,
-    init: Annotated[str | None, typer.Option(help="Model or run to initialize from (a VQ-VAE, for a prior).")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(help="Model or run to initialize from (a VQ-VAE, for a prior), or cosyvoice:FOLDER."),
+    ] = None,
     teacher: Annotated[
         list[str] | None,
         typer.Option(help="Teacher of a distilled recipe: semantic=FOLDER or NAME, acoustic=resemblyzer or FOLDER, "
@@ -92,8 +95,9 @@ def train(
         teachers=teacher or (),
         assignments=[*(assignments or ()), *(f"{name}={value}" for name, value in given.items() if value is not None)],
     )  # fmt: skip
+    run, start = (plan.run, None) if plan.init is None else plan.run.begin_from(plan.init, load)
     fit(
-        plan.run, plan.manifests, out, split=plan.split, start=None if plan.init is None else load(plan.init),
+        run, plan.manifests, out, split=plan.split, start=start,
         init=plan.init, find=load, validate=DevSplit.opener(plan.manifests, load, say=typer.echo), resume=resume,
         allow_changes=allow_changes, exact=exact, tensorboard=tensorboard, device=device,
         say=typer.echo,

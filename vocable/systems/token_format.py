@@ -63,6 +63,16 @@ class TokenFormat:
             frames = seconds * _SUBWORDS_PER_SECOND if self.frames is None else self.frames
         return (frames * (self.spec.bits_per_frame + self.text_bits) + 32 * self.voice_width) / seconds
 
+    def rate_text(self) -> str:
+        """Return the rates of a clip of 3 s and of 10 s with all that it carries, as every table and page words them.
+
+        Example:
+            >>> spec = TokenSpec(sample_rate=16_000, hop=640, codebook_size=1024)
+            >>> TokenFormat(spec=spec, voice_width=224).rate_text()
+            '2,639 bit/s for 3 s, 967 bit/s for 10 s'
+        """
+        return ", ".join(f"{self.bit_rate(seconds):,.0f} bit/s for {seconds:g} s" for seconds in (3.0, 10.0))
+
     def rate_rows(self) -> list[tuple[str, str]]:
         """Return table rows with what a clip carries beside its ids, and the rate with it for 3 s and 10 s."""
         if self.spec.hop is not None and not self.voice_width:
@@ -70,8 +80,7 @@ class TokenFormat:
         text = f"its text, {self.text_bits:.1f} bit a subword at most, and " if self.text_bits else ""
         width = self.voice_width
         beside = f"{text}{width} numbers of float32, {32 * width:,} bit a clip" if width else f"{text}nothing else"
-        rates = ", ".join(f"{self.bit_rate(seconds):,.0f} bit/s for a clip of {seconds:g} s" for seconds in (3.0, 10.0))
-        return [("beside the ids", beside), ("bit rate with it", rates)]
+        return [("beside the ids", beside), ("bit rate with it", self.rate_text())]
 
     def check(self, tokens: Tokens) -> None:
         """Raise a SpecError if tokens contradict themselves or this format."""

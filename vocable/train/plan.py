@@ -87,8 +87,16 @@ def plan_training(
     return TrainingPlan(
         run=run, manifests=[Path(os.path.abspath(path)) for path in manifests],  # noqa: PTH100
         split=None if split == ALL else split or "train",
-        init=os.path.abspath(init) if init is not None and exists(Path(init)) else init,  # noqa: PTH100
+        init=None if init is None else _absolute(init),
     )  # fmt: skip
+
+
+def _absolute(init: str) -> str:
+    """Return a model's folder, also behind ``cosyvoice:``, as an absolute path; the name itself if there is none."""
+    kind, colon, place = init.partition(":")
+    if exists(Path(init)):
+        return os.path.abspath(init)  # noqa: PTH100
+    return f"{kind}:{os.path.abspath(place)}" if colon and exists(Path(place)) else init  # noqa: PTH100
 
 
 def _stored_manifests(stored: dict[str, Any], file: Path) -> list[Path]:

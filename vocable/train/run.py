@@ -102,6 +102,18 @@ class Run(ABC):
             ConfigError: If ``start`` does not fit.
         """
 
+    def begin_from(self, init: str, load: Callable[[str], Any]) -> tuple["Run", Any]:
+        """Return this run, and the model that training begins from.
+
+        Args:
+            init: Name or folder of a model, as ``--init`` takes it.
+            load: Function that loads a tokenizer by name or folder, such as :func:`vocable.load`.
+
+        Raises:
+            CheckpointError: If there is no such model.
+        """
+        return self, load(init)
+
     def check_start(self, start: Any | None) -> None:  # noqa: B027 a hook, which most recipes need not use
         """Raise a ConfigError, before any data is read, if training cannot begin from a model, or without one."""
 

@@ -51,7 +51,7 @@ from vocable_lab.ctap.figures import (
 from vocable_lab.ctap.frames import BATCH_SIZE, draw_batches, make_untrained, score_retrieval
 from vocable_lab.ctap.sentences import SENTENCES, score_sentence
 from vocable_lab.ctap.showcase import MAX_CLIPS, Showcase, draw_pictures, make_samples
-from vocable_lab.shared.codes import mel_error, most_common_phone, token_figures
+from vocable_lab.shared.codes import describe_model, mel_error, most_common_phone, token_figures
 from vocable_lab.shared.phones import PhoneReader, without_path
 from vocable_lab.shared.voices import draw_targets, score_similarity
 
@@ -147,7 +147,7 @@ class CtapSeed(Evaluation):
             probes = self._probes(tokens)
             found[self.name] |= disentanglement_figures([row for row in probes if row.probe == "speaker"])
         own = Entry(
-            name=self.name, kind="tokenizer", family=self.name, note=self.tokenizer.digest, usage=levels,
+            name=self.name, kind="tokenizer", family=self.name, note=describe_model(self.tokenizer), usage=levels,
             bit_rate=self.tokenizer.spec.bit_rate, figures=found[self.name],
             reported={key: value for key, value in reported_figures().items() if key in found[self.name]},
         )  # fmt: skip

@@ -23,6 +23,7 @@ from vocable_lab.subjects import SEEDS, Subject, Variant, with_seed
 _FACTORS = (0.2, 5.0)
 _LEVELS = (1, 2, 3, 4)  # and all eight: 50, 100, 150, 200 and 400 tokens a second
 _LONG_HOP, _LONG_HOP_LEVELS = 1.25, (3, 4, 5)  # 40 frames a second of 3, 4 and 5 levels: 120, 160 and 200 tokens
+_CROP_FRAMES = 16  # longer frames in a multiple of 256 samples, which the losses on spectra need
 _QUANTIZE_SHARE, _TEACHER_SHARE = 10, 5  # a schedule starts after at most 1 / share of the run
 _OFF = Weight(value=0.0)
 _LESSONS = {"reconstruction": (), "semantic": (SEMANTIC,), "acoustic": (ACOUSTIC,), "both": (SEMANTIC, ACOUSTIC)}
@@ -100,7 +101,8 @@ def _with_longer_frames(run: GuidedRun) -> GuidedRun | None:
     if not isinstance(backbone, SpectralConfig) or run.semantic is not None or run.acoustic is not None:
         return None
     sizes = {name: round(getattr(backbone, name) * _LONG_HOP) for name in ("hop", "spectrum_hop", "n_fft")}
-    batches = replace(run.batches, frames=max(1, round(run.batches.frames / _LONG_HOP)))
+    crop = max(1, round(run.batches.frames / _LONG_HOP / _CROP_FRAMES)) * _CROP_FRAMES
+    batches = replace(run.batches, frames=crop)
     return replace(run, model=replace(run.model, backbone=replace(backbone, **sizes)), batches=batches)
 
 

@@ -19,6 +19,7 @@ from vocable.metrics.codebook import usage_figure
 from vocable.metrics.score import Figure, Score, point_figure
 from vocable.metrics.text import per
 from vocable.systems import registry as hub
+from vocable.systems.base import BaseTokenizer
 from vocable.systems.voiced import VoicedTokenizer
 from vocable.tokens import Tokens
 from vocable_lab.shared.phones import PhoneReader, without_path
@@ -119,13 +120,18 @@ class Codes(Evaluation):
         figures = speaker_figures(rows, self.columns, speakers, self.plan.seed)
         figures |= token_figures(tokenizer, tokens, self.plan.seed) if tokens else {}
         return Entry(
-            name=name, kind="tokenizer", family=name, note=tokenizer.digest, bit_rate=tokenizer.spec.bit_rate,
+            name=name, kind="tokenizer", family=name, note=describe_model(tokenizer), bit_rate=tokenizer.spec.bit_rate,
             figures={column.key: figures[column.key] for column in self.columns if column.key in figures},
             usage=level_usage(tokens, 1) if tokens else (),
         )  # fmt: skip
 
     def _file(self, name: str, item: str) -> Path:
         return self.out / "tokens" / name / f"{list(self.clips).index(item):05d}.tokens"
+
+
+def describe_model(tokenizer: BaseTokenizer[Any]) -> str:
+    """Return a tokenizer's digest and its rates with all that a clip carries, for the note of its row."""
+    return f"{tokenizer.digest}; with all that a clip carries, {tokenizer.format.rate_text()}"
 
 
 def mel_error(tokenizer: _Tokenizer, clip: Audio, tokens: Tokens) -> Score:

@@ -8,6 +8,7 @@ from vocable.audio import Audio
 from vocable.errors import ConfigError
 from vocable.evaluate.codecs.base import Coded, Kind, match_clip
 from vocable.interfaces import Tokenizer
+from vocable.systems.token_format import TokenFormat
 from vocable.tokens import BEAM, Provenance, Tokens, pack
 
 
@@ -56,10 +57,15 @@ class TokenizerCodec:
 
     @property
     def note(self) -> str:
-        """Number of levels, the start of the digest, and the beam if it is more than 1."""
+        """Number of levels, the start of the digest, the beam over 1, and rates with a voice where there is one."""
         spec, beam = self.tokenizer.spec, getattr(self.tokenizer, BEAM, 1)
         parts = [f"{self.levels or spec.num_codebooks} of {spec.num_codebooks} levels", self.tokenizer.digest[:19]]
-        return ", ".join([*parts, f"{BEAM} {beam}"] if beam != 1 else parts)
+        parts += [f"{BEAM} {beam}"] if beam != 1 else []
+        form = getattr(self.tokenizer, "format", None)
+        if isinstance(form, TokenFormat) and form.voice_width:
+            kept = replace(form.spec, num_codebooks=self.levels or spec.num_codebooks)
+            parts.append(f"with all that a clip carries {replace(form, spec=kept).rate_text()}")
+        return ", ".join(parts)
 
     def encode(self, clip: Audio, key: str) -> Tokens:
         """Return the tokens of a clip, with the kept levels."""

@@ -1,7 +1,7 @@
 """Training recipes of TASTE (arXiv:2504.07053) and of its core as the seed built it, and the system's record."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from vocable.errors import ConfigError, ManifestError
 from vocable.features.hub import located
 from vocable.features.whisper import EncoderSpec, WhisperEncoder, WhisperLayers
 from vocable.systems.base import System
+from vocable.systems.cosyvoice import INIT, CosyVoiceStart
 from vocable.systems.taste import config as sizes
 from vocable.systems.taste.config import TasteConfig
 from vocable.systems.taste.data import FRAMES, UNITS, VOICES, TasteBatchConfig, TasteData
@@ -29,6 +30,7 @@ from vocable.train.run import Run
 from vocable.train.schedule import LearningRate, Weight
 from vocable.train.trainer import TrainConfig
 
+_S3_FILE = "s3:speech_tokenizer_v1.onnx"
 _SCALER_CLIPS = 200  # clips that the standardization of frames is fitted to
 _TINY_EN = EncoderSpec(name="openai/whisper-tiny.en", digest="any", width=384, depth=4)
 _SUPERVISED = UnitsSpec(
@@ -85,8 +87,8 @@ class TasteRun(Run):
         """Check that a recipe with a frozen unit model does not train against its random weights."""
         if self.needs_start and start is None:
             raise ConfigError(
-                "this recipe freezes the unit model, which has random weights; give --init FOLDER, a taste model with "
-                "the weights of CosyVoice-300M (vocable_lab.taste.cosyvoice.load_cosyvoice puts its llm.pt into one)"
+                "this recipe freezes the unit model, which has random weights; give --init cosyvoice:FOLDER with the "
+                "folder of CosyVoice-300M, or --init with a taste model of the recipe's sizes"
             )
 
     @override
@@ -94,6 +96,14 @@ class TasteRun(Run):
         voice = voice_extractor(self._source)
         extractors: dict[str, FeatureExtractor] = {UNITS: unit_extractor(self._source), FRAMES: self._frames}
         return extractors if voice is None else extractors | {VOICES: voice}
+
+    @override
+    def begin_from(self, init: str, load: Callable[[str], Any]) -> tuple["TasteRun", Any]:
+        """Return the run and its model; with ``cosyvoice:FOLDER``, units of that folder unless others are named."""
+        if not init.startswith(INIT):
+            return self, load(init)
+        start = CosyVoiceStart(init.removeprefix(INIT))
+        return replace(self, units=f"s3:{start.folder}" if self.units == _S3_FILE else self.units), start
 
     @override
     def material(self, manifests: Sequence[str | os.PathLike[str]], split: str | None) -> TasteData:
@@ -121,7 +131,7 @@ class TasteRun(Run):
             cache=Path(self.cache), voice=voice_extractor(self._source), audio_cache=self.audio_cache,
         )  # fmt: skip
 
-    def objective(self, material: TasteData, start: TasteTokenizer | None = None) -> TasteObjective:
+    def objective(self, material: TasteData, start: TasteTokenizer | CosyVoiceStart | None = None) -> TasteObjective:
         """Return a model of the recipe's sizes for the data's subwords and units, and its losses."""
         self.check_start(start)
         subwords, units = material.subword_tokenizer, self._source.spec
@@ -131,13 +141,15 @@ class TasteRun(Run):
         )  # fmt: skip
         model = TasteModel(config)
         model.aggregator.scale_output(self.initial_scale)
-        if start is not None:
-            if not isinstance(start, TasteTokenizer):
-                raise ConfigError("the model to start from is no TASTE; take another")
+        if isinstance(start, TasteTokenizer):
             if other := [name for name in vars(config) if getattr(config, name) != getattr(start.config, name)]:
                 raise ConfigError(f"the model to start from has other {', '.join(other)}; take one of this recipe")
             model.load_state_dict(start.model.state_dict())
+        elif start is not None and not isinstance(start, CosyVoiceStart):
+            raise ConfigError("the model to start from is no TASTE; take another")
         else:
+            if start is not None:
+                start.load_into(model)
             count = min(_SCALER_CLIPS, len(material))
             indices = np.unique(np.linspace(0, len(material) - 1, count).round().astype(int))
             model.fit_scalers(material.row(index) for index in indices.tolist())
@@ -167,11 +179,11 @@ def seed() -> TasteRun:
     """Return the seed's run: Whisper large-v3, S3 units, CosyVoice's text encoder trained and its unit model frozen.
 
     AdamW at 1e-4, 4 utterances and 10 epochs of LibriSpeech train-clean-100 (28,539) are the seed's; it does not state
-    warm-up, decay and clipping. The model to start from, ``--init``, must hold CosyVoice's weights.
+    warm-up, decay and clipping. Training begins from CosyVoice's weights, ``--init cosyvoice:FOLDER``.
     """
     return TasteRun(
         model=sizes.seed_exact(), losses=TasteLosses(), batches=TasteBatchConfig(batch_size=4),
-        encoder="openai/whisper-large-v3", units="s3:speech_tokenizer_v1.onnx", pieces="openai/whisper-large-v3",
+        encoder="openai/whisper-large-v3", units=_S3_FILE, pieces="openai/whisper-large-v3",
         case="as_is", needs_start=True,
         train=TrainConfig(steps=71_350, learning_rate=LearningRate(peak=1e-4, warmup=500, decay=0.0),
                           weight_decay=1e-2, save_every=7_135, keep=10),
