@@ -108,7 +108,7 @@ def test_a_frozen_unit_model_of_random_weights_is_refused_before_any_data_is_rea
     run = find_recipe(name)
     assert run.model.freeze_lm
     with pytest.raises(
-        ConfigError, match=r"random weights; give --init FOLDER, a taste model .*CosyVoice-300M"
+        ConfigError, match=r"random weights; give --init cosyvoice:FOLDER .*CosyVoice-300M"
     ) as told:
         fit(run, [tmp_path / "no such manifest.jsonl"], tmp_path / "run", find=vocable.load, quiet=True)
     assert "\n" not in str(told.value)
