@@ -107,9 +107,7 @@ def test_units_outside_the_table_are_refused(place: Path) -> None:
 def test_a_frozen_unit_model_of_random_weights_is_refused_before_any_data_is_read(tmp_path: Path, name: str) -> None:
     run = find_recipe(name)
     assert run.model.freeze_lm
-    with pytest.raises(
-        ConfigError, match=r"random weights; give --init cosyvoice:FOLDER .*CosyVoice-300M"
-    ) as told:
+    with pytest.raises(ConfigError, match=r"random weights; give --init cosyvoice:FOLDER .*CosyVoice-300M") as told:
         fit(run, [tmp_path / "no such manifest.jsonl"], tmp_path / "run", find=vocable.load, quiet=True)
     assert "\n" not in str(told.value)
     assert not (tmp_path / "run").exists()
