@@ -155,9 +155,12 @@ class AlignedWindows:
 
     def durations(self) -> Int[ndarray, " L"]:
         """Return the duration of each phoneme of the corpus, in spectra, rounded; silences are left out."""
-        rows = (self._segments.row(clip) for clip in np.flatnonzero(self._segments.counts()).tolist())
-        lengths = [np.diff(ends, prepend=0.0)[ids > 0] for ends, ids in rows]
-        return np.maximum(1, np.concatenate(lengths) / self.hop).round().astype(np.int64)
+        found = array("i")  # clip by clip: the lengths of all at once would take several times the memory
+        for clip in np.flatnonzero(self._segments.counts()).tolist():
+            ends, ids = self._segments.row(clip)
+            lengths = np.diff(ends, prepend=0.0)[ids > 0]
+            found.extend(np.maximum(1, lengths / self.hop).round().astype(np.int64).tolist())
+        return np.array(found, dtype=np.int32)
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> AlignedBatch:
         """Return this rank's slice of the global batch of a step."""
