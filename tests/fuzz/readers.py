@@ -1,12 +1,15 @@
 """Every reader of vocable with a sound file of its own, for the harness."""
 
 import json
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import soundfile
 import torch
 from safetensors import SafetensorError
@@ -24,7 +27,9 @@ from tests.models import ready, ready_ctap, ready_speaker
 from tests.vocoders.istft import network
 from vocable.apps.catalog import _other
 from vocable.audio import Audio, header_seconds
+from vocable.audio_files.mark import SyntheticMark, read_mark
 from vocable.corpus.archives import list_spans, read_span
+from vocable.corpus.imports import import_tokens
 from vocable.corpus.shard_format import FailedRow, ShardHeader, ShardRow
 from vocable.corpus.shard_writer import write_shard
 from vocable.corpus.speech import read_lines
@@ -32,12 +37,15 @@ from vocable.corpus.token_corpus import TokenCorpus
 from vocable.corpus.work_plan import PlanHeader, make_plan, read_plan
 from vocable.data.alignment.files import read_csv, read_ctm, read_textgrid
 from vocable.data.alignment.record import alignment_of
+from vocable.data.clip_files import ClipFiles
 from vocable.data.corpora import find_corpus
-from vocable.data.manifest import read_manifest
+from vocable.data.feature_packs import write_pack
+from vocable.data.manifest import open_manifests, read_manifest
 from vocable.data.targets import TargetCache
 from vocable.errors import InputError
 from vocable.evaluate.describe import describe, kind_of
 from vocable.features.hub import from_transformers, read_tensors
+from vocable.files import sha256
 from vocable.folder import digest_of, system_of
 from vocable.schema import to_json
 from vocable.systems.guided import recipe as guided
@@ -66,7 +74,7 @@ SCHEMA = ("schema:read_json", "schema:read_object", "schema:read_utf8", "schema:
 SAFETENSORS = ("folder:read_tensors", "folder:open_tensors")
 AUDIO = ("audio_files.reader:open_audio", "audio_files.reader:_opened", "audio_files.pyav:open_file",
          "audio_files.pyav:_open", "corpus.files:_encode",
-         "corpus.unit_encoder:UnitEncoder._encode_one", "corpus.unit_encoder:UnitEncoder._read_clip",
+         "corpus.unit_encoder:UnitEncoder._encode_one",
          "evaluate.demo:_read_beginning")  # fmt: skip
 MODEL = ("folder:read_model", "folder:system_of", *SAFETENSORS)
 
@@ -184,7 +192,46 @@ def _read_manifest(folder: Path) -> object:
     for line in lines:
         for part in (alignment_of, phones_of, phone_marks):
             part(line)
+    assert [line.audio_path for line in open_manifests([folder / "m.jsonl"])] == [line.audio_path for line in lines]
     return [line.value("digit") for line in lines]
+
+
+def _make_imports(folder: Path) -> None:
+    np.save(folder / "a.npy", np.arange(12).reshape(2, 6))
+    (folder / "b.json").write_text('{"x": [[1, 2], [3, 4]], "y": [[5], [6]]}')
+    lines = [{"key": "k", "code": [[1, 2], [3, 4]], "text": "hi"}, {"id": "l", "ids": [[1], [2]]}]
+    (folder / "c.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _read_imports(folder: Path) -> object:
+    out = folder / f"out{secrets.token_hex(4)}"
+    spec = TokenSpec(sample_rate=16_000, hop=320, codebook_size=20, num_codebooks=2)
+    inputs = [folder / name for name in ("a.npy", "b.json", "c.jsonl")]
+    count, failed = import_tokens(inputs, out, spec, "others")
+    return count, len(failed)
+
+
+def _make_pack(folder: Path) -> None:
+    clip = sound(folder / "a.wav")
+    TargetCache(_Loud(), folder / "cache")
+    target = _Loud().extract(Audio.read(clip)).half()
+    write_pack(folder / "cache" / "000000.safetensors", {sha256(clip): target}, _Loud.digest, {"b.wav": "it is empty"})
+
+
+def _make_clips(folder: Path) -> None:
+    for name, rate in (("a.wav", 8_000), ("b.ogg", 16_000)):
+        speechlike(3_000, rate).write(folder / name)
+    _read_clips(folder)
+
+
+def _read_clips(folder: Path) -> object:
+    clips = ClipFiles([str(folder / name) for name in ("a.wav", "b.ogg")], 8_000, folder=folder / "cache", check=True)
+    return [clips.read(index, 100, 900).tobytes() for index in range(2) if index not in clips.errors]
+
+
+def _make_marked(folder: Path) -> None:
+    mark = SyntheticMark(use="word editing", model="m", digest="sha256:1", detail="Words 1 to 2.")
+    replace(speechlike(400, 8_000), mark=mark).write(folder / "a.flac")
 
 
 TEXTGRID = """File type = "ooTextFile"
@@ -503,7 +550,7 @@ READERS: dict[str, Reader] = {
     "token shard": Reader(
         _make_shard, _read_shard, [("*", bytes_of), ("*", shard_of), ("*", shard_of)],
         ("corpus.shard:TokenShard.open", "corpus.token_corpus:TokenCorpus.shard", "corpus.merge:merge_corpora",
-         "corpus.tokenize:_open", "corpus.tokenize:_summarize", "corpus.verify:verify_corpus"), exact=True,
+         "corpus.unit_work:_open", "corpus.tokenize:_summarize", "corpus.verify:verify_corpus"), exact=True,
     ),
     "corpus plan": Reader(
         _make_plan, _read_plan, [("plan-*", bytes_of), ("plan-*", lines_of)], ("corpus.work_plan:read_plan",),
@@ -527,7 +574,7 @@ READERS: dict[str, Reader] = {
     ),
     "manifest": Reader(
         _make_manifest, _read_manifest, [("*", bytes_of), ("*", lines_of), ("*", lines_of)],
-        ("data.manifest:read_manifest", "data.manifest:_utterance", *SCHEMA),
+        ("data.manifest:_parse", "data.manifest:_Lines.utterance", "schema:read_lines", *SCHEMA),
     ),
     "textgrid": Reader(
         _text("a.TextGrid", TEXTGRID), lambda folder: read_textgrid(folder / "a.TextGrid").values(),
@@ -594,6 +641,24 @@ READERS: dict[str, Reader] = {
         [("*.safetensors", bytes_of), ("teacher.json", json_of), ("*.safetensors", safetensors_of)],
         ("data.targets:TargetCache.__init__", "data.targets:TargetCache._read", *SAFETENSORS),
     ),
+    "packs of targets": Reader(
+        _make_pack, _read_targets, [("000000.safetensors", bytes_of), ("000000.safetensors", safetensors_of)],
+        ("data.feature_packs:FeaturePack.__init__", *SAFETENSORS),
+    ),
+    "tokens of others": Reader(
+        _make_imports, _read_imports, [("*.*", bytes_of), ("*.json", json_of), ("*.jsonl", lines_of)],
+        ("corpus.imports:_load_array", "corpus.imports:_read_json", "corpus.imports:_read_lines"),
+    ),
+    "clips on disk": Reader(
+        _make_clips, _read_clips, [("*.safetensors", bytes_of), ("*.safetensors", safetensors_of), ("*.s16", bytes_of),
+                                   ("*.wav", bytes_of)],
+        ("data.clip_files:ClipFiles._find_unknown", "data.clip_files:_read_16_bit", "audio_files.reader:read_range",
+         *SAFETENSORS),
+    ),
+    "marks": Reader(
+        _make_marked, lambda folder: read_mark(folder / "a.flac"), [("*.flac", bytes_of)],
+        ("audio_files.mark:SyntheticMark.parse", "audio_files.reader:read_comment"),
+    ),
     "listening test": Reader(
         _make_test, _read_test, [("*", bytes_of), ("*.json", json_of), ("*.csv", words_of)],
         ("vocable_lab.listening.key:read_key", "vocable_lab.listening.analysis:_read_rows"),
@@ -622,7 +687,7 @@ READERS: dict[str, Reader] = {
     ),
     "librispeech": Reader(
         _make_librispeech, partial(_corpus, "librispeech"),
-        [("*.txt", bytes_of), ("*.txt", words_of), ("*.TXT", words_of)], ("data.corpora.librispeech:_read",),
+        [("*.txt", bytes_of), ("*.txt", words_of), ("*.TXT", words_of)], ("data.corpora.recordings:read_lines",),
     ),
     "hub": Reader(
         _make_hub, lambda folder: (_other("a", folder), from_transformers(str(folder), "AutoConfig").model_type),
@@ -653,6 +718,12 @@ ELSEWHERE: dict[str, str] = {
     "vocable_lab.vqalattent.classifier:find_classifier": "schema:read_json of a line of text",
     "corpus.memory:_status": "reads what the kernel says of this process",
     "corpus.parquet_files:_opened_parquet": "a file of others, read by pyarrow, which checks it",
+    "cli.corpus:stats": "corpus.shard:TokenShard.open, of each shard",
+    "cli.corpus:export": "corpus.shard:TokenShard.open, of each shard",
+    "data.corpora.libritts:prepare": "data.corpora.recordings:read_lines",
+    "data.corpora.vctk:prepare": "data.corpora.recordings:read_lines",
+    "systems.cosyvoice:_read_state": "features.hub:read_tensors, then names and shapes are checked",
+    "vocable_lab.study:_Evaluator._cost": "schema:read_object of a file that it has just written",
     "features.ecapa:EcapaTdnn.load": "features.hub:read_tensors, then a strict load_state_dict",
     "features.ge2e:_read_weights": "features.hub:read_tensors, then a strict load_state_dict",
     "features.distillmos:_read_weights": "features.hub:read_tensors, then a strict load_state_dict",

@@ -30,7 +30,7 @@ from vocable.audio_files import open_audio, read_range
 from vocable.collective import wait_for_all, world
 from vocable.data.strings import PackedStrings
 from vocable.errors import AudioError
-from vocable.files import exists, make_folder, open_regular, reason_of, sha256, write_whole
+from vocable.files import exists, folder_exists, make_folder, open_regular, reason_of, sha256, write_whole
 from vocable.folder import read_tensors
 
 SCALE = 32768.0
@@ -226,7 +226,10 @@ class ClipFiles:
         """Fill in the headers that the folder keeps of files that have not changed; return the other indices."""
         assert self._folder is not None
         numbers = {path: index for index, path in enumerate(self._paths)}
-        for part in sorted((self._folder / "headers").glob("[!.]*.safetensors")):  # no file that another process writes
+        kept = self._folder / "headers"
+        for part in (
+            sorted(kept.glob("[!.]*.safetensors")) if folder_exists(kept) else ()
+        ):  # hidden ones are being written
             tensors = read_tensors(part, AudioError, advice="remove it, and its recordings are looked at again")
             paths = bytes(tensors["paths"].numpy()).decode(errors="surrogatepass").split("\0")
             headers = tensors["headers"].numpy().tobytes()
