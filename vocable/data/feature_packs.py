@@ -20,11 +20,12 @@ from torch import Tensor
 from vocable.errors import CheckpointError
 from vocable.files import write_whole
 from vocable.folder import open_tensors
-from vocable.schema import config, parse, to_bytes
+from vocable.schema import config, parse, parse_object, to_bytes
 
 PATTERN = "[0-9][0-9][0-9][0-9][0-9][0-9].safetensors"
 """Glob pattern of the packs in a folder."""
 
+_FORMAT = 1
 _KEY = "pack"
 _ADVICE = "remove it, and it is computed again"
 
@@ -35,12 +36,14 @@ class _PackHeader:
 
     Attributes:
         digest: Digest of the feature extractor.
+        format: Version of the layout.
         checksums: CRC-32 of each tensor's bytes.
         failed: Reason of each recording that failed, by its path.
     """
 
     digest: str
     checksums: Mapping[str, int]
+    format: int = _FORMAT
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -104,6 +107,9 @@ class FeaturePack:
         text = (self._stored.metadata() or {}).get(_KEY)
         if text is None:
             raise CheckpointError(f"{path}: is no pack of features; {_ADVICE}")
+        number = parse_object(text, str(path), CheckpointError, _ADVICE).get("format", _FORMAT)
+        if number != _FORMAT:
+            raise CheckpointError(f"{path}: feature format {str(number)[:20]}, this vocable reads {_FORMAT}; update it")
         header = parse(_PackHeader, text.encode(), str(path), CheckpointError)
         if header.digest != digest:
             raise CheckpointError(

@@ -74,6 +74,16 @@ class HubertEncoder:
         extract = load_feature_extractor(name, cls.sample_rate)
         return cls(model.to(device), normalize=bool(extract.do_normalize), name=short_name(name))
 
+    @property
+    def device(self) -> torch.device:
+        """Device of the network."""
+        return torch.device(self._model.device)
+
+    def to(self, device: str) -> "HubertEncoder":
+        """Move the network to a torch device."""
+        self._model.to(device)
+        return self
+
     @cached_property
     def digest(self) -> str:
         """Digest of the weights and of how they are used."""

@@ -162,6 +162,28 @@ class WhisperEncoder(nn.Module):
         with torch.no_grad():
             return torch.cat([self(part[None], layers=layers)[0] for part in samples.split(size)])
 
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return self.positional_embedding.device
+
+    @reproducible
+    def features_of_batch(self, clips: Sequence[Audio], layers: Sequence[int] = (-1,)) -> list[Float[Tensor, "N D"]]:
+        """Compute what :meth:`features` computes of each clip, up to rounding, in one padded batch.
+
+        Args:
+            clips: Clips of any sample rate; where one is empty or too long for a batch, each goes alone.
+            layers: Layers whose mean is returned.
+        """
+        most = min(_MAX_SAMPLES, self.hop * len(self.positional_embedding))
+        parts = [torch.from_numpy(clip.resample(self.sample_rate).samples) for clip in clips]
+        if any(not 0 < len(part) <= most for part in parts):
+            return [self.features(clip, layers) for clip in clips]
+        lengths = torch.tensor([len(part) for part in parts])
+        padded = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True).to(self.device)
+        frames = self(padded, lengths.to(self.device), layers=layers)
+        return [row[: frames_for(len(part), self.hop)] for row, part in zip(frames, parts, strict=True)]
+
     def forward(
         self, samples: Float[Tensor, "B T"], lengths: Int[Tensor, " B"] | None = None, layers: Sequence[int] = (-1,)
     ) -> Float[Tensor, "B N D"]:

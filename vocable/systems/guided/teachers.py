@@ -26,6 +26,7 @@ from vocable.features.ecapa import EcapaTdnn
 from vocable.features.ge2e import Ge2eEncoder, raise_level
 from vocable.features.hub import from_transformers
 from vocable.features.hubert import HubertEncoder
+from vocable.features.onednn import with_onednn
 from vocable.features.whisper import WhisperEncoder
 from vocable.features.xvector import XVectorEncoder
 from vocable.files import folder_exists, is_file
@@ -65,7 +66,8 @@ class FrameFeatureExtractor:
         count = encoder.depth + 1
         if not all(-count <= layer < count for layer in layers):
             raise ConfigError(f"{encoder.name} has no layer {list(layers)}; it has 0 to {encoder.depth}")
-        self._encoder = encoder
+        self._plain = encoder
+        self._encoder = encoder if isinstance(encoder, HubertEncoder) else with_onednn(encoder)
         self.layers = sorted({layer % count for layer in layers}) if layers else list(range(count))
         self.name, self.width = encoder.name, encoder.width
         self.sample_rate: int = encoder.sample_rate
@@ -75,6 +77,24 @@ class FrameFeatureExtractor:
     def extract(self, clip: Audio) -> Float[Tensor, "N F"]:
         """Return the frames of a clip."""
         return self._encoder.features(clip, layers=self.layers)
+
+    def extract_batch(self, clips: Sequence[Audio]) -> list[Float[Tensor, "N F"]]:
+        """Return the frames of several clips; Whisper takes them together, which moves them by rounding."""
+        if isinstance(self._encoder, HubertEncoder):
+            return [self.extract(clip) for clip in clips]
+        return self._encoder.features_of_batch(clips, layers=self.layers)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the encoder."""
+        return self._plain.device
+
+    def to(self, device: str) -> "FrameFeatureExtractor":
+        """Move the encoder to a torch device."""
+        self._plain.to(device)
+        if not isinstance(self._plain, HubertEncoder):
+            self._encoder = with_onednn(self._plain)
+        return self
 
 
 class SpeakerFeatureExtractor:
@@ -105,7 +125,18 @@ class SpeakerFeatureExtractor:
                 f"{self._shortest / self.sample_rate:.2f} s for a speaker embedding"
             )
         with torch.no_grad():
+            samples = samples.to(self.device)
             return self._encoder(raise_level(samples) if isinstance(self._encoder, Ge2eEncoder) else samples)[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the encoder."""
+        return next(self._encoder.parameters()).device
+
+    def to(self, device: str) -> "SpeakerFeatureExtractor":
+        """Move the encoder to a torch device."""
+        self._encoder.to(device)
+        return self
 
 
 def find_frame_extractor(name: str, layers: Sequence[int] = ()) -> FrameFeatureExtractor:
