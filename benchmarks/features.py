@@ -25,6 +25,7 @@ from vocable.audio import Audio
 from vocable.corpus.features import extract_features
 from vocable.data.manifest import open_manifests, recordings_of
 from vocable.data.targets import FeatureExtractor, TargetCache
+from vocable.errors import AudioError
 from vocable.features.whisper import WhisperEncoder
 from vocable.systems.guided.teachers import FrameFeatureExtractor
 
@@ -40,6 +41,14 @@ class _Mkl(FrameFeatureExtractor):
 def one_by_one(cache: TargetCache, paths: list[str]) -> None:
     for path in paths:
         cache.store(Path(path), Audio.read(path, 16_000))
+
+
+def duration(path: str) -> float:
+    """Return the seconds of a recording; 0 if it cannot be read."""
+    try:
+        return Audio.read(path).duration
+    except AudioError:
+        return 0.0
 
 
 def measure(function: Any, *arguments: Any, **options: Any) -> tuple[float, float]:
@@ -71,7 +80,8 @@ def main() -> None:
     options = parser.parse_args()
     paths = recordings_of(open_manifests([options.manifest]))[0][: options.clips]
     older, find = _Mkl(WhisperEncoder.load(options.whisper)), partial(load, options.whisper)
-    seconds = sum(Audio.read(path).duration for path in paths)
+    lengths = {path: length for path in paths if (length := duration(path))}
+    paths, seconds = list(lengths), sum(lengths.values())
     turns = []
     with tempfile.TemporaryDirectory() as name:
         for turn in range(options.turns):
@@ -88,7 +98,8 @@ def main() -> None:
     difference = max(float((one - other).abs().max()) for one, other in files)
     largest = max(float(one.abs().max()) for one, _ in files)
     result = {
-        "command": " ".join(["python", *sys.argv]), "torch": torch.__version__, "cpu": platform.machine(),
+        "command": " ".join(["python benchmarks/features.py", *sys.argv[1:]]),
+        "torch": torch.__version__, "cpu": platform.machine(),
         "cores": os.cpu_count(), "load": os.getloadavg()[0], "clips": len(paths), "seconds": seconds, "turns": turns,
         "wall_ratio": statistics.median(turn["wall_before"] / turn["wall_after"] for turn in turns),
         "cpu_ratio": statistics.median(turn["cpu_before"] / turn["cpu_after"] for turn in turns),
