@@ -169,12 +169,7 @@ class WhisperEncoder(nn.Module):
 
     @reproducible
     def features_of_batch(self, clips: Sequence[Audio], layers: Sequence[int] = (-1,)) -> list[Float[Tensor, "N D"]]:
-        """Compute what :meth:`features` computes of each clip, up to rounding, in one padded batch.
-
-        Args:
-            clips: Clips of any sample rate; where one is empty or too long for a batch, each goes alone.
-            layers: Layers whose mean is returned.
-        """
+        """Compute what :meth:`features` computes of each clip, up to rounding, in one padded batch of up to 30 s."""
         most = min(_MAX_SAMPLES, self.hop * len(self.positional_embedding))
         parts = [torch.from_numpy(clip.resample(self.sample_rate).samples) for clip in clips]
         if any(not 0 < len(part) <= most for part in parts):
