@@ -64,7 +64,7 @@ def test_a_run_has_its_curves_and_with_recordings_its_latents(data: Path, tmp_pa
     fit(override(find_recipe("guided-tiny"), steps=6), [data], run, quiet=True, say=lambda line: None)
     written = dict(write_pictures(draw(str(run), Clips(manifest=data, limit=4)), run / "pictures"))
     names = [path.stem for path in written]
-    assert names[:3] == ["losses", "schedules", "codebooks-in-training"]
+    assert names[:4] == ["losses", "metrics", "schedules", "codebooks-in-training"]  # metrics: speed and memory
     assert names[-2:] == ["pca-speaker", "tsne-speaker"]
     assert all(path.read_bytes() == picture.png for path, picture in written.items())
     assert default_folder(str(run)) == run / "pictures"
@@ -136,7 +136,7 @@ def test_tokens_audio_and_recipes_have_theirs(tmp_path: Path) -> None:
     ready("spectral").encode(speechlike(9_000)).write(tmp_path / "a.tokens")
     assert [name for name, _ in draw(str(tmp_path / "a.wav"))] == ["log-mel"]
     assert [name for name, _ in draw(str(tmp_path / "a.tokens"))] == ["tokens", "codebooks"]
-    wanted = [("schedules", "300,000 steps. Always zero: spectrum.")]
+    wanted = [("schedules", "300,000 steps. Always zero: representation, spectrum.")]
     assert [(name, picture.caption) for name, picture in draw("guided-paper")] == wanted
     with pytest.raises(ConfigError, match="recordings are for a run or a model"):
         list(draw("guided-paper", Clips(manifest=tmp_path / "m.jsonl")))

@@ -38,7 +38,7 @@ class Listener:
 @pytest.fixture
 def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
     one = Listener()
-    monkeypatch.setattr(measures, "find_scorer", lambda kind, name=None: one)
+    monkeypatch.setattr(measures, "find_scorer", lambda kind, name=None, device="cpu": one)
     return one
 
 
@@ -86,7 +86,7 @@ def test_an_unknown_name_is_answered_with_every_name() -> None:
 
 
 def test_a_missing_package_is_named_if_asked_for_and_left_out_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(kind: str, name: str | None = None) -> None:
+    def missing(kind: str, name: str | None = None, device: str = "cpu") -> None:
         raise MissingDependencyError("needs a package; run pip install it")
 
     monkeypatch.setattr(measures, "find_scorer", missing)

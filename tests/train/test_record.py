@@ -106,7 +106,7 @@ def test_every_schedule_of_a_recipe_is_found_and_runs_as_training_runs_it() -> N
     run = replace(run, losses=replace(run.losses, log_mel=Weight(value=2.0, start=10, ramp=10)))
     found = schedules(run_to_json(run))
     taught = {"semantic", "acoustic", "adversarial", "feature"}
-    assert set(found) == {"waveform", "log_mel", "spectrum", "commitment", "learning_rate"} | taught
+    assert set(found) == {"waveform", "log_mel", "spectrum", "representation", "commitment", "learning_rate"} | taught
     for step in (0, 9, 15, 5_000, 9_999):
         assert found["log_mel"](step) == run.losses.log_mel.at(step)
         assert found["learning_rate"](step) == run.train.learning_rate.at(step, 10_000)
