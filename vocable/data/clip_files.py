@@ -227,9 +227,8 @@ class ClipFiles:
         assert self._folder is not None
         numbers = {path: index for index, path in enumerate(self._paths)}
         kept = self._folder / "headers"
-        for part in (
-            sorted(kept.glob("[!.]*.safetensors")) if folder_exists(kept) else ()
-        ):  # hidden ones are being written
+        parts = sorted(kept.glob("[!.]*.safetensors")) if folder_exists(kept) else []  # hidden ones are not whole
+        for part in parts:
             tensors = read_tensors(part, AudioError, advice="remove it, and its recordings are looked at again")
             paths = bytes(tensors["paths"].numpy()).decode(errors="surrogatepass").split("\0")
             headers = tensors["headers"].numpy().tobytes()
