@@ -206,6 +206,8 @@ def read_lines(path: str | os.PathLike[str], error: Callable[[str], VocableError
     position = 0
     try:
         with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > limit:  # before a line is read, which may be as long as the file
+                raise error(f"{path}: is larger than {limit >> 20} MiB; {advice}")
             for line in file:
                 if position + len(line) > limit:
                     raise error(f"{path}: is larger than {limit >> 20} MiB; {advice}")

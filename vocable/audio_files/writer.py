@@ -104,7 +104,7 @@ def write_audio(
                     raise OutputError(f"{target}: a .wav file holds at most 4 GiB; write .flac")
                 file.write(np.clip(block, -1.0, 1.0))
 
-    write_whole(target, put, same=_same_samples)
+    write_whole(target, put, same=_same_samples if container == "OGG" else None)
 
 
 def _constant_rate(target: Path, container: str, sample_rate: int, kilobits: int) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _constant_rate(target: Path, container: str, sample_rate: int, kilobits: int
 
 
 def _same_samples(made: Path, other: Path) -> bool:
-    """Return whether two files hold the same samples and comment: Ogg files of the same samples differ in bytes."""
+    """Return whether two Ogg files hold the same samples and comment: those of the same samples differ in bytes."""
     if filecmp.cmp(made, other, shallow=False):
         return True
     try:

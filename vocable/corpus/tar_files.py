@@ -14,7 +14,7 @@ from vocable.audio import AUDIO_SUFFIXES, CONVERTIBLE_SUFFIXES
 from vocable.corpus.archive_sample import DAMAGED, ArchiveSample
 from vocable.corpus.sources import printable_values, seconds_of_bytes
 from vocable.errors import InputError, VocableError
-from vocable.files import check_regular, reason_of
+from vocable.files import open_regular, reason_of
 from vocable.schema import parse_object
 
 _MAX_SIDE_BYTES = 16 << 20  # of a transcript or an object beside the audio
@@ -96,8 +96,7 @@ class _Members:
 def _opened_tar(path: Path, start: int) -> Iterator[_Members]:
     """Open a tar file from a byte on, at which a member begins."""
     try:
-        check_regular(path)
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             part: Any = _From(file, start, os.fstat(file.fileno()).st_size)
             try:
                 archive = tarfile.open(fileobj=part, mode="r:")  # noqa: SIM115 closed below

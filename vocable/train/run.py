@@ -3,8 +3,8 @@
 import os
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 
 from vocable.collective import world
 from vocable.errors import ConfigError, VocableError
-from vocable.files import exists, folder_exists, is_file, make_folder, sha256, write_json
+from vocable.files import exists, folder_exists, is_file, make_folder, remove_folder, sha256, write_json
 from vocable.locks import lock_folder
 from vocable.schema import to_json
 from vocable.shares import split_shares
@@ -208,13 +208,14 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
                                     allow_changes=allow_changes, exact=exact):  # fmt: skip
                     say(line)
         _check_shares(run, size)
-        material = run.material(manifests, split)
-        settings |= {"corpus": getattr(material, "corpus", None)}
-        for line in compare_corpus(stored or {}, settings, material.problems, target / "run.json", allow_changes):
-            say(line)
-        torch.manual_seed(run.train.seed)
-        objective = run.objective(material, start)  # may raise, so nothing is written before
-        validation = None if validate is None else validate(run, material)
+        with _removed_if_refused(target) if rank == 0 and not exists(target) else nullcontext():
+            material = run.material(manifests, split)
+            settings |= {"corpus": getattr(material, "corpus", None)}
+            for line in compare_corpus(stored or {}, settings, material.problems, target / "run.json", allow_changes):
+                say(line)
+            torch.manual_seed(run.train.seed)
+            objective = run.objective(material, start)  # may raise, so nothing is written before
+            validation = None if validate is None else validate(run, material)
         if rank == 0:
             _describe_data(material, size, device, say)
             make_folder(target)
@@ -239,6 +240,17 @@ def _check_shares(run: Run, size: int) -> None:
         raise ConfigError(
             f"train.accumulate is {parts}: {batch // size} clips of a process cannot be divided evenly; take a divisor"
         )
+
+
+@contextmanager
+def _removed_if_refused(folder: Path) -> Iterator[None]:
+    """Remove a new folder if a run is refused that has written nothing into it but the cache of its audio."""
+    try:
+        yield
+    except VocableError:
+        if folder_exists(folder):
+            remove_folder(folder)
+        raise
 
 
 def _lock(folder: Path, held: ExitStack) -> bool:

@@ -60,7 +60,7 @@ def _calls(random: np.random.Generator) -> Audio:
     return _normalize(samples)
 
 
-def _voiced(pitch: ndarray, formants: Sequence[float]) -> ndarray:
+def _voiced(pitch: ndarray, formants: Sequence[int]) -> ndarray:
     """Return a sum of harmonics of a pitch in Hz, weighted by resonances at the formants."""
     phase, total = 2 * np.pi * np.cumsum(pitch) / RATE, np.zeros(pitch.size)
     for harmonic in range(1, _HARMONICS + 1):
