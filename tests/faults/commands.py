@@ -109,6 +109,8 @@ def contents(folder: Path) -> dict[str, bytes]:
             data = path.read_bytes()
             if path.name == "README.md":  # of a checkpoint, with the times of its run
                 data = b"".join(line for line in data.splitlines() if not any(cost in line for cost in _COST_ROWS))
+            if path.name == "training.json":  # it has the digest of the card, too
+                data = b"\n".join(line for line in data.splitlines() if b'"README.md"' not in line)
             if path.name == "log.jsonl":
                 data = b"".join(_without_seconds(line) for line in data.splitlines())
             if name == "run.json":

@@ -26,7 +26,6 @@ from vocable.features.ecapa import EcapaTdnn
 from vocable.features.ge2e import Ge2eEncoder, raise_level
 from vocable.features.hub import from_transformers
 from vocable.features.hubert import HubertEncoder
-from vocable.features.onednn import with_onednn
 from vocable.features.whisper import WhisperEncoder
 from vocable.features.xvector import XVectorEncoder
 from vocable.files import folder_exists, is_file
@@ -66,8 +65,7 @@ class FrameFeatureExtractor:
         count = encoder.depth + 1
         if not all(-count <= layer < count for layer in layers):
             raise ConfigError(f"{encoder.name} has no layer {list(layers)}; it has 0 to {encoder.depth}")
-        self._plain = encoder
-        self._encoder = encoder if isinstance(encoder, HubertEncoder) else with_onednn(encoder)
+        self._encoder = encoder
         self.layers = sorted({layer % count for layer in layers}) if layers else list(range(count))
         self.name, self.width = encoder.name, encoder.width
         self.sample_rate: int = encoder.sample_rate
@@ -87,13 +85,11 @@ class FrameFeatureExtractor:
     @property
     def device(self) -> torch.device:
         """Device of the encoder."""
-        return self._plain.device
+        return self._encoder.device
 
     def to(self, device: str) -> "FrameFeatureExtractor":
         """Move the encoder to a torch device."""
-        self._plain.to(device)
-        if not isinstance(self._plain, HubertEncoder):
-            self._encoder = with_onednn(self._plain)
+        self._encoder.to(device)
         return self
 
 
