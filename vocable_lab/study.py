@@ -70,7 +70,7 @@ def study(
         split: Split to evaluate on. By default that of the system where every manifest has it (dev for VQ-CTAP and
             TASTE), else test, or all where there is no test.
         only: Names of the variants to train; all by default.
-        start: Trained model that every training begins from.
+        start: Trained model that every training begins from. Variants of other sizes than the recipe's are left out.
         fakes: Fakes of each label, and recordings, to evaluate.
         jobs: Processes that evaluate.
         quiet: Whether to hide the progress bars of the trainings.
@@ -87,7 +87,10 @@ def study(
     if device is not None:
         check_device(device)
     paths = [Path(manifest) for manifest in manifests]
-    variants = _select_variants(subject.studies[name](run), only)
+    variants = subject.studies[name](run)
+    if start is not None:
+        variants = _keep_sizes(variants, say)
+    variants = _select_variants(variants, only)
     make_folder(out)
     subject.prepare(variants, paths, out)
     chosen = split or _default_split(subject, paths)
@@ -251,6 +254,14 @@ def _informative(entries: Iterable[Entry], subject: Subject) -> tuple[list[Colum
         else:
             columns.append(column)
     return columns, lines
+
+
+def _keep_sizes(variants: Sequence[Variant], say: Callable[[str], None]) -> list[Variant]:
+    """Return the variants of the recipe's sizes, after naming the others."""
+    for variant in variants:
+        if variant.has_other_sizes:
+            say(f"{variant.name}: left out: its sizes are not those of the model to begin from")
+    return [variant for variant in variants if not variant.has_other_sizes]
 
 
 def _select_variants(variants: Sequence[Variant], only: Sequence[str]) -> list[Variant]:

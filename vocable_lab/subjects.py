@@ -27,6 +27,8 @@ class Variant:
         levels: Numbers of levels to evaluate it at, beside all levels.
         group: Name that variants share which differ in their seed alone. A second table holds the mean of a group and
             its difference from the first group, seed by seed. Empty for none.
+        has_other_sizes: Whether its networks are not of the recipe's sizes. A study whose trainings begin from a model
+            leaves it out: it cannot begin from there, and one that begins from nothing has no place beside the others.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Variant:
     every_checkpoint: bool = False
     levels: tuple[int, ...] = ()
     group: str = ""
+    has_other_sizes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -210,8 +210,13 @@ def test_every_training_begins_from_a_model_where_one_is_named(place: Path, tmp_
     run = replace(run_of("guided-tiny", 4), train=replace(run_of("guided-tiny").train, steps=4, save_every=4))
     start = ready("spectral")
     learnt = int(start.model.quantizer.codebooks[0].updates)
-    study("rates", run, [place / "manifest.jsonl"], tmp_path, start=start, fakes=2, quiet=True, say=lambda line: None)
+    said: list[str] = []
+    study("rates", run, [place / "manifest.jsonl"], tmp_path, start=start, fakes=2, quiet=True, say=said.append)
     assert int(load(tmp_path / "run").model.quantizer.codebooks[0].updates) == learnt + 4 > 4
+    assert said[0] == "longer-frames: left out: its sizes are not those of the model to begin from"
+    assert not (tmp_path / "longer-frames").exists()
+    with pytest.raises(ConfigError, match="no variant 'longer-frames'; it has run"):
+        study("rates", run, [], tmp_path / "other", only=["longer-frames"], start=start, say=said.append)
 
 
 def test_rates_are_of_two_systems_and_the_recipe_says_which(tmp_path: Path) -> None:

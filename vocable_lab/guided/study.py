@@ -87,11 +87,16 @@ def compare_rates(run: GuidedRun) -> list[Variant]:
     """Return trainings to be measured at several numbers of levels, which give several rates.
 
     A recipe without teachers is trained with longer frames, too, so that the rates cover 120 to 220 tokens a second,
-    as the seed's last check asks. Teachers' features follow the recipe's frames, so a taught recipe is trained once.
+    as the seed's last check asks. Teachers' features follow the recipe's frames, so a taught recipe is trained once, as
+    is one that begins from a model.
     """
     run = _shorten(run)
     longer = _with_longer_frames(run)
-    more = [] if longer is None else [Variant(name="longer-frames", levels=_LONG_HOP_LEVELS, run=longer)]
+    more = (
+        []
+        if longer is None
+        else [Variant(name="longer-frames", levels=_LONG_HOP_LEVELS, run=longer, has_other_sizes=True)]
+    )
     return [Variant(name="run", levels=_LEVELS, run=run), *more]
 
 
