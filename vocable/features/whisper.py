@@ -272,7 +272,7 @@ class WhisperLayers:
         count = encoder.depth + 1
         if not layers or not all(-count <= layer < count for layer in layers):
             raise ConfigError(f"{encoder.name} has no layers {list(layers)}; it has 0 to {encoder.depth}")
-        self._encoder, self.layers = encoder, tuple(layer % count for layer in layers)
+        self.encoder, self.layers = encoder, tuple(layer % count for layer in layers)
         self.name, self.width = encoder.name, encoder.width * len(layers)
         self.sample_rate: int = encoder.sample_rate
         self.frame_rate: float | None = encoder.frame_rate
@@ -287,17 +287,17 @@ class WhisperLayers:
         """
         batch = aligned(torch.from_numpy(self._samples_of(clip)))[None].to(self.device)
         with torch.no_grad():
-            hidden = self._encoder.hidden_states(batch)
+            hidden = self.encoder.hidden_states(batch)
         return torch.cat([hidden[layer][0] for layer in self.layers], dim=1)
 
     @property
     def device(self) -> torch.device:
         """Device of the encoder."""
-        return self._encoder.positional_embedding.device
+        return self.encoder.positional_embedding.device
 
     def to(self, device: str) -> "WhisperLayers":
         """Move the encoder to a torch device."""
-        self._encoder.to(device)
+        self.encoder.to(device)
         return self
 
     @reproducible
@@ -311,9 +311,9 @@ class WhisperLayers:
         lengths = torch.tensor([len(one) for one in samples], device=self.device)
         with torch.no_grad():
             batch = torch.nn.utils.rnn.pad_sequence(samples, batch_first=True).to(self.device)
-            hidden = self._encoder.hidden_states(batch, lengths)
+            hidden = self.encoder.hidden_states(batch, lengths)
         frames = torch.cat([hidden[layer] for layer in self.layers], dim=2)
-        return [one[: frames_for(len(part), self._encoder.hop)] for one, part in zip(frames, samples, strict=True)]
+        return [one[: frames_for(len(part), self.encoder.hop)] for one, part in zip(frames, samples, strict=True)]
 
     @reproducible
     def extract_long(self, clip: Audio) -> Float[Tensor, "N F"]:

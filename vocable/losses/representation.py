@@ -61,12 +61,27 @@ class RepresentationLoss:
             targets = self.encoder.hidden_states(reference, lengths)
         outputs = self.encoder.hidden_states(decoded, lengths)
         frame_mask = (targets[0] != 0).any(2)
-        losses = []
-        for layer in self.layers:
-            target, output = targets[layer].float(), outputs[layer].float()
-            difference = ((output - target) / _deviation(target[frame_mask])).abs().mean(2)
-            losses.append(global_mean(difference, frame_mask))
+        losses = [relative_distance(outputs[layer], targets[layer], frame_mask) for layer in self.layers]
         return torch.stack(losses).mean()
+
+
+def relative_distance(
+    output: Float[Tensor, "B N D"], target: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]
+) -> Float[Tensor, ""]:
+    """Return the mean absolute difference of frames, each channel in standard deviations of the target.
+
+    Args:
+        output: Frames.
+        target: Frames that ``output`` should equal.
+        mask: True on real frames, of which the batch over all processes has at least one.
+
+    Example:
+        >>> target, mask = torch.tensor([[[0.0], [4.0]]]), torch.ones(1, 2, dtype=torch.bool)
+        >>> float(relative_distance(target + 1, target, mask))
+        0.5
+    """
+    output, target = output.float(), target.float()
+    return global_mean(((output - target) / _deviation(target[mask])).abs().mean(2), mask)
 
 
 def _deviation(rows: Float[Tensor, "M D"]) -> Float[Tensor, " D"]:

@@ -1,6 +1,7 @@
 """Letter-to-sound model: a small convolutional network that pronounces words which no dictionary has, offline."""
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from vocable.text.phonemes import ARPABET
 
 SYSTEM = "letters"  # the system in model.json
 LETTERS = "abcdefghijklmnopqrstuvwxyz'"
+LABELS = f" {LETTERS}"  # of a recognizer of letters: the space between words, and the letters
 SLOTS = 2  # output positions per letter: the most phones that a letter can have
 _DROPOUT = 0.1
 _MAX_LETTERS = 64  # the longest word of the dictionary has 34
@@ -174,6 +176,17 @@ def ids_of_letters(word: str) -> Int[Tensor, " L"]:
     if wrong is not None:
         raise TextError(f"{word!r}: {wrong!r} is no letter of English; write the word with a to z and apostrophes")
     return torch.tensor([LETTERS.index(character) for character in word])
+
+
+def labels_of_words(words: Sequence[str]) -> list[int]:
+    """Return the positions in :data:`LABELS` of words and of the spaces between them; other characters are left out.
+
+    Example:
+        >>> "".join(LABELS[label] for label in labels_of_words(["the", "b.", ",", "c.'s"]))
+        "the b c's"
+    """
+    spelled = ["".join(letter for letter in word.lower() if letter in LETTERS) for word in words]
+    return [LABELS.index(letter) for letter in " ".join(word for word in spelled if word)]
 
 
 def collapse(symbols: list[int]) -> tuple[str, ...]:

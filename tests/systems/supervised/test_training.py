@@ -14,12 +14,14 @@ from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, AudioError, CheckpointError, ConfigError, ManifestError
 from vocable.systems.supervised.config import SupervisedLosses
 from vocable.systems.supervised.data import UtteranceConfig, UtteranceData
-from vocable.systems.supervised.objective import phone_loss
-from vocable.systems.supervised.recipe import SupervisedRun, tiny
+from vocable.systems.supervised.objective import DecodedRepresentation, ctc_loss
+from vocable.systems.supervised.recipe import SupervisedRun, small, tiny
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
 from vocable.systems.voiced import mask_spectrogram
 from vocable.testing import speechlike
+from vocable.text.letters import LABELS
 from vocable.train import checkpoint
+from vocable.train.schedule import Weight
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_phones_cost_what_all_their_paths_are_worth_and_unknown_ones_nothing() -
     torch.manual_seed(0)
     scores = torch.randn(3, 5, 4, requires_grad=True).log_softmax(2)
     places, phones = torch.tensor([5, 3, 5]), torch.tensor([[1, 2], [3, 0], [0, 0]])
-    loss = phone_loss(scores, places, phones, torch.tensor([2, 1, 0]))
+    loss = ctc_loss(scores, places, phones, torch.tensor([2, 1, 0]))
     worth = {}
     for path in torch.cartesian_prod(*[torch.arange(4)] * 5).tolist():
         said = tuple(one for at, one in enumerate(path) if one and (at == 0 or path[at - 1] != one))
@@ -108,7 +110,7 @@ def test_phones_cost_what_all_their_paths_are_worth_and_unknown_ones_nothing() -
         if [one for at, one in enumerate(path) if one and (at == 0 or path[at - 1] != one)] == [3]
     )
     torch.testing.assert_close(loss, -(worth[(1, 2)].log() + short.log()) / 3)
-    assert float(phone_loss(scores, places, phones, torch.zeros(3, dtype=torch.int64)).detach()) == 0.0
+    assert float(ctc_loss(scores, places, phones, torch.zeros(3, dtype=torch.int64)).detach()) == 0.0
 
 
 def test_masks_hide_stretches_of_time() -> None:
@@ -153,6 +155,58 @@ def test_padding_costs_nothing(run: SupervisedRun, material: UtteranceData) -> N
         (turn,) = objective.turns(one, 0)
         found.append({name: float(value.detach()) for name, value in turn.losses.items()})
     assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_letters_are_those_of_the_text_and_absent_without_it(run: SupervisedRun, tmp_path: Path) -> None:
+    speechlike(32_000).write(tmp_path / "a.wav")
+    run = replace(run, model=replace(run.model, recognizer=replace(run.model.recognizer, letters=True)))
+    lines = [
+        Utterance(audio_path=tmp_path / "a.wav", text="Mr. O'Hara -- at 5!"),
+        Utterance(audio_path=tmp_path / "a.wav", extra={"phones": [["HH", "AY"]]}),
+    ]
+    batch = run.material_of(lines).batch(0)
+    rows = zip(batch.letters.tolist(), batch.num_letters.tolist(), strict=True)
+    read = {"".join(LABELS[label - 1] for label in row[:size]) for row, size in rows}
+    assert read == {"mister o'hara at five", ""}
+
+
+def test_letters_and_the_distilled_layer_reach_the_encoder(run: SupervisedRun, material: UtteranceData) -> None:
+    """Each moves the encoder through the codebook, without phones and without the decoder."""
+    batch = material.batch(0)
+    spelled = replace(batch, num_phones=torch.zeros_like(batch.num_phones), num_letters=torch.full((4,), 3),
+                      letters=torch.tensor([[5, 2, 9]] * 4))  # fmt: skip
+    model = replace(run.model, recognizer=replace(run.model.recognizer, letters=True))
+    for name in ("letters", "distillation"):
+        losses = SupervisedLosses(encoder_gradient=0.0, codebook_start=0)
+        losses = replace(losses, **{name: Weight(value=1.0)})
+        objective = replace(run, model=model, losses=losses).objective(material)
+        (turn,) = objective.turns(spelled, 0)
+        turn.losses[name].backward()
+        assert objective.model.encoder.in_proj.weight.grad.abs().sum() > 0
+    own = {f"model.{name}" for name in objective.model.state_dict()}
+    assert objective.parts()["units"].state_dict().keys() - own == {"distilled.weight", "distilled.bias"}
+
+
+def test_decoded_audio_is_compared_with_the_recording(run: SupervisedRun, manifest: Path) -> None:
+    """The loss passes vocoder and Whisper to the decoder, and falls where spectra come nearer to the recording's."""
+    model = replace(run.model, mel=small().model.mel)
+    losses = SupervisedLosses(representation=Weight(value=1.0), representation_layers=(1, 2), crop_tokens=20)
+    run = replace(run, model=model, losses=losses)
+    material = run.material_of(read_manifest(manifest, "train"))
+    objective, batch = run.objective(material), material.batch(0)
+    (turn,) = objective.turns(batch, 0)
+    turn.losses["representation"].backward()
+    assert objective.model.decoder.in_proj.weight.grad.abs().sum() > 0
+    compare = DecodedRepresentation(objective.model, losses, run.extractors()["encoder"].encoder)
+    true = objective.model.frames(batch.samples)
+    found = []
+    for noise in (0.0, 0.3, 1.0):
+        torch.manual_seed(0)
+        found.append(float(compare(true + noise * torch.randn_like(true), batch)))
+    assert found == sorted(found)
+    assert found[0] < 0.7 * found[2]
+    with pytest.raises(ConfigError, match="no bundled vocoder takes"):
+        replace(run, model=replace(run.model, mel=tiny().model.mel)).objective(material)
 
 
 @pytest.mark.slow

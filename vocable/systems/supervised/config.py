@@ -44,11 +44,13 @@ class CtcRecognizerConfig:
         width: Width of the network.
         blocks: Number of blocks.
         phones_per_token: Number of CTC positions of each token.
+        letters: Whether a second output layer recognizes letters and the spaces between words.
     """
 
     width: Width = 192
     blocks: Depth = 3
     phones_per_token: Depth = 2
+    letters: bool = False
 
 
 @config
@@ -58,12 +60,16 @@ class SpectrumDecoderConfig:
     Attributes:
         strides: Strides of the two transposed convolutions, the last one first.
         width: Width of the network.
-        blocks: Number of blocks.
+        blocks: Number of blocks at the rate of the tokens.
+        fine_width: Width of the network that corrects the spectra.
+        fine_blocks: Number of its blocks, at the rate of the spectra; 0 for a decoder without it.
     """
 
     strides: tuple[_Stride, _Stride] = (2, 2)
     width: Width = 304
     blocks: Depth = 6
+    fine_width: Width = 128
+    fine_blocks: Annotated[int, Field(ge=0, le=MAX_DEPTH)] = 0
 
 
 @config
@@ -141,20 +147,31 @@ class SupervisedLosses:
     Attributes:
         commitment: Vector quantization loss.
         ctc: Negative log-likelihood of the phones given the tokens, in nats a phone.
+        letters: Negative log-likelihood of the letters given the tokens, in nats a letter.
+        distillation: Distance of Whisper's highest chosen layer from its prediction given the tokens.
+        representation: Distance of Whisper's layers on the decoded audio from those on the recording.
         spectrum: Mean absolute error of standardized spectra, decoded from the tokens and the voice.
         kl: Divergence of the voice embedding from a standard normal distribution, above ``kl_floor``.
         kl_floor: Divergence that costs nothing, in nats an utterance.
         codebook_start: Number of steps before the codebook is used, so that k-means finds clusters. A run that begins
             from a trained model uses its codebook at once.
-        encoder_gradient: Factor of the spectrum loss's gradient to the encoder. The decoder's is not scaled.
+        encoder_gradient: Factor of the gradient of ``spectrum`` and ``representation`` to the encoder. The decoder's is
+            not scaled.
+        representation_layers: Layers of Whisper that ``representation`` compares.
+        crop_tokens: Number of tokens of the random crop of each utterance that ``representation`` compares.
         num_masks: Number of SpecAugment masks along time of the encoder's input.
     """
 
     commitment: Weight = field(default_factory=lambda: Weight(value=0.25))
     ctc: Weight = field(default_factory=lambda: Weight(value=1.0))
+    letters: Weight = field(default_factory=lambda: Weight(value=0.0))
+    distillation: Weight = field(default_factory=lambda: Weight(value=0.0))
+    representation: Weight = field(default_factory=lambda: Weight(value=0.0))
     spectrum: Weight = field(default_factory=lambda: Weight(value=1.0))
     kl: Weight = field(default_factory=lambda: Weight(value=1e-4, start=500, ramp=500))
     kl_floor: Annotated[float, Field(ge=0)] = 0.5
     codebook_start: Steps = 300
     encoder_gradient: Annotated[float, Field(ge=0, le=1)] = 0.1
+    representation_layers: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3, 4)
+    crop_tokens: Width = 50
     num_masks: Annotated[int, Field(ge=0)] = 2

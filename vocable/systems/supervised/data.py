@@ -27,6 +27,8 @@ from vocable.errors import AlignmentError, AudioError, ConfigError
 from vocable.schema import config
 from vocable.shapes import frames_for, mask_from_lengths
 from vocable.systems.supervised.config import SupervisedConfig
+from vocable.text.letters import labels_of_words
+from vocable.text.normalize import to_words
 from vocable.text.phonemes import PhonemeSet
 from vocable.text.pronounce import ArpabetPronouncer, Pronouncer
 
@@ -43,6 +45,9 @@ class UtteranceBatch(TensorBatch):
         mask: True on tokens that hold any sample of the clip.
         phones: (B, L) Phone ids in order; 0 after the last.
         num_phones: Number of phones of each row; 0 where they are not known.
+        letters: (B, L_letters) Letters and spaces in order, as 1 + their position in
+            :data:`~vocable.text.letters.LABELS`; 0 after the last.
+        num_letters: Number of letters and spaces of each row; 0 where they are not known, or not recognized.
         voices: (B, T_voice) Samples from a random place of the same clip; a shorter clip is repeated.
         names: Files of the utterances.
     """
@@ -52,6 +57,8 @@ class UtteranceBatch(TensorBatch):
     mask: Bool[Tensor, "B N"]
     phones: Int[Tensor, "B L"]
     num_phones: Int[Tensor, " B"]
+    letters: Int[Tensor, "B L_letters"]
+    num_letters: Int[Tensor, " B"]
     voices: Float[Tensor, "B T_voice"]
     names: tuple[str, ...]
 
@@ -101,7 +108,7 @@ class UtteranceData:
     ) -> None:  # fmt: skip
         self.config, self.targets, self.phonemes = config, targets, PhonemeSet(model.phonemes)
         self.model, self.hop, self.sample_rate = model, model.hop, model.mel.sample_rate
-        self._phones, self._phone_starts = array("i"), array("q", [0])
+        self._phones, self._letters = _Labels(), _Labels()
         self._store = ClipStore(utterances, self.sample_rate, self._inspect, check=config.check, cache=cache)
         self.problems, self.corpus = self._store.problems, self._store.corpus
         self._by_length = np.argsort(self._store.sizes, kind="stable")
@@ -128,27 +135,28 @@ class UtteranceData:
             self._load_row(int(self._by_length[first + int(random.integers(pool))]), random)
             for random in self.config.draws(step, rank, world)
         ]
-        samples, frames, phones, voices, names = zip(*rows, strict=True)
+        samples, frames, phones, letters, voices, names = zip(*rows, strict=True)
         tokens = torch.tensor([frames_for(len(row), self.hop) for row in samples])
         longest = int(tokens.max())
         return UtteranceBatch(
             samples=torch.stack([_pad(row, longest * self.hop) for row in samples]),
             frames=torch.stack([_pad(row, longest * self.model.encoder.frames_per_token) for row in frames]),
             mask=mask_from_lengths(tokens, longest), phones=pad_sequence(list(phones), batch_first=True),
-            num_phones=torch.tensor([len(row) for row in phones]), voices=torch.stack(list(voices)), names=names,
+            num_phones=torch.tensor([len(row) for row in phones]),
+            letters=pad_sequence(list(letters), batch_first=True),
+            num_letters=torch.tensor([len(row) for row in letters]), voices=torch.stack(list(voices)), names=names,
         )  # fmt: skip
 
-    def _load_row(self, clip: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, str]:
-        """Return samples, frames, phones, voice and file of a clip."""
-        size, phones = int(self._store.sizes[clip]), self._phones[slice(*self._phone_starts[clip : clip + 2])]
+    def _load_row(self, clip: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, str]:
+        """Return samples, frames, phones, letters, voice and file of a clip."""
+        size = int(self._store.sizes[clip])
         frames = self.targets.file_of(self._store.key(clip))
         length = self.model.voice.frames * self.model.mel.hop
         start = int(random.integers(0, max(size - length, 0) + 1))
         voice = np.resize(self._store.samples(clip, start, start + length), length)
         return (
             torch.from_numpy(self._store.samples(clip)), self.targets.all_frames(frames),
-            torch.tensor(phones, dtype=torch.int64), torch.from_numpy(voice),
-            self._store.path(clip),
+            self._phones.of(clip), self._letters.of(clip), torch.from_numpy(voice), self._store.path(clip),
         )  # fmt: skip
 
     def _inspect(self, utterance: Utterance, clip: Clip) -> None:
@@ -157,6 +165,7 @@ class UtteranceData:
         if not 0 < seconds <= self.config.max_seconds:
             raise AudioError(f"{seconds:.2f} s long: whole utterances of up to {self.config.max_seconds:g} s are taken")
         phones: list[int] = []
+        letters: list[int] = []
         if utterance.text or utterance.extra.get("phones") is not None:
             words = words_of(utterance, lambda: self._pronouncer)
             phones = self.phonemes.ids([phone for word in words for phone in word])
@@ -166,14 +175,30 @@ class UtteranceData:
                 raise AlignmentError(
                     f"{len(phones)} phones need {needed} CTC positions; {seconds:.2f} s have {available}"
                 )  # fmt: skip
+        if utterance.text and self.model.recognizer.letters:
+            letters = [1 + label for label in labels_of_words(to_words(utterance.text))]
         if not self.targets.has(self.targets.file_of(clip.key)):
             self.targets.store(utterance.audio_path, clip.audio())
-        self._phones.extend(phones)
-        self._phone_starts.append(len(self._phones))
+        self._phones.append(phones)
+        self._letters.append(letters)
 
     @cached_property
     def _pronouncer(self) -> Pronouncer:
         return ArpabetPronouncer()
+
+
+class _Labels:
+    """Labels of many clips, one after another in one array."""
+
+    def __init__(self) -> None:
+        self._values, self._starts = array("i"), array("q", [0])
+
+    def append(self, labels: Sequence[int]) -> None:
+        self._values.extend(labels)
+        self._starts.append(len(self._values))
+
+    def of(self, clip: int) -> Int[Tensor, " L"]:
+        return torch.tensor(self._values[slice(*self._starts[clip : clip + 2])], dtype=torch.int64)
 
 
 def _pad(values: Tensor, size: int) -> Tensor:

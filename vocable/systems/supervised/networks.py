@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vocable.nn.convnext import Block
+from vocable.nn.convnext import Block, ConvNext
 from vocable.nn.upsampler import Upsampler
 from vocable.nn.voice import VoiceEncoder
 from vocable.quantizers import VectorQuantizer
 from vocable.systems.supervised.config import SupervisedConfig
 from vocable.systems.voiced import VoicedModel
+from vocable.text.letters import LABELS
 
 
 class FrameEncoder(nn.Module):
@@ -57,7 +58,7 @@ class FrameEncoder(nn.Module):
 
 
 class CtcRecognizer(nn.Module):
-    """Recognizer of phones in quantized vectors, with some positions to a token, trained by CTC.
+    """Recognizer of phones, and of letters, in quantized vectors, with some positions to a token, trained by CTC.
 
     Args:
         config: Configuration of the whole system.
@@ -79,13 +80,31 @@ class CtcRecognizer(nn.Module):
         self.positions = config.recognizer.phones_per_token
         self.in_proj = nn.Linear(config.latent_width, width)
         self.blocks = _blocks(config.recognizer.blocks, width, config)
-        self.out_proj = nn.Sequential(
-            nn.LayerNorm(width), nn.Dropout(config.dropout), nn.Linear(width, self.positions * len(config.phonemes))
-        )
+        self.out_proj = self._head(len(config.phonemes), config)
+        if config.recognizer.letters:
+            self.letter_proj = self._head(1 + len(LABELS), config)
 
     def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B P V"]:
         """Return log-probabilities of the phonemes at P = N · phones_per_token positions; id 0 is the blank."""
-        logits = self.out_proj(_apply_blocks(self.blocks, self.in_proj(latents), mask))
+        return self.phone_scores(self.transform(latents, mask))
+
+    def transform(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N W"]:
+        """Return the hidden states that all heads read."""
+        return _apply_blocks(self.blocks, self.in_proj(latents), mask)
+
+    def phone_scores(self, hidden: Float[Tensor, "B N W"]) -> Float[Tensor, "B P V"]:
+        """Return log-probabilities of the phonemes; id 0, silence, is the blank."""
+        return self._scores(self.out_proj(hidden))
+
+    def letter_scores(self, hidden: Float[Tensor, "B N W"]) -> Float[Tensor, "B P V_letters"]:
+        """Return log-probabilities of the blank, id 0, and of :data:`~vocable.text.letters.LABELS`, from id 1."""
+        return self._scores(self.letter_proj(hidden))
+
+    def _head(self, labels: int, config: SupervisedConfig) -> nn.Sequential:
+        width = config.recognizer.width
+        return nn.Sequential(nn.LayerNorm(width), nn.Dropout(config.dropout), nn.Linear(width, self.positions * labels))
+
+    def _scores(self, logits: Float[Tensor, "B N X"]) -> Float[Tensor, "B P V"]:
         return logits.unflatten(2, (self.positions, -1)).flatten(1, 2).float().log_softmax(2)
 
 
@@ -108,13 +127,38 @@ class SpectrumDecoder(nn.Module):
         self.in_proj, self.voice_proj = nn.Linear(config.latent_width, width), nn.Linear(config.voice.width, width)
         self.blocks = _blocks(config.decoder.blocks, width, config)
         self.upsampler = Upsampler(width, config.decoder.strides, config.mel.bins)
+        self.refinement = None
+        if config.decoder.fine_blocks:
+            self.refinement = SpectrumRefinement(config)
 
     def forward(
         self, latents: Float[Tensor, "B N D"], voice: Float[Tensor, "B V"], mask: Bool[Tensor, "B N"]
     ) -> Float[Tensor, "B S F"]:
         """Decode to S = N · reduction scaled spectra in the voice of each row."""
         hidden = self.in_proj(latents) + self.voice_proj(voice)[:, None]
-        return self.upsampler(_apply_blocks(self.blocks, hidden, mask), mask)
+        spectra = self.upsampler(_apply_blocks(self.blocks, hidden, mask), mask)
+        if self.refinement is None:
+            return spectra
+        return spectra + self.refinement(spectra, mask.repeat_interleave(spectra.shape[1] // mask.shape[1], dim=1))
+
+
+class SpectrumRefinement(ConvNext):
+    """Correction of decoded spectra by blocks that see each spectrum and its neighbors.
+
+    Args:
+        config: Configuration of the whole system.
+    """
+
+    def __init__(self, config: SupervisedConfig) -> None:
+        bins, sizes = config.mel.bins, config.decoder
+        super().__init__(
+            bins, bins, width=sizes.fine_width, blocks=sizes.fine_blocks, kernel=config.kernel,
+            expansion=config.expansion,
+        )  # fmt: skip
+
+    def forward(self, spectra: Float[Tensor, "B S F"], mask: Bool[Tensor, "B S"]) -> Float[Tensor, "B S F"]:
+        """Return what to add to scaled spectra."""
+        return self.transform(spectra, mask)
 
 
 class SupervisedModel(VoicedModel):

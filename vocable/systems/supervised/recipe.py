@@ -85,7 +85,8 @@ class SupervisedRun(Run):
             model.load_state_dict(start.model.state_dict())
         else:
             raise ConfigError("the model to begin from is no supervised one of this recipe's sizes; take another")
-        return SupervisedObjective(model, self.losses)
+        whisper = self._layers.encoder if self.losses.representation.value else None
+        return SupervisedObjective(model, self.losses, whisper)
 
     @cached_property
     def _layers(self) -> WhisperLayers:
@@ -110,6 +111,28 @@ def small() -> SupervisedRun:
     )  # fmt: skip
 
 
+def small_words() -> SupervisedRun:
+    """Return the recipe of the next bundled model: trained to keep words, heard by Whisper.
+
+    Beside phones the recognizer learns letters and Whisper's last layer, and decoded audio is compared with its
+    recording in Whisper's layers. It needs eight hours of speech with text.
+    """
+    run = small()
+    return replace(
+        run,
+        model=replace(
+            run.model,
+            recognizer=CtcRecognizerConfig(width=256, blocks=3, letters=True),
+            decoder=SpectrumDecoderConfig(width=320, blocks=6, fine_width=160, fine_blocks=3),
+        ),
+        losses=SupervisedLosses(
+            letters=Weight(value=0.5), distillation=Weight(value=1.0), encoder_gradient=0.2,
+            representation=Weight(value=1.0, start=1_000, ramp=200),
+        ),
+        train=replace(run.train, steps=3_000),
+    )  # fmt: skip
+
+
 def tiny() -> SupervisedRun:
     """Return the recipe of tests: next to no weights."""
     return SupervisedRun(
@@ -131,7 +154,7 @@ SYSTEM = System(
     name="supervised",
     title="supervised units",
     tokenizer=SupervisedTokenizer,
-    recipes={"supervised-small": small, "supervised-tiny": tiny},
+    recipes={"supervised-small": small, "supervised-small-words": small_words, "supervised-tiny": tiny},
     example="supervised-small",
     uses=frozenset({"vc", "asr"}),
     describe_config=SupervisedTokenizer.describe_config,
