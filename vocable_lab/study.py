@@ -33,12 +33,13 @@ from vocable_lab.ctap import study as study_ctap
 from vocable_lab.guided import study as study_guided
 from vocable_lab.seeds import Measured, figure_to_json, over_seeds, seeds_table, seeds_to_json
 from vocable_lab.subjects import Subject, Variant
+from vocable_lab.supervised import study as study_supervised
 from vocable_lab.taste import study as study_taste
 from vocable_lab.vqalattent import study as study_vqalattent
 
 SUBJECTS = (
     study_vqalattent.SUBJECT, study_ctap.SUBJECT, study_ctap.OBJECTIVE_SUBJECT, study_taste.SUBJECT,
-    study_guided.SUBJECT,
+    study_guided.SUBJECT, study_supervised.SUBJECT,
 )  # fmt: skip
 SEEDS = "over seeds"
 """Key in ``study.json`` of the means and differences over seeds."""

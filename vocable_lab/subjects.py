@@ -1,17 +1,22 @@
 """Subjects of studies: a system's kind of run, its studies, and how their variants are evaluated."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vocable.evaluate.card import Column
 from vocable.evaluate.plan import Plan
 from vocable.evaluate.runner import Evaluation
+from vocable.train.overrides import scale_schedules
 from vocable.train.run import Run
+from vocable.train.schedule import Weight
 
 SEEDS = 3
 """Trainings of each variant in studies over seeds."""
+
+_SCHEDULED = 0.8  # share of a training within which every loss has its full weight
+_Run = TypeVar("_Run", bound=Any)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,3 +105,18 @@ def over_seeds(variants: Sequence[Variant], count: int = SEEDS) -> list[Variant]
 def with_seed(run: Any, seed: int) -> Any:
     """Return a run whose weights and batches are drawn by another seed."""
     return replace(run, train=replace(run.train, seed=seed), batches=replace(run.batches, seed=seed))
+
+
+def fit_schedules(run: _Run) -> _Run:
+    """Return a run whose losses all have their full weight within its first four fifths, by scaled schedules.
+
+    Args:
+        run: Run with ``losses`` that have a ``codebook_start``, and with ``train``.
+    """
+    weights = [value for field in fields(run.losses) if isinstance(value := getattr(run.losses, field.name), Weight)]
+    latest = max(run.losses.codebook_start, *(weight.start + weight.ramp for weight in weights))
+    if latest <= _SCHEDULED * run.train.steps:
+        return run
+    whole = round(latest / _SCHEDULED)
+    scaled = scale_schedules(replace(run, train=replace(run.train, steps=whole)), run.train.steps)
+    return replace(run, losses=scaled.losses, train=scaled.train)

@@ -12,9 +12,10 @@ from tests.lab.ctap import write_corpus
 from vocable import recipes
 from vocable.cli.main import app
 from vocable.errors import ConfigError
+from vocable.quantizers.fsq import equal_levels
 from vocable.systems.ctap.networks import CtapModel
 from vocable.train.run import Run
-from vocable_lab.ctap.study import OBJECTIVES, STUDIES, levels_of
+from vocable_lab.ctap.study import OBJECTIVES, STUDIES
 from vocable_lab.study import study
 
 
@@ -92,9 +93,9 @@ def test_finite_scalars_have_as_many_entries(recipe: str) -> None:
 
 def test_every_power_of_two_can_be_made() -> None:
     for bits in range(1, 15):
-        assert int(torch.tensor(levels_of(2**bits)).prod()) == 2**bits
+        assert int(torch.tensor(equal_levels(2**bits)).prod()) == 2**bits
     with pytest.raises(ConfigError, match="codebook of 1000 entries: take a power of two"):
-        levels_of(1000)
+        equal_levels(1000)
 
 
 @pytest.mark.slow

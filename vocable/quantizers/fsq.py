@@ -118,3 +118,23 @@ class FiniteScalarQuantizer(nn.Module):
 
     def _ids(self, scalars: Float[Tensor, "B N R"]) -> Int[Tensor, "B N"]:
         return (scalars.round().long() * self._strides).sum(-1)
+
+
+def equal_levels(size: int) -> tuple[int, ...]:
+    """Return the number of values of each scalar of a finite scalar codebook: as many eights as possible, and fours.
+
+    Args:
+        size: Number of entries, a power of two.
+
+    Raises:
+        ConfigError: If the size is no power of two.
+
+    Example:
+        >>> equal_levels(8192), equal_levels(1024), equal_levels(32)
+        ((8, 8, 8, 4, 4), (8, 8, 4, 4), (8, 4))
+    """
+    bits = size.bit_length() - 1
+    if size < 2 or size != 2**bits:
+        raise ConfigError(f"a finite scalar codebook of {size} entries: take a power of two")
+    fours = -bits % 3  # each takes a bit from an eight
+    return (2,) if bits == 1 else (8,) * ((bits - 2 * fours) // 3) + (4,) * fours

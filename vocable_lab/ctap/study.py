@@ -4,21 +4,19 @@ All train the transcoder alone, as many steps as the recipe does, with schedules
 """
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
-from vocable.errors import ConfigError
+from vocable.quantizers.fsq import equal_levels
 from vocable.systems.ctap.config import CodebookKind, CtapCodebookConfig, CtapLosses
 from vocable.systems.ctap.recipe import CtapRun
-from vocable.train.overrides import scale_schedules
 from vocable.train.schedule import Weight
 from vocable_lab.ctap.conversion import ConvertedCodes
 from vocable_lab.shared.codes import COLUMNS, Codes
-from vocable_lab.subjects import Subject, Variant, over_seeds
+from vocable_lab.subjects import Subject, Variant, fit_schedules, over_seeds
 
 _SIZES = (0.5, 1.0, 2.0)  # factors of the recipe's codebook size; 4096, 8192 and 16384 entries of the paper's
 _KINDS: tuple[CodebookKind, ...] = ("ema", "gradient", "fsq")
-_SCHEDULED = 0.8  # share of a training within which every loss has its full weight
 _STRIDES = ((2, 2), (2, 4), (3, 4))  # 4, 8 and 12 spectra a token
 
 
@@ -61,29 +59,9 @@ def objectives(run: CtapRun) -> list[Variant]:
     return over_seeds([Variant(name=name, run=one) for name, one in runs.items()])
 
 
-def levels_of(size: int) -> tuple[int, ...]:
-    """Return the number of values of each scalar of a finite scalar codebook: as many eights as possible, and fours.
-
-    Args:
-        size: Number of entries, a power of two.
-
-    Raises:
-        ConfigError: If the size is no power of two.
-
-    Example:
-        >>> levels_of(8192), levels_of(1024), levels_of(32)
-        ((8, 8, 8, 4, 4), (8, 8, 4, 4), (8, 4))
-    """
-    bits = size.bit_length() - 1
-    if size < 2 or size != 2**bits:
-        raise ConfigError(f"a finite scalar codebook of {size} entries: take a power of two")
-    fours = -bits % 3  # each takes a bit from an eight
-    return (2,) if bits == 1 else (8,) * ((bits - 2 * fours) // 3) + (4,) * fours
-
-
 def _codebook(size: int, kind: CodebookKind) -> CtapCodebookConfig:
     if kind == "fsq":
-        return CtapCodebookConfig(size=size, kind=kind, fsq_levels=levels_of(size))
+        return CtapCodebookConfig(size=size, kind=kind, fsq_levels=equal_levels(size))
     return CtapCodebookConfig(size=size, kind=kind)
 
 
@@ -101,17 +79,6 @@ def _without_instance_norm(run: CtapRun) -> CtapRun:
     )  # fmt: skip
 
 
-def _fit_schedules(run: CtapRun) -> CtapRun:
-    """Return the run with schedules that all begin and end within its first four fifths."""
-    weights = [value for field in fields(run.losses) if isinstance(value := getattr(run.losses, field.name), Weight)]
-    latest = max(run.losses.codebook_start, *(weight.start + weight.ramp for weight in weights))
-    if latest <= _SCHEDULED * run.train.steps:
-        return run
-    whole = round(latest / _SCHEDULED)
-    scaled = scale_schedules(replace(run, train=replace(run.train, steps=whole)), run.train.steps)
-    return replace(run, losses=scaled.losses, train=scaled.train)
-
-
 def _with(run: CtapRun, codebook: CtapCodebookConfig, strides: tuple[int, int]) -> CtapRun:
     """Return a run that trains a transcoder with this codebook as long as the recipe does, and no connector."""
     sizes = run.model.transcoder
@@ -123,7 +90,7 @@ def _with(run: CtapRun, codebook: CtapCodebookConfig, strides: tuple[int, int]) 
         run, model=replace(run.model, transcoder=changed), losses=replace(run.losses, transcoder_share=1.0),
         train=replace(run.train, steps=steps),
     )  # fmt: skip
-    return _fit_schedules(changed_run)
+    return fit_schedules(changed_run)
 
 
 STUDIES = {"rates": rates, "quantizers": quantizers}

@@ -81,6 +81,8 @@ class SupervisedConfig:
         encoder: Encoder from Whisper's frames to the codebook.
         latent_width: Dimension of a codebook entry.
         codebook_size: Number of entries K.
+        fsq_levels: Number of values of each scalar of a finite scalar quantizer, whose product is K; empty for a
+            learned codebook.
         restart_below: Share of uniform use under which an entry is restarted.
         phonemes: Phoneme inventory; the first, silence, is the blank of CTC.
         recognizer: Phone recognizer.
@@ -96,6 +98,7 @@ class SupervisedConfig:
     encoder: FrameEncoderConfig = field(default_factory=FrameEncoderConfig)
     latent_width: Width = 160
     codebook_size: Annotated[int, Field(ge=2, le=MAX_ENTRIES)] = 1024
+    fsq_levels: tuple[Annotated[int, Field(ge=2, le=MAX_ENTRIES)], ...] = ()
     restart_below: Share = 0.1
     phonemes: tuple[str, ...] = PhonemeSet.arpabet().symbols
     recognizer: CtcRecognizerConfig = field(default_factory=CtcRecognizerConfig)
@@ -108,6 +111,11 @@ class SupervisedConfig:
 
     def __post_init__(self) -> None:
         PhonemeSet(self.phonemes)  # which refuses an inventory without silence, or with a phoneme twice
+        if self.fsq_levels and prod(self.fsq_levels) != self.codebook_size:
+            entries = prod(self.fsq_levels)
+            raise ConfigError(
+                f"fsq_levels {self.fsq_levels} make {entries} entries, codebook_size is {self.codebook_size}"
+            )
         depth = self.whisper.depth
         if not all(-depth - 1 <= layer <= depth for layer in self.encoder.layers):
             raise ConfigError(f"layers are {self.encoder.layers}: {self.whisper.name} has 0 to {depth}")

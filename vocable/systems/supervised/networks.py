@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vocable.nn.convnext import Block, ConvNext
 from vocable.nn.upsampler import Upsampler
 from vocable.nn.voice import VoiceEncoder
-from vocable.quantizers import VectorQuantizer
+from vocable.quantizers import FiniteScalarQuantizer, VectorQuantizer
 from vocable.systems.supervised.config import SupervisedConfig
 from vocable.systems.voiced import VoicedModel
 from vocable.text.letters import LABELS
@@ -177,9 +177,7 @@ class SupervisedModel(VoicedModel):
     def __init__(self, config: SupervisedConfig) -> None:
         super().__init__(config)
         self.encoder = FrameEncoder(config)
-        self.quantizer = VectorQuantizer(
-            codebook_size=config.codebook_size, dim=config.latent_width, restart_below=config.restart_below
-        )
+        self.quantizer = _build_quantizer(config)
         self.recognizer = CtcRecognizer(config)
         voice = config.voice
         self.voice_encoder = VoiceEncoder(bins=config.mel.bins, channels=voice.channels, width=voice.width)
@@ -189,6 +187,14 @@ class SupervisedModel(VoicedModel):
         """Return the mean of the voice embedding."""
         mean, _ = self.voice_encoder(frames)
         return mean
+
+
+def _build_quantizer(config: SupervisedConfig) -> VectorQuantizer | FiniteScalarQuantizer:
+    if config.fsq_levels:
+        return FiniteScalarQuantizer(levels=config.fsq_levels, dim=config.latent_width)
+    return VectorQuantizer(
+        codebook_size=config.codebook_size, dim=config.latent_width, restart_below=config.restart_below
+    )
 
 
 def _blocks(count: int, width: int, config: SupervisedConfig) -> nn.ModuleList:
