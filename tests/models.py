@@ -12,6 +12,7 @@ from torch import nn
 from tests.digits import digit
 from vocable.features.whisper import WhisperEncoder
 from vocable.systems.ctap import recipe as ctap
+from vocable.systems.ctap.config import CtapConfig
 from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.systems.guided import recipe as guided
@@ -21,6 +22,7 @@ from vocable.systems.guided.tokenizer import GuidedTokenizer
 from vocable.systems.supervised import recipe as supervised
 from vocable.systems.supervised.networks import SupervisedModel
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
+from vocable.systems.voiced import VoicedTokenizer
 from vocable.systems.vqalattent import recipe as vqalattent
 from vocable.systems.vqalattent.image import mel_image, to_unit
 from vocable.systems.vqalattent.model import VqalattentModel
@@ -127,3 +129,16 @@ def ready_supervised(whisper: Path) -> SupervisedTokenizer:
     heard = torch.cat([tokenizer.latents(speechlike(64_000, seed=seed)).clone() for seed in range(4)], dim=1)
     model.quantizer.train()(heard, torch.ones(heard.shape[:2], dtype=torch.bool))
     return SupervisedTokenizer(model, "griffin-lim")
+
+
+def with_levels(tokenizer: VoicedTokenizer[Any], levels: int | None) -> VoicedTokenizer[Any]:
+    """The same weights, with so many levels in each dimension of the voice."""
+    config: Any = tokenizer.config
+    voice = replace(config.voice, levels=levels)
+    if isinstance(config, CtapConfig):
+        config = replace(config, transcoder=replace(config.transcoder, voice=voice))
+    else:
+        config = replace(config, voice=voice)
+    model = type(tokenizer.model)(config)
+    model.load_state_dict(tokenizer.model.state_dict())
+    return type(tokenizer)(model, "griffin-lim")

@@ -39,6 +39,9 @@ Entries = Annotated[int, Field(ge=1, le=MAX_ENTRIES)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A fraction of a whole, below 1, such as a dropout rate."""
 
+LATER = Field(exclude_if=lambda value: value is None)
+"""Annotation of a field that came later: JSON lacks it while it is None, so that files and digests stay as they are."""
+
 _MAX_NESTING = 100  # lists and objects in one another: what walks over the values does so by recursion
 _MAX_INT = 1 << 1023  # larger ones cannot become floats
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)

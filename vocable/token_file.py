@@ -5,13 +5,16 @@ A token file holds one batch of tokens:
 ```text
 bytes           contents
 0 … 7           magic: 89 56 4F 43 54 4F 4B 0A
-8 … 9           version, unsigned little-endian: 2; vocable 0.1 wrote 1
+8 … 9           version, unsigned little-endian: 2, or 3 where voices are quantized; vocable 0.1 wrote 1
 10 … 13         H, length of the header, unsigned little-endian
 14 … 13 + H     header: UTF-8 JSON (see ``Header``): spec, tokenizer digest, and each clip's frames, samples, text;
-                from version 2 on, where it is known, also the provenance (see ``Provenance``)
+                from version 2 on, where it is known, also the provenance (see ``Provenance``);
+                in version 3 also the levels of the voices
                 ids, bit-packed: clip after clip, frame after frame, level after level, each in
                 ceil(log2 K) bits, least significant bit first; the last byte filled with zeros
-                voices, if the header gives a voice width V: V little-endian float32 for each clip
+                voices, if the header gives a voice width V: V little-endian float32 for each clip; with
+                voice levels L, V places among -4 … 4 in ceil(log2 L) bits each, least significant bit first,
+                each clip's last byte filled with zeros
 last 4          CRC-32 of all bytes before, unsigned little-endian
 ```
 """
@@ -30,12 +33,15 @@ from pydantic import Field
 from vocable.arguments import check_value
 from vocable.bit_packing import bits_per_id, pack_ids, unpack_ids
 from vocable.errors import ConfigError, SpecError, TokenFileError
-from vocable.schema import config, parse, to_bytes, to_json
+from vocable.schema import LATER, config, parse, to_bytes, to_json
+from vocable.voices import MAX_LEVELS, voice_bits
 
 MAGIC = b"\x89VOCTOK\n"
-VERSION = 2
+VERSION = 3
 _PREFIX = struct.Struct("<8sHI")
 
+VoiceLevels = Annotated[int | None, Field(ge=2, le=MAX_LEVELS), LATER]
+"""Number of levels of each dimension of a voice vector; None for float32."""
 Setting = Annotated[str, Field(max_length=1_000)] | int | bool | float | None
 """Value of a setting that tokens were made with: a JSON scalar."""
 
@@ -143,10 +149,39 @@ class HeaderV1:
 
 
 @config
-class Header(HeaderV1):
+class HeaderV2(HeaderV1):
     """JSON header of a token file of version 2. The provenance may be missing."""
 
     provenance: Provenance = field(default_factory=Provenance)
+
+
+@config
+class Header(HeaderV2):
+    """JSON header of a token file of version 3. Without levels of the voice, it is written as version 2."""
+
+    voice_levels: VoiceLevels = None
+
+    def __post_init__(self) -> None:
+        check_levels(self.voice_width, self.voice_levels)
+
+    @property
+    def version(self) -> int:
+        """Version of a file with this header."""
+        return 2 if self.voice_levels is None else VERSION
+
+    @property
+    def voice_bytes(self) -> int:
+        """Number of bytes of the voices of all clips."""
+        return voice_bits(self.voice_width, self.voice_levels) // 8 * len(self.clips)
+
+
+_HEADERS: Mapping[int, type[HeaderV1]] = {1: HeaderV1, 2: HeaderV2, VERSION: Header}
+
+
+def check_levels(voice_width: int, voice_levels: int | None) -> None:
+    """Raise a ConfigError if a header gives levels of voices, but no voices."""
+    if voice_levels is not None and not voice_width:
+        raise ConfigError(f"voice_levels is {voice_levels}, but voice_width is 0")
 
 
 def seal(header: Header, ids: Iterable[Integer[ndarray, "N Q"]], voices: bytes) -> bytes:
@@ -155,12 +190,17 @@ def seal(header: Header, ids: Iterable[Integer[ndarray, "N Q"]], voices: bytes) 
     Args:
         header: Header; an empty provenance, and what is empty in one, takes no bytes.
         ids: Ids of each clip, of shape (N, Q).
-        voices: Voice vectors of all clips, as little-endian float32.
+        voices: Voice vectors of all clips; see :func:`vocable.voices.pack_voices`.
     """
     values = to_json(header)
     known = {name: value for name, value in values.pop("provenance").items() if value}
     text = to_bytes(values | {"provenance": known} if known else values)
-    body = _PREFIX.pack(MAGIC, VERSION, len(text)) + text + pack_ids(ids, bits_per_id(header.codebook_size)) + voices
+    body = (
+        _PREFIX.pack(MAGIC, header.version, len(text))
+        + text
+        + pack_ids(ids, bits_per_id(header.codebook_size))
+        + voices
+    )
     return body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -173,7 +213,7 @@ def unseal(data: bytes) -> tuple[Header, Int32[ndarray, " M"], bytes]:
     header, spec, payload = _read_header(data)
     count, bits = sum(clip.frames for clip in header.clips) * spec.num_codebooks, bits_per_id(spec.codebook_size)
     id_bytes = -(-count * bits // 8)
-    expected = id_bytes + 4 * header.voice_width * len(header.clips)
+    expected = id_bytes + header.voice_bytes
     if len(payload) != expected:
         raise TokenFileError(
             f"the header promises {expected} bytes of ids and voices, {len(payload)} are there; make the file again"
@@ -188,9 +228,9 @@ def _read_header(data: bytes) -> tuple[Header, TokenSpec, bytes]:
             raise TokenFileError("the token file is truncated; copy or make it again")
         raise TokenFileError("this is not a token file: `vocable encode` makes them")
     _, version, header_size = _PREFIX.unpack_from(data)
-    if version not in (1, VERSION):
+    if version not in _HEADERS:
         raise TokenFileError(
-            f"the token file is of version {version}, this vocable reads 1 and {VERSION}; install another version of "
+            f"the token file is of version {version}, this vocable reads 1 to {VERSION}; install another version of "
             "vocable"
         )
     body, (checksum,) = data[:-4], struct.unpack("<I", data[-4:])
@@ -201,7 +241,9 @@ def _read_header(data: bytes) -> tuple[Header, TokenSpec, bytes]:
         raise TokenFileError(f"the header promises {header_size} bytes of itself; make the file again")
     text = body[_PREFIX.size : start]
     try:
-        header = parse(Header, text, "") if version == VERSION else Header(**vars(parse(HeaderV1, text, "")))
+        header = Header(**vars(parse(_HEADERS[version], text, "")))
+        if version > header.version:
+            raise ConfigError(f"version {version} without voice_levels")
         spec = header.spec
     except (ConfigError, SpecError) as error:
         raise TokenFileError(f"the header is not valid ({error}); make the file again") from error

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int, Int64
 from numpy import ndarray
@@ -19,6 +18,7 @@ from vocable.files import MAX_FILE_BYTES, read_file, write_whole
 from vocable.notebook import table_html
 from vocable.numerics import reproducible
 from vocable.token_file import ClipHeader, Header, Provenance, TokenSpec, seal, unseal
+from vocable.voices import MAX_LEVELS, pack_voices, round_voice, unpack_voices
 
 __all__ = ["Provenance", "TokenSpec", "Tokens", "pack", "unpack"]
 
@@ -28,7 +28,8 @@ _MAX_IDS = 1 << 28  # of a padded batch (2 GiB): a small file with one long clip
 _SHOWN_CLIPS, _SHOWN_LEVELS, _SHOWN_IDS = 10, 8, 32  # in a notebook
 _FIELDS = {
     "ids": Tensor, "lengths": Tensor, "samples": Tensor, "spec": TokenSpec, "tokenizer": str,
-    "text": tuple[str | None, ...] | None, "voice": Tensor | None, "provenance": Provenance,
+    "text": tuple[str | None, ...] | None, "voice": Tensor | None, "voice_levels": int | None,
+    "provenance": Provenance,
 }  # fmt: skip
 
 
@@ -44,6 +45,8 @@ class Tokens:
         tokenizer: Digest of the tokenizer that made the tokens; decoding with another one is an error.
         text: Transcript of each clip, None where there is none.
         voice: Voice vector of each clip, of shape (B, V), for tokenizers that keep one beside the tokens.
+        voice_levels: Number of levels of each dimension of the voice, where its tokenizer quantizes it; a file then
+            holds ``V · ceil(log2 voice_levels)`` bits for each clip. None for float32 numbers.
         provenance: Model, source and settings that the tokens come from, as far as they are known.
 
     Raises:
@@ -69,6 +72,7 @@ class Tokens:
     tokenizer: str
     text: tuple[str | None, ...] | None = None
     voice: Float[Tensor, "B V"] | None = None
+    voice_levels: int | None = None
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
@@ -100,6 +104,21 @@ class Tokens:
             raise SpecError(f"there are {len(self.text)} texts for {batch} clips")
         if self.voice is not None and (self.voice.ndim != 2 or len(self.voice) != batch or not self.voice.shape[1]):
             raise SpecError(f"voice has shape {tuple(self.voice.shape)}, expected ({batch}, V) with V > 0")
+        self._check_levels()
+
+    def _check_levels(self) -> None:
+        levels = self.voice_levels
+        if levels is not None and not 2 <= levels <= MAX_LEVELS:
+            raise SpecError(f"voice_levels is {levels}: it must be between 2 and {MAX_LEVELS}")
+        if (
+            levels is not None
+            and self.voice is not None
+            and not torch.equal(round_voice(self.voice, levels), self.voice.float())
+        ):
+            raise SpecError(
+                f"voice is not at the {levels} levels of each dimension; round it: vocable.voices.round_voice(voice, "
+                f"{levels})"
+            )
 
     def _check_types(self) -> None:
         for name, hint in _FIELDS.items():
@@ -151,8 +170,10 @@ class Tokens:
         """Return what makes tokens equal: everything but padding, provenance and devices."""
         lengths, ids = tuple(self.lengths.tolist()), self.ids.cpu()
         voice = None if self.voice is None else self.voice.detach().float().cpu().numpy().tobytes()
+        levels = None if voice is None else self.voice_levels
         return (
             self.spec, self.tokenizer, lengths, tuple(self.samples.tolist()), self.text or (None,) * len(self), voice,
+            levels,
             *(ids[row, :, :count].contiguous().numpy().tobytes() for row, count in enumerate(lengths)),
         )  # fmt: skip
 
@@ -274,10 +295,11 @@ def pack(tokens: Tokens) -> bytes:
     header = Header(
         **asdict(tokens.spec), tokenizer=tokens.tokenizer, provenance=tokens.provenance,
         voice_width=0 if tokens.voice is None else tokens.voice.shape[1],
+        voice_levels=None if tokens.voice is None else tokens.voice_levels,
         clips=tuple(ClipHeader(frames=frames, samples=samples, text=text) for frames, samples, text in clips),
     )  # fmt: skip
     ids = (tokens.ids[row, :, :frames].T.cpu().numpy() for row, frames in enumerate(tokens.lengths.tolist()))
-    voices = b"" if tokens.voice is None else tokens.voice.detach().float().cpu().numpy().astype("<f4").tobytes()
+    voices = b"" if tokens.voice is None else pack_voices(tokens.voice, tokens.voice_levels)
     return seal(header, ids, voices)
 
 
@@ -294,18 +316,18 @@ def unpack(data: bytes) -> Tokens:
     longest = max((clip.frames for clip in clips), default=0)
     if len(clips) * spec.num_codebooks * longest > _MAX_IDS:
         raise TokenFileError(f"{len(clips)} clips of up to {longest} frames are too many for one file; split them")
-    voice = np.frombuffer(voices, dtype="<f4").reshape(-1, max(1, header.voice_width))
     texts = tuple(clip.text for clip in clips)
     ids = torch.zeros(len(clips), spec.num_codebooks, longest, dtype=torch.int64)
     for row, (clip, part) in enumerate(zip(clips, torch.from_numpy(packed).split(counts), strict=True)):
         ids[row, :, : clip.frames] = part.reshape(clip.frames, spec.num_codebooks).T
     try:
+        voice = torch.from_numpy(unpack_voices(voices, len(clips), header.voice_width, header.voice_levels))
         return Tokens(
             ids=ids, spec=spec, tokenizer=header.tokenizer, provenance=header.provenance,
             lengths=torch.tensor([clip.frames for clip in clips], dtype=torch.int64),
             samples=torch.tensor([clip.samples for clip in clips], dtype=torch.int64),
             text=texts if any(text is not None for text in texts) else None,
-            voice=torch.from_numpy(voice.astype(np.float32)) if header.voice_width else None,
+            voice=voice if header.voice_width else None, voice_levels=header.voice_levels,
         )  # fmt: skip
-    except SpecError as error:
+    except (SpecError, ValueError) as error:
         raise TokenFileError(f"the contents contradict one another: {error}; make the file again") from error

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +19,37 @@ from vocable.corpus.shard_writer import write_shard
 from vocable.corpus.token_corpus import TokenCorpus
 from vocable.errors import ClipIndexError, InputError, OutputError, SpecError, TokenFileError
 from vocable.tokens import Tokens, TokenSpec
+from vocable.voices import round_voice
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "token-shards.md"
 FAILED = [FailedRow(id="bad.wav", kind="AudioError", reason="bad.wav: it is empty", speaker="s1")]
 
 
-def tokens_of(spec: TokenSpec, frames: int, voice_width: int = 0, seed: int = 0) -> Tokens:
+def tokens_of(
+    spec: TokenSpec, frames: int, voice_width: int = 0, seed: int = 0, voice_levels: int | None = None
+) -> Tokens:
     rng = torch.Generator().manual_seed(seed)
     return Tokens(
         ids=torch.randint(spec.codebook_size, (1, spec.num_codebooks, frames), generator=rng),
         lengths=torch.tensor([frames]), samples=torch.tensor([frames * 320 - 7 * (frames > 0)]), spec=spec,
-        tokenizer="sha256:ab", voice=torch.randn(1, voice_width, generator=rng) if voice_width else None,
+        tokenizer="sha256:ab", voice_levels=voice_levels,
+        voice=round_voice(torch.randn(1, voice_width, generator=rng), voice_levels) if voice_width else None,
     )  # fmt: skip
 
 
-def write(path: Path, frames: list[int], entries: int = 1024, levels: int = 8, voice: int = 0) -> list[Any]:
+def write(
+    path: Path, frames: list[int], entries: int = 1024, levels: int = 8, voice: int = 0, voice_levels: int | None = None
+) -> list[Any]:
     spec = TokenSpec(sample_rate=16_000, hop=320, codebook_size=entries, num_codebooks=levels)
     header = ShardHeader(
         sample_rate=16_000, hop=320, codebook_size=entries, num_codebooks=levels, tokenizer="sha256:ab", model="toy",
-        settings={"levels": levels}, voice_width=voice,
+        settings={"levels": levels}, voice_width=voice, voice_levels=voice_levels,
     )  # fmt: skip
     rows = [
         (
             ShardRow(id=f"{number}.wav", audio=f"{number:064x}", text="Grüße" if number % 2 else None, split="train",
                      speaker=f"s{number % 3}", extra={"digit": number}),
-            tokens_of(spec, count, voice, number),
+            tokens_of(spec, count, voice, number, voice_levels),
         )
         for number, count in enumerate(frames)
     ]  # fmt: skip
@@ -62,6 +69,7 @@ def check_equal(shard: TokenShard, rows: list[Any]) -> None:
         assert (again.voice is None) == (tokens.voice is None)
         if tokens.voice is not None:
             assert torch.equal(again.voice, tokens.voice)
+            assert again.voice_levels == tokens.voice_levels
     frames = [tokens.ids[0].T.numpy() for _, tokens in rows]
     assert np.array_equal(shard.all_ids(), np.concatenate(frames) if frames else shard.all_ids()[:0])
     assert list(shard.failed) == FAILED
@@ -80,9 +88,42 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.shard").read_bytes() == (tmp_path / "b.shard").read_bytes()
 
 
-@pytest.mark.parametrize(("levels", "voice"), [(8, 0), (1, 4)])
-def test_the_reader_of_the_docs_reads_every_row(levels: int, voice: int, tmp_path: Path) -> None:
-    rows = write(tmp_path / "a.shard", [3, 3000, 7, *[2] * 600], 1000, levels, voice)
+@pytest.mark.parametrize(
+    ("width", "voice_levels", "size"), [(64, 16, 32), (5, 16, 3), (7, 3, 2), (1, 2, 1), (3, 257, 4)]
+)
+def test_quantized_voices_take_their_bits_alone(width: int, voice_levels: int, size: int, tmp_path: Path) -> None:
+    frames = [1, 9, 250, 3, *[2] * 600]
+    rows = write(tmp_path / "a.shard", frames, voice=width, voice_levels=voice_levels)
+    shard = TokenShard.open(tmp_path / "a.shard")
+    check_equal(shard, rows)
+    assert shard.path.read_bytes()[8] == 2
+    one = write(tmp_path / "b.shard", frames, voice=width)
+    assert TokenShard.open(tmp_path / "b.shard").path.read_bytes()[8] == 1
+    sizes = [sum(block.size for block in TokenShard.open(tmp_path / name).blocks) for name in ("a.shard", "b.shard")]
+    assert sizes[1] - sizes[0] == (4 * width - size) * len(one)
+
+
+def test_voices_of_other_levels_are_refused_by_name(tmp_path: Path) -> None:
+    spec = TokenSpec(sample_rate=16_000, hop=320, codebook_size=8)
+    header = ShardHeader(sample_rate=16_000, hop=320, codebook_size=8, num_codebooks=1, tokenizer="sha256:ab",
+                         voice_width=4, voice_levels=16)  # fmt: skip
+    for levels in (None, 8):
+        with pytest.raises(
+            SpecError, match=r"a: the voice has 4 numbers of .*, the shard 4 of 16; write it to another"
+        ):
+            write_shard(tmp_path / "a.shard", [(ShardRow(id="a"), tokens_of(spec, 3, 4, 0, levels))], header)
+    for number, levels in enumerate((8, 16)):
+        rows = [(ShardRow(id="a"), tokens_of(spec, 3, 4, 0, levels))]
+        write_shard(tmp_path / f"{number}.shard", rows, replace(header, voice_levels=levels))
+    with pytest.raises(SpecError, match=r"its voice_levels is 16, that of .*0\.shard is 8"):
+        list(TokenCorpus.open(tmp_path).shards())
+
+
+@pytest.mark.parametrize(("levels", "voice", "voice_levels"), [(8, 0, None), (1, 4, None), (1, 5, 16)])
+def test_the_reader_of_the_docs_reads_every_row(
+    levels: int, voice: int, voice_levels: int | None, tmp_path: Path
+) -> None:
+    rows = write(tmp_path / "a.shard", [3, 3000, 7, *[2] * 600], 1000, levels, voice, voice_levels)
     code = re.findall(r"^```python\n(.*?)^```", DOCS.read_text(), re.M | re.S)[-1]
     assert len(code.splitlines()) <= 30
     names: dict[str, Any] = {}
@@ -138,9 +179,9 @@ def test_a_newer_format_and_other_files_are_refused_by_name(tmp_path: Path) -> N
     path = tmp_path / "a.shard"
     write(path, [3])
     data = bytearray(path.read_bytes())
-    data[8] = data[-12] = 2
+    data[8] = data[-12] = 3
     path.write_bytes(data)
-    with pytest.raises(TokenFileError, match="of version 2, this vocable reads 1"):
+    with pytest.raises(TokenFileError, match="of version 3, this vocable reads 1 and 2"):
         TokenShard.open(path)
     path.write_bytes(b"RIFF" + bytes(100))
     with pytest.raises(TokenFileError, match="no token shard"):

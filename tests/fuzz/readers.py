@@ -62,6 +62,7 @@ from vocable.train.resume import compare, next_environments, read_run, stored_re
 from vocable.train.run import run_to_json
 from vocable.train.settings import change_settings, parse_assignments, read_settings
 from vocable.vocoders import IstftVocoder
+from vocable.voices import round_voice
 from vocable_lab.guided.teachers import _sentence
 from vocable_lab.listening.analysis import analyze
 from vocable_lab.listening.key import read_key
@@ -90,12 +91,13 @@ def _json(folder: Path, name: str, values: object) -> None:
 # ---- tokens, audio, texts -------------------------------------------------------------------------------------------
 
 
-def _make_tokens(folder: Path) -> None:
+def _make_tokens(folder: Path, voice_levels: int | None = None) -> None:
     rng = torch.Generator().manual_seed(0)
     Tokens(
         ids=torch.randint(20, (2, 2, 9), generator=rng) * (torch.arange(9) < torch.tensor([[9], [4]]))[:, None],
         lengths=torch.tensor([9, 4]), samples=torch.tensor([2880, 1201]), spec=SPEC, tokenizer="sha256:ab",
-        text=("good morning", None), voice=torch.randn(2, 3, generator=rng),
+        text=("good morning", None), voice=round_voice(torch.randn(2, 3, generator=rng), voice_levels),
+        voice_levels=voice_levels,
     ).write(folder / "a.tokens")  # fmt: skip
 
 
@@ -105,17 +107,17 @@ def _read_tokens(folder: Path) -> object:
     return tokens.ids.tolist(), tokens.lengths.tolist(), tokens.samples.tolist(), tokens.text, voice, tokens.spec
 
 
-def _make_shard(folder: Path) -> None:
+def _make_shard(folder: Path, voice_levels: int | None = None) -> None:
     rng = torch.Generator().manual_seed(0)
     header = ShardHeader(sample_rate=16_000, hop=320, codebook_size=20, num_codebooks=2, tokenizer="sha256:ab",
-                         model="a", settings={"levels": 2}, voice_width=3)  # fmt: skip
+                         model="a", settings={"levels": 2}, voice_width=3, voice_levels=voice_levels)  # fmt: skip
     rows = [
         (
             ShardRow(id=f"{clip}.wav", audio="0" * 64, text="good morning", extra={"digit": clip}),
             Tokens(
                 ids=torch.randint(20, (1, 2, 9 + 300 * clip), generator=rng), lengths=torch.tensor([9 + 300 * clip]),
                 samples=torch.tensor([2880]), spec=SPEC, tokenizer="sha256:ab",
-                voice=torch.randn(1, 3, generator=rng),
+                voice=round_voice(torch.randn(1, 3, generator=rng), voice_levels), voice_levels=voice_levels,
             ),
         )
         for clip in range(2)
@@ -543,6 +545,14 @@ def _read_teachers(folder: Path) -> object:
 
 
 READERS: dict[str, Reader] = {
+    "tokens of quantized voices": Reader(
+        partial(_make_tokens, voice_levels=13), _read_tokens, [("*", bytes_of), ("*", tokens_of), ("*", tokens_of)],
+        ("tokens:Tokens.read",), exact=True,
+    ),
+    "token shard of quantized voices": Reader(
+        partial(_make_shard, voice_levels=13), _read_shard, [("*", bytes_of), ("*", shard_of), ("*", shard_of)],
+        ("corpus.shard:TokenShard.open",), exact=True,
+    ),
     "tokens": Reader(
         _make_tokens, _read_tokens, [("*", bytes_of), ("*", tokens_of), ("*", tokens_of)],
         ("tokens:Tokens.read", "evaluate.describe:kind_of"), exact=True,

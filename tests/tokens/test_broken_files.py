@@ -76,12 +76,12 @@ BOMBS: dict[str, tuple[bytes, str]] = {
     "key missing": (sealed(b'{"sample_rate": 16000}'), r"header is not valid \(hop: Field required"),
     "key forbidden": (crafted(more=1), r"\(more: Unexpected keyword argument\)"),
     "key forbidden in a clip": (crafted(clips=[{"frames": 2, "samples": 0, "x": 0}]), r"\(clips\.0\.x: Unexpected"),
-    "future version": (sealed(json.dumps(HEADER).encode(), version=3), "of version 3, this vocable reads 1 and 2;"),
+    "future version": (sealed(json.dumps(HEADER).encode(), version=4), "of version 4, this vocable reads 1 to 3;"),
     "provenance: setting that is infinite": (
         sealed(json.dumps({**HEADER, "provenance": {"settings": {"a": 7.5}}}).replace("7.5", "1e999").encode()),
         r"\(provenance\.settings",
     ),
-    "no version": (sealed(json.dumps(HEADER).encode(), version=0), "of version 0, this vocable reads 1 and 2;"),
+    "no version": (sealed(json.dumps(HEADER).encode(), version=0), "of version 0, this vocable reads 1 to 3;"),
     "key of version 2 in version 1": (
         sealed(json.dumps({**HEADER, "provenance": {}}).encode(), version=1), r"\(provenance: Unexpected keyword",
     ),

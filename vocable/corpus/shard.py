@@ -23,6 +23,7 @@ from vocable.files import open_regular
 from vocable.schema import parse
 from vocable.token_file import Provenance
 from vocable.tokens import Tokens
+from vocable.voices import unpack_voices
 
 _Self = TypeVar("_Self", bound="TokenShard")
 
@@ -191,6 +192,7 @@ class TokenShard:
                 samples=torch.from_numpy(self.samples[number : number + 1]),
                 text=None if row.text is None else (row.text,),
                 voice=None if voice is None else torch.from_numpy(voice.copy())[None],
+                voice_levels=self.header.voice_levels,
                 provenance=Provenance(model=self.header.model, source=row.audio, settings=self.header.settings),
             )  # fmt: skip
         except (SpecError, ConfigError) as error:
@@ -280,7 +282,7 @@ class TokenShard:
         """Read and check a block."""
         header, part = self.blocks[number], self._part(number)
         starts, id_bytes = layout(part["frames"].astype(np.int64), self.spec)
-        voice_bytes = 0 if header.failed else 4 * self.header.voice_width * header.rows
+        voice_bytes = 0 if header.failed else self.header.voice_bytes * header.rows
         offset = self._offsets[number]
         view = memoryview(self._data)[offset : offset + header.size]
         if zlib.crc32(view) != header.crc32:
@@ -291,10 +293,13 @@ class TokenShard:
         most = self.spec.codebook_size
         if ids.size and most != 1 << self._bits and int(ids.max()) >= most:
             raise TokenFileError(f"{self._name(number)}: an id is {int(ids.max())} of {most}; make the file again")
-        voices = np.frombuffer(view[id_bytes : id_bytes + voice_bytes], dtype="<f4").astype(np.float32)
+        packed, width = view[id_bytes : id_bytes + voice_bytes], 0 if header.failed else self.header.voice_width
+        try:
+            voices = unpack_voices(packed, header.rows, width, self.header.voice_levels)
+        except ValueError as error:
+            raise TokenFileError(f"{self._name(number)}: {error}; make the file again") from error
         return _Block(
-            first=self._firsts[number], rows=header.rows, ids=ids, starts=starts,
-            voices=voices.reshape(header.rows, -1) if voices.size else voices.reshape(header.rows, 0),
+            first=self._firsts[number], rows=header.rows, ids=ids, starts=starts, voices=voices,
             metadata=bytes(view[id_bytes + voice_bytes :]), ends=np.cumsum(part["metadata"], dtype=np.int64),
         )  # fmt: skip
 

@@ -2,8 +2,8 @@
 
 ```text
 bytes            contents
-0 … 19           prefix: magic 89 56 4F 43 53 48 44 0A; version 1 as uint16; zero as uint16; H, length of the head, as
-                 uint32; CRC-32 of the head as uint32
+0 … 19           prefix: magic 89 56 4F 43 53 48 44 0A; version as uint16: 1, or 2 where voices are quantized; zero as
+                 uint16; H, length of the head, as uint32; CRC-32 of the head as uint32
 20 … 19 + H      head: J, length of the JSON header, as uint32; the header (see ``ShardHeader``); then 16 bytes for
                  each row: frames as uint32, length of its metadata as uint32, samples as uint64
                  blocks, one behind the other, each of consecutive rows (see ``BlockHeader``)
@@ -11,9 +11,10 @@ bytes            contents
 last 20          prefix, again
 ```
 
-A block holds the rows' ids, then V float32 of each row's voice vector, then each row's metadata as JSON in UTF-8. The
-ids of a row lie frame after frame, level after level, each in ceil(log2 K) bits, least significant bit first. They are
-padded with zero ids to a multiple of 8 ids, so that each row begins at a whole byte. Numbers are little-endian.
+A block holds the rows' ids, then each row's voice vector, then each row's metadata as JSON in UTF-8. The ids of a row
+lie frame after frame, level after level, each in ceil(log2 K) bits, least significant bit first. They are padded with
+zero ids to a multiple of 8 ids, so that each row begins at a whole byte. A voice vector is V float32, or with voice
+levels what :func:`vocable.voices.pack_voices` returns. Numbers are little-endian.
 
 A head that is damaged is read from the other end. Each block has a checksum, so damage elsewhere costs its block alone.
 """
@@ -33,11 +34,12 @@ from pydantic import Field
 from vocable.bit_packing import bits_per_id
 from vocable.errors import ConfigError, SpecError, TokenFileError
 from vocable.schema import config, parse, to_bytes
-from vocable.token_file import Setting, TokenSpec
+from vocable.token_file import Setting, TokenSpec, VoiceLevels, check_levels
+from vocable.voices import voice_bits
 
 SUFFIX = ".shard"
 MAGIC = b"\x89VOCSHD\n"
-VERSION = 1
+VERSION = 2
 PREFIX = struct.Struct("<8sHHII")
 ROW = np.dtype([("frames", "<u4"), ("metadata", "<u4"), ("samples", "<u8")])
 
@@ -69,6 +71,7 @@ class ShardHeader:
         model: Name of the tokenizer, if known.
         settings: Settings of the encoding, such as ``{"levels": 4}``.
         voice_width: Dimension V of the voice vectors; 0 if there are none.
+        voice_levels: Number of levels of each dimension of the voice vectors; None for float32.
         blocks: Blocks in the order of their rows.
     """
 
@@ -80,12 +83,26 @@ class ShardHeader:
     model: str | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict)
     voice_width: Annotated[int, Field(ge=0, lt=1 << 20)] = 0
+    voice_levels: VoiceLevels = None
     blocks: tuple[BlockHeader, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_levels(self.voice_width, self.voice_levels)
 
     @property
     def spec(self) -> TokenSpec:
         """Specification of the tokens; a SpecError if a value is out of range."""
         return TokenSpec(**{name.name: getattr(self, name.name) for name in fields(TokenSpec)})
+
+    @property
+    def voice_bytes(self) -> int:
+        """Number of bytes of a row's voice."""
+        return voice_bits(self.voice_width, self.voice_levels) // 8
+
+    @property
+    def version(self) -> int:
+        """Version of a shard with this header."""
+        return 1 if self.voice_levels is None else VERSION
 
 
 @config
@@ -156,7 +173,7 @@ def pack_head(header: ShardHeader, table: Any) -> tuple[bytes, bytes]:
     """Return the bytes of a prefix and of the head that follows it; see the top of this module."""
     text = to_bytes(header)
     head = struct.pack("<I", len(text)) + text + table.tobytes()
-    return PREFIX.pack(MAGIC, VERSION, 0, len(head), zlib.crc32(head)), head
+    return PREFIX.pack(MAGIC, header.version, 0, len(head), zlib.crc32(head)), head
 
 
 def layout(frames: Int64[ndarray, " R"], spec: TokenSpec) -> tuple[Int64[ndarray, " R"], int]:
@@ -180,23 +197,25 @@ def _read_head(data: Any, is_last: bool) -> tuple[ShardHeader, Any]:
             raise TokenFileError("the shard is truncated; copy it again, or tokenize its recordings again")
         raise TokenFileError("this is no token shard: `vocable tokenize` makes them")
     _, version, zero, length, checksum = PREFIX.unpack(prefix)
-    if version != VERSION:
+    if not 1 <= version <= VERSION:
         raise TokenFileError(
-            f"the shard is of version {version}, this vocable reads {VERSION}; install another version of vocable"
+            f"the shard is of version {version}, this vocable reads 1 and {VERSION}; install another version of vocable"
         )
     begin = place - length if is_last else PREFIX.size
     head = bytes(data[begin : begin + length]) if begin >= PREFIX.size else b""
     if zero or len(head) != length or zlib.crc32(head) != checksum:
         raise TokenFileError("the shard is truncated or both copies of its head are altered; copy or make it again")
-    return _parse_head(head, size)
+    return _parse_head(head, size, version)
 
 
-def _parse_head(head: bytes, size: int) -> tuple[ShardHeader, Any]:
+def _parse_head(head: bytes, size: int, version: int) -> tuple[ShardHeader, Any]:
     """Return the header and the table of rows in a head whose checksum is right."""
     end = 4 + int.from_bytes(head[:4], "little")
     try:
         header = parse(ShardHeader, head[4:end], "")
         spec = header.spec
+        if header.version != version:
+            raise ConfigError(f"voice_levels is {header.voice_levels} in version {version}")
     except (ConfigError, SpecError) as error:
         raise TokenFileError(f"the header is not valid ({error}); make the shard again") from error
     rows = sum(block.rows for block in header.blocks)
@@ -210,7 +229,7 @@ def _parse_head(head: bytes, size: int) -> tuple[ShardHeader, Any]:
     for number, block in enumerate(header.blocks):
         part = table[first : first + block.rows]
         first, end = first + block.rows, end + block.size
-        voices = 0 if block.failed else 4 * header.voice_width * block.rows
+        voices = 0 if block.failed else header.voice_bytes * block.rows
         expected = layout(part["frames"].astype(np.int64), spec)[1] + voices + int(part["metadata"].sum(dtype=np.int64))
         if block.size != expected:
             raise TokenFileError(

@@ -18,6 +18,7 @@ from vocable.interfaces import Tokenizer
 from vocable.schema import to_json
 from vocable.token_file import Setting
 from vocable.tokens import BEAM, Tokens
+from vocable.voices import pack_voices
 
 _PART = 1 << 13  # frames that are packed at once
 _BLOCK_BYTES, _BLOCK_ROWS = 1 << 16, 256  # a block is full with either; a reader unpacks one for each row it looks up
@@ -33,10 +34,11 @@ def shard_header(tokenizer: Tokenizer, settings: Mapping[str, Setting] | None = 
     spec, chosen = tokenizer.spec, dict(settings or {})
     levels = chosen.get("levels")
     form = getattr(tokenizer, "format", None)
+    voice = {name: getattr(form, name) for name in ("voice_width", "voice_levels") if hasattr(form, name)}
     return ShardHeader(
         sample_rate=spec.sample_rate, hop=spec.hop, codebook_size=spec.codebook_size,
         num_codebooks=spec.num_codebooks if levels is None else int(levels), tokenizer=tokenizer.digest,
-        model=getattr(tokenizer, "name", None), settings=chosen, voice_width=getattr(form, "voice_width", 0),
+        model=getattr(tokenizer, "name", None), settings=chosen, **voice,
     )  # fmt: skip
 
 
@@ -108,7 +110,7 @@ class _Draft:
         padding = np.zeros(-ids.size % 8, dtype=ids.dtype)
         self.ids.append(pack_ids(chain(parts, [padding]), bits_per_id(spec.codebook_size)))
         if tokens.voice is not None:
-            self.voices.append(tokens.voice[0].detach().float().cpu().numpy().astype("<f4").tobytes())
+            self.voices.append(pack_voices(tokens.voice, tokens.voice_levels))
         self._add_metadata(row, frames, int(tokens.samples[0]))
         self.size += len(self.ids[-1])
         if self.size >= _BLOCK_BYTES or len(self.metadata) == _BLOCK_ROWS:
@@ -149,6 +151,10 @@ class _Draft:
                 f"{row.id}: the tokens are {tokens.spec} of tokenizer {tokens.tokenizer[:23]}, the shard has "
                 f"{self.header.spec} of {self.header.tokenizer[:23]}; write them to another shard"
             )
-        width = 0 if tokens.voice is None else tokens.voice.shape[1]
-        if width != self.header.voice_width:
-            raise SpecError(f"{row.id}: the voice has {width} numbers, the shard {self.header.voice_width}")
+        voice = (0, None) if tokens.voice is None else (tokens.voice.shape[1], tokens.voice_levels)
+        if voice != (self.header.voice_width, self.header.voice_levels):
+            (width, levels), header = voice, self.header
+            raise SpecError(
+                f"{row.id}: the voice has {width} numbers of {levels or 'float32'}, the shard {header.voice_width} of "
+                f"{header.voice_levels or 'float32'}; write it to another shard"
+            )

@@ -66,7 +66,7 @@ class CorpusStatistics:
         hours: Length of these recordings in hours.
         frames: Number of token frames.
         tokens: Number of tokens: frames times levels.
-        voice_bits: Bits of the voice vectors, which are stored as float32; 0 if there are none.
+        voice_bits: Bits of the voice vectors as they are stored; 0 if there are none.
         nominal_bits: Bits of the tokens at log2 K bits a token.
         coded_bits: Bits of the tokens with an ideal entropy coder for each level, which knows its frequencies.
         bit_rate: Bits of tokens and voices per second of speech.
@@ -174,7 +174,7 @@ def corpus_statistics(corpus: TokenCorpus) -> CorpusStatistics:
     levels = count_usage(torch.from_numpy(counts))
     frames_total, seconds = int(corpus.lengths.sum()), corpus.samples / spec.sample_rate
     rates = bit_rates(levels, float(frames_total))
-    voice_bits = 32 * header.voice_width * len(corpus)
+    voice_bits = 8 * header.voice_bytes * len(corpus)
     hours = float(seconds.sum()) / 3600
     repeated = hashes.repeated()
     return CorpusStatistics(

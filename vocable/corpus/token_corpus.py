@@ -147,10 +147,13 @@ class TokenCorpus:
         return (row for shard in self.shards() for row in shard.failed)
 
 
+_SHARED = ("tokenizer", "settings", "sample_rate", "hop", "codebook_size", "num_codebooks")
+
+
 def _check_alike(shard: TokenShard, first: TokenShard) -> None:
     """Raise a SpecError if a shard does not belong to the corpus of another."""
     one, other = (replace(each.header, blocks=(), model=None) for each in (shard, first))
-    for name in ("tokenizer", "settings", "sample_rate", "hop", "codebook_size", "num_codebooks", "voice_width"):
+    for name in (*_SHARED, "voice_width", "voice_levels"):
         if getattr(one, name) != getattr(other, name):
             raise SpecError(
                 f"{shard.path}: its {name} is {getattr(one, name)!r}, that of {first.path} is "

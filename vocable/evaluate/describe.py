@@ -25,6 +25,7 @@ from vocable.tokens import Tokens
 from vocable.train import checkpoint
 from vocable.train.record import read_record
 from vocable.train.run import run_to_json
+from vocable.voices import voice_bits
 
 Kind = Literal["tokens", "audio", "run", "model", "recipe"]
 _PROGRESS_ROWS = 8
@@ -151,7 +152,7 @@ def _describe_tokens(path: Path) -> Iterator[Table]:
 
 def _side_rows(tokens: Tokens, seconds: float) -> list[tuple[str, str]]:
     """Return a row with the bits of ids, voices and texts, where the tokens carry more than ids."""
-    voice = 0 if tokens.voice is None else 32 * tokens.voice.numel()
+    voice = 0 if tokens.voice is None else len(tokens) * voice_bits(tokens.voice.shape[1], tokens.voice_levels)
     text = 8 * sum(len(one.encode()) for one in tokens.text or () if one)
     if not voice and not text:
         return []

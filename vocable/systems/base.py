@@ -328,6 +328,7 @@ class BaseTokenizer(ABC, Generic[_Model]):
         tokens = Tokens(
             ids=ids, lengths=torch.tensor([ids.shape[2]]), samples=torch.tensor([samples]), spec=self.spec,
             tokenizer=self.digest, text=None if text is None else (text,), voice=voice,
+            voice_levels=None if voice is None else self.format.voice_levels,
             provenance=Provenance(model=self.name, settings={} if self.beam == 1 else {BEAM: self.beam}),
         )  # fmt: skip
         if self.spec.hop is None:  # what cannot be decoded is not encoded; with a hop, frames follow from samples

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from vocable.errors import SpecError
 from vocable.shapes import frames_for
 from vocable.tokens import Tokens, TokenSpec
+from vocable.voices import voice_bits
 
 MAX_SECONDS = 3_600.0
 """Longest clip, in seconds, of tokens without a hop: nothing else bounds what a file may ask for."""
@@ -21,6 +22,7 @@ class TokenFormat:
     Attributes:
         spec: Specification with all levels. Tokens may have fewer levels.
         voice_width: Dimension V of the voice vectors beside the tokens; 0 if the tokenizer keeps none.
+        voice_levels: Number of levels of each dimension of the voice vectors; None for float32.
         frames: Number of frames of every clip, where it is fixed.
         max_seconds: Function from a clip's frames to its longest duration in seconds, for tokens without a hop.
         frames_of_text: Function from a transcript to its number of frames, where tokens follow the text.
@@ -38,13 +40,14 @@ class TokenFormat:
 
     spec: TokenSpec
     voice_width: int = 0
+    voice_levels: int | None = None
     frames: int | None = None
     max_seconds: Callable[[int], float] = lambda frames: MAX_SECONDS
     frames_of_text: Callable[[str], int] | None = None
     text_bits: float = 0.0
 
     def bit_rate(self, seconds: float) -> float:
-        """Return the bits per second of a clip with all that decoding needs: ids, text, and a voice of float32 numbers.
+        """Return the bits per second of a clip with all that decoding needs: ids, text, and the voice vector.
 
         A clip of tokens that follow the text is taken to have three subwords a second.
 
@@ -56,12 +59,19 @@ class TokenFormat:
             >>> form = TokenFormat(spec=spec, voice_width=224)
             >>> round(form.bit_rate(3.0)), round(form.bit_rate(10.0)), form.spec.bit_rate
             (2639, 967, 250.0)
+            >>> round(TokenFormat(spec=spec, voice_width=64, voice_levels=16).bit_rate(10.0))
+            276
         """
         if self.spec.hop is not None:
             frames = seconds * self.spec.frame_rate
         else:
             frames = seconds * _SUBWORDS_PER_SECOND if self.frames is None else self.frames
-        return (frames * (self.spec.bits_per_frame + self.text_bits) + 32 * self.voice_width) / seconds
+        return (frames * (self.spec.bits_per_frame + self.text_bits) + self.voice_bits) / seconds
+
+    @property
+    def voice_bits(self) -> int:
+        """Number of bits of a voice vector; 0 if the tokenizer keeps none."""
+        return voice_bits(self.voice_width, self.voice_levels)
 
     def rate_text(self) -> str:
         """Return the rates of a clip of 3 s and of 10 s with all that it carries, as every table and page words them.
@@ -78,8 +88,9 @@ class TokenFormat:
         if self.spec.hop is not None and not self.voice_width:
             return []
         text = f"its text, {self.text_bits:.1f} bit a subword at most, and " if self.text_bits else ""
-        width = self.voice_width
-        beside = f"{text}{width} numbers of float32, {32 * width:,} bit a clip" if width else f"{text}nothing else"
+        kind = "float32" if self.voice_levels is None else f"{self.voice_levels} levels"
+        voice = f"{self.voice_width} numbers of {kind}, {self.voice_bits:,} bit a clip"
+        beside = text + (voice if self.voice_width else "nothing else")
         return [("beside the ids", beside), ("bit rate with it", self.rate_text())]
 
     def check(self, tokens: Tokens) -> None:
@@ -105,6 +116,11 @@ class TokenFormat:
         width = tokens.voice.shape[1]
         if not self.voice_width:
             raise SpecError(f"these tokens carry a voice of {width} numbers, this tokenizer keeps none; encode again")
+        if tokens.voice_levels not in (None, self.voice_levels):
+            kept = "float32 numbers" if self.voice_levels is None else f"{self.voice_levels} levels"
+            raise SpecError(
+                f"the voice of these tokens has {tokens.voice_levels} levels, this tokenizer keeps {kept}; encode again"
+            )
         if width != self.voice_width or not bool(tokens.voice.isfinite().all()):
             raise SpecError(
                 f"{NO_VOICE} (theirs has {width} numbers, this tokenizer keeps {self.voice_width}, all of them finite)"

@@ -23,7 +23,9 @@ from vocable.numerics import reproducible
 from vocable.schema import MAX_WIDTH, Depth, Entries, config
 from vocable.systems.cosyvoice import WEIGHTS, CosyVoiceDecoder
 from vocable.systems.voiced import VoicedTokenizer
+from vocable.token_file import VoiceLevels
 from vocable.tokens import Tokens
+from vocable.voices import round_voice
 
 _S3 = "s3:"
 _NAME_LEVEL = re.compile(r"(.+):([0-9]{1,4})")
@@ -43,6 +45,7 @@ class UnitsSpec:
         hop: Samples per unit.
         size: Number of units K.
         voice_width: Dimension of the voice vector beside the units; 0 if there is none.
+        voice_levels: Number of levels of each dimension of the voice vector; None for float32.
 
     Example:
         >>> UnitsSpec(name="s3", level=1, digest="-", sample_rate=16_000, hop=640, size=4096, voice_width=0).frame_rate
@@ -56,6 +59,7 @@ class UnitsSpec:
     hop: Entries
     size: Entries
     voice_width: Annotated[int, Field(ge=0, le=MAX_WIDTH)]
+    voice_levels: VoiceLevels = None
 
     @property
     def frame_rate(self) -> float:
@@ -133,10 +137,11 @@ class TokenizerUnits(UnitSource):
             raise ConfigError(f"{name}: has levels 1 to {spec.num_codebooks}, not {level}")
         self.tokenizer = tokenizer
         self.aliases = tuple(getattr(tokenizer, "aliases", ()))
+        self._voice_levels = getattr(getattr(tokenizer, "format", None), "voice_levels", None)
         self._last: tuple[bytes, Tokens] | None = None  # one clip's units are often asked for twice
         self.spec = UnitsSpec(
             name=name, level=level, digest=tokenizer.digest, sample_rate=spec.sample_rate, hop=spec.hop,
-            size=spec.codebook_size, voice_width=_voice_width(tokenizer),
+            size=spec.codebook_size, voice_width=_voice_width(tokenizer), voice_levels=self._voice_levels,
         )  # fmt: skip
 
     @override
@@ -160,11 +165,13 @@ class TokenizerUnits(UnitSource):
     ) -> Audio:
         if self.spec.level != 1:
             raise ConfigError(f"{self.spec.name}, level {self.spec.level}: has no decoder of its own; give level 1")
+        width = self.spec.voice_width
         tokens = Tokens(
             samples=torch.tensor([_check_units(self.spec, units, voice, samples)]), ids=units[None, None].long().cpu(),
             lengths=torch.tensor([len(units)]), tokenizer=self.tokenizer.digest,
             spec=replace(self.tokenizer.spec, num_codebooks=1),
-            voice=voice[None].float().cpu() if voice is not None and self.spec.voice_width else None,
+            voice=None if voice is None or not width else round_voice(voice[None].cpu(), self.spec.voice_levels),
+            voice_levels=self.spec.voice_levels if width else None,
         )  # fmt: skip
         return self.tokenizer.decode(tokens)
 

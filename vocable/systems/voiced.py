@@ -25,6 +25,7 @@ from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import Tokens
 from vocable.vocoders import Vocoder, find_vocoder
 from vocable.vocoders.scaled import SpectraModel, crop_middle
+from vocable.voices import round_voice
 
 MIN_VOICE_SECONDS = 0.5
 _MAX_SCALE_CLIPS = 500  # clips that the scale of spectra is measured on
@@ -54,6 +55,9 @@ _Self = TypeVar("_Self", bound=BaseTokenizer[Any])
 
 class VoicedTokenizer(BaseTokenizer[_Model]):
     """A tokenizer that keeps the voice as one vector beside its tokens, and decodes mel spectra through a vocoder.
+
+    With ``config.voice.levels``, each dimension of the vector is rounded to one of so many levels: :meth:`voice_of` and
+    :meth:`encode` return such vectors, and a vector of the caller is rounded before it is used.
 
     Args:
         model: Networks, with a ``config`` that has ``phonemes``, ``mel``, ``voice_size`` and ``spec``.
@@ -96,7 +100,7 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
     @property
     @override
     def format(self) -> TokenFormat:
-        return TokenFormat(spec=self.spec, voice_width=self.config.voice_size)
+        return _format(self.config)
 
     @property
     def codebooks(self) -> Sequence[Codebook | FiniteScalarQuantizer]:
@@ -178,7 +182,8 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         model, hop, middle = self.model.eval(), self.config.mel.hop, self._middle(as_audio(audio, "voice"))
         padded = aligned(torch.from_numpy(np.pad(middle, (0, -middle.size % hop))))
         frames = model.frames(padded[None].to(self.device))
-        return model.embed_voice(crop_middle(frames, self.config.voice.frames)).float().cpu()[0]
+        vector = model.embed_voice(crop_middle(frames, self.config.voice.frames)).float().cpu()[0]
+        return round_voice(vector, self.config.voice.levels)
 
     def _middle(self, audio: Audio) -> Float[np.ndarray, " T"]:
         """Return the samples of a recording that its voice vector is made from."""
@@ -191,13 +196,17 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         return self.phonemes.names(collapse_path(self.phoneme_path(tokens)))
 
     def _check_vector(self, voice: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
-        """Return a voice vector on the networks' device; raise a SpecError if it is none of this tokenizer."""
+        """Return a voice vector on the networks' device, rounded to the model's levels where it has some.
+
+        Raises:
+            SpecError: If it is none of this tokenizer.
+        """
         if voice.shape[-1] != self.config.voice_size or voice.is_meta or not bool(voice.isfinite().all()):
             raise SpecError(
                 f"the voice has shape {tuple(voice.shape)}: pass {self.config.voice_size} finite numbers, as voice_of "
                 "returns them"
             )
-        return voice.to(self.device, torch.float32)
+        return round_voice(voice.cpu(), self.config.voice.levels).to(self.device)
 
     def _embed_clip(self, tokens: Tokens) -> Float[Tensor, "1 N D"]:
         """Return the codebook vectors of this tokenizer's tokens of one clip."""
@@ -288,6 +297,10 @@ def _rows(config: Any, size_rows: Sequence[tuple[str, str]]) -> list[tuple[str, 
     return [
         *spec_rows(config.spec),
         ("samples to a token", f"{config.hop}"),
-        *TokenFormat(spec=config.spec, voice_width=config.voice_size).rate_rows(),
+        *_format(config).rate_rows(),
         *size_rows,
     ]
+
+
+def _format(config: Any) -> TokenFormat:
+    return TokenFormat(spec=config.spec, voice_width=config.voice_size, voice_levels=config.voice.levels)

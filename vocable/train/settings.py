@@ -271,7 +271,7 @@ def _assign(
             raise ConfigError(f"setting {name}: {'.'.join(parents[:depth])} has no parts; set it as a whole, to JSON")
         node = node[key]
     is_made = any(node is one for one in made)
-    if not isinstance(node, dict) or name in NOT_SETTINGS or (last not in node and not is_made):
+    if not isinstance(node, dict) or name in NOT_SETTINGS or (last not in node and name not in leaves and not is_made):
         raise _unknown(name, leaves)
     if name in leaves and _is_tag(leaves[name]) and node.get(last) != value:
         node.clear()

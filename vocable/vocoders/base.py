@@ -10,6 +10,7 @@ from torch import Tensor
 from vocable.errors import ConfigError
 from vocable.features.spectrogram import mel_filters, spectra
 from vocable.schema import Width, config
+from vocable.token_file import VoiceLevels
 
 SILENT_DB = -100.0
 """Mel power in dB at which spectra are clamped below."""
@@ -61,11 +62,14 @@ class VoiceConfig:
         width: Dimension of the learned voice embedding.
         channels: Channels of each convolution.
         frames: Number of spectra that a voice is computed from.
+        levels: Number of levels of each dimension of the voice vector, evenly spaced from -4 to 4, such as 16; null
+            keeps float32 numbers. Training does not depend on it.
     """
 
     width: Width = 64
     channels: Annotated[tuple[Width, ...], Field(min_length=1)] = (32, 32, 64, 64, 128, 128)
     frames: Width = 300
+    levels: VoiceLevels = None
 
 
 @runtime_checkable

@@ -10,7 +10,8 @@ import soundfile
 import torch
 
 import vocable
-from tests.models import ready
+from tests.models import ready, ready_ctap, with_levels
+from tests.systems.taste.made import model_of
 from vocable.apps.edit import edit
 from vocable.apps.score import score
 from vocable.audio import Audio
@@ -18,9 +19,12 @@ from vocable.errors import AudioError, CheckpointError, ShapeError, SpecError, T
 from vocable.features.hub import WEIGHTS
 from vocable.features.whisper import WhisperEncoder, load_encoder
 from vocable.interfaces import Embedding, Tokenizer, WordEditor
+from vocable.systems.taste.config import tiny
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.systems.taste.unit_lm import Sampling
+from vocable.systems.units import TokenizerUnits
 from vocable.testing import check_tokenizer, speechlike
+from vocable.tokens import pack, unpack
 
 TEXT = "the dog and the other dog"
 
@@ -71,6 +75,22 @@ def test_encoding_a_clip_takes_one_pass_of_whisper(
     alone = vocable.load("supervised-small").encode(clip)
     assert tokens.voice is not None
     assert torch.equal(tokens.voice, alone.voice)
+
+
+def test_the_voice_is_quantized_where_that_of_the_units_is(taste: TasteTokenizer) -> None:
+    units = with_levels(ready_ctap(), 16)
+    subwords = taste.subword_tokenizer
+    config = tiny(taste.config.encoder, TokenizerUnits(units, "voiced").spec, subwords.to_json(), subwords.size)
+    voiced = TasteTokenizer(model_of(config), find=lambda name: units)
+    clip = speechlike(20_000)
+    tokens = voiced.encode(clip, TEXT)
+    assert (tokens.voice_levels, voiced.format.voice_levels) == (16, 16)
+    assert tokens.voice is not None
+    assert torch.equal(tokens.voice[0], units.embed_voice(clip))
+    assert unpack(pack(tokens)) == tokens
+    rows = dict(row[:2] for table in voiced.describe() for row in table.rows)
+    assert f"72 numbers of 16 levels, {4 * 72} bit a clip" in rows["beside the ids"]
+    assert voiced.decode(tokens).samples.size == 20_000
 
 
 def test_units_are_drawn_alike_from_one_seed(taste: TasteTokenizer) -> None:

@@ -10,6 +10,7 @@ from vocable.evaluate.codecs.base import Coded, Kind, match_clip
 from vocable.interfaces import Tokenizer
 from vocable.systems.token_format import TokenFormat
 from vocable.tokens import BEAM, Provenance, Tokens, pack
+from vocable.voices import voice_bits
 
 
 class TokenizerCodec:
@@ -102,6 +103,6 @@ def _payload_bits(tokens: Tokens) -> int:
     """Return the bits that carry the sound: ids, filled up to a byte, voice vectors, and the texts of subwords."""
     id_bits = max(1, (tokens.spec.codebook_size - 1).bit_length())
     ids = int(tokens.lengths.sum()) * tokens.spec.num_codebooks * id_bits
-    voice = 0 if tokens.voice is None else 32 * tokens.voice.numel()
+    voice = 0 if tokens.voice is None else len(tokens) * voice_bits(tokens.voice.shape[1], tokens.voice_levels)
     texts = (tokens.text or ()) if tokens.spec.hop is None else ()
     return 8 * -(-ids // 8) + voice + sum(8 * len((text or "").encode()) for text in texts)

@@ -89,7 +89,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
     @override
     def format(self) -> TokenFormat:
         return TokenFormat(
-            spec=self.spec, voice_width=self.config.units.voice_width,
+            spec=self.spec, voice_width=self.config.units.voice_width, voice_levels=self.config.units.voice_levels,
             max_seconds=lambda frames: min(MAX_SECONDS, _SUBWORD_SECONDS * frames),
             frames_of_text=lambda text: len(self.subword_tokenizer.tokenize(text).ids), text_bits=self.config.bits[1],
         )  # fmt: skip
@@ -326,7 +326,9 @@ def _config_rows(config: TasteConfig) -> list[tuple[str, str]]:
     units, (speech, text), (key, value) = config.units, config.bits, config.layers
     spec = [("tokens", "none: there is no quantizer")]
     if config.spec is not None:
-        form = TokenFormat(spec=config.spec, voice_width=units.voice_width, text_bits=text)
+        form = TokenFormat(
+            spec=config.spec, voice_width=units.voice_width, voice_levels=units.voice_levels, text_bits=text
+        )
         spec = [*spec_rows(config.spec), *form.rate_rows()]
     return [
         *spec,
