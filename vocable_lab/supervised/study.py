@@ -1,6 +1,7 @@
 """Studies of the supervised units: kinds of codebook and token rates, and what each loss of the recognizer adds."""
 
 from dataclasses import replace
+from typing import Any
 
 from vocable.quantizers.fsq import equal_levels
 from vocable.systems.supervised.config import SupervisedLosses
@@ -45,7 +46,7 @@ def tasks(run: SupervisedRun) -> list[Variant]:
     ]  # fmt: skip
 
 
-def _with_losses(run: SupervisedRun, **weights: Weight) -> SupervisedRun:
+def _with_losses(run: SupervisedRun, **weights: Any) -> SupervisedRun:
     losses: SupervisedLosses = replace(run.losses, **weights)
     return replace(run, losses=losses)
 
