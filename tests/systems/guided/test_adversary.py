@@ -180,7 +180,7 @@ def test_discriminators_that_are_always_right_raise_an_alarm() -> None:
     adversary = make_adversary()
     assert adversary.alarms({"real": torch.tensor(0.5), "made": torch.tensor(0.0)}) == ()
     [alarm] = adversary.alarms({"real": torch.tensor(0.01), "made": torch.tensor(0.001)})
-    assert alarm == "the discriminators are always right (loss 0.0110): the codec learns nothing from them"
+    assert alarm == "the discriminators are always right (loss 0.0110): the generator learns nothing from them"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import vocable
 from tests.runs import fit
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, AudioError, CheckpointError, ConfigError, ManifestError
-from vocable.systems.supervised.config import SupervisedLosses
+from vocable.systems.supervised.config import SpectraAdversaryConfig, SupervisedLosses
 from vocable.systems.supervised.data import UtteranceConfig, UtteranceData
 from vocable.systems.supervised.objective import DecodedRepresentation, ctc_loss
 from vocable.systems.supervised.recipe import SupervisedRun, small, tiny
@@ -207,6 +207,23 @@ def test_decoded_audio_is_compared_with_the_recording(run: SupervisedRun, manife
     assert found[0] < 0.7 * found[2]
     with pytest.raises(ConfigError, match="no bundled vocoder takes"):
         replace(run, model=replace(run.model, mel=tiny().model.mel)).objective(material)
+
+
+@pytest.mark.slow
+def test_discriminators_are_trained_from_their_step_on(run: SupervisedRun, manifest: Path, tmp_path: Path) -> None:
+    losses = replace(run.losses, adversarial=Weight(value=0.1), feature=Weight(value=1.0), crop_tokens=20)
+    config = SpectraAdversaryConfig(width=4, begin=6)
+    run = replace(run, losses=losses, adversary=config, train=replace(run.train, steps=12, log_every=1, save_every=6))
+    fit(run, manifest, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [("discriminator/real" in line, "units/feature" in line) for line in lines] == [
+        (step >= 6, step >= 6) for step in range(12)
+    ]
+    shutil.copytree(tmp_path / "run", tmp_path / "broken")
+    shutil.rmtree(checkpoint.steps(tmp_path / "broken" / "checkpoints")[-1])
+    fit(run, manifest, tmp_path / "broken", resume=True)
+    one, two = (vocable.load(tmp_path / name, vocoder="griffin-lim") for name in ("run", "broken"))
+    assert one.digest == two.digest
 
 
 @pytest.mark.slow

@@ -1,23 +1,19 @@
 """Discriminators of the guided codec and their losses, on the samples of whole crops."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 
 from vocable.errors import ShapeError
 from vocable.features.spectrogram import hann
-from vocable.losses.adversarial import fake_loss, feature_matching_loss, generator_loss, real_loss
+from vocable.nn.discriminator import ConvDiscriminator, DiscriminatorOutput
+from vocable.systems.adversary import Adversary
 from vocable.systems.guided.config import AdversaryConfig, DiscriminatorConfig
 from vocable.train.schedule import Weight
 
-ADVERSARIAL, FEATURE = "adversarial", "feature"
-_CERTAIN = 0.02  # discriminator loss under which the discriminators always win
 _PERIOD_WIDTHS = (1, 4, 16, 32, 32)  # of the layers, as multiples of the first width
 _SCALE_LAYERS = (  # width as a multiple of the first, kernel, stride, groups
     (1, 15, 1, 1), (1, 41, 2, 4), (2, 41, 2, 16), (4, 41, 4, 16), (8, 41, 4, 16), (8, 41, 1, 16), (8, 5, 1, 1),
@@ -25,76 +21,21 @@ _SCALE_LAYERS = (  # width as a multiple of the first, kernel, stride, groups
 _DILATIONS = (1, 2, 4)  # over time, of the layers that halve the frequencies
 
 
-class WaveformAdversary:
-    """Losses of the discriminators and of the codec against them.
+class WaveformAdversary(Adversary):
+    """Discriminators of samples, against the codec.
 
     Args:
         config: Discriminators and how they are trained.
         adversarial: Weight of the codec's adversarial loss.
         feature: Weight of feature matching.
         steps: Steps of the whole run.
-
-    Attributes:
-        network: Discriminators.
-        start: First step at which they are trained.
     """
 
     def __init__(self, config: AdversaryConfig, *, adversarial: Weight, feature: Weight, steps: int) -> None:
-        self.config, self.start, self._steps = config, config.begin, steps
-        self.network: nn.Module = Discriminators(config.discriminators)
-        self._weights = {ADVERSARIAL: adversarial, FEATURE: feature}
-
-    def losses(self, real: Float[Tensor, "B T"], fake: Float[Tensor, "B T"]) -> dict[str, Float[Tensor, ""]]:
-        """Return the discriminators' losses on samples of recordings and on decoded ones, detached."""
-        real_outputs, fake_outputs = self.network(real), self.network(fake)
-        return {
-            "real": real_loss([output.logits for output in real_outputs], self.config.game),
-            "made": fake_loss([output.logits for output in fake_outputs], self.config.game),
-        }
-
-    def generator_losses(self, real: Float[Tensor, "B T"], fake: Float[Tensor, "B T"]) -> dict[str, Float[Tensor, ""]]:
-        """Return the codec's losses. Gradients pass through the discriminators without reaching their parameters."""
-        self.network.requires_grad_(False)
-        try:
-            fake_outputs = self.network(fake)
-            with torch.no_grad():
-                real_outputs = self.network(real)
-        finally:
-            self.network.requires_grad_(True)
-        maps = [[one for output in outputs for one in output.maps] for outputs in (real_outputs, fake_outputs)]
-        return {
-            ADVERSARIAL: generator_loss([output.logits for output in fake_outputs], self.config.game),
-            FEATURE: feature_matching_loss(*maps, relative=self.config.relative),
-        }
-
-    def weights(self, step: int) -> dict[str, float]:
-        """Return the weight of each loss at a step."""
-        return {"real": 1.0, "made": 1.0} | {name: weight.at(step) for name, weight in self._weights.items()}
-
-    def learning_rate(self, step: int) -> float | None:
-        """Return the discriminators' learning rate at a step; None for that of the run."""
-        rate = self.config.learning_rate
-        return None if rate is None else rate.at(step - self.start, max(1, self._steps - self.start))
-
-    def alarms(self, losses: Mapping[str, Float[Tensor, ""]]) -> tuple[str, ...]:
-        """Return warnings about the discriminators' losses."""
-        total = float(losses["real"].detach() + losses["made"].detach())
-        if total >= _CERTAIN:
-            return ()
-        return (f"the discriminators are always right (loss {total:.4f}): the codec learns nothing from them",)
-
-
-@dataclass(frozen=True)
-class DiscriminatorOutput:
-    """Output of one discriminator for a batch.
-
-    Attributes:
-        logits: Scores of any shape, high for real samples.
-        maps: Feature maps of its layers.
-    """
-
-    logits: Tensor
-    maps: list[Tensor]
+        super().__init__(
+            Discriminators(config.discriminators), game=config.game, relative=config.relative, adversarial=adversarial,
+            feature=feature, start=config.begin, learning_rate=config.learning_rate, steps=steps,
+        )  # fmt: skip
 
 
 class Discriminators(nn.Module):
@@ -133,26 +74,7 @@ class Discriminators(nn.Module):
         return [discriminator(samples) for discriminator in (*self.periods, *self.scales, *self.spectra)]
 
 
-class _Discriminator(nn.Module):
-    """Convolutions with weight norm and leaky ReLUs, and a last one for the logits."""
-
-    maps_logits = True  # whether the logits count as a feature map, too
-
-    def __init__(self, layers: Sequence[nn.Module], last: nn.Module, slope: float) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
-        self.last, self.slope = weight_norm(last), slope
-
-    def _score(self, hidden: Tensor) -> DiscriminatorOutput:
-        maps = []
-        for layer in self.layers:
-            hidden = F.leaky_relu(layer(hidden), self.slope)
-            maps.append(hidden)
-        logits = self.last(hidden)
-        return DiscriminatorOutput(logits, [*maps, logits] if self.maps_logits else maps)
-
-
-class PeriodDiscriminator(_Discriminator):
+class PeriodDiscriminator(ConvDiscriminator):
     """Discriminator of the samples at multiples of a period: the waveform is folded into rows of that length."""
 
     def __init__(self, period: int, width: int) -> None:
@@ -168,10 +90,10 @@ class PeriodDiscriminator(_Discriminator):
     def forward(self, samples: Float[Tensor, "B T"]) -> DiscriminatorOutput:
         """Score samples; the last row is filled by reflection."""
         folded = F.pad(samples[:, None], (0, -samples.shape[1] % self.period), mode="reflect")
-        return self._score(folded.unflatten(2, (-1, self.period)))
+        return self.score(folded.unflatten(2, (-1, self.period)))
 
 
-class ScaleDiscriminator(_Discriminator):
+class ScaleDiscriminator(ConvDiscriminator):
     """Discriminator of the waveform at 1 / 2^``halvings`` of its sample rate."""
 
     def __init__(self, halvings: int, width: int) -> None:
@@ -187,10 +109,10 @@ class ScaleDiscriminator(_Discriminator):
         hidden = samples[:, None]
         for _ in range(self.halvings):
             hidden = F.avg_pool1d(hidden, 4, 2, 2)
-        return self._score(hidden)
+        return self.score(hidden)
 
 
-class SpectrumDiscriminator(_Discriminator):
+class SpectrumDiscriminator(ConvDiscriminator):
     """Discriminator of short-time spectra, with real and imaginary parts as two channels."""
 
     maps_logits = False
@@ -209,4 +131,4 @@ class SpectrumDiscriminator(_Discriminator):
         window = hann(self.window, samples.device)
         values = torch.stft(samples, self.window, self.window // 4, window=window, center=False, return_complex=True)
         values = values / window.norm()
-        return self._score(torch.stack([values.real, values.imag], dim=1).transpose(2, 3))
+        return self.score(torch.stack([values.real, values.imag], dim=1).transpose(2, 3))

@@ -23,7 +23,8 @@ from vocable.data.crops import CropBatch
 from vocable.files import write_json
 from vocable.losses.reconstruction import compressed_spectrum_loss, log_mel_loss
 from vocable.losses.representation import RepresentationLoss
-from vocable.systems.guided.adversary import ADVERSARIAL, FEATURE, WaveformAdversary
+from vocable.systems.adversary import ADVERSARIAL, FEATURE
+from vocable.systems.guided.adversary import WaveformAdversary
 from vocable.systems.guided.config import GuidedLosses
 from vocable.systems.guided.networks import GuidedModel
 from vocable.systems.guided.teachers import REPRESENTATION, Teacher

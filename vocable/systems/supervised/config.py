@@ -11,7 +11,7 @@ from vocable.features.whisper import EncoderSpec
 from vocable.schema import MAX_DEPTH, MAX_ENTRIES, Depth, Share, Width, config
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import TokenSpec
-from vocable.train.schedule import Steps, Weight
+from vocable.train.schedule import LearningRate, Steps, Weight
 from vocable.vocoders import MelSpec, VoiceConfig
 
 _WHISPER_RATE, _WHISPER_HOP = 16_000, 320  # samples a second, and samples that a frame of Whisper covers
@@ -149,6 +149,23 @@ class SupervisedConfig:
 
 
 @config
+class SpectraAdversaryConfig:
+    """Configuration of the discriminators of spectra, and how they are trained.
+
+    Attributes:
+        width: Channels after the first convolution of each discriminator.
+        scales: Number of discriminators, each at half of the time resolution of the one before.
+        begin: First step at which they are trained.
+        learning_rate: Learning rate of the discriminators, from that step on; the run's by default.
+    """
+
+    width: Width = 16
+    scales: Annotated[int, Field(ge=1, le=4)] = 2
+    begin: Steps = 0
+    learning_rate: LearningRate | None = None
+
+
+@config
 class SupervisedLosses:
     """Weights and schedules of the losses.
 
@@ -159,14 +176,17 @@ class SupervisedLosses:
         distillation: Distance of Whisper's highest chosen layer from its prediction given the tokens.
         representation: Distance of Whisper's layers on the decoded audio from those on the recording.
         spectrum: Mean absolute error of standardized spectra, decoded from the tokens and the voice.
+        adversarial: Adversarial loss of the decoder, against discriminators of spectra.
+        feature: Distance of the discriminators' feature maps of decoded spectra from those of recordings.
         kl: Divergence of the voice embedding from a standard normal distribution, above ``kl_floor``.
         kl_floor: Divergence that costs nothing, in nats an utterance.
         codebook_start: Number of steps before the codebook is used, so that k-means finds clusters. A run that begins
             from a trained model uses its codebook at once.
-        encoder_gradient: Factor of the gradient of ``spectrum`` and ``representation`` to the encoder. The decoder's is
-            not scaled.
+        encoder_gradient: Factor of the gradient of ``spectrum``, ``representation`` and the adversary to the encoder.
+            The decoder's is not scaled.
         representation_layers: Layers of Whisper that ``representation`` compares.
-        crop_tokens: Number of tokens of the random crop of each utterance that ``representation`` compares.
+        crop_tokens: Number of tokens of the random crop of each utterance that ``representation`` compares, and that
+            the discriminators see.
         num_masks: Number of SpecAugment masks along time of the encoder's input.
     """
 
@@ -176,6 +196,8 @@ class SupervisedLosses:
     distillation: Weight = field(default_factory=lambda: Weight(value=0.0))
     representation: Weight = field(default_factory=lambda: Weight(value=0.0))
     spectrum: Weight = field(default_factory=lambda: Weight(value=1.0))
+    adversarial: Weight = field(default_factory=lambda: Weight(value=0.0))
+    feature: Weight = field(default_factory=lambda: Weight(value=0.0))
     kl: Weight = field(default_factory=lambda: Weight(value=1e-4, start=500, ramp=500))
     kl_floor: Annotated[float, Field(ge=0)] = 0.5
     codebook_start: Steps = 300

@@ -1,7 +1,7 @@
 """Training objective of the supervised units: to keep phones and, weakly, their sound.
 
 L = w_vq · L_vq + w_ctc · L_ctc + w_letters · L_letters + w_distill · L_distill + w_spec · L_spec + w_rep · L_rep
-  + w_kl · L_kl.
+  + w_adv · L_adv + w_feat · L_feat + w_kl · L_kl.
 
 The recognizer's gradient passes the codebook in full, the decoder's in part. So ids are chosen for what is said, and
 keep other properties of speech where that costs nothing.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from vocable.collective import global_mean, share_of
@@ -22,6 +22,7 @@ from vocable.losses.representation import RepresentationLoss, relative_distance
 from vocable.losses.variational import free_bits, gaussian_kl
 from vocable.metrics.text import edit_distance
 from vocable.nn.voice import reparameterize
+from vocable.systems.supervised.adversary import SpectraAdversary
 from vocable.systems.supervised.config import SupervisedLosses
 from vocable.systems.supervised.data import UtteranceBatch
 from vocable.systems.supervised.networks import SupervisedModel
@@ -42,13 +43,17 @@ class SupervisedObjective:
         model: Networks, with the scale of the training data.
         losses: Weights.
         whisper: Frozen Whisper that compares decoded audio with recordings, if ``representation`` has a weight.
+        adversary: Discriminators of spectra.
 
     Raises:
         ConfigError: If ``representation`` has a weight, and there is no bundled vocoder for the model's spectra.
     """
 
-    def __init__(self, model: SupervisedModel, losses: SupervisedLosses, whisper: WhisperEncoder | None = None) -> None:
-        self.model, self.losses = model, losses
+    def __init__(
+        self, model: SupervisedModel, losses: SupervisedLosses, whisper: WhisperEncoder | None = None,
+        adversary: SpectraAdversary | None = None,
+    ) -> None:  # fmt: skip
+        self.model, self.losses, self.adversary = model, losses, adversary
         self._distilled: nn.Linear | None = None
         if losses.distillation.value:
             width = model.config.encoder.frames_per_token * model.config.whisper.width
@@ -58,13 +63,14 @@ class SupervisedObjective:
             self._representation = DecodedRepresentation(model, losses, whisper)
 
     def parts(self) -> Mapping[str, nn.Module]:
-        """Return the networks with optimizers of their own: one part, ``units``, with all of them."""
-        if self._distilled is None:
-            return {"units": self.model}
-        return {"units": nn.ModuleDict({"model": self.model, "distilled": self._distilled})}
+        """Return the networks with optimizers of their own: ``units`` and, with an adversary, ``discriminator``."""
+        units: nn.Module = self.model
+        if self._distilled is not None:
+            units = nn.ModuleDict({"model": self.model, "distilled": self._distilled})
+        return {"units": units} | ({"discriminator": self.adversary.network} if self.adversary else {})
 
     def turns(self, batch: UtteranceBatch, step: int) -> Iterator[Turn]:
-        """Yield the one turn of a step."""
+        """Yield the discriminators' turn, from their first step on, then that of the units."""
         model, mask = self.model, batch.mask
         with torch.autocast(batch.samples.device.type, enabled=False):
             frames, voice_frames = model.frames(batch.samples), model.frames(batch.voices)
@@ -83,6 +89,16 @@ class SupervisedObjective:
         if self._representation is not None and self.losses.representation.at(step):
             losses["representation"] = self._representation(decoded, batch)
         frame_mask = mask.repeat_interleave(model.config.reduction, dim=1)
+        crops: tuple[Tensor, ...] = ()
+        if self.adversary is not None and step >= self.adversary.start:
+            crops = self._crop_spectra(frames, decoded, mask)
+            played, weights = self.adversary.losses(crops[0], crops[1].detach()), self.adversary.weights(step)
+            yield Turn(
+                name="discriminator", losses=played, weights={name: weights[name] for name in played},
+                learning_rate=self.adversary.learning_rate(step), alarms=self.adversary.alarms(played), is_game=True,
+            )  # fmt: skip
+        if self.adversary is not None and crops:
+            losses |= self.adversary.generator_losses(*crops)
         losses["spectrum"] = global_mean((decoded - frames).abs().mean(2), frame_mask)
         divergence = gaussian_kl(mean, log_variance)
         losses["kl"] = free_bits(divergence, self.losses.kl_floor)
@@ -102,6 +118,16 @@ class SupervisedObjective:
         weights = {name: getattr(self.losses, name).at(step) for name in losses}
         alarms = voice_alarms(stats["kl"], self.losses.kl_floor, weights["kl"])
         yield Turn(name="units", losses=losses, weights=weights, stats=stats, alarms=alarms)
+
+    def _crop_spectra(
+        self, frames: Float[Tensor, "B S F"], decoded: Float[Tensor, "B S F"], mask: Bool[Tensor, "B N"]
+    ) -> tuple[Float[Tensor, "B S_crop F"], Float[Tensor, "B S_crop F"]]:
+        """Return the same random crop of recorded and of decoded spectra, 0 behind the end of a clip."""
+        reduction, size = self.model.config.reduction, min(self.losses.crop_tokens, mask.shape[1])
+        starts = _draw_starts(mask, size)
+        real = _crop(mask, starts, size).repeat_interleave(reduction, dim=1)[..., None]
+        recorded, made = (_crop(one, starts * reduction, size * reduction) * real for one in (frames, decoded))
+        return recorded, made
 
     def amount(self, batch: UtteranceBatch) -> Amount:
         """Return the seconds and tokens of a batch."""
@@ -137,13 +163,18 @@ class DecodedRepresentation:
     def __call__(self, decoded: Float[Tensor, "B S F"], batch: UtteranceBatch) -> Float[Tensor, ""]:
         """Return the loss of a batch of decoded spectra; crops depend on torch's random state."""
         config, size = self._model.config, min(self._tokens, batch.mask.shape[1])
-        last = (batch.mask.sum(1).cpu() - size).clamp(min=0)
-        starts = (torch.rand(len(last)) * (last + 1)).long().to(decoded.device)
+        starts = _draw_starts(batch.mask, size)
         mask = _crop(batch.mask, starts, size)
         mel = self._model.to_decibels(_crop(decoded, starts * config.reduction, size * config.reduction))
         self._network.to(decoded.device)
         samples = self._network(mel, mask.repeat_interleave(config.reduction, dim=1))
         return self._loss(samples, _crop(batch.samples, starts * config.hop, size * config.hop), mask)
+
+
+def _draw_starts(mask: Bool[Tensor, "B N"], size: int) -> Int[Tensor, " B"]:
+    """Draw the first token of a crop of each row, with torch's random state; a short row is cropped from its start."""
+    last = (mask.sum(1).cpu() - size).clamp(min=0)
+    return (torch.rand(len(last)) * (last + 1)).long().to(mask.device)
 
 
 def _crop(values: Shaped[Tensor, "B S *any"], starts: Int[Tensor, " B"], size: int) -> Shaped[Tensor, "B S_crop *any"]:

@@ -12,9 +12,11 @@ from vocable.data.targets import TargetCache, describe_extractor
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec, WhisperEncoder, WhisperLayers
 from vocable.systems.base import System
+from vocable.systems.supervised.adversary import SpectraAdversary
 from vocable.systems.supervised.config import (
     CtcRecognizerConfig,
     FrameEncoderConfig,
+    SpectraAdversaryConfig,
     SpectrumDecoderConfig,
     SupervisedConfig,
     SupervisedLosses,
@@ -40,6 +42,7 @@ class SupervisedRun(Run):
     Attributes:
         source: Folder or name of the frozen Whisper.
         cache: Folder where its frames are kept.
+        adversary: Discriminators of spectra; None for a run without them.
     """
 
     locations = ("cache", "source")
@@ -49,6 +52,7 @@ class SupervisedRun(Run):
     batches: UtteranceConfig
     source: str | None = None
     cache: str | None = None
+    adversary: SpectraAdversaryConfig | None = None
 
     def with_teachers(self, sources: Mapping[str, str], cache: str) -> "SupervisedRun":
         """Return a copy of this run with the frozen Whisper set, and its sizes in the model's configuration."""
@@ -86,7 +90,13 @@ class SupervisedRun(Run):
         else:
             raise ConfigError("the model to begin from is no supervised one of this recipe's sizes; take another")
         whisper = self._layers.encoder if self.losses.representation.value else None
-        return SupervisedObjective(model, self.losses, whisper)
+        adversary = None
+        if self.adversary is not None:
+            adversary = SpectraAdversary(
+                self.adversary, adversarial=self.losses.adversarial, feature=self.losses.feature,
+                steps=self.train.steps,
+            )  # fmt: skip
+        return SupervisedObjective(model, self.losses, whisper, adversary)
 
     @cached_property
     def _layers(self) -> WhisperLayers:
@@ -133,6 +143,23 @@ def small_words() -> SupervisedRun:
     )  # fmt: skip
 
 
+def small_adversarial() -> SupervisedRun:
+    """Return a second stage, for a model of ``small_words``: discriminators make decoded spectra sharp.
+
+    The units hardly change, since the decoder's gradient to the encoder is off.
+    """
+    run = small_words()
+    return replace(
+        run,
+        losses=replace(
+            run.losses, codebook_start=0, encoder_gradient=0.0, representation=Weight(value=2.0), kl=Weight(value=1e-4),
+            adversarial=Weight(value=0.1, start=100, ramp=100), feature=Weight(value=1.0, start=100, ramp=100),
+        ),
+        adversary=SpectraAdversaryConfig(),
+        train=replace(run.train, steps=2_000, learning_rate=LearningRate(peak=5e-4, warmup=100, decay=0.5)),
+    )  # fmt: skip
+
+
 def tiny() -> SupervisedRun:
     """Return the recipe of tests: next to no weights."""
     return SupervisedRun(
@@ -154,7 +181,12 @@ SYSTEM = System(
     name="supervised",
     title="supervised units",
     tokenizer=SupervisedTokenizer,
-    recipes={"supervised-small": small, "supervised-small-words": small_words, "supervised-tiny": tiny},
+    recipes={
+        "supervised-small": small,
+        "supervised-small-words": small_words,
+        "supervised-small-adversarial": small_adversarial,
+        "supervised-tiny": tiny,
+    },
     example="supervised-small",
     uses=frozenset({"vc", "asr"}),
     describe_config=SupervisedTokenizer.describe_config,
