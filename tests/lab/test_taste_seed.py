@@ -37,6 +37,7 @@ pytestmark = pytest.mark.slow  # trains
 _KEYS = {
     "top1", "top5", "text_only_top1", "text_only_top5", "repeat_last_top1", "units_in_use", "alignment_error_ms",
     "gain_over_text", "gain_over_repeat", "top1_unquantized", "loss", "edit_changed_toward_donor", "bits_per_second",
+    "top1_length_found", "loss_length_found",
     "majority_top1", "alignment_error_mean_ms", "attention_entropy", "attention_coverage", "heard_to_said",
 }  # fmt: skip
 _UNITS = [0, 0, 2, 3]
@@ -126,6 +127,8 @@ def test_a_model_that_knows_is_right_and_one_that_does_not_is_wrong() -> None:
     assert (found["repeat_last_top1"], found["gain_over_repeat"]) == (0.25, 0.75)
     assert {score.weight for score in prediction_scores(heard, deaf, deaf).values()} == {4.0}
     assert "top1_unquantized" not in prediction_scores(heard, None, deaf)
+    assert "top1_length_found" not in prediction_scores(heard, None, deaf)
+    assert prediction_scores(heard, None, deaf, deaf)["top1_length_found"].value == 0.0
 
 
 def test_the_fifth_likeliest_counts_and_the_sixth_does_not() -> None:
@@ -272,6 +275,7 @@ def test_every_key_with_its_interval(out: Path) -> None:
     assert cells["loss"]["reported"] == 5.0857
     assert "another task" in cells["loss"]["reported_by"]
     assert (cells["wer_recording"]["n"], cells["wer"]["n"], cells["wer_codec"]["n"]) == (1, 1, 1)
+    assert (cells["wer_length_found"]["n"], cells["length_error"]["n"]) == (1, 1)
 
 
 def test_a_model_that_knows_how_often_units_occur_is_as_good_as_that(out: Path, counts: torch.Tensor) -> None:
@@ -288,6 +292,8 @@ def test_a_model_that_knows_how_often_units_occur_is_as_good_as_that(out: Path, 
     assert summary["unigram"]["loss"]["mean"] == cells["unigram_entropy"]["mean"]
     assert summary["repeat last"]["top1"]["mean"] == cells["repeat_last_top1"]["mean"]
     assert {"text only", "uniform", "codec", "recording"} <= summary.keys()
+    assert summary["length found"]["top1"]["mean"] == cells["top1_length_found"]["mean"]
+    assert summary["length found"]["wer"]["mean"] == cells["wer_length_found"]["mean"]
 
 
 def test_tokens_cost_what_their_pieces_cost(out: Path, taste: TasteTokenizer, corpus: Path) -> None:

@@ -9,9 +9,13 @@ from vocable_lab.shared.pictures import column
 
 SEED = "seed, table 2: S3 units at 50 Hz, LibriSpeech test-clean; another task"
 REPORTED = {"top1": (0.114, SEED), "loss": (5.0857, SEED)}
-NOTE = "The seed's 11.40 % and 5.0857 nats are of 4096 S3 units at 50 Hz: another task."
+NOTE = (
+    "The model is given the recording's number of units, but in figures of *length found*. The seed's 11.40 % and "
+    "5.0857 nats are of 4096 S3 units at 50 Hz: another task."
+)
 _UNITS = "of all units of the clips, each given the recording's units before it; interval over speakers"
 _SPOKEN = "Of the clips that are synthesized, with units sampled one by one, as many as the recording has"
+_FOUND = "Of the same model when it must find the number of units"
 
 
 def _column(key: str, title: str, better: Better, caption: str, unit: str = "%", form: str = ".1f") -> Column:
@@ -21,6 +25,14 @@ def _column(key: str, title: str, better: Better, caption: str, unit: str = "%",
 COLUMNS = (
     _column("top1", "top-1", "higher", f"Share of units that are the most likely one, {_UNITS}.", form=".2f"),
     _column("top5", "top-5", "higher", "Share of units that are among the five most likely.", form=".2f"),
+    _column("top1_length_found", "top-1, length found", "higher",
+            f"{_FOUND}: predicted durations are not scaled to the recording. Relative positions never are.",
+            form=".2f"),
+    _column("loss_length_found", "loss, length found", "lower", f"{_FOUND}: cross-entropy as in *loss*.",
+            "nats a unit", ".4f"),
+    _column("length_error", "length error", "lower",
+            f"{_FOUND}: difference between the units sampled up to the end that it draws and the recording's, over the "
+            "latter; of the clips that are synthesized."),
     _column("text_only_top1", "text-only top-1", "higher", "Top-1 of the same model without speech.",
             form=".2f"),
     _column("text_only_top5", "text-only top-5", "higher", "Top-5 of the same model without speech.",
@@ -61,6 +73,7 @@ COLUMNS = (
             "Upper bound of the bits of the text per second: log2 of the vocabulary size a subword.", "bit/s", ",.1f"),
     _column("pieces_per_second", "pieces/s", "neither", "Tokens per second.", "", ".2f"),
     _column("wer", "WER", "lower", f"Word error rate by the recognizer. {_SPOKEN}."),
+    _column("wer_length_found", "WER, length found", "lower", f"{_FOUND}, up to the end that it draws."),
     _column("wer_text_only", "WER, text only", "lower", "The same without speech."),
     _column("wer_codec", "WER of the codec", "lower",
             "The same of the recording's own units, decoded by their source."),
@@ -93,14 +106,18 @@ COLUMNS = (
     ENTROPY,
 )  # fmt: skip
 MAIN = (
-    "top1", "top5", "text_only_top1", "repeat_last_top1", "gain_over_text", "units_in_use", "alignment_error_ms",
-    "wer", "wer_codec", "duration_consistency", "edit_carried", "edit_others_ms",
+    "top1", "top1_length_found", "top5", "text_only_top1", "repeat_last_top1", "gain_over_text", "units_in_use",
+    "alignment_error_ms", "wer", "wer_codec", "duration_consistency", "edit_carried", "edit_others_ms",
 )  # fmt: skip
 _ANCHORS: Mapping[str, tuple[str, Mapping[str, str]]] = {  # note, and the tokenizer's figure by column
     "recording": ("the recording itself", {"wer": "wer_recording"}),
     "codec": (
         "the recording's own units, decoded: the ceiling of predicting them",
         {"wer": "wer_codec", "duration_consistency": "duration_consistency_codec"},
+    ),
+    "length found": (
+        "the same model, which is not given the recording's number of units",
+        {"top1": "top1_length_found", "loss": "loss_length_found", "wer": "wer_length_found"},
     ),
     "text only": (
         "control: the same model without speech",

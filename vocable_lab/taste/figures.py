@@ -39,14 +39,16 @@ def repeats(units: Int[torch.Tensor, " N"]) -> Bool[ndarray, " N"]:
 
 
 def prediction_scores(
-    speech: UnitPrediction, unquantized: UnitPrediction | None, text_only: UnitPrediction
-) -> dict[str, Score]:
+    speech: UnitPrediction, unquantized: UnitPrediction | None, text_only: UnitPrediction,
+    length_found: UnitPrediction | None = None,
+) -> dict[str, Score]:  # fmt: skip
     """Score the prediction of one clip's units, by column, weighted by their number.
 
     Args:
         speech: Prediction with speech, quantized where the model quantizes.
         unquantized: Prediction without the quantizer; None where there is none.
         text_only: Prediction without speech.
+        length_found: ``speech`` of a model that is not given the number of units; None to leave it out.
     """
     own, control, repeated = prediction_hits(speech), prediction_hits(text_only), repeats(speech.units)
     values: dict[str, ndarray] = {
@@ -58,7 +60,20 @@ def prediction_scores(
     if unquantized is not None:
         free = prediction_hits(unquantized)
         values |= {"top1_unquantized": free.top1, "top5_unquantized": free.top5}
+    if length_found is not None:
+        found = prediction_hits(length_found)
+        values |= {"top1_length_found": found.top1, "loss_length_found": found.nats}
     return {key: Score(float(one.mean()), weight=float(len(one))) for key, one in values.items()}
+
+
+def length_error(found: int, true: int) -> Score:
+    """Return the difference of the number of units that a model finds and the recording's, over the latter.
+
+    Example:
+        >>> length_error(90, 100).value
+        0.1
+    """
+    return Score(abs(found - true) / true, weight=float(true))
 
 
 def length_ratio(prediction: UnitPrediction) -> Score:

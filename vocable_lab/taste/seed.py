@@ -1,7 +1,8 @@
 """Evaluation of TASTE: whether speech improves the prediction of units, and whether attention finds the words.
 
-Every clip with a text passes through the model three times: with quantized speech, with unquantized speech, and with
-the text alone. Some clips are synthesized, with units sampled one by one, and go to the recognizer and to the aligner.
+Every clip with a text passes through the model four times: with quantized speech, with unquantized speech, with the
+text alone, and with quantized speech but without the recording's number of units. Some clips are synthesized, with
+units sampled one by one, and go to the recognizer and to the aligner.
 In every clip the middle word is swapped for that of another recording.
 """
 
@@ -40,6 +41,7 @@ from vocable.files import make_folder
 from vocable.metrics.codebook import LevelUsage
 from vocable.metrics.score import Score, median_figure
 from vocable.metrics.text import normalize_english, wer
+from vocable.shapes import frames_for
 from vocable.systems.registry import load_as
 from vocable.systems.taste.data import TasteBatch
 from vocable.systems.taste.model import UnitPrediction, predict_units
@@ -52,6 +54,7 @@ from vocable_lab.taste.figures import (
     attention_entropy,
     attention_error,
     bit_rates,
+    length_error,
     length_ratio,
     prediction_hits,
     prediction_scores,
@@ -109,7 +112,8 @@ class TasteSeed(Evaluation):
         )
         speech, control = predict(), predict(text_only=True)
         free = predict(quantize=False) if self.quantizes else None
-        row = _RowBuilder(clip, scores=prediction_scores(speech, free, control), extra={"units": units.tolist()})
+        scores = prediction_scores(speech, free, control, predict(known_length=False))
+        row = _RowBuilder(clip, scores=scores, extra={"units": units.tolist()})
         row.scores |= {"heard_to_said": length_ratio(speech), "attention_entropy": attention_entropy(speech)}
         row.measure("alignment", partial(self._score_alignment, item, audio, speech, control, row.extra))
         tokens = None
@@ -224,11 +228,15 @@ class TasteSeed(Evaluation):
             speech["_codec"] = self._codec(audio, units)
             if tokens is not None:
                 speech[""] = self._synthesize(item, tokens)
+                speech["_length_found"] = found = self._synthesize(item, tokens, known_length=False)
+                found_units = frames_for(found.samples.size, self.source.spec.hop)
+                row.scores["length_error"] = length_error(found_units, len(units))
                 speech["_text_only"] = self._synthesize(item, tokens, text_only=True)
         except ConfigError as error:
             row.fail("speech", error)
         row.measure("recognition", partial(self._score_recognition, item, speech))
         del speech["_recording"]
+        speech.pop("_length_found", None)  # words of another length say nothing of durations kept
         row.measure("durations of words", partial(self._score_durations, item, audio, speech))
 
     def _score_recognition(self, item: str, speech: Mapping[str, Audio]) -> Mapping[str, Score]:
@@ -252,9 +260,10 @@ class TasteSeed(Evaluation):
         samples = audio.resample(self.source.spec.sample_rate).samples.size
         return self.source.speech(units, self.source.voice(audio), samples=samples)
 
-    def _synthesize(self, item: str, tokens: Tokens, *, text_only: bool = False) -> Audio:
+    def _synthesize(self, item: str, tokens: Tokens, *, text_only: bool = False, known_length: bool = True) -> Audio:
         """Decode a clip's tokens to speech, with units sampled one by one."""
-        return synthesize(self.tokenizer, tokens, seed=derive_seed(self.plan.seed, item), text_only=text_only)
+        seed = derive_seed(self.plan.seed, item)
+        return synthesize(self.tokenizer, tokens, seed=seed, text_only=text_only, known_length=known_length)
 
     # ---- figures --------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,9 @@ SLOWER = 0.8
 _MIN_DIFFERENCE = 0.01  # seconds by which a donor's word must differ in duration
 
 
-def synthesize(tokenizer: TasteTokenizer, tokens: Tokens, *, seed: int, text_only: bool = False) -> Audio:
+def synthesize(
+    tokenizer: TasteTokenizer, tokens: Tokens, *, seed: int, text_only: bool = False, known_length: bool = True
+) -> Audio:
     """Decode one clip to speech, with units sampled one by one.
 
     Args:
@@ -24,13 +26,14 @@ def synthesize(tokenizer: TasteTokenizer, tokens: Tokens, *, seed: int, text_onl
         tokens: Tokens of one clip, with text and voice.
         seed: Seed of the sampled units.
         text_only: Whether to ignore the tokens and use the text alone.
+        known_length: Whether the speech is as long as the clip; otherwise the model finds its end.
 
     Raises:
         ConfigError: If the units have no decoder.
     """
-    units = tokenizer.units(tokens, seed=seed, text_only=text_only)
+    units = tokenizer.units(tokens, seed=seed, text_only=text_only, known_length=known_length)
     voice = tokens.voice[0] if tokens.voice is not None else None
-    return tokenizer.source.speech(units, voice, samples=int(tokens.samples[0]))
+    return tokenizer.source.speech(units, voice, samples=int(tokens.samples[0]) if known_length else None)
 
 
 def find_donors(texts: Mapping[str, str]) -> dict[str, str | None]:

@@ -1,6 +1,7 @@
 """Evaluation of TASTE's unit prediction, of one or several models: beside text alone and repetition, with alignment."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,8 +35,8 @@ from vocable_lab.taste.words import Spans, Words
 _MAX_SECONDS = 30.0  # window of Whisper
 _SUBWORD_ERRORS = "off_ms"  # fact of a row: distance of each subword's attention from the subword, in ms
 _SHOWN = (
-    "top1", "top5", "loss", "text_only_top1", "text_only_top5", "repeat_last_top1", "units_in_use",
-    "alignment_error_ms", "heard_to_said", "attention_entropy",
+    "top1", "top1_length_found", "top5", "loss", "loss_length_found", "text_only_top1", "text_only_top5",
+    "repeat_last_top1", "units_in_use", "alignment_error_ms", "heard_to_said", "attention_entropy",
 )  # fmt: skip
 COLUMNS = [next(column for column in taste_columns.COLUMNS if column.key == key) for key in _SHOWN]
 
@@ -82,8 +83,12 @@ class TasteUnits(Evaluation):
             units = units_of.setdefault((spec.digest, spec.level), tokenizer.source.units(audio))
             row = tokenizer.example(audio, clip.text or "", units)
             batch, model = TasteBatch.of([row]).to(tokenizer.device), tokenizer.model
-            prediction = predict_units(model, batch, row.subwords, quantize=has_trained_quantizer(tokenizer))
-            found = clip_row(prediction, predict_units(model, batch, row.subwords, text_only=True), spans)
+            predict = partial(predict_units, model, batch, row.subwords)
+            quantize = has_trained_quantizer(tokenizer)
+            found = clip_row(
+                predict(quantize=quantize), predict(text_only=True), spans,
+                predict(quantize=quantize, known_length=False),
+            )  # fmt: skip
             rows.append(ResultRow(entry=name, item=item, scores=found.scores, extra=found.extra))
         return rows
 
@@ -152,15 +157,19 @@ def has_trained_quantizer(tokenizer: TasteTokenizer) -> bool:
     return tokenizer.model.quantizer is not None and tokenizer.model.quantizer.is_initialized
 
 
-def clip_row(prediction: UnitPrediction, control: UnitPrediction, spans: Spans | None) -> ResultRow:
+def clip_row(
+    prediction: UnitPrediction, control: UnitPrediction, spans: Spans | None,
+    length_found: UnitPrediction | None = None,
+) -> ResultRow:  # fmt: skip
     """Score one clip, as a row without names.
 
     Args:
         prediction: Prediction with speech, quantized where the model :func:`has_trained_quantizer`.
         control: Prediction without speech.
         spans: Times of the words; None where they are unknown.
+        length_found: Prediction with speech that is not given the number of units; None to leave it out.
     """
-    scores = prediction_scores(prediction, None, control)
+    scores = prediction_scores(prediction, None, control, length_found)
     scores |= {"heard_to_said": length_ratio(prediction), "attention_entropy": attention_entropy(prediction)}
     facts: dict[str, Any] = {"units": prediction.units.tolist()}
     if spans is not None:

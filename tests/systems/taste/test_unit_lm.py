@@ -149,6 +149,22 @@ def test_the_number_of_units_stretches_what_is_said() -> None:
     assert not torch.allclose(*growing)
 
 
+def test_a_length_that_is_not_known_ends_where_the_model_ends_it() -> None:
+    lm, joint, units, voices, lasts = told(clock())
+    say = {"sampling": Sampling(), "seed": 0, "count": 9, "known_length": False}
+    lm.head.bias.data[lm.end] = 50.0
+    assert len(lm.sample(joint, voices, lasts, **say)) == 1  # speech has at least one unit
+    lm.head.bias.data[lm.end] = -50.0
+    assert len(lm.sample(joint, voices, lasts, **say)) == 9
+    mask = torch.ones(joint.shape[:2], dtype=torch.bool)
+    inputs = (joint, mask, units, torch.ones_like(units, dtype=torch.bool), voices)
+    found, stretched = (lm(*inputs, factor * lasts, known_length=False) for factor in (1, 3))
+    assert not torch.allclose(found, stretched, atol=1e-3)  # durations are not scaled to the number of units
+    known = lm(*inputs, lasts)
+    exact = lasts * (units.shape[1] / lasts.sum())
+    assert torch.allclose(known, lm(*inputs, exact, known_length=False), atol=1e-4)
+
+
 def draws(rule: Sampling, logits: Tensor, before: list[int], count: int = 2000) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     drawn = [rule.draw(logits, before, generator) for _ in range(count)]

@@ -272,7 +272,8 @@ class UnitPrediction:
         text: Text embeddings.
         acoustic: Acoustic embeddings; None for text alone.
         attention: Attention weights of the aggregator, by head; None for text alone.
-        durations: Predicted duration of each subword, scaled to N units; None without time positions.
+        durations: Predicted duration of each subword, scaled to N units if that number is known; None without time
+            positions.
     """
 
     subwords: Subwords
@@ -286,8 +287,9 @@ class UnitPrediction:
 
 @torch.inference_mode()
 def predict_units(
-    model: TasteModel, batch: TasteBatch, subwords: Subwords, *, text_only: bool = False, quantize: bool = True
-) -> UnitPrediction:
+    model: TasteModel, batch: TasteBatch, subwords: Subwords, *, text_only: bool = False, quantize: bool = True,
+    known_length: bool = True,
+) -> UnitPrediction:  # fmt: skip
     """Predict the units of one clip with teacher forcing, in evaluation mode.
 
     Args:
@@ -296,6 +298,8 @@ def predict_units(
         subwords: Text of the clip.
         text_only: Whether to withhold the acoustic embeddings: the control.
         quantize: Whether acoustic embeddings go through the quantizer, if there is one.
+        known_length: Whether predicted durations are scaled to the clip's number of units, as in training. Otherwise
+            the model has to find it, as it has without a recording.
     """
     text = model.eval().text(batch.subword_ids, batch.subword_mask)
     acoustic, attention = (None, None) if text_only else model.embed_speech(text, batch)
@@ -303,12 +307,15 @@ def predict_units(
         acoustic = model.quantizer.decode(model.quantizer.encode(acoustic))
     joint, log_durations = model.fuse(text, acoustic)
     durations = None if log_durations is None else log_durations.exp()
-    logits = model.lm(joint, batch.subword_mask, batch.units, batch.unit_mask, batch.voices, durations)
+    logits = model.lm(
+        joint, batch.subword_mask, batch.units, batch.unit_mask, batch.voices, durations, known_length=known_length
+    )
+    scale = batch.units.shape[1] / durations.sum() if durations is not None and known_length else 1.0
     return UnitPrediction(
         subwords=subwords, units=batch.units[0].cpu(), logits=logits[0].float().cpu(), text=text[0].cpu(),
         acoustic=None if acoustic is None else acoustic[0].cpu(),
         attention=None if attention is None else attention[0].cpu(),
-        durations=None if durations is None else (durations[0] * (batch.units.shape[1] / durations.sum())).cpu(),
+        durations=None if durations is None else (durations[0] * scale).cpu(),
     )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ from vocable.text.subwords import Subwords, SubwordTokenizer
 from vocable.tokens import Tokens, TokenSpec
 
 _SUBWORD_SECONDS = 30.0  # longest stretch of speech and pauses that one subword of a text may stand for
+_FOUND_SECONDS = 2.0  # of speech a subword, after which a model that finds the length itself is stopped
 _NO_QUANTIZER = "this model has no quantizer: it predicts units, but makes no tokens; train one that has"
 
 
@@ -170,8 +171,9 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
 
     @torch.inference_mode()
     def units(
-        self, tokens: Tokens, *, seed: Seed = 0, sampling: Sampling | None = None, text_only: bool = False
-    ) -> Int[Tensor, " N"]:
+        self, tokens: Tokens, *, seed: Seed = 0, sampling: Sampling | None = None, text_only: bool = False,
+        known_length: bool = True,
+    ) -> Int[Tensor, " N"]:  # fmt: skip
         """Sample the units of one clip from its tokens.
 
         Args:
@@ -179,13 +181,17 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
             seed: Seed of the sampling.
             sampling: Sampling rule; :attr:`sampling` by default.
             text_only: Whether to withhold the tokens, so that the text alone decides.
+            known_length: Whether to sample as many units as the clip's number of samples asks for. Otherwise the model
+                finds the end, within two seconds a subword.
         """
         joint, durations = self._fuse(tokens, text_only)
-        count = frames_for(int(tokens.samples[0]), self.config.units.hop)
-        voice = self._voice(tokens).to(self.device)
+        samples = int(tokens.samples[0])
+        if not known_length:
+            samples = round(_FOUND_SECONDS * joint.shape[1] * self.config.units.sample_rate)
         return self.model.lm.sample(
-            joint, voice, durations, sampling=sampling or self.sampling, seed=seed, count=count
-        ).cpu()
+            joint, self._voice(tokens).to(self.device), durations, sampling=sampling or self.sampling, seed=seed,
+            count=frames_for(samples, self.config.units.hop), known_length=known_length,
+        ).cpu()  # fmt: skip
 
     def predict(self, audio: AudioLike, text: str, *, text_only: bool = False, quantize: bool = True) -> UnitPrediction:
         """Predict a clip's units with teacher forcing; see :func:`~vocable.systems.taste.model.predict_units`."""

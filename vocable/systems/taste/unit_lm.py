@@ -179,7 +179,7 @@ class UnitLm(nn.Module):
     def forward(
         self, joint: Float[Tensor, "B U D"], subword_mask: Bool[Tensor, "B U"], units: Int[Tensor, "B N"],
         unit_mask: Bool[Tensor, "B N"], voices: Float[Tensor, "B V"], durations: Float[Tensor, "B U"] | None = None,
-        visible: Bool[Tensor, "B N"] | None = None,
+        visible: Bool[Tensor, "B N"] | None = None, *, known_length: bool = True,
     ) -> Float[Tensor, "B E C"]:  # fmt: skip
         """Return the logits of every unit and of the end, given the units before it.
 
@@ -189,8 +189,9 @@ class UnitLm(nn.Module):
             units: Unit ids in [0, K).
             unit_mask: True on units, padding last.
             voices: Voice vectors, or zeros; they are normalized to length 1.
-            durations: Duration of each subword in units, for time positions. They are scaled to the number of units.
+            durations: Duration of each subword in units, for time positions.
             visible: False on units whose embedding is dropped from the input; all are visible by default.
+            known_length: Whether durations are scaled to the number of units. Relative positions never use it.
 
         Returns:
             Logits of E = N + 1 positions and C = K + 1 ids. Position n predicts unit n. A sequence's position behind
@@ -200,7 +201,7 @@ class UnitLm(nn.Module):
             ConfigError: If the model has time positions and there are no durations.
         """
         subwords, counts = subword_mask.sum(1, keepdim=True), unit_mask.sum(1, keepdim=True)
-        timing = self._timing(durations, subword_mask, counts.float())
+        timing = self._timing(durations, subword_mask, counts.float() if known_length else None)
         inputs = self._embed(joint, units.masked_fill(~unit_mask, 0), voices, timing, visible)
         # Packed positions as indices into the inputs: those behind the last subword skip the padding there.
         length = _PREFIX + int((subwords + counts).max()) + 1
@@ -218,24 +219,31 @@ class UnitLm(nn.Module):
     def sample(
         self, joint: Float[Tensor, "1 U D"], voices: Float[Tensor, "1 V"],
         durations: Float[Tensor, "1 U"] | None = None, *, sampling: Sampling, seed: int, count: int,
+        known_length: bool = True,
     ) -> Int[Tensor, " N"]:  # fmt: skip
         """Sample the units of one text.
 
         Args:
             joint: Fused embedding of each subword.
             voices: Voice vector, or zeros.
-            durations: Duration of each subword in units, for time positions. They are scaled to the number of units.
+            durations: Duration of each subword in units, for time positions.
             sampling: Sampling rule.
             seed: Seed of the random generator.
-            count: Number of units N.
+            count: Number of units N, or the largest one.
+            known_length: Whether there are ``count`` units, to which durations are scaled. Otherwise durations stay
+                as they are, and sampling stops where the end is drawn.
         """
         generator = torch.Generator().manual_seed(seed)
-        decoder = IncrementalDecoder(self, joint, voices, durations, count=count)
+        decoder = IncrementalDecoder(self, joint, voices, durations, count=count, known_length=known_length)
         units: list[int] = []
-        for _ in range(count):
+        while len(units) < count:
             logits = decoder.next(units[-1] if units else None)
-            logits[self.end] = -torch.inf
-            units.append(sampling.draw(logits, units, generator))
+            if known_length or not units:
+                logits[self.end] = -torch.inf
+            drawn = sampling.draw(logits, units, generator)
+            if drawn == self.end:
+                break
+            units.append(drawn)
         return torch.tensor(units, dtype=torch.int64, device=joint.device)
 
     def _embed(
@@ -271,10 +279,14 @@ class UnitLm(nn.Module):
 class IncrementalDecoder:
     """Decoding of one sequence unit by unit, with a cache of keys and values; arguments as in :meth:`UnitLm.sample`."""
 
-    def __init__(self, lm: UnitLm, joint: Tensor, voices: Tensor, durations: Tensor | None, *, count: int) -> None:
+    def __init__(
+        self, lm: UnitLm, joint: Tensor, voices: Tensor, durations: Tensor | None, *, count: int,
+        known_length: bool = True,
+    ) -> None:  # fmt: skip
         self._lm, self._joint = lm, joint
         mask = torch.ones(joint.shape[:2], dtype=torch.bool, device=joint.device)
-        self._timing = lm._timing(durations, mask, torch.full((1, 1), float(count), device=joint.device))
+        totals = torch.full((1, 1), float(count), device=joint.device) if known_length else None
+        self._timing = lm._timing(durations, mask, totals)
         self._prompt = lm._embed(joint, mask.new_zeros((1, 0), dtype=torch.int64), voices, self._timing)
         self._cached = 0
         shape = (1, lm.heads, self._prompt.shape[1] + count, joint.shape[2] // lm.heads)
