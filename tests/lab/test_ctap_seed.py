@@ -233,6 +233,7 @@ def test_every_key_with_its_interval(out: Path) -> None:
     assert cells["disentanglement"]["mean"] == pytest.approx(apart)
     assert {"probe/emotion/level 1/top-1 accuracy", "probe/emotion/voice vector/top-1 accuracy"} <= cells.keys()
     assert (cells["bit_rate"]["reported"], cells["samples_per_token"]["reported"]) == (325.0, 960.0)
+    assert cells["bit_rate_3s"]["mean"] > cells["bit_rate_10s"]["mean"] > cells["bit_rate"]["mean"]
     assert (summary["unconverted"]["vc_target_closer_share"]["mean"], cells["wer_recording"]["n"]) == (0.0, 1)
     assert {"shuffled", "untrained", "target", "own voice"} <= summary.keys()
     assert "connector is not trained" in (out / "report.md").read_text()

@@ -21,6 +21,7 @@ from vocable_lab.guided.levels import COLUMNS, GuidedLevels, probe_figures
 from vocable_lab.guided.probe_clips import select_probe_clips
 from vocable_lab.guided.teachers import describe_teachers
 
+_RATES = ("bit_rate", "bit_rate_3s", "bit_rate_10s")
 _ALIGNMENT = [["SIL", 0.0, 0.2], ["AH1", 0.2, 0.6], ["S", 0.6, 0.9], ["SIL", 0.9, 1.25]]
 
 
@@ -64,7 +65,8 @@ def test_every_figure_where_the_manifest_tells_all(folder: Path, tmp_path: Path)
     assert summary["unconverted"]["vc_source_similarity"]["mean"] == pytest.approx(1.0)
     assert "pesq_wb" not in summary["unconverted"]
     one, two = summary["codec@1"], summary["codec@2"]
-    assert set(one) == {"tokens_per_second", "bit_rate", "pesq_wb", "stoi", "log_mel_distance"}
+    assert set(one) == {"tokens_per_second", *_RATES, "pesq_wb", "stoi", "log_mel_distance"}
+    assert all(one[key]["mean"] == one["bit_rate"]["mean"] for key in _RATES)  # this codec keeps no voice
     mixed = set(two) - set(one)  # one level alone has none to mix
     assert mixed == {"vc_target_closer_share", "vc_target_similarity", "vc_source_similarity", "vc_mcd",
                      "vc_pitch_correlation"}  # fmt: skip
@@ -81,7 +83,7 @@ def test_what_the_manifest_lacks_has_no_figure(folder: Path, tmp_path: Path) -> 
     plan = Plan(tokenizers=(str(folder / "codec"),), manifests=(folder / "bare.jsonl",), limit=3)
     card = evaluate(lambda: GuidedLevels(plan, tmp_path), tmp_path)
     [entry] = card.entries
-    assert set(entry.figures) == {"tokens_per_second", "bit_rate", "pesq_wb", "stoi", "log_mel_distance"}
+    assert set(entry.figures) == {"tokens_per_second", *_RATES, "pesq_wb", "stoi", "log_mel_distance"}
     assert card.probes == []
     for missing in ("conversion", "parallel sentences", "phones", "emotion", "speakers"):
         assert any(line.startswith(missing) for line in card.left_out)

@@ -109,6 +109,7 @@ def test_quantizers_end_in_one_table_judged_on_dev(tmp_path: Path) -> None:
     values = json.loads((tmp_path / "study/study.json").read_text())
     assert values["fsq"]["per"]["n"] == 4  # dev, not train
     assert values["ema"]["bit_rate"]["mean"] == values["fsq"]["bit_rate"]["mean"] == 31.25 * 5
+    assert values["ema"]["bit_rate_3s"]["mean"] > values["ema"]["bit_rate_10s"]["mean"] > 31.25 * 5  # with the voice
     assert study("quantizers", tiny(), [corpus], tmp_path / "study", quiet=True, say=said.append) == table
     assert said.count("fsq: training") == 2
 

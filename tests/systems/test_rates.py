@@ -1,6 +1,7 @@
 """Rates with all that a clip carries: voices, timing and texts count, in tables, in the catalog and for token files."""
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -11,6 +12,11 @@ from vocable.evaluate.describe import describe
 from vocable.systems.registry import find_recipe
 from vocable.systems.token_format import TokenFormat
 from vocable.tokens import Tokens
+from vocable_lab.ctap import figures as ctap_figures
+from vocable_lab.guided import levels as guided_levels
+from vocable_lab.shared import codes
+from vocable_lab.shared.rates import CLIP_RATES, RATE_COLUMNS, rate_figures
+from vocable_lab.taste import columns as taste_columns
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODELS = Path(vocable.__file__).parent / "models"
@@ -57,6 +63,21 @@ def test_a_rate_counts_what_is_beside_the_ids(
     else:
         assert "beside the ids" not in rows
         assert "beside" not in shown
+
+
+@pytest.mark.parametrize("name", ["guided-small", "ctap-small", "supervised-small"])
+def test_reports_have_the_rate_of_the_ids_and_that_of_a_clip(name: str) -> None:
+    token_format = vocable.load(name).format
+    figures = rate_figures(token_format, 7)
+    assert list(figures) == [column.key for column in RATE_COLUMNS] == ["bit_rate", "bit_rate_3s", "bit_rate_10s"]
+    both = ", ".join(f"{figures[f'bit_rate_{seconds}s'].mean:,.0f} bit/s for {seconds} s" for seconds in (3, 10))
+    assert both == token_format.rate_text()
+    assert {figure.n for figure in figures.values()} == {7}
+
+
+@pytest.mark.parametrize("module", [codes, ctap_figures, guided_levels, taste_columns])
+def test_every_report_of_the_laboratory_shows_a_rate_with_the_voice(module: ModuleType) -> None:
+    assert {column.key for column in CLIP_RATES} <= {column.key for column in module.COLUMNS}
 
 
 @pytest.mark.parametrize(("name", "voice_width"), [("ctap-paper", 64)])

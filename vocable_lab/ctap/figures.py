@@ -6,6 +6,7 @@ from vocable.evaluate.card import Better, Column, ProbeRow
 from vocable.evaluate.summary import BIT_RATE, ENTROPY, PERPLEXITY
 from vocable.metrics.score import Figure, point_figure
 from vocable_lab.shared import codes, voices
+from vocable_lab.shared.rates import RATE_COLUMNS
 
 PAPER = "arXiv:2408.05758, from 24 kHz, as its summary gives it"
 OPINIONS = (
@@ -73,7 +74,7 @@ COLUMNS = (
     _column("speaker_chance", "speaker chance", "neither", "Share that a random guess among the speakers finds."),
     PERPLEXITY,
     ENTROPY,
-    _CODES["bit_rate"],
+    *RATE_COLUMNS,
     _CODES["tokens_per_second"],
     _column("samples_per_token", "samples to a token", "neither", "The compression of the paper.", "", ",.0f"),
 )  # fmt: skip

@@ -53,6 +53,7 @@ from vocable_lab.ctap.sentences import SENTENCES, score_sentence
 from vocable_lab.ctap.showcase import MAX_CLIPS, Showcase, draw_pictures, make_samples
 from vocable_lab.shared.codes import describe_model, mel_error, most_common_phone, token_figures
 from vocable_lab.shared.phones import PhoneReader, without_path
+from vocable_lab.shared.rates import mean_bit_rate
 from vocable_lab.shared.voices import draw_targets, score_similarity
 
 _RECOGNIZED = 30  # clips transcribed by the recognizer, unless the plan says otherwise; each takes three seconds
@@ -148,7 +149,7 @@ class CtapSeed(Evaluation):
             found[self.name] |= disentanglement_figures([row for row in probes if row.probe == "speaker"])
         own = Entry(
             name=self.name, kind="tokenizer", family=self.name, note=describe_model(self.tokenizer), usage=levels,
-            bit_rate=self.tokenizer.spec.bit_rate, figures=found[self.name],
+            bit_rate=mean_bit_rate(self.tokenizer.format, list(tokens.values())), figures=found[self.name],
             reported={key: value for key, value in reported_figures().items() if key in found[self.name]},
         )  # fmt: skip
         anchors = [

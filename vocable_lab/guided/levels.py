@@ -29,7 +29,7 @@ from vocable.evaluate.plan import (
 from vocable.evaluate.probes.run import encode_clips, run_probe
 from vocable.evaluate.probes.views import all_views
 from vocable.evaluate.runner import Evaluation, ResultRow, Results
-from vocable.evaluate.summary import BIT_RATE, speaker_figures
+from vocable.evaluate.summary import speaker_figures
 from vocable.metrics.score import Figure, Score, point_figure
 from vocable.systems import registry as hub
 from vocable.systems.guided.tokenizer import GuidedTokenizer, mix_levels
@@ -38,6 +38,7 @@ from vocable_lab.guided.conversion import PARALLEL, UNCONVERTED, draw_conversion
 from vocable_lab.guided.probe_clips import ProbeClips, select_probe_clips
 from vocable_lab.guided.teachers import describe_teachers
 from vocable_lab.shared import codes, voices
+from vocable_lab.shared.rates import RATE_COLUMNS, rate_figures
 from vocable_lab.shared.voices import draw_targets, score_similarity
 
 _MEASURES = ("pesq_wb", "stoi", "log_mel_distance")
@@ -48,7 +49,7 @@ _MAIN_COLUMNS = (  # beside the bit rate, which every entry has
 )  # fmt: skip
 COLUMNS = (
     _TOKEN_RATE,
-    BIT_RATE,
+    *RATE_COLUMNS,
     Column(key="pesq_wb", title="PESQ-WB", better="higher",
            caption="Perceptual quality, ITU-T P.862.2, wide band at 16 kHz: 1.0 to 4.64."),
     Column(key="stoi", title="STOI", better="higher", form=".3f",
@@ -144,14 +145,13 @@ class GuidedLevels(Evaluation):
             for count in level_counts(self.plan.levels, tokenizer.spec.num_codebooks):
                 spec = tokenizer.spec if count is None else replace(tokenizer.spec, num_codebooks=count)
                 coded = len(self.clips) - len(results.quarantined)
-                rates = {
-                    _TOKEN_RATE.key: point_figure(spec.token_rate, coded),
-                    BIT_RATE.key: point_figure(spec.bit_rate, coded),
-                }  # fmt: skip
+                token_format = replace(tokenizer.format, spec=spec)
+                rates = {_TOKEN_RATE.key: point_figure(spec.token_rate, coded)} | rate_figures(token_format, coded)
                 probed = probe_figures(probe_rows, tokenizer.spec.num_codebooks) if count is None else {}
                 entries.append(
                     Entry(name=_entry(name, count), kind="tokenizer", family=name, note=tokenizer.digest,
-                          bit_rate=spec.bit_rate, figures=figures.get(_entry(name, count), {}) | rates | probed)
+                          bit_rate=rates["bit_rate_10s"].mean,
+                          figures=figures.get(_entry(name, count), {}) | rates | probed)
                 )  # fmt: skip
         if UNCONVERTED in figures:
             note = "the source beside the target: where conversion starts from"

@@ -95,7 +95,7 @@ class GuidedSeed(Evaluation):
             if (row.probe, row.metric) == place
         }  # fmt: skip
         entries[0] = replace(
-            entries[0], figures=own_figures, bit_rate=self.tokenizer.spec.bit_rate,
+            entries[0], figures=own_figures, bit_rate=self.tokenizer.format.bit_rate(10.0),
             reported={key: (value, _PAPER) for key, value in _REPORTED.items() if key in own_figures},
         )  # fmt: skip
         return Card(

@@ -13,7 +13,7 @@ from vocable.errors import AudioError
 from vocable.evaluate.card import Card, Column, Entry
 from vocable.evaluate.plan import Plan, common_settings, describe_split, select_clips, short_names
 from vocable.evaluate.runner import Evaluation, ResultRow, Results
-from vocable.evaluate.summary import BIT_RATE, PERPLEXITY, USED, level_usage, speaker_figures, usage_figures
+from vocable.evaluate.summary import PERPLEXITY, USED, level_usage, speaker_figures, usage_figures
 from vocable.files import make_folder
 from vocable.metrics.codebook import usage_figure
 from vocable.metrics.score import Figure, Score, point_figure
@@ -23,14 +23,14 @@ from vocable.systems.base import BaseTokenizer
 from vocable.systems.voiced import VoicedTokenizer
 from vocable.tokens import Tokens
 from vocable_lab.shared.phones import PhoneReader, without_path
+from vocable_lab.shared.rates import RATE_COLUMNS, mean_bit_rate, rate_figures
 
 _Tokenizer = VoicedTokenizer[Any]
 
 PHONES = "errors of all clips over phones of all clips, without stress and silence; interval over speakers"
 COLUMNS = (
     Column(key="tokens_per_second", title="tokens/s", better="neither", form=".4g", caption="From the spec."),
-    Column(key=BIT_RATE.key, title=BIT_RATE.title, unit=BIT_RATE.unit, better="lower", form=",.0f",
-           caption="Bits a second of the tokens, from the spec, without the one voice vector of each clip."),
+    *RATE_COLUMNS,
     Column(key="mel_error", title="mel error", unit="dB", better="lower",
            caption="Mean absolute difference of the model's own mel spectra before the vocoder, in its range of "
            "levels."),
@@ -120,7 +120,8 @@ class Codes(Evaluation):
         figures = speaker_figures(rows, self.columns, speakers, self.plan.seed)
         figures |= token_figures(tokenizer, tokens, self.plan.seed) if tokens else {}
         return Entry(
-            name=name, kind="tokenizer", family=name, note=describe_model(tokenizer), bit_rate=tokenizer.spec.bit_rate,
+            name=name, kind="tokenizer", family=name, note=describe_model(tokenizer),
+            bit_rate=mean_bit_rate(tokenizer.format, tokens),
             figures={column.key: figures[column.key] for column in self.columns if column.key in figures},
             usage=level_usage(tokens, 1) if tokens else (),
         )  # fmt: skip
@@ -164,8 +165,8 @@ def token_figures(tokenizer: _Tokenizer, clips: Sequence[Tokens], seed: int) -> 
     del figures[USED.key]  # reported as codebook_usage, with an interval
     trained = tokenizer.codebooks[0].stats()["used"]
     values: dict[str, float] = {
-        "samples_per_token": float(spec.hop), "tokens_per_second": spec.token_rate, BIT_RATE.key: spec.bit_rate,
+        "samples_per_token": float(spec.hop), "tokens_per_second": spec.token_rate,
         "codebook_usage_trained": float(trained),
     }  # fmt: skip
-    figures |= {key: point_figure(value, n) for key, value in values.items()}
+    figures |= {key: point_figure(value, n) for key, value in values.items()} | rate_figures(tokenizer.format, n)
     return figures | {"codebook_usage": usage_figure([one.ids[0, 0] for one in clips], spec.codebook_size, seed)}

@@ -191,14 +191,14 @@ class Outside(Evaluation):
         levels: Sequence[LevelUsage],
         compared: Mapping[str, float],
     ) -> Entry:
-        spec = self.tokenizers[name].spec
+        token_format = self.tokenizers[name].format
         point_figure = dict(compared) | {
             "codebook_used": float(np.mean([level.used for level in levels])), "frames": float(levels[0].frames),
         }  # fmt: skip
         nan = float("nan")  # point_figure over all clips at once: there is no interval
         return Entry(
             name=_entry(name, domain), kind="tokenizer", family=name, usage=levels,
-            bit_rate=nan if spec.hop is None else spec.bit_rate,
+            bit_rate=nan if token_format.spec.hop is None else token_format.bit_rate(10.0),
             note="synthetic, no speech" if domain in SYNTHETIC else f"{len(rows)} clips",
             figures={
                 "log_mel_distance": summarize([row.scores["log_mel_distance"] for row in rows], seed=self.plan.seed),

@@ -6,6 +6,7 @@ from vocable.evaluate.card import Better, Column, Entry
 from vocable.evaluate.summary import ENTROPY, PERPLEXITY, USED
 from vocable.metrics.score import Figure
 from vocable_lab.shared.pictures import column
+from vocable_lab.shared.rates import CLIP_RATES
 
 SEED = "seed, table 2: S3 units at 50 Hz, LibriSpeech test-clean; another task"
 REPORTED = {"top1": (0.114, SEED), "loss": (5.0857, SEED)}
@@ -69,6 +70,7 @@ COLUMNS = (
     _column("attention_coverage", "attention coverage", "higher",
             "Share of the frames inside words that get at least a tenth of an equal share of the attention."),
     _column("bits_per_second", "bit/s of speech", "lower", "Bits of the speech tokens per second.", "bit/s", ",.1f"),
+    *CLIP_RATES,
     _column("text_bits_per_second", "bit/s of text", "lower",
             "Upper bound of the bits of the text per second: log2 of the vocabulary size a subword.", "bit/s", ",.1f"),
     _column("pieces_per_second", "pieces/s", "neither", "Tokens per second.", "", ".2f"),

@@ -49,6 +49,7 @@ from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.tokens import Tokens
 from vocable_lab.shared.codes import describe_model
 from vocable_lab.shared.phones import without_path
+from vocable_lab.shared.rates import clip_rates
 from vocable_lab.taste.columns import COLUMNS, MAIN, NOTE, REPORTED, anchors
 from vocable_lab.taste.figures import (
     attention_entropy,
@@ -156,11 +157,12 @@ class TasteSeed(Evaluation):
         if tokens:
             levels = level_usage(tokens, self.tokenizer.spec.num_codebooks)
             figures |= usage_figures(levels, figures["pieces_per_second"].mean, len(tokens))
+            figures |= clip_rates(self.tokenizer.format, len(tokens))
         model = describe_model(self.tokenizer) if self.quantizes else self.tokenizer.digest
         own = Entry(
             name=self.name, kind="tokenizer", family=self.name, note=f"{model}. {NOTE}", usage=levels,
             figures=figures, reported={key: value for key, value in REPORTED.items() if key in figures},
-            bit_rate=figures["bits_per_second"].mean if self.quantizes and rows else float("nan"),
+            bit_rate=figures["bit_rate_10s"].mean if tokens else float("nan"),
         )  # fmt: skip
         entries, spec = [own, *anchors(figures)], self.source.spec
         views = self._views([row.item for row in rows])
