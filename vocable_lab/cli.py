@@ -48,6 +48,7 @@ def study(
     TASTE (--recipe taste-small). layers: deep or shallow keys and values, and text only.  fusion: three functions.
     causes: possible causes of a plateau, one by one.  epochs: figures during training, as a table and as curves.
     hours: a quarter, half and all of the speech.  speeds: as recorded, or 10 % slower and faster, too.
+    aggregation: values of several encoder layers, finite scalars, and both.
 
     Guided codec (--recipe guided-small-taught, with --teacher semantic=FOLDER --teacher acoustic=resemblyzer).
     lessons: no teacher, either and both, at three seeds.  weights: teachers' weights, a fifth and five times.

@@ -49,6 +49,38 @@ def test_layers_are_two_by_two_and_text_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
+def test_aggregations_have_all_layers_or_finite_scalars_of_equal_bits(name: str) -> None:
+    run = run_of(name)
+    if run.model.quantizer is None:
+        with pytest.raises(ConfigError, match="has no quantizer"):
+            STUDIES["aggregation"](run)
+        return
+    variants = {one.name: one.run for one in STUDIES["aggregation"](run)}
+    assert {one.model.bits for one in variants.values()} == {run.model.bits}
+    every = set(range(run.model.encoder.depth + 1))
+    mixed = variants["mixed-layers-fsq"].model
+    assert set(mixed.layers) == every
+    assert len(mixed.layers) == len(every)
+    assert mixed.quantizer is not None
+    assert mixed.quantizer.kind == "fsq"
+    assert variants["mixed-layers"].cache != run.cache
+
+
+def test_mixed_layers_and_finite_scalars_are_trained_and_used(place: Path) -> None:
+    run = tiny(place, 8)
+    only = ["mixed-layers-fsq"]
+    corpus = [place / "corpus/manifest.jsonl"]
+    table = study("aggregation", run, corpus, place / "aggregation", only=only, quiet=True, say=lambda line: None)
+    assert "| mixed-layers-fsq |" in table
+    tokenizer = hub.load(place / "aggregation" / "mixed-layers-fsq")
+    assert isinstance(tokenizer, TasteTokenizer)
+    utterance = next(one for one in read_manifest(corpus[0]) if one.text)
+    tokens = tokenizer.encode(Audio.read(utterance.audio_path), utterance.text)
+    assert tokens.ids.shape[1] == 2
+    assert tokenizer.decode(tokens).duration > 0
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_causes_are_one_change_each(name: str) -> None:
     run = run_of(name)
     variants = {one.name: one.run for one in STUDIES["causes"](run)}

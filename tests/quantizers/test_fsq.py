@@ -10,6 +10,7 @@ import torch
 from tests.quantizers.latents import everywhere, noise
 from vocable.errors import ConfigError
 from vocable.quantizers import FiniteScalarQuantizer, VectorQuantizer
+from vocable.quantizers.fsq import SummedFsq
 
 LEVELS = [(8, 5), (2, 2, 2), (3,), (4, 3, 7), (8, 8, 8), (2,), (16, 5)]
 DIM = 6
@@ -44,6 +45,25 @@ def by_the_paper(numbers: np.ndarray, levels: tuple[int, ...]) -> tuple[np.ndarr
         ids += (whole + count // 2).astype(np.int64) * step
         step *= count
     return values, ids
+
+
+def test_summed_quantizers_are_those_alone_added_up() -> None:
+    torch.manual_seed(0)
+    fsq, latents = SummedFsq(num_codebooks=3, levels=(4, 4), dim=DIM), noise(2, 7, DIM)
+    mask = everywhere(latents)
+    mask[1, 5:] = False
+    made, parts = fsq(latents, mask), [part(latents, mask) for part in fsq.codebooks]
+    assert torch.equal(made.latents, sum(part.latents for part in parts))
+    assert torch.equal(made.ids, torch.cat([part.ids for part in parts], dim=1))
+    assert made.levels.shape == (3, 2, 7, DIM)
+    assert {name: len(value) for name, value in made.stats.items()}["perplexity"] == 3
+    ids = fsq.encode(latents)
+    assert torch.equal(ids[0], made.ids[0])
+    assert torch.allclose(fsq.decode(ids)[0], made.latents[0], atol=1e-6)
+    prefix = sum(part.decode(ids[:, level : level + 1]) for level, part in enumerate(fsq.codebooks[:2]))
+    assert torch.allclose(fsq.decode(ids[:, :2]), prefix)
+    made.latents.sum().backward()
+    assert all(part.narrow.weight.grad.abs().sum() > 0 for part in fsq.codebooks)
 
 
 @EVERY

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import prod
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -118,6 +119,59 @@ class FiniteScalarQuantizer(nn.Module):
 
     def _ids(self, scalars: Float[Tensor, "B N R"]) -> Int[Tensor, "B N"]:
         return (scalars.round().long() * self._strides).sum(-1)
+
+
+class SummedFsq(nn.Module):
+    """Finite scalar quantizers beside one another, whose vectors add up: one level of ids each.
+
+    Unlike residual levels they do not depend on one another: each has scalars of its own of the same latent. The sum of
+    the first levels is what these know of it.
+
+    Args:
+        num_codebooks: Number of quantizers Q.
+        levels: Number of values of each scalar of a quantizer.
+        dim: Dimension D of latents and vectors.
+
+    Source:
+        Groups of scalars as in Liao et al., Fish-Speech, arXiv:2411.01156, section 3.2 (grouped FSQ).
+
+    Example:
+        >>> fsq = SummedFsq(num_codebooks=2, levels=(4, 5), dim=3)
+        >>> ids = fsq.encode(torch.randn(1, 8, 3, generator=torch.Generator().manual_seed(0)))
+        >>> fsq.codebook_size, ids.shape, fsq.decode(ids[:, :1]).shape
+        (20, torch.Size([1, 2, 8]), torch.Size([1, 8, 3]))
+    """
+
+    def __init__(self, *, num_codebooks: int, levels: Sequence[int], dim: int) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(FiniteScalarQuantizer(levels=levels, dim=dim) for _ in range(num_codebooks))
+        self.num_codebooks, self.codebook_size, self.dim = num_codebooks, prod(levels), dim
+
+    @property
+    def codebooks(self) -> list[FiniteScalarQuantizer]:
+        """Quantizers, in the order of the levels of ids."""
+        return cast("list[FiniteScalarQuantizer]", list(self.parts))
+
+    def forward(self, latents: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Quantized:
+        """Quantize a batch, with a straight-through gradient; see :meth:`FiniteScalarQuantizer.forward`."""
+        parts = [part(latents, mask) for part in self.codebooks]
+        return Quantized(
+            ids=torch.cat([part.ids for part in parts], dim=1),
+            latents=torch.stack([part.latents for part in parts]).sum(0),
+            levels=torch.cat([part.levels for part in parts]),
+            losses={},
+            stats={name: torch.cat([part.stats[name] for part in parts]) for name in parts[0].stats},
+        )
+
+    @torch.no_grad()
+    def encode(self, latents: Float[Tensor, "B N D"]) -> Int[Tensor, "B Q N"]:
+        """Return the ids of all levels."""
+        return torch.cat([part.encode(latents) for part in self.codebooks], dim=1)
+
+    def decode(self, ids: Int[Tensor, "B Q N"]) -> Float[Tensor, "B N D"]:
+        """Return the sum of the vectors of the first levels, of any number of them."""
+        chosen = zip(self.codebooks, ids.unbind(1), strict=False)
+        return torch.stack([part.decode(level[:, None]) for part, level in chosen]).sum(0)
 
 
 def equal_levels(size: int) -> tuple[int, ...]:

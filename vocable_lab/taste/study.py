@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vocable.errors import ConfigError
 from vocable.features.whisper import WhisperEncoder
 from vocable.systems.taste.recipe import TasteRun
 from vocable.train.schedule import Weight
@@ -110,6 +111,26 @@ def speeds(run: TasteRun) -> list[Variant]:
     ]
 
 
+def aggregation(run: TasteRun) -> list[Variant]:
+    """Return the recipe, with values of several layers, with finite scalars in place of residual codebooks, with both.
+
+    Source:
+        TASLA, arXiv:2510.14934.
+    """
+    quantizer = run.model.quantizer
+    if quantizer is None:
+        raise ConfigError("the recipe has no quantizer; take one that makes tokens, such as taste-small")
+    others = [layer for layer in range(run.model.encoder.depth + 1) if layer not in run.model.layers]
+    mixed, scalars = _mix_layers(run, tuple(others)), replace(quantizer, kind="fsq")
+    return [
+        Variant(name=name, run=one)
+        for name, one in {
+            "recipe": run, "mixed-layers": mixed, "fsq": _with(run, quantizer=scalars),
+            "mixed-layers-fsq": _with(mixed, quantizer=scalars),
+        }.items()
+    ]  # fmt: skip
+
+
 def _with(run: TasteRun, **sizes: Any) -> TasteRun:
     return replace(run, model=replace(run.model, **sizes))
 
@@ -122,7 +143,16 @@ def _with_layers(run: TasteRun, key: int, value: int) -> TasteRun:
     return replace(_with(run, aggregator=asks), cache=str(Path(run.cache) / f"layers-{key}-{value}"))
 
 
-STUDIES = {"layers": layers, "fusion": fusion, "causes": causes, "epochs": epochs, "hours": hours, "speeds": speeds}
+def _mix_layers(run: TasteRun, layers: tuple[int, ...]) -> TasteRun:
+    """Return a run whose values are of more encoder layers, in a cache of their own."""
+    changed = _with(run, aggregator=replace(run.model.aggregator, mixed_layers=layers))
+    return replace(changed, cache=str(Path(run.cache) / "layers-mixed"))
+
+
+STUDIES = {
+    "layers": layers, "fusion": fusion, "causes": causes, "epochs": epochs, "hours": hours, "speeds": speeds,
+    "aggregation": aggregation,
+}  # fmt: skip
 
 SUBJECT = Subject(
     name="TASTE",

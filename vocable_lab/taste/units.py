@@ -207,9 +207,10 @@ def prediction_figures(
 
 def _inputs(tokenizer: TasteTokenizer) -> str:
     """Return a description of a model's encoder, layers and units."""
-    (keys, values), spec = tokenizer.config.layers, tokenizer.source.spec
+    (keys, *values), spec = tokenizer.config.layers, tokenizer.source.spec
+    layers = " and ".join(map(str, values))
     return (
-        f"speech: {tokenizer.config.encoder.name}, keys of layer {keys}, values of layer {values}; units: {spec.name}, "
+        f"speech: {tokenizer.config.encoder.name}, keys of layer {keys}, values of layer {layers}; units: {spec.name}, "
         f"level {spec.level}, {spec.size} at {spec.frame_rate:g} Hz"
     )
 

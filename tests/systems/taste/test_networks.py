@@ -202,6 +202,25 @@ def test_attention_is_torchs() -> None:
 
 
 @torch.no_grad()
+def test_each_subword_weighs_the_layers_of_values_by_its_query() -> None:
+    """Shares begin equal; a query's shares weigh what the same attention finds in each layer."""
+    torch.manual_seed(0)
+    attention = CrossAttention(6, 5, 8, 2, 8, layers=3).eval()
+    query, keys, values = noise(2, 3, 6), noise(2, 4, 5), noise(2, 4, 15, seed=1)
+    alone = []
+    for number, projection in enumerate([attention.value, *attention.more_values]):
+        single = CrossAttention(6, 5, 8, 2, 8).eval()
+        single.load_state_dict({name: part for name, part in attention.state_dict().items() if "m" not in name[:2]})
+        single.value = projection
+        alone.append(single(query, keys, values.chunk(3, dim=2)[number], None)[0])
+    assert torch.allclose(attention(query, keys, values, None)[0], torch.stack(alone).mean(0), atol=1e-5)
+    attention.mix.weight.normal_(std=3.0)
+    shares = attention.mix(query).softmax(2)
+    wanted = sum(shares[..., number, None] * one for number, one in enumerate(alone))
+    assert torch.allclose(attention(query, keys, values, None)[0], wanted, atol=1e-5)
+
+
+@torch.no_grad()
 def test_pieces_are_expected_where_their_letters_are() -> None:
     sizes = AggregatorConfig(layout="full", width=8, heads=2, position_bias=True)
     torch.manual_seed(0)

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec
+from vocable.quantizers.fsq import equal_levels
 from vocable.schema import MAX_DEPTH, Depth, Entries, Share, Width, config
 from vocable.systems.units import UnitsSpec
 from vocable.tokens import TokenSpec
@@ -40,6 +41,7 @@ class AggregatorConfig:
         causal: Whether a decoder's self-attention is causal.
         key_layer: Whisper layer of the keys, 0 is the input of the first; −1 is the last.
         value_layer: Whisper layer of the values.
+        mixed_layers: More layers of values. Each subword weighs all of them by its query.
         pool_words: Whether all subwords of a word get the mean of their embeddings.
         position_bias: Whether each head expects a subword where its letters stand in the text.
         mask_padding: Whether padding is masked. False reproduces a suspected fault of the seed.
@@ -56,6 +58,7 @@ class AggregatorConfig:
     causal: bool = True
     key_layer: _Layer = -1
     value_layer: _Layer = 8
+    mixed_layers: Annotated[tuple[_Layer, ...], Field(max_length=64)] = ()
     pool_words: bool = False
     position_bias: bool = False
     mask_padding: bool = True
@@ -133,17 +136,24 @@ class UnitLmConfig:
 
 @config
 class QuantizerConfig:
-    """Residual vector quantizer of acoustic embeddings.
+    """Quantizer of acoustic embeddings.
 
     Attributes:
+        kind: ``residual`` codebooks, or ``fsq``: as many finite scalar quantizers, whose vectors add up.
         num_codebooks: Number of levels Q.
-        codebook_size: Number of entries K per level.
+        codebook_size: Number of entries K per level; a power of two with ``fsq``.
         dim: Dimension of the entries.
     """
+
+    kind: Literal["residual", "fsq"] = "residual"
 
     num_codebooks: Annotated[int, Field(ge=1, le=64)] = 4
     codebook_size: Annotated[int, Field(ge=2, le=1 << 20)] = 512
     dim: Width = 256
+
+    def __post_init__(self) -> None:
+        if self.kind == "fsq":
+            equal_levels(self.codebook_size)  # which refuses other sizes
 
 
 @config
@@ -180,18 +190,20 @@ class TasteConfig:
             raise ConfigError(f"subwords: the tokenizer has more than {_MAX_SUBWORDS_CHARACTERS >> 20} MiB")
         if self.units.size != self.lm.size:
             raise ConfigError(f"lm.size is {self.lm.size}, but there are {self.units.size} units")
-        for name in ("key_layer", "value_layer"):
-            if (layer := getattr(self.aggregator, name)) > self.encoder.depth:
+        sizes = self.aggregator
+        named = [("key_layer", sizes.key_layer), ("value_layer", sizes.value_layer)]
+        for name, layer in (*named, *(("mixed_layers", layer) for layer in sizes.mixed_layers)):
+            if layer > self.encoder.depth:
                 raise ConfigError(f"{name} is {layer}: {self.encoder.name} has layers 0 to {self.encoder.depth}")
         width, needed = self.aggregator.width, self.encoder.width
         if self.aggregator.value_identity and width != needed:
             raise ConfigError(f"aggregator.width is {width}: value_identity needs the width of the encoder, {needed}")
 
     @property
-    def layers(self) -> tuple[int, int]:
-        """Whisper layers of keys and of values, counted from 0."""
-        count = self.encoder.depth + 1
-        return self.aggregator.key_layer % count, self.aggregator.value_layer % count
+    def layers(self) -> tuple[int, ...]:
+        """Whisper layers of keys and of values, and those mixed with the values, counted from 0."""
+        count, sizes = self.encoder.depth + 1, self.aggregator
+        return tuple(layer % count for layer in (sizes.key_layer, sizes.value_layer, *sizes.mixed_layers))
 
     @property
     def voice_width(self) -> int:

@@ -70,13 +70,27 @@ class TasteBatchConfig(BatchConfig):
             raise ConfigError(f"{self.kind}: gain_db is {self.gain_db}; it must be (0, 0), as features are kept")
 
 
+def split_layers(
+    frames: Float[Tensor, "F D_all"], layers: int
+) -> tuple[Float[Tensor, "F D"], Float[Tensor, "F D_values"]]:
+    """Return the keys, the first of some layers side by side, and the values, the others.
+
+    Example:
+        >>> keys, values = split_layers(torch.zeros(5, 12), layers=3)
+        >>> keys.shape, values.shape
+        (torch.Size([5, 4]), torch.Size([5, 8]))
+    """
+    width = frames.shape[1] // layers
+    return frames[:, :width], frames[:, width:]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TasteExample:
     """One utterance: its text, ``units`` that are empty if unknown, and the rest as in :class:`TasteBatch`."""
 
     subwords: Subwords
     keys: Float[Tensor, "F D"]
-    values: Float[Tensor, "F D"]
+    values: Float[Tensor, "F D_values"]
     units: Int[Tensor, " N"]
     spans: Float[Tensor, "U 2"]
     aligned: bool
@@ -93,7 +107,7 @@ class TasteBatch(TensorBatch):
         subword_mask: True on subwords.
         word_ids: Index of the word that each subword belongs to.
         keys: Frames of the deep layer, which tell where a subword is spoken.
-        values: Frames of the shallow layer, which tell how it sounds.
+        values: Frames of the shallow layer, and of those mixed with it, which tell how it sounds.
         frame_mask: True on frames.
         units: Unit ids.
         unit_mask: True on units.
@@ -107,7 +121,7 @@ class TasteBatch(TensorBatch):
     subword_mask: Bool[Tensor, "B U"]
     word_ids: Int[Tensor, "B U"]
     keys: Float[Tensor, "B F D"]
-    values: Float[Tensor, "B F D"]
+    values: Float[Tensor, "B F D_values"]
     frame_mask: Bool[Tensor, "B F"]
     units: Int[Tensor, "B N"]
     unit_mask: Bool[Tensor, "B N"]
@@ -198,7 +212,8 @@ class TasteData:
         config: Selection and batch size.
         subword_tokenizer: Tokenizer of the texts.
         units: Extractor of units.
-        frames: Extractor of the deep and the shallow layer side by side, (F, 2 · D).
+        frames: Extractor of the layer of keys and the layers of values side by side, (F, layers · D).
+        layers: Number of these layers.
         cache: Folder that keeps the features, in ``units``, ``frames`` and ``voices``.
         voice: Extractor of one voice vector per recording; None for zeros.
         audio_cache: Folder of the lengths of recordings; see :mod:`vocable.data.clip_files`.
@@ -219,13 +234,14 @@ class TasteData:
     def __init__(
         self, utterances: Sequence[Utterance], config: TasteBatchConfig, *, subword_tokenizer: SubwordTokenizer,
         units: FeatureExtractor, frames: FeatureExtractor, cache: Path, voice: FeatureExtractor | None = None,
-        audio_cache: Path | None = None,
+        audio_cache: Path | None = None, layers: int = 2,
     ) -> None:  # fmt: skip
-        if not units.frame_rate or not frames.frame_rate or frames.width % 2 or (voice and voice.frame_rate):
+        if not units.frame_rate or not frames.frame_rate or frames.width % layers or (voice and voice.frame_rate):
             raise ConfigError(
-                f"units come from {units.name} and frames from {frames.name}: both must have a frame rate, frames two "
-                "layers of one width, and a voice must be one vector; exchange them"
+                f"units come from {units.name} and frames from {frames.name}: both must have a frame rate, frames "
+                f"{layers} layers of one width, and a voice must be one vector; exchange them"
             )
+        self._layers = layers
         self.config, self.subword_tokenizer = config, subword_tokenizer
         self._unit_rate, self._mismatches = units.frame_rate, Counter[str]()
         self._units, self._frames = TargetCache(units, cache / UNITS), TargetCache(frames, cache / FRAMES)
@@ -274,7 +290,7 @@ class TasteData:
     def _example(self, index: int) -> TasteExample:
         entry = self._entries[index]
         key = self._files.key(entry.file)
-        keys, values = self._frames.all_frames(self._frames.file_of(key, entry.speed)).chunk(2, dim=1)
+        keys, values = split_layers(self._frames.all_frames(self._frames.file_of(key, entry.speed)), self._layers)
         voice = torch.zeros(self.config.voice_width)
         if self._voices is not None:
             voice = self._voices.vector(self._voices.file_of(key, entry.speed))

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vocable.quantizers import Quantized, ResidualVectorQuantizer
+from vocable.quantizers.fsq import SummedFsq, equal_levels
 from vocable.systems.taste.config import FusionKind, QuantizerConfig, TasteConfig
 from vocable.systems.taste.data import TasteBatch
 from vocable.systems.taste.networks import Aggregator
@@ -80,7 +81,7 @@ class Fusion(nn.Module):
 
 
 class SpeechQuantizer(nn.Module):
-    """Quantizer of acoustic embeddings: linear projection down, residual codebooks, linear projection up.
+    """Quantizer of acoustic embeddings: linear projection down, some levels of codebooks, linear projection up.
 
     The upward projection begins as the transpose of the downward one, which loses as little as possible.
 
@@ -89,7 +90,8 @@ class SpeechQuantizer(nn.Module):
         width: Dimension D of the embeddings.
 
     Source:
-        TASTE, arXiv:2504.07053, section 3: 1280 → 256, 4 × 512, moving means.
+        TASTE, arXiv:2504.07053, section 3: 1280 → 256, 4 × 512, moving means. Finite scalars: TASLA,
+        arXiv:2510.14934.
 
     Example:
         >>> quantizer = SpeechQuantizer(QuantizerConfig(num_codebooks=2, codebook_size=8, dim=4), width=6).eval()
@@ -101,9 +103,15 @@ class SpeechQuantizer(nn.Module):
     def __init__(self, config: QuantizerConfig, width: int) -> None:
         super().__init__()
         self.in_proj = nn.Linear(width, config.dim)
-        self.residual = ResidualVectorQuantizer(
-            num_codebooks=config.num_codebooks, codebook_size=config.codebook_size, dim=config.dim
-        )
+        self.residual: ResidualVectorQuantizer | SummedFsq
+        if config.kind == "fsq":
+            self.residual = SummedFsq(
+                num_codebooks=config.num_codebooks, levels=equal_levels(config.codebook_size), dim=config.dim
+            )
+        else:
+            self.residual = ResidualVectorQuantizer(
+                num_codebooks=config.num_codebooks, codebook_size=config.codebook_size, dim=config.dim
+            )
         self.out_proj = nn.Linear(config.dim, width, bias=False)
         nn.init.orthogonal_(self.in_proj.weight)
         nn.init.zeros_(self.in_proj.bias)
@@ -116,8 +124,8 @@ class SpeechQuantizer(nn.Module):
 
     @property
     def is_initialized(self) -> bool:
-        """True once training has set the entries of the codebooks; until then they are 0."""
-        return bool(self.residual.codebooks[0].entries.any())
+        """True once training has used the codebooks."""
+        return bool(self.residual.codebooks[0].counts.any())
 
     @torch.no_grad()
     def encode(self, embeddings: Float[Tensor, "B U D"]) -> Int[Tensor, "B Q U"]:
@@ -218,7 +226,8 @@ class TasteModel(nn.Module):
         sizes, width, frame_dim = config.aggregator, config.lm.width, config.encoder.width
         self.text = TextEncoder(config.text, width)
         if sizes.standardize:
-            self.key_scaler, self.value_scaler = FeatureScaler(frame_dim), FeatureScaler(frame_dim)
+            layers = 1 + len(sizes.mixed_layers)
+            self.key_scaler, self.value_scaler = FeatureScaler(frame_dim), FeatureScaler(layers * frame_dim)
         query_dim = width if sizes.layout == "full" else config.text.embedding
         self.aggregator = Aggregator(sizes, query_dim=query_dim, frame_dim=frame_dim, out_dim=width)
         self.quantizer = SpeechQuantizer(config.quantizer, width) if config.quantizer is not None else None

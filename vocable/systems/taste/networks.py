@@ -178,9 +178,10 @@ def _distances_to_keys(scores: Float[Tensor, "B H L R"], keys: int) -> Float[Ten
 
 
 class Aggregator(nn.Module):
-    """Cross-attention from subwords to frames: keys from a deep layer of Whisper, values from a shallow one.
+    """Cross-attention from subwords to frames: keys from a deep layer of Whisper, values from a shallow one or several.
 
-    The keys tell where a subword is spoken, the values how it sounds. A clip has the same embeddings alone and in any
+    The keys tell where a subword is spoken, the values how it sounds. Of several layers of values each subword takes a
+    weighted mean, whose weights depend on its query. A clip has the same embeddings alone and in any
     batch, because neither padded frames nor padded subwords are attended to.
 
     Args:
@@ -190,7 +191,8 @@ class Aggregator(nn.Module):
         out_dim: Dimension D of the acoustic embeddings.
 
     Source:
-        TASTE, arXiv:2504.07053, section 3.1. Layout ``bottleneck`` fits the parameter count of the seed.
+        TASTE, arXiv:2504.07053, section 3.1. Layout ``bottleneck`` fits the parameter count of the seed. A mix of
+        layers for each text position: TASLA, arXiv:2510.14934.
 
     Example:
         >>> sizes = AggregatorConfig(layout="full", width=8, heads=2)
@@ -211,7 +213,8 @@ class Aggregator(nn.Module):
             self.layers = nn.ModuleList(_DecoderLayer(config, frame_dim) for _ in range(config.depth))
             self.out_proj = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, out_dim))
         else:
-            self.layers = nn.ModuleList([CrossAttention(query_dim, frame_dim, width, config.heads, out_dim)])
+            attention = CrossAttention(query_dim, frame_dim, width, config.heads, out_dim, 1 + len(config.mixed_layers))
+            self.layers = nn.ModuleList([attention])
         if config.position_bias:
             self.sharpness = nn.Parameter(torch.full((config.depth, config.heads), _INITIAL_SHARPNESS))
         for layer in self.layers if config.value_identity else ():  # attention starts as a weighted mean of its inputs
@@ -220,7 +223,7 @@ class Aggregator(nn.Module):
             nn.init.zeros_(value.bias)
 
     def forward(
-        self, queries: Float[Tensor, "B U C"], keys: Float[Tensor, "B F E"], values: Float[Tensor, "B F E"],
+        self, queries: Float[Tensor, "B U C"], keys: Float[Tensor, "B F E"], values: Float[Tensor, "B F E_values"],
         subword_mask: Bool[Tensor, "B U"], frame_mask: Bool[Tensor, "B F"], word_ids: Int[Tensor, "B U"],
         letter_positions: Float[Tensor, "B U"],
     ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B H U S"]]:  # fmt: skip
@@ -229,7 +232,7 @@ class Aggregator(nn.Module):
         Args:
             queries: Vector of each subword.
             keys: Frames of the deep layer.
-            values: Frames of the shallow layer.
+            values: Frames of the shallow layer, and of the layers that are mixed with it, side by side.
             subword_mask: True on subwords, padding last.
             frame_mask: True on frames, padding last.
             word_ids: Index of the word that each subword belongs to.
@@ -280,34 +283,55 @@ class CrossAttention(nn.Module):
         width: Dimension of all heads together.
         heads: Number of heads; divides the width.
         out_dim: Dimension of the output.
+        layers: Number of layers of values, side by side. They share the attention weights, and each query takes its own
+            weighted mean of what it attends to in them.
     """
 
-    def __init__(self, query_dim: int, memory_dim: int, width: int, heads: int, out_dim: int) -> None:
+    def __init__(
+        self, query_dim: int, memory_dim: int, width: int, heads: int, out_dim: int, layers: int = 1
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.heads = heads
+        self.heads, self.layers = heads, layers
         self.query = nn.Linear(query_dim, width)
         self.key, self.value = nn.Linear(memory_dim, width), nn.Linear(memory_dim, width)
         self.out = nn.Linear(width, out_dim)
+        if layers > 1:
+            self.more_values = nn.ModuleList(nn.Linear(memory_dim, width) for _ in range(layers - 1))
+            self.mix = nn.Linear(query_dim, layers)
+            nn.init.zeros_(self.mix.weight)
+            nn.init.zeros_(self.mix.bias)
 
     def forward(
-        self, queries: Float[Tensor, "B U C"], keys: Float[Tensor, "B F E"], values: Float[Tensor, "B F E"],
+        self, queries: Float[Tensor, "B U C"], keys: Float[Tensor, "B F E"], values: Float[Tensor, "B F E_values"],
         attention_mask: Bool[Tensor, "B U F"] | None, bias: Float[Tensor, "B H U F"] | None = None,
     ) -> tuple[Float[Tensor, "B U D"], Float[Tensor, "B H U F"]]:  # fmt: skip
         """Return the attended values, and the attention weights in float32.
 
         The mask is True where a query may attend, None for everywhere. The bias is added to the attention scores.
         """
-        query, key, value = (
-            projection(vectors).unflatten(2, (self.heads, -1)).transpose(1, 2)
-            for projection, vectors in ((self.query, queries), (self.key, keys), (self.value, values))
-        )
+        query, key = (self._split_heads(vectors) for vectors in (self.query(queries), self.key(keys)))
         scores = (query @ key.transpose(2, 3)).float() / math.sqrt(query.shape[3])
         if bias is not None:
             scores = scores + bias
         if attention_mask is not None:
             scores = scores.masked_fill(~attention_mask[:, None], -math.inf)
         weights = scores.softmax(-1)
-        return self.out((weights.to(value.dtype) @ value).transpose(1, 2).flatten(2)), weights
+        if self.layers == 1:
+            return self.out(self._attend(weights, self.value(values))), weights
+        projections = [self.value, *self.more_values]
+        attended = [
+            self._attend(weights, projection(layer))
+            for projection, layer in zip(projections, values.chunk(self.layers, dim=2), strict=True)
+        ]
+        shares = self.mix(queries).softmax(2)[..., None]
+        return self.out((torch.stack(attended, dim=2) * shares).sum(2)), weights
+
+    def _split_heads(self, vectors: Float[Tensor, "B L D"]) -> Float[Tensor, "B H L E"]:
+        return vectors.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+    def _attend(self, weights: Float[Tensor, "B H U F"], values: Float[Tensor, "B F D"]) -> Float[Tensor, "B U D"]:
+        value = self._split_heads(values)
+        return (weights.to(value.dtype) @ value).transpose(1, 2).flatten(2)
 
 
 class _DecoderLayer(nn.Module):
@@ -319,7 +343,8 @@ class _DecoderLayer(nn.Module):
         self.causal = config.causal
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
         self.self_attn = CrossAttention(width, width, width, config.heads, width)
-        self.cross_attn = CrossAttention(width, frame_dim, width, config.heads, width)
+        layers = 1 + len(config.mixed_layers)
+        self.cross_attn = CrossAttention(width, frame_dim, width, config.heads, width, layers)
         self.expand, self.contract = nn.Linear(width, config.hidden), nn.Linear(config.hidden, width)
 
     def forward(

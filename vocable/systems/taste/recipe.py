@@ -129,6 +129,7 @@ class TasteRun(Run):
         return TasteData(
             utterances, batches, subword_tokenizer=subwords, units=unit_extractor(self._source), frames=self._frames,
             cache=Path(self.cache), voice=voice_extractor(self._source), audio_cache=self.audio_cache,
+            layers=len(self.model.layers),
         )  # fmt: skip
 
     def objective(self, material: TasteData, start: TasteTokenizer | CosyVoiceStart | None = None) -> TasteObjective:
@@ -161,7 +162,7 @@ class TasteRun(Run):
 
     @cached_property
     def _frames(self) -> WhisperLayers:
-        return WhisperLayers(self._encoder, (self.model.aggregator.key_layer, self.model.aggregator.value_layer))
+        return WhisperLayers(self._encoder, self.model.layers)
 
     @cached_property
     def _source(self) -> UnitSource:

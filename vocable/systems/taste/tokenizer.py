@@ -26,7 +26,7 @@ from vocable.shapes import frames_for
 from vocable.systems.base import BaseTokenizer, LevelCount
 from vocable.systems.describe import Table, codebook_table, spec_rows
 from vocable.systems.taste.config import TasteConfig, migrate
-from vocable.systems.taste.data import TasteBatch, TasteExample
+from vocable.systems.taste.data import TasteBatch, TasteExample, split_layers
 from vocable.systems.taste.model import (
     RENAMED_TENSORS,
     SpeechQuantizer,
@@ -272,7 +272,7 @@ class TasteTokenizer(BaseTokenizer[TasteModel]):
                 "line --text or --recognise"
             )
         subwords = self.subword_tokenizer.tokenize(text)
-        keys, values = self._layers.extract_long(audio).chunk(2, dim=1)
+        keys, values = split_layers(self._layers.extract_long(audio), len(self.config.layers))
         return TasteExample(
             subwords=subwords, keys=keys, values=values, units=torch.zeros(0, dtype=torch.int64),
             spans=torch.zeros(len(subwords.ids), 2), aligned=False, voice=torch.zeros(self.config.voice_width), name="",
@@ -329,7 +329,7 @@ def _parameter_table(model: TasteModel) -> Table:
 
 
 def _config_rows(config: TasteConfig) -> list[tuple[str, str]]:
-    units, (speech, text), (key, value) = config.units, config.bits, config.layers
+    units, (speech, text), (key, *values) = config.units, config.bits, config.layers
     spec = [("tokens", "none: there is no quantizer")]
     if config.spec is not None:
         form = TokenFormat(
@@ -340,7 +340,7 @@ def _config_rows(config: TasteConfig) -> list[tuple[str, str]]:
         *spec,
         ("a token is", "a subword of the text"),
         ("bits per subword", f"{speech:g} of speech, {text:.2f} of text at most"),
-        ("encoder", f"{config.encoder.name}, keys of layer {key}, values of layer {value}"),
+        ("encoder", f"{config.encoder.name}, keys of layer {key}, values of layer {' and '.join(map(str, values))}"),
         ("units", f"{units.name}: {units.size} units at {units.sample_rate / units.hop:g} Hz"),
         ("positions", config.lm.positions),
         ("fusion", config.fusion),
