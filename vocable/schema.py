@@ -39,8 +39,25 @@ Entries = Annotated[int, Field(ge=1, le=MAX_ENTRIES)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A fraction of a whole, below 1, such as a dropout rate."""
 
-LATER = Field(exclude_if=lambda value: value is None)
-"""Annotation of a field that came later: JSON lacks it while it is None, so that files and digests stay as they are."""
+
+def later(default: Any) -> Any:
+    """Return the annotation of a field that came later, with its default.
+
+    JSON lacks the field while it has its default, so that files and digests of older configurations stay as they are.
+
+    Example:
+        >>> @config
+        ... class Block:
+        ...     width: Width = 256
+        ...     gated: Annotated[bool, later(False)] = False
+        >>> to_json(Block()), to_json(Block(gated=True))
+        ({'width': 256}, {'width': 256, 'gated': True})
+    """
+    return Field(exclude_if=lambda value: value == default)
+
+
+LATER = later(None)
+"""Annotation of a field that came later and is None by default."""
 
 _MAX_NESTING = 100  # lists and objects in one another: what walks over the values does so by recursion
 _MAX_INT = 1 << 1023  # larger ones cannot become floats

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec
-from vocable.schema import MAX_DEPTH, MAX_ENTRIES, Depth, Share, Width, config
+from vocable.schema import MAX_DEPTH, MAX_ENTRIES, Depth, Share, Width, config, later
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import TokenSpec
 from vocable.train.schedule import LearningRate, Steps, Weight
@@ -50,7 +50,7 @@ class CtcRecognizerConfig:
     width: Width = 192
     blocks: Depth = 3
     phones_per_token: Depth = 2
-    letters: bool = False
+    letters: Annotated[bool, later(False)] = False
 
 
 @config
@@ -68,8 +68,8 @@ class SpectrumDecoderConfig:
     strides: tuple[_Stride, _Stride] = (2, 2)
     width: Width = 304
     blocks: Depth = 6
-    fine_width: Width = 128
-    fine_blocks: Annotated[int, Field(ge=0, le=MAX_DEPTH)] = 0
+    fine_width: Annotated[Width, later(128)] = 128
+    fine_blocks: Annotated[int, Field(ge=0, le=MAX_DEPTH), later(0)] = 0
 
 
 @config
@@ -98,7 +98,7 @@ class SupervisedConfig:
     encoder: FrameEncoderConfig = field(default_factory=FrameEncoderConfig)
     latent_width: Width = 160
     codebook_size: Annotated[int, Field(ge=2, le=MAX_ENTRIES)] = 1024
-    fsq_levels: tuple[Annotated[int, Field(ge=2, le=MAX_ENTRIES)], ...] = ()
+    fsq_levels: Annotated[tuple[Annotated[int, Field(ge=2, le=MAX_ENTRIES)], ...], later(())] = ()
     restart_below: Share = 0.1
     phonemes: tuple[str, ...] = PhonemeSet.arpabet().symbols
     recognizer: CtcRecognizerConfig = field(default_factory=CtcRecognizerConfig)

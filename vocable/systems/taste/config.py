@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec
 from vocable.quantizers.fsq import equal_levels
-from vocable.schema import MAX_DEPTH, Depth, Entries, Share, Width, config
+from vocable.schema import MAX_DEPTH, Depth, Entries, Share, Width, config, later
 from vocable.systems.units import UnitsSpec
 from vocable.tokens import TokenSpec
 
@@ -58,7 +58,7 @@ class AggregatorConfig:
     causal: bool = True
     key_layer: _Layer = -1
     value_layer: _Layer = 8
-    mixed_layers: Annotated[tuple[_Layer, ...], Field(max_length=64)] = ()
+    mixed_layers: Annotated[tuple[_Layer, ...], Field(max_length=64), later(())] = ()
     pool_words: bool = False
     position_bias: bool = False
     mask_padding: bool = True
@@ -145,7 +145,7 @@ class QuantizerConfig:
         dim: Dimension of the entries.
     """
 
-    kind: Literal["residual", "fsq"] = "residual"
+    kind: Annotated[Literal["residual", "fsq"], later("residual")] = "residual"
 
     num_codebooks: Annotated[int, Field(ge=1, le=64)] = 4
     codebook_size: Annotated[int, Field(ge=2, le=1 << 20)] = 512
