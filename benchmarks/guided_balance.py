@@ -19,6 +19,7 @@ from rich.table import Table
 
 _CLIPS = 24  # recordings that crops are taken from
 _NO_CLIPPING = 1e9
+_SCHEDULED = ("adversarial", "feature", "semantic", "acoustic")
 _SHOWN = ("log_mel", "waveform", "semantic", "acoustic", "adversarial", "feature", "commitment")
 
 
@@ -53,17 +54,22 @@ def guided_balance(
 
 
 def _variants(run: Any) -> Mapping[str, Any]:
-    """Return the recipe, without clipping, and with adversary and teachers that have not begun."""
-    later = replace(
-        run.losses, **{name: replace(getattr(run.losses, name), start=run.train.steps)
-                       for name in ("adversarial", "feature", "semantic", "acoustic")}
-    )  # fmt: skip
-    waiting = replace(run, losses=later, adversary=replace(run.adversary, begin=run.train.steps))
+    """Return all losses from the first step on, with and without clipping, and reconstruction and commitment alone."""
+    first = replace(_starting(run, 0), adversary=replace(run.adversary, begin=0))
     return {
-        "recipe": run,
-        "no clipping": replace(run, train=replace(run.train, clip=_NO_CLIPPING)),
-        "adversary and teachers later": waiting,
+        "all from step 0": first,
+        "all from step 0, no clipping": replace(first, train=replace(first.train, clip=_NO_CLIPPING)),
+        "adversary and teachers later": replace(
+            _starting(run, run.train.steps), adversary=replace(run.adversary, begin=run.train.steps)
+        ),
     }
+
+
+def _starting(run: Any, step: int) -> Any:
+    """Return the run with teachers and adversarial losses from a step on, without ramps and warm-up."""
+    weights = {name: replace(getattr(run.losses, name), start=step, ramp=0) for name in _SCHEDULED}
+    rate = replace(run.train.learning_rate, warmup=0)
+    return replace(run, losses=replace(run.losses, **weights), train=replace(run.train, learning_rate=rate))
 
 
 def _train(run: Any, clips: list[Any], folder: Path) -> dict[str, Any]:

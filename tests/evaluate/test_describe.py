@@ -1,5 +1,6 @@
 """What tables say of things, without anyone knowing which system they are of."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from tests.models import CONFIGS, ready
-from vocable.errors import InputError
+from vocable.errors import InputError, ManifestError
 from vocable.evaluate.describe import describe, kind_of
 from vocable.systems.describe import Table
 from vocable.systems.guided.networks import GuidedModel
@@ -52,9 +53,29 @@ def test_audio_is_described(tmp_path: Path) -> None:
     assert table.rows[:2] == [("speech", "0.50 s"), ("sample rate", "16000 Hz")]
 
 
+def test_a_manifest_is_described_split_by_split(tmp_path: Path) -> None:
+    speechlike(16_000).write(tmp_path / "a.flac")
+    lines = [
+        {"audio_path": "a.flac", "text": "one", "speaker": "ann", "split": "train", "duration": 3.0},
+        {"audio_path": "a.flac", "speaker": "ann", "split": "train", "duration": 5.0},
+        {"audio_path": "a.flac", "text": "two", "split": "test"},  # its duration is in the file
+    ]
+    path = tmp_path / "m.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (table,) = describe(str(path))
+    assert table.rows == [
+        ("train", "2", "1", "1", "0.00", "4.00 s", "5.00 s"),
+        ("test", "1", "1", "0", "0.00", "1.00 s", "1.00 s"),
+    ]
+    assert len(table.columns) == len(table.rows[0])
+    (tmp_path / "broken.jsonl").write_text("words\n")
+    with pytest.raises(ManifestError, match="line 1"):
+        describe(str(tmp_path / "broken.jsonl"))
+
+
 def test_what_is_nothing_is_named_with_what_there_is(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("words")
-    with pytest.raises(InputError, match="is not a token file or audio"):
+    with pytest.raises(InputError, match="is not a token file, audio or a manifest"):
         kind_of(str(tmp_path / "a.txt"))
     with pytest.raises(InputError, match=r"model \(ctap-small, guided-small.*recipe \(guided-paper"):
         kind_of(str(tmp_path / "none"))

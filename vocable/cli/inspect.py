@@ -10,7 +10,8 @@ from vocable.cli.options import Device, Overwrite, whole
 
 def inspect(
     what: Annotated[
-        str, typer.Argument(help="Folder of a run, name or folder of a model, recipe, token file, or audio file.")
+        str,
+        typer.Argument(help="Folder of a run, name or folder of a model, recipe, manifest, token file, or audio file."),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for pictures (PNG). Default for a run: RUN/pictures.")
@@ -32,7 +33,7 @@ def inspect(
     overwrite: Overwrite = False,
     device: Device = "cpu",
 ) -> None:
-    """Describe a run, a model, a recipe, a token file or a recording: sizes, rates, codebook usage, progress.
+    """Describe a run, a model, a recipe, a manifest, tokens or a recording: sizes, rates, codebook usage, progress.
 
     Pictures are written with --out, and always for a run.
 

@@ -1,4 +1,4 @@
-"""Tables that describe a token file, a recording, a run, a model or a recipe, as ``vocable inspect`` prints them."""
+"""Tables that describe manifests, tokens, recordings, runs, models and recipes: ``vocable inspect``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from vocable.audio import AUDIO_SUFFIXES, CONVERTIBLE_SUFFIXES, Audio
+from vocable.audio import AUDIO_SUFFIXES, CONVERTIBLE_SUFFIXES, Audio, header_seconds
 from vocable.audio_files.mark import read_mark
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AudioError, CheckpointError, ConfigError, InputError, SpecError
@@ -27,8 +27,9 @@ from vocable.train.record import read_record
 from vocable.train.run import run_to_json
 from vocable.voices import voice_bits
 
-Kind = Literal["tokens", "audio", "run", "model", "recipe"]
+Kind = Literal["manifest", "tokens", "audio", "run", "model", "recipe"]
 _PROGRESS_ROWS = 8
+_MANIFEST_COLUMNS = ("split", "recordings", "with text", "speakers", "hours", "mean duration", "longest")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,12 @@ def kind_of(what: str) -> Kind:
                 return "tokens"
             if path.suffix.lower() in AUDIO_SUFFIXES | CONVERTIBLE_SUFFIXES:
                 return "audio"
-            raise InputError(f"{path}: is not a token file or audio; give one of these, a run, a model or a recipe")
+            if path.suffix.lower() == ".jsonl":
+                return "manifest"
+            raise InputError(
+                f"{path}: is not a token file, audio or a manifest (.jsonl); give one of these, a run, a model or a "
+                "recipe"
+            )
         if exists(path) and not folder_exists(path):
             check_regular(path)
         if exists(path / "run.json"):
@@ -94,7 +100,7 @@ def kind_of(what: str) -> Kind:
 
 
 def describe(what: str, clips: Clips | None = None) -> list[Table]:
-    """Tabulate a token file, an audio file, a run's folder, a model's folder, a bundled model, or a recipe.
+    """Tabulate a manifest, a token file, an audio file, a run's folder, a model's folder, a bundled model, or a recipe.
 
     Args:
         what: Name or path.
@@ -102,13 +108,15 @@ def describe(what: str, clips: Clips | None = None) -> list[Table]:
 
     Raises:
         InputError: If it is none of these.
-        TokenFileError, AudioError, CheckpointError: If it is one, but cannot be used.
+        ManifestError, TokenFileError, AudioError, CheckpointError: If it is one, but cannot be used.
 
     Example:
         >>> describe("guided-tiny")[0].rows[0]
         ('sample rate', '16000 Hz')
     """
     kind = kind_of(what)
+    if kind == "manifest":
+        return [_describe_manifest(Path(what))]
     if kind == "tokens":
         return list(_describe_tokens(Path(what)))
     if kind == "audio":
@@ -126,6 +134,22 @@ def describe(what: str, clips: Clips | None = None) -> list[Table]:
     if clips is None:
         return tables
     return [*tables, *_describe_likelihood(registry.load(what, clips.device), clips)]
+
+
+def _describe_manifest(path: Path) -> Table:
+    """Tabulate the recordings of each split. Where a line has no duration, the file's header is read."""
+    splits: dict[str, list[Utterance]] = {}
+    for line in read_manifest(path):
+        splits.setdefault(line.split or "none", []).append(line)
+    rows = []
+    for name, lines in splits.items():
+        seconds = [line.duration or header_seconds(line.audio_path) for line in lines]
+        speakers = {line.speaker for line in lines if line.speaker is not None}
+        rows.append((
+            name, f"{len(lines):,}", f"{sum(bool(line.text) for line in lines):,}", f"{len(speakers):,}",
+            f"{sum(seconds) / 3600:.2f}", f"{sum(seconds) / len(seconds):.2f} s", f"{max(seconds):.2f} s",
+        ))  # fmt: skip
+    return Table(f"Manifest {path}", rows, _MANIFEST_COLUMNS)
 
 
 def _describe_tokens(path: Path) -> Iterator[Table]:

@@ -53,6 +53,8 @@ def draw(what: str, clips: Clips | None = None, *, say: Callable[[str], None] = 
     kind = kind_of(what)
     if clips is not None and kind not in ("run", "model"):
         raise ConfigError(f"{what}: recordings are for a run or a model; leave the data out")
+    if kind == "manifest":
+        raise InputError(f"{what}: a manifest has no pictures; leave --out out")
     if kind == "audio":
         yield "log-mel", plot_log_mel([(Path(what).name, Audio.read(what))])
     elif kind == "tokens":

@@ -289,3 +289,12 @@ def test_whisper_and_resemblyzer_are_teachers_on_real_recordings(
     assert float(turns["generator"].losses["acoustic"].detach()) > 0
     assert float(turns["generator"].stats["acoustic_entropy"]) < math.log(256) - 0.1, "the teacher would be inert"
     assert turns["generator"].alarms == ()
+
+
+@pytest.mark.parametrize("recipe", [guided.paper, guided.paper_speechtokenizer])
+def test_codecs_of_paper_size_reconstruct_first_then_are_taught_then_judged(recipe: Any) -> None:
+    run = recipe()
+    losses, rate = run.losses, run.train.learning_rate
+    assert 0 < rate.warmup < losses.semantic.start == losses.acoustic.start < run.adversary.begin
+    assert run.adversary.begin < losses.adversarial.start == losses.feature.start < run.train.steps // 10
+    assert rate.at(0, run.train.steps) < rate.peak

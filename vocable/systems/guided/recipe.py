@@ -46,6 +46,8 @@ from vocable.train.run import Run
 from vocable.train.schedule import LearningRate, Weight
 from vocable.train.trainer import TrainConfig
 
+_TEACHERS_FROM, _ADVERSARY_FROM, _RAMP = 5_000, 10_000, 5_000  # steps of the papers' sizes
+
 
 @dataclass(frozen=True, kw_only=True)
 class GuidedRun(Run):
@@ -163,29 +165,41 @@ class GuidedRun(Run):
         return extractors
 
 
+def _teaching(weight: float) -> Weight:
+    return Weight(value=weight, start=_TEACHERS_FROM, ramp=_RAMP)
+
+
+def _playing(weight: float) -> Weight:
+    return Weight(value=weight, start=_ADVERSARY_FROM, ramp=_RAMP)
+
+
 def paper() -> GuidedRun:
     """Return the paper's run: 16 kHz, SEANet strides 2·4·5·8, 50 Hz, RVQ 8 × 1024, AdamW, 3-second crops, λ = 0.5.
 
     Ten epochs over 500 h of LibriSpeech are 300,000 steps of 20 crops (sections 2 to 5). The weights on the waveform
     are EnCodec's (shares of a gradient of norm 1), beside which a λ of 0.5 has an effect.
+
+    The paper names no warm-up and no start of a loss. Here the codec first learns to reconstruct: at the first step the
+    teachers' gradients at the encoder are hundreds of times those of the reconstruction, and random discriminators
+    multiply the gradient's norm (``benchmarks/guided_balance.py``).
     """
     return GuidedRun(
         model=GuidedConfig(backbone=SeanetConfig()),
         losses=GuidedLosses(
             waveform=Weight(value=0.1), log_mel=Weight(value=2.0), spectrum=Weight(value=0.0),
-            commitment=Weight(value=1.0), semantic=Weight(value=0.5), acoustic=Weight(value=0.5),
-            adversarial=Weight(value=4.0), feature=Weight(value=4.0), balance=1.0,
+            commitment=Weight(value=1.0), semantic=_teaching(0.5), acoustic=_teaching(0.5),
+            adversarial=_playing(4.0), feature=_playing(4.0), balance=1.0,
             mel_scales=tuple(
                 MelScale(n_fft=n_fft, bins=bins, hop=hop)
                 for n_fft, bins, hop in ((1024, 80, 240), (512, 64, 120), (256, 32, 60), (128, 16, 30))
             ),
         ),
         batches=CropConfig(batch_size=20, frames=150, gain_db=(0.0, 0.0)),
-        train=TrainConfig(steps=300_000, learning_rate=LearningRate(peak=1e-4, warmup=0, decay=1.0),
+        train=TrainConfig(steps=300_000, learning_rate=LearningRate(peak=1e-4, warmup=1_000, decay=1.0),
                           betas=(0.9, 0.99), weight_decay=0.0, save_every=5_000),
         semantic=SemanticConfig(),
         acoustic=AcousticConfig(),
-        adversary=AdversaryConfig(),
+        adversary=AdversaryConfig(begin=_ADVERSARY_FROM - 1_000),  # a little before their losses reach the codec
     )  # fmt: skip
 
 
@@ -194,19 +208,21 @@ def paper_speechtokenizer() -> GuidedRun:
 
     SpeechTokenizer sums over 11 discriminators, and twice over their 69 feature maps, where vocable takes means.
     """
+    run = paper()
+    assert run.adversary is not None
     return replace(
-        paper(),
+        run,
         losses=GuidedLosses(
             waveform=Weight(value=500.0), log_mel=Weight(value=48.0), spectrum=Weight(value=0.0),
-            commitment=Weight(value=10.0), semantic=Weight(value=60.0), acoustic=Weight(value=60.0),
-            adversarial=Weight(value=11.0), feature=Weight(value=2.0 * 69),
+            commitment=Weight(value=10.0), semantic=_teaching(60.0), acoustic=_teaching(60.0),
+            adversarial=_playing(11.0), feature=_playing(2.0 * 69),
             mel_scales=tuple(
                 MelScale(n_fft=n_fft, bins=80, hop=hop, weight=weight)
                 for n_fft, hop, weight in ((1024, 240, 45.0), (512, 120, 1.0), (256, 60, 1.0), (128, 30, 1.0))
             ),
         ),
         semantic=SemanticConfig(form="d_axis"),
-        adversary=AdversaryConfig(game="least_squares", relative=False),
+        adversary=replace(run.adversary, game="least_squares", relative=False),
     )  # fmt: skip
 
 
