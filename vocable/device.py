@@ -1,8 +1,26 @@
 """Torch devices by name."""
 
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
 import torch
 
 from vocable.errors import ConfigError
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """A frozen model that can be put on a device."""
+
+    def to(self, device: str) -> object:
+        """Move the networks to a torch device."""
+
+
+def move_all(models: Iterable[object], device: str) -> None:
+    """Put models on a torch device; those that cannot be moved stay where they are."""
+    for model in models:
+        if isinstance(model, Movable):
+            model.to(device)
 
 
 def check_device(name: str) -> torch.device:

@@ -82,7 +82,7 @@ def claim(target: Path) -> Iterator[bool]:
         ...         first, second
         (True, False)
     """
-    path = target.with_name(f".{target.name}{CLAIM}")
+    path = claim_path(target)
     try:
         descriptor = _open_locked(path)
     except BlockingIOError:
@@ -94,6 +94,36 @@ def claim(target: Path) -> Iterator[bool]:
         ) from error
     with _released(descriptor, path):
         yield True
+
+
+def claim_path(target: Path) -> Path:
+    """Return the hidden file whose lock is the claim of a file. What a kill leaves of it may be removed."""
+    return target.with_name(f".{target.name}{CLAIM}")
+
+
+def is_claimed(target: Path) -> bool:
+    """Return whether a process holds the claim of a file at present; see :func:`claim`.
+
+    To ask takes the lock for a moment. So a process whose claim must not fail claims again until it succeeds.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as name, claim(Path(name) / "a.shard"):
+        ...     is_claimed(Path(name) / "a.shard"), is_claimed(Path(name) / "b.shard")
+        (True, False)
+    """
+    path = claim_path(target)
+    try:
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        _lock(descriptor)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 @contextmanager

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from vocable.audio import Audio
 from vocable.cli.main import app
-from vocable.corpus.features import BatchExtractor, extract_features
+from vocable.corpus.features import extract_features
 from vocable.data.crops import CropConfig, Crops
 from vocable.data.feature_packs import FeaturePack, write_pack
 from vocable.data.manifest import Utterance
-from vocable.data.targets import TargetCache
+from vocable.data.targets import BatchExtractor, TargetCache
 from vocable.errors import AudioError, CheckpointError, ConfigError, InputError, OutputError
 from vocable.features.whisper import WhisperEncoder, WhisperLayers
 from vocable.locks import claim

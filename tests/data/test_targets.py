@@ -114,9 +114,8 @@ def test_the_scale_is_over_recordings_each_once(tmp_path: Path) -> None:
 def test_the_scale_of_frames_is_over_all_of_them(tmp_path: Path) -> None:
     clips = [record(tmp_path / "a.wav", 4_000), record(tmp_path / "b.wav", 8_000, seed=1)]
     made = crops([*clips, clips[0]], tmp_path / "kept", frames=Loud())
-    targets = made.targets["frames"]
+    targets, (mean, deviation) = made.targets["frames"], made.scale("frames")
     frames = torch.cat([targets.all_frames(targets.path_of(clip.audio_path)) for clip in clips])
-    mean, deviation = made.scale("frames")
     assert torch.allclose(mean, frames.mean(0), atol=1e-6)
     assert torch.allclose(deviation, frames.std(0, correction=0), atol=1e-6)
 
@@ -125,7 +124,11 @@ def test_a_recording_that_nothing_can_be_said_of_is_left_out_by_name(tmp_path: P
     Audio(np.zeros(4_000), RATE).write(tmp_path / "mute.wav")
     clips = [Utterance(audio_path=tmp_path / "mute.wav"), record(tmp_path / "a.wav", 4_000)]
     drawn = crops(clips, tmp_path / "kept", level=Loud())
+    names = {name.rpartition("@")[0] for step in range(9) for name in drawn.batch(step).names}
+    assert names == {str(tmp_path / "a.wav")}
     assert [str(problem) for problem in drawn.problems] == [f"{tmp_path / 'mute.wav'}: silent"]
+    with pytest.raises(AudioError, match=r"mute\.wav: this recording and all others that could be drawn are refused"):
+        crops(clips[:1], tmp_path / "kept", level=Loud()).batch(0)
     extractor = Loud()
     extractor.extract = lambda clip: torch.full((3, 2), 1e6)  # type: ignore[method-assign]
     with pytest.raises(AudioError, match="loud computes values that float16 cannot hold"):

@@ -48,6 +48,18 @@ def test_frames_are_those_of_transformers(tmp_path: Path, kind: str, normalise: 
     assert torch.allclose(encoder.features(NOISE, layers=(0, 1, 2)), torch.stack(hidden).mean(0)[0], atol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Hubert", "WavLM", "Wav2Vec2"])
+def test_frames_of_a_batch_are_those_of_each_clip_up_to_rounding(tmp_path: Path, kind: str) -> None:
+    encoder = HubertEncoder.load(str(saved(tmp_path / "model", kind, normalise=kind == "WavLM")))
+    sizes = (48_000, 7_000, 16_001, 400)
+    clips = [Audio(np.roll(NOISE.samples, size)[:size], 16_000) for size in sizes]
+    for layers in ((-1,), (0, 1, 2)):
+        for clip, frames in zip(clips, encoder.features_of_batch(clips, layers), strict=True):
+            torch.testing.assert_close(frames, encoder.features(clip, layers), rtol=1e-4, atol=1e-5)
+    assert len(encoder.features_of_batch([clips[0], Audio(NOISE.samples[:9], 16_000)])[1]) == 0
+
+
 @pytest.mark.parametrize(("size", "frames"), [(48_000, 149), (400, 1), (719, 1), (720, 2), (399, 0), (1, 0)])
 def test_a_frame_needs_400_samples(hubert: Path, size: int, frames: int) -> None:
     encoder = HubertEncoder.load(str(hubert))

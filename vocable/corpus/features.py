@@ -7,11 +7,11 @@ batches, whose composition is a function of the plan; on a CPU each goes alone, 
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from vocable.audio import Audio
@@ -19,17 +19,10 @@ from vocable.corpus.progress import Progress
 from vocable.corpus.read_ahead import read_ahead
 from vocable.corpus.sources import Source
 from vocable.corpus.work_plan import PlanHeader, Unit, check_share, make_plan, read_plan
-from vocable.data.feature_packs import FeaturePack, pack_name, write_pack
-from vocable.data.targets import FeatureExtractor, TargetCache
-from vocable.errors import (
-    AudioError,
-    ConfigError,
-    InputError,
-    OutputError,
-    VocableError,
-    is_out_of_memory,
-    name_failure,
-)
+from vocable.data.feature_packs import FeaturePack, announce_pack, pack_name, remove_leftovers, write_pack
+from vocable.data.targets import GROUP_SECONDS, FeatureExtractor, TargetCache
+from vocable.device import move_all
+from vocable.errors import AudioError, ConfigError, InputError, VocableError, name_failure
 from vocable.files import exists, sha256
 from vocable.locks import claim
 from vocable.processes import end_with_parent, share_work
@@ -38,7 +31,6 @@ from vocable.train.overrides import override
 from vocable.train.settings import parse_assignments
 
 _AHEAD = 4.0  # recordings that are read while another one is in the network
-_GROUP_CLIPS, _GROUP_SECONDS = 32, 240.0  # of a batch on a GPU
 _StrPath = str | os.PathLike[str]
 _Say = Callable[[str], None]
 Extractors = Callable[[], Mapping[str, FeatureExtractor]]
@@ -77,26 +69,8 @@ class RecipeExtractors:
         settings = parse_assignments(run, self.assignments)
         run = override(run, settings=settings, teachers=self.teachers, cache=self.cache)
         extractors: Mapping[str, FeatureExtractor] = replace(run, find=load).extractors()
-        for extractor in extractors.values():
-            if isinstance(extractor, Movable):
-                extractor.to(self.device)
+        move_all(extractors.values(), self.device)
         return extractors
-
-
-@runtime_checkable
-class Movable(Protocol):
-    """A feature extractor that can be put on a device."""
-
-    def to(self, device: str) -> object:
-        """Move the networks to a torch device."""
-
-
-@runtime_checkable
-class BatchExtractor(Protocol):
-    """A feature extractor that takes several clips together."""
-
-    def extract_batch(self, clips: Sequence[Audio]) -> list[Tensor]:
-        """Compute the features of each clip; see :meth:`vocable.data.targets.FeatureExtractor.extract`."""
 
 
 @dataclass(frozen=True)
@@ -199,8 +173,7 @@ def extract_features(
 def _plan(
     extractor: FeatureExtractor, folder: Path, inputs: Sequence[_StrPath], work: _Work, shard_hours: float, say: _Say
 ) -> list[Unit]:
-    TargetCache(extractor, folder)  # checks whose folder it is
-    device = "cpu" if _group_size(extractor) == 1 else "cuda"
+    device = "cpu" if TargetCache(extractor, folder).group_size == 1 else "cuda"  # and checks whose folder it is
     settings = {"speeds": ", ".join(f"{speed:g}" for speed in work.speeds)}
     header = PlanHeader(plan=1, tokenizer=extractor.digest, model=extractor.name, settings=settings, device=device,
                         shard_hours=float(shard_hours))  # fmt: skip
@@ -219,7 +192,10 @@ def _work_through(work: _Work, extractors: Mapping[str, FeatureExtractor]) -> It
         assert plan is not None
         for unit in plan.units:
             target = folder / pack_name(unit.number)
-            if unit.number % work.share[1] != work.share[0] - 1 or exists(target):
+            if unit.number % work.share[1] != work.share[0] - 1:
+                continue
+            if exists(target):
+                remove_leftovers(target)
                 continue
             with claim(target) as is_mine:
                 if not is_mine or exists(target):
@@ -228,8 +204,9 @@ def _work_through(work: _Work, extractors: Mapping[str, FeatureExtractor]) -> It
                     leftover.unlink(missing_ok=True)  # of a process that was killed
                 targets: dict[str, Tensor] = {}
                 failed: dict[str, str] = {}
-                yield from _extract_unit(unit, cache, work.speeds, targets, failed)
-                write_pack(target, targets, extractor.digest, failed)
+                with announce_pack(target, _names_of(unit, cache, work.speeds)):
+                    yield from _extract_unit(unit, cache, work.speeds, targets, failed)
+                    write_pack(target, targets, extractor.digest, failed)
             note = f", {len(failed)} failed" if failed else ""
             yield _Event(line=f"{target}: {len(unit) - len(failed)} recordings{note}")
 
@@ -238,19 +215,19 @@ def _extract_unit(
     unit: Unit, cache: TargetCache, speeds: Sequence[float], targets: dict[str, Tensor], failed: dict[str, str]
 ) -> Iterator[_Event]:
     """Fill ``targets`` and ``failed`` with the results of a unit; yield an event for each recording."""
-    most = _group_size(cache.extractor)
+    most = cache.group_size
     group: list[tuple[Source, str, list[Audio]]] = []
     seen: set[str] = set()
 
     def close() -> Iterator[_Event]:
-        clips = [clip for _, _, played in group for clip in played]
-        results = iter(_extract(cache, clips))
+        files = {key: [cache.file_of(key, speed) for speed in speeds] for _, key, _ in group}
+        clips = {file: clip for _, key, played in group for file, clip in zip(files[key], played, strict=True)}
+        results = dict(cache.results(clips))
         for source, key, played in group:
-            found = [next(results) for _ in played]
-            problem = next((one for one in found if isinstance(one, VocableError)), None)
+            found = {file.stem: results[file] for file in files[key]}
+            problem = next((one for one in found.values() if isinstance(one, VocableError)), None)
             if problem is None:
-                names = (cache.file_of(key, speed).stem for speed in speeds)
-                targets.update((name, one) for name, one in zip(names, found, strict=True) if isinstance(one, Tensor))
+                targets.update((name, one) for name, one in found.items() if isinstance(one, Tensor))
             else:
                 failed[source.path] = str(problem)
             yield _Event(None if problem else played[0].duration * speeds[0])
@@ -268,11 +245,19 @@ def _extract_unit(
                 continue
             seen.add(key)
             group.append((source, key, played))
-            if len(group) * len(speeds) >= most or sum(one[2][0].duration for one in group) >= _GROUP_SECONDS:
+            if len(group) * len(speeds) >= most or sum(one[2][0].duration for one in group) >= GROUP_SECONDS:
                 yield from close()
         yield from close()
     finally:
         clips.close()
+
+
+def _names_of(unit: Unit, cache: TargetCache, speeds: Sequence[float]) -> Iterator[str]:
+    """Yield the names of the tensors of a pack, without recordings that cannot be read."""
+    for source in unit.sources:
+        with suppress(OSError):
+            key = sha256(Path(source.path))
+            yield from (cache.file_of(key, speed).stem for speed in speeds)
 
 
 def _read(source: Source, cache: TargetCache, speeds: Sequence[float]) -> tuple[Source, str, Any]:
@@ -291,32 +276,6 @@ def _read(source: Source, cache: TargetCache, speeds: Sequence[float]) -> tuple[
         return source, "", AudioError(f"{path}: cannot be read ({error.strerror}); check the path")
     except VocableError as error:
         return source, "", error
-
-
-def _extract(cache: TargetCache, clips: Sequence[Audio]) -> list[Tensor | VocableError]:
-    """Return what is kept of each clip, or its error. A batch that fails, as for lack of memory, is halved."""
-    extractor = cache.extractor
-    try:
-        with name_failure("the clip"):
-            if len(clips) > 1 and isinstance(extractor, BatchExtractor):
-                return [cache.to_storage(one) for one in extractor.extract_batch(clips)]
-            return [cache.compute(clip) for clip in clips]
-    except VocableError as error:
-        if len(clips) < 2:
-            if is_out_of_memory(error):
-                raise OutputError(
-                    f"{extractor.name}: a clip of {clips[0].duration:.1f} s does not fit into the memory of the "
-                    "device; cut long recordings, or pass --device cpu"
-                ) from error
-            return [error]
-    half = len(clips) // 2
-    return [*_extract(cache, clips[:half]), *_extract(cache, clips[half:])]
-
-
-def _group_size(extractor: FeatureExtractor) -> int:
-    """Return the number of clips of a batch: on a CPU one, whose features are those of the clip alone, bit for bit."""
-    device = getattr(extractor, "device", torch.device("cpu"))
-    return _GROUP_CLIPS if device.type != "cpu" and isinstance(extractor, BatchExtractor) else 1
 
 
 def _run_worker(events: Any, work: _Work, find: Extractors) -> None:

@@ -155,13 +155,25 @@ class ClipFiles:
         """Decode a recording as a whole, without rounding to 16 bits.
 
         Raises:
-            AudioError: If the recording cannot be used.
+            AudioError: If the recording cannot be used, or has changed since it was looked at.
         """
+        self._check_unchanged(index)
         samples = self._whole.get(index)
         if samples is None:
             samples = Audio.read(self._paths[index], self._rate).samples
             self._whole.put(index, samples)
         return Audio(samples, self._rate)
+
+    def recorded(self, index: int) -> Audio:
+        """Decode a recording as a whole, at its own sample rate; see :meth:`whole`."""
+        self._check_unchanged(index)
+        return Audio.read(self._paths[index])
+
+    def resampled(self, index: int, sample_rate: int, speed: float = 1.0) -> int:
+        """Return the number of samples of a recording that is played at a speed and resampled."""
+        header = self._headers[index]
+        rate = int(header["sample_rate"])
+        return resampled_size(resampled_size(int(header["samples"]), round(rate * speed), rate), rate, sample_rate)
 
     def forget(self) -> None:
         """Free the memory of the recordings that were decoded as a whole."""

@@ -117,9 +117,20 @@ class ClipStore(Generic[Info]):
         """Return the path of a clip's recording."""
         return self._files.path(int(self._numbers[index]))
 
+    def error(self, index: int, reason: str) -> AudioError:
+        """Return an error that names a clip's recording."""
+        return AudioError(f"{self.path(index)}: {reason}")
+
     def key(self, index: int) -> str:
         """Return the SHA-256 of a clip's file; see :meth:`vocable.data.clip_files.ClipFiles.key`."""
         return self._files.key(int(self._numbers[index]))
+
+    def audio(self, index: int) -> Audio:
+        """Decode a clip as a whole, without rounding to 16 bits; see :meth:`samples`."""
+        try:
+            return self._files.whole(int(self._numbers[index]))
+        finally:
+            self._files.forget()
 
     def samples(self, index: int, start: int = 0, stop: int | None = None) -> Float[ndarray, " T"]:
         """Read the samples of a clip from ``start`` up to ``stop``, or to its end.

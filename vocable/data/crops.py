@@ -1,9 +1,9 @@
 """Random crops of recordings as training batches, with the targets of teachers, cut in step with the samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,13 +11,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vocable.audio import Audio
+from vocable.collective import world as world_of_processes
 from vocable.data.batches import BatchConfig, TensorBatch
+from vocable.data.clip_targets import ClipTargets
 from vocable.data.clips import Clip, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.data.targets import TargetCache
-from vocable.errors import ConfigError
+from vocable.errors import AudioError, ConfigError
 from vocable.schema import config
 from vocable.shapes import frames_for, mask_from_lengths
+
+_SCALE_CLIPS = 1_000  # recordings that the scale of a teacher is measured on
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,8 @@ class Crops:
         config: Settings of the crops.
         sample_rate: Sample rate of the crops in Hz; recordings of another rate are resampled.
         hop: Samples of a token frame.
-        targets: Targets of each teacher by name; missing ones are computed here. If any are frames, crops begin on
-            whole frames.
+        targets: Targets of each teacher by name; missing ones are computed when a batch needs them. If any are frames,
+            crops begin on whole frames.
         cache: Folder of lengths and decoded recordings; see :mod:`vocable.data.clip_files`.
 
     Attributes:
@@ -95,9 +99,10 @@ class Crops:
                 f"{config.speed_range}; leave it at 1 to 1, or the teacher out"
             )
         self._store = ClipStore(
-            utterances, sample_rate, self._inspect if self.targets else None, check=config.check, cache=cache
+            utterances, sample_rate, self._check_length if self.targets else None, check=config.check, cache=cache
         )
         self.problems, self.corpus = self._store.problems, self._store.corpus
+        self._clip_targets = self._targets_of(self.targets.values(), self.problems)
         self._ends = np.cumsum(self._store.sizes, dtype=np.float64)
         self._grid = hop if any(target.extractor.frame_rate for target in self.targets.values()) else 1
 
@@ -108,6 +113,7 @@ class Crops:
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> CropBatch:
         """Draw this rank's slice of the global batch of a step; see :meth:`BatchConfig.draws`."""
+        self.prepare(step, rank, world)
         rows = [self._crop(random) for random in self.config.draws(step, rank, world)]
         samples, lengths, names, positions = zip(*rows, strict=True)
         frames = torch.tensor([frames_for(length, self.hop) for length in lengths])
@@ -116,10 +122,24 @@ class Crops:
             {part: torch.stack([self._target(part, *position) for position in positions]) for part in self.targets},
         )  # fmt: skip
 
+    def prepare(self, step: int, rank: int = 0, world: int = 1) -> list[AudioError]:
+        """Compute the missing targets of a batch; return errors of recordings that are left out from now on."""
+        if not self.targets:
+            return []
+        return self._clip_targets.prepare(lambda: map(self._draw_clip, self.config.draws(step, rank, world)))
+
     def scale(self, part: str) -> tuple[Float[Tensor, " F"], Float[Tensor, " F"]]:
-        """Return mean and standard deviation of a teacher's vectors, each recording once, or of all its frames."""
-        target = self.targets[part]
-        files = sorted({target.file_of(self._store.key(index)) for index in range(len(self._store))})
+        """Return mean and standard deviation of a teacher's vectors, or of its frames.
+
+        They are those of up to 1,000 recordings, evenly spaced over the corpus, each once. Each rank computes a share
+        of the targets that are missing.
+        """
+        target, count = self.targets[part], len(self._store)
+        clips = np.unique(np.linspace(0, count - 1, min(count, _SCALE_CLIPS)).round().astype(int)).tolist()
+        rank, ranks = world_of_processes()
+        clip_targets = self._targets_of([target], [])
+        clip_targets.usable(clips[rank::ranks])
+        files = sorted({target.file_of(self._store.key(clip)) for clip in clip_targets.usable(clips)})
         if target.extractor.frame_rate is None:
             vectors = torch.stack([target.vector(file) for file in files]).double()
             return vectors.mean(0).float(), vectors.std(0, correction=0).float()
@@ -130,11 +150,16 @@ class Crops:
         mean = total / max(count, 1)
         return mean.float(), (squares / max(count, 1) - mean.square()).clamp(min=0).sqrt().float()
 
-    def _inspect(self, utterance: Utterance, clip: Clip) -> None:
-        """Compute the targets of a recording that are missing."""
+    def _targets_of(self, caches: Iterable[TargetCache], problems: list[Any]) -> ClipTargets:
+        return ClipTargets(
+            [*caches], len(self._store), file_of=lambda cache, clip: cache.file_of(self._store.key(clip)),
+            read=self._store.audio, error_of=self._store.error, problems=problems,
+        )  # fmt: skip
+
+    def _check_length(self, utterance: Utterance, clip: Clip) -> None:
+        """Raise an AudioError if a teacher takes no clip of this length."""
         for target in self.targets.values():
-            if not target.has(target.file_of(clip.key)):
-                target.store(utterance.audio_path, clip.audio())
+            target.check_length(clip.size)
 
     def _target(self, part: str, index: int, start: int) -> Tensor:
         target = self.targets[part]
@@ -143,8 +168,14 @@ class Crops:
             return target.vector(file)
         return target.frames(file, start // self.hop, self.config.frames)
 
+    def _draw_clip(self, random: np.random.Generator) -> int:
+        """Draw a clip; every second of speech is equally likely."""
+        return self._clip_targets.pick(
+            lambda: int(np.searchsorted(self._ends, random.random() * self._ends[-1], side="right"))
+        )
+
     def _crop(self, random: np.random.Generator) -> tuple[np.ndarray, int, str, tuple[int, int]]:
-        index = int(np.searchsorted(self._ends, random.random() * self._ends[-1], side="right"))
+        index = self._draw_clip(random)
         size, speeds = self.config.frames * self.hop, self.config.speed_range
         speed = float(random.uniform(*speeds)) if speeds != (1.0, 1.0) else 1.0
         length = int(size * speed)

@@ -6,9 +6,10 @@ key, ``pack``: JSON with the digest of the extractor, the CRC-32 of each tensor,
 same contents give the same bytes.
 """
 
+import time
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vocable.errors import CheckpointError
-from vocable.files import write_whole
+from vocable.files import write_text, write_whole
 from vocable.folder import open_tensors
+from vocable.locks import claim, claim_path, is_claimed
 from vocable.schema import config, parse, parse_object, to_bytes
 
 PATTERN = "[0-9][0-9][0-9][0-9][0-9][0-9].safetensors"
@@ -27,6 +29,8 @@ PATTERN = "[0-9][0-9][0-9][0-9][0-9][0-9].safetensors"
 
 _FORMAT = 1
 _KEY = "pack"
+_NAMES = ".names"  # suffix of the hidden file with the names of a pack that is being made
+_RETRY = 0.01  # seconds until a claim is tried again that another process only asked about
 _ADVICE = "remove it, and it is computed again"
 
 
@@ -83,6 +87,50 @@ def write_pack(path: Path, targets: Mapping[str, Tensor], digest: str, failed: M
     header = to_bytes(_PackHeader(digest=digest, checksums=checksums, failed=dict(failed or {}))).decode()
     # one key: safetensors writes several in no fixed order
     write_whole(path, lambda hidden: save_file(kept, hidden, metadata={_KEY: header}))
+
+
+@contextmanager
+def announce_pack(path: Path, names: Iterable[str]) -> Iterator[None]:
+    """Tell other processes which tensors a pack will hold, while the body makes it; see :func:`is_being_packed`.
+
+    Args:
+        path: Path of the pack, which this process has claimed.
+        names: Names of its tensors.
+    """
+    file = _names_path(path)
+    while True:
+        with claim(file) as is_mine:
+            if is_mine:
+                write_text(file, "\n".join(names))
+                try:
+                    yield
+                finally:
+                    file.unlink(missing_ok=True)
+                return
+        time.sleep(_RETRY)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a process left that was killed when it had just written a pack."""
+    names = _names_path(path)
+    for leftover in (names, claim_path(names), claim_path(path)):
+        leftover.unlink(missing_ok=True)
+
+
+def is_being_packed(folder: Path, name: str) -> bool:
+    """Return whether a process makes a pack at present that will hold a tensor.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder, announce_pack(Path(folder) / pack_name(0), ["a"]):
+        ...     is_being_packed(Path(folder), "a"), is_being_packed(Path(folder), "b")
+        (True, False)
+    """
+    for file in folder.glob(f".*{_NAMES}"):
+        with suppress(OSError):  # the pack was finished meanwhile
+            if name in file.read_text().split("\n") and is_claimed(file):
+                return True
+    return False
 
 
 class FeaturePack:
@@ -148,3 +196,7 @@ class FeaturePack:
 
 def _checksum(target: Tensor) -> int:
     return zlib.crc32(target.contiguous().view(torch.uint8).numpy().tobytes() if target.numel() else b"")
+
+
+def _names_path(path: Path) -> Path:
+    return path.with_name(f".{path.stem}{_NAMES}")

@@ -12,7 +12,9 @@ import json
 import os
 import zlib
 from array import array
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from hashlib import sha256
 from math import nan
 from pathlib import Path
 from typing import Any, TypeVar
@@ -323,3 +325,24 @@ def recordings_of(utterances: Sequence[Utterance]) -> tuple[list[str], Int64[nda
     distinct: dict[str, int] = {}
     indices = [distinct.setdefault(str(one.audio_path), len(distinct)) for one in utterances]
     return list(distinct), np.array(indices, dtype=np.int64)
+
+
+def select_share(utterances: Sequence[Utterance], share: float) -> Sequence[Utterance]:
+    """Select a share of the recordings, whole speakers at a time.
+
+    Speakers are taken in the order of their names' SHA-256 until the share is reached, so a smaller selection is part
+    of a larger one. A recording without a speaker counts as a speaker of its own. The order stays.
+
+    Example:
+        >>> clips = [Utterance(audio_path=f"{number}.flac", speaker=f"s{number % 4}") for number in range(8)]
+        >>> [len(select_share(clips, share)) for share in (0.25, 0.3, 1.0)]
+        [2, 4, 8]
+    """
+    speakers = [one.speaker or one.audio_path.name for one in utterances]
+    sizes, selected, count = Counter(speakers), set[str](), 0
+    for speaker in sorted(sizes, key=lambda name: sha256(name.encode(errors="surrogatepass")).digest()):
+        if count >= share * len(utterances):
+            break
+        selected.add(speaker)
+        count += sizes[speaker]
+    return select(utterances, [index for index, speaker in enumerate(speakers) if speaker in selected])

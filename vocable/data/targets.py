@@ -4,7 +4,8 @@
 FOLDER/
 ├── teacher.json             the feature extractor: name, digest, sample rate, frames per second, width
 ├── 000000.safetensors …     packs that ``vocable data features`` made ahead (see vocable/data/feature_packs.py)
-└── <SHA-256 of the audio>.safetensors   of a recording that is in no pack, computed by a training: "target"
+├── <SHA-256 of the audio>.safetensors   of a recording that is in no pack, computed by a training: "target"
+└── <SHA-256 of the audio>.refused.json  reason why the extractor refuses a recording
 ```
 
 A target is (N, F) frames or (F,) one vector in float16, or (N,) ids in int32. The file of a recording played at another
@@ -13,6 +14,8 @@ which needs another folder. An hour of 768 numbers 50 times per second takes 276
 """
 
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,15 +25,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vocable.audio import Audio
-from vocable.data.feature_packs import PATTERN, FeaturePack
-from vocable.errors import AudioError, CheckpointError
+from vocable.data.feature_packs import PATTERN, FeaturePack, is_being_packed
+from vocable.errors import AudioError, CheckpointError, OutputError, VocableError, is_out_of_memory, name_failure
 from vocable.files import exists, make_folder, reason_of, sha256, write_json, write_whole
 from vocable.folder import open_tensors
 from vocable.locks import claim
 from vocable.schema import config, read_json
 
+GROUP_SECONDS = 240.0
+"""Seconds of speech that go through a network together on a GPU, at most."""
+_GROUP_CLIPS = 32  # that go through a network together on a GPU, at most
 _CARD = "teacher.json"
-_WAIT = 0.02  # seconds between two questions whether another process has computed a target
+_WAIT, _LONGEST_WAIT = 0.02, 0.5  # seconds between two questions whether another process has computed a target
 
 
 @runtime_checkable
@@ -63,6 +69,33 @@ class FeatureExtractor(Protocol):
         Raises:
             AudioError: If the clip cannot be used.
         """
+
+
+@runtime_checkable
+class BatchExtractor(Protocol):
+    """A feature extractor that takes several clips together."""
+
+    def extract_batch(self, clips: Sequence[Audio]) -> list[Tensor]:
+        """Compute the features of each clip; see :meth:`FeatureExtractor.extract`."""
+
+
+@runtime_checkable
+class LimitedExtractor(Protocol):
+    """A feature extractor that does not take clips of every length."""
+
+    def check_length(self, samples: int) -> None:
+        """Raise an AudioError if a clip of so many samples at the extractor's rate is too short or too long."""
+
+
+@config
+class _Refusal:
+    """Contents of ``….refused.json``.
+
+    Attributes:
+        reason: Message of the extractor.
+    """
+
+    reason: str
 
 
 @config
@@ -120,6 +153,71 @@ class TargetCache:
         self._find_packs()
         return file.stem in self._pack_of
 
+    def refusal(self, file: Path) -> str | None:
+        """Return why the extractor refuses a recording, by its file; None if it did not, or was not asked yet."""
+        path = _refusal_path(file)
+        if not exists(path):
+            return None
+        return read_json(path, _Refusal, advice="remove it, and the recording is tried again").reason
+
+    def check_length(self, samples: int) -> None:
+        """Raise an AudioError if the extractor takes no clip of so many samples at its sample rate."""
+        if isinstance(self.extractor, LimitedExtractor):
+            self.extractor.check_length(samples)
+
+    @property
+    def group_size(self) -> int:
+        """Number of clips that go through the network together: on a CPU one, for the same bits in any order."""
+        device = getattr(self.extractor, "device", torch.device("cpu"))
+        return _GROUP_CLIPS if device.type != "cpu" and isinstance(self.extractor, BatchExtractor) else 1
+
+    def complete(self, clips: Mapping[Path, Callable[[], Audio]]) -> None:
+        """Compute and keep what is missing of some recordings, in batches where the extractor is on a GPU.
+
+        Each recording is computed by one process alone: a claim of another one is waited for, also that of a pack. If
+        the extractor refuses a recording, the reason is kept; see :meth:`refusal`.
+
+        Args:
+            clips: Function that reads a recording, by its file.
+
+        Raises:
+            AudioError: If a recording cannot be read.
+            OutputError: If the folder cannot be written, or a clip does not fit into the memory of the device.
+        """
+        missing, pause = list(clips), _WAIT
+        while missing := [file for file in missing if not self._is_settled(file)]:
+            with ExitStack() as held:
+                mine = list(self._claim(missing, held))
+                results = self.compute_all([clips[file]() for file in mine])
+                for file, result in zip(mine, results, strict=True):
+                    if isinstance(result, Tensor):
+                        self._write(file, result)
+                    elif isinstance(result, AudioError):
+                        write_json(_refusal_path(file), {"reason": str(result)})
+                    else:
+                        raise result
+            if not mine:
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_WAIT)
+
+    def results(self, clips: Mapping[Path, Audio]) -> Iterator[tuple[Path, Tensor | VocableError]]:
+        """Yield what is to be kept of clips, by their files, or their errors, without writing it.
+
+        What a training has computed is read from its file, and what it is computing is waited for.
+        """
+        missing = list(clips)
+        while missing:
+            with ExitStack() as held:
+                mine = [file for file in missing if not exists(file) and held.enter_context(claim(file))]
+                mine = [file for file in mine if not exists(file)]
+                yield from zip(mine, self.compute_all([clips[file] for file in mine]), strict=True)
+            found = [file for file in missing if file not in mine and exists(file)]
+            for file in found:
+                yield file, self._stored(file)
+            missing = [file for file in missing if file not in mine and file not in found]
+            if not mine and not found:
+                time.sleep(_WAIT)
+
     def store(self, recording: Path, clip: Audio, speed: float = 1.0) -> Path:
         """Return the file that stands for a recording played at a speed; compute it if there are no results of it.
 
@@ -133,12 +231,37 @@ class TargetCache:
         """
         file = self.path_of(recording, speed)
         while not self.has(file):  # another rank may be computing it
-            with claim(file) as is_mine:
-                if is_mine and not self.has(file):
+            with ExitStack() as held:
+                is_mine = bool([*self._claim([file], held)])
+                if is_mine:
                     self._write(file, self.compute(clip))
             if not is_mine:
                 time.sleep(_WAIT)
         return file
+
+    def compute_all(self, clips: Sequence[Audio]) -> list[Tensor | VocableError]:
+        """Return what is kept of each clip, or its error. A batch that fails, as for lack of memory, is halved.
+
+        Raises:
+            OutputError: If one clip alone does not fit into the memory of the device.
+        """
+        if not clips:
+            return []
+        try:
+            with name_failure("the clip"):
+                if len(clips) > 1 and isinstance(self.extractor, BatchExtractor):
+                    return [self.to_storage(one) for one in self.extractor.extract_batch(clips)]
+                return [self.compute(clip) for clip in clips]
+        except VocableError as error:
+            if len(clips) == 1:
+                if is_out_of_memory(error):
+                    raise OutputError(
+                        f"{self.extractor.name}: a clip of {clips[0].duration:.1f} s does not fit into the memory of "
+                        "the device; cut long recordings, or run `vocable data features` with --device cpu"
+                    ) from error
+                return [error]
+        half = len(clips) // 2
+        return [*self.compute_all(clips[:half]), *self.compute_all(clips[half:])]
 
     def compute(self, clip: Audio) -> Tensor:
         """Compute what is kept of a clip, and do not keep it; see :meth:`store`."""
@@ -188,6 +311,22 @@ class TargetCache:
             raise AudioError(f"{self.extractor.name} computes ids that are not in [0, {self.extractor.width})")
         return target.int()
 
+    def _is_settled(self, file: Path) -> bool:
+        return self.has(file) or exists(_refusal_path(file))
+
+    def _claim(self, files: Iterable[Path], held: ExitStack) -> Iterator[Path]:
+        """Claim files whose results are missing and that no other process computes, as many as go together."""
+        count = 0
+        for file in files:
+            with ExitStack() as one:
+                is_mine = one.enter_context(claim(file))
+                if is_mine and not self._is_settled(file) and not is_being_packed(self.folder, file.stem):
+                    held.push(one.pop_all())
+                    count += 1
+                    yield file
+            if count == self.group_size:
+                return
+
     def _in_range(self, ids: Tensor) -> bool:
         return not ids.numel() or (int(ids.min()) >= 0 and int(ids.max()) < self.extractor.width)
 
@@ -203,13 +342,26 @@ class TargetCache:
                 self._pack_of |= dict.fromkeys(pack, pack)
 
     def _read(self, file: Path, shape: tuple[int | None, ...], rows: slice, dtype: str = "F16") -> Tensor:
+        if file.stem not in self._pack_of and not exists(file):
+            self._find_packs()  # another process has made the pack since
         pack = self._pack_of.get(file.stem)
         if pack is not None:
             return self._take(pack.slice(file.stem), shape, rows, dtype, f"{pack.path}, {file.stem}")
+        with self._opened(file) as stored:
+            return self._take(stored.get_slice("target"), shape, rows, dtype, str(file))
+
+    def _stored(self, file: Path) -> Tensor:
+        """Read the results in a file of their own, as they are kept."""
+        with self._opened(file) as stored:
+            target: Tensor = stored.get_tensor("target")
+            return target
+
+    @contextmanager
+    def _opened(self, file: Path) -> Iterator[Any]:
         with open_tensors(file, advice="remove it, and it is computed again") as stored:
             if (stored.metadata() or {}).get("digest") != self.extractor.digest:
                 raise CheckpointError(f"{file}: is of another teacher than {self.extractor.name}; remove it")
-            return self._take(stored.get_slice("target"), shape, rows, dtype, str(file))
+            yield stored
 
     def _take(self, part: Any, shape: tuple[int | None, ...], rows: slice, dtype: str, where: str) -> Tensor:
         """Return rows of a target as float32 or ids; raise a CheckpointError if they cannot be of this extractor."""
@@ -221,3 +373,7 @@ class TargetCache:
         if dtype == "I32" and not self._in_range(value):
             raise CheckpointError(f"{where}: holds ids that are not in [0, {self.extractor.width}); remove it")
         return value.float() if value.is_floating_point() else value
+
+
+def _refusal_path(file: Path) -> Path:
+    return file.with_suffix(".refused.json")

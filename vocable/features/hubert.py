@@ -1,9 +1,11 @@
 """HuBERT, WavLM and wav2vec 2.0: frozen frames, 50 per second, of one layer or the mean of several.
 
-The network is that of transformers. Only whole clips go through it, so that no padding has to be masked.
+The network is that of transformers. Convolutions, whose norm spans a whole clip, see one clip at a time. The
+transformer may take several, whose padding it masks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from math import prod
 from typing import Any, Final
@@ -17,6 +19,7 @@ from vocable.errors import CheckpointError, ConfigError
 from vocable.features.hub import from_transformers, load_feature_extractor, load_network, short_name
 from vocable.folder import digest_of
 from vocable.numerics import aligned, reproducible
+from vocable.shapes import mask_from_lengths
 
 KINDS = ("hubert", "wavlm", "wav2vec2")
 _RECEPTIVE_FIELD = 400  # samples of one frame
@@ -101,13 +104,55 @@ class HubertEncoder:
         Raises:
             ConfigError: If a layer does not exist.
         """
-        if not layers or not all(-self.depth - 1 <= layer <= self.depth for layer in layers):
-            raise ConfigError(f"{self.name} has no layers {list(layers)}; it has 0 to {self.depth}")
-        samples = aligned(torch.from_numpy(clip.resample(self.sample_rate).samples))
+        self._check_layers(layers)
+        samples = self._samples_of(clip)
         if len(samples) < _RECEPTIVE_FIELD:
             return torch.zeros(0, self.width)
-        if self._normalize:
-            samples = (samples - samples.mean()) / (samples.var(correction=0) + 1e-7).sqrt()
         with torch.no_grad():
             hidden = self._model(samples[None].to(self._model.device), output_hidden_states=True).hidden_states
         return torch.stack([hidden[layer][0] for layer in layers]).mean(0)
+
+    @reproducible
+    def features_of_batch(self, clips: Sequence[Audio], layers: Sequence[int] = (-1,)) -> list[Float[Tensor, "N D"]]:
+        """Compute what :meth:`features` computes of each clip, up to rounding, in one padded batch.
+
+        WavLM takes one clip at a time: torch deprecates the mixed masks that transformers gives it.
+        """
+        self._check_layers(layers)
+        samples = [self._samples_of(clip).to(self.device) for clip in clips]
+        if len(clips) < 2 or min(map(len, samples)) < _RECEPTIVE_FIELD or self._model.config.model_type == "wavlm":
+            return [self.features(clip, layers) for clip in clips]
+        lengths = torch.tensor([len(one) for one in samples], device=self.device)
+        padded = torch.nn.utils.rnn.pad_sequence(samples, batch_first=True)
+        mask = mask_from_lengths(lengths, padded.shape[1]).long()
+        with torch.no_grad(), self._convolving_each_clip(samples) as counts:
+            hidden = self._model(padded, attention_mask=mask, output_hidden_states=True).hidden_states
+        frames = torch.stack([hidden[layer] for layer in layers]).mean(0)
+        return [row[:count] for row, count in zip(frames, counts, strict=True)]
+
+    @contextmanager
+    def _convolving_each_clip(self, samples: Sequence[Tensor]) -> Iterator[list[int]]:
+        """Let the network's convolutions see one clip at a time in the body; yield the frames of each clip, then."""
+        convolutions, counts = self._model.feature_extractor, list[int]()
+        forward = convolutions.forward
+
+        def convolve(padded: Tensor) -> Tensor:
+            frames = [forward(one[None])[0].T for one in samples]
+            counts.extend(map(len, frames))
+            return torch.nn.utils.rnn.pad_sequence(frames, batch_first=True).mT
+
+        convolutions.forward = convolve
+        try:
+            yield counts
+        finally:
+            del convolutions.forward
+
+    def _check_layers(self, layers: Sequence[int]) -> None:
+        if not layers or not all(-self.depth - 1 <= layer <= self.depth for layer in layers):
+            raise ConfigError(f"{self.name} has no layers {list(layers)}; it has 0 to {self.depth}")
+
+    def _samples_of(self, clip: Audio) -> Float[Tensor, " T"]:
+        samples = aligned(torch.from_numpy(clip.resample(self.sample_rate).samples))
+        if self._normalize and len(samples) >= _RECEPTIVE_FIELD:
+            samples = (samples - samples.mean()) / (samples.var(correction=0) + 1e-7).sqrt()
+        return samples

@@ -81,8 +81,7 @@ class S3Encoder:
             CheckpointError: If the network gives another number of units, or units that are out of range.
         """
         samples = aligned(torch.from_numpy(clip.resample(self.sample_rate).samples))
-        if len(samples) > _MAX_SAMPLES:
-            raise AudioError(f"the clip is {clip.duration:.1f} s long: S3 takes 30 s at most; cut it between words")
+        self.check_length(len(samples))
         padded = torch.nn.functional.pad(samples, (0, -len(samples) % self.hop))
         units = self._run(log_mel(padded[None], torch.tensor([len(padded)]), _MELS).mT)
         count = len(padded) // self.hop
@@ -92,6 +91,12 @@ class S3Encoder:
                 f"{self.size - 1}; give its `size` if it is another version of S3"
             )
         return units
+
+    def check_length(self, samples: int) -> None:
+        """Raise an AudioError if a clip of so many samples at 16 kHz is longer than 30 s."""
+        if samples > _MAX_SAMPLES:
+            seconds = samples / self.sample_rate
+            raise AudioError(f"the clip is {seconds:.1f} s long: S3 takes 30 s at most; cut it between words")
 
     def _run(self, mel: Tensor) -> Int[Tensor, " N"]:
         """Return the units of log-mel spectra (1, 128, S)."""

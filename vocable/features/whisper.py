@@ -290,6 +290,12 @@ class WhisperLayers:
             hidden = self.encoder.hidden_states(batch)
         return torch.cat([hidden[layer][0] for layer in self.layers], dim=1)
 
+    def check_length(self, samples: int) -> None:
+        """Raise an AudioError if a clip of so many samples at 16 kHz is longer than 30 s."""
+        if samples > _MAX_SAMPLES:
+            seconds = samples / self.sample_rate
+            raise AudioError(f"the clip lasts {seconds:.2f} s: Whisper takes up to 30 s at a time; cut it")
+
     @property
     def device(self) -> torch.device:
         """Device of the encoder."""
@@ -327,12 +333,7 @@ class WhisperLayers:
         return torch.cat([self.extract(Audio(samples[at : at + _MAX_SAMPLES], self.sample_rate)) for at in starts])
 
     def _samples_of(self, clip: Audio) -> Float[ndarray, " T"]:
-        samples = clip.resample(self.sample_rate).samples
-        if samples.size > _MAX_SAMPLES:
-            raise AudioError(
-                f"the clip lasts {samples.size / self.sample_rate:.2f} s: Whisper takes up to "
-                f"{_MAX_SAMPLES / self.sample_rate:g} s at a time; cut it"
-            )
+        self.check_length((samples := clip.resample(self.sample_rate).samples).size)
         return samples
 
 

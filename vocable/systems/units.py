@@ -21,6 +21,7 @@ from vocable.files import folder_exists, is_file
 from vocable.interfaces import HasVoice, Tokenizer
 from vocable.numerics import reproducible
 from vocable.schema import MAX_WIDTH, Depth, Entries, config
+from vocable.systems.base import BaseTokenizer
 from vocable.systems.cosyvoice import WEIGHTS, CosyVoiceDecoder
 from vocable.systems.voiced import VoicedTokenizer
 from vocable.token_file import VoiceLevels
@@ -77,6 +78,12 @@ class UnitSource(ABC):
 
     spec: UnitsSpec
     aliases: tuple[str, ...] = ()
+
+    def to(self, device: str) -> None:  # noqa: B027 a source without networks of torch stays where it is
+        """Move the encoder to a torch device, where it can be moved."""
+
+    def check_length(self, samples: int) -> None:  # noqa: B027 most sources take clips of every length
+        """Raise an AudioError if the source takes no clip of so many samples at its sample rate."""
 
     @abstractmethod
     def units(self, clip: Audio) -> Int[Tensor, " N"]:
@@ -145,6 +152,11 @@ class TokenizerUnits(UnitSource):
         )  # fmt: skip
 
     @override
+    def to(self, device: str) -> None:
+        if isinstance(self.tokenizer, BaseTokenizer):
+            self.tokenizer.model.to(device)
+
+    @override
     @reproducible
     def units(self, clip: Audio) -> Int[Tensor, " N"]:
         return self._encode(clip).ids[0, self.spec.level - 1]
@@ -200,6 +212,10 @@ class S3Units(UnitSource):
         )  # fmt: skip
 
     @override
+    def check_length(self, samples: int) -> None:
+        self.encoder.check_length(samples)
+
+    @override
     def units(self, clip: Audio) -> Int[Tensor, " N"]:
         return self.encoder.units(clip)
 
@@ -231,6 +247,8 @@ class SourceExtractor:
     frame_rate: float | None
     width: int
     extract: Callable[[Audio], Any]
+    to: Callable[[str], None]
+    check_length: Callable[[int], None]
 
 
 def unit_extractor(source: UnitSource) -> SourceExtractor:
@@ -246,6 +264,7 @@ def unit_extractor(source: UnitSource) -> SourceExtractor:
     return SourceExtractor(
         name=f"{spec.name}, level {spec.level}", digest=f"{spec.digest}, level {spec.level}",
         sample_rate=spec.sample_rate, frame_rate=spec.frame_rate, width=spec.size, extract=source.units,
+        to=source.to, check_length=source.check_length,
     )  # fmt: skip
 
 
@@ -256,7 +275,7 @@ def voice_extractor(source: UnitSource) -> SourceExtractor | None:
         return None
     return SourceExtractor(
         name=f"{spec.name}, voice", digest=f"{spec.digest}, voice", sample_rate=spec.sample_rate, frame_rate=None,
-        width=spec.voice_width, extract=source.voice,
+        width=spec.voice_width, extract=source.voice, to=source.to, check_length=source.check_length,
     )  # fmt: skip
 
 

@@ -2,6 +2,9 @@
 
 A batch is a function of its step. So who makes it, and when, changes nothing, and a run may have another number of
 workers at every start.
+
+What the batch of a step needs and what is missing, such as features of a teacher, is prepared before the batch is asked
+for, by the process and the thread that train: a forked worker cannot use a GPU, and two threads would compete for it.
 """
 
 import multiprocessing
@@ -21,7 +24,9 @@ from vocable.errors import ConfigError, TrainingError, VocableError
 _AHEAD = 2  # batches that each worker makes before they are due
 _MAX_DEFAULT = 4  # workers
 _PATIENCE = 5.0  # seconds after which a worker looks whether its training still runs
+_GROWTH = 2  # batches that are prepared in a step, until all workers have theirs
 _Load = Callable[[int], Any]
+_Prepare = Callable[[int], None]
 
 
 class Loader(Protocol):
@@ -36,13 +41,15 @@ class Loader(Protocol):
 
 
 @contextmanager
-def load_ahead(load: _Load, steps: range, *, workers: int) -> Iterator[Loader]:
+def load_ahead(load: _Load, steps: range, *, workers: int, prepare: _Prepare | None = None) -> Iterator[Loader]:
     """Load the batches of steps before they are due, until the body ends.
 
     Args:
         load: Function from a step to its batch.
         steps: Steps whose batches will be asked for, in order.
         workers: Number of processes that make batches; 0 makes them in a thread of this process.
+        prepare: Function that the calling thread calls before a batch is made. The error that it raises is that of the
+            batch.
 
     Raises:
         ConfigError: If there are workers and the system cannot fork processes.
@@ -55,9 +62,9 @@ def load_ahead(load: _Load, steps: range, *, workers: int) -> Iterator[Loader]:
     if workers == 0:
         threads = torch.get_num_threads()  # a setting of each thread: with the default two would compete
         with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
-            yield _ThreadLoader(load, steps, pool)
+            yield _ThreadLoader(load, steps, pool, prepare)
         return
-    loader = _ProcessLoader(load, steps, workers)
+    loader = _ProcessLoader(load, steps, workers, prepare)
     try:
         yield loader
     finally:
@@ -83,8 +90,8 @@ def default_workers(device: torch.device, world: int) -> int:
 class _ThreadLoader:
     """Loader in one thread, one batch ahead."""
 
-    def __init__(self, load: _Load, steps: range, pool: ThreadPoolExecutor) -> None:
-        self._load, self._steps, self._pool = load, iter(steps), pool
+    def __init__(self, load: _Load, steps: range, pool: ThreadPoolExecutor, prepare: _Prepare | None) -> None:
+        self._load, self._steps, self._pool, self._prepare = load, iter(steps), pool, prepare
         self._following = self._submit()
 
     def next(self) -> Any:
@@ -96,17 +103,27 @@ class _ThreadLoader:
 
     def _submit(self) -> Future[Any] | None:
         step = next(self._steps, None)
-        return None if step is None else self._pool.submit(self._load, step)
+        if step is None:
+            return None
+        try:
+            if self._prepare is not None:
+                self._prepare(step)
+        except VocableError as error:
+            failed: Future[Any] = Future()
+            failed.set_exception(error)
+            return failed
+        return self._pool.submit(self._load, step)
 
 
 class _ProcessLoader:
     """Loader in W processes that take turns: worker w makes the batches w, w + W, w + 2 W, and so on."""
 
-    def __init__(self, load: _Load, steps: range, workers: int) -> None:
+    def __init__(self, load: _Load, steps: range, workers: int, prepare: _Prepare | None) -> None:
         if not _can_fork():
             raise ConfigError("this system cannot fork processes, as loader workers must be; leave --workers out")
         context = multiprocessing.get_context("fork")  # nothing is copied: memory is shared until it is written
-        self._steps, self._count = steps, 0
+        self._steps, self._count, self._requested, self._prepare = steps, 0, 0, prepare
+        self._errors: dict[int, VocableError] = {}  # of batches that could not be prepared, by their positions
         self._workers: list[tuple[BaseProcess, Connection]] = []
         for number in range(min(workers, len(steps))):
             near, far = context.Pipe()
@@ -114,13 +131,14 @@ class _ProcessLoader:
             worker.start()
             far.close()
             self._workers.append((worker, near))
-        for position in range(_AHEAD * len(self._workers)):
-            self._request(position)
+        self._request(_AHEAD * len(self._workers) if prepare is None else 1)
 
     def next(self) -> Any:
         if self._count == len(self._steps):
             raise StopIteration
         worker, connection = self._workers[self._count % len(self._workers)]
+        if self._count in self._errors:
+            raise self._errors[self._count]
         try:
             if connection not in wait([connection, worker.sentinel]):
                 raise EOFError
@@ -129,8 +147,8 @@ class _ProcessLoader:
             raise _describe_end(worker) from error
         if isinstance(batch, Exception):
             raise batch
-        self._request(self._count + _AHEAD * len(self._workers))
         self._count += 1
+        self._request(_GROWTH)
         return batch
 
     def close(self) -> None:
@@ -141,11 +159,19 @@ class _ProcessLoader:
         for worker, _ in self._workers:
             worker.join()
 
-    def _request(self, position: int) -> None:
-        """Ask the worker whose turn it is for a batch."""
-        if position < len(self._steps):
+    def _request(self, most: int) -> None:
+        """Ask the workers whose turn it is for the next batches, until they have enough to do."""
+        last = min(len(self._steps), self._count + _AHEAD * len(self._workers), self._requested + most)
+        for position in range(self._requested, last):
+            try:
+                if self._prepare is not None:
+                    self._prepare(self._steps[position])
+            except VocableError as error:
+                self._errors[position] = error
+                continue
             with suppress(OSError):  # it has ended, which `next` says when this batch is due
                 self._workers[position % len(self._workers)][1].send(self._steps[position])
+        self._requested = max(self._requested, last)
 
 
 def _can_fork() -> bool:

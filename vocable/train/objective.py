@@ -1,6 +1,6 @@
 """Interface between the trainer and a system: the losses of each optimizer update, with their weights."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from vocable.errors import VocableError
 
 
 @runtime_checkable
@@ -34,6 +36,14 @@ class Batches(Protocol):
             rank: Rank of this process.
             world: Number of processes.
         """
+
+
+@runtime_checkable
+class PreparedBatches(Protocol):
+    """Batches that need what may be missing, such as features of a teacher."""
+
+    def prepare(self, step: int, rank: int = 0, world: int = 1) -> Sequence[VocableError]:
+        """Compute what is missing of a batch, before it is made; return errors of examples that are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 
 from vocable.collective import world
+from vocable.device import move_all
 from vocable.errors import ConfigError, VocableError
 from vocable.files import exists, folder_exists, is_file, make_folder, remove_folder, sha256, write_json
 from vocable.locks import lock_folder
@@ -213,6 +214,7 @@ def fit(run: Run, manifests: _Paths, folder: str | os.PathLike[str], *,
             settings |= {"corpus": getattr(material, "corpus", None)}
             for line in compare_corpus(stored or {}, settings, material.problems, target / "run.json", allow_changes):
                 say(line)
+            move_all(run.extractors().values(), device)
             torch.manual_seed(run.train.seed)
             objective = run.objective(material, start)  # may raise, so nothing is written before
             validation = None if validate is None else validate(run, material)

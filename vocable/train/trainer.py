@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from vocable.collective import global_sum, wait_for_all, world
 from vocable.device import check_device, check_precision
-from vocable.errors import CheckpointError, TrainingError, VocableError
+from vocable.errors import CheckpointError, TrainingError, VocableError, is_out_of_memory
 from vocable.files import make_folder, reason_of, write_text
 from vocable.schema import Share, config
 from vocable.train import checkpoint
@@ -29,7 +29,7 @@ from vocable.train.gradients import StepGradients
 from vocable.train.health import LOW_USAGE, History
 from vocable.train.loader import default_workers, load_ahead
 from vocable.train.log import Log, read_rows
-from vocable.train.objective import Batch, Batches, Objective, Turn
+from vocable.train.objective import Batch, Batches, Objective, PreparedBatches, Turn
 from vocable.train.schedule import LearningRate
 from vocable.train.stop import StopRequest, stop_requests
 from vocable.train.throughput import Amount, HasAmount, Meter
@@ -213,7 +213,9 @@ class Trainer:
         """Train to the last step, or to the first one after which a signal asks to stop."""
         workers = self.config.workers
         workers = default_workers(self.device, self.world) if workers is None else workers
-        with load_ahead(self._load, range(self.step, self.config.steps), workers=workers) as loader:
+        prepare = partial(self._prepare, log) if isinstance(self.batches, PreparedBatches) else None
+        steps = range(self.step, self.config.steps)
+        with load_ahead(self._load, steps, workers=workers, prepare=prepare) as loader:
             while self.step < self.config.steps:
                 try:
                     batches = loader.next()
@@ -257,7 +259,7 @@ class Trainer:
         try:
             return self._step(batches, log)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if self.world == 1 and not self._is_updated and self._saved_step < self.step:
                 self._gradients.undo()  # the networks are those of the step before
@@ -270,6 +272,13 @@ class Trainer:
             raise TrainingError(
                 f"step {self.step}: {self.device} is out of memory ({reason_of(error)[:120]}). {_LESS_MEMORY}; {saved}"
             ) from error
+
+    def _prepare(self, log: Log | None, step: int) -> None:
+        """Compute what this process's share of a batch lacks, if anything can; say what is left out from now on."""
+        if isinstance(self.batches, PreparedBatches):
+            for problem in self.batches.prepare(step, self.rank, self.world):
+                if log:
+                    log.say(f"left out: {problem}")
 
     def _load(self, step: int) -> list[Batch]:
         """Return the micro-batches of this process: the slices of further ranks."""
@@ -379,11 +388,6 @@ def join_processes(device: str | None = None) -> str:
         dist.init_process_group("nccl" if chosen.startswith("cuda") else "gloo")
         atexit.register(lambda: dist.is_initialized() and dist.destroy_process_group())
     return chosen
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error is that of a device, or of torch's allocator on the CPU, without memory."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _turn_values(turn: Turn, means: Mapping[str, float], norm: float) -> dict[str, Any]:

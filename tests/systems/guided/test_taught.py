@@ -29,7 +29,12 @@ from vocable.systems.guided.config import (
     SemanticConfig,
 )
 from vocable.systems.guided.recipe import GuidedRun
-from vocable.systems.guided.teachers import find_frame_extractor, find_speaker_extractor
+from vocable.systems.guided.teachers import (
+    FrameFeatureExtractor,
+    SpeakerFeatureExtractor,
+    find_frame_extractor,
+    find_speaker_extractor,
+)
 from vocable.train import checkpoint
 from vocable.train.overrides import override
 from vocable.train.schedule import LearningRate, Weight
@@ -136,6 +141,45 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert one.keys() == two.keys()
     assert [name for name in one if not torch.equal(one[name], two[name])] == []
     assert log(folder) == log(uninterrupted)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_without_features_equals_one_that_found_them_and_computes_on_its_device(
+    workers: int, uninterrupted: Path, teachers: dict[str, str], manifest: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """It stops at its first step, is resumed, and computes what its batches need, no recording twice."""
+    moved, computed = [], []
+    for kind in (FrameFeatureExtractor, SpeakerFeatureExtractor):
+        extract, to = kind.extract, kind.to
+        monkeypatch.setattr(
+            kind,
+            "extract",
+            lambda self, clip, extract=extract: (computed.append((self.name, len(clip.samples))), extract(self, clip))[
+                1
+            ],
+        )
+        monkeypatch.setattr(
+            kind, "to", lambda self, device, to=to: (moved.append((self.name, device)), to(self, device))[1]
+        )
+    run = replace(tiny(40), train=replace(tiny(40).train, workers=workers))
+    fit(replace(run, train=replace(run.train, steps=4)), teachers, manifest, tmp_path / "run")
+    fit(run, teachers, manifest, tmp_path / "run", resume=True)
+    one, two = (load_file(path / "checkpoints/step-00000040/training.safetensors")
+                for path in (tmp_path / "run", uninterrupted))  # fmt: skip
+    assert one.keys() == two.keys()
+    different = {name for name in one if not torch.equal(one[name], two[name])}
+    assert different == set()
+    assert set(moved) == {("hubert", "cpu"), ("ecapa", "cpu")}
+    assert len(computed) == len(set(computed)) == 6
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch sees")
+def test_teachers_compute_on_the_gpu_that_trains(teachers: dict[str, str], manifest: Path, tmp_path: Path) -> None:
+    named = tiny(2).with_teachers(teachers, str(tmp_path / "kept"))
+    recipes.fit(named, [manifest], tmp_path / "run", device="cuda", quiet=True, say=lambda line: None)
+    assert {one.device.type for one in named.extractors().values()} == {"cuda"}
+    assert all(math.isfinite(line["generator/semantic"]) for line in log(tmp_path / "run"))
 
 
 def test_a_run_is_not_resumed_with_another_teacher(

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from vocable.data.crops import CropBatch
-from vocable.errors import ConfigError
+from vocable.errors import AudioError, ConfigError
+from vocable.features.ecapa import EcapaTdnn
 from vocable.features.ge2e import Ge2eEncoder
 from vocable.folder import digest_of
 from vocable.quantizers import Quantized
@@ -20,6 +21,7 @@ from vocable.systems.guided.teachers import (
     SpeakerFeatureExtractor,
     distillation_alarms,
 )
+from vocable.testing import speechlike
 from vocable.train.schedule import Weight
 
 CLIPS, FRAMES, WIDTH, LEVELS = 4, 10, 16, 3
@@ -222,6 +224,22 @@ def test_a_loss_near_zero_is_an_alarm_and_a_middling_one_is_none() -> None:
 def test_settings_out_of_range_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_embeddings_of_a_batch_are_those_of_each_clip_up_to_rounding() -> None:
+    """Clips of one length go together; the others alone, as padding would change their vectors."""
+    torch.manual_seed(0)
+    clips = [speechlike(size, 16_000, seed=seed) for seed, size in enumerate((16_000, 4_000, 16_000, 9_000))]
+    for encoder in (EcapaTdnn(width=16, outputs=24), Ge2eEncoder().requires_grad_(False)):
+        sizes: list[int] = []
+        encoder.register_forward_pre_hook(lambda _, inputs, sizes=sizes: sizes.append(len(inputs[0])))
+        extractor = SpeakerFeatureExtractor(encoder, "voice")
+        batch = extractor.extract_batch(clips)
+        assert sorted(sizes) == [1, 1, 2]
+        for clip, vector in zip(clips, batch, strict=True):
+            torch.testing.assert_close(vector, extractor.extract(clip), rtol=1e-4, atol=1e-5)
+        with pytest.raises(AudioError, match=r"the clip has 0\.10 s, voice needs 0\.20 s for a speaker embedding"):
+            extractor.check_length(1_600)
 
 
 def test_the_digest_of_a_speaker_extractor_is_that_of_vocable_0_1() -> None:

@@ -90,17 +90,19 @@ def test_features_that_another_model_said_are_refused(place: Path, monkeypatch: 
 
 def test_units_outside_the_table_are_refused(place: Path) -> None:
     run, lines = tiny(place, 2), read_manifest(place / "corpus/manifest.jsonl", "train")
-    run.material_of(lines)
+    material = run.material_of(lines)
+    indices = range(len(material))
+    assert len([*material.rows(indices)]) == len(material)
     file = next((place / "cache/units").glob("*.safetensors"))
     units, digest = load_file(file)["target"], run.teachers()["units"]["digest"]
     units[3] = run.teachers()["units"]["width"]
     save_file({"target": units}, file, metadata={"digest": digest})
     with pytest.raises(CheckpointError, match=r"holds ids that are not in \[0, \d+\); remove it"):
-        run.material_of(lines)
+        list(material.rows(indices))
     units[3] = -1
     save_file({"target": units.to(torch.int32)}, file, metadata={"digest": digest})
     with pytest.raises(CheckpointError, match="holds ids that are not in"):
-        run.material_of(lines)
+        list(run.material_of(lines).rows(indices))
 
 
 @pytest.mark.parametrize("name", ["taste-seed", "taste-full-mha"])

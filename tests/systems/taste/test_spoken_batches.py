@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from tests.systems.taste.spoken import Units, spoken
-from vocable.data.manifest import Utterance
-from vocable.systems.taste.data import TasteBatchConfig, select_share
+from vocable.data.manifest import Utterance, select_share
+from vocable.systems.taste.data import TasteBatchConfig
 
 
 def test_a_batch_is_rows_side_by_side_with_nothing_behind_their_ends(lines: list[Utterance], tmp_path: Path) -> None:
@@ -69,4 +69,5 @@ def test_a_share_is_all_that_is_learnt_from(lines: list[Utterance], tmp_path: Pa
     units = Units()
     drawn = spoken(lines, tmp_path, TasteBatchConfig(share=0.3), units=units)
     assert drawn.utterances == select_share(lines, 0.3)
+    drawn.batch(0)
     assert len(drawn) == len(units.heard) == 1

@@ -20,7 +20,7 @@ def test_nothing_to_learn_from_and_listeners_in_the_wrong_place(lines: list[Utte
         with pytest.raises(ConfigError, match="exchange them"):
             spoken(lines, tmp_path, **parts)
     with pytest.raises(CheckpointError, match=r"cannot be read|holds"):
-        spoken(lines, tmp_path / "two", units=Frames())
+        spoken(lines, tmp_path / "two", units=Frames()).row(0)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,7 @@ def test_settings_out_of_range_are_refused(values: dict[str, Any], message: str)
 
 def test_a_file_that_was_altered_is_refused(lines: list[Utterance], tmp_path: Path) -> None:
     drawn = spoken(lines[:1], tmp_path)
+    drawn.row(0)
     (file,) = (tmp_path / "cache" / "frames").glob("*.safetensors")
     save_file({"target": load_file(file)["target"][:, :4].contiguous()}, file, metadata={"digest": "frames"})
     with pytest.raises(CheckpointError, match=r"holds \[50, 4\] of F16"):

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from tests.systems.taste.spoken import Units, record, spoken
 from vocable.audio import Audio
+from vocable.data.alignment.doubts import find_doubtful
 from vocable.data.manifest import Utterance
 from vocable.errors import AudioError, VocableError
-from vocable.systems.taste.data import TasteBatchConfig, find_doubtful
+from vocable.systems.taste.data import TasteBatchConfig
 
 
 @pytest.mark.slow
@@ -85,4 +86,10 @@ def test_recordings_that_are_long_or_damaged_or_mute_to_a_listener_are_left_out(
             return super().extract(clip)
 
     drawn = spoken(lines, tmp_path / "other", units=Choosy())
-    assert [str(problem) for problem in drawn.problems] == [f"{lines[1].name}: says nothing of it"]
+    assert drawn.problems == []
+    named = [str(problem) for step in range(9) for problem in drawn.prepare(step)]
+    assert named == [str(problem) for problem in drawn.problems] == [f"{lines[1].name}: says nothing of it"]
+    names = {name for step in range(9) for name in drawn.batch(step).names}
+    assert names == {str(one.audio_path) for one in (lines[0], lines[2])}
+    with pytest.raises(AudioError, match="a feature extractor refuses it"):
+        drawn.row(1)

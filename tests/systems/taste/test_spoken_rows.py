@@ -56,7 +56,7 @@ def test_aligned_pieces_lie_where_they_are_said_and_others_where_letters_would(
 
 def test_what_was_heard_is_not_heard_again_and_each_at_its_own_rate(lines: list[Utterance], tmp_path: Path) -> None:
     first = {"units": Units(), "frames": Frames(), "voice": Voice()}
-    row = spoken(lines, tmp_path, **first).row(1)
+    row = [*spoken(lines, tmp_path, **first).rows(range(3))][1]
     assert row.voices.tolist() == [[2.0, 1.0]]
     assert [one.heard for one in first.values()] == [[8_000] * 3, [16_000] * 3, [16_000] * 3]
     again = {"units": Units(), "frames": Frames(), "voice": Voice()}

@@ -18,6 +18,7 @@ def test_each_speed_is_a_row_that_is_heard_and_kept_for_itself(lines: list[Utter
     assert (len(drawn), len(drawn.utterances), drawn.problems) == (9, 9, [])
     assert [one.audio_path.name for one in drawn.utterances] == ["a.wav"] * 3 + ["b.wav"] * 3 + ["c.wav"] * 3
     assert drawn.hours == pytest.approx(3.7 * (1 / 0.8 + 1 + 1 / 1.25) / 3600)
+    assert len([*drawn.rows(range(9))]) == 9
     clip, path = Audio.read(lines[1].audio_path), str(lines[1].audio_path)
     for at, speed in enumerate(speeds):
         row, played = drawn.row(3 + at), clip.played(speed)

@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
 from typing_extensions import override
 
 from vocable.data.crops import CropConfig, Crops
@@ -122,7 +124,7 @@ class GuidedRun(Run):
         for part, kind in ((SEMANTIC, SemanticTeacher), (ACOUSTIC, AcousticTeacher)):
             config, weight = getattr(self, part), getattr(losses, part)
             if config is not None and weight.value > 0:
-                mean, deviation = material.scale(part)
+                mean, deviation = self._scale(part, material)
                 teachers.append(kind(config, latents=latents, weight=weight, mean=mean, deviation=deviation))
         adversary = None
         if self.adversary is not None:
@@ -136,6 +138,13 @@ class GuidedRun(Run):
             model, losses, teachers=teachers, adversary=adversary, representation=representation, seed=self.train.seed,
             teacher_records=self.teachers(),
         )  # fmt: skip
+
+    def _scale(self, part: str, material: Crops) -> tuple[Tensor, Tensor]:
+        """Return mean and deviation of a teacher's features, which are not computed where its loss does without."""
+        if part == SEMANTIC and self.semantic is not None and not self.semantic.standardize:
+            width = self._extractors[part].width
+            return torch.zeros(width), torch.ones(width)
+        return material.scale(part)
 
     @cached_property
     def _encoder(self) -> WhisperEncoder | None:

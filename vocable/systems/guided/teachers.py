@@ -77,9 +77,7 @@ class FrameFeatureExtractor:
         return self._encoder.features(clip, layers=self.layers)
 
     def extract_batch(self, clips: Sequence[Audio]) -> list[Float[Tensor, "N F"]]:
-        """Return the frames of several clips; Whisper takes them together, which moves them by rounding."""
-        if isinstance(self._encoder, HubertEncoder):
-            return [self.extract(clip) for clip in clips]
+        """Return the frames of several clips, which go through the network together; rounding moves them."""
         return self._encoder.features_of_batch(clips, layers=self.layers)
 
     @property
@@ -114,15 +112,38 @@ class SpeakerFeatureExtractor:
 
     def extract(self, clip: Audio) -> Float[Tensor, " F"]:
         """Return the embedding of a clip of at least 0.2 s, or 0.5 s for x-vectors."""
-        samples = torch.from_numpy(clip.resample(self.sample_rate).samples)[None]
-        if samples.shape[1] < self._shortest:
+        return self._embed([self._samples_of(clip)])[0]
+
+    def extract_batch(self, clips: Sequence[Audio]) -> list[Float[Tensor, " F"]]:
+        """Return the embeddings of several clips; those of one length go through the network together.
+
+        Clips of different lengths would have to be padded, which none of these encoders can mask: ECAPA-TDNN mirrors
+        the end of a clip, and averages over the whole.
+        """
+        samples = [self._samples_of(clip) for clip in clips]
+        found: dict[int, Tensor] = {}
+        for length in {len(one) for one in samples}:
+            rows = [row for row, one in enumerate(samples) if len(one) == length]
+            found |= zip(rows, self._embed([samples[row] for row in rows]), strict=True)
+        return [found[row] for row in range(len(samples))]
+
+    def check_length(self, samples: int) -> None:
+        """Raise an AudioError if a clip of so many samples at 16 kHz is too short."""
+        if samples < self._shortest:
             raise AudioError(
-                f"the clip has {samples.shape[1] / self.sample_rate:.2f} s, {self.name} needs "
+                f"the clip has {samples / self.sample_rate:.2f} s, {self.name} needs "
                 f"{self._shortest / self.sample_rate:.2f} s for a speaker embedding"
             )
+
+    def _samples_of(self, clip: Audio) -> Float[Tensor, " T"]:
+        samples = torch.from_numpy(clip.resample(self.sample_rate).samples)
+        self.check_length(len(samples))
+        return samples
+
+    def _embed(self, clips: Sequence[Float[Tensor, " T"]]) -> Float[Tensor, "B F"]:
         with torch.no_grad():
-            samples = samples.to(self.device)
-            return self._encoder(raise_level(samples) if isinstance(self._encoder, Ge2eEncoder) else samples)[0]
+            samples = torch.stack([*clips]).to(self.device)
+            return self._encoder(raise_level(samples) if isinstance(self._encoder, Ge2eEncoder) else samples)
 
     @property
     def device(self) -> torch.device:

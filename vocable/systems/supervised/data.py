@@ -18,8 +18,10 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from vocable.audio import resampled_size
 from vocable.data.alignment.words import words_of
 from vocable.data.batches import BatchConfig, TensorBatch
+from vocable.data.clip_targets import ClipTargets
 from vocable.data.clips import Clip, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.data.targets import TargetCache
@@ -91,7 +93,7 @@ class UtteranceData:
         utterances: Recordings; those with ``phones`` or ``text`` are labeled.
         config: Configuration of the batches.
         model: Configuration of the networks.
-        targets: Frames of Whisper, kept on disk.
+        targets: Frames of Whisper, kept on disk; missing ones are computed when a batch needs them.
         cache: Folder of lengths and decoded recordings; see :mod:`vocable.data.clip_files`.
 
     Attributes:
@@ -111,6 +113,10 @@ class UtteranceData:
         self._phones, self._letters = _Labels(), _Labels()
         self._store = ClipStore(utterances, self.sample_rate, self._inspect, check=config.check, cache=cache)
         self.problems, self.corpus = self._store.problems, self._store.corpus
+        self._clip_targets = ClipTargets(
+            [targets], len(self._store), file_of=lambda cache, clip: cache.file_of(self._store.key(clip)),
+            read=self._store.audio, error_of=self._store.error, problems=self.problems,
+        )  # fmt: skip
         self._by_length = np.argsort(self._store.sizes, kind="stable")
 
     @property
@@ -128,12 +134,9 @@ class UtteranceData:
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> UtteranceBatch:
         """Return this rank's slice of the global batch of a step."""
-        pool = min(_POOL_BATCHES * self.config.batch_size, len(self))
-        middle = int(np.random.default_rng((self.config.seed, step)).integers(len(self)))
-        first = min(max(middle - pool // 2, 0), len(self) - pool)
+        self.prepare(step, rank, world)
         rows = [
-            self._load_row(int(self._by_length[first + int(random.integers(pool))]), random)
-            for random in self.config.draws(step, rank, world)
+            self._load_row(self._draw_clip(step, random), random) for random in self.config.draws(step, rank, world)
         ]
         samples, frames, phones, letters, voices, names = zip(*rows, strict=True)
         tokens = torch.tensor([frames_for(len(row), self.hop) for row in samples])
@@ -146,6 +149,19 @@ class UtteranceData:
             letters=pad_sequence(list(letters), batch_first=True),
             num_letters=torch.tensor([len(row) for row in letters]), voices=torch.stack(list(voices)), names=names,
         )  # fmt: skip
+
+    def prepare(self, step: int, rank: int = 0, world: int = 1) -> list[AudioError]:
+        """Compute the missing frames of a batch; return errors of recordings that are left out from now on."""
+        return self._clip_targets.prepare(
+            lambda: [self._draw_clip(step, random) for random in self.config.draws(step, rank, world)]
+        )
+
+    def _draw_clip(self, step: int, random: np.random.Generator) -> int:
+        """Draw a clip among those whose length is similar to that of a clip that the step draws."""
+        pool = min(_POOL_BATCHES * self.config.batch_size, len(self))
+        middle = int(np.random.default_rng((self.config.seed, step)).integers(len(self)))
+        first = min(max(middle - pool // 2, 0), len(self) - pool)
+        return self._clip_targets.pick(lambda: int(self._by_length[first + int(random.integers(pool))]))
 
     def _load_row(self, clip: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, str]:
         """Return samples, frames, phones, letters, voice and file of a clip."""
@@ -160,7 +176,7 @@ class UtteranceData:
         )  # fmt: skip
 
     def _inspect(self, utterance: Utterance, clip: Clip) -> None:
-        """Keep the phones of a clip; compute its frames if they are not on disk."""
+        """Keep the phones of a clip."""
         seconds = clip.size / self.sample_rate
         if not 0 < seconds <= self.config.max_seconds:
             raise AudioError(f"{seconds:.2f} s long: whole utterances of up to {self.config.max_seconds:g} s are taken")
@@ -177,8 +193,7 @@ class UtteranceData:
                 )  # fmt: skip
         if utterance.text and self.model.recognizer.letters:
             letters = [1 + label for label in labels_of_words(to_words(utterance.text))]
-        if not self.targets.has(self.targets.file_of(clip.key)):
-            self.targets.store(utterance.audio_path, clip.audio())
+        self.targets.check_length(resampled_size(clip.size, self.sample_rate, self.targets.extractor.sample_rate))
         self._phones.append(phones)
         self._letters.append(letters)
 

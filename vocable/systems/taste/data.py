@@ -1,16 +1,15 @@
 """Utterances with their text as training batches: subwords, frames of Whisper, and the units to predict.
 
 A batch is a function of the seed and the step alone (see :mod:`vocable.data.batches`). Features are extracted once and
-kept on disk (:mod:`vocable.data.targets`); units stay in memory, frames are read from their files. A recording played
-at several speeds is one example at each of them.
+kept on disk (:mod:`vocable.data.targets`), from which they are read. What is missing is computed when a batch needs it.
+A recording played at several speeds is one example at each of them.
 """
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache as once
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -24,23 +23,22 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vocable.audio import Audio
 from vocable.data.alignment import Alignment, alignment_of
+from vocable.data.alignment.doubts import find_doubtful
 from vocable.data.alignment.words import estimate_spans, subword_spans, word_spans, words_of
 from vocable.data.batches import BatchConfig, TensorBatch
 from vocable.data.clip_files import ClipFiles
+from vocable.data.clip_targets import ClipTargets
 from vocable.data.clips import describe_corpus
-from vocable.data.manifest import Utterance, recordings_of, select
+from vocable.data.manifest import Utterance, recordings_of, select, select_share
 from vocable.data.targets import FeatureExtractor, TargetCache
 from vocable.errors import AlignmentError, AudioError, ConfigError, ManifestError, TextError
 from vocable.schema import Width, config
+from vocable.shapes import frames_for
 from vocable.text.pronounce import ArpabetPronouncer
 from vocable.text.subwords import Subwords, SubwordTokenizer
 
 UNITS, FRAMES, VOICES = "units", "frames", "voices"
 """Folders of the features in the cache."""
-
-_OUTLIER = 4  # median deviations below the median: 78 % of recordings with a wrong text lie there, 1 % of the others
-_MIN_SCORES = 20  # for a median to mean anything
-_MAX_SCORE = 1e300  # a manifest may hold integers that no float does
 
 
 @config
@@ -154,14 +152,14 @@ class TasteBatch(TensorBatch):
 
 @dataclass(frozen=True)
 class _Entry:
-    """An utterance at a speed: its text, units and spans."""
+    """An utterance at a speed: its text, number of units, and spans."""
 
     file: int
     speed: float
     seconds: float
     subword_ids: Sequence[int]
     word_ids: Sequence[int]
-    units: Int[Tensor, " N"]
+    num_units: int
     spans: Float[ndarray, "U 2"]
     aligned: bool
 
@@ -172,7 +170,7 @@ class _Entries:
     def __init__(self) -> None:
         self._files, self._speeds, self.seconds, self._aligned = array("i"), array("d"), array("d"), array("b")
         self._subwords, self._words, self._spans, self._units = array("i"), array("i"), array("f"), array("i")
-        self._subword_starts, self._unit_starts = array("q", [0]), array("q", [0])
+        self._starts = array("q", [0])
 
     def __len__(self) -> int:
         return len(self._files)
@@ -185,23 +183,20 @@ class _Entries:
         self._subwords.extend(entry.subword_ids)
         self._words.extend(entry.word_ids)
         self._spans.extend(entry.spans.ravel().tolist())
-        self._units.extend(entry.units.tolist())
-        self._subword_starts.append(len(self._subwords))
-        self._unit_starts.append(len(self._units))
+        self._units.append(entry.num_units)
+        self._starts.append(len(self._subwords))
 
     def __getitem__(self, index: int) -> _Entry:
-        start, stop = self._subword_starts[index : index + 2]
-        first, last = self._unit_starts[index : index + 2]
+        start, stop = self._starts[index : index + 2]
         spans = np.array(self._spans[2 * start : 2 * stop], dtype=np.float32).reshape(-1, 2)
         return _Entry(
             self._files[index], self._speeds[index], self.seconds[index], self._subwords[start:stop],
-            self._words[start:stop], torch.tensor(self._units[first:last], dtype=torch.int64), spans,
-            bool(self._aligned[index]),
+            self._words[start:stop], self._units[index], spans, bool(self._aligned[index]),
         )  # fmt: skip
 
     def lengths(self) -> Int[ndarray, " M"]:
         """Return the number of units of each entry."""
-        return np.diff(np.array(self._unit_starts, dtype=np.int64))
+        return np.array(self._units, dtype=np.int64)
 
 
 class TasteData:
@@ -246,12 +241,13 @@ class TasteData:
         self._unit_rate, self._mismatches = units.frame_rate, Counter[str]()
         self._units, self._frames = TargetCache(units, cache / UNITS), TargetCache(frames, cache / FRAMES)
         self._voices = None if voice is None else TargetCache(voice, cache / VOICES)
+        self._caches = [cache for cache in (self._units, self._frames, self._voices) if cache is not None]
         self._pronouncer = once(ArpabetPronouncer)  # loaded at the first line with an alignment and without phones
         self.problems: list[AudioError | AlignmentError | TextError] = []
         self._entries = _Entries()
         chosen = select_share(utterances, config.share)
         paths, numbers = recordings_of(chosen)
-        self._files = ClipFiles(paths, frames.sample_rate, folder=audio_cache, check=False)  # features need all of it
+        self._files = ClipFiles(paths, frames.sample_rate, folder=audio_cache, check=config.check)
         kept = array("q")
         for index, file in enumerate(numbers.tolist()):
             problems: dict[str, AudioError | AlignmentError | TextError] = {}  # often the same at every speed
@@ -264,6 +260,10 @@ class TasteData:
                     problems.setdefault(str(named := utterance.locate_error(error)), named)
             self.problems += problems.values()
         self.utterances = select(chosen, kept)
+        self._clip_targets = ClipTargets(
+            self._caches, len(self._entries), file_of=self._file_of, read=self._read, error_of=self._error,
+            problems=self.problems,
+        )  # fmt: skip
         self.corpus = describe_corpus(self._entries.lengths(), self._unit_rate)
         self.doubts = [*find_doubtful(self.utterances), *map(AlignmentError, self._mismatches)]
         if not self._entries:
@@ -280,29 +280,62 @@ class TasteData:
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> TasteBatch:
         """Return this rank's slice of the global batch of a step; see :class:`~vocable.train.objective.Batches`."""
-        draws = self.config.draws(step, rank, world)
-        return TasteBatch.of([self._example(int(random.integers(len(self)))) for random in draws])
+        self.prepare(step, rank, world)
+        return TasteBatch.of([self._example(self._draw(random)) for random in self.config.draws(step, rank, world)])
+
+    def prepare(self, step: int, rank: int = 0, world: int = 1) -> list[AudioError]:
+        """Compute the missing features of a batch; return errors of utterances that are left out from now on."""
+        return self._clip_targets.prepare(lambda: map(self._draw, self.config.draws(step, rank, world)))
+
+    def rows(self, indices: Sequence[int]) -> Iterator[TasteBatch]:
+        """Yield some examples as batches of one, without those that an extractor refuses."""
+        for index in self._clip_targets.usable(indices):
+            yield TasteBatch.of([self._example(index)])
 
     def row(self, index: int) -> TasteBatch:
-        """Return one example as a batch of one."""
-        return TasteBatch.of([self._example(index)])
+        """Return one example as a batch of one.
+
+        Raises:
+            AudioError: If an extractor refuses it.
+        """
+        for row in self.rows([index]):
+            return row
+        raise self._error(index, "a feature extractor refuses it; leave it out")
+
+    def _draw(self, random: np.random.Generator) -> int:
+        return self._clip_targets.pick(lambda: int(random.integers(len(self))))
+
+    def _file_of(self, cache: TargetCache, index: int) -> Path:
+        entry = self._entries[index]
+        return cache.file_of(self._files.key(entry.file), entry.speed)
+
+    def _read(self, index: int) -> Audio:
+        entry = self._entries[index]
+        return self._files.recorded(entry.file).played(entry.speed)
+
+    def _error(self, index: int, reason: str) -> AudioError:
+        return self.utterances[index].locate_error(AudioError(reason))
 
     def _example(self, index: int) -> TasteExample:
         entry = self._entries[index]
-        key = self._files.key(entry.file)
-        keys, values = split_layers(self._frames.all_frames(self._frames.file_of(key, entry.speed)), self._layers)
+        keys, values = split_layers(self._frames.all_frames(self._file_of(self._frames, index)), self._layers)
         voice = torch.zeros(self.config.voice_width)
         if self._voices is not None:
-            voice = self._voices.vector(self._voices.file_of(key, entry.speed))
+            voice = self._voices.vector(self._file_of(self._voices, index))
+        units = self._units.ids(self._file_of(self._units, index))
+        if len(units) != entry.num_units:
+            raise self._error(
+                index, f"has {len(units)} units, its length promises {entry.num_units}; convert it to WAV or FLAC"
+            )
         ids, words = tuple(entry.subword_ids), tuple(entry.word_ids)
         return TasteExample(
-            subwords=Subwords(ids, words, ("",) * len(ids)), keys=keys, values=values, units=entry.units,
+            subwords=Subwords(ids, words, ("",) * len(ids)), keys=keys, values=values, units=units,
             spans=torch.from_numpy(entry.spans), aligned=entry.aligned, voice=voice,
             name=f"{self._files.path(entry.file)}{_describe_speed(entry.speed)}",
         )  # fmt: skip
 
     def _load(self, utterance: Utterance, file: int, speed: float) -> _Entry:
-        """Check an utterance and extract its features, which takes longest and comes last."""
+        """Check an utterance, by its line and by the length of its recording."""
         if file in self._files.errors:
             raise self._files.errors[file]
         recorded = self._files.seconds(file)
@@ -315,25 +348,21 @@ class TasteData:
             raise TextError("its line has no 'text'; add the transcript")
         subwords = self.subword_tokenizer.tokenize(utterance.text)
         alignment = alignment_of(utterance, recorded)
-        units = self._units.ids(self._extract(utterance.audio_path, self._files.key(file), speed)).int()
-        if len(subwords.ids) > len(units):
+        for cache in self._caches:
+            cache.check_length(self._files.resampled(file, cache.extractor.sample_rate, speed))
+        rate = self._units.extractor.sample_rate
+        num_units = frames_for(self._files.resampled(file, rate, speed), round(rate / self._unit_rate))
+        if len(subwords.ids) > num_units:
             raise AlignmentError(
-                f"its text has {len(subwords.ids)} subwords, its audio {len(units)} units{at_speed}; give it the text "
+                f"its text has {len(subwords.ids)} subwords, its audio {num_units} units{at_speed}; give it the text "
                 "of this recording"
             )
-        aligned = None if alignment is None else self._align(utterance, alignment, subwords, len(units), speed)
-        spans = estimate_spans(subwords, len(units)) if aligned is None else aligned
+        aligned = None if alignment is None else self._align(utterance, alignment, subwords, num_units, speed)
+        spans = estimate_spans(subwords, num_units) if aligned is None else aligned
         return _Entry(
-            file, speed, seconds, subwords.ids, subwords.word_ids, units, spans.astype(np.float32), aligned is not None
-        )
-
-    def _extract(self, path: Path, key: str, speed: float) -> Path:
-        """Extract the features that are missing; the audio is read once, if any is. Return the file of the units."""
-        audio = once(lambda: Audio.read(path).played(speed))
-        for cache in (self._units, self._frames, self._voices):
-            if cache is not None and not cache.has(cache.file_of(key, speed)):
-                cache.store(path, audio().resample(cache.extractor.sample_rate), speed)
-        return self._units.file_of(key, speed)
+            file, speed, seconds, subwords.ids, subwords.word_ids, num_units, spans.astype(np.float32),
+            aligned is not None,
+        )  # fmt: skip
 
     def _align(
         self, utterance: Utterance, alignment: Alignment, subwords: Subwords, units: int, speed: float
@@ -349,49 +378,3 @@ class TasteData:
 
 def _describe_speed(speed: float) -> str:
     return "" if speed == 1 else f" at speed {speed:g}"
-
-
-def select_share(utterances: Sequence[Utterance], share: float) -> Sequence[Utterance]:
-    """Select a share of the recordings, whole speakers at a time.
-
-    Speakers are taken in the order of their names' SHA-256 until the share is reached, so a smaller selection is part
-    of a larger one. A recording without a speaker counts as a speaker of its own. The order stays.
-
-    Example:
-        >>> clips = [Utterance(audio_path=f"{number}.flac", speaker=f"s{number % 4}") for number in range(8)]
-        >>> [len(select_share(clips, share)) for share in (0.25, 0.3, 1.0)]
-        [2, 4, 8]
-    """
-    speakers = [one.speaker or one.audio_path.name for one in utterances]
-    sizes, selected, count = Counter(speakers), set[str](), 0
-    for speaker in sorted(sizes, key=lambda name: sha256(name.encode(errors="surrogatepass")).digest()):
-        if count >= share * len(utterances):
-            break
-        selected.add(speaker)
-        count += sizes[speaker]
-    return select(utterances, [index for index, speaker in enumerate(speakers) if speaker in selected])
-
-
-def find_doubtful(utterances: Sequence[Utterance]) -> list[AlignmentError]:
-    """Return a warning for each utterance whose ``alignment_score`` is far below most others: its text may be wrong.
-
-    The threshold comes from the scores themselves, as every aligner has its own scale.
-    """
-    scores = {one.name: score for one in utterances if (score := _score(one)) is not None}
-    if len(scores) < _MIN_SCORES:
-        return []
-    median = np.median(list(scores.values()))
-    least = median - _OUTLIER * np.median([abs(score - median) for score in scores.values()])
-    return [
-        AlignmentError(
-            f"{name}: its alignment_score is {score:g}, the median is {median:g}; check whether its text is right"
-        ) for name, score in scores.items() if score < least
-    ]  # fmt: skip
-
-
-def _score(utterance: Utterance) -> float | None:
-    """Return an utterance's alignment score, or None if its line has none that is a number."""
-    score = utterance.extra.get("alignment_score")
-    if isinstance(score, int | float) and not isinstance(score, bool) and abs(score) < _MAX_SCORE:
-        return float(score)
-    return None

@@ -153,7 +153,7 @@ class TasteRun(Run):
                 start.load_into(model)
             count = min(_SCALER_CLIPS, len(material))
             indices = np.unique(np.linspace(0, len(material) - 1, count).round().astype(int))
-            model.fit_scalers(material.row(index) for index in indices.tolist())
+            model.fit_scalers(material.rows(indices.tolist()))
         return TasteObjective(model, self.losses)
 
     @cached_property
