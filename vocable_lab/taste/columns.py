@@ -103,6 +103,10 @@ COLUMNS = (
     _column("edit_spoken_others_ms", "edits: other words, spoken", "lower",
             "Mean change of the other words in that speech; units are sampled anew, so this includes the effect of "
             "sampling.", "ms", ".1f"),
+    _column("edit_word_heard", "edits: word heard", "higher",
+            f"Share of clips in which the recognizer hears the swapped word after the swap. {_SPOKEN}."),
+    _column("edit_words_kept", "edits: words kept", "higher",
+            "Of the other words that the recognizer hears before the swap, the share that it hears after it."),
     USED,
     PERPLEXITY,
     ENTROPY,

@@ -62,7 +62,15 @@ from vocable_lab.taste.figures import (
     word_parts,
 )
 from vocable_lab.taste.pictures import ClipViews, pictures, samples
-from vocable_lab.taste.speech import SLOWER, Swap, find_donors, score_edit, swap_middle_word, synthesize
+from vocable_lab.taste.speech import (
+    SLOWER,
+    Swap,
+    find_donors,
+    score_edit,
+    score_heard_edit,
+    swap_middle_word,
+    synthesize,
+)  # fmt: skip
 from vocable_lab.taste.units import clips_with_text, prediction_figures, read_audio
 from vocable_lab.taste.words import Words, durations
 
@@ -127,6 +135,7 @@ class TasteSeed(Evaluation):
         if item in self.synthesized:
             if tokens is not None:
                 row.measure("edits in speech", partial(self._score_spoken_edit, item, audio, tokens))
+                row.measure("words of edits", partial(self._score_heard_edit, item, audio, tokens))
             self._score_speech(item, audio, units, tokens, row)
         return [ResultRow(entry=self.name, item=item, scores=row.scores, extra=row.extra)]
 
@@ -222,6 +231,15 @@ class TasteSeed(Evaluation):
             return {"edit_spoken_toward_donor": Score(0.0)}
         found = score_edit(before.tolist(), after.tolist(), swap.word, swap.longer)
         return {"edit_spoken_toward_donor": found["toward_donor"], "edit_spoken_others_ms": found["others_ms"]}
+
+    def _score_heard_edit(self, item: str, audio: Audio, tokens: Tokens) -> Mapping[str, Score]:
+        """Score whether the recognizer hears the swapped word and the others, in the speech before and after a swap."""
+        swap = self._swap(item, audio, tokens)
+        before, after = (
+            self._recogniser.transcribe(as_scored(self._synthesize(item, one))) for one in (tokens, swap.tokens)
+        )
+        found = score_heard_edit(self.tokenizer.words(tokens), before, after, swap.word)
+        return {f"edit_{name}": score for name, score in found.items()}
 
     def _score_speech(self, item: str, audio: Audio, units: Tensor, tokens: Tokens | None, row: "_RowBuilder") -> None:
         """Synthesize a clip, and score the speech by the recognizer and the aligner."""

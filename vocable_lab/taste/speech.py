@@ -7,6 +7,7 @@ import numpy as np
 
 from vocable.audio import Audio
 from vocable.metrics.score import Score, undefined
+from vocable.metrics.text import normalize_english
 from vocable.systems.taste.tokenizer import TasteTokenizer
 from vocable.tokens import Tokens
 
@@ -82,6 +83,56 @@ def swap_middle_word(tokenizer: TasteTokenizer, tokens: Tokens, donor: Tokens) -
     word = len(original) // 2
     edited = tokenizer.swap_words(tokens, donor, word + 1, word + 1)
     return Swap(tokens=edited, word=word, longer=other[word] - original[word])
+
+
+def score_heard_edit(words: Sequence[str], before: str, after: str, word: int) -> dict[str, Score]:
+    """Score whether a recognizer hears the words of a text after one of them was swapped.
+
+    Args:
+        words: Words of the text.
+        before: Transcript of the speech before the swap.
+        after: Transcript of the speech after the swap.
+        word: Index of the swapped word, from 0.
+
+    Returns:
+        ``word_heard``, and ``words_kept``: of the other words that were heard before, the share that is heard after;
+        undefined where none was.
+
+    Example:
+        >>> found = score_heard_edit(["we", "saw", "it"], "we saw hit", "we saw it", word=1)
+        >>> found["word_heard"].value, found["words_kept"].value
+        (1.0, 1.0)
+    """
+    first, second = heard_words(words, before), heard_words(words, after)
+    others = [second[at] for at, heard in enumerate(first) if heard and at != word]
+    kept = undefined("no other word was heard before the edit")
+    if others:
+        kept = Score(sum(others) / len(others), weight=float(len(others)))
+    return {"word_heard": Score(float(second[word])), "words_kept": kept}
+
+
+def heard_words(words: Sequence[str], transcript: str) -> list[bool]:
+    """Return whether each word of a text stands in a transcript, where both are aligned with the fewest errors.
+
+    Both are normalized as for WER; a word that nothing is left of, such as a dash, counts as heard.
+
+    Example:
+        >>> heard_words(["Mr.", "Brown", "--", "sat", "down"], "mister brown sits down")
+        [True, True, True, False, True]
+    """
+    from rapidfuzz.distance import Levenshtein
+
+    parts = [normalize_english(word).split() for word in words]
+    reference, hypothesis = [part for word in parts for part in word], normalize_english(transcript).split()
+    numbers: dict[str, int] = {}
+    sides = [[numbers.setdefault(part, len(numbers)) for part in side] for side in (reference, hypothesis)]
+    equal = {
+        at for step in Levenshtein.opcodes(*sides) if step.tag == "equal" for at in range(step.src_start, step.src_end)
+    }
+    ends = np.cumsum([len(word) for word in parts]).tolist()
+    return [
+        all(at in equal for at in range(end - len(word), end)) for word, end in zip(parts, ends, strict=True)
+    ]  # fmt: skip
 
 
 def score_edit(before: Sequence[float], after: Sequence[float], word: int, longer: float) -> dict[str, Score]:
