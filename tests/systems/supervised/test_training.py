@@ -268,6 +268,9 @@ def test_a_recipe_says_what_it_lacks(
         tiny().with_teachers({"encoder": str(tmp_path / "nowhere")}, str(tmp_path))
     with pytest.raises(ConfigError, match="no supervised one of this recipe's sizes"):
         wider.objective(wider.material_of(read_manifest(manifest, "train")), tokenizer)
+    levels = replace(run, model=replace(run.model, voice=replace(run.model.voice, levels=16)))
+    begun = levels.objective(levels.material_of(read_manifest(manifest, "train")), tokenizer)
+    assert begun.model.config.voice.levels == 16  # which are no weights
     with pytest.raises(ConfigError, match="encoder_gradient is 2"):
         SupervisedLosses(encoder_gradient=2.0)
     with pytest.raises(ConfigError, match="num_masks is -1"):

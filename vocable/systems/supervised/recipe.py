@@ -85,7 +85,7 @@ class SupervisedRun(Run):
         model = SupervisedModel(self.model)
         if start is None:
             measure_scale(model, len(material), material.scale_samples)
-        elif isinstance(start, SupervisedTokenizer) and start.config == self.model:
+        elif isinstance(start, SupervisedTokenizer) and self._has_sizes_of(start.config):
             model.load_state_dict(start.model.state_dict())
         else:
             raise ConfigError("the model to begin from is no supervised one of this recipe's sizes; take another")
@@ -97,6 +97,10 @@ class SupervisedRun(Run):
                 steps=self.train.steps,
             )  # fmt: skip
         return SupervisedObjective(model, self.losses, whisper, adversary)
+
+    def _has_sizes_of(self, config: SupervisedConfig) -> bool:
+        """Return whether networks of a configuration fit into this recipe's; levels of the voice are no weights."""
+        return replace(config, voice=replace(config.voice, levels=self.model.voice.levels)) == self.model
 
     @cached_property
     def _layers(self) -> WhisperLayers:
