@@ -81,11 +81,12 @@ def tts(
     speaker, pronouncer = as_text_to_speech(loaded), ArpabetPronouncer()
     recognizer, rater = find_scorer("recognizer"), find_scorer("opinion", "dnsmos-p808")
     results: dict[str, Any] = {}
-    totals = {"": ErrorCounts(0, 0, 0, 0), "_shuffled": ErrorCounts(0, 0, 0, 0)}
+    none = ErrorCounts(hits=0, substitutions=0, deletions=0, insertions=0)
+    totals = {"": none, "_shuffled": none}
     opinions: list[float] = []
     for path in voices:
         voice, rates, speakers = Audio.read(path), [], path.stem
-        own = {key: ErrorCounts(0, 0, 0, 0) for key in totals}
+        own = dict.fromkeys(totals, none)
         for sentence in _SENTENCES[:limit]:
             number = derive_seed(seed, f"{speakers} {sentence}")
             tokens = speaker.speak(with_silences(pronouncer.phones(sentence)), voice, seed=number)

@@ -25,11 +25,11 @@ from vocable.evaluate.plan import Plan, as_scored, common_settings, describe_spl
 from vocable.evaluate.runner import Evaluation, ResultRow, Results
 from vocable.evaluate.summary import level_usage
 from vocable.files import make_folder
-from vocable.interfaces import Tokenizer
 from vocable.metrics.codebook import LevelUsage, divergence, mean_entropy
 from vocable.metrics.score import Figure, summarize
 from vocable.metrics.spectral import log_mel_distance
-from vocable.systems.registry import load
+from vocable.systems.base import BaseTokenizer
+from vocable.systems.registry import load_as
 from vocable.tokens import Tokens
 from vocable_lab.shared.pictures import column, usage_picture
 from vocable_lab.shared.synthetic import SYNTHETIC
@@ -85,8 +85,9 @@ class Outside(Evaluation):
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
-        self.tokenizers: dict[str, Tokenizer] = {
-            name: load(source, plan.device, beam=plan.beam) for name, source in short_names(plan.tokenizers).items()
+        self.tokenizers: dict[str, BaseTokenizer[Any]] = {
+            name: load_as(source, BaseTokenizer, plan.device, beam=plan.beam)
+            for name, source in short_names(plan.tokenizers).items()
         }
         if not plan.manifests:
             raise ConfigError("there is no manifest; name at least one with --data, each a domain")
