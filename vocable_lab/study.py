@@ -123,7 +123,7 @@ def study(
         rows = over_seeds(seeded, [column.key for column in columns])
         table += f"\n{seeds_table(rows, columns)}"
         values[SEEDS] = seeds_to_json(rows)
-    table += "".join(f"\n{line}\n" for line in (*saturated, *evaluator.left_out))
+    table += "".join(f"\n{line}\n" for line in (*saturated, *_unanswered(entries, subject), *evaluator.left_out))
     write_whole(out / "study.md", lambda path: path.write_text(table, encoding="utf-8"))
     write_json(out / "study.json", values)
     return table
@@ -255,6 +255,24 @@ def _informative(entries: Iterable[Entry], subject: Subject) -> tuple[list[Colum
         else:
             columns.append(column)
     return columns, lines
+
+
+def _unanswered(entries: Mapping[str, Entry], subject: Subject) -> Iterator[str]:
+    """Yield a line for each column with a baseline that some variants do not clearly beat: by their whole interval."""
+    columns = {column.key: column for column in subject.columns}
+    for key, baseline in subject.baselines.items():
+        measured = {name: entry.figures for name, entry in entries.items() if {key, baseline} <= entry.figures.keys()}
+        lower = columns[key].better == "lower"
+        weak = [
+            name for name, figures in measured.items()
+            if not (figures[key].high < figures[baseline].mean if lower else figures[key].low > figures[baseline].mean)
+        ]  # fmt: skip
+        if weak:
+            named = "every variant" if len(weak) == len(measured) else ", ".join(weak)
+            yield (
+                f"{columns[key].title}: not clearly better than *{columns[baseline].title}*: {named}. The study cannot "
+                "answer what these cost; train longer, or on more speech."
+            )
 
 
 def _keep_sizes(variants: Sequence[Variant], say: Callable[[str], None]) -> list[Variant]:

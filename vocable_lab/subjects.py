@@ -61,6 +61,7 @@ class Subject:
             manifests. It raises a ConfigError if the study cannot answer its question on these manifests.
         cost: Function that measures what a trained model costs to use, by column. It is called once for a model.
         ceilings: Highest value by column. A column in which no variant is told apart from it is left out, and named.
+        baselines: Column of a baseline by column. Variants that are not clearly better are named below the table.
         split: Split to evaluate on where every manifest has it; None takes that of ``vocable evaluate``.
         logged: Columns by name of a statistic in ``log.jsonl``. Its mean since the previous checkpoint stands in the
             column ``train_…``; the curves of both are drawn.
@@ -79,6 +80,7 @@ class Subject:
     prepare: Callable[[Sequence[Variant], Sequence[Path], Path], None] = lambda variants, manifests, out: None
     cost: Callable[[Any], dict[str, float]] = lambda tokenizer: {}
     ceilings: Mapping[str, float] = field(default_factory=dict)
+    baselines: Mapping[str, str] = field(default_factory=dict)
     split: str | None = None
     logged: Mapping[str, str] = field(default_factory=dict)
     final: Mapping[str, str] = field(default_factory=dict)

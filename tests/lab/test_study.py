@@ -15,7 +15,7 @@ from vocable.data.manifest import read_manifest
 from vocable.errors import ConfigError
 from vocable.evaluate.card import Column, Entry
 from vocable.metrics.score import Figure
-from vocable_lab.study import _informative, study
+from vocable_lab.study import _informative, _unanswered, study
 from vocable_lab.vqalattent.classifier import find_classifier
 from vocable_lab.vqalattent.study import STUDIES, SUBJECT
 
@@ -101,6 +101,23 @@ def test_a_column_at_its_ceiling_is_named_and_not_shown() -> None:
     assert _informative([entry(1.0), entry(0.999)], subject)[0] == []
     assert _informative([entry(1.0), entry(0.999)], subject)[1][0].startswith("fidelity: not shown. It is at its ceil")
     assert _informative([entry(1.0), entry(0.9)], subject) == ([column], [])
+
+
+def test_variants_that_do_not_beat_a_baseline_are_named() -> None:
+    columns = [Column(key=key, title=key, better="lower", caption="") for key in ("per", "per_majority")]
+    subject = replace(SUBJECT, columns=columns, baselines={"per": "per_majority"})
+
+    def entry(value: float) -> Entry:
+        figures = {"per": Figure(mean=value, low=value - 0.05, high=value + 0.05, n=10),
+                   "per_majority": Figure(mean=0.9, low=0.85, high=0.95, n=10)}  # fmt: skip
+        return Entry(name="a", kind="tokenizer", family="a", note="", figures=figures)
+
+    entries = {"good": entry(0.6), "unclear": entry(0.88), "bad": entry(2.0)}
+    (line,) = _unanswered(entries, subject)
+    assert line.startswith("per: not clearly better than *per_majority*: unclear, bad. The study cannot answer")
+    (line,) = _unanswered({"bad": entry(2.0)}, subject)
+    assert "*per_majority*: every variant." in line
+    assert not list(_unanswered({"good": entry(0.6)}, subject))
 
 
 def test_what_is_no_study_is_refused(tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ SUBJECT = Subject(
     studies=STUDIES,
     evaluation=Codes,
     columns=COLUMNS,
+    baselines={"per": "per_majority"},
     split="dev",
 )
 
