@@ -86,7 +86,7 @@ class Outside(Evaluation):
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.out = plan, out
         self.tokenizers: dict[str, BaseTokenizer[Any]] = {
-            name: load_as(source, BaseTokenizer, plan.device, beam=plan.beam)
+            name: load_as(source, BaseTokenizer, plan.device, beam=plan.beam)  # type: ignore[type-abstract]
             for name, source in short_names(plan.tokenizers).items()
         }
         if not plan.manifests:
