@@ -1,4 +1,4 @@
-"""The table of the four documents: every command parses, names what exists, and every result is a file."""
+"""The table of the four documents: every item has a row, every command parses, and every result is a file."""
 
 import re
 import shlex
@@ -14,6 +14,17 @@ from vocable_lab.study import find_subject
 
 PAGE = Path(__file__).parents[2] / "docs" / "reproduction.md"
 DOCUMENTS = {"VQ-CTAP": 0, "VQalAttent": 1, "TASTE": 2, "Guided": 3}
+ITEMS = {  # that the documents number, or print as a table or a figure
+    "VQ-CTAP": ("first experiment 1-3", "next check 1-3", "open question 1-3", "compression", "speech from text",
+                "conversion", "ASR", "mechanism 2-3", "failure signatures"),
+    "VQalAttent": ("first experiment 1-3", "next check 1-3", "open question 1-4", "table I:", "table II:",
+                   "tables I and II, compression 4", "failure signatures"),
+    "TASTE": ("figure 1-2", "table 1-3", "memory of training", "section 4.2", "section 4.3", "section 4.5",
+              "future work", "number of units"),
+    "Guided": ("first experiment 1-3", "next check 1-3", "coding", "conversion", "emotion", "recognition",
+               "failure signature", "open questions"),
+}  # fmt: skip
+_RANGE = re.compile(r"^(.*) (\d)-(\d)$")
 _ROW = re.compile(r"^\| (.+) \|$")
 _LINK = re.compile(r"\]\(([^)]+)\)")
 
@@ -51,6 +62,16 @@ def test_every_document_has_its_rows_with_five_cells() -> None:
     assert all(len(cells) == 5 for _, cells in ROWS)
 
 
+@pytest.mark.parametrize("document", ITEMS)
+def test_every_item_of_a_document_has_a_row(document: str) -> None:
+    items = [cells[0] for heading, cells in ROWS if heading.startswith(document)]
+    for name in ITEMS[document]:
+        match = _RANGE.match(name)
+        numbered = [f"{match[1]} {number}" for number in range(int(match[2]), int(match[3]) + 1)] if match else [name]
+        for one in numbered:
+            assert any(item.startswith(one) for item in items), f"{document}: {one}"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_parses_and_names_what_exists(command: str) -> None:
     program, *words = shlex.split(command)
@@ -58,7 +79,7 @@ def test_every_command_parses_and_names_what_exists(command: str) -> None:
     found = parse(words)
     if words[0] == "study":
         assert find_subject(str(found["name"]), find_recipe(str(found["recipe"])))
-    if words[0] in ("train", "inspect"):
+    if words[0] in ("train", "inspect") and words[1] != "manifest.jsonl":
         assert str(found.get("recipe") or found.get("what")) in {*recipes(), *released()}
     if found.get("protocol"):
         names = {point.name.rpartition(".")[2] for point in entry_points(group="vocable.protocols")}
