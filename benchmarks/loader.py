@@ -2,8 +2,9 @@
 
 The need is an estimate: floating-point operations of a whole training step (both turns, forward and backward, counted
 by torch at full size on one short crop, and scaled to the batch) over the rate of a GPU, its published peak times a
-share of it that is more than convolutions reach. Loading is measured in CPU time of one process, with and without the
-features of both teachers.
+share of it that is more than convolutions reach. Loading is measured in CPU time of one process: audio alone, and with
+the features of both teachers, in the packs of ``vocable data features`` or in a file for each recording. Every
+recording has been read before: the first read of a recording from a pack checks the whole of it.
 """
 
 import tempfile
@@ -36,8 +37,9 @@ def loader(
     """Measure the loading of guided-paper's batches, and estimate what a GPU needs of them."""
     import torch
 
+    from vocable.corpus.features import extract_features
     from vocable.data.crops import Crops
-    from vocable.data.manifest import open_manifests
+    from vocable.data.manifest import open_manifests, recordings_of
     from vocable.data.targets import TargetCache
     from vocable.systems.guided.recipe import paper
     from vocable.train.loader import load_ahead
@@ -51,13 +53,20 @@ def loader(
     values: dict[str, Any] = {"operations_a_step": operations, "need_crops_a_second": need}
     with tempfile.TemporaryDirectory() as folder:
         extractors = {"semantic": _Noise(rate, 50.0, 768), "acoustic": _Noise(rate, None, 256)}
-        targets = {name: TargetCache(one, Path(folder) / name) for name, one in extractors.items()}
-        for name, parts in (("audio", {}), ("audio and features", targets)):
+        files, packed = (
+            {name: TargetCache(one, Path(folder) / kind / name) for name, one in extractors.items()}
+            for kind in ("files", "packed")
+        )
+        extract_features(
+            lambda: extractors, recordings_of(utterances)[0], Path(folder) / "packed", say=lambda line: None
+        )
+        for name, parts in (("audio", {}), ("audio and features", packed), ("features in single files", files)):
             begun = time.process_time()
             crops = Crops(
                 utterances, run.batches, sample_rate=rate, hop=hop, targets=parts, cache=Path(folder) / "audio"
             )
             planned = time.process_time() - begun
+            _time(crops.batch, range(_ROUNDS * steps, (_ROUNDS + 4) * steps), time.process_time)
             spent = [
                 _time(crops.batch, range(at * steps, (at + 1) * steps), time.process_time) for at in range(_ROUNDS)
             ]
@@ -71,7 +80,7 @@ def loader(
                 f"crops_a_second_by_{workers}_workers": run.batches.batch_size * steps * _ROUNDS / wall,
             }  # fmt: skip
     table = Table("", "crops of 3 s a CPU second", "times the need", f"need: {need:.0f} a second on one {_GPU}")
-    for name in ("audio", "audio and features"):
+    for name in ("audio", "audio and features", "features in single files"):
         row = values[name]
         times = row["times_the_need"]
         table.add_row(name, f"{row['crops_a_cpu_second']['median']:.0f}", f"{times:.1f}", verdict(_TARGET - times))

@@ -141,7 +141,7 @@ def read_range(path: str | os.PathLike[str], start: int, stop: int) -> Float[nda
     path = Path(path)
     with _reading(path), ExitStack() as stack:
         file = stack.enter_context(open_regular(path))
-        sound = stack.enter_context(soundfile.SoundFile(os.dup(file.fileno()), closefd=True))
+        sound = stack.enter_context(_Forward(os.dup(file.fileno()), closefd=True))
         sound.seek(start)
         is_16_bit = sound.channels == 1 and sound.subtype == "PCM_16"
         block = sound.read(stop - start, dtype="int16" if is_16_bit else "float32", always_2d=True)

@@ -19,6 +19,8 @@ from vocable.errors import AudioError
 
 _UNKNOWN, _READY, _REFUSED = range(3)
 _MAX_DRAWS = 1_000  # of clips that a teacher refuses, one after the other
+Drawn = tuple[int, np.random.Generator]
+"""Clip of a row, and the generator that the rest of the row is drawn with."""
 
 
 class ClipTargets:
@@ -41,29 +43,36 @@ class ClipTargets:
         self._problems, self._num_reported = problems, len(problems)
         self._states = np.zeros(size, dtype=np.uint8)
 
-    def pick(self, draw: Callable[[], int]) -> int:
-        """Return the first clip of a sequence of draws that no teacher has refused.
+    def draw(
+        self, generators: Callable[[], Sequence[np.random.Generator]], pick: Callable[[np.random.Generator], int]
+    ) -> list[Drawn]:
+        """Draw the clips of a batch and compute their missing targets.
+
+        A clip that a teacher has refused is drawn again.
+
+        Args:
+            generators: Function that returns a new generator for each row of the batch.
+            pick: Function that draws a clip with a generator.
 
         Raises:
-            AudioError: If none of very many is usable.
+            AudioError: If very many draws of a row are refused, or a clip cannot be read.
         """
+        while True:
+            rows = [(self._pick(pick, random), random) for random in generators()]
+            unknown = dict.fromkeys(clip for clip, _ in rows if self._states[clip] == _UNKNOWN)
+            if not unknown:
+                return rows
+            self._complete([*unknown])
+
+    def _pick(self, pick: Callable[[np.random.Generator], int], random: np.random.Generator) -> int:
         for _ in range(_MAX_DRAWS):
-            clip = draw()
+            clip = pick(random)
             if self._states[clip] != _REFUSED:
                 return clip
         raise self._error_of(clip, "this recording and all others that could be drawn are refused by a teacher")
 
-    def prepare(self, draws: Callable[[], Iterable[int]]) -> list[AudioError]:
-        """Compute the missing targets of the clips that a batch draws.
-
-        Args:
-            draws: Function that draws the clips of the batch through :meth:`pick`, from its beginning at each call.
-
-        Returns:
-            Errors of the clips that are left out from now on.
-        """
-        while unknown := [clip for clip in dict.fromkeys(draws()) if self._states[clip] == _UNKNOWN]:
-            self._complete(unknown)
+    def news(self) -> list[AudioError]:
+        """Return the errors of the clips that were refused since the last call."""
         news = self._problems[self._num_reported :]
         self._num_reported = len(self._problems)
         return news

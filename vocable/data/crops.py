@@ -13,7 +13,7 @@ from torch import Tensor
 from vocable.audio import Audio
 from vocable.collective import world as world_of_processes
 from vocable.data.batches import BatchConfig, TensorBatch
-from vocable.data.clip_targets import ClipTargets
+from vocable.data.clip_targets import ClipTargets, Drawn
 from vocable.data.clips import Clip, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.data.targets import TargetCache
@@ -113,20 +113,19 @@ class Crops:
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> CropBatch:
         """Draw this rank's slice of the global batch of a step; see :meth:`BatchConfig.draws`."""
-        self.prepare(step, rank, world)
-        rows = [self._crop(random) for random in self.config.draws(step, rank, world)]
+        rows = [self._crop(clip, random) for clip, random in self._draw(step, rank, world)]
         samples, lengths, names, positions = zip(*rows, strict=True)
         frames = torch.tensor([frames_for(length, self.hop) for length in lengths])
         return CropBatch(
             torch.from_numpy(np.stack(samples)), mask_from_lengths(frames, self.config.frames), tuple(names),
-            {part: torch.stack([self._target(part, *position) for position in positions]) for part in self.targets},
+            {part: self._read_targets(target, positions) for part, target in self.targets.items()},
         )  # fmt: skip
 
     def prepare(self, step: int, rank: int = 0, world: int = 1) -> list[AudioError]:
         """Compute the missing targets of a batch; return errors of recordings that are left out from now on."""
-        if not self.targets:
-            return []
-        return self._clip_targets.prepare(lambda: map(self._draw_clip, self.config.draws(step, rank, world)))
+        if self.targets:
+            self._draw(step, rank, world)
+        return self._clip_targets.news()
 
     def scale(self, part: str) -> tuple[Float[Tensor, " F"], Float[Tensor, " F"]]:
         """Return mean and standard deviation of a teacher's vectors, or of its frames.
@@ -161,21 +160,25 @@ class Crops:
         for target in self.targets.values():
             target.check_length(clip.size)
 
-    def _target(self, part: str, index: int, start: int) -> Tensor:
-        target = self.targets[part]
-        file = target.file_of(self._store.key(index))
+    def _read_targets(self, target: TargetCache, positions: Sequence[tuple[int, int]]) -> Tensor:
+        """Read the targets of crops: their frames, or the vectors of their recordings."""
+        files = [target.file_of(self._store.key(clip)) for clip, _ in positions]
         if target.extractor.frame_rate is None:
-            return target.vector(file)
-        return target.frames(file, start // self.hop, self.config.frames)
+            return torch.stack([target.vector(file) for file in files])
+        frames = torch.empty(len(files), self.config.frames, target.extractor.width)
+        for row, file, (_, start) in zip(frames, files, positions, strict=True):  # into place: a copy takes as long
+            target.read_frames(file, start // self.hop, row)
+        return frames
 
-    def _draw_clip(self, random: np.random.Generator) -> int:
-        """Draw a clip; every second of speech is equally likely."""
-        return self._clip_targets.pick(
-            lambda: int(np.searchsorted(self._ends, random.random() * self._ends[-1], side="right"))
-        )
+    def _draw(self, step: int, rank: int, world: int) -> list[Drawn]:
+        """Draw the clips of a batch, whose targets are there then; every second of speech is equally likely."""
 
-    def _crop(self, random: np.random.Generator) -> tuple[np.ndarray, int, str, tuple[int, int]]:
-        index = self._draw_clip(random)
+        def pick(random: np.random.Generator) -> int:
+            return int(np.searchsorted(self._ends, random.random() * self._ends[-1], side="right"))
+
+        return self._clip_targets.draw(lambda: self.config.draws(step, rank, world), pick)
+
+    def _crop(self, index: int, random: np.random.Generator) -> tuple[np.ndarray, int, str, tuple[int, int]]:
         size, speeds = self.config.frames * self.hop, self.config.speed_range
         speed = float(random.uniform(*speeds)) if speeds != (1.0, 1.0) else 1.0
         length = int(size * speed)

@@ -13,6 +13,7 @@ speed is called ``…@0.9.safetensors``. Other weights, other layers or another 
 which needs another folder. An hour of 768 numbers 50 times per second takes 276 MB.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -288,8 +289,11 @@ class TargetCache:
 
     def frames(self, file: Path, first: int, count: int) -> Float[Tensor, "N F"]:
         """Read ``count`` frames from ``first`` on; frames past the end are 0."""
-        frames = self._read(file, (None, self.extractor.width), slice(first, first + count))
-        return torch.nn.functional.pad(frames, (0, 0, 0, count - len(frames)))
+        return self.read_frames(file, first, torch.empty(count, self.extractor.width))
+
+    def read_frames(self, file: Path, first: int, frames: Float[Tensor, "N F"]) -> Float[Tensor, "N F"]:
+        """Read N frames from ``first`` on into a tensor, which is returned; frames past the end are 0."""
+        return self._read(file, (None, self.extractor.width), slice(first, first + len(frames)), into=frames)
 
     def all_frames(self, file: Path) -> Float[Tensor, "N F"]:
         """Read all frames of a recording."""
@@ -341,14 +345,16 @@ class TargetCache:
                 pack = self._packs[path] = FeaturePack(path, self.extractor.digest)
                 self._pack_of |= dict.fromkeys(pack, pack)
 
-    def _read(self, file: Path, shape: tuple[int | None, ...], rows: slice, dtype: str = "F16") -> Tensor:
+    def _read(
+        self, file: Path, shape: tuple[int | None, ...], rows: slice, dtype: str = "F16", into: Tensor | None = None
+    ) -> Tensor:
         if file.stem not in self._pack_of and not exists(file):
             self._find_packs()  # another process has made the pack since
         pack = self._pack_of.get(file.stem)
         if pack is not None:
-            return self._take(pack.slice(file.stem), shape, rows, dtype, f"{pack.path}, {file.stem}")
+            return self._take(pack.slice(file.stem), shape, rows, dtype, f"{pack.path}, {file.stem}", into)
         with self._opened(file) as stored:
-            return self._take(stored.get_slice("target"), shape, rows, dtype, str(file))
+            return self._take(stored.get_slice("target"), shape, rows, dtype, str(file), into)
 
     def _stored(self, file: Path) -> Tensor:
         """Read the results in a file of their own, as they are kept."""
@@ -363,16 +369,28 @@ class TargetCache:
                 raise CheckpointError(f"{file}: is of another teacher than {self.extractor.name}; remove it")
             yield stored
 
-    def _take(self, part: Any, shape: tuple[int | None, ...], rows: slice, dtype: str, where: str) -> Tensor:
+    def _take(
+        self, part: Any, shape: tuple[int | None, ...], rows: slice, dtype: str, where: str, into: Tensor | None
+    ) -> Tensor:
         """Return rows of a target as float32 or ids; raise a CheckpointError if they cannot be of this extractor."""
         sizes, kind = part.get_shape(), part.get_dtype()
         fits = len(sizes) == len(shape) and all(b in (None, a) for a, b in zip(sizes, shape, strict=True))
-        value = part[rows] if fits and kind == dtype else None
-        if value is None or not bool(value.isfinite().all()):
+        stored = part[rows] if fits and kind == dtype else None
+        value = stored if stored is None or dtype == "I32" else _to_float(stored, into)
+        if value is None or (dtype == "F16" and not math.isfinite(value.sum())):  # which cannot overflow
             raise CheckpointError(f"{where}: holds {sizes} of {kind}, or numbers that are not finite; remove it")
         if dtype == "I32" and not self._in_range(value):
             raise CheckpointError(f"{where}: holds ids that are not in [0, {self.extractor.width}); remove it")
-        return value.float() if value.is_floating_point() else value
+        return value
+
+
+def _to_float(stored: Tensor, into: Tensor | None) -> Tensor:
+    """Return float16 values as float32: a new tensor, or one that they are copied into, followed by zeros."""
+    if into is None:
+        return stored.float()
+    into[: len(stored)] = stored
+    into[len(stored) :] = 0
+    return into
 
 
 def _refusal_path(file: Path) -> Path:

@@ -14,7 +14,7 @@ from vocable.data.manifest import Utterance
 from vocable.errors import ConfigError, ManifestError
 from vocable.features.spectrogram import spectra
 from vocable.systems.ctap.data import AlignedBatch, AlignedConfig, AlignedWindows
-from vocable.systems.ctap.recipe import tiny
+from vocable.systems.ctap.recipe import _log_statistics, tiny
 from vocable.text.phonemes import PhonemeSet
 
 HOP, REDUCTION, WINDOW, VOICE = 64, 4, 25, 60
@@ -222,7 +222,10 @@ def test_what_a_corpus_tells_of_itself(clips: list[Utterance]) -> None:
     found = windows(clips)
     assert found.hours == pytest.approx(12 / 3_600)
     assert len(found) == 4
-    lasting = found.durations()
+    counts = found.durations()
+    lasting = np.repeat(np.arange(len(counts)), counts)
+    logs = np.log(lasting)
+    assert torch.equal(_log_statistics(counts).float(), torch.tensor([logs.mean(), logs.std()]).float())
     said = [
         end - start
         for clip in clips[:3]

@@ -153,14 +153,16 @@ class AlignedWindows:
         samples = self._store.samples(index, 0, _SCALE_SECONDS * self.sample_rate)
         return np.pad(samples, (0, -samples.size % self.token_hop))
 
-    def durations(self) -> Int[ndarray, " L"]:
-        """Return the duration of each phoneme of the corpus, in spectra, rounded; silences are left out."""
-        found = array("i")  # clip by clip: the lengths of all at once would take several times the memory
-        for clip in np.flatnonzero(self._segments.counts()).tolist():
+    def durations(self) -> Int[ndarray, " D"]:
+        """Return how often a phoneme of the corpus lasts 0, 1, 2, … spectra, rounded; silences are left out."""
+        counts = np.zeros(0, dtype=np.int64)
+        for clip in np.flatnonzero(self._segments.counts()).tolist():  # all at once would take hundreds of megabytes
             ends, ids = self._segments.row(clip)
             lengths = np.diff(ends, prepend=0.0)[ids > 0]
-            found.extend(np.maximum(1, lengths / self.hop).round().astype(np.int64).tolist())
-        return np.array(found, dtype=np.int32)
+            found = np.bincount(np.maximum(1, lengths / self.hop).round().astype(np.int64), minlength=len(counts))
+            found[: len(counts)] += counts
+            counts = found
+        return counts
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> AlignedBatch:
         """Return this rank's slice of the global batch of a step."""

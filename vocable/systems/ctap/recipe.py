@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from torch import Tensor
 
 from vocable.data.manifest import Utterance, open_manifests
 from vocable.errors import ConfigError
@@ -54,12 +57,18 @@ class CtapRun(Run):
         """
         model = CtapModel(replace(self.model, phonemes=material.phonemes.symbols))
         measure_scale(model, len(material), material.scale_samples)
-        log_durations = torch.from_numpy(np.log(material.durations()))
-        std = log_durations.std(correction=0).clamp(min=_MIN_LOG_STD)
-        model.durations.log_stats.copy_(torch.stack([log_durations.mean(), std]))
+        model.durations.log_stats.copy_(_log_statistics(material.durations()))
         if start is not None:
             _load_matching(model, start)
         return CtapObjective(model, self.losses, rate=self.train.learning_rate, steps=self.train.steps)
+
+
+def _log_statistics(counts: Int[ndarray, " D"]) -> Float[Tensor, "2"]:
+    """Return mean and standard deviation of the logarithm of durations, given how often each lasts 1, 2, … spectra."""
+    logs = np.log(np.arange(1, len(counts)))
+    mean = np.average(logs, weights=counts[1:])
+    variance = np.average((logs - mean) ** 2, weights=counts[1:])
+    return torch.tensor([mean, max(np.sqrt(variance), _MIN_LOG_STD)])
 
 
 def _load_matching(model: CtapModel, start: CtapTokenizer) -> None:

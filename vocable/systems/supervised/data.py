@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 from vocable.audio import resampled_size
 from vocable.data.alignment.words import words_of
 from vocable.data.batches import BatchConfig, TensorBatch
-from vocable.data.clip_targets import ClipTargets
+from vocable.data.clip_targets import ClipTargets, Drawn
 from vocable.data.clips import Clip, ClipStore
 from vocable.data.manifest import Utterance
 from vocable.data.targets import TargetCache
@@ -134,10 +134,7 @@ class UtteranceData:
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> UtteranceBatch:
         """Return this rank's slice of the global batch of a step."""
-        self.prepare(step, rank, world)
-        rows = [
-            self._load_row(self._draw_clip(step, random), random) for random in self.config.draws(step, rank, world)
-        ]
+        rows = [self._load_row(clip, random) for clip, random in self._draw(step, rank, world)]
         samples, frames, phones, letters, voices, names = zip(*rows, strict=True)
         tokens = torch.tensor([frames_for(len(row), self.hop) for row in samples])
         longest = int(tokens.max())
@@ -152,16 +149,19 @@ class UtteranceData:
 
     def prepare(self, step: int, rank: int = 0, world: int = 1) -> list[AudioError]:
         """Compute the missing frames of a batch; return errors of recordings that are left out from now on."""
-        return self._clip_targets.prepare(
-            lambda: [self._draw_clip(step, random) for random in self.config.draws(step, rank, world)]
-        )
+        self._draw(step, rank, world)
+        return self._clip_targets.news()
 
-    def _draw_clip(self, step: int, random: np.random.Generator) -> int:
-        """Draw a clip among those whose length is similar to that of a clip that the step draws."""
+    def _draw(self, step: int, rank: int, world: int) -> list[Drawn]:
+        """Draw clips, whose frames are there then, among those of similar length to a clip that the step draws."""
         pool = min(_POOL_BATCHES * self.config.batch_size, len(self))
         middle = int(np.random.default_rng((self.config.seed, step)).integers(len(self)))
         first = min(max(middle - pool // 2, 0), len(self) - pool)
-        return self._clip_targets.pick(lambda: int(self._by_length[first + int(random.integers(pool))]))
+
+        def pick(random: np.random.Generator) -> int:
+            return int(self._by_length[first + int(random.integers(pool))])
+
+        return self._clip_targets.draw(lambda: self.config.draws(step, rank, world), pick)
 
     def _load_row(self, clip: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, str]:
         """Return samples, frames, phones, letters, voice and file of a clip."""

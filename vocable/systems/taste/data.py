@@ -27,7 +27,7 @@ from vocable.data.alignment.doubts import find_doubtful
 from vocable.data.alignment.words import estimate_spans, subword_spans, word_spans, words_of
 from vocable.data.batches import BatchConfig, TensorBatch
 from vocable.data.clip_files import ClipFiles
-from vocable.data.clip_targets import ClipTargets
+from vocable.data.clip_targets import ClipTargets, Drawn
 from vocable.data.clips import describe_corpus
 from vocable.data.manifest import Utterance, recordings_of, select, select_share
 from vocable.data.targets import FeatureExtractor, TargetCache
@@ -280,12 +280,12 @@ class TasteData:
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> TasteBatch:
         """Return this rank's slice of the global batch of a step; see :class:`~vocable.train.objective.Batches`."""
-        self.prepare(step, rank, world)
-        return TasteBatch.of([self._example(self._draw(random)) for random in self.config.draws(step, rank, world)])
+        return TasteBatch.of([self._example(index) for index, _ in self._draw(step, rank, world)])
 
     def prepare(self, step: int, rank: int = 0, world: int = 1) -> list[AudioError]:
         """Compute the missing features of a batch; return errors of utterances that are left out from now on."""
-        return self._clip_targets.prepare(lambda: map(self._draw, self.config.draws(step, rank, world)))
+        self._draw(step, rank, world)
+        return self._clip_targets.news()
 
     def rows(self, indices: Sequence[int]) -> Iterator[TasteBatch]:
         """Yield some examples as batches of one, without those that an extractor refuses."""
@@ -302,8 +302,13 @@ class TasteData:
             return row
         raise self._error(index, "a feature extractor refuses it; leave it out")
 
-    def _draw(self, random: np.random.Generator) -> int:
-        return self._clip_targets.pick(lambda: int(random.integers(len(self))))
+    def _draw(self, step: int, rank: int, world: int) -> list[Drawn]:
+        """Draw examples, whose features are there then."""
+
+        def pick(random: np.random.Generator) -> int:
+            return int(random.integers(len(self)))
+
+        return self._clip_targets.draw(lambda: self.config.draws(step, rank, world), pick)
 
     def _file_of(self, cache: TargetCache, index: int) -> Path:
         entry = self._entries[index]
