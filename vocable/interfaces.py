@@ -243,6 +243,31 @@ class PhonemeRecognizer(Protocol):
 
 
 @runtime_checkable
+class TimedWord(Protocol):
+    """A word with its span of time, such as a :class:`vocable.data.alignment.record.Segment`."""
+
+    @property
+    def symbol(self) -> str:
+        """The word, in lower case."""
+
+    @property
+    def start(self) -> float:
+        """Start in seconds."""
+
+    @property
+    def end(self) -> float:
+        """End in seconds."""
+
+
+@runtime_checkable
+class LexiconRecognizer(PhonemeRecognizer, Protocol):
+    """A phoneme recognizer that also finds words: by a lexicon and a language model, in its probabilities."""
+
+    def transcribe_words(self, tokens: Tokens) -> Sequence[TimedWord]:
+        """Return the words of one clip, with their times."""
+
+
+@runtime_checkable
 class WordEditor(ClipTokenizer, Protocol):
     """A tokenizer whose tokens stand for the words of a text, so that words can be taken from another recording."""
 

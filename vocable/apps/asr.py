@@ -10,7 +10,13 @@ from vocable.arguments import check_arguments
 from vocable.audio import Audio, AudioLike, as_audio
 from vocable.data.alignment import Segment
 from vocable.errors import SpecError, TextError
-from vocable.interfaces import DetailedRecognizer, PhonemeRecognizer, Recognition, SpeechRecognizer
+from vocable.interfaces import (
+    DetailedRecognizer,
+    LexiconRecognizer,
+    PhonemeRecognizer,
+    Recognition,
+    SpeechRecognizer,
+)
 from vocable.metrics.text import normalize, repeats_itself
 from vocable.systems.registry import models_for
 from vocable.text.lexicon import Lexicon
@@ -31,6 +37,7 @@ class Transcript:
     Attributes:
         segments: Each phoneme with its start and end in seconds. Silence is left out; a speech recognizer has none.
         words: Words in lower case, or None where no dictionary is installed or the phonemes are not ARPAbet.
+        word_segments: Each word with its start and end in seconds, where the model finds words in its probabilities.
         text: Text as a speech recognizer writes it; the words of a tokenizer, joined by spaces.
         log_probability: Mean natural logarithm of the probability of a token; NaN if it is not known.
         is_loop: Whether the recognizer repeated itself.
@@ -41,6 +48,7 @@ class Transcript:
     text: str = ""
     log_probability: float = math.nan
     is_loop: bool = False
+    word_segments: tuple[Segment, ...] = ()
 
     @property
     def phonemes(self) -> list[str]:
@@ -57,14 +65,16 @@ class Transcript:
 def transcribe(model: object, audio: AudioLike, *, finder: WordFinder | None = None) -> Transcript:
     """Recognize the words of a recording, or its phonemes, their times, and the words they may stand for.
 
-    A speech recognizer returns words. A tokenizer returns phonemes, and words found by pronunciation and frequency
-    alone: expect far more errors in these.
+    A speech recognizer returns words. A tokenizer returns phonemes and words. Where it has ``transcribe_words``, these
+    are found in its probabilities by a lexicon and a trigram model. Else, and with a ``finder``, they are found in the
+    most likely phonemes by pronunciation and frequency alone: expect far more errors.
 
     Args:
         model: A :class:`~vocable.interfaces.SpeechRecognizer`, such as ``vocable.load_recognizer()``, or a tokenizer
             that is a :class:`~vocable.interfaces.PhonemeRecognizer`, such as ``vocable.load("ctap-small")``.
         audio: Recording at any sample rate, of any length.
-        finder: Word finder for phonemes. By default one over the dictionary of pocketsphinx, where that is installed.
+        finder: Word finder for phonemes. By default the model's own search, or else a finder over the dictionary of
+            pocketsphinx, where that is installed.
 
     Raises:
         SpecError: If the model recognizes neither words nor phonemes.
@@ -93,11 +103,18 @@ def transcribe(model: object, audio: AudioLike, *, finder: WordFinder | None = N
     path = path[: math.ceil(recording.duration / seconds - _ROUNDING)]  # the last token may be partly padding
     symbols = recognizer.phonemes.symbols
     segments = list(_segments(path, symbols, seconds, recording.duration))
-    words = _find_words(segments, finder) if set(symbols[1:]) <= set(ARPABET) else None
+    words: tuple[str, ...] | None = None
+    timed: tuple[Segment, ...] = ()
+    if set(symbols[1:]) <= set(ARPABET):
+        if isinstance(recognizer, LexiconRecognizer) and finder is None:
+            timed = tuple(Segment(one.symbol, one.start, one.end) for one in recognizer.transcribe_words(tokens))
+            words = tuple(one.symbol for one in timed)
+        else:
+            words = _find_words(segments, finder)
     text = " ".join(words or ())
     return Transcript(
         segments=tuple(segment for segment in segments if segment.symbol != SILENCE),
-        words=words, text=text, is_loop=repeats_itself(text),
+        words=words, text=text, is_loop=repeats_itself(text), word_segments=timed,
     )  # fmt: skip
 
 

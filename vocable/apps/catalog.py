@@ -21,7 +21,10 @@ _USES = {
     "tts": "text to speech", "vc": "voice conversion", "asr": "phoneme recognition", "generate": "speech generation",
     "edit": "word editing", "score": "scoring of texts",
 }  # fmt: skip
-_PARTS = {"letters": "pronunciation of English words", "vocoder": "mel spectra to speech, for the models above"}
+_PARTS = {
+    "letters": "pronunciation of English words", "vocoder": "mel spectra to speech, for the models above",
+    "words": "words of English in the phonemes of the models above",
+}  # fmt: skip
 _CACHED_USES = {
     "whisper": "input of supervised-small and taste-small, speech recognizer",
     "hubert": "teacher of guided recipes", "wavlm": "teacher of guided recipes, speaker similarity",

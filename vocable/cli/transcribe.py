@@ -19,7 +19,10 @@ def transcribe(
             help="Recognizer: moonshine (default), pocketsphinx or a Whisper's folder; or a tokenizer (ctap-small)."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, with the times of phonemes.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON lines, with the times of phonemes and of a tokenizer's words.")
+    ] = False,
+    words: Annotated[bool, typer.Option("--words", help="Print words alone, without phonemes.")] = False,
     least: Annotated[
         float,
         typer.Option(
@@ -34,7 +37,7 @@ def transcribe(
 
     With --out, recordings that have no text get one, and every key of a manifest is kept. A text that is not to be
     trusted is left out: one of low probability, one that repeats itself, and none at all. Printed lines have file and
-    text; of a tokenizer they have file, words and phonemes, and the words are - without pocketsphinx's dictionary.
+    text; of a tokenizer they have file, words and phonemes, and the words are - for phonemes of another inventory.
     """
     from vocable.cli.progress import show_progress
     from vocable.corpus.speech import transcribe_files
@@ -47,7 +50,7 @@ def transcribe(
     with show_progress("transcribing") as watch:
         if out is None:
             outcome = transcribe_files(
-                loaded, inputs, as_json=as_json, say=typer.echo, complain=complain, watch=watch
+                loaded, inputs, as_json=as_json, words_only=words, say=typer.echo, complain=complain, watch=watch,
             )  # fmt: skip
         else:
             outcome = write_transcripts(

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ def convert_files(
 
 
 def transcribe_files(
-    model: object, inputs: Sequence[str | os.PathLike[str]], *, as_json: bool = False,
+    model: object, inputs: Sequence[str | os.PathLike[str]], *, as_json: bool = False, words_only: bool = False,
     say: Callable[[str], None] = print, complain: Callable[[str], None] = print, watch: Watch | None = None,
 ) -> Outcome:  # fmt: skip
     """Print the transcripts of recordings: words of a speech recognizer, or phonemes and words of a tokenizer.
@@ -129,7 +129,8 @@ def transcribe_files(
     Args:
         model: Recognizer or tokenizer that :func:`vocable.apps.asr.transcribe` accepts.
         inputs: Files, folders, glob patterns, and manifests.
-        as_json: Whether a line is a JSON object with the times of phonemes, in place of tab-separated columns.
+        as_json: Whether a line is a JSON object with the times of phonemes and words, in place of columns.
+        words_only: Whether phonemes are left out.
         say: Function that gets a line for each file.
         complain: Function that gets a line for each file that fails, where there are several files, and for each text
             that is not to be trusted.
@@ -142,11 +143,13 @@ def transcribe_files(
     recognizer = as_recognizer(model) if gives_phonemes else model
     if isinstance(model, NeedsOthers):
         model.check_encoding()
-    line_of = _json_line if as_json else _tab_line if gives_phonemes else _text_line
+    line_of = _json_line if as_json else _tab_line if gives_phonemes and not words_only else _text_line
 
     def process(source: Path) -> Report:
         recording = Audio.read(source)
         transcript = transcribe(recognizer, recording)
+        if words_only:
+            transcript = replace(transcript, segments=())
         reason = "" if gives_phonemes else why_distrusted(transcript)
         if reason:
             complain(printable(f"uncertain: {source}: {reason}"))
@@ -197,7 +200,10 @@ def _text_line(source: Path, transcript: Transcript) -> str:
 
 def _json_line(source: Path, transcript: Transcript) -> str:
     phonemes = [[segment.symbol, round(segment.start, 4), round(segment.end, 4)] for segment in transcript.segments]
+    times = [[word.symbol, round(word.start, 4), round(word.end, 4)] for word in transcript.word_segments]
     values: dict[str, Any] = {"audio_path": str(source), "words": transcript.words, "phonemes": phonemes}
+    if times:
+        values["word_times"] = times
     if not math.isnan(transcript.log_probability):
         values |= {"text": transcript.text, "text_log_probability": round(transcript.log_probability, 3)}
     return json.dumps(values)

@@ -1,9 +1,10 @@
 """Tokenizers that keep the voice as one vector beside their tokens and decode mel spectra through a vocoder."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from typing_extensions import override
 from vocable.arguments import check_value
 from vocable.audio import Audio, AudioLike, as_audio, check_audible
 from vocable.audio_files.mark import SyntheticMark
+from vocable.data.alignment.record import Segment
 from vocable.errors import AudioError, SpecError
 from vocable.interfaces import Mix
 from vocable.numerics import aligned
@@ -21,13 +23,16 @@ from vocable.quantizers import Codebook, FiniteScalarQuantizer, VectorQuantizer
 from vocable.systems.base import BaseTokenizer
 from vocable.systems.describe import Table, codebook_table, spec_rows
 from vocable.systems.token_format import NO_VOICE, TokenFormat
-from vocable.text.phonemes import PhonemeSet
+from vocable.text.phonemes import ARPABET, PhonemeSet
+from vocable.text.word_model import bundled_search
+from vocable.text.word_search import WordSearchConfig
 from vocable.tokens import Tokens
 from vocable.vocoders import Vocoder, find_vocoder
 from vocable.vocoders.scaled import SpectraModel, crop_middle
 from vocable.voices import round_voice
 
 MIN_VOICE_SECONDS = 0.5
+_ROUNDING = 1e-6  # tolerance, in positions, of a count that should be whole
 _MAX_SCALE_CLIPS = 500  # clips that the scale of spectra is measured on
 
 
@@ -67,9 +72,13 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
     Attributes:
         phonemes: Phoneme inventory.
         vocoder: Vocoder that renders the decoded spectra.
+        word_search: Settings with which :meth:`transcribe_words` searches by default, tuned on dev splits.
+        word_stride: Number of positions of :meth:`phoneme_scores` whose mean that search takes as one.
     """
 
     takes_vocoder = True
+    word_search: ClassVar[WordSearchConfig] = WordSearchConfig()
+    word_stride: ClassVar[int] = 1
 
     def __init__(self, model: _Model, vocoder: str | None = None, *, aliases: Sequence[str] = ()) -> None:
         super().__init__(model, aliases=aliases)
@@ -83,6 +92,14 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
     @abstractmethod
     def spectra(self, tokens: Tokens, voice: Float[Tensor, "1 V"]) -> Float[Tensor, "F S"]:
         """Return the mel spectra in dB of this tokenizer's tokens of one clip, decoded with a voice vector."""
+
+    @abstractmethod
+    def phoneme_scores(self, tokens: Tokens) -> Float[Tensor, "S V"]:
+        """Return the log-probability of each phoneme at each of S positions, evenly spaced over one clip.
+
+        Raises:
+            SpecError: If the tokens are another tokenizer's.
+        """
 
     @abstractmethod
     def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " S"]:
@@ -194,6 +211,36 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
     def transcribe(self, tokens: Tokens) -> list[str]:
         """Return the phonemes of one clip: those of :meth:`phoneme_path` without repeats and silence."""
         return self.phonemes.names(collapse_path(self.phoneme_path(tokens)))
+
+    def transcribe_words(self, tokens: Tokens, search: WordSearchConfig | None = None) -> list[Segment]:
+        """Return the English words of one clip, found in :meth:`phoneme_scores` by a lexicon and a trigram model.
+
+        Args:
+            tokens: Tokens of this tokenizer.
+            search: Settings of the search; by default :attr:`word_search`.
+
+        Returns:
+            Words in lower case, from the first to behind the last position of their phonemes, in seconds.
+
+        Raises:
+            SpecError: If the tokens are another tokenizer's, or the phonemes of the model are not ARPAbet.
+
+        Source:
+            :class:`vocable.text.word_search.WordSearch`, with :class:`vocable.text.word_model.WordModel`.
+        """
+        if not set(self.phonemes.symbols[1:]) <= set(ARPABET):
+            raise SpecError("words are found in ARPAbet phonemes; the model has others: use its phonemes")
+        scores = self.phoneme_scores(tokens).cpu().numpy()
+        duration = int(tokens.samples[0]) / self.spec.sample_rate
+        seconds = tokens.ids.shape[2] / self.spec.frame_rate / len(scores)
+        scores = scores[: math.ceil(duration / seconds - _ROUNDING)]  # the last token may be partly padding
+        starts = np.arange(0, len(scores), self.word_stride)
+        sizes = np.diff(starts, append=len(scores))[:, None]
+        scores, seconds = np.add.reduceat(scores, starts, axis=0) / sizes, seconds * self.word_stride
+        finder = bundled_search(self.phonemes.symbols).with_settings(search or self.word_search)
+        return [
+            Segment(word.text, word.start * seconds, min(word.end * seconds, duration)) for word in finder.find(scores)
+        ]
 
     def _check_vector(self, voice: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
         """Return a voice vector on the networks' device, rounded to the model's levels where it has some.

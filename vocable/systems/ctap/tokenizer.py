@@ -21,6 +21,7 @@ from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.describe import Table, parameter_rows
 from vocable.systems.voiced import VoicedTokenizer, rename_keys
 from vocable.systems.windows import frame_windows, sample_windows
+from vocable.text.word_search import WordSearchConfig
 from vocable.tokens import Tokens
 
 _MAX_SPECTRA = 360_000  # of one call of speak: an hour in spectra of 10 ms
@@ -55,6 +56,8 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
     system = "ctap"
     config_class = CtapConfig
     model_class = CtapModel
+    word_search = WordSearchConfig(lm_weight=2.0, word_bonus=2.0)
+    word_stride = 4  # spectra: a phoneme lasts several, each with a score of its own
     migration = Migration(
         config=migrate_config,
         tensors=(

@@ -18,6 +18,7 @@ from vocable.systems.describe import parameter_rows
 from vocable.systems.supervised.config import SupervisedConfig
 from vocable.systems.supervised.networks import SupervisedModel
 from vocable.systems.voiced import VoicedTokenizer, rename_keys
+from vocable.text.word_search import WordSearchConfig
 from vocable.tokens import Tokens
 
 _MAX_SAMPLES = 30 * 16_000  # that Whisper encodes at a time
@@ -51,6 +52,7 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
     system = "supervised"
     config_class = SupervisedConfig
     model_class = SupervisedModel
+    word_search = WordSearchConfig(lm_weight=0.6)
     migration = Migration(
         config=migrate_config,
         tensors=(
@@ -89,12 +91,16 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
         return self.model.to_decibels(self.model.decoder(latents, self._check_vector(voice), mask))[0].cpu()
 
     @torch.inference_mode()
+    def phoneme_scores(self, tokens: Tokens) -> Float[Tensor, "P V"]:
+        """Return the log-probability of each phoneme at each CTC position of one clip; phoneme 0 is the blank."""
+        return self.model.eval().recognizer(*self._embed_masked(tokens))[0].cpu()
+
     def phoneme_path(self, tokens: Tokens) -> Int[Tensor, " P"]:
         """Return the most likely phoneme id at each CTC position of one clip; see :meth:`VoicedTokenizer.phoneme_path`.
 
         A phone is at few positions, mostly one, and silence, the blank, at all others.
         """
-        return self.model.eval().recognizer(*self._embed_masked(tokens))[0].argmax(1).cpu()
+        return self.phoneme_scores(tokens).argmax(1)
 
     @classmethod
     def size_rows(cls, model: SupervisedModel) -> list[tuple[str, str]]:
