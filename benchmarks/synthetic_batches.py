@@ -72,7 +72,7 @@ def shrink(run: Any, tiny: Any) -> Any:
         tiny: Run of the recipe for tests of the same system.
     """
     model, batches = tiny.model, tiny.batches
-    if hasattr(run, "adversary"):
+    if getattr(run, "adversary", None) is not None:
         few = replace(run.adversary.discriminators, periods=(3,), period_width=1, scales=1, scale_width=16,
                       windows=(256,), filters=2)  # fmt: skip
         # Few entries, so that rounding decides no tie between two of them.
