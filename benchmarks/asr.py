@@ -17,8 +17,7 @@ import typer
 from anchors import main, record
 
 _GRID: dict[str, tuple[float, ...]] = {
-    "lm_weight": (0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0), "word_bonus": (-2.0, -1.0, 0.0, 1.0, 2.0),
-    "blank_penalty": (0.0, 0.5, 1.0), "threshold": (12.0, 16.0, 20.0),
+    "lm_weight": (0.4, 0.6, 0.8, 1.0, 1.5, 2.0), "word_bonus": (-1.0, 0.0, 1.0, 2.0), "blank_penalty": (0.0, 0.5),
 }  # fmt: skip
 
 

@@ -2,19 +2,21 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Run, quick_help
-from tests.models import ready
+from tests.models import ready, ready_ctap
 from vocable import load, transcribe
-from vocable.apps import asr
 from vocable.apps.asr import Transcript
 from vocable.audio import Audio
+from vocable.errors import SpecError
+from vocable.systems import voiced
 from vocable.testing import speechlike
-from vocable.text.lexicon import Lexicon
+from vocable.text.ngram import train_ngram
+from vocable.text.word_model import WordModel
 
 
 @pytest.fixture
@@ -28,16 +30,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def lexicon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, list[str]]], None]]:
-    """A dictionary in place of the large one, which the type checks of tests make slow; another can be put in its."""
-
-    def put(words: dict[str, list[str]]) -> None:
-        asr._installed_finder.cache_clear()
-        monkeypatch.setattr(Lexicon, "installed", lambda: Lexicon("few", words))
-
-    put({"they": ["DH EY"], "a": ["EY"], "the": ["DH AH"], "air": ["EH R"]})
-    yield put
-    asr._installed_finder.cache_clear()
+def lexicon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few words in place of the bundled ones, which the type checks of tests make slow."""
+    spellings = {"they": ["DH EY"], "a": ["EY"], "the": ["DH AH"], "air": ["EH R"], "be": ["B IY"], "so": ["S OW"]}
+    words = WordModel(spellings, train_ngram(["they air a", "the air", "so be the air"]))
+    monkeypatch.setattr(voiced, "bundled_search", lambda symbols: words.search(symbols))
 
 
 def heard(path: str, model: Path) -> Transcript:
@@ -64,13 +61,26 @@ def test_json_lines_with_times(run: Run, here: Path, model: Path) -> None:
             assert (start, end) == (pytest.approx(one.start, abs=1e-4), pytest.approx(one.end, abs=1e-4))
 
 
-def test_without_a_dictionary_there_are_phonemes(
-    run: Run, here: Path, model: Path, lexicon: Callable[[dict[str, list[str]]], None]
-) -> None:
-    lexicon({})
-    code, out, _ = run("asr", "talk/a.wav", "--model", model)
-    assert (code, out) == (0, f"talk/a.wav\t-\t{' '.join(heard('talk/a.wav', model).phonemes)}\n")
-    assert json.loads(run("asr", "talk/a.wav", "--json", "--model", model)[1])["words"] is None
+def test_words_alone(run: Run, here: Path, model: Path) -> None:
+    code, out, _ = run("asr", "talk/a.wav", "--words", "--model", model)
+    wanted = heard("talk/a.wav", model)
+    assert (code, out) == (0, f"talk/a.wav\t{' '.join(wanted.words or ())}\n")
+    row = json.loads(run("asr", "talk/a.wav", "--words", "--json", "--model", model)[1])
+    assert row["phonemes"] == []
+    assert [word for word, _, _ in row["word_times"]] == row["words"] == list(wanted.words or ())
+    edges = [edge for _, start, end in row["word_times"] for edge in (start, end)]
+    assert edges == sorted(edges)
+    assert 0 <= edges[0] < edges[-1] <= Audio.read("talk/a.wav").duration
+
+
+def test_phonemes_of_another_inventory_have_no_words(run: Run, here: Path, tmp_path: Path) -> None:
+    ready_ctap(("SIL", "a", "ʃ", "t")).save(tmp_path / "other")
+    code, out, _ = run("asr", "talk/a.wav", "--model", tmp_path / "other")
+    assert (code, out.split("\t")[:2]) == (0, ["talk/a.wav", "-"])
+    assert json.loads(run("asr", "talk/a.wav", "--json", "--model", tmp_path / "other")[1])["words"] is None
+    tokenizer: Any = load(tmp_path / "other")
+    with pytest.raises(SpecError, match="words are found in ARPAbet phonemes"):
+        tokenizer.transcribe_words(tokenizer.encode("talk/a.wav"))
 
 
 def test_one_bad_file_is_named_beside_and_the_rest_go_on(run: Run, here: Path, model: Path) -> None:

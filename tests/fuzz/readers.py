@@ -53,7 +53,9 @@ from vocable.systems.registry import load
 from vocable.testing import speechlike
 from vocable.text.letters import LettersConfig, LettersNetwork, LettersToPhones
 from vocable.text.lexicon import Lexicon
+from vocable.text.ngram import read_arpa, train_ngram
 from vocable.text.subword_tokenizers import BytePairTokenizer, HubTokenizer, subword_tokenizer_from_json
+from vocable.text.word_model import WordModel
 from vocable.tokens import Tokens, TokenSpec, pack
 from vocable.train import checkpoint
 from vocable.train.log import Log, read_rows
@@ -311,6 +313,27 @@ class _Encoder:
 def _read_letters(folder: Path) -> object:
     model = LettersToPhones.load(folder)
     return model.phones("cat")
+
+
+def _make_words(folder: Path) -> None:
+    words = ["good", "morning", "world"]
+    WordModel({word: [word.upper()] for word in words}, train_ngram(["good morning world", "good world"])).save(folder)
+
+
+def _read_words(folder: Path) -> object:
+    model = WordModel.load(folder)
+    return model.spellings, round(model.lm.cross_entropy(["good morning"]), 9)
+
+
+def _make_arpa(folder: Path) -> None:
+    (folder / "a.arpa").write_text(
+        "\\data\\\nngram 1=3\n\n\\1-grams:\n-99 <s> -.3\n-.6 </s>\n-.5 a -.2\n\n\\2-grams:\n-.3 <s> a\n\n\\end\\\n"
+    )
+
+
+def _read_arpa(folder: Path) -> object:
+    model = read_arpa(folder / "a.arpa")
+    return model.vocabulary, model.cross_entropy(["a a"])
 
 
 def _make_classifier(folder: Path) -> None:
@@ -618,6 +641,8 @@ READERS: dict[str, Reader] = {
         lambda folder: IstftVocoder(network()).save(folder), lambda folder: IstftVocoder.load(folder).digest,
         "vocoders.istft:IstftVocoder.load",
     ),
+    "words": _model(_make_words, _read_words, "text.word_model:WordModel.load"),
+    "ARPA language model": Reader(_make_arpa, _read_arpa, [("*", bytes_of), ("*", words_of)], ()),
     "letters": _model(_make_letters, _read_letters, "text.letters:LettersToPhones.load"),
     "classifier": _model(
         _make_classifier, lambda folder: Classifier.load(folder).config,
