@@ -216,6 +216,7 @@ def _supervised(run: Any) -> tuple[Objective, Any]:
             _noise(generators, frames * hop) * mask.repeat_interleave(hop, dim=1),
             _noise(generators, frames * ratio, heard) * mask.repeat_interleave(ratio, dim=1)[..., None], mask,
             phones * (torch.arange(4) < sizes[:, None]), sizes,
+            torch.zeros(len(generators), 0, dtype=torch.int64), torch.zeros(len(generators), dtype=torch.int64),
             _noise(generators, config.voice.frames * config.mel.hop), _names(generators),
         )  # fmt: skip
 
