@@ -2,6 +2,7 @@
 
 import hashlib
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -260,3 +261,13 @@ def test_a_clip_that_does_not_fit_on_the_device_says_what_to_do(clips: list[Utte
     with pytest.raises(OutputError, match=r"loud: a clip of 0\.\d s does not fit into the memory of the device; cut"):
         crops(clips, tmp_path / "kept", Full(fits=0)).batch(0)
     assert not [*(tmp_path / "kept" / "part0").glob("*.safetensors")]
+
+
+def test_a_recording_that_was_cut_before_its_features_were_made_stops_the_run_by_name(
+    clips: list[Utterance], tmp_path: Path
+) -> None:
+    made = crops(clips, tmp_path / "kept", Loud())
+    os.truncate(clips[5].audio_path, 5_000)
+    with pytest.raises(AudioError, match=r"5\.wav: has 5000 bytes, and had \d+ before; restore the file"):
+        made._clip_targets.usable([5])
+    assert not [*(tmp_path / "kept" / "part0").glob("*.json")][1:], "a file that is cut is no refusal of the teacher"
