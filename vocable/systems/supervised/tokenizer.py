@@ -52,7 +52,7 @@ class SupervisedTokenizer(VoicedTokenizer[SupervisedModel]):
     system = "supervised"
     config_class = SupervisedConfig
     model_class = SupervisedModel
-    word_search = WordSearchConfig(lm_weight=0.6)
+    word_search = WordSearchConfig(lm_weight=1.0, word_bonus=1.0)
     migration = Migration(
         config=migrate_config,
         tensors=(
