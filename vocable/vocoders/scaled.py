@@ -43,9 +43,11 @@ class SpectraModel(nn.Module):
 
     def fit_scale(self, clips: Iterable[Float[Tensor, "1 T"]]) -> None:
         """Set mean and standard deviation to those of some clips, whose lengths T are multiples of the hop."""
-        decibels = torch.cat([self.mel.mel(clip)[0] for clip in clips], dim=1).clamp(min=_FLOOR_DB)
+        decibels = torch.cat([self.mel.mel(clip)[0] for clip in clips], dim=1)
+        decibels.clamp_(min=_FLOOR_DB)  # in place, as hundreds of clips take hundreds of megabytes
         self.middle.copy_(decibels.mean(1))
-        self.spread.copy_((decibels - decibels.mean(1, keepdim=True)).std().clamp(min=_MIN_STD_DB))
+        decibels -= decibels.mean(1, keepdim=True)
+        self.spread.copy_(decibels.std().clamp(min=_MIN_STD_DB))
 
     def frames(self, samples: Float[Tensor, "B T"]) -> Float[Tensor, "B S F"]:
         """Return the standardized spectra of samples; T is a multiple of the hop."""
