@@ -13,7 +13,7 @@ from vocable.audio import Audio
 from vocable.data.manifest import Utterance
 from vocable.errors import ConfigError, ManifestError
 from vocable.features.spectrogram import spectra
-from vocable.systems.ctap.data import AlignedBatch, AlignedConfig, AlignedWindows
+from vocable.systems.ctap.data import AlignedBatch, AlignedConfig, AlignedWindows, _Segments
 from vocable.systems.ctap.recipe import _log_statistics, tiny
 from vocable.text.phonemes import PhonemeSet
 
@@ -242,3 +242,15 @@ def test_a_batch_moves_to_a_device_whole(clips: list[Utterance]) -> None:
     assert {getattr(moved, part).device.type for part in ("samples", "mask", "phonemes", "has_phonemes", "voices")} == {
         "meta"
     }
+
+
+@pytest.mark.parametrize("odd", [None, 0.12345678, 3_000.5])
+def test_segments_are_kept_bit_for_bit(odd: float | None) -> None:
+    """In microseconds, and as they are from the first end on that is no whole number of them, or too late."""
+    rows = [[0.31, 0.38, 1 / 3], [], [0.0001, 7.123456], [odd or 0.5, 3_001.0 if odd == 3_000.5 else 0.9], [2.5]]
+    segments = _Segments(9)
+    for row in rows:
+        segments.append(row, [*range(len(row))])
+    assert [segments.row(clip)[0].tolist() for clip in range(5)] == rows
+    assert [segments.row(clip)[1].tolist() for clip in range(5)] == [[*range(len(row))] for row in rows]
+    assert segments._ends.typecode == ("i" if odd is None else "d")

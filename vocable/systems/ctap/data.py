@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from vocable.systems.ctap.config import CtapConfig
 from vocable.text.phonemes import SILENCE, PhonemeSet
 
 _SCALE_SECONDS = 10  # of a clip, from which scales are measured
+_MICRO = 1_000_000.0  # microseconds of a second
+_LONGEST = 2_000.0  # seconds that 32 bits hold in microseconds
 _Window = tuple[ndarray, int, Int[ndarray, " S"], bool, ndarray, str]
 
 
@@ -77,22 +79,41 @@ class AlignedConfig(BatchConfig):
 
 
 class _Segments:
-    """Phoneme segments of many clips, one after the other: ends in samples, and phoneme ids below ``num_phonemes``."""
+    """Phoneme segments of many clips, one after the other: ends in seconds, and phoneme ids below ``num_phonemes``.
+
+    Ends are kept in microseconds, in half of the memory, unless one of them is no whole number of these. The last end
+    of a clip is that of its audio, and is kept as it is.
+    """
 
     def __init__(self, num_phonemes: int) -> None:
-        self._ends, self._starts = array("d"), array("q", [0])
+        self._ends: array[Any] = array("i")
+        self._last, self._starts = array("d"), array("q", [0])
         self._ids = array("h" if num_phonemes < 1 << 15 else "i")
 
     def append(self, ends: Sequence[float], ids: Sequence[int]) -> None:
         """Add the segments of the next clip; none where its phonemes are not known."""
-        self._ends.extend(ends)
+        if self._ends.typecode == "i":
+            scaled = [round(end * _MICRO) for end in ends[:-1]] + [0] * len(ends[-1:])
+            if all(one / _MICRO == end for one, end in zip(scaled, ends[:-1], strict=False)) and (
+                not ends or ends[-1] < _LONGEST
+            ):
+                self._ends.extend(scaled)
+            else:
+                self._ends = array("d", (one / _MICRO for one in self._ends))
+        if self._ends.typecode == "d":
+            self._ends.extend(ends)
+        self._last.append(ends[-1] if ends else 0.0)
         self._ids.extend(ids)
         self._starts.append(len(self._ends))
 
     def row(self, clip: int) -> tuple[Float[ndarray, " L"], Int[ndarray, " L"]]:
         """Return ends and ids of a clip."""
         start, stop = self._starts[clip : clip + 2]
-        return np.array(self._ends[start:stop]), np.array(self._ids[start:stop], dtype=np.int64)
+        ends = np.array(self._ends[start:stop], dtype=np.float64)
+        if self._ends.typecode == "i":
+            ends /= _MICRO
+        ends[-1:] = self._last[clip]
+        return ends, np.array(self._ids[start:stop], dtype=np.int64)
 
     def counts(self) -> Int[ndarray, " M"]:
         """Return the number of segments of each clip."""
@@ -158,7 +179,7 @@ class AlignedWindows:
         counts = np.zeros(0, dtype=np.int64)
         for clip in np.flatnonzero(self._segments.counts()).tolist():  # all at once would take hundreds of megabytes
             ends, ids = self._segments.row(clip)
-            lengths = np.diff(ends, prepend=0.0)[ids > 0]
+            lengths = np.diff(ends * self.sample_rate, prepend=0.0)[ids > 0]
             found = np.bincount(np.maximum(1, lengths / self.hop).round().astype(np.int64), minlength=len(counts))
             found[: len(counts)] += counts
             counts = found
@@ -184,7 +205,7 @@ class AlignedWindows:
             ids = self.phonemes.ids(alignment.symbols, "the alignment")
         except TextError as error:
             raise AlignmentError(str(error)) from error
-        self._segments.append([segment.end * self.sample_rate for segment in alignment.segments], ids)
+        self._segments.append([segment.end for segment in alignment.segments], ids)
 
     def _draw_window(self, random: np.random.Generator) -> _Window:
         """Return samples of a window, how many are real, phonemes, whether they are known, the voice, and a name."""
@@ -200,6 +221,7 @@ class AlignedWindows:
         voice = np.resize(self._draw_excerpt(clip, self.voice, speed, random)[0], self.voice)
         gain = min(gain, 1.0 / max(float(np.abs(window).max()), float(np.abs(voice).max()), 1e-3))
         ends, ids = self._segments.row(clip)
+        ends *= self.sample_rate
         phonemes = np.zeros(size // self.hop, dtype=np.int64)
         if ends.size:
             centers = start + (np.arange(phonemes.size) + 0.5) * self.hop * speed
