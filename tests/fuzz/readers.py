@@ -45,7 +45,7 @@ from vocable.data.targets import TargetCache
 from vocable.errors import InputError
 from vocable.evaluate.describe import describe, kind_of
 from vocable.features.hub import from_transformers, read_tensors
-from vocable.files import sha256
+from vocable.files import sha256, write_json
 from vocable.folder import digest_of, system_of
 from vocable.schema import to_json
 from vocable.systems.guided import recipe as guided
@@ -468,6 +468,14 @@ def _make_targets(folder: Path) -> None:
     TargetCache(_Loud(), folder / "cache").store(clip, Audio.read(clip))
 
 
+def _make_refusal(folder: Path) -> None:
+    write_json(folder / "a.refused.json", {"reason": "too quiet"})
+
+
+def _read_refusal(folder: Path) -> object:
+    return TargetCache(_Loud(), folder / "cache").refusal(folder / "a.safetensors")
+
+
 def _read_targets(folder: Path) -> object:
     cache_ = TargetCache(_Loud(), folder / "cache")
     file = cache_.store(folder / "a.wav", Audio.read(folder / "a.wav"))
@@ -674,7 +682,11 @@ READERS: dict[str, Reader] = {
     "targets": Reader(
         _make_targets, _read_targets,
         [("*.safetensors", bytes_of), ("teacher.json", json_of), ("*.safetensors", safetensors_of)],
-        ("data.targets:TargetCache.__init__", "data.targets:TargetCache._read", *SAFETENSORS),
+        ("data.targets:TargetCache.__init__", "data.targets:TargetCache._opened", *SAFETENSORS),
+    ),
+    "refusals": Reader(
+        _make_refusal, _read_refusal, [("*.json", bytes_of), ("*.json", json_of)],
+        ("data.targets:TargetCache.refusal",),
     ),
     "packs of targets": Reader(
         _make_pack, _read_targets, [("000000.safetensors", bytes_of), ("000000.safetensors", safetensors_of)],
@@ -746,6 +758,8 @@ ELSEWHERE: dict[str, str] = {
     "evaluate.canvas:_follow_dark_mode": "reads the package's own style sheet",
     "evaluate.page.__init__:encode_flac": "reads a file that was just written",
     "locks:_open_locked": "opens a file to write it",
+    "locks:is_claimed": "asks for the lock of a file, and reads nothing",
+    "data.feature_packs:is_being_packed": "compares any text with names",
     "locks:_read_holder": "shows at most 200 characters of any text",
     "evaluate.runner:_run_locked": "brings its own settings into the form that they have in a file",
     "text.subword_tokenizers:BytePairTokenizer.train": "reads what the package tokenizers returns",

@@ -128,7 +128,7 @@ def is_being_packed(folder: Path, name: str) -> bool:
     """
     for file in folder.glob(f".*{_NAMES}"):
         with suppress(OSError):  # the pack was finished meanwhile
-            if name in file.read_text().split("\n") and is_claimed(file):
+            if name in file.read_text(errors="replace").split("\n") and is_claimed(file):
                 return True
     return False
 
