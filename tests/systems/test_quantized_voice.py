@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import vocable
-from tests.models import ready_ctap, ready_supervised, save_whisper, with_levels
+from tests.models import with_levels
 from vocable.corpus.shard import TokenShard
 from vocable.corpus.shard_format import ShardRow
 from vocable.corpus.shard_writer import shard_header, write_shard
@@ -28,33 +28,25 @@ from vocable.voices import round_voice
 CLIP = speechlike(24_000)
 
 
-@pytest.fixture(params=["ctap", "supervised"])
-def plain(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VoicedTokenizer[Any]:
-    if request.param == "ctap":
-        return ready_ctap()
-    monkeypatch.setenv("VOCABLE_WEIGHTS", str(tmp_path))
-    return ready_supervised(save_whisper(tmp_path / "whisper-random"))
-
-
 @pytest.fixture
-def tokenizer(plain: VoicedTokenizer[Any]) -> VoicedTokenizer[Any]:
-    return with_levels(plain, 16)
+def tokenizer(voiced: VoicedTokenizer[Any]) -> VoicedTokenizer[Any]:
+    return with_levels(voiced, 16)
 
 
-def test_without_levels_configuration_and_digest_are_as_before(plain: VoicedTokenizer[Any]) -> None:
-    assert with_levels(plain, None).digest == plain.digest != with_levels(plain, 16).digest
-    assert "levels" not in to_json(plain.config.voice)
-    assert to_json(with_levels(plain, 16).config.voice)["levels"] == 16
-    tokens = plain.encode(CLIP)
-    assert tokens.voice_levels is plain.format.voice_levels is None
+def test_without_levels_configuration_and_digest_are_as_before(voiced: VoicedTokenizer[Any]) -> None:
+    assert with_levels(voiced, None).digest == voiced.digest != with_levels(voiced, 16).digest
+    assert "levels" not in to_json(voiced.config.voice)
+    assert to_json(with_levels(voiced, 16).config.voice)["levels"] == 16
+    tokens = voiced.encode(CLIP)
+    assert tokens.voice_levels is voiced.format.voice_levels is None
     assert tokens.voice is not None
     assert not torch.equal(round_voice(tokens.voice, 16), tokens.voice)
 
 
 def test_vectors_are_at_the_levels_and_ids_do_not_change(
-    plain: VoicedTokenizer[Any], tokenizer: VoicedTokenizer[Any]
+    voiced: VoicedTokenizer[Any], tokenizer: VoicedTokenizer[Any]
 ) -> None:
-    tokens, before = tokenizer.encode(CLIP), plain.encode(CLIP)
+    tokens, before = tokenizer.encode(CLIP), voiced.encode(CLIP)
     assert tokens.voice is not None
     assert before.voice is not None
     assert torch.equal(tokens.ids, before.ids)
@@ -117,7 +109,7 @@ def test_a_vector_of_the_caller_is_rounded(tokenizer: VoicedTokenizer[Any]) -> N
     assert converted.samples.size == int(tokens.samples[0])
 
 
-def test_tokens_of_other_levels_are_refused(plain: VoicedTokenizer[Any], tokenizer: VoicedTokenizer[Any]) -> None:
+def test_tokens_of_other_levels_are_refused(voiced: VoicedTokenizer[Any], tokenizer: VoicedTokenizer[Any]) -> None:
     voice = torch.full((1, tokenizer.format.voice_width), 4.0)
     tokens = replace(tokenizer.encode(CLIP), voice=voice, voice_levels=8)
     with pytest.raises(
@@ -125,11 +117,11 @@ def test_tokens_of_other_levels_are_refused(plain: VoicedTokenizer[Any], tokeniz
     ):
         tokenizer.decode(tokens)
     with pytest.raises(SpecError, match="has 16 levels, this tokenizer keeps float32 numbers; encode again"):
-        plain.decode(replace(plain.encode(CLIP), voice=voice, voice_levels=16))
+        voiced.decode(replace(voiced.encode(CLIP), voice=voice, voice_levels=16))
 
 
-def test_units_carry_the_levels(plain: VoicedTokenizer[Any], tokenizer: VoicedTokenizer[Any]) -> None:
-    source, loose = TokenizerUnits(tokenizer, "a"), TokenizerUnits(plain, "a")
+def test_units_carry_the_levels(voiced: VoicedTokenizer[Any], tokenizer: VoicedTokenizer[Any]) -> None:
+    source, loose = TokenizerUnits(tokenizer, "a"), TokenizerUnits(voiced, "a")
     assert (source.spec.voice_levels, loose.spec.voice_levels) == (16, None)
     units, voice = source.units(CLIP), source.voice(CLIP)
     assert voice is not None

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import vocable
-from tests.models import ready_ctap, ready_supervised, save_whisper
 from vocable.errors import CheckpointError
 from vocable.systems.supervised.recipe import tiny
 from vocable.systems.voiced import VoicedTokenizer, measure_scale, voice_alarms
@@ -19,14 +18,6 @@ from vocable.vocoders.scaled import SpectraModel
 
 LIBRARY = str(Path(vocable.__file__).parent)
 BUNDLED = ("ctap-small", "supervised-small")
-
-
-@pytest.fixture(params=["ctap", "supervised"])
-def tokenizer(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VoicedTokenizer[Any]:
-    if request.param == "ctap":
-        return ready_ctap()
-    monkeypatch.setenv("VOCABLE_WEIGHTS", str(tmp_path))
-    return ready_supervised(save_whisper(tmp_path / "whisper-random"))
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -58,10 +49,10 @@ def test_a_hostile_folder_of_format_1_is_refused(name: str, change: dict[str, ob
         vocable.load(tmp_path)
 
 
-def test_from_audio_to_ids_there_are_few_calls_and_files(tokenizer: VoicedTokenizer[Any]) -> None:
+def test_from_audio_to_ids_there_are_few_calls_and_files(voiced: VoicedTokenizer[Any]) -> None:
     """At most 4 nested calls of the library's functions up to the quantizer, and functions of at most 16 files."""
-    clip, files, depths = speechlike(16_000, tokenizer.spec.sample_rate), set[str](), list[int]()
-    tokenizer.encode(clip)
+    clip, files, depths = speechlike(16_000, voiced.spec.sample_rate), set[str](), list[int]()
+    voiced.encode(clip)
 
     def library_calls(frame: FrameType | None) -> int:
         count = 0
@@ -80,7 +71,7 @@ def test_from_audio_to_ids_there_are_few_calls_and_files(tokenizer: VoicedTokeni
 
     sys.setprofile(trace)
     try:
-        tokenizer.encode(clip)
+        voiced.encode(clip)
     finally:
         sys.setprofile(None)
     assert depths
@@ -88,11 +79,11 @@ def test_from_audio_to_ids_there_are_few_calls_and_files(tokenizer: VoicedTokeni
     assert len(files) <= 16, sorted(files)
 
 
-def test_a_configuration_is_described_as_its_trained_model_is(tokenizer: VoicedTokenizer[Any]) -> None:
-    [planned] = tokenizer.describe_config(tokenizer.config)
-    trained, codebook = tokenizer.describe()
+def test_a_configuration_is_described_as_its_trained_model_is(voiced: VoicedTokenizer[Any]) -> None:
+    [planned] = voiced.describe_config(voiced.config)
+    trained, codebook = voiced.describe()
     assert set(planned.rows) <= set(trained.rows)
-    assert trained.rows[0] == ("digest", tokenizer.digest)
+    assert trained.rows[0] == ("digest", voiced.digest)
     assert codebook.rows
 
 

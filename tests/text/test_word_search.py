@@ -173,7 +173,16 @@ def test_words_of_another_lexicon_are_not_saved(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"bigrams": 1 << 40}, {"bigrams": -1}, {"trigrams": 0}, {"spellings": {}}, {"spellings": {"a": "AH"}}, {"x": 1}],
+    [
+        {"bigrams": 1 << 40},
+        {"bigrams": -1},
+        {"trigrams": 0},
+        {"lexicon": ""},
+        {"lexicon": {"a": "AH"}},
+        {"lexicon": "\tAH"},
+        {"lexicon": "a\tAH\na\tEY"},
+        {"x": 1},
+    ],
 )
 def test_a_hostile_folder_is_refused(change: dict[str, object], tmp_path: Path) -> None:
     small().save(tmp_path / "model")

@@ -7,10 +7,28 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vocable.losses.adversarial import GanLoss, fake_loss, feature_matching_loss, generator_loss, real_loss
-from vocable.train.schedule import LearningRate, Weight
+from vocable.schema import config
+from vocable.train.schedule import LearningRate, Steps, Weight
 
 ADVERSARIAL, FEATURE = "adversarial", "feature"
 _CERTAIN = 0.02  # discriminator loss under which the discriminators always win
+
+
+@config
+class GameConfig:
+    """How discriminators are trained against a generator.
+
+    Attributes:
+        game: Adversarial loss: ``hinge`` or ``least_squares``.
+        relative: Whether feature matching is relative to the magnitude of each feature map.
+        begin: First step at which the discriminators are trained.
+        learning_rate: Learning rate of the discriminators, from that step on; the run's by default.
+    """
+
+    game: GanLoss = "hinge"
+    relative: bool = True
+    begin: Steps = 0
+    learning_rate: LearningRate | None = None
 
 
 class Adversary:
@@ -18,12 +36,9 @@ class Adversary:
 
     Args:
         network: Discriminators: a module that returns a list of :class:`~vocable.nn.discriminator.DiscriminatorOutput`.
-        game: Adversarial loss.
-        relative: Whether feature matching is relative to the magnitude of each feature map.
+        config: How they are trained.
         adversarial: Weight of the generator's adversarial loss.
         feature: Weight of feature matching.
-        start: First step at which the discriminators are trained.
-        learning_rate: Learning rate of the discriminators, from that step on; None for that of the run.
         steps: Steps of the whole run.
 
     Attributes:
@@ -32,19 +47,17 @@ class Adversary:
     """
 
     def __init__(
-        self, network: nn.Module, *, game: GanLoss, relative: bool, adversarial: Weight, feature: Weight, start: int,
-        learning_rate: LearningRate | None, steps: int,
-    ) -> None:  # fmt: skip
-        self.network, self.start = network, start
-        self._game, self._relative, self._learning_rate, self._steps = game, relative, learning_rate, steps
+        self, network: nn.Module, config: GameConfig, *, adversarial: Weight, feature: Weight, steps: int
+    ) -> None:
+        self.network, self.config, self.start, self._steps = network, config, config.begin, steps
         self._weights = {ADVERSARIAL: adversarial, FEATURE: feature}
 
     def losses(self, real: Float[Tensor, "B T *any"], fake: Float[Tensor, "B T *any"]) -> dict[str, Float[Tensor, ""]]:
         """Return the discriminators' losses on recordings and on generated clips, detached."""
         real_outputs, fake_outputs = self.network(real), self.network(fake)
         return {
-            "real": real_loss([output.logits for output in real_outputs], self._game),
-            "made": fake_loss([output.logits for output in fake_outputs], self._game),
+            "real": real_loss([output.logits for output in real_outputs], self.config.game),
+            "made": fake_loss([output.logits for output in fake_outputs], self.config.game),
         }
 
     def generator_losses(
@@ -60,8 +73,8 @@ class Adversary:
             self.network.requires_grad_(True)
         maps = [[one for output in outputs for one in output.maps] for outputs in (real_outputs, fake_outputs)]
         return {
-            ADVERSARIAL: generator_loss([output.logits for output in fake_outputs], self._game),
-            FEATURE: feature_matching_loss(*maps, relative=self._relative),
+            ADVERSARIAL: generator_loss([output.logits for output in fake_outputs], self.config.game),
+            FEATURE: feature_matching_loss(*maps, relative=self.config.relative),
         }
 
     def weights(self, step: int) -> dict[str, float]:
@@ -70,7 +83,7 @@ class Adversary:
 
     def learning_rate(self, step: int) -> float | None:
         """Return the discriminators' learning rate at a step; None for that of the run."""
-        rate = self._learning_rate
+        rate = self.config.learning_rate
         return None if rate is None else rate.at(step - self.start, max(1, self._steps - self.start))
 
     def alarms(self, losses: Mapping[str, Float[Tensor, ""]]) -> tuple[str, ...]:

@@ -31,18 +31,31 @@ class WordModelConfig:
     """Words and sizes of the tables.
 
     Attributes:
-        spellings: Pronunciations of each word: phones that are separated by spaces.
+        lexicon: A line for each word: the word and its pronunciations, separated by tabs, whose phones are separated
+            by spaces.
         bigrams: Number of bigrams.
         trigrams: Number of trigrams.
     """
 
-    spellings: Mapping[str, tuple[str, ...]]
+    lexicon: str
     bigrams: _Count
     trigrams: _Count
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.spellings) <= _MAX_WORDS - 2:
-            raise ConfigError(f"there are {len(self.spellings)} words; give 1 to {_MAX_WORDS - 2}")
+        lines = self.lexicon.splitlines()
+        if not 0 < len(lines) <= _MAX_WORDS - 2:
+            raise ConfigError(f"lexicon: there are {len(lines)} words; give 1 to {_MAX_WORDS - 2}")
+        for number, line in enumerate(lines, 1):
+            if not line.partition("\t")[0]:
+                raise ConfigError(f"lexicon, line {number}: {line[:40]!r} has no word")
+        if len(self.spellings) < len(lines):
+            raise ConfigError(f"lexicon: only {len(self.spellings)} of {len(lines)} words are different ones")
+
+    @property
+    def spellings(self) -> dict[str, tuple[str, ...]]:
+        """Pronunciations of each word."""
+        rows = (line.split("\t") for line in self.lexicon.splitlines())
+        return {word: tuple(variants) for word, *variants in rows}
 
 
 class _Tables(nn.Module):
@@ -121,7 +134,8 @@ class WordModel:
         lm = self.lm
         if lm.vocabulary != _vocabulary(self.spellings):
             raise ConfigError("the words of the language model are not those of the lexicon, sorted; mix it over these")
-        settings = WordModelConfig(spellings=self.spellings, bigrams=len(lm.keys[0]), trigrams=len(lm.keys[1]))
+        lexicon = "\n".join("\t".join((word, *variants)) for word, variants in self.spellings.items())
+        settings = WordModelConfig(lexicon=lexicon, bigrams=len(lm.keys[0]), trigrams=len(lm.keys[1]))
         tables, size = _Tables(settings), len(lm.vocabulary)
         (first, second), (pair, third) = np.divmod(lm.keys[0], size), np.divmod(lm.keys[1], size)
         values: dict[str, ndarray] = {
@@ -146,7 +160,8 @@ class WordModel:
         stored: Any = read_model(folder, lambda values: _Tables(parse(WordModelConfig, values, "config"))).network
         values: dict[str, Tensor] = stored.state_dict()
         tables = {name: value.numpy().astype(np.int64) for name, value in values.items()}
-        words = _vocabulary(stored.config.spellings)
+        spellings = stored.config.spellings
+        words = _vocabulary(spellings)
         try:
             keys = tuple(
                 _keys(tables[f"{name}_counts"], tables[f"{name}_words"], len(words)) for name in ("bigram", "trigram")
@@ -156,7 +171,7 @@ class WordModel:
         costs = tuple(-_STEP * tables[f"{name}_costs"] for name in ("unigram", "bigram", "trigram"))
         backoffs = tuple(_STEP * tables[f"{name}_backoffs"] for name in ("unigram", "bigram"))
         lm = NgramModel(words, (keys[0], keys[1]), (costs[0], costs[1], costs[2]), (backoffs[0], backoffs[1]))
-        return cls(stored.config.spellings, lm)
+        return cls(spellings, lm)
 
     @classmethod
     @cache

@@ -33,9 +33,8 @@ class WaveformAdversary(Adversary):
 
     def __init__(self, config: AdversaryConfig, *, adversarial: Weight, feature: Weight, steps: int) -> None:
         super().__init__(
-            Discriminators(config.discriminators), game=config.game, relative=config.relative, adversarial=adversarial,
-            feature=feature, start=config.begin, learning_rate=config.learning_rate, steps=steps,
-        )  # fmt: skip
+            Discriminators(config.discriminators), config, adversarial=adversarial, feature=feature, steps=steps
+        )
 
 
 class Discriminators(nn.Module):

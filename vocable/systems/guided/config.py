@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from vocable.errors import ConfigError
-from vocable.losses.adversarial import GanLoss
 from vocable.losses.reconstruction import MEL_SCALES, MelScale
 from vocable.schema import MAX_DEPTH, MAX_WIDTH, Depth, Entries, Width, config
+from vocable.systems.adversary import GameConfig
 from vocable.tokens import TokenSpec
-from vocable.train.schedule import LearningRate, Steps, Weight
+from vocable.train.schedule import Steps, Weight
 
 _Stride = Annotated[int, Field(ge=2, le=MAX_DEPTH)]
 _Window = Annotated[int, Field(ge=16, le=MAX_WIDTH)]
@@ -234,19 +234,11 @@ class DiscriminatorConfig:
 
 
 @config
-class AdversaryConfig:
-    """Discriminators and how they are trained.
+class AdversaryConfig(GameConfig):
+    """Discriminators and how they are trained; see :class:`~vocable.systems.adversary.GameConfig`.
 
     Attributes:
         discriminators: Sizes of the networks.
-        game: Adversarial loss: ``hinge`` or ``least_squares``.
-        relative: Whether feature matching is relative to the magnitude of each feature map.
-        begin: First step at which the discriminators are trained.
-        learning_rate: Learning rate of the discriminators, from that step on; the run's by default.
     """
 
     discriminators: DiscriminatorConfig = DiscriminatorConfig()
-    game: GanLoss = "hinge"
-    relative: bool = True
-    begin: Steps = 0
-    learning_rate: LearningRate | None = None

@@ -4,26 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vocable.nn.discriminator import ConvDiscriminator, DiscriminatorOutput
-from vocable.systems.adversary import Adversary
 from vocable.systems.supervised.config import SpectraAdversaryConfig
-from vocable.train.schedule import Weight
-
-
-class SpectraAdversary(Adversary):
-    """Discriminators of crops of scaled spectra, against the decoder.
-
-    Args:
-        config: Discriminators and how they are trained.
-        adversarial: Weight of the decoder's adversarial loss.
-        feature: Weight of feature matching.
-        steps: Steps of the whole run.
-    """
-
-    def __init__(self, config: SpectraAdversaryConfig, *, adversarial: Weight, feature: Weight, steps: int) -> None:
-        super().__init__(
-            PatchDiscriminators(config), game="hinge", relative=True, adversarial=adversarial, feature=feature,
-            start=config.begin, learning_rate=config.learning_rate, steps=steps,
-        )  # fmt: skip
 
 
 class PatchDiscriminators(nn.Module):

@@ -9,9 +9,10 @@ from pydantic import Field
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec
 from vocable.schema import MAX_DEPTH, MAX_ENTRIES, Depth, Share, Width, config, later
+from vocable.systems.adversary import GameConfig
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import TokenSpec
-from vocable.train.schedule import LearningRate, Steps, Weight
+from vocable.train.schedule import Steps, Weight
 from vocable.vocoders import MelSpec, VoiceConfig
 
 _WHISPER_RATE, _WHISPER_HOP = 16_000, 320  # samples a second, and samples that a frame of Whisper covers
@@ -149,20 +150,16 @@ class SupervisedConfig:
 
 
 @config
-class SpectraAdversaryConfig:
-    """Configuration of the discriminators of spectra, and how they are trained.
+class SpectraAdversaryConfig(GameConfig):
+    """Discriminators of spectra and how they are trained; see :class:`~vocable.systems.adversary.GameConfig`.
 
     Attributes:
         width: Channels after the first convolution of each discriminator.
         scales: Number of discriminators, each at half of the time resolution of the one before.
-        begin: First step at which they are trained.
-        learning_rate: Learning rate of the discriminators, from that step on; the run's by default.
     """
 
     width: Width = 16
     scales: Annotated[int, Field(ge=1, le=4)] = 2
-    begin: Steps = 0
-    learning_rate: LearningRate | None = None
 
 
 @config

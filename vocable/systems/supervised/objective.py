@@ -22,7 +22,7 @@ from vocable.losses.representation import RepresentationLoss, relative_distance
 from vocable.losses.variational import free_bits, gaussian_kl
 from vocable.metrics.text import edit_distance
 from vocable.nn.voice import reparameterize
-from vocable.systems.supervised.adversary import SpectraAdversary
+from vocable.systems.adversary import Adversary
 from vocable.systems.supervised.config import SupervisedLosses
 from vocable.systems.supervised.data import UtteranceBatch
 from vocable.systems.supervised.networks import SupervisedModel
@@ -51,7 +51,7 @@ class SupervisedObjective:
 
     def __init__(
         self, model: SupervisedModel, losses: SupervisedLosses, whisper: WhisperEncoder | None = None,
-        adversary: SpectraAdversary | None = None,
+        adversary: Adversary | None = None,
     ) -> None:  # fmt: skip
         self.model, self.losses, self.adversary = model, losses, adversary
         self._distilled: nn.Linear | None = None

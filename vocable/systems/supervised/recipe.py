@@ -11,8 +11,9 @@ from vocable.data.manifest import Utterance, open_manifests
 from vocable.data.targets import TargetCache, describe_extractor
 from vocable.errors import ConfigError
 from vocable.features.whisper import EncoderSpec, WhisperEncoder, WhisperLayers
+from vocable.systems.adversary import Adversary
 from vocable.systems.base import System
-from vocable.systems.supervised.adversary import SpectraAdversary
+from vocable.systems.supervised.adversary import PatchDiscriminators
 from vocable.systems.supervised.config import (
     CtcRecognizerConfig,
     FrameEncoderConfig,
@@ -92,9 +93,9 @@ class SupervisedRun(Run):
         whisper = self._layers.encoder if self.losses.representation.value else None
         adversary = None
         if self.adversary is not None:
-            adversary = SpectraAdversary(
-                self.adversary, adversarial=self.losses.adversarial, feature=self.losses.feature,
-                steps=self.train.steps,
+            adversary = Adversary(
+                PatchDiscriminators(self.adversary), self.adversary, adversarial=self.losses.adversarial,
+                feature=self.losses.feature, steps=self.train.steps,
             )  # fmt: skip
         return SupervisedObjective(model, self.losses, whisper, adversary)
 
