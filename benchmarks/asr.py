@@ -1,6 +1,8 @@
 """Words of a tokenizer's phonemes beside a speech recognizer's: word errors, and settings of the search tuned on dev.
 
-python benchmarks/asr.py MODEL MANIFEST... [--tune] [--split dev] [--limit N]
+python benchmarks/asr.py MODEL MANIFEST... [--tune] [--decoded] [--split dev] [--limit N]
+
+Also phone errors of the most likely phonemes and, with --decoded, the recognizer's word errors in the decoded speech.
 
 Scores are computed once for each clip, so that a setting takes a pass of the search alone. With --tune, settings are
 chosen one after the other for the fewest word errors over all manifests: tune on dev, and put the result into the
@@ -27,6 +29,9 @@ def asr(
     tune: Annotated[bool, typer.Option("--tune", help="Choose the settings of the search.")] = False,
     split: Annotated[str, typer.Option(help="Split of the manifests.")] = "dev",
     limit: Annotated[int | None, typer.Option(help="Number of clips of each manifest, spread evenly.")] = None,
+    decoded: Annotated[
+        bool, typer.Option("--decoded", help="Decode the tokens, and recognize that speech, too.")
+    ] = False,
     beside: Annotated[bool, typer.Option(help="Whether the default speech recognizer is measured, too.")] = True,
     name: Annotated[str, typer.Option(help="Name of the result.")] = "asr",
 ) -> None:
@@ -34,13 +39,16 @@ def asr(
     import vocable
     from vocable.apps.asr import recognize_words
     from vocable.audio import Audio
+    from vocable.data.alignment.words import words_of
     from vocable.data.manifest import read_manifest
     from vocable.evaluate.judges.find import load_recognizer
     from vocable.evaluate.plan import spread_evenly
-    from vocable.metrics.text import normalize_english, wer
+    from vocable.metrics.text import normalize_english, per, wer
     from vocable.schema import to_json
+    from vocable.text.pronounce import ArpabetPronouncer
     from vocable.text.word_model import bundled_search
 
+    pronouncer = ArpabetPronouncer()
     tokenizer: Any = vocable.load(model)
     judge = load_recognizer() if beside else None
     results: dict[str, Any] = {}
@@ -48,16 +56,19 @@ def asr(
     for manifest in manifests:
         folder = manifest.absolute().parent.name
         items = spread_evenly([item for item in read_manifest(manifest, split) if item.text], limit)
-        heard = []
+        errors_of: dict[str, list[Any]] = {}
         for item in items:
-            audio = Audio.read(item.audio_path, 16_000)
-            clips.append((folder, item.text or "", tokenizer.phoneme_scores(tokenizer.encode(audio)).cpu().numpy()))
-            if judge is not None:
-                text = recognize_words(judge, audio).text
-                heard.append(wer(item.text or "", text, normalizer=normalize_english))
+            audio, text = Audio.read(item.audio_path, 16_000), item.text or ""
+            tokens = tokenizer.encode(audio)
+            clips.append((folder, text, tokenizer.phoneme_scores(tokens).cpu().numpy()))
+            phones = [phone for word in words_of(item, lambda: pronouncer) for phone in word]
+            errors_of.setdefault("per", []).append(per(phones, tokenizer.transcribe(tokens), strip_stress=True))
+            heard = {"recognizer": audio} | ({"decoded": tokenizer.decode(tokens)} if decoded else {})
+            for key, speech in heard.items() if judge is not None else ():
+                found = recognize_words(judge, speech).text
+                errors_of.setdefault(key, []).append(wer(text, found, normalizer=normalize_english))
         results[folder] = {"clips": len(items)}
-        if heard:
-            results[folder]["recognizer"] = sum(heard[1:], heard[0]).rate
+        results[folder] |= {key: sum(found[1:], found[0]).rate for key, found in errors_of.items()}
     search = bundled_search(tokenizer.phonemes.symbols)
 
     def errors(settings: Any) -> dict[str, Any]:
@@ -83,7 +94,9 @@ def asr(
     for folder, count in counts.items():
         results[folder] |= {"wer": count.rate, "words": count.reference}
         beside_text = f"; {judge.name} {results[folder]['recognizer']:.4f}" if judge is not None else ""
-        typer.echo(f"{folder} {split}: WER {count.rate:.4f}{beside_text}")
+        typer.echo(f"{folder} {split}: WER {count.rate:.4f}{beside_text}; PER {results[folder]['per']:.4f}")
+        if "decoded" in results[folder]:
+            typer.echo(f"{folder} {split}: WER of the decoded speech {results[folder]['decoded']:.4f}")
     spoken = sum(len(scores) for *_, scores in clips)
     written = record(
         name, model=model, digest=tokenizer.digest, split=split, limit=limit, settings=to_json(settings), tried=tried,
