@@ -14,9 +14,10 @@ from vocable_lab.supervised.study import tasks, units
 
 
 def test_units_are_of_two_kinds_at_two_rates_and_equal_sizes() -> None:
-    variants = {
-        one.name: one.run for one in units(replace(small_words(), train=replace(small_words().train, steps=500)))
-    }
+    run = small_words()
+    made = units(replace(run, train=replace(run.train, steps=500)))
+    assert [one.has_other_sizes for one in made] == [False, True, True, True]
+    variants = {one.name: one.run for one in made}
     assert [run.model.spec.frame_rate for run in variants.values()] == [25.0, 25.0, 12.5, 12.5]
     assert {run.model.codebook_size for run in variants.values()} == {1024}
     assert [bool(run.model.fsq_levels) for run in variants.values()] == [False, True, False, True]
