@@ -117,6 +117,20 @@ def test_an_interrupted_run_goes_on_and_computes_nothing_twice(corpus: Path, tmp
     assert _packs(tmp_path / "cut") == _packs(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("is_made", [True, False])
+def test_what_killed_processes_leave_is_removed(corpus: Path, tmp_path: Path, is_made: bool) -> None:
+    _extract(corpus, tmp_path / "whole")
+    _extract(corpus, tmp_path / "killed")
+    pack = tmp_path / "killed" / "part" / "000001.safetensors"
+    if not is_made:
+        pack.unlink()
+    for name in (".000001.0a1b2c3d.safetensors", ".000001.names", "..000001.0a1b2c3d.names",
+                 "..000001.names.claim", ".000001.safetensors.claim"):  # fmt: skip
+        pack.with_name(name).write_bytes(b"00")
+    _extract(corpus, tmp_path / "killed")
+    assert _packs(tmp_path / "killed") == _packs(tmp_path / "whole")
+
+
 def test_shares_and_claims_make_each_pack_once(corpus: Path, tmp_path: Path) -> None:
     _extract(corpus, tmp_path / "whole")
     counted = Level()

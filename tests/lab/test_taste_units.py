@@ -127,6 +127,7 @@ def test_a_quantizer_that_training_has_not_come_to_is_left_out(plan: Plan, place
     assert early.model.quantizer is not None
     for book in early.model.quantizer.residual.codebooks:
         book.entries.zero_()
+        book.counts.zero_()
     assert not has_trained_quantizer(early)
     early.save(tmp_path / "early")
     card = measured(replace(plan, tokenizers=(str(tmp_path / "early"),)), tmp_path / "out")

@@ -24,7 +24,7 @@ from vocable.data.targets import GROUP_SECONDS, FeatureExtractor, TargetCache
 from vocable.device import move_all
 from vocable.errors import AudioError, ConfigError, InputError, VocableError, name_failure
 from vocable.files import exists, sha256
-from vocable.locks import claim
+from vocable.locks import claim, claim_path
 from vocable.processes import end_with_parent, share_work
 from vocable.systems.registry import find_recipe, load
 from vocable.train.overrides import override
@@ -196,12 +196,12 @@ def _work_through(work: _Work, extractors: Mapping[str, FeatureExtractor]) -> It
                 continue
             if exists(target):
                 remove_leftovers(target)
+                claim_path(target).unlink(missing_ok=True)
                 continue
             with claim(target) as is_mine:
                 if not is_mine or exists(target):
                     continue
-                for leftover in folder.glob(f".{target.stem}.*{target.suffix}"):
-                    leftover.unlink(missing_ok=True)  # of a process that was killed
+                remove_leftovers(target)
                 targets: dict[str, Tensor] = {}
                 failed: dict[str, str] = {}
                 with announce_pack(target, _names_of(unit, cache, work.speeds)):

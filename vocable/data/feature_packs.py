@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vocable.errors import CheckpointError
-from vocable.files import write_text, write_whole
+from vocable.files import open_regular, write_text, write_whole
 from vocable.folder import open_tensors
 from vocable.locks import claim, claim_path, is_claimed
 from vocable.schema import config, parse, parse_object, to_bytes
@@ -111,9 +111,14 @@ def announce_pack(path: Path, names: Iterable[str]) -> Iterator[None]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what a process left that was killed when it had just written a pack."""
+    """Remove what a process left that was killed while it made a pack.
+
+    Args:
+        path: Path of the pack, which is there or which this process has claimed.
+    """
     names = _names_path(path)
-    for leftover in (names, claim_path(names), claim_path(path)):
+    unfinished = [one for file in (path, names) for one in path.parent.glob(f".{file.stem}.*{file.suffix}")]
+    for leftover in (*unfinished, names, claim_path(names)):
         leftover.unlink(missing_ok=True)
 
 
@@ -127,8 +132,8 @@ def is_being_packed(folder: Path, name: str) -> bool:
         (True, False)
     """
     for file in folder.glob(f".*{_NAMES}"):
-        with suppress(OSError):  # the pack was finished meanwhile
-            if name in file.read_text(errors="replace").split("\n") and is_claimed(file):
+        with suppress(OSError), open_regular(file) as announced:  # OSError: the pack was finished meanwhile
+            if name in announced.read().decode(errors="replace").split("\n") and is_claimed(file):
                 return True
     return False
 

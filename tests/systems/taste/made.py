@@ -46,6 +46,7 @@ def model_of(config: TasteConfig) -> TasteModel:
                 value.add_(0.1 * torch.randn_like(value))
     for book in model.quantizer.residual.codebooks if model.quantizer is not None else ():
         book.entries.normal_()
+        book.counts.fill_(1.0)
     return model
 
 
