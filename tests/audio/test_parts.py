@@ -89,6 +89,18 @@ def test_tags_and_zeros_before_between_and_after_are_skipped(tag: bytes, suffix:
         assert np.array_equal(read(tmp_path, f"d.{suffix}", tag + data + tag + data), twice)
 
 
+@pytest.mark.parametrize(
+    "letters", [b"ID3", b"ID3\x14\0\0\x7f\x7f\x7f\x7f", b"ID3\3\0\0\x7f\x7f\x7f\x7f", b"ID3\3\0\x01\0\0\2\0"]
+)
+def test_flac_data_that_look_like_a_tag_are_no_tag(letters: bytes, tmp_path: Path) -> None:
+    plain = content(tmp_path, "flac")
+    block = b"test" + letters.ljust(300, b"\x55")
+    data = plain[:42] + b"\x02" + len(block).to_bytes(3, "big") + block + plain[42:]  # behind the first header
+    np.testing.assert_array_equal(read(tmp_path, "looks.flac", data), read(tmp_path, "plain.flac", plain))
+    twice = read(tmp_path, "twice.flac", data + ID3V2 + data)
+    assert twice.size == 2 * read(tmp_path, "plain.flac", plain).size
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_unknown_bytes_between_or_after_recordings_are_named(suffix: str, tmp_path: Path) -> None:
     data, junk = content(tmp_path, suffix), np.random.default_rng(0).bytes(777).replace(b"\0", b"\1")

@@ -4,7 +4,7 @@ import zlib
 from functools import cache
 from typing import NamedTuple
 
-from vocable.audio_files.parts import Bytes, Part, skip_tags
+from vocable.audio_files.parts import Bytes, Part, id3_size, skip_tags
 from vocable.errors import AudioError
 
 _FLAC_START = b"fLaC"
@@ -48,7 +48,8 @@ def _before_tags(data: Bytes, start: int, end: int) -> int:
     """Return the position where tags begin that end at a position. The frames before them do not say their length."""
     at = data.find(b"ID3", max(start, end - _MAX_TAG))
     while 0 <= at < end:
-        if skip_tags(data, at) == end:
+        size = id3_size(data.at(at, 10))  # coded sound may hold these letters, too
+        if size and at + size <= end and skip_tags(data, at) == end:
             end = at
             break
         at = data.find(b"ID3", at + 1)

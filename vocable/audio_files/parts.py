@@ -14,6 +14,7 @@ from vocable.errors import AudioError
 
 _UNKNOWN_LENGTHS = ((2_000_000_000, 1 << 16), (1 << 31, 1 << 16), (1 << 32, 1 << 16))  # and how far a writer is off
 _CHUNK = 1 << 16
+_ID3_VERSIONS = (2, 3, 4)
 _MAX_PARTS = 1 << 12  # recordings in one file
 
 
@@ -131,13 +132,25 @@ def is_unknown_length(promised: int) -> bool:
     return promised == 0 or promised >= 1 << 62 or any(abs(promised - one) <= off for one, off in _UNKNOWN_LENGTHS)
 
 
+def id3_size(head: bytes) -> int:
+    r"""Return the number of bytes of an ID3v2 tag, given its first ten; 0 if they begin none.
+
+    Example:
+        >>> id3_size(b"ID3\x03\0\0\0\0\2\0"), id3_size(b"ID3 by chance")
+        (266, 0)
+    """
+    is_tag = head[:3] == b"ID3" and len(head) >= 10 and head[3] in _ID3_VERSIONS and head[4] != 0xFF
+    if not is_tag or head[5] & 0x0F or max(head[6:10]) >= 0x80:
+        return 0
+    return 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]) + (10 if head[5] & 0x10 else 0)
+
+
 def skip_tags(data: Bytes, position: int) -> int:
     """Return the position after tags and zero bytes, which players put before, between and after recordings."""
     while position < data.size:
         head = data.at(position, 32)
-        if head.startswith(b"ID3") and len(head) >= 10 and max(head[6:10]) < 0x80:
-            size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-            position += 10 + size + (10 if head[5] & 0x10 else 0)
+        if size := id3_size(head[:10]):
+            position += size
         elif head.startswith(b"TAG+"):
             position += 227
         elif head.startswith(b"TAG"):
