@@ -40,6 +40,36 @@ def test_every_term_comes_with_its_weight_at_its_step(material: AlignedWindows, 
     assert {"used", "perplexity", "kl", "logit_scale", "phoneme_top1", "retrieval_top1"} <= found.stats.keys()
 
 
+def test_the_decoder_may_wait(material: AlignedWindows, batch: AlignedBatch) -> None:
+    """Until then neither voices nor spectra cost anything, and what tells phonemes learns all the same."""
+    objective = learner(material, at_once(decoder_start=3))
+    part = objective.model.transcoder
+    early = turn(objective, batch, 2)
+    early.total.backward()
+    assert early.losses.keys() == {"commitment", "phonemes", "contrastive"}
+    assert {name for name in PARTS if taught(getattr(part, name))} == {
+        "speech_encoder", "phoneme_encoder", "phoneme_decoder",
+    }  # fmt: skip
+    assert "kl" not in early.stats
+    late = turn(objective, batch, 3)
+    assert late.losses.keys() == TERMS
+    late.total.backward()
+    assert all(taught(getattr(part, name)) for name in PARTS)
+
+
+def test_without_gradients_of_the_decoder_phonemes_do_not_depend_on_it(
+    material: AlignedWindows, batch: AlignedBatch
+) -> None:
+    """So a run that trains it later learns the same tokens."""
+    found = []
+    for start in (0, 9):
+        objective = learner(material, at_once(decoder_start=start, encoder_gradient=0.0, num_masks=0), dropout=0.0)
+        objective.model.eval()  # positions are drawn in training
+        turn(objective, batch).total.backward()
+        found.append([value.grad for value in objective.model.transcoder.speech_encoder.parameters()])
+    assert all(one is not None and torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
 def test_a_codebook_that_learns_by_gradient_has_its_own_term(material: AlignedWindows, batch: AlignedBatch) -> None:
     found = turn(learner(material, codebook=CtapCodebookConfig(size=32, kind="gradient")), batch)
     assert found.losses.keys() == TERMS | {"codebook"}

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from vocable.errors import ConfigError
-from vocable.schema import MAX_DEPTH, MAX_ENTRIES, MAX_WIDTH, Depth, Share, Width, config
+from vocable.schema import MAX_DEPTH, MAX_ENTRIES, MAX_WIDTH, Depth, Share, Width, config, later
 from vocable.text.phonemes import PhonemeSet
 from vocable.tokens import TokenSpec
 from vocable.train.schedule import LearningRate, Steps, Weight, stage_start
@@ -207,6 +207,9 @@ class CtapLosses:
         kl_floor: Divergence that costs nothing, in nats an utterance.
         codebook_start: Number of steps before the codebook is used, so that k-means finds clusters. A run that begins
             from a trained model uses its codebook at once.
+        decoder_start: Number of steps before speech decoder and voice encoder are trained: ``spectrum``, ``kl``,
+            ``phoneme_branch`` and ``consistency`` are not computed until then. With ``encoder_gradient`` and
+            ``phoneme_branch`` 0 the tokens do not depend on these.
         num_masks: Number of SpecAugment masks along time, and along frequency, of the speech encoder's input.
         vtlp_range: Largest relative change of the vocal tract length in the speech encoder's input; 0 turns vocal tract
             length perturbation off. The decoder's target is not perturbed, so the tokens cannot carry the voice.
@@ -224,6 +227,7 @@ class CtapLosses:
     phoneme_branch: Weight = field(default_factory=lambda: Weight(value=1.0))
     kl_floor: _NotNegative = 0.5
     codebook_start: Steps = 0
+    decoder_start: Annotated[Steps, later(0)] = 0
     num_masks: Annotated[int, Field(ge=0)] = 2
     vtlp_range: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     encoder_gradient: _Fraction = 1.0

@@ -5,6 +5,7 @@ its own: the paper's stepping optimization. (VQ-CTAP, arXiv:2408.05758; weights 
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -73,30 +74,29 @@ class CtapObjective:
 
     def _train_transcoder(self, batch: AlignedBatch, step: int) -> Turn:
         part, mask = self.model.transcoder, batch.mask
+        decodes = step >= self.losses.decoder_start
         with torch.autocast(batch.samples.device.type, enabled=False):
-            frames, voice_frames = self.model.frames(batch.samples), self.model.frames(batch.voices)
-        frame_mask = self._frame_mask(mask)
-        labeled = frame_mask & batch.has_phonemes[:, None]
+            frames = self.model.frames(batch.samples)
+            voice_frames = self.model.frames(batch.voices) if decodes else None
+        labeled = self._frame_mask(mask) & batch.has_phonemes[:, None]
         perturbed = perturb_vocal_tract(frames, self.losses.vtlp_range)
         perturbed = mask_spectrogram(perturbed, self.losses.num_masks, max_time=_MAX_TIME_MASK, frequency=True)
         speech = part.speech_encoder(perturbed, mask)
         waits = part.quantizer.is_disabled(step, self.losses.codebook_start)
         quantized = None if waits else part.quantizer(speech, mask)
         latents = speech * mask[..., None] if quantized is None else quantized.latents
-        mean, log_variance = part.voice_encoder(voice_frames)
-        voice = reparameterize(mean, log_variance)
 
         weights = {name: getattr(self.losses, name).at(step) for name in _TERMS} | {"codebook": 1.0}
         losses: dict[str, Tensor] = {} if quantized is None else dict(quantized.losses)
-        scale = self.losses.encoder_gradient
-        content = scale * latents + (1 - scale) * latents.detach()
-        average = self.model.average_spectrum(voice_frames)
-        decoded = self.model.match_spectrum(part.speech_decoder(content, mask, voice).float(), frame_mask, average)
-        losses["spectrum"] = global_mean((decoded - frames).square().mean(2), frame_mask)
-        divergence = gaussian_kl(mean, log_variance)
-        losses["kl"] = free_bits(divergence, self.losses.kl_floor)
-        stats = {} if quantized is None else quantized.stats
-        stats |= {"kl": divergence.detach().mean(), "logit_scale": part.logit_scale.detach().exp()}
+        stats = {} if quantized is None else dict(quantized.stats)
+        target = None if voice_frames is None else self._target(frames, mask, voice_frames)
+        if target is not None:
+            scale = self.losses.encoder_gradient
+            content = scale * latents + (1 - scale) * latents.detach()
+            losses["spectrum"] = self._spectrum_error(content, mask, target, target.mask)
+            losses["kl"] = free_bits(target.divergence, self.losses.kl_floor)
+            stats["kl"] = target.divergence.detach().mean()
+        stats["logit_scale"] = part.logit_scale.detach().exp()
         logits = part.phoneme_decoder(latents, mask).float()
         nats = F.cross_entropy(logits.flatten(0, 1), batch.phonemes.flatten(), reduction="none").view_as(labeled)
         losses["phonemes"] = global_mean(nats, labeled)
@@ -110,16 +110,35 @@ class CtapObjective:
                 else 0.0 * (speech + text).sum()  # every step needs the same losses, with labels in its rows or not
             )
         stats["retrieval_top1"] = _retrieval_top1(speech[paired], text[paired])
-        if weights["phoneme_branch"]:
-            from_text = self.model.match_spectrum(part.speech_decoder(text, mask, voice).float(), frame_mask, average)
-            losses["phoneme_branch"] = global_mean((from_text - frames).square().mean(2), labeled)
-        if weights["consistency"]:
-            losses["consistency"] = self._consistency(batch, latents, mean, average)
+        if target is not None and weights["phoneme_branch"]:
+            losses["phoneme_branch"] = self._spectrum_error(text, mask, target, labeled)
+        if target is not None and weights["consistency"]:
+            losses["consistency"] = self._consistency(batch, latents, target.mean, target.average)
+        alarms = self._alarms(stats, losses, weights, batch.phonemes[labeled], step)
+        if target is not None:
+            alarms += self._voice_alarms(target, losses, weights, step)
         return Turn(
             name="transcoder", losses=losses, weights={name: weights[name] for name in losses}, stats=stats,
-            learning_rate=self.rate.at(step, self.second_stage),
-            alarms=self._alarms(stats, losses, weights, mean, batch.phonemes[labeled], step),
+            learning_rate=self.rate.at(step, self.second_stage), alarms=alarms,
         )  # fmt: skip
+
+    def _target(
+        self, frames: Float[Tensor, "B S F"], mask: Bool[Tensor, "B N"], voice_frames: Float[Tensor, "B S_voice F"]
+    ) -> "_Target":
+        mean, log_variance = self.model.transcoder.voice_encoder(voice_frames)
+        return _Target(
+            frames=frames, mask=self._frame_mask(mask), mean=mean, voice=reparameterize(mean, log_variance),
+            divergence=gaussian_kl(mean, log_variance), average=self.model.average_spectrum(voice_frames),
+        )  # fmt: skip
+
+    def _spectrum_error(
+        self, content: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"], target: "_Target",
+        counted: Bool[Tensor, "B S"],
+    ) -> Float[Tensor, ""]:  # fmt: skip
+        """Return the mean squared error of spectra decoded from ``content`` in the target's voice."""
+        decoded = self.model.transcoder.speech_decoder(content, mask, target.voice).float()
+        decoded = self.model.match_spectrum(decoded, target.mask, target.average)
+        return global_mean((decoded - target.frames).square().mean(2), counted)
 
     def _consistency(self, batch: AlignedBatch, latents: Tensor, voices: Tensor, averages: Tensor) -> Float[Tensor, ""]:
         """Return the distance between a voice and the voice of other content decoded in it; only the decoder learns.
@@ -145,18 +164,26 @@ class CtapObjective:
 
     def _alarms(
         self, stats: Mapping[str, Tensor], losses: Mapping[str, Tensor], weights: Mapping[str, float],
-        voices: Float[Tensor, "B D"], labels: Int[Tensor, " M"], step: int,
+        labels: Int[Tensor, " M"], step: int,
     ) -> tuple[str, ...]:  # fmt: skip
         limit = (f"the contrastive factor is at its limit of {MAX_LOGIT_SCALE:g}: similarities cannot get sharper",)
         alarms: tuple[str, ...] = limit if float(stats["logit_scale"]) >= 0.99 * MAX_LOGIT_SCALE else ()
-        alarms += voice_alarms(stats["kl"], self.losses.kl_floor, weights["kl"])
-        if step < max(_MIN_STEPS, _LEARNED * self.second_stage):
-            return alarms
-        if weights["phonemes"]:
+        if self._should_have_learned(step) and weights["phonemes"]:
             alarms += phoneme_alarm(losses["phonemes"].detach(), labels)
-        if weights["consistency"] and weights["consistency"] >= self.losses.consistency.value:
-            alarms += consistency_alarm(losses["consistency"].detach(), voices)
         return alarms
+
+    def _voice_alarms(
+        self, target: "_Target", losses: Mapping[str, Tensor], weights: Mapping[str, float], step: int
+    ) -> tuple[str, ...]:
+        alarms = voice_alarms(target.divergence.detach().mean(), self.losses.kl_floor, weights["kl"])
+        if not self._should_have_learned(step - self.losses.decoder_start):
+            return alarms
+        if weights["consistency"] and weights["consistency"] >= self.losses.consistency.value:
+            alarms += consistency_alarm(losses["consistency"].detach(), target.mean)
+        return alarms
+
+    def _should_have_learned(self, steps: int) -> bool:
+        return steps >= max(_MIN_STEPS, _LEARNED * self.second_stage)
 
     def _train_second_stage(self, batch: AlignedBatch, step: int) -> Iterator[Turn]:
         part, mask = self.model.transcoder.eval(), batch.mask
@@ -175,6 +202,27 @@ class CtapObjective:
 
     def _frame_mask(self, mask: Bool[Tensor, "B N"]) -> Bool[Tensor, "B S"]:
         return mask.repeat_interleave(self.model.config.transcoder.reduction, dim=1)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Spectra that the speech decoder should return, and the voice to decode them in.
+
+    Attributes:
+        frames: Recorded spectra.
+        mask: True on spectra of the clip.
+        mean: Mean of the voice embedding.
+        voice: Sample of the voice embedding.
+        divergence: Divergence of the voice embedding from a standard normal distribution, in nats.
+        average: Long-term average spectrum of the voice.
+    """
+
+    frames: Float[Tensor, "B S F"]
+    mask: Bool[Tensor, "B S"]
+    mean: Float[Tensor, "B V"]
+    voice: Float[Tensor, "B V"]
+    divergence: Float[Tensor, " B"]
+    average: Float[Tensor, "B A"]
 
 
 def phoneme_alarm(nats: Float[Tensor, ""], labels: Int[Tensor, " M"]) -> tuple[str, ...]:
