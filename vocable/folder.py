@@ -88,7 +88,7 @@ class StoredModel(Generic[_Network]):
 
 def write_model(
     folder: str | os.PathLike[str], system: str, config: Mapping[str, Any], network: nn.Module, *,
-    half: bool = False, aliases: Sequence[str] = (),
+    half: bool = False, aliases: Sequence[str] = (), beside: Callable[[Path, str], None] | None = None,
 ) -> None:  # fmt: skip
     """Write a model folder.
 
@@ -99,6 +99,7 @@ def write_model(
         network: Network whose state dict is written.
         half: Whether to store float16. Where that changes a weight, the folder holds another model with another digest.
         aliases: Earlier digests of these very weights; left out where ``half`` changes a weight.
+        beside: Function that writes files beside the weights, given the folder and the digest.
 
     Raises:
         OutputError: If the folder cannot be written.
@@ -115,6 +116,8 @@ def write_model(
     def put(place: Path) -> None:
         write_whole(place / "model.safetensors", lambda path: save_file(tensors, path))
         write_json(place / "model.json", described)
+        if beside is not None:
+            beside(place, digest)
 
     if exists(target):  # a folder that may hold other files, too
         put(target)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from numpy import ndarray
@@ -37,12 +37,13 @@ class ClipTokenizer(Protocol):
             TextError: If the text cannot be used, or is missing and this tokenizer needs it.
         """
 
-    def decode(self, tokens: Tokens, voice: Audio | None = None) -> Audio:
+    def decode(self, tokens: Tokens, voice: Any = None) -> Audio:
         """Decode one clip to audio as long as the clip that was encoded.
 
         Args:
             tokens: Tokens of one clip, made by this tokenizer.
-            voice: Recording of the speaker to decode as, where the tokenizer keeps the voice beside its tokens.
+            voice: Recording of the speaker to decode as, or a voice vector (V,), where the tokenizer keeps the voice
+                beside its tokens.
 
         Raises:
             SpecError: If the tokens are another tokenizer's, or of more than one clip.
@@ -164,6 +165,15 @@ class HasVoice(ClipTokenizer, Protocol):
         """Return the voice vector of a recording; one that is too short raises an AudioError."""
 
 
+@runtime_checkable
+class HasNamedVoices(Protocol):
+    """A tokenizer that comes with voices of its own."""
+
+    @property
+    def voices(self) -> Mapping[str, Float[Tensor, " V"]]:
+        """Voice vectors by name, in alphabetical order; they take the place of a recording of the speaker."""
+
+
 @config
 class Mix:
     """Settings of a converter that mixes the levels of two recordings.
@@ -188,12 +198,12 @@ class Mix:
 class VoiceConverter(Protocol):
     """A tokenizer that converts a recording to another voice."""
 
-    def convert(self, source: Audio, voice: Audio, mix: Mix | None = None) -> Audio:
+    def convert(self, source: Audio, voice: Any, mix: Mix | None = None) -> Audio:
         """Convert a recording to another voice.
 
         Args:
             source: Recording whose words and timing are kept, at any sample rate.
-            voice: Recording of the target speaker, at any sample rate.
+            voice: Recording of the target speaker, at any sample rate; for a :class:`HasVoice` also a voice vector.
             mix: How levels are mixed, for tokenizers that keep the voice in their levels; see :meth:`check_mix`.
 
         Raises:
@@ -212,12 +222,12 @@ class TextToSpeech(HasVoice, Protocol):
     def phonemes(self) -> PhonemeInventory:
         """Phonemes that it synthesizes."""
 
-    def speak(self, phonemes: Sequence[str], voice: Audio, *, seed: int = 0) -> Tokens:
+    def speak(self, phonemes: Sequence[str], voice: Audio | Float[Tensor, " V"], *, seed: int = 0) -> Tokens:
         """Make the tokens of a phoneme sequence in a voice.
 
         Args:
             phonemes: Symbols of the inventory.
-            voice: Recording of the speaker.
+            voice: Recording of the speaker, or a voice vector.
             seed: Seed of durations and of everything else that is sampled.
 
         Raises:

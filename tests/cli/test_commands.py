@@ -13,6 +13,7 @@ from tests.cli.conftest import Run, files, quick_help
 from tests.models import ready
 from vocable import recipes
 from vocable.audio import Audio
+from vocable.audio_files.mark import read_mark
 from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
 from vocable.testing import speechlike
@@ -50,6 +51,9 @@ def test_tokens_are_decoded_in_another_voice(run: Run, model: Path, tmp_path: Pa
         made = tmp_path / f"{name}-said.wav"
         assert run("decode", place, "--model", ctap, "--voice", tmp_path / f"{name}.wav", "-o", made)[0] == 0
         spoken.append(Audio.read(made).samples)
+        mark = read_mark(made)
+        assert mark is not None
+        assert mark.use == "voice conversion"
     assert not np.allclose(*spoken, atol=1e-3)
     code, _, complaint = run("decode", place, "--model", model, "--voice", tmp_path / "b.wav", "-o", tmp_path / "c.wav")
     assert (code, (tmp_path / "c.wav").exists()) == (1, False)

@@ -12,6 +12,7 @@ from tests.cli.conftest import Run, files, quick_help
 from tests.models import ready
 from vocable import load, synthesize
 from vocable.audio import Audio
+from vocable.audio_files.mark import read_mark
 from vocable.systems.ctap import recipe as ctap
 from vocable.systems.ctap.networks import CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
@@ -183,9 +184,40 @@ def test_a_vocoder_is_handed_on(model: Path) -> None:
     assert load(model, vocoder="griffin-lim").vocoder.name == "griffin-lim"
 
 
-def test_a_voice_must_be_named(run: Run) -> None:
-    code, _, err = run("tts", "hello")
-    assert (code, "--voice" in err) == (2, True)
+@pytest.mark.usefixtures("here")
+def test_a_model_without_voices_needs_a_recording(run: Run, model: Path) -> None:
+    code, _, err = run("tts", "--phonemes", HELLO, "--model", model)
+    assert code == 1
+    assert "this model comes with no voice; give a recording of the speaker (--voice FILE)" in err
+
+
+@pytest.mark.slow
+def test_voices_of_the_model_are_taken_by_name_and_the_first_by_default(run: Run, here: Path, model: Path) -> None:
+    tokenizer = load(model)
+    for name, clip in (("cara", BOB), ("ann", ANN)):
+        tokenizer.add_voice(name, [clip])
+    tokenizer.save(here / "voices")
+    speech = ("tts", "--phonemes", HELLO, "--model", "voices")
+    for options, name in ((("--voice", "cara"), "cara"), ((), "ann")):
+        code, _, err = run(*speech, *options, "-o", f"{name}.wav")
+        assert (code, err) == (0, "")
+        assert read_mark(f"{name}.wav") is not None
+        made = synthesize(tokenizer, None, tokenizer.voices[name], phonemes=HELLO.split())
+        assert heard(f"{name}.wav", np.clip(made.samples, -1, 1))
+    assert run("vc", "in/bob.wav", "--voice", "cara", "--model", "voices", "-o", "vc.wav")[0] == 0
+    assert run("encode", "in/bob.wav", "--model", "voices", "-o", "bob.tokens")[0] == 0
+    assert run("decode", "bob.tokens", "--voice", "cara", "--model", "voices", "-o", "decoded.wav")[0] == 0
+    assert np.array_equal(Audio.read("vc.wav").samples, Audio.read("decoded.wav").samples)
+    assert read_mark("vc.wav") == read_mark("decoded.wav") is not None
+    assert "ann, cara" in run("inspect", "voices")[1]
+    for command in (speech, ("vc", "in/bob.wav", "--model", "voices"), ("decode", "bob.tokens", "--model", "voices")):
+        code, _, err = run(*command, "--voice", "dora", "-o", "none.wav")
+        assert code == 1
+        assert "no recording 'dora', and no voice of this name in the model, which has ann, cara" in err
+    Path("in/ann.wav").rename("cara")  # a recording is taken before a voice
+    assert run(*speech, "--voice", "cara", "-o", "file.wav")[0] == 0
+    Path("cara").rename("in/ann.wav")
+    assert heard("file.wav", wanted(model, phonemes=HELLO))
 
 
 def test_help_does_not_wait_for_torch() -> None:

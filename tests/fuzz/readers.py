@@ -49,6 +49,7 @@ from vocable.files import sha256, write_json
 from vocable.folder import digest_of, system_of
 from vocable.schema import to_json
 from vocable.systems.guided import recipe as guided
+from vocable.systems.named_voices import write_voices
 from vocable.systems.registry import load
 from vocable.testing import speechlike
 from vocable.text.letters import LettersConfig, LettersNetwork, LettersToPhones
@@ -313,6 +314,12 @@ class _Encoder:
 def _read_letters(folder: Path) -> object:
     model = LettersToPhones.load(folder)
     return model.phones("cat")
+
+
+def _make_voices(folder: Path) -> None:
+    tokenizer = ready_ctap()
+    tokenizer.save(folder)
+    write_voices(folder, {"ann": tokenizer.voice_of(speechlike(16_000, 8_000))}, tokenizer.digest)
 
 
 def _make_words(folder: Path) -> None:
@@ -645,6 +652,11 @@ READERS: dict[str, Reader] = {
     "seanet": _model(lambda folder: ready("seanet").save(folder), _digest),
     "vqalattent": _model(lambda folder: ready_speaker().save(folder), _digest),
     "ctap": _model(lambda folder: ready_ctap().save(folder), _digest),
+    "voices": Reader(
+        _make_voices, lambda folder: {name: one.tolist() for name, one in load(folder).voices.items()},
+        [("voices.safetensors", bytes_of), ("voices.safetensors", safetensors_of)],
+        ("systems.named_voices:read_voices",),
+    ),
     "vocoder": _model(
         lambda folder: IstftVocoder(network()).save(folder), lambda folder: IstftVocoder.load(folder).digest,
         "vocoders.istft:IstftVocoder.load",

@@ -5,6 +5,9 @@ from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
+from jaxtyping import Float
+from torch import Tensor
+
 from vocable.arguments import Seed, check_arguments
 from vocable.audio import Audio, AudioLike, as_audio
 from vocable.audio_files.mark import SyntheticMark
@@ -19,15 +22,16 @@ _arpabet_pronouncer = cache(ArpabetPronouncer)  # it reads a dictionary and a mo
 
 @check_arguments
 def synthesize(
-    tokenizer: object, text: str | None, voice: AudioLike, *, seed: Seed = 0, pronouncer: Pronouncer | None = None,
-    phonemes: Sequence[str] | None = None,
+    tokenizer: object, text: str | None, voice: AudioLike | Float[Tensor, " V"], *, seed: Seed = 0,
+    pronouncer: Pronouncer | None = None, phonemes: Sequence[str] | None = None,
 ) -> Audio:  # fmt: skip
     """Synthesize a text in the voice of a recording. Nothing is trained on the way.
 
     Args:
         tokenizer: A :class:`~vocable.interfaces.TextToSpeech`, such as ``vocable.load("ctap-small")``.
         text: A sentence or a few, as memory grows with the length; None where phonemes are passed.
-        voice: Recording of the speaker, at least half a second long, at any sample rate.
+        voice: Recording of the speaker, at least half a second long, at any sample rate, or a voice vector (V,) of the
+            model, such as one of its ``voices``.
         seed: Seed of the durations and of the sampled latents: equal seeds give equal samples.
         pronouncer: Converts the text to the model's phonemes; English to ARPAbet by default.
         phonemes: Phonemes to synthesize in place of the text: symbols of the model's inventory, ``SIL`` at pauses.
@@ -36,7 +40,7 @@ def synthesize(
         Audio at the tokenizer's sample rate, with silence at both ends.
 
     Raises:
-        SpecError: If the tokenizer does not synthesize from text.
+        SpecError: If the tokenizer does not synthesize from text, or the voice vector is not one of it.
         TextError: If there is nothing to say, a symbol has no pronunciation, a phoneme is not in the model's
             inventory, or that inventory is not ARPAbet and no pronouncer is passed.
         AudioError: If the voice is too short.
@@ -52,7 +56,7 @@ def synthesize(
         >>> synthesize(ctap, None, speechlike(16_000), phonemes=["HH", "AY"]).sample_rate
         16000
     """
-    model, recording = as_text_to_speech(tokenizer), as_audio(voice, "voice")
+    model, speaker = as_text_to_speech(tokenizer), voice if isinstance(voice, Tensor) else as_audio(voice, "voice")
     inventory = PhonemeSet(model.phonemes.symbols)
     if phonemes is not None:
         symbols = with_silences(pronunciations_from_phones(phonemes, inventory, "phonemes"))
@@ -61,7 +65,7 @@ def synthesize(
         inventory.ids(symbols, f"text {text[:40]!r}")
     else:
         raise TextError("there is nothing to synthesize: pass a text, or phonemes")
-    spoken = model.decode(model.speak(symbols, recording, seed=seed))
+    spoken = model.decode(model.speak(symbols, speaker, seed=seed))
     return replace(spoken, mark=SyntheticMark.by(model, "text-to-speech"))
 
 

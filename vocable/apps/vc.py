@@ -2,18 +2,23 @@
 
 from dataclasses import replace
 
+from jaxtyping import Float
+from torch import Tensor
+
 from vocable.arguments import check_arguments
 from vocable.audio import Audio, AudioLike, as_audio
 from vocable.audio_files.mark import SyntheticMark
 from vocable.errors import SpecError
-from vocable.interfaces import Mix, VoiceConverter
+from vocable.interfaces import HasVoice, Mix, VoiceConverter
 from vocable.systems.registry import models_for
 
 __all__ = ["Mix", "as_converter", "convert"]
 
 
 @check_arguments
-def convert(tokenizer: object, source: AudioLike, voice: AudioLike, mix: Mix | None = None) -> Audio:
+def convert(
+    tokenizer: object, source: AudioLike, voice: AudioLike | Float[Tensor, " V"], mix: Mix | None = None
+) -> Audio:  # fmt: skip
     """Convert a recording to another voice. Nothing is trained.
 
     A tokenizer that keeps the voice beside its tokens swaps it. The guided codec keeps it in the levels after the
@@ -22,7 +27,8 @@ def convert(tokenizer: object, source: AudioLike, voice: AudioLike, mix: Mix | N
     Args:
         tokenizer: Tokenizer such as ``vocable.load("ctap-small")``.
         source: Recording whose words and timing are kept, at any sample rate.
-        voice: Recording of the target speaker, half a second or more, at any sample rate.
+        voice: Recording of the target speaker, half a second or more, at any sample rate, or a voice vector (V,) of a
+            tokenizer that has such.
         mix: For a guided codec: levels of either recording and pairing of their frames.
 
     Returns:
@@ -47,7 +53,8 @@ def convert(tokenizer: object, source: AudioLike, voice: AudioLike, mix: Mix | N
         (8000, 1.0)
     """
     converter = as_converter(tokenizer, mix)
-    converted = converter.convert(as_audio(source, "source"), as_audio(voice, "voice"), mix)
+    speaker = voice if isinstance(voice, Tensor) and isinstance(tokenizer, HasVoice) else as_audio(voice, "voice")
+    converted = converter.convert(as_audio(source, "source"), speaker, mix)
     return replace(converted, mark=SyntheticMark.by(converter, "voice conversion"))
 
 

@@ -1,6 +1,5 @@
 """``vocable decode``."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +16,10 @@ def decode(
         str | None, typer.Option(help="Model that made the tokens. Default: the bundled one of their digest.")
     ] = None,
     levels: Levels = None,
-    voice: Annotated[Path | None, typer.Option(help="Recording of the speaker to decode as, if the model can.")] = None,
+    voice: Annotated[
+        str | None,
+        typer.Option(help="Recording of the speaker to decode as, or a voice of the model by name, if the model can."),
+    ] = None,
     overwrite: Overwrite = False,
     device: Device = "cpu",
 ) -> None:

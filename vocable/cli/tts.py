@@ -9,9 +9,16 @@ from vocable.cli.options import Device, Overwrite, SeedNumber, Vocoder, complain
 
 
 def tts(
-    voice: Annotated[Path, typer.Option(help="Recording of the speaker, at least half a second long.")],
     text: Annotated[
         str | None, typer.Argument(help="Text to synthesize, English by default.", show_default=False)
+    ] = None,
+    voice: Annotated[
+        str | None,
+        typer.Option(
+            help="Recording of the speaker, at least half a second long, or a voice of the model by name. "
+            "Default: the first voice of the model.",
+            show_default=False,
+        ),
     ] = None,
     file: Annotated[Path | None, typer.Option(help="File with a text on each line; - for stdin.")] = None,
     phonemes: Annotated[str | None, typer.Option(help="Phonemes in place of TEXT: 'HH AH L OW SIL W ER'.")] = None,

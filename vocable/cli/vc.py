@@ -1,6 +1,5 @@
 """Command ``vocable vc``: convert recordings to another voice."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +9,10 @@ from vocable.cli.options import Beam, Count, Device, Overwrite, Vocoder, complai
 
 def vc(
     inputs: Annotated[list[str], typer.Argument(help="Audio files, folders, or glob patterns in quotes.")],
-    voice: Annotated[Path, typer.Option(help="Recording of the target speaker, half a second or more.")],
+    voice: Annotated[
+        str,
+        typer.Option(help="Recording of the target speaker, half a second or more, or a voice of the model by name."),
+    ],
     out: Annotated[str, typer.Option("--out", "-o", help="Audio file for one input, else a folder.")] = "converted",
     model: Annotated[str, typer.Option(help="Name or folder of a model that converts voices.")] = "ctap-small",
     vocoder: Vocoder = None,

@@ -11,22 +11,24 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from torch import Tensor
 
 from vocable.apps.asr import WordRecognizer, transcribe_words
 from vocable.audio import (
     AUDIO_SUFFIXES,
     CONVERTIBLE_SUFFIXES,
     Audio,
-    check_audible,
     find_rooted_audio,
     read_blocks,
     write_blocks,
 )
 from vocable.corpus.jobs import Made, Outcome, Watch, write_each
 from vocable.corpus.plan import Recording, choose_targets, is_folder, mirror_names, read_recordings
+from vocable.corpus.voices import find_voice, read_voice, recordings_of
 from vocable.errors import ConfigError, OutputError, TextError, TokenFileError, name_failure
 from vocable.files import find_rooted, folder_exists, sha256
 from vocable.interfaces import NeedsOthers, Streaming, Tokenizer
+from vocable.systems.named_voices import is_voice_name
 from vocable.tokens import BEAM, Tokens
 
 _SUFFIX = ".tokens"
@@ -126,7 +128,7 @@ def encode_files(
 
 def decode_files(
     tokenizer: Tokenizer | Callable[[Tokens], Tokenizer], inputs: Sequence[_StrPath], out: _StrPath, *,
-    levels: int | None = None, voice: Path | None = None, overwrite: bool = False,
+    levels: int | None = None, voice: _StrPath | None = None, overwrite: bool = False,
     say: Callable[[str], None] = print, complain: Callable[[str], None] | None = None, watch: Watch | None = None,
 ) -> Outcome:  # fmt: skip
     """Decode token files into audio files (WAV in a folder; the suffix decides for a single file).
@@ -137,7 +139,8 @@ def decode_files(
         inputs: Files, folders, glob patterns.
         out: Path of an audio file for one input, else of a folder.
         levels: Number of levels to decode, counted from the first; all by default.
-        voice: Recording of the speaker to decode as, where the tokenizer keeps the voice beside its tokens.
+        voice: Path of a recording of the speaker to decode as, or name of a voice of the tokenizer, where it keeps the
+            voice beside its tokens.
         overwrite: Whether files that exist are replaced. If false, one that holds anything else is an error.
         say: Function that gets a line for each file.
         complain: Function that gets a line for each file that fails, where there are several; ``say`` by default.
@@ -153,9 +156,9 @@ def decode_files(
     found = find_rooted(inputs, {_SUFFIX}, "token file")
     is_file = len(found) == 1 and not _has_folder(inputs)
     targets = choose_targets(mirror_names(found, ".wav"), out, AUDIO_SUFFIXES, is_file=is_file)
-    speaker = None if voice is None else Audio.read(voice)
-    if speaker is not None:
-        check_audible(speaker, f"{voice}: the voice")
+    speakers: dict[str, Audio | Tensor] = {}
+    if voice is not None and (recordings_of(voice) or not is_voice_name(str(voice))):
+        read_voice(voice)  # an error of the recording is one of the command, not of each file
 
     def make(source: Path) -> Made:
         tokens = Tokens.read(source)
@@ -168,18 +171,21 @@ def decode_files(
             tokens = tokens.keep_levels(levels)
         clips = [tokens.clip(index) for index in range(len(tokens))]
         decoded: _Decoding | Audio
+        if voice is not None and tokens.tokenizer not in speakers:
+            speakers[tokens.tokenizer] = find_voice(maker, voice)
+        speaker = None if voice is None else speakers[tokens.tokenizer]
         if isinstance(maker, Streaming) and speaker is None:
             rate, seconds = maker.spec.sample_rate, int(tokens.samples.sum()) / maker.spec.sample_rate
             decoded = _Decoding.start(maker, clips, rate, str(source))
         else:
             parts = [maker.decode(clip, speaker) for clip in clips]
             rate = parts[0].sample_rate
-            decoded = Audio(np.concatenate([part.samples for part in parts]), rate)
+            decoded = Audio(np.concatenate([part.samples for part in parts]), rate, mark=parts[0].mark)
             seconds = decoded.duration
         return Made(result=decoded, summary=f"{seconds:.2f} s at {rate} Hz", seconds=seconds)
 
     sources = [path for path, _ in found]
-    protected = sources if voice is None else [*sources, voice]
+    protected = [*sources, *recordings_of(voice)]
     return write_each(
         sources, targets, make, say=say, complain=complain, inputs=protected, overwrite=overwrite, watch=watch
     )

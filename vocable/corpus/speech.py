@@ -14,15 +14,17 @@ from typing import Any
 from vocable.apps.asr import Transcript, as_recognizer, transcribe
 from vocable.apps.tts import as_text_to_speech, synthesize
 from vocable.apps.vc import Mix, as_converter, convert
-from vocable.audio import AUDIO_SUFFIXES, Audio, check_audible, find_rooted_audio
+from vocable.audio import AUDIO_SUFFIXES, Audio, find_rooted_audio
 from vocable.corpus.jobs import Made, Outcome, Report, Watch, printable, process_each, write_each
 from vocable.corpus.plan import choose_targets, mirror_names
 from vocable.corpus.transcripts import find_utterances, why_distrusted
-from vocable.errors import AudioError, ConfigError, TextError
+from vocable.corpus.voices import find_voice, recordings_of
+from vocable.errors import ConfigError, TextError
 from vocable.files import open_regular
-from vocable.interfaces import HasVoice, NeedsOthers, PhonemeRecognizer, SpeechRecognizer
+from vocable.interfaces import NeedsOthers, PhonemeRecognizer, SpeechRecognizer
 from vocable.text.espeak import EspeakPronouncer
 
+_StrPath = str | os.PathLike[str]
 _STDIN = "-"
 _MAX_BYTES = 16 * 2**20  # of a file of texts
 
@@ -40,7 +42,7 @@ class Line:
 
 
 def speak_texts(
-    tokenizer: object, voice: Path, out: str | os.PathLike[str], *, text: str | None = None, file: Path | None = None,
+    tokenizer: object, voice: _StrPath | None, out: _StrPath, *, text: str | None = None, file: Path | None = None,
     phonemes: str | None = None, language: str | None = None, seed: int = 0, overwrite: bool = False,
     say: Callable[[str], None] = print, complain: Callable[[str], None] | None = None, watch: Watch | None = None,
 ) -> Outcome:  # fmt: skip
@@ -48,7 +50,7 @@ def speak_texts(
 
     Args:
         tokenizer: Tokenizer that :func:`vocable.apps.tts.synthesize` accepts.
-        voice: Path of a recording of the speaker.
+        voice: Path of a recording of the speaker, or name of a voice of the model; by default its first voice.
         out: Path of an audio file for one text, else of a folder, where files have their line number: ``001.wav``.
         text: Text to synthesize.
         file: Path of a file with one text on each line, in place of ``text``; ``-`` is standard input.
@@ -71,19 +73,19 @@ def speak_texts(
         raise ConfigError("nothing to synthesize, or too much: pass a text, its phonemes, or a file of texts")
     lines = [Line(text=text)] if file is None else read_lines(file)
     targets = choose_targets([Path(f"{line.number:03d}.wav") for line in lines], out, AUDIO_SUFFIXES)
-    recording = _read_voice(model, voice)
+    speaker = find_voice(model, voice)
     symbols = None if phonemes is None else phonemes.split()
     pronouncer = None if language is None else EspeakPronouncer(language)
 
     def make(line: Line) -> Made:
-        return _made(synthesize(model, line.text, recording, seed=seed, phonemes=symbols, pronouncer=pronouncer))
+        return _made(synthesize(model, line.text, speaker, seed=seed, phonemes=symbols, pronouncer=pronouncer))
 
-    inputs = [voice] if file is None else [voice, file]
+    inputs = [*recordings_of(voice), *([] if file is None else [file])]
     return write_each(lines, targets, make, say=say, complain=complain, inputs=inputs, overwrite=overwrite, watch=watch)
 
 
 def convert_files(
-    tokenizer: object, inputs: Sequence[str | os.PathLike[str]], voice: Path, out: str | os.PathLike[str], *,
+    tokenizer: object, inputs: Sequence[_StrPath], voice: _StrPath, out: _StrPath, *,
     mix: Mix | None = None, overwrite: bool = False, say: Callable[[str], None] = print,
     complain: Callable[[str], None] | None = None, watch: Watch | None = None,
 ) -> Outcome:  # fmt: skip
@@ -92,7 +94,7 @@ def convert_files(
     Args:
         tokenizer: Tokenizer that :func:`vocable.apps.vc.convert` accepts.
         inputs: Files, folders, glob patterns.
-        voice: Path of a recording of the target speaker.
+        voice: Path of a recording of the target speaker, or name of a voice of the model.
         out: Path of an audio file for one input, else of a folder that mirrors the inputs' folders (WAV).
         mix: Mixing of levels, for tokenizers that convert by it.
         overwrite: Whether files that exist are replaced. If false, one that holds anything else is an error.
@@ -109,15 +111,14 @@ def convert_files(
         tokenizer.check_encoding()
     found = find_rooted_audio(inputs)
     targets = choose_targets(mirror_names(found, ".wav"), out, AUDIO_SUFFIXES)
-    target_voice = _read_voice(converter, voice)
+    target_voice = find_voice(converter, voice)
 
     def make(source: Path) -> Made:
         return _made(convert(converter, Audio.read(source), target_voice, mix))
 
     sources = [path for path, _ in found]
-    return write_each(
-        sources, targets, make, say=say, complain=complain, inputs=[*sources, voice], overwrite=overwrite, watch=watch
-    )
+    read = [*sources, *recordings_of(voice)]
+    return write_each(sources, targets, make, say=say, complain=complain, inputs=read, overwrite=overwrite, watch=watch)
 
 
 def transcribe_files(
@@ -211,15 +212,3 @@ def _json_line(source: Path, transcript: Transcript) -> str:
 
 def _made(audio: Audio) -> Made:
     return Made(result=audio, summary=f"{audio.duration:.2f} s", seconds=audio.duration)
-
-
-def _read_voice(tokenizer: object, path: Path) -> Audio:
-    """Read the recording of a voice, and check that it is long enough where a tokenizer needs a length."""
-    voice = Audio.read(path)
-    check_audible(voice, f"{path}: the voice")
-    if isinstance(tokenizer, HasVoice):
-        try:
-            tokenizer.voice_of(voice)
-        except AudioError as error:
-            raise AudioError(f"{path}: {error}") from error
-    return voice

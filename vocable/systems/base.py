@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -278,7 +279,10 @@ class BaseTokenizer(ABC, Generic[_Model]):
         Raises:
             OutputError: If the folder cannot be written.
         """
-        write_model(folder, self.system, to_json(self.config), self.model, half=half, aliases=self.aliases)
+        write_model(
+            folder, self.system, to_json(self.config), self.model, half=half, aliases=self.aliases,
+            beside=self._write_beside,
+        )  # fmt: skip
 
     @classmethod
     @reproducible
@@ -308,6 +312,9 @@ class BaseTokenizer(ABC, Generic[_Model]):
             return cls.model_class(parse(cls.config_class, values, "config"))
 
         return read_model(folder, build, str(check_device(device)), cls.migration)
+
+    def _write_beside(self, folder: Path, digest: str) -> None:
+        """Write what belongs to the model and not to its weights into its folder."""
 
     def _encode_clips(self, clips: Sequence[AudioLike], texts: Sequence[str | None]) -> list[Tokens]:
         """Encode each clip to the tokens that it has alone."""

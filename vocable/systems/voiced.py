@@ -1,9 +1,11 @@
 """Tokenizers that keep the voice as one vector beside their tokens and decode mel spectra through a vocoder."""
 
 import math
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -16,12 +18,13 @@ from vocable.arguments import check_value
 from vocable.audio import Audio, AudioLike, as_audio, check_audible
 from vocable.audio_files.mark import SyntheticMark
 from vocable.data.alignment.record import Segment
-from vocable.errors import AudioError, SpecError
+from vocable.errors import AudioError, ConfigError, SpecError
 from vocable.interfaces import Mix
 from vocable.numerics import aligned
 from vocable.quantizers import Codebook, FiniteScalarQuantizer, VectorQuantizer
 from vocable.systems.base import BaseTokenizer
 from vocable.systems.describe import Table, codebook_table, spec_rows
+from vocable.systems.named_voices import is_voice_name, read_voices, write_voices
 from vocable.systems.token_format import NO_VOICE, TokenFormat
 from vocable.text.phonemes import ARPABET, PhonemeSet
 from vocable.text.word_model import bundled_search
@@ -55,7 +58,7 @@ class VoicedModel(SpectraModel):
 
 
 _Model = TypeVar("_Model", bound=VoicedModel)
-_Self = TypeVar("_Self", bound=BaseTokenizer[Any])
+_Voiced = TypeVar("_Voiced", bound="VoicedTokenizer[Any]")
 
 
 class VoicedTokenizer(BaseTokenizer[_Model]):
@@ -72,6 +75,7 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
     Attributes:
         phonemes: Phoneme inventory.
         vocoder: Vocoder that renders the decoded spectra.
+        voices: Voice vectors (V,) by name, in alphabetical order, which come with the model.
         word_search: Settings with which :meth:`transcribe_words` searches by default, tuned on dev splits.
         word_stride: Number of positions of :meth:`phoneme_scores` whose mean that search takes as one.
     """
@@ -84,6 +88,17 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         super().__init__(model, aliases=aliases)
         self.phonemes = PhonemeSet(self.config.phonemes)
         self.vocoder: Vocoder = find_vocoder(vocoder, self.config.mel)
+        self.voices: dict[str, Tensor] = {}
+
+    @classmethod
+    @override
+    def load(cls: type[_Voiced], folder: str | os.PathLike[str], device: str = "cpu", *, vocoder: str | None = None,
+             find: Callable[[str], BaseTokenizer[Any]] | None = None) -> _Voiced:  # fmt: skip
+        """Load a model folder with its voices; see :meth:`vocable.systems.base.BaseTokenizer.load`."""
+        tokenizer = super().load(folder, device, vocoder=vocoder, find=find)
+        digests = (tokenizer.digest, *tokenizer.aliases)
+        tokenizer.voices = read_voices(Path(folder), tokenizer.config.voice_size, digests)
+        return tokenizer
 
     @abstractmethod
     def latents(self, audio: AudioLike) -> Float[Tensor, "1 N D"]:
@@ -136,6 +151,8 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         """Return tables of rates and sizes, and of the codebook as training left it."""
         sizes = _rows(self.config, self.size_rows(self.model))
         rows = [("digest", self.digest), *sizes, ("vocoder", self.vocoder.name)]
+        if self.voices:
+            rows.append(("voices", ", ".join(self.voices)))
         return [Table("Model", rows), codebook_table(self.codebooks)]
 
     @torch.inference_mode()
@@ -149,20 +166,27 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
         ids = self.model.quantizer.encode(self.latents(clip).to(self.device)).cpu()
         return self._tokens(ids, clip.samples.size, text, self.embed_voice(clip)[None])
 
-    def decode(self, tokens: Tokens, voice: AudioLike | None = None) -> Audio:
-        """Decode one clip in the voice of its tokens, or in that of at least half a second of another speaker.
+    def decode(self, tokens: Tokens, voice: AudioLike | Float[Tensor, " V"] | None = None) -> Audio:
+        """Decode one clip in the voice of its tokens, or in another one.
+
+        Args:
+            tokens: Tokens of one clip.
+            voice: At least half a second of another speaker, or a voice vector, such as one of :attr:`voices`.
 
         Raises:
-            SpecError: If the tokens are another tokenizer's, hold several clips, or carry no voice and none is given.
+            SpecError: If the tokens are another tokenizer's, hold several clips, or carry no voice and none is given,
+                or the vector is none of this tokenizer.
             AudioError: If the voice is too short.
         """
         tokens = self.check_clip(tokens if voice is None else replace(tokens, voice=None))
-        vector = self.voice_of(voice)[None] if voice is not None else tokens.voice
+        vector = self._vector_of(voice)[None] if voice is not None else tokens.voice
         spectra = self.spectra(tokens, check_voice(vector))
         mark = None if voice is None else SyntheticMark.by(self, "voice conversion")
         return Audio(self.vocoder.render(spectra)[: int(tokens.samples[0])], self.spec.sample_rate, mark=mark)
 
-    def convert(self, source: AudioLike, voice: AudioLike, mix: Mix | None = None) -> Audio:
+    def convert(
+        self, source: AudioLike, voice: AudioLike | Float[Tensor, " V"], mix: Mix | None = None
+    ) -> Audio:  # fmt: skip
         """Convert a recording to another voice: decode its tokens with the other voice vector.
 
         Arguments and errors are those of :meth:`vocable.interfaces.VoiceConverter.convert`; ``mix`` must be None.
@@ -192,6 +216,25 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
             )
         check_audible(Audio(self._middle(audio), self.spec.sample_rate), "the voice, in the middle of the recording,")
         return self.embed_voice(audio)
+
+    def add_voice(self, name: str, recordings: Sequence[AudioLike]) -> None:
+        """Add a voice to :attr:`voices`, which :meth:`save` keeps: the mean of the voice vectors of some recordings.
+
+        Args:
+            name: Name of the voice: lower-case letters, digits, hyphens and underscores.
+            recordings: Recordings of the speaker, each at least half a second long.
+
+        Raises:
+            ConfigError: If the name may not be that of a voice, or there is no recording.
+            AudioError: If a recording is too short.
+        """
+        if not is_voice_name(name):
+            raise ConfigError(f"name is {name[:80]!r}: take lower-case letters, digits, hyphens and underscores")
+        if not recordings:
+            raise ConfigError(f"the voice '{name}' needs at least one recording of the speaker")
+        mean = torch.stack([self.voice_of(recording) for recording in recordings]).mean(0)
+        voices = self.voices | {name: round_voice(mean, self.config.voice.levels)}
+        self.voices = {one: voices[one] for one in sorted(voices)}
 
     @torch.inference_mode()
     def embed_voice(self, audio: AudioLike) -> Float[Tensor, " V"]:
@@ -242,13 +285,21 @@ class VoicedTokenizer(BaseTokenizer[_Model]):
             Segment(word.text, word.start * seconds, min(word.end * seconds, duration)) for word in finder.find(scores)
         ]
 
+    def _vector_of(self, voice: AudioLike | Float[Tensor, " V"]) -> Float[Tensor, " V"]:
+        """Return the voice vector of a recording, or a checked voice vector, on the CPU."""
+        return self._check_vector(voice).cpu() if isinstance(voice, Tensor) else self.voice_of(voice)
+
+    @override
+    def _write_beside(self, folder: Path, digest: str) -> None:
+        write_voices(folder, self.voices, digest)
+
     def _check_vector(self, voice: Float[Tensor, "*B V"]) -> Float[Tensor, "*B V"]:
         """Return a voice vector on the networks' device, rounded to the model's levels where it has some.
 
         Raises:
             SpecError: If it is none of this tokenizer.
         """
-        if voice.shape[-1] != self.config.voice_size or voice.is_meta or not bool(voice.isfinite().all()):
+        if voice.shape[-1:] != (self.config.voice_size,) or voice.is_meta or not bool(voice.isfinite().all()):
             raise SpecError(
                 f"the voice has shape {tuple(voice.shape)}: pass {self.config.voice_size} finite numbers, as voice_of "
                 "returns them"
@@ -280,34 +331,6 @@ def measure_scale(model: SpectraModel, count: int, read: Callable[[int], Float[n
     """
     indices = np.linspace(0, count - 1, min(_MAX_SCALE_CLIPS, count)).round().astype(int)
     model.fit_scale(torch.from_numpy(read(index))[None] for index in np.unique(indices).tolist())
-
-
-def mask_spectrogram(
-    frames: Float[Tensor, "B S F"], num_masks: int, *, max_time: int, frequency: bool = False
-) -> Float[Tensor, "B S F"]:
-    """Set random stretches of time, and of frequency, of each row to 0, with torch's random state (SpecAugment).
-
-    Args:
-        frames: Standardized frames.
-        num_masks: Number of masks along each axis.
-        max_time: Upper bound of the width of a mask along time; at most an eighth of the frames.
-        frequency: Whether to mask frequencies, too, up to a sixth of them.
-
-    Source:
-        Park et al., SpecAugment, arXiv:1904.08779: frequency and time masks.
-
-    Example:
-        >>> mask_spectrogram(torch.ones(1, 20, 8), 0, max_time=16).min()
-        tensor(1.)
-    """
-    batch, size, bins = frames.shape
-    axes = [(1, size, min(max_time, size // 8)), *([(2, bins, bins // 6)] if frequency else [])]
-    for axis, length, max_width in axes * num_masks:
-        width, start = (bound * torch.rand(batch, 1).to(frames.device) for bound in (max_width, length))
-        positions = torch.arange(length, device=frames.device)
-        masked = (positions >= start) & (positions < start + width)
-        frames = frames.masked_fill(masked[..., None] if axis == 1 else masked[:, None], 0.0)
-    return frames
 
 
 def voice_alarms(divergence: Float[Tensor, ""], floor: float, weight: float) -> tuple[str, ...]:

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from tests.systems.ctap.conftest import PARTS, at_once, learner, turn
+from vocable.nn.spec_augment import mask_spectrogram
 from vocable.systems.ctap.config import CtapLosses
 from vocable.systems.ctap.data import AlignedBatch, AlignedWindows
 from vocable.systems.ctap.objective import perturb_vocal_tract
-from vocable.systems.voiced import mask_spectrogram
 from vocable.train.schedule import Weight
 
 

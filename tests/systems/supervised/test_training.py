@@ -12,12 +12,12 @@ import vocable
 from tests.runs import fit
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, AudioError, CheckpointError, ConfigError, ManifestError
+from vocable.nn.spec_augment import mask_spectrogram
 from vocable.systems.supervised.config import SpectraAdversaryConfig, SupervisedLosses
 from vocable.systems.supervised.data import UtteranceConfig, UtteranceData
 from vocable.systems.supervised.objective import DecodedRepresentation, ctc_loss
 from vocable.systems.supervised.recipe import SupervisedRun, small, tiny
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
-from vocable.systems.voiced import mask_spectrogram
 from vocable.testing import speechlike
 from vocable.text.letters import LABELS
 from vocable.train import checkpoint

@@ -18,12 +18,13 @@ from vocable.collective import global_mean, share_of, world
 from vocable.losses.contrastive import frame_contrastive_loss
 from vocable.losses.variational import free_bits, gaussian_kl
 from vocable.metrics.retrieval import retrieve
+from vocable.nn.spec_augment import mask_spectrogram
 from vocable.nn.voice import reparameterize
 from vocable.systems.ctap.config import CtapLosses
 from vocable.systems.ctap.data import AlignedBatch
 from vocable.systems.ctap.networks import MAX_LOGIT_SCALE, CtapModel
 from vocable.systems.ctap.tokenizer import CtapTokenizer
-from vocable.systems.voiced import mask_spectrogram, voice_alarms
+from vocable.systems.voiced import voice_alarms
 from vocable.train.objective import Turn
 from vocable.train.schedule import LearningRate
 from vocable.train.throughput import Amount

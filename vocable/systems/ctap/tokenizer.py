@@ -140,7 +140,7 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
 
         Args:
             phonemes: Symbols of the inventory, with silence at pauses.
-            voice: Recording of the speaker, or :meth:`voice_of` it.
+            voice: Recording of the speaker, or a voice vector: :meth:`voice_of` it, or one of :attr:`voices`.
             seed: Seed of durations and connector.
             durations: Duration of each phoneme, in spectra; sampled by default.
         """
@@ -151,7 +151,7 @@ class CtapTokenizer(VoicedTokenizer[CtapModel]):
         if not phonemes:
             raise TextError("there are no phonemes to say")
         model, temperature = self.model.eval(), self.config.temperature
-        vector = self._check_vector(voice).cpu() if isinstance(voice, Tensor) else self.voice_of(voice)
+        vector = self._vector_of(voice)
         ids = torch.tensor(self.phonemes.ids(phonemes))
         learned = vector[None, : self.config.voice.width].to(self.device)
         if durations is None:

@@ -21,13 +21,14 @@ from vocable.features.whisper import WhisperEncoder
 from vocable.losses.representation import RepresentationLoss, relative_distance
 from vocable.losses.variational import free_bits, gaussian_kl
 from vocable.metrics.text import edit_distance
+from vocable.nn.spec_augment import mask_spectrogram
 from vocable.nn.voice import reparameterize
 from vocable.systems.adversary import Adversary
 from vocable.systems.supervised.config import SupervisedLosses
 from vocable.systems.supervised.data import UtteranceBatch
 from vocable.systems.supervised.networks import SupervisedModel
 from vocable.systems.supervised.tokenizer import SupervisedTokenizer
-from vocable.systems.voiced import collapse_path, mask_spectrogram, voice_alarms
+from vocable.systems.voiced import collapse_path, voice_alarms
 from vocable.train.objective import Turn
 from vocable.train.throughput import Amount
 from vocable.vocoders import IstftVocoder, find_vocoder
