@@ -16,7 +16,7 @@ _CERTAIN = 0.02  # discriminator loss under which the discriminators always win
 
 @config
 class GameConfig:
-    """How discriminators are trained against a generator.
+    """Settings of discriminators and of their training against a generator.
 
     Attributes:
         game: Adversarial loss: ``hinge`` or ``least_squares``.
