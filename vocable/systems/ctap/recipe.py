@@ -136,10 +136,10 @@ def small_words() -> CtapRun:
         losses=replace(
             run.losses, contrastive=Weight(value=0.3), kl=Weight(value=1e-4), phoneme_branch=Weight(value=0.0),
             consistency=Weight(value=0.1, start=3_800, ramp=200), codebook_start=0, decoder_start=3_500, num_masks=1,
-            transcoder_share=0.7,
+            transcoder_share=0.5833,
         ),
         batches=replace(run.batches, unlabeled_share=0.1),
-        train=replace(run.train, steps=6_000, save_every=500),
+        train=replace(run.train, steps=7_200, save_every=500),
     )  # fmt: skip
 
 
