@@ -22,6 +22,12 @@ def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)  # two threads on busy cores cost up to 15 times as much
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Compute on one thread again, whatever number the packages that a test before used have set."""
+    torch.set_num_threads(1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what a session's expensive fixtures make slow: a browser, and models that are trained first."""
     for item in items:

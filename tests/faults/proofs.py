@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import torch
+
 from tests.disk import disk_with_room_for
 from tests.faults.commands import WORKS, Work, contents, fresh, hidden, run, silence, wrong_files
 
@@ -251,6 +253,7 @@ def _start(work: Work, inputs: Path, out: Path, again: bool) -> int:
     if child:
         return child
     silence()
+    torch.set_num_threads(1)  # a forked process lacks the threads of its parent, and would wait for them
     code = 70
     try:
         code, _ = run([*work.arguments(inputs, out), *(work.again if again else ())])
