@@ -16,9 +16,11 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # a shell starts background jobs with SIGINT ignored; tests and the processes they start would inherit it
+    # a shell starts background jobs with SIGINT ignored, nohup with SIGHUP; tests and what they start would inherit it
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     torch.set_num_threads(1)  # two threads on busy cores cost up to 15 times as much
 
 
