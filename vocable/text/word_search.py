@@ -96,9 +96,9 @@ class WordSearch:
         >>> from vocable.text.ngram import train_ngram
         >>> lm = train_ngram(["a cat", "a cat", "the cab"])
         >>> search = WordSearch({"a": [(1,)], "cat": [(2, 1, 3)], "cab": [(2, 1, 4)]}, lm)
-        >>> labels = np.log([[0.1, 0.8, 0.1, 0.0, 0.0], [0.1, 0.0, 0.9, 0.0, 0.0], [0.1, 0.8, 0.0, 0.0, 0.1],
-        ...                  [0.0, 0.0, 0.0, 0.5, 0.5]], out=np.full((4, 5), -20.0), where=np.ones((4, 5), dtype=bool))
-        >>> [word.text for word in search.find(np.maximum(labels, -20.0))]
+        >>> likely = np.array([[0.1, 0.8, 0.1, 0.0, 0.0], [0.1, 0.0, 0.9, 0.0, 0.0], [0.1, 0.8, 0.0, 0.0, 0.1],
+        ...                    [0.0, 0.0, 0.0, 0.5, 0.5]])
+        >>> [word.text for word in search.find(np.log(np.maximum(likely, 1e-9)))]
         ['a', 'cat']
     """
 
