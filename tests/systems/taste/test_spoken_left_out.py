@@ -16,6 +16,17 @@ from vocable.errors import AudioError, VocableError
 from vocable.systems.taste.data import TasteBatchConfig
 
 
+def test_each_manifest_is_doubted_by_its_own_scores() -> None:
+    said = [
+        Utterance(audio_path=f"/{name}-{number}.flac", where=f"{name}.jsonl, line {number}",
+                  extra={"alignment_score": middle + number % 5})
+        for name, middle, count in (("native", -15.0, 40), ("accented", -40.0, 20)) for number in range(1, count + 1)
+    ]  # fmt: skip
+    assert find_doubtful(said) == []
+    wrong = said[3].model_copy(update={"extra": {"alignment_score": -36.0}})
+    assert [str(doubt).partition(": its")[0] for doubt in find_doubtful([*said, wrong])] == [wrong.name]
+
+
 @pytest.mark.slow
 def test_scores_far_under_the_others_are_doubted_by_name_and_stay(lines: list[Utterance], tmp_path: Path) -> None:
     scores = [*np.linspace(-25.0, -15.0, 21), -33.0, float("nan"), 10**400, "low", None, True]  # median -20.25

@@ -1,6 +1,6 @@
 """Recordings whose alignment is far worse than that of most others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -12,14 +12,19 @@ _MIN_SCORES = 20  # for a median to mean anything
 _MAX_SCORE = 1e300  # a manifest may hold integers that no float does
 
 
-def find_doubtful(utterances: Sequence[Utterance]) -> list[AlignmentError]:
+def find_doubtful(utterances: Iterable[Utterance]) -> list[AlignmentError]:
     """Return a warning for each utterance whose ``alignment_score`` is far below most others: its text may be wrong.
 
-    The threshold comes from the scores themselves, as every aligner has its own scale.
+    The threshold of a manifest comes from its own scores, as every aligner and every corpus has its own scale.
     """
-    scores = {one.name: score for one in utterances if (score := _score(one)) is not None}
-    if len(scores) < _MIN_SCORES:
-        return []
+    manifests: dict[str, dict[str, float]] = {}
+    for one in utterances:
+        if (score := _score(one)) is not None:
+            manifests.setdefault(one.where.rpartition(", line ")[0], {})[one.name] = score
+    return [doubt for scores in manifests.values() if len(scores) >= _MIN_SCORES for doubt in _outliers(scores)]
+
+
+def _outliers(scores: dict[str, float]) -> list[AlignmentError]:
     median = np.median(list(scores.values()))
     least = median - _OUTLIER * np.median([abs(score - median) for score in scores.values()])
     return [
