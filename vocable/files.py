@@ -125,7 +125,7 @@ def write_whole(
     check_target(target)
     if exists(target) and not is_file(target):
         raise OutputError(f"{target}: this is a folder or device; pass the path of a file")
-    temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(4)}{target.suffix}")
+    temporary = target.with_name(_temporary_name(target.stem[:40], secrets.token_hex(4), target.suffix))
     with _writing(target):
         try:
             temporary.touch(exist_ok=False)
@@ -139,6 +139,30 @@ def write_whole(
         finally:
             with suppress(OSError):
                 temporary.unlink()
+
+
+def remove_leftovers(folder: Path, pattern: str) -> None:
+    """Remove temporary files of :func:`write_whole` that killed processes left; nobody may be writing these files.
+
+    Args:
+        folder: Folder of the files.
+        pattern: Names of the files, as :meth:`pathlib.Path.glob` takes them, such as ``000001.tokens``.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     (Path(folder) / ".000001.0123abcd.tokens").touch()
+        ...     remove_leftovers(Path(folder), "*.tokens")
+        ...     list(Path(folder).iterdir())
+        []
+    """
+    names = Path(pattern)
+    for leftover in folder.glob(_temporary_name(names.stem, "[0-9a-f]" * 8, names.suffix)):
+        leftover.unlink(missing_ok=True)
+
+
+def _temporary_name(stem: str, number: str, suffix: str) -> str:
+    return f".{stem}.{number}{suffix}"
 
 
 def write_folder(target: Path, put: Callable[[Path], object]) -> None:

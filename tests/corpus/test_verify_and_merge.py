@@ -83,7 +83,7 @@ def test_a_merged_corpus_has_each_recording_once(out: Path, tmp_path: Path) -> N
     assert not verify_corpus(merged).problems
     before = contents(merged)
     (merged / "000001.shard").unlink()
-    (merged / ".000002.1234.shard").write_bytes(b"half")
+    (merged / ".000002.12345678.shard").write_bytes(b"half")
     merge_corpora([out, tmp_path / "two/out"], merged, lines.append)
     assert contents(merged) == before
 

@@ -19,7 +19,7 @@ from vocable.corpus.progress import Progress
 from vocable.corpus.read_ahead import read_ahead
 from vocable.corpus.sources import Source
 from vocable.corpus.work_plan import PlanHeader, Unit, check_share, make_plan, read_plan
-from vocable.data.feature_packs import FeaturePack, announce_pack, pack_name, remove_leftovers, write_pack
+from vocable.data.feature_packs import FeaturePack, announce_pack, clean_up, pack_name, write_pack
 from vocable.data.targets import GROUP_SECONDS, FeatureExtractor, TargetCache
 from vocable.device import move_all
 from vocable.errors import AudioError, ConfigError, InputError, VocableError, name_failure
@@ -195,13 +195,13 @@ def _work_through(work: _Work, extractors: Mapping[str, FeatureExtractor]) -> It
             if unit.number % work.share[1] != work.share[0] - 1:
                 continue
             if exists(target):
-                remove_leftovers(target)
+                clean_up(target)
                 claim_path(target).unlink(missing_ok=True)
                 continue
             with claim(target) as is_mine:
                 if not is_mine or exists(target):
                     continue
-                remove_leftovers(target)
+                clean_up(target)
                 targets: dict[str, Tensor] = {}
                 failed: dict[str, str] = {}
                 with announce_pack(target, _names_of(unit, cache, work.speeds)):

@@ -12,7 +12,7 @@ from vocable.corpus.shard_writer import write_shard
 from vocable.corpus.token_corpus import TokenCorpus
 from vocable.corpus.work_plan import read_plan
 from vocable.errors import InputError, OutputError
-from vocable.files import exists, folder_exists, make_folder
+from vocable.files import exists, folder_exists, make_folder, remove_leftovers
 from vocable.locks import lock_folder
 from vocable.write_rules import write_rules
 
@@ -55,8 +55,7 @@ def merge_corpora(folders: Sequence[_StrPath], out: _StrPath, say: Callable[[str
     seen: set[_Key] = set()
     ids: set[str] = set()
     with lock_folder(target, "merging"), write_rules(corpus.paths):
-        for leftover in target.glob(f".[0-9]*{SUFFIX}"):
-            leftover.unlink(missing_ok=True)
+        remove_leftovers(target, f"[0-9]*{SUFFIX}")
         number = 0
         for shard in corpus.shards():
             rows, failed = _new_rows(shard, seen, ids)

@@ -12,7 +12,7 @@ from vocable.corpus.shard_writer import encoding_settings, shard_header, write_s
 from vocable.corpus.unit_encoder import Row, UnitEncoder
 from vocable.corpus.work_plan import Unit
 from vocable.errors import OutputError, TokenFileError, VocableError
-from vocable.files import exists
+from vocable.files import exists, remove_leftovers
 from vocable.interfaces import Tokenizer
 from vocable.locks import CLAIM, claim
 from vocable.tokens import Tokens
@@ -64,7 +64,7 @@ def work_through(work: Work, units: Sequence[Unit], tokenizer: Tokenizer) -> Ite
             with claim(target) as is_mine:
                 if not is_mine:
                     continue
-                _remove_leftovers(target)
+                remove_leftovers(target.parent, target.name)
                 done = _open(target, header) if exists(target) else None
                 if done is not None and not (work.retry and done.failed_count):
                     continue  # another process made it meanwhile
@@ -107,18 +107,12 @@ def _open(target: Path, header: ShardHeader) -> TokenShard:
     return shard
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Remove temporary files of a shard that killed processes left; the claim on it must be held."""
-    for leftover in target.parent.glob(f".{target.stem}.*{target.suffix}"):
-        leftover.unlink(missing_ok=True)
-
-
 def _remove_claim(target: Path) -> None:
     """Remove the claim of a process that was killed between the move of its shard and the end of its claim."""
     if exists(target.with_name(f".{target.name}{CLAIM}")):
         with suppress(OutputError), claim(target) as is_mine:
             if is_mine:
-                _remove_leftovers(target)
+                remove_leftovers(target.parent, target.name)
 
 
 def _line(target: Path, rows: Sequence[tuple[ShardRow, Tokens]], failed: Sequence[FailedRow]) -> str:

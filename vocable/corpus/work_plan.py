@@ -20,7 +20,7 @@ from vocable.corpus.archives import list_spans, span_seconds
 from vocable.corpus.shard_format import SUFFIX
 from vocable.corpus.sources import Source, Span, archive_id, find_sources
 from vocable.errors import AudioError, ConfigError, InputError, OutputError
-from vocable.files import MAX_FILE_BYTES, make_folder, read_file, write_whole
+from vocable.files import MAX_FILE_BYTES, make_folder, read_file, remove_leftovers, write_whole
 from vocable.locks import claim
 from vocable.schema import config, parse, to_bytes
 from vocable.token_file import Setting
@@ -265,8 +265,7 @@ def _planning(folder: Path) -> Iterator[None]:
     while True:
         with claim(folder / "plan") as is_mine:
             if is_mine:
-                for leftover in folder.glob(".plan-*.jsonl"):
-                    leftover.unlink(missing_ok=True)
+                remove_leftovers(folder, "plan-*.jsonl")
                 yield
                 return
         time.sleep(0.2)

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vocable.errors import CheckpointError
-from vocable.files import open_regular, write_text, write_whole
+from vocable.files import open_regular, remove_leftovers, write_text, write_whole
 from vocable.folder import open_tensors
 from vocable.locks import claim, claim_path, is_claimed
 from vocable.schema import config, parse, parse_object, to_bytes
@@ -110,15 +110,16 @@ def announce_pack(path: Path, names: Iterable[str]) -> Iterator[None]:
         time.sleep(_RETRY)
 
 
-def remove_leftovers(path: Path) -> None:
+def clean_up(path: Path) -> None:
     """Remove what a process left that was killed while it made a pack.
 
     Args:
         path: Path of the pack, which is there or which this process has claimed.
     """
     names = _names_path(path)
-    unfinished = [one for file in (path, names) for one in path.parent.glob(f".{file.stem}.*{file.suffix}")]
-    for leftover in (*unfinished, names, claim_path(names)):
+    for file in (path, names):
+        remove_leftovers(file.parent, file.name)
+    for leftover in (names, claim_path(names)):
         leftover.unlink(missing_ok=True)
 
 
