@@ -111,8 +111,10 @@ def _kept(run: Path, out: Path, every: int, suffix: str) -> list[dict[str, Any]]
     settings["data"] = [
         {"path": "/".join(Path(entry.path).parts[-2:]), "sha256": entry.sha256} for entry in manifests_of(settings)
     ]
-    if settings.get("cache"):
-        settings["cache"] = Path(settings["cache"]).name
+    settings = {
+        name: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+        for name, value in settings.items()
+    }  # folders of the machine that trained
     (out / f"run{suffix}.json").write_text(json.dumps(settings, indent=2) + "\n")
     return kept
 
