@@ -116,6 +116,14 @@ def test_a_model_that_does_not_fit_is_no_beginning(manifest: Path, whole: Path, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("name", ["vqalattent-fsdd", "vqalattent-fsdd-unconditional"])
+def test_the_bundled_model_is_a_beginning_of_its_recipes(manifest: Path, name: str) -> None:
+    """Its recipe has since changed a setting of another kind of codebook."""
+    run, start = recipes.find(name), load("vqalattent-fsdd")
+    objective = run.objective(run.material_of(read_manifest(manifest, "train")[:3]), start)
+    assert same(objective.model.vqvae.state_dict(), start.model.vqvae.state_dict())
+
+
 @pytest.mark.parametrize("recipe", ["vqalattent-tiny", "guided-tiny", "vqalattent-classifier"])
 def test_a_model_of_another_system_is_no_beginning(manifest: Path, tmp_path: Path, untyped: None, recipe: str) -> None:
     start, message = {

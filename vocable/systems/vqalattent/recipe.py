@@ -55,8 +55,9 @@ class VqalattentRun(Run):
         if start is not None:
             if not isinstance(start, VqalattentTokenizer):
                 raise ConfigError(f"the model to begin from is a {type(start).__name__}, no VQalAttent; take another")
-            for part in ("image", "vqvae"):
-                if (trained := getattr(start.config, part)) != (needed := getattr(config, part)):
+            pairs = (start.config.image, config.image), (_as_used(start.config.vqvae), _as_used(config.vqvae))
+            for trained, needed in pairs:
+                if trained != needed:
                     raise ConfigError(f"the model to begin from has {trained}, this recipe {needed}; take another")
             model.vqvae.load_state_dict(start.model.vqvae.state_dict())
             model.bounds.copy_(start.model.bounds)
@@ -70,6 +71,12 @@ class VqalattentRun(Run):
                 if label != UNKNOWN:
                     model.label_durations[column, label] = float(material.durations[(labels == label).numpy()].mean())
         return VqalattentObjective(model, losses, rate=self.train.learning_rate, steps=self.train.steps)
+
+
+def _as_used(sizes: VqvaeConfig) -> VqvaeConfig:
+    """Return a VQ-VAE's configuration with the default of each setting that its own training alone reads."""
+    plain = VqvaeConfig()
+    return replace(sizes, temperature=plain.temperature, codebook_init=plain.codebook_init)
 
 
 def paper(strides: Strides = (2, 2)) -> VqalattentRun:
