@@ -8,9 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.models import ready
 from tests.needed import needed
+from vocable.audio import Audio
+from vocable.corpus.token_corpus import TokenCorpus
 from vocable.corpus.tokenize import Tokenized, tokenize_corpus
+from vocable.files import sha256
 from vocable.systems.registry import load
 from vocable.testing import speechlike
 
@@ -68,3 +73,29 @@ def loader(folder: Path) -> Any:
 def contents(folder: Path) -> dict[str, bytes]:
     """All files of a folder, hidden ones among them."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*"))}
+
+
+def check_rows(found: TokenCorpus, folder: Path, count: int = len(SIZES)) -> None:
+    """Each row is the recording that its id names, with the ids that it has alone."""
+    codec = ready("spectral")
+    assert len(found) == count
+    for number, row in enumerate(found.rows()):
+        path = folder / "clips" / Path(row.id).name
+        assert row.audio == sha256(path)
+        assert np.array_equal(found.ids(number), codec.encode(Audio.read(path)).ids[0].numpy())
+
+
+def samples_of(corpus: Path) -> list[tuple[str, bytes]]:
+    """Files of a WebDataset archive with everything that may be wrong with a sample."""
+    audio = [(corpus / f"clips/{number}.flac").read_bytes() for number in range(7)]
+    return [
+        ("x/0.flac", audio[0]), ("x/0.txt", " héllo\n".encode()),
+        ("x/1.flac", audio[1]), ("x/1.json", b'{"speaker": "ann", "split": "dev", "text": "t", "age": 3}'),
+        ("x/2.txt", b"no audio"),
+        ("x/3.flac", audio[3]), ("x/3.json", b'{"speaker": '),
+        ("x/4.flac", audio[4][:300]),
+        ("x/.hidden", b""),
+        ("x/5.cls", b"3"), ("x/5.FLAC", audio[5]),
+        ("x/0.flac", audio[6]),
+        ("x/6.flac", audio[6]),
+    ]  # fmt: skip
