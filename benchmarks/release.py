@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 
 import vocable
 from vocable.data.manifest import read_manifests
+from vocable.systems.units import find_units
 from vocable.systems.vqalattent.model import VqalattentModel
 from vocable.systems.vqalattent.tokenizer import VqalattentTokenizer
 from vocable.train import checkpoint
@@ -51,6 +52,9 @@ def release(
     guidance: Annotated[float | None, typer.Option(help="The prior draws with this unless told otherwise.")] = None,
     change_cost: Annotated[float | None, typer.Option(help="Recognition reads paths with this; chosen on dev.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Speech from text, or units, are drawn with this.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Hub name of the frozen encoder, where the run names its folder.")
+    ] = None,
     every: Annotated[int, typer.Option(help="Steps between the log lines that are kept.")] = 200,
 ) -> None:
     """Write model.json, model.safetensors, log.jsonl and, of a tokenizer, curves.svg."""
@@ -73,6 +77,9 @@ def release(
         again.load_state_dict(tokenizer.model.state_dict())
         tokenizer = type(tokenizer)(again)
     tokenizer.save(out, half=True)
+    if encoder is not None:
+        tokenizer = _under(vocable.load(out), encoder)
+        tokenizer.save(out, half=True)
     logs = {"": _kept(run, out, every, "")}
     for number, one in enumerate(before or (), start=1):
         suffix = "-before" if number == 1 else f"-before-{number}"
@@ -100,6 +107,17 @@ def release(
             axis.legend([str(level) for level in range(1, len(points[-1][1]) + 1)], fontsize=6, ncols=2)
     figure.savefig(out / "curves.svg", metadata={"Date": None})
     typer.echo(f"{out}: {vocable.load(out).digest}, {(out / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
+
+
+def _under(tokenizer: Any, encoder: str) -> Any:
+    """The same model with its encoder under another name, and with the units of that name as they are in the box."""
+    field = "whisper" if hasattr(tokenizer.config, "whisper") else "encoder"
+    changes = {field: replace(getattr(tokenizer.config, field), name=encoder)}
+    if hasattr(tokenizer.config, "units"):
+        changes["units"] = find_units(tokenizer.config.units.name, vocable.load).spec
+    model = type(tokenizer.model)(replace(tokenizer.config, **changes))
+    model.load_state_dict(tokenizer.model.state_dict())
+    return type(tokenizer)(model, aliases=(tokenizer.digest,))
 
 
 def _kept(run: Path, out: Path, every: int, suffix: str) -> list[dict[str, Any]]:

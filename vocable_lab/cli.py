@@ -56,7 +56,7 @@ def study(
     rates: frames of 20 and of 25 ms at several numbers of levels, 50 to 400 tokens a second.  There is no
     discriminator.
 
-    Supervised units (--recipe supervised-small-words, with --teacher encoder=FOLDER and --cache FOLDER). units: learned
+    Supervised units (--recipe supervised-small, with --teacher encoder=FOLDER and --cache FOLDER). units: learned
     codebook or finite scalars, at the recipe's token rate and at half of it.  tasks: the recipe without letters,
     without Whisper's last layer, without the comparison of decoded audio.
     """

@@ -8,13 +8,13 @@ import pytest
 
 from tests.models import save_whisper
 from tests.phones import spoken
-from vocable.systems.supervised.recipe import SupervisedRun, small_words, tiny
+from vocable.systems.supervised.recipe import SupervisedRun, small, tiny
 from vocable_lab.study import study
 from vocable_lab.supervised.study import tasks, units
 
 
 def test_units_are_of_two_kinds_at_two_rates_and_equal_sizes() -> None:
-    run = small_words()
+    run = small()
     made = units(replace(run, train=replace(run.train, steps=500)))
     assert [one.has_other_sizes for one in made] == [False, True, True, True]
     variants = {one.name: one.run for one in made}
@@ -29,7 +29,7 @@ def test_units_are_of_two_kinds_at_two_rates_and_equal_sizes() -> None:
 def test_each_task_is_left_out_once() -> None:
     weights = [
         tuple(bool(getattr(one.run.losses, name).value) for name in ("letters", "distillation", "representation"))
-        for one in tasks(small_words())
+        for one in tasks(small())
     ]
     assert weights == [(True, True, True), (False, True, True), (True, False, True), (True, True, False)]
 

@@ -60,7 +60,8 @@ def a_level_more(tokens: Tokens) -> Tokens:
 def voice(values: list[float]) -> Change:
     def change(tokens: Tokens) -> Tokens:
         width = len(values) if tokens.voice is None else tokens.voice.shape[1]
-        return replace(tokens, voice=torch.tensor([(values * width)[: len(values) if len(values) > 1 else width]]))
+        made = torch.tensor([(values * width)[: len(values) if len(values) > 1 else width]])
+        return replace(tokens, voice=made, voice_levels=None)  # of float32, which may hold anything
 
     return change
 

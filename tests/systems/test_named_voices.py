@@ -107,6 +107,7 @@ def test_vectors_of_another_model_are_refused(with_voices: Any) -> None:
         vocable.convert(ready("spectral"), CLIP, with_voices.voices["ann"])
 
 
-def test_the_bundled_voices_are_those_of_its_card() -> None:
-    tokenizer = vocable.load("ctap-small", vocoder="griffin-lim")
+@pytest.mark.parametrize("name", ["ctap-small", "supervised-small"])
+def test_the_bundled_voices_are_those_of_its_card(name: str) -> None:
+    tokenizer = vocable.load(name, vocoder="griffin-lim")
     assert list(tokenizer.voices) == ["kathleen", "ljspeech"]

@@ -34,26 +34,25 @@ def readme_row(name: str) -> str:
         ("guided-small", 0, 4_000, 4_000),
         ("ctap-small", 7_168, 250 + 7_168 / 3, 250 + 7_168 / 10),
         ("vqalattent-fsdd", 96, (2_816 + 96) / 3, (2_816 + 96) / 10),
-        ("supervised-small", None, None, None),
-        ("taste-small", None, None, None),
+        ("supervised-small", 256, 250 + 256 / 3, 250 + 256 / 10),
+        ("taste-small", 256, None, None),
     ],
 )
-def test_a_rate_counts_what_is_beside_the_ids(
-    name: str, beside: int | None, short: float | None, long: float | None
-) -> None:
+def test_a_rate_counts_what_is_beside_the_ids(name: str, beside: int, short: float | None, long: float | None) -> None:
     tokenizer = vocable.load(name)
+    token_format = tokenizer.format
     voice = Tokens.read(GOLDEN / f"{name}-0.tokens").voice
     width = 0 if voice is None else voice.shape[1]
     assert tokenizer.format.voice_width == width
     rates = tokenizer.format.bit_rate(3.0), tokenizer.format.bit_rate(10.0)
-    if beside is not None:
-        assert 32 * width == beside
+    assert token_format.voice_bits == beside
+    if short is not None:
         assert rates == pytest.approx((short, long))
     assert rates[0] > rates[1] or not width
     rows = dict(tuple(row[:2]) for table in tokenizer.describe() for row in table.rows if len(row) == 2)
     shown = next(model.rate for model in list_models() if model.name == name)
     if width:
-        assert f"{32 * width:,} bit a clip" in rows["beside the ids"]
+        assert f"{beside:,} bit a clip" in rows["beside the ids"]
         both = f"{rates[0]:,.0f} bit/s for 3 s, {rates[1]:,.0f} bit/s for 10 s"
         assert rows["bit rate with it"] == tokenizer.format.rate_text() == both
         assert both in shown
@@ -107,7 +106,7 @@ def test_inspect_of_a_file_counts_its_contents(name: str) -> None:
     tokens = Tokens.read(GOLDEN / f"{name}-0.tokens")
     rows = dict(row[:2] for row in describe(str(GOLDEN / f"{name}-0.tokens"))[0].rows)
     assert tokens.voice is not None
-    assert f"{32 * tokens.voice.shape[1]:,} of voices" in rows["contents"]
+    assert f"{vocable.load(name).format.voice_bits:,.0f} of voices" in rows["contents"]
     assert f"{8 * len((tokens.text or ('',))[0] or ''):,} of texts" in rows["contents"]
 
 

@@ -65,8 +65,8 @@ def test_schedules_shrink_in_proportion() -> None:
     assert (run.losses.quantize_from, run.losses.semantic.start, run.losses.feature.ramp) == (100, 200, 100)
     assert (run.adversary.begin, run.adversary.learning_rate.warmup) == (390, 20)
     assert override(find_recipe("ctap-small"), steps=75).losses.codebook_start == 6
-    assert override(find_recipe("taste-small"), steps=13).losses.quantized_from == 7
-    assert override(find_recipe("supervised-small"), steps=25).losses.kl.start == 5
+    assert override(find_recipe("taste-small"), steps=14).losses.quantized_from == 7
+    assert override(find_recipe("supervised-small"), steps=34).losses.kl.start == 5
     assert override(find_recipe("guided-small"), steps=1_000, scale=False).losses.quantize_from == 1_000
 
 

@@ -24,6 +24,7 @@ from vocable.quantizers import ResidualVectorQuantizer
 from vocable.schema import parse, to_json
 from vocable.shapes import mask_from_lengths
 from vocable.systems.describe import Table
+from vocable.systems.retired import retired
 from vocable.systems.token_format import TokenFormat
 from vocable.systems.weights import Fingerprint, check_networks, find_fault
 from vocable.tokens import BEAM, Provenance, Tokens, TokenSpec
@@ -225,9 +226,11 @@ class BaseTokenizer(ABC, Generic[_Model]):
         """Raise a SpecError if tokens carry another tokenizer's digest, or contradict :attr:`format`."""
         if tokens.tokenizer not in (self.digest, *self.aliases):
             makers = [f"'{name}', " if name else "" for name in (tokens.provenance.model, self.name)]
+            before = retired(tokens.tokenizer)
+            advice = "load the one that made them" if before is None else f"{before} reads them; or encode again"
             raise SpecError(
                 f"these tokens were made by tokenizer {makers[0]}{tokens.tokenizer[:23]}, this one is {makers[1]}"
-                f"{self.digest[:23]}; load the one that made them"
+                f"{self.digest[:23]}; {advice}"
             )
         self.format.check(tokens)
 

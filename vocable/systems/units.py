@@ -23,6 +23,7 @@ from vocable.numerics import reproducible
 from vocable.schema import MAX_WIDTH, Depth, Entries, config
 from vocable.systems.base import BaseTokenizer
 from vocable.systems.cosyvoice import WEIGHTS, CosyVoiceDecoder
+from vocable.systems.retired import retired
 from vocable.systems.voiced import VoicedTokenizer
 from vocable.token_file import VoiceLevels
 from vocable.tokens import Tokens
@@ -310,9 +311,11 @@ def check_source(source: UnitSource, spec: UnitsSpec) -> None:
     """Raise a SpecError unless a source gives the units that a model was trained on, whatever its name."""
     actual = source.spec
     if spec.digest not in (actual.digest, *source.aliases) or actual.level != spec.level:
+        before = retired(spec.digest)
+        advice = "give the tokenizer that it was trained on" if before is None else f"{before} has it; or train again"
         raise SpecError(
             f"{actual.name}, level {actual.level}: units of another model ({actual.digest[:23]}); trained on "
-            f"{spec.name}, level {spec.level} ({spec.digest[:23]}); give the tokenizer that it was trained on"
+            f"{spec.name}, level {spec.level} ({spec.digest[:23]}); {advice}"
         )
     if replace(actual, name=spec.name, digest=spec.digest, voice_width=spec.voice_width) != spec:
         raise SpecError(f"{actual.name}: its units are {actual}, the model says {spec}; one of the two was altered")

@@ -118,4 +118,4 @@ def test_a_hostile_config_is_refused(
 def test_the_recipe_for_the_box_fits_into_it() -> None:
     with torch.device("meta"):
         model = supervised.SupervisedModel(supervised.small().model)
-    assert sum(one.numel() for one in model.parameters()) <= 7_000_000
+    assert 2 * sum(one.numel() for one in model.parameters()) <= 20_000_000  # bytes of float16

@@ -12,6 +12,7 @@ import vocable
 from tests.runs import fit
 from vocable.data.manifest import Utterance, read_manifest
 from vocable.errors import AlignmentError, AudioError, CheckpointError, ConfigError, ManifestError
+from vocable.features.whisper import WhisperEncoder
 from vocable.nn.spec_augment import mask_spectrogram
 from vocable.systems.supervised.config import SpectraAdversaryConfig, SupervisedLosses
 from vocable.systems.supervised.data import UtteranceConfig, UtteranceData
@@ -254,6 +255,15 @@ def test_a_broken_run_goes_on_as_if_it_had_not_been(run: SupervisedRun, manifest
     assert one.digest == two.digest
     started = fit(run, manifest, tmp_path / "more", start=one)
     assert any("hours of speech" in line for line in started)
+
+
+def test_a_whisper_that_is_given_as_a_folder_keeps_the_hub_name_of_the_recipe(whisper: Path, tmp_path: Path) -> None:
+    named = replace(tiny().model.whisper, name=f"openai/{whisper.name}")
+    run = replace(tiny(), model=replace(tiny().model, whisper=named))
+    taught = run.with_teachers({"encoder": str(whisper)}, str(tmp_path))
+    assert taught.model.whisper == replace(WhisperEncoder.load(str(whisper)).spec, name=f"openai/{whisper.name}")
+    shutil.copytree(whisper, tmp_path / "another")
+    assert run.with_teachers({"encoder": str(tmp_path / "another")}, str(tmp_path)).model.whisper.name == "another"
 
 
 def test_a_recipe_says_what_it_lacks(

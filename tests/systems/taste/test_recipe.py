@@ -88,6 +88,13 @@ def test_features_that_another_model_said_are_refused(place: Path, monkeypatch: 
         tiny(place, 2).material_of(lines)
 
 
+def test_a_whisper_that_is_given_as_a_folder_keeps_the_hub_name_of_the_recipe(place: Path) -> None:
+    run = tiny(place, 2)
+    run = run.with_teachers({"encoder": str(place / "weights/whisper-tiny.en")}, str(place / "cache"))
+    material = run.material_of(read_manifest(place / "corpus/manifest.jsonl", "train"))
+    assert run.objective(material).model.config.encoder.name == "openai/whisper-tiny.en"
+
+
 def test_units_outside_the_table_are_refused(place: Path) -> None:
     run, lines = tiny(place, 2), read_manifest(place / "corpus/manifest.jsonl", "train")
     material = run.material_of(lines)

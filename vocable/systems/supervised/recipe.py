@@ -61,7 +61,7 @@ class SupervisedRun(Run):
             raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {ENCODER}, a Whisper")
         if ENCODER not in sources:
             return replace(self, cache=cache)
-        spec = WhisperEncoder.load(sources[ENCODER]).spec
+        spec = WhisperEncoder.load(sources[ENCODER]).spec.named_like(self.model.whisper)
         return replace(self, source=sources[ENCODER], cache=cache, model=replace(self.model, whisper=spec))
 
     def teachers(self) -> dict[str, dict[str, Any]]:
@@ -111,53 +111,39 @@ class SupervisedRun(Run):
 
 
 def small() -> SupervisedRun:
-    """Return the bundled model's recipe: 25 tokens a second of 1,024 entries, on Whisper tiny.en.
+    """Return the bundled model's recipe, first stage: 25 tokens a second of 1,024 entries, on Whisper tiny.en.
 
-    It needs an hour of speech with text, other speech, and one CPU core.
+    Beside phones the recognizer learns letters and Whisper's last layer, and decoded audio is compared with its
+    recording in Whisper's layers. It needs eight hours of speech with text, and one CPU core.
     """
     return SupervisedRun(
         model=SupervisedConfig(
             whisper=EncoderSpec(name="openai/whisper-tiny.en", digest=_UNKNOWN, width=384, depth=4),
-        ),
-        losses=SupervisedLosses(),
-        batches=UtteranceConfig(batch_size=16),
-        train=TrainConfig(steps=2_500, learning_rate=LearningRate(peak=1e-3, warmup=200, decay=0.5),
-                          betas=(0.9, 0.98), weight_decay=1e-2, save_every=250),
-    )  # fmt: skip
-
-
-def small_words() -> SupervisedRun:
-    """Return the recipe of the next bundled model: trained to keep words, heard by Whisper.
-
-    Beside phones the recognizer learns letters and Whisper's last layer, and decoded audio is compared with its
-    recording in Whisper's layers. It needs eight hours of speech with text.
-    """
-    run = small()
-    return replace(
-        run,
-        model=replace(
-            run.model,
             recognizer=CtcRecognizerConfig(width=256, blocks=3, letters=True),
             decoder=SpectrumDecoderConfig(width=320, blocks=6, fine_width=160, fine_blocks=3),
         ),
         losses=SupervisedLosses(
             letters=Weight(value=0.5), distillation=Weight(value=1.0), encoder_gradient=0.2,
-            representation=Weight(value=1.0, start=1_000, ramp=200),
+            representation=Weight(value=2.0, start=1_200, ramp=200),
         ),
-        train=replace(run.train, steps=3_000),
+        batches=UtteranceConfig(batch_size=16),
+        train=TrainConfig(steps=3_400, learning_rate=LearningRate(peak=1e-3, warmup=200, decay=0.5),
+                          betas=(0.9, 0.98), weight_decay=1e-2, save_every=250),
     )  # fmt: skip
 
 
 def small_adversarial() -> SupervisedRun:
-    """Return a second stage, for a model of ``small_words``: discriminators make decoded spectra sharp.
+    """Return the second stage, for a model of ``small``: discriminators make decoded spectra sharp.
 
-    The units hardly change, since the decoder's gradient to the encoder is off.
+    The voice takes 256 bits of a clip. The units hardly change, since the decoder's gradient to the encoder is off.
     """
-    run = small_words()
+    run = small()
     return replace(
         run,
+        model=replace(run.model, voice=replace(run.model.voice, levels=16)),
         losses=replace(
             run.losses, codebook_start=0, encoder_gradient=0.0, representation=Weight(value=2.0), kl=Weight(value=1e-4),
+            num_masks=6,
             adversarial=Weight(value=0.1, start=100, ramp=100), feature=Weight(value=1.0, start=100, ramp=100),
         ),
         adversary=SpectraAdversaryConfig(),
@@ -188,7 +174,6 @@ SYSTEM = System(
     tokenizer=SupervisedTokenizer,
     recipes={
         "supervised-small": small,
-        "supervised-small-words": small_words,
         "supervised-small-adversarial": small_adversarial,
         "supervised-tiny": tiny,
     },

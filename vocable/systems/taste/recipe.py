@@ -34,8 +34,9 @@ _S3_FILE = "s3:speech_tokenizer_v1.onnx"
 _SCALER_CLIPS = 200  # clips that the standardization of frames is fitted to
 _TINY_EN = EncoderSpec(name="openai/whisper-tiny.en", digest="any", width=384, depth=4)
 _SUPERVISED = UnitsSpec(
-    name="supervised-small", level=1, digest="any", sample_rate=16_000, hop=640, size=1024, voice_width=64
-)
+    name="supervised-small", level=1, digest="any", sample_rate=16_000, hop=640, size=1024, voice_width=64,
+    voice_levels=16,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,8 @@ class TasteRun(Run):
         self.check_start(start)
         subwords, units = material.subword_tokenizer, self._source.spec
         config = replace(
-            self.model, encoder=self._encoder.spec, units=units, subwords=subwords.to_json(),
+            self.model, encoder=self._encoder.spec.named_like(self.model.encoder), units=units,
+            subwords=subwords.to_json(),
             text=replace(self.model.text, vocabulary_size=subwords.size), lm=replace(self.model.lm, size=units.size),
         )  # fmt: skip
         model = TasteModel(config)
@@ -210,15 +212,15 @@ def paper() -> TasteRun:
 
 
 def small() -> TasteRun:
-    """Return the run of ``taste-small``: Whisper tiny.en and supervised units at 25 Hz, for an hour of speech."""
+    """Return the run of ``taste-small``: Whisper tiny.en and supervised units at 25 Hz, for eight hours of speech."""
     return TasteRun(
-        model=sizes.small(_TINY_EN, _SUPERVISED, {}, 256), batches=TasteBatchConfig(batch_size=16, max_seconds=15.0),
+        model=sizes.small(_TINY_EN, _SUPERVISED, {}, 256), batches=TasteBatchConfig(batch_size=16, max_seconds=18.0),
         losses=TasteLosses(
-            alignment=Weight(value=0.3), durations=Weight(value=0.2), speech_from=100, quantized_from=700,
+            alignment=Weight(value=0.3), durations=Weight(value=0.2), speech_from=100, quantized_from=1_000,
             text_only=0.15, ordered=True, unit_dropout=0.4,
         ),
         size=256,
-        train=TrainConfig(steps=1_300, learning_rate=LearningRate(peak=1e-3, warmup=200), betas=(0.9, 0.98),
+        train=TrainConfig(steps=2_000, learning_rate=LearningRate(peak=1e-3, warmup=200), betas=(0.9, 0.98),
                           weight_decay=3e-2),
     )  # fmt: skip
 
