@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 
 from tests.disk import disk_with_room_for, listing
 from vocable.errors import InputError, OutputError
-from vocable.files import find_files, make_folder, sha256, write_json, write_whole
+from vocable.file_search import find_files
+from vocable.files import make_folder, sha256, write_json, write_whole
 
 
 def _lines(path: Path) -> None:

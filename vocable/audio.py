@@ -23,7 +23,7 @@ from vocable.audio_files.limits import current_limits
 from vocable.audio_files.mark import SyntheticMark
 from vocable.audio_files.reader import EMPTY
 from vocable.errors import ArgumentError, AudioError
-from vocable.files import find_rooted
+from vocable.file_search import find_rooted
 from vocable.notebook import player_html
 
 __all__ = [

@@ -1,11 +1,10 @@
-"""Files: reading of regular files alone, atomic writing that spares inputs, search by folder and pattern, and digests.
+"""Files: reading of regular files alone, atomic writing that spares inputs, and digests.
 
 Every file that vocable reads is opened here, or checked here before a library opens it. A named pipe, a device or a
 file of ``/proc`` may never end, and may block the one who opens it.
 """
 
 import errno
-import glob
 import hashlib
 import json
 import os
@@ -13,7 +12,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from io import BufferedReader
@@ -22,9 +21,8 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from vocable.arguments import check_arguments
-from vocable.errors import InputError, OutputError, VocableError
-from vocable.write_rules import check_target, is_replaceable, protect
+from vocable.errors import OutputError, VocableError
+from vocable.write_rules import check_target, is_replaceable
 
 MAX_TEXT_BYTES = 64 << 20  # of a text or JSON file: the largest that vocable writes for a page has a tenth of it
 MAX_FILE_BYTES = 1 << 30  # of a token file, a manifest or a list of results
@@ -286,60 +284,6 @@ def reason_of(error: BaseException) -> str:
     return getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
 
 
-def find_files(inputs: Sequence[str | os.PathLike[str]], suffixes: Collection[str], kind: str) -> list[Path]:
-    """Return the files that files, folders and glob patterns stand for, each once; see :func:`find_rooted`."""
-    return [path for path, _ in find_rooted(inputs, suffixes, kind)]
-
-
-@check_arguments
-def find_rooted(
-    inputs: Sequence[str | os.PathLike[str]], suffixes: Collection[str], kind: str
-) -> list[tuple[Path, Path]]:
-    """Return the files that files, folders and glob patterns stand for, each once, with the folder it was found from.
-
-    A file is returned as it is, even if it is missing: reading it raises the error, and other files go on.
-    Folders are searched recursively and in sorted order. Files in a folder or pattern must have one of the suffixes and
-    must not be hidden, as a killed run may have left hidden ones. A folder that cannot be searched is returned itself,
-    so that reading it raises the error.
-
-    Args:
-        inputs: Files, folders and glob patterns.
-        suffixes: Suffixes in lower case, with the dot.
-        kind: Kind of the files, for messages.
-
-    Returns:
-        Each file and its root, which outputs mirror: the folder that was searched, the part of a pattern without
-        wildcards, or the folder that a named file lies in.
-
-    Raises:
-        InputError: If a folder or a pattern has no such files.
-    """
-    found: dict[Path, Path] = {}
-    searched: set[Path] = set()  # a file that is named and also found in a folder has the folder as its root
-    for entry in inputs:
-        if entry == "":  # pathlib takes it for the current folder
-            raise InputError(f"the name of an input is empty; name a file or folder, such as . ({kind})")
-        path = Path(entry)
-        if folder_exists(path):
-            candidates = list(_walk(path))
-            root = path
-        elif not exists(path) and glob.has_magic(str(entry)):
-            names = sorted(glob.glob(str(entry), recursive=True))  # any root  # noqa: PTH207
-            candidates = [Path(name) for name in names if Path(name).is_file()]
-            root = _fixed_part(path)
-        else:
-            found.setdefault(path, path.parent)
-            continue
-        visible = (file for file in candidates if not file.name.startswith("."))
-        matching = [file for file in visible if file.suffix.lower() in suffixes or file.is_dir()]
-        if not matching:
-            raise InputError(f"{entry}: no {kind} in here (looked for {', '.join(sorted(suffixes))})")
-        found |= {file: root for file in matching if file not in searched}
-        searched.update(matching)
-    protect(found)
-    return list(found.items())
-
-
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits."""
     with open_regular(path) as file:
@@ -361,30 +305,6 @@ def _system_devices() -> frozenset[int]:
     """Return the device numbers of the file systems whose files the kernel makes up, such as ``/proc``."""
     roots = (Path("/proc"), Path("/sys"))
     return frozenset(root.stat().st_dev for root in roots if root.is_mount())
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder at any depth, sorted, and each folder that cannot be searched."""
-    waiting: list[tuple[Path, bool]] = [(folder, True)]  # paths, and whether they are folders
-    while waiting:
-        current, is_directory = waiting.pop()
-        if not is_directory:
-            yield current
-            continue
-        try:
-            with os.scandir(current) as entries:
-                kinds = {entry.name: (entry.is_dir(follow_symlinks=False), entry.is_file()) for entry in entries}
-        except OSError:
-            yield current
-            continue
-        names = (name for name in sorted(kinds, reverse=True) if any(kinds[name]))
-        waiting += [(current / name, kinds[name][0]) for name in names]
-
-
-def _fixed_part(pattern: Path) -> Path:
-    """Return the folder of a glob pattern before its first wildcard."""
-    parents = [parent for parent in pattern.parents if not glob.has_magic(str(parent))]
-    return parents[0]
 
 
 def _check_name(target: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from vocable.corpus.files import find_recordings
 from vocable.corpus.plan import Recording, choose_targets, find_clashes, mirror_names, read_recordings
 from vocable.errors import OutputError
-from vocable.files import find_rooted
+from vocable.file_search import find_rooted
 from vocable.write_rules import write_rules
 
 

@@ -26,7 +26,8 @@ from vocable.corpus.jobs import Made, Outcome, Watch, write_each
 from vocable.corpus.plan import Recording, choose_targets, is_folder, mirror_names, read_recordings
 from vocable.corpus.voices import find_voice, read_voice, recordings_of
 from vocable.errors import ConfigError, OutputError, TextError, TokenFileError, name_failure
-from vocable.files import find_rooted, folder_exists, sha256
+from vocable.file_search import find_rooted
+from vocable.files import folder_exists, sha256
 from vocable.interfaces import NeedsOthers, Streaming, Tokenizer
 from vocable.systems.named_voices import is_voice_name
 from vocable.tokens import BEAM, Tokens

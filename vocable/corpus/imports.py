@@ -25,7 +25,8 @@ from numpy import ndarray
 from vocable.corpus.shard_format import FailedRow, ShardHeader, ShardRow
 from vocable.corpus.shard_writer import write_shard
 from vocable.errors import ConfigError, InputError, OutputError, VocableError
-from vocable.files import exists, find_rooted, open_regular, read_file, write_folder
+from vocable.file_search import find_rooted
+from vocable.files import exists, open_regular, read_file, write_folder
 from vocable.schema import parse_object
 from vocable.tokens import Tokens, TokenSpec
 

@@ -15,7 +15,7 @@ from vocable.arguments import check_arguments
 from vocable.corpus.shard import TokenShard
 from vocable.corpus.shard_format import SUFFIX, FailedRow, ShardRow
 from vocable.errors import ClipIndexError, SpecError
-from vocable.files import find_files
+from vocable.file_search import find_files
 from vocable.tokens import Tokens, TokenSpec
 
 _OPEN_SHARDS = 32  # a corpus has more shards than a process may have open files

@@ -167,5 +167,15 @@ def short_name(name: str) -> str:
     return Path(name).resolve().name if folder_exists(Path(name)) else name
 
 
+def keep_hub_name(name: str, hub_name: str) -> str:
+    """Return the hub name of a model that a folder's name stands for, if both end alike, or else the folder's name.
+
+    Example:
+        >>> keep_hub_name("whisper-tiny", "openai/whisper-tiny"), keep_hub_name("mine", "openai/whisper-tiny")
+        ('openai/whisper-tiny', 'mine')
+    """
+    return hub_name if Path(name).name == Path(hub_name).name else name
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:300]

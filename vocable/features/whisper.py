@@ -4,7 +4,6 @@ One network reads weights in the names of OpenAI and in those of transformers, f
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Final
@@ -60,16 +59,6 @@ class EncoderSpec:
     def __post_init__(self) -> None:
         if not (self.name.isprintable() and self.digest.isprintable()):
             raise ConfigError(f"encoder: name {self.name!r:.80} and digest {self.digest!r:.80} must be printable")
-
-    def named_like(self, other: "EncoderSpec") -> "EncoderSpec":
-        """Return this encoder under the name of another, if both names end alike: a folder does not know its hub name.
-
-        Example:
-            >>> recipe = EncoderSpec(name="openai/whisper-tiny", digest="any", width=384, depth=4)
-            >>> EncoderSpec(name="whisper-tiny", digest="any", width=384, depth=4).named_like(recipe).name
-            'openai/whisper-tiny'
-        """
-        return replace(self, name=other.name) if Path(self.name).name == Path(other.name).name else self
 
 
 class WhisperEncoder(nn.Module):

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from vocable.errors import ConfigError, InputError, MissingDependencyError
-from vocable.files import find_files, make_folder, write_json, write_text
+from vocable.file_search import find_files
+from vocable.files import make_folder, write_json, write_text
 from vocable.metrics.score import Figure
 from vocable.schema import read_utf8
 from vocable_lab.listening.key import RANGES, REFERENCE, Key, read_key

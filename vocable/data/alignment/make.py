@@ -11,7 +11,8 @@ from vocable.data.alignment.record import Alignment, PhoneAligner
 from vocable.data.alignment.words import words_of
 from vocable.data.manifest import Utterance, manifest_line, read_manifest
 from vocable.errors import AlignmentError, ConfigError, MissingDependencyError, OutputError, VocableError, name_failure
-from vocable.files import exists, find_files, make_folder, write_text
+from vocable.file_search import find_files
+from vocable.files import exists, make_folder, write_text
 from vocable.text.pronounce import ArpabetPronouncer
 from vocable.write_rules import check_target
 

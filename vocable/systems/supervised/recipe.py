@@ -10,6 +10,7 @@ from typing import Any
 from vocable.data.manifest import Utterance, open_manifests
 from vocable.data.targets import TargetCache, describe_extractor
 from vocable.errors import ConfigError
+from vocable.features.hub import keep_hub_name
 from vocable.features.whisper import EncoderSpec, WhisperEncoder, WhisperLayers
 from vocable.systems.adversary import Adversary
 from vocable.systems.base import System
@@ -61,7 +62,8 @@ class SupervisedRun(Run):
             raise ConfigError(f"the recipe has no {unknown[0]} teacher; it has {ENCODER}, a Whisper")
         if ENCODER not in sources:
             return replace(self, cache=cache)
-        spec = WhisperEncoder.load(sources[ENCODER]).spec.named_like(self.model.whisper)
+        spec = WhisperEncoder.load(sources[ENCODER]).spec
+        spec = replace(spec, name=keep_hub_name(spec.name, self.model.whisper.name))
         return replace(self, source=sources[ENCODER], cache=cache, model=replace(self.model, whisper=spec))
 
     def teachers(self) -> dict[str, dict[str, Any]]:

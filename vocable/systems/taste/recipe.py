@@ -13,7 +13,7 @@ from typing_extensions import override
 from vocable.data.manifest import Utterance, open_manifests
 from vocable.data.targets import FeatureExtractor, describe_extractor
 from vocable.errors import ConfigError, ManifestError
-from vocable.features.hub import located
+from vocable.features.hub import keep_hub_name, located
 from vocable.features.whisper import EncoderSpec, WhisperEncoder, WhisperLayers
 from vocable.systems.base import System
 from vocable.systems.cosyvoice import INIT, CosyVoiceStart
@@ -136,10 +136,10 @@ class TasteRun(Run):
     def objective(self, material: TasteData, start: TasteTokenizer | CosyVoiceStart | None = None) -> TasteObjective:
         """Return a model of the recipe's sizes for the data's subwords and units, and its losses."""
         self.check_start(start)
-        subwords, units = material.subword_tokenizer, self._source.spec
+        subwords, units, encoder = material.subword_tokenizer, self._source.spec, self._encoder.spec
+        encoder = replace(encoder, name=keep_hub_name(encoder.name, self.model.encoder.name))
         config = replace(
-            self.model, encoder=self._encoder.spec.named_like(self.model.encoder), units=units,
-            subwords=subwords.to_json(),
+            self.model, encoder=encoder, units=units, subwords=subwords.to_json(),
             text=replace(self.model.text, vocabulary_size=subwords.size), lm=replace(self.model.lm, size=units.size),
         )  # fmt: skip
         model = TasteModel(config)
