@@ -1,6 +1,7 @@
 """Model folders of vocable 0.1, format 1, and models of 0.1 that are no longer bundled.
 
-``format_1.json`` has their configurations and the shapes of their tensors; the weights here are random.
+``format_1.json`` has the configurations of two and the shapes of their tensors, whose weights here are random. The
+bundled ``ctap-small`` is a folder of format 1 itself.
 """
 
 import json
@@ -22,20 +23,28 @@ from vocable.tokens import Tokens
 STORED: dict[str, Any] = json.loads((Path(__file__).parent / "format_1.json").read_text())
 RETIRED = Path(__file__).parents[1] / "golden" / "retired"
 MODELS = Path(vocable.__file__).parent / "models"
-NAMES = tuple(STORED)
+NAMES = ("ctap-small", *STORED)
 
 
 def write_format_1(folder: Path, name: str, **change: Any) -> str:
-    """Write a folder as vocable 0.1 did, with random weights; return their digest."""
-    stored, generator = STORED[name], torch.Generator().manual_seed(0)
-    tensors = {key: torch.randn(shape, generator=generator).half() for key, shape in stored["shapes"].items()}
-    tensors |= {key: torch.zeros(shape, dtype=torch.int64) for key, shape in stored["shapes"].items() if is_count(key)}
-    digest = digest_of(stored["config"], tensors)
-    described = {"system": stored["system"], "format": 1, "digest": digest, "config": stored["config"] | change}
+    """Write a folder as vocable 0.1 did, with random weights where none are bundled; return their digest."""
     folder.mkdir()
+    if name in STORED:
+        stored, generator = STORED[name], torch.Generator().manual_seed(0)
+        tensors = {key: torch.randn(shape, generator=generator).half() for key, shape in stored["shapes"].items()}
+        tensors |= {
+            key: torch.zeros(shape, dtype=torch.int64) for key, shape in stored["shapes"].items() if is_count(key)
+        }
+        save_file(tensors, folder / "model.safetensors")
+        described = {key: stored[key] for key in ("system", "config")}
+        described |= {"format": 1, "digest": digest_of(stored["config"], tensors)}
+    else:
+        described = json.loads((MODELS / name / "model.json").read_text())
+        assert described["format"] == 1
+        (folder / "model.safetensors").symlink_to(MODELS / name / "model.safetensors")
+    described["config"] = described["config"] | change
     (folder / "model.json").write_text(json.dumps(described))
-    save_file(tensors, folder / "model.safetensors")
-    return digest
+    return str(described["digest"])
 
 
 def is_count(name: str) -> bool:
@@ -66,7 +75,7 @@ def test_a_hostile_folder_of_format_1_is_refused(name: str, change: dict[str, ob
         vocable.load(str(tmp_path / "old"))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STORED)
 def test_tokens_of_a_retired_model_are_refused_by_the_version_that_reads_them(name: str) -> None:
     tokens = Tokens.read(RETIRED / f"{name}-0.tokens")
     assert tokens.tokenizer == STORED[name]["digest"]

@@ -1,52 +1,19 @@
 """Tokenizers with a voice: models of vocable 0.1 are migrated, and few functions lie between audio and ids."""
 
-import json
 import sys
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import pytest
 import torch
 
 import vocable
-from vocable.errors import CheckpointError
 from vocable.systems.supervised.recipe import tiny
 from vocable.systems.voiced import VoicedTokenizer, measure_scale, voice_alarms
 from vocable.testing import speechlike
 from vocable.vocoders.scaled import SpectraModel
 
 LIBRARY = str(Path(vocable.__file__).parent)
-BUNDLED = ("ctap-small",)  # of format 1; see test_format_1.py for those that vocable 0.1 had
-
-
-@pytest.mark.parametrize("name", BUNDLED)
-def test_a_bundled_model_is_migrated_and_keeps_its_digest_as_an_alias(name: str, tmp_path: Path) -> None:
-    before = json.loads((Path(LIBRARY) / "models" / name / "model.json").read_text())
-    tokenizer = vocable.load(name)
-    assert before["format"] == 1
-    assert tokenizer.aliases == (before["digest"],)
-    assert tokenizer.digest != before["digest"]
-    tokenizer.save(tmp_path)
-    described = json.loads((tmp_path / "model.json").read_text())
-    assert (described["format"], described["digest"]) == (2, tokenizer.digest)
-    again = vocable.load(tmp_path)
-    assert (again.config, again.digest, again.aliases) == (tokenizer.config, tokenizer.digest, tokenizer.aliases)
-    for key, value in tokenizer.model.state_dict().items():
-        assert torch.equal(again.model.state_dict()[key], value), key
-
-
-@pytest.mark.parametrize("change", [{"phonemes": ["AA"]}, {"mel": None}, {"more": 1}], ids=str)
-@pytest.mark.parametrize("name", BUNDLED)
-@pytest.mark.usefixtures("untyped")
-def test_a_hostile_folder_of_format_1_is_refused(name: str, change: dict[str, object], tmp_path: Path) -> None:
-    source = Path(LIBRARY) / "models" / name
-    described = json.loads((source / "model.json").read_text())
-    described["config"] |= change
-    (tmp_path / "model.json").write_text(json.dumps(described))
-    (tmp_path / "model.safetensors").symlink_to(source / "model.safetensors")
-    with pytest.raises(CheckpointError, match="copy the model again"):
-        vocable.load(tmp_path)
 
 
 def test_from_audio_to_ids_there_are_few_calls_and_files(voiced: VoicedTokenizer[Any]) -> None:

@@ -1,6 +1,6 @@
 """Bundled models of earlier versions: their tokens, and models trained on their units, are refused with a way out."""
 
-_LAST = {
+_RETIRED = {
     "sha256:5c58fe54611bbb7a842c9a33161311adf679e28641b28380ba352a293e4aaf80": ("supervised-small", "0.1"),
     "sha256:31140fb821e9d3ddd021b177a2c3351a082fbb8733418ead9469cf9b78910e8b": ("supervised-small", "0.1"),
     "sha256:8850f40a6ef0d0620e2d50e3fc06c2d3a0421edcfb0a19b00ff5e9d5e8338317": ("taste-small", "0.1"),
@@ -17,7 +17,7 @@ def retired(digest: str) -> str | None:
         >>> retired("sha256:00") is None
         True
     """
-    if digest not in _LAST:
+    if digest not in _RETIRED:
         return None
-    name, version = _LAST[digest]
+    name, version = _RETIRED[digest]
     return f"the {name} of vocable {version}"
